@@ -1,0 +1,131 @@
+package dlp
+
+// Action is what is to be done with a Document for one recipient. The zero
+// Action is Hold, so that a Verdict nobody filled in keeps it inside.
+type Action uint8
+
+// The actions. For files Allow is written "report" in a policy and "allow" in
+// a verdict.
+const (
+	Hold    Action = iota // "quarantine": keep in the vault until someone decides
+	Allow                 // pass on unchanged
+	AddTag                // "tag": pass on with X-Stanch-Tag in front; still proxied
+	Encrypt               // pass on encrypted for this recipient, else hold
+	Reject                // refuse, and say why in general terms
+)
+
+var actionNames = [...]string{"quarantine", "allow", "tag", "encrypt", "reject"}
+
+// String returns the action's name in CONTRACT.md.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return actionNames[Hold]
+}
+
+// ParseAction is the inverse of String; "report" is Allow.
+func ParseAction(s string) (Action, bool) {
+	if s == "report" {
+		return Allow, true
+	}
+	for i, n := range actionNames {
+		if n == s {
+			return Action(i), true
+		}
+	}
+	return Hold, false
+}
+
+// Strictness orders actions: allow < tag < encrypt < quarantine < reject
+// (CONTRACT.md, Policy). An unknown Action is as strict as Hold.
+func (a Action) Strictness() int {
+	switch a {
+	case Allow:
+		return 0
+	case AddTag:
+		return 1
+	case Encrypt:
+		return 2
+	case Reject:
+		return 4
+	}
+	return 3
+}
+
+// Reasons are constants that explain a Verdict beyond its policy and rules.
+const (
+	ReasonNoWay       = "no_way"       // encrypt was asked for and no way exists
+	ReasonGap         = "gap"          // something could not be read
+	ReasonTimeout     = "timeout"      // reading took longer than scan_timeout
+	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole
+)
+
+// RcptVerdict is the decision for one recipient. For a file there is exactly
+// one, with the zero Rcpt.
+type RcptVerdict struct {
+	Rcpt      Address
+	Action    Action
+	Policy    string   // id of the policy that decided; "" where none applies
+	Policies  []string // ids of all enforced policies that matched, in file order
+	Rules     []RuleID // rules whose findings the deciding policy counted, sorted, no two equal
+	Causes    []Cause  // causes of the gaps that decided, sorted, no two equal
+	Reason    string   // a Reason constant, or ""
+	Notify    []string // "sender": from the deciding policy
+	Monitored Action   // what a policy in monitor mode would have done; Allow when none
+	// MonitoredPolicy is that policy's id, "" when none.
+	MonitoredPolicy string
+}
+
+// Verdict is the decision on one Document.
+type Verdict struct {
+	Rcpts   []RcptVerdict
+	RuleSet string // digest of the rule set, lower-case hex
+	Policy  string // digest of the policies, lower-case hex
+	Reader  string // version of the extractor
+}
+
+// Strictest returns the strictest RcptVerdict, the first of equals. A Verdict
+// without any is a Hold.
+func (v *Verdict) Strictest() RcptVerdict {
+	if len(v.Rcpts) == 0 {
+		return RcptVerdict{}
+	}
+	best := v.Rcpts[0]
+	for _, r := range v.Rcpts[1:] {
+		if r.Action.Strictness() > best.Action.Strictness() {
+			best = r
+		}
+	}
+	return best
+}
+
+// OutcomeKind is what became of a Document. The zero kind is TryAgain.
+type OutcomeKind uint8
+
+// The kinds of Outcome. The door words the reply for each (CONTRACT.md, SMTP
+// replies).
+const (
+	TryAgain  OutcomeKind = iota // nothing was kept: the sender is to try again (451 4.3.0, or by Cause)
+	Passed                       // the next hop answered: Outcome.Reply, whatever its code
+	Held                         // in the vault, on stable storage
+	Rejected                     // refused by policy for every recipient
+	Split                        // unequal verdicts: all of it is ours, on stable storage
+	NoRoom                       // vault or spool could not take it (452 4.3.1)
+	Unreached                    // the next hop gave no answer (451 4.4.1)
+	Reported                     // file: left where it is
+	Sealed                       // file: NAME.age stands in its place
+	Changed                      // file: it changed while being judged; read it again
+)
+
+// Outcome is what was done in the end.
+type Outcome struct {
+	Kind    OutcomeKind
+	ID      ID      // the document's, or for an absorbed repeat that of the hold it repeats
+	Reply   Reply   // Passed: the next hop's
+	Verdict Verdict // what was decided, when it came to a decision
+	// Acknowledge is set where the door must call Handler.Acknowledge with ID
+	// once it has read a later command on the same connection.
+	Acknowledge bool
+	Types       []Type // Rejected: kinds of data found, sorted, for the reply's words
+}
