@@ -1,0 +1,125 @@
+# stanch: what one does with the tree. `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+GOFLAGS_BUILD := -trimpath -buildvcs=false
+
+BIN     := bin/stanch
+TOOLS   := $(CURDIR)/bin/tools
+SHARED  := ../shared
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The time of the commit, not of the build: the same commit gives the same bytes.
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
+GOLANGCI_VERSION    := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
+GOLANGCI    := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+
+# go install names what it builds itself; the version goes into the file's name,
+# so that a new pin builds a new file.
+define go-install
+	mkdir -p $(TOOLS)/.new
+	GOBIN=$(TOOLS)/.new GOFLAGS= go install $(1)
+	mv $(TOOLS)/.new/$(2) $@
+endef
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-10s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## build bin/stanch, one static binary
+	go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/stanch
+
+.PHONY: ldflags
+ldflags: # what build passes to the linker, for .ci/repro
+	@echo '$(LDFLAGS)'
+
+.PHONY: run
+run: build ## start the whole gateway on this machine, data under var/
+	@go run ./internal/synth/demo -prepare
+	@exec $(BIN) serve --config var/stanch.toml
+
+.PHONY: demo
+demo: ## send eight messages and drop six files into a running `make run`, and show what became of them
+	@go run ./internal/synth/demo
+
+.PHONY: deps
+deps: # the programs that tests use beside Go
+	@.ci/deps
+
+.PHONY: test
+test: deps ## run all tests, after installing what they need
+	go test ./... -timeout 25m
+
+.PHONY: unit
+unit: ## run the fast tests, offline
+	go test -short ./...
+
+.PHONY: race
+race: ## run the tests under the race detector (needs gcc)
+	@.ci/deps race
+	CGO_ENABLED=1 go test -race ./... -timeout 40m
+
+.PHONY: lint
+lint: $(GOLANGCI) ## go vet, golangci-lint, the import rule
+	go vet ./...
+	$(GOLANGCI) run ./...
+	go test ./internal/arch
+
+$(GOLANGCI):
+	$(call go-install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION),golangci-lint)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for a minute (FUZZTIME=…)
+	.ci/fuzz $(or $(FUZZTIME),1m)
+
+.PHONY: bench
+bench: ## run the benchmarks, beside those of the last tag (BENCH=…)
+	.ci/bench '$(or $(BENCH),.)'
+
+.PHONY: golden
+golden: ## rewrite the golden files; read the diff before you commit it
+	@packages="$$({ grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . || true; } | xargs -r dirname | sort -u)"; \
+	if [ -z "$$packages" ]; then echo "No package has golden files."; else go test $$packages -update; git diff --stat; fi
+
+.PHONY: generate
+generate: ## rewrite generated files
+	go generate ./...
+
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## look for known vulnerabilities (needs the network)
+	$(GOVULNCHECK) ./...
+
+$(GOVULNCHECK):
+	$(call go-install,golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION),govulncheck)
+
+.PHONY: licences
+licences: ## check the licence of every module that is linked in
+	go test ./internal/arch -run Licences -count 1 -v
+
+.PHONY: repro
+repro: ## build twice and compare
+	.ci/repro
+
+.PHONY: eval
+eval: build ## measure detection on labelled text beside the checkout
+	@if [ ! -d $(SHARED)/gold ]; then echo "No labelled text at $(SHARED)/gold: nothing to measure."; else \
+	$(BIN) rules eval $(SHARED)/gold/*.jsonl --negatives $(SHARED)/negatives; fi
+
+.PHONY: check
+check: ## all that CI runs: generated files are up to date, tests, lint, licences, repro
+	@before="$$(git diff | sha256sum)"; $(MAKE) generate; \
+	if [ "$$before" != "$$(git diff | sha256sum)" ]; then echo "make generate changed files: commit them."; exit 1; fi
+	.ci/run
+	$(MAKE) licences repro
+
+.PHONY: clean
+clean: ## remove what was built; var/ stays
+	rm -rf $(BIN) dist

@@ -1,0 +1,54 @@
+package arch
+
+// Module is the import path of the module.
+const Module = "github.com/stanch-dlp/stanch"
+
+// Line is a row of the layer list: a package imports packages of lower lines
+// only, never one of its own line or above.
+type Line struct {
+	Name     string
+	Packages []string // relative to Module
+}
+
+// Lines returns the layers from the top down (docs/architecture.md). Every
+// package of the module is listed here once; a new one enters by a record in
+// docs/adr.
+func Lines() []Line {
+	return []Line{
+		{"tests of the whole road", []string{"internal/e2e"}},
+		{"programs", []string{"cmd/stanch", "internal/synth/demo"}},
+		{"configuration", []string{"internal/config"}},
+		{"faces", []string{"internal/control", "internal/report"}},
+		{"conductor", []string{"internal/gateway"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age"}},
+		{"one store's shared half, conformance suites", []string{"internal/store", "internal/vault/vaulttest"}},
+		{"stations", []string{
+			"smtp", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit",
+		}},
+		{"rules and fixtures", []string{"patterns", "internal/synth"}},
+		{"ground", []string{
+			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog",
+			"internal/metrics", "internal/tomlpos", "scanner/check", "internal/arch",
+		}},
+		{"nouns", []string{"internal/dlp"}},
+	}
+}
+
+// alsoInTests lists, for a package, what its tests import beyond what the
+// package may, each because the thing under test cannot be shown without it.
+func alsoInTests() map[string][]string {
+	return map[string][]string{
+		"patterns": {"scanner"}, // a pack's own tests run through the real scanner
+	}
+}
+
+// guarded names what only some packages may use. Key: a package, or a package
+// and one of its functions after a dot. Value: the packages that may; a
+// package's own tests always may.
+func guarded() map[string][]string {
+	return map[string][]string{
+		"internal/extract/formats": {"cmd/stanch"}, // parsers run in the child only
+		"internal/safelog.New":     {"cmd/stanch"}, // one place decides where logs go
+	}
+}

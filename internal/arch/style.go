@@ -1,0 +1,193 @@
+package arch
+
+import (
+	"go/ast"
+	"go/token"
+	"strings"
+)
+
+const (
+	maxFileLines = 600 // STYLE: a file one can read in a sitting
+	maxFuncLines = 80  // STYLE: a function one can see whole
+)
+
+// PackageComments checks that each package says once what it is for: one file
+// with a comment that begins "Package NAME", or for a program "Command NAME"
+// or the name of the program.
+func (t *Tree) PackageComments() []string {
+	var out []string
+	for _, pkg := range t.sorted() {
+		var with int
+		var last *File
+		for _, file := range t.packages[pkg] {
+			if file.Test && strings.HasSuffix(file.Syntax.Name.Name, "_test") {
+				continue // the package comment of x_test is nobody's reading
+			}
+			last = file
+			if file.Syntax.Doc == nil {
+				continue
+			}
+			with++
+			name := file.Syntax.Name.Name
+			if text := file.Syntax.Doc.Text(); name != "main" && !strings.HasPrefix(text, "Package "+name+" ") {
+				out = append(out, t.problemf(file.Syntax.Package, "package comment begins %q: want %q", firstWords(text), "Package "+name+" …"))
+			}
+		}
+		if last != nil && with != 1 {
+			out = append(out, t.problemf(last.Syntax.Package, "package %s has %d package comments: want one", pkg, with))
+		}
+	}
+	return out
+}
+
+// Sizes checks the length of files and of functions outside tests. A function
+// whose doc comment has a line "long: REASON" may be longer.
+func (t *Tree) Sizes() []string {
+	var out []string
+	t.each(func(_ string, file *File) {
+		if file.Generated {
+			return
+		}
+		if file.Lines > maxFileLines {
+			out = append(out, t.problemf(file.Syntax.Package, "%d lines: want at most %d", file.Lines, maxFileLines))
+		}
+		for _, decl := range file.Syntax.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok || file.Test || strings.Contains(fn.Doc.Text(), "long: ") {
+				continue
+			}
+			if n := t.fset.Position(fn.End()).Line - t.fset.Position(fn.Pos()).Line + 1; n > maxFuncLines {
+				out = append(out, t.problemf(fn.Pos(), "%s has %d lines: want at most %d, or a `// long:` reason", fn.Name.Name, n, maxFuncLines))
+			}
+		}
+	})
+	return out
+}
+
+// Plain checks what needs no types: no init functions, no packages named for
+// nothing, go-smtp under the name gosmtp, no notes to self.
+func (t *Tree) Plain() []string {
+	var out []string
+	t.each(func(pkg string, file *File) {
+		switch name := file.Syntax.Name.Name; name {
+		case "util", "utils", "common", "helpers", "types":
+			out = append(out, t.problemf(file.Syntax.Package, "package %s: want a name that says what it does", name))
+		}
+		if spec, name := importOf(file.Syntax, "github.com/emersion/go-smtp"); spec != nil && name != "gosmtp" {
+			out = append(out, t.problemf(spec.Pos(), "go-smtp imported as %s: want gosmtp", name))
+		}
+		for _, decl := range file.Syntax.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				out = append(out, t.problemf(fn.Pos(), "func init: want the work done where it is asked for"))
+			}
+		}
+		for _, group := range file.Syntax.Comments {
+			for _, c := range group.List {
+				for _, note := range []string{"TO" + "DO", "FIX" + "ME", "XX" + "X:"} {
+					if strings.Contains(c.Text, note) {
+						out = append(out, t.problemf(c.Pos(), "comment says %s: want an issue", note))
+					}
+				}
+			}
+		}
+	})
+	return out
+}
+
+// logMethods are the methods of slog.Logger that log, with the index of the
+// message among their arguments.
+func logMethods() map[string]int {
+	return map[string]int{
+		"Debug": 0, "Info": 0, "Warn": 0, "Error": 0,
+		"DebugContext": 1, "InfoContext": 1, "WarnContext": 1, "ErrorContext": 1,
+		"Log": 2, "LogAttrs": 2,
+	}
+}
+
+// Logs checks, in files that import log/slog, that messages and the keys of
+// attributes are literals or constants: what is not written in the source can
+// hold PHI.
+func (t *Tree) Logs() []string {
+	var out []string
+	for _, pkg := range t.sorted() {
+		consts := t.constants(pkg)
+		for _, file := range t.packages[pkg] {
+			spec, slog := importOf(file.Syntax, "log/slog")
+			if spec == nil || file.Test {
+				continue
+			}
+			ast.Inspect(file.Syntax, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if arg, ok := constantArg(call, sel, slog); ok && !isConstant(arg, consts) {
+					out = append(out, t.problemf(arg.Pos(), "%s is given a computed string: want a constant", sel.Sel.Name))
+				}
+				return true
+			})
+		}
+	}
+	return out
+}
+
+// constantArg returns the argument of a logging call, or of an attribute's
+// constructor, that must be constant.
+func constantArg(call *ast.CallExpr, sel *ast.SelectorExpr, slog string) (ast.Expr, bool) {
+	if i, ok := logMethods()[sel.Sel.Name]; ok && len(call.Args) > i {
+		return call.Args[i], true
+	}
+	if !isIdent(sel.X, slog) || len(call.Args) < 2 {
+		return nil, false
+	}
+	switch sel.Sel.Name {
+	case "String", "Int", "Int64", "Uint64", "Bool", "Float64", "Duration", "Time", "Any", "Group":
+		return call.Args[0], true
+	}
+	return nil, false
+}
+
+// constants returns the names of a package's constants.
+func (t *Tree) constants(pkg string) map[string]bool {
+	names := map[string]bool{}
+	for _, file := range t.packages[pkg] {
+		ast.Inspect(file.Syntax, func(n ast.Node) bool {
+			if gen, ok := n.(*ast.GenDecl); ok && gen.Tok == token.CONST {
+				for _, spec := range gen.Specs {
+					if v, ok := spec.(*ast.ValueSpec); ok {
+						for _, id := range v.Names {
+							names[id.Name] = true
+						}
+					}
+				}
+			}
+			return true
+		})
+	}
+	return names
+}
+
+// isConstant reports a string literal, a constant of the package, or a sum of
+// them.
+func isConstant(e ast.Expr, consts map[string]bool) bool {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		return e.Kind == token.STRING
+	case *ast.Ident:
+		return consts[e.Name]
+	case *ast.BinaryExpr:
+		return isConstant(e.X, consts) && isConstant(e.Y, consts)
+	case *ast.ParenExpr:
+		return isConstant(e.X, consts)
+	}
+	return false
+}
+
+func firstWords(s string) string {
+	words := strings.Fields(s)
+	return strings.Join(words[:min(3, len(words))], " ")
+}
