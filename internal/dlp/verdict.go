@@ -59,6 +59,8 @@ const (
 	ReasonGap         = "gap"          // something could not be read
 	ReasonTimeout     = "timeout"      // reading took longer than scan_timeout
 	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole
+	ReasonReleased    = "released"     // a person released this content for the same reasons before
+	ReasonNotScanned  = "not_scanned"  // [scan] enabled = false
 )
 
 // RcptVerdict is the decision for one recipient. For a file there is exactly
@@ -117,6 +119,16 @@ const (
 	Sealed                       // file: NAME.age stands in its place
 	Changed                      // file: it changed while being judged; read it again
 )
+
+var outcomeNames = [...]string{"try_again", "passed", "held", "rejected", "split", "no_room", "unreached", "reported", "encrypted", "changed"}
+
+// String returns the kind as metrics name it.
+func (k OutcomeKind) String() string {
+	if int(k) < len(outcomeNames) {
+		return outcomeNames[k]
+	}
+	return outcomeNames[TryAgain]
+}
 
 // Outcome is what was done in the end.
 type Outcome struct {
