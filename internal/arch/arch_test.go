@@ -90,9 +90,12 @@ func TestRules(t *testing.T) {
 		{"go-smtp by its own name", "plain", "smtp/a.go", "package smtp\nimport smtp \"github.com/emersion/go-smtp\"",
 			[]string{"smtp/a.go:2: go-smtp imported as smtp: want gosmtp"}},
 		{"constant message", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nconst m = \"b\"\nfunc f(l *slog.Logger) { l.Info(\"a\"); l.Info(m) }", nil},
-		{"computed message", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc f(l *slog.Logger, s string) {\n\tl.Info(s)\n}",
+		{"message handed on", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc g(l *slog.Logger) { f(l, \"a\") }\nfunc f(l *slog.Logger, m string) { l.Info(m) }", nil},
+		{"computed message handed on", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc g(l *slog.Logger, err error) {\n\tf(l, err.Error())\n}\nfunc f(l *slog.Logger, m string) { l.Info(m) }",
+			[]string{"smtp/a.go:4: f is given a computed string: want a constant"}},
+		{"computed message", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc f(l *slog.Logger, err error) {\n\tl.Info(err.Error())\n}",
 			[]string{"smtp/a.go:4: Info is given a computed string: want a constant"}},
-		{"computed key", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc f(s string) slog.Attr {\n\treturn slog.String(s, s)\n}",
+		{"computed key", "logs", "smtp/a.go", "package smtp\nimport \"log/slog\"\nfunc F(s string) slog.Attr {\n\treturn slog.String(s, s)\n}",
 			[]string{"smtp/a.go:4: String is given a computed string: want a constant"}},
 	}
 	for _, tt := range tests {

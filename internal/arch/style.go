@@ -2,7 +2,6 @@ package arch
 
 import (
 	"go/ast"
-	"go/token"
 	"strings"
 )
 
@@ -92,99 +91,6 @@ func (t *Tree) Plain() []string {
 		}
 	})
 	return out
-}
-
-// logMethods are the methods of slog.Logger that log, with the index of the
-// message among their arguments.
-func logMethods() map[string]int {
-	return map[string]int{
-		"Debug": 0, "Info": 0, "Warn": 0, "Error": 0,
-		"DebugContext": 1, "InfoContext": 1, "WarnContext": 1, "ErrorContext": 1,
-		"Log": 2, "LogAttrs": 2,
-	}
-}
-
-// Logs checks, in files that import log/slog, that messages and the keys of
-// attributes are literals or constants: what is not written in the source can
-// hold PHI.
-func (t *Tree) Logs() []string {
-	var out []string
-	for _, pkg := range t.sorted() {
-		consts := t.constants(pkg)
-		for _, file := range t.packages[pkg] {
-			spec, slog := importOf(file.Syntax, "log/slog")
-			if spec == nil || file.Test {
-				continue
-			}
-			ast.Inspect(file.Syntax, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				sel, ok := call.Fun.(*ast.SelectorExpr)
-				if !ok {
-					return true
-				}
-				if arg, ok := constantArg(call, sel, slog); ok && !isConstant(arg, consts) {
-					out = append(out, t.problemf(arg.Pos(), "%s is given a computed string: want a constant", sel.Sel.Name))
-				}
-				return true
-			})
-		}
-	}
-	return out
-}
-
-// constantArg returns the argument of a logging call, or of an attribute's
-// constructor, that must be constant.
-func constantArg(call *ast.CallExpr, sel *ast.SelectorExpr, slog string) (ast.Expr, bool) {
-	if i, ok := logMethods()[sel.Sel.Name]; ok && len(call.Args) > i {
-		return call.Args[i], true
-	}
-	if !isIdent(sel.X, slog) || len(call.Args) < 2 {
-		return nil, false
-	}
-	switch sel.Sel.Name {
-	case "String", "Int", "Int64", "Uint64", "Bool", "Float64", "Duration", "Time", "Any", "Group":
-		return call.Args[0], true
-	}
-	return nil, false
-}
-
-// constants returns the names of a package's constants.
-func (t *Tree) constants(pkg string) map[string]bool {
-	names := map[string]bool{}
-	for _, file := range t.packages[pkg] {
-		ast.Inspect(file.Syntax, func(n ast.Node) bool {
-			if gen, ok := n.(*ast.GenDecl); ok && gen.Tok == token.CONST {
-				for _, spec := range gen.Specs {
-					if v, ok := spec.(*ast.ValueSpec); ok {
-						for _, id := range v.Names {
-							names[id.Name] = true
-						}
-					}
-				}
-			}
-			return true
-		})
-	}
-	return names
-}
-
-// isConstant reports a string literal, a constant of the package, or a sum of
-// them.
-func isConstant(e ast.Expr, consts map[string]bool) bool {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		return e.Kind == token.STRING
-	case *ast.Ident:
-		return consts[e.Name]
-	case *ast.BinaryExpr:
-		return isConstant(e.X, consts) && isConstant(e.Y, consts)
-	case *ast.ParenExpr:
-		return isConstant(e.X, consts)
-	}
-	return false
 }
 
 func firstWords(s string) string {
