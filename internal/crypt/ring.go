@@ -1,0 +1,138 @@
+package crypt
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	filippo "filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Errors a caller chooses by.
+var (
+	// ErrKeyMissing says that data was sealed with keys that are not there.
+	ErrKeyMissing = errors.New("crypt: a key is missing")
+	// ErrWrongKey says that a key is there and is not the one the data was
+	// sealed with.
+	ErrWrongKey = errors.New("crypt: not the key the data was sealed with")
+	// ErrBadKey says that a key file does not hold what its name says.
+	ErrBadKey = errors.New("crypt: not a key of this kind")
+	// ErrTampered says that sealed bytes do not open: altered, cut short, moved
+	// from another place, or sealed under another key.
+	ErrTampered = errors.New("crypt: sealed bytes do not open")
+)
+
+// fieldVersion is the first byte of every sealed field (docs/vault.md).
+const fieldVersion = 1
+
+// Ring holds the three keys (docs/vault.md says what each covers). All methods
+// may be called at the same time.
+type Ring struct {
+	id        string
+	field     cipher.AEAD
+	pseudonym []byte
+	mac       []byte
+	work      *filippo.X25519Identity
+	release   *filippo.X25519Identity
+}
+
+// newRing derives what the index key is used for, one key for each use.
+func newRing(index []byte, work, release *filippo.X25519Identity) (*Ring, error) {
+	derive := func(use string, n int) ([]byte, error) {
+		return hkdf.Key(sha256.New, index, nil, "stanch index key v1: "+use, n)
+	}
+	field, err := derive("field", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	pseudonym, err := derive("pseudonym", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	mac, err := derive("mac", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	id, err := derive("id", 16)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.NewX(field)
+	if err != nil {
+		return nil, err
+	}
+	return &Ring{id: hex.EncodeToString(id), field: aead, pseudonym: pseudonym, mac: mac, work: work, release: release}, nil
+}
+
+// ID names the index key without telling it: 32 lower-case hex digits. The
+// database keeps it, so that a foreign key is noticed before it is used.
+func (r *Ring) ID() string { return r.id }
+
+// Work is the key for what automatic work still needs: the outbox.
+func (r *Ring) Work() *filippo.X25519Identity { return r.work }
+
+// Release is the key that held contents and cases are sealed to.
+func (r *Ring) Release() *filippo.X25519Identity { return r.release }
+
+// SealField seals a small field under the index key. ad says what and whose
+// the field is; OpenField must be given the same.
+//
+// The form is one version byte, a random nonce of 24 bytes, the XChaCha20-
+// Poly1305 ciphertext and its tag.
+func (r *Ring) SealField(ad string, b []byte) ([]byte, error) {
+	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(b)+chacha20poly1305.Overhead)
+	out[0] = fieldVersion
+	nonce := out[1:]
+	rand.Read(nonce) // never fails: crypto/rand.Read ends the program instead
+	return r.field.Seal(out, nonce, b, []byte(ad)), nil
+}
+
+// OpenField is the inverse of SealField. ErrTampered.
+func (r *Ring) OpenField(ad string, b []byte) ([]byte, error) {
+	if len(b) < 1+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
+		return nil, ErrTampered
+	}
+	if b[0] != fieldVersion {
+		return nil, fmt.Errorf("field version %d: %w", b[0], ErrTampered)
+	}
+	nonce, sealed := b[1:1+chacha20poly1305.NonceSizeX], b[1+chacha20poly1305.NonceSizeX:]
+	plain, err := r.field.Open(nil, nonce, sealed, []byte(ad))
+	if err != nil {
+		return nil, ErrTampered
+	}
+	return plain, nil
+}
+
+// Pseudonym returns 32 lower-case hex digits that stand for value, of the given
+// kind ("sender", "rcpt"), in audit events: equal for equal values, and telling
+// nothing to who has not the index key.
+func (r *Ring) Pseudonym(kind, value string) string {
+	sum := keyed(r.pseudonym, kind, []byte(value))
+	return hex.EncodeToString(sum[:16])
+}
+
+// MAC returns a keyed digest of parts for look-ups by value. kind separates
+// uses; ("ab", "c") and ("a", "bc") differ.
+func (r *Ring) MAC(kind string, parts ...[]byte) [32]byte { return keyed(r.mac, kind, parts...) }
+
+// keyed is HMAC-SHA-256 over kind and parts, each after its length in eight
+// bytes, big-endian.
+func keyed(key []byte, kind string, parts ...[]byte) [32]byte {
+	h := hmac.New(sha256.New, key)
+	write := func(b []byte) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b)))) // a hash never fails to write
+		h.Write(b)
+	}
+	write([]byte(kind))
+	for _, p := range parts {
+		write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}

@@ -1,0 +1,63 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// version is of the sealed state's plaintext (docs/vault.md).
+const version = 1
+
+// errState says that the sealed state opened and is not one of ours.
+var errState = errors.New("not a message's state of this version")
+
+type address [2][]byte // local part and domain: bytes, for a local part need not be UTF-8
+
+func addressOut(a dlp.Address) address { return address{[]byte(a.Local), []byte(a.Domain)} }
+func addressIn(a address) dlp.Address  { return dlp.Address{Local: string(a[0]), Domain: string(a[1])} }
+
+type rcptJSON struct {
+	Addr     address `json:"addr"`
+	State    string  `json:"state"`
+	Code     int     `json:"code,omitempty"`
+	Enhanced string  `json:"enhanced,omitempty"`
+	Tries    int     `json:"tries,omitempty"`
+}
+
+type stateJSON struct {
+	V     int        `json:"v"`
+	From  address    `json:"from"`
+	Rcpts []rcptJSON `json:"rcpts"`
+	Body  string     `json:"body,omitempty"`
+}
+
+func encodeState(m Message) ([]byte, error) {
+	out := stateJSON{V: version, From: addressOut(m.From), Body: m.Body, Rcpts: make([]rcptJSON, len(m.Rcpts))}
+	for i, r := range m.Rcpts {
+		if r.State == "" {
+			r.State = RcptPending
+		}
+		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries}
+	}
+	return json.Marshal(out)
+}
+
+func decodeState(b []byte, m *Message) error {
+	var in stateJSON
+	if err := json.Unmarshal(b, &in); err != nil {
+		return errState // the decoder's text quotes its input
+	}
+	if in.V != version {
+		return fmt.Errorf("version %d: %w", in.V, errState)
+	}
+	m.From = addressIn(in.From)
+	m.Body = in.Body
+	m.Rcpts = make([]Rcpt, len(in.Rcpts))
+	for i, r := range in.Rcpts {
+		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries}
+	}
+	return nil
+}

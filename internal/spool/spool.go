@@ -1,0 +1,191 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// kindContent is what sealed contents are bound to beside the message's ID.
+const kindContent = "spool"
+
+// Spool seals, lists and opens messages of the outbox. It holds no state of
+// its own; all methods may be called at the same time.
+type Spool struct {
+	store    Store
+	contents Contents
+	keys     Keys
+	sealer   Sealer
+}
+
+// New returns a Spool over its neighbours.
+func New(s Store, c Contents, k Keys, w Sealer) *Spool {
+	return &Spool{store: s, contents: c, keys: k, sealer: w}
+}
+
+// Seal streams content, sealed, to where it will stay and returns the Entry to
+// be committed. A zero ID is filled in, an empty recipient state becomes
+// RcptPending, a zero Next becomes Created, a zero Expires Created plus
+// Lifetime. After an error nothing is left behind.
+func (s *Spool) Seal(ctx context.Context, m Message, content io.Reader) (Entry, error) {
+	if m.ID == "" {
+		m.ID = dlp.NewID()
+	}
+	if m.Next.IsZero() {
+		m.Next = m.Created
+	}
+	if m.Expires.IsZero() {
+		m.Expires = m.Created.Add(Lifetime)
+	}
+	sealed, err := s.sealState(m)
+	if err != nil {
+		return Entry{}, fmt.Errorf("spool: seal %s: %w", m.ID, err)
+	}
+	var size int64
+	inline, err := s.contents.Put(ctx, m.ID, InlineMax, func(dst io.Writer) error {
+		w, err := s.sealer.Seal(dst, kindContent, m.ID)
+		if err != nil {
+			return err
+		}
+		if size, err = io.Copy(w, content); err != nil {
+			return err
+		}
+		return w.Close()
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("spool: seal %s: %w", m.ID, err)
+	}
+	return Entry{
+		ID: m.ID, Doc: m.Doc, Kind: m.Kind, Created: m.Created, Next: m.Next, Expires: m.Expires,
+		Size: size, Seq: m.Seq, Sealed: sealed, Inline: inline,
+	}, nil
+}
+
+// Discard removes what Seal staged for an Entry that was not committed. It
+// must not be called for one that was.
+func (s *Spool) Discard(ctx context.Context, e Entry) error {
+	if e.Inline != nil || e.ID == "" {
+		return nil
+	}
+	if err := s.contents.Remove(ctx, e.ID); err != nil {
+		return fmt.Errorf("spool: discard %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Progress returns the Update that journals where m and its recipients stand
+// now, to be committed before the next recipient is tried.
+func (s *Spool) Progress(m Message) (Update, error) {
+	sealed, err := s.sealState(m)
+	if err != nil {
+		return Update{}, fmt.Errorf("spool: progress %s: %w", m.ID, err)
+	}
+	return Update{
+		ID: m.ID, State: m.State, Next: m.Next, Tries: m.Tries,
+		LastCode: m.LastCode, LastStage: m.LastStage, Sealed: sealed,
+	}, nil
+}
+
+// Due returns at most limit queued messages whose time has come, the longest
+// waiting first. A message set further ahead than any schedule of ours sets
+// one is due too: the clock was put back.
+func (s *Spool) Due(ctx context.Context, now time.Time, limit int) ([]Message, error) {
+	rows, err := s.store.QueueDue(ctx, now, now.Add(MaxBackoff), min(max(limit, 0), MaxList))
+	if err != nil {
+		return nil, fmt.Errorf("spool: due: %w", err)
+	}
+	return s.messages(rows)
+}
+
+// NextDue returns when the next queued message is due, false when none is
+// queued. A caller waits no longer than MaxBackoff, whatever it says.
+func (s *Spool) NextDue(ctx context.Context) (time.Time, bool, error) {
+	t, ok, err := s.store.QueueNext(ctx)
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("spool: next due: %w", err)
+	}
+	return t, ok, nil
+}
+
+// List returns messages in the order they were queued.
+func (s *Spool) List(ctx context.Context, f Filter) ([]Message, error) {
+	rows, err := s.store.Queue(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("spool: list: %w", err)
+	}
+	return s.messages(rows)
+}
+
+// Get returns one message in any state, or ErrNotFound.
+func (s *Spool) Get(ctx context.Context, id dlp.ID) (Message, error) {
+	row, err := s.store.Queued(ctx, id)
+	if err != nil {
+		return Message{}, fmt.Errorf("spool: get %s: %w", id, err)
+	}
+	return s.message(row)
+}
+
+// Open returns the content of id as it is to be sent. The reader ends with
+// io.EOF only if all of it is what was sealed. ErrNotFound, ErrNoContent.
+func (s *Spool) Open(ctx context.Context, id dlp.ID) (io.ReadCloser, error) {
+	inline, err := s.store.QueueContent(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("spool: open %s: %w", id, err)
+	}
+	src := io.NopCloser(bytes.NewReader(inline))
+	if inline == nil {
+		if src, err = s.contents.Open(ctx, id); err != nil {
+			return nil, fmt.Errorf("spool: open %s: %w", id, err)
+		}
+	}
+	r, err := s.sealer.Open(src, kindContent, id)
+	if err != nil {
+		return nil, fmt.Errorf("spool: open %s: %w", id, errors.Join(err, src.Close()))
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{r, src}, nil
+}
+
+func (s *Spool) sealState(m Message) ([]byte, error) {
+	plain, err := encodeState(m)
+	if err != nil {
+		return nil, err
+	}
+	return s.keys.SealField(stateAD(m.ID), plain)
+}
+
+func (s *Spool) messages(rows []Row) ([]Message, error) {
+	ms := make([]Message, 0, len(rows))
+	for _, r := range rows {
+		m, err := s.message(r)
+		if err != nil {
+			return nil, err
+		}
+		ms = append(ms, m)
+	}
+	return ms, nil
+}
+
+func (s *Spool) message(r Row) (Message, error) {
+	plain, err := s.keys.OpenField(stateAD(r.ID), r.Sealed)
+	if err != nil {
+		return Message{}, fmt.Errorf("spool: open state of %s: %w", r.ID, err)
+	}
+	m := Message{
+		ID: r.ID, Doc: r.Doc, Kind: r.Kind, Size: r.Size, Created: r.Created, Next: r.Next, Expires: r.Expires,
+		Tries: r.Tries, State: r.State, LastCode: r.LastCode, LastStage: r.LastStage, Seq: r.Seq,
+	}
+	if err := decodeState(plain, &m); err != nil {
+		return Message{}, fmt.Errorf("spool: read state of %s: %w", r.ID, err)
+	}
+	return m, nil
+}
+
+func stateAD(id dlp.ID) string { return "spool state " + string(id) }

@@ -1,0 +1,180 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Kind says why a message is in the outbox.
+type Kind string
+
+// The kinds.
+const (
+	Release Kind = "release" // held mail that a person let go
+	Copy    Kind = "copy"    // the part of a split message that may leave
+	Notice  Kind = "notice"  // words of ours to a sender or an officer
+	DSN     Kind = "dsn"     // a delivery status notification of ours
+)
+
+// State is where a message stands.
+type State string
+
+// The states. Only Queued messages are tried; the others have no content.
+const (
+	Queued    State = "queued"
+	Delivered State = "delivered" // every recipient's next hop took it
+	Failed    State = "failed"    // ended, and some recipient did not get it
+	Dropped   State = "dropped"   // a person took it out
+)
+
+// The states of one recipient.
+const (
+	RcptPending   = "pending"
+	RcptDelivered = "delivered"
+	RcptFailed    = "failed"
+)
+
+// Errors a caller chooses by.
+var (
+	// ErrNotFound says that the outbox has no such message.
+	ErrNotFound = errors.New("spool: no such message")
+	// ErrState says that an Update came for a message that is queued no more.
+	// The Change that held it did nothing.
+	ErrState = errors.New("spool: message is not queued")
+	// ErrNoContent says that the message has ended and its content is gone.
+	ErrNoContent = errors.New("spool: the content is gone")
+)
+
+// Rcpt is one recipient of a message. PHI.
+type Rcpt struct {
+	Addr     dlp.Address
+	State    string // RcptPending, RcptDelivered or RcptFailed
+	Code     int    // of the last reply, 0 before any
+	Enhanced string // of the last reply
+	Tries    int
+}
+
+// Message is one message of the outbox, opened. PHI.
+type Message struct {
+	ID        dlp.ID // of the message itself
+	Doc       dlp.ID // of the document it comes from
+	Kind      Kind
+	From      dlp.Address // the reverse-path
+	Rcpts     []Rcpt
+	Body      string // the BODY parameter of MAIL: "", "7BIT" or "8BITMIME"
+	Size      int64  // of the content, unsealed, in bytes; filled in by Seal
+	Created   time.Time
+	Next      time.Time // of the next try
+	Expires   time.Time // no try after it
+	Tries     int
+	State     State
+	LastCode  int    // of the last try: the worst reply's code, 0 for none
+	LastStage string // of the last try: a constant such as "connect" or "rcpt"
+	Seq       uint64 // of the audit event that decided it
+}
+
+// Entry is a message sealed, staged and ready for a commit. It must end in a
+// commit or in Discard.
+type Entry struct {
+	ID, Doc                dlp.ID
+	Kind                   Kind
+	Created, Next, Expires time.Time
+	Size                   int64
+	Seq                    uint64
+	Sealed                 []byte // sender, recipients and their state, sealed under the index key
+	Inline                 []byte // the sealed content where it is small; nil where Contents has it
+}
+
+// Update is what became of a message by a try or by a person's word, ready for
+// a commit. Spool.Progress makes it. The commit of an Update whose State is
+// not Queued deletes the content.
+type Update struct {
+	ID        dlp.ID
+	State     State
+	Next      time.Time
+	Tries     int
+	LastCode  int
+	LastStage string
+	Sealed    []byte
+}
+
+// Row is a message as a Store gives it back.
+type Row struct {
+	ID, Doc                dlp.ID
+	Kind                   Kind
+	State                  State
+	Created, Next, Expires time.Time
+	Size                   int64
+	Seq                    uint64
+	Tries                  int
+	LastCode               int
+	LastStage              string
+	Sealed                 []byte
+}
+
+// Filter narrows a list.
+type Filter struct {
+	All   bool   // ended ones too, while they are kept
+	After dlp.ID // only what was queued after this message; "" for the first page
+	Limit int    // at most MaxList; 0 means MaxList
+}
+
+// MaxList is the most messages that one list or Due returns.
+const MaxList = 1000
+
+// InlineMax is the most sealed bytes that are kept in the database itself;
+// larger contents are files of their own.
+const InlineMax = 256 << 10
+
+// KeptFor is how long an ended message's row, without content, is kept.
+const KeptFor = 7 * 24 * time.Hour
+
+// Store keeps what is committed. It is satisfied by store/sqlite, and every
+// Store passes spooltest.Run.
+type Store interface {
+	// Queue returns the rows f asks for, in the order they were queued.
+	Queue(ctx context.Context, f Filter) ([]Row, error)
+	// QueueDue returns at most limit queued rows whose Next is not after now,
+	// or is after horizon; the oldest Next first.
+	QueueDue(ctx context.Context, now, horizon time.Time, limit int) ([]Row, error)
+	// QueueNext returns the earliest Next of a queued row, false for none.
+	QueueNext(ctx context.Context) (time.Time, bool, error)
+	// Queued returns one row in any state, or ErrNotFound.
+	Queued(ctx context.Context, id dlp.ID) (Row, error)
+	// QueueContent returns the sealed content kept in the database, or nil
+	// where Contents has it. ErrNotFound, ErrNoContent.
+	QueueContent(ctx context.Context, id dlp.ID) ([]byte, error)
+}
+
+// Contents keeps sealed contents that are too large for the database.
+type Contents interface {
+	// Put runs write once. What it writes comes back if it is no more than
+	// inline bytes; else it is kept under id, on stable storage when Put
+	// returns, and nil comes back. An error leaves nothing behind.
+	Put(ctx context.Context, id dlp.ID, inline int, write func(io.Writer) error) ([]byte, error)
+	// Open opens what Put kept.
+	Open(ctx context.Context, id dlp.ID) (io.ReadCloser, error)
+	// Remove deletes it; that it is not there is no error.
+	Remove(ctx context.Context, id dlp.ID) error
+}
+
+// Keys seals small fields under the index key. ad binds the bytes to their
+// place. It is satisfied by crypt.Ring.
+type Keys interface {
+	SealField(ad string, b []byte) ([]byte, error)
+	OpenField(ad string, b []byte) ([]byte, error)
+}
+
+// Sealer seals contents to the work key, bound to kind and id. It is satisfied
+// by crypt/age.Sealer.
+type Sealer interface {
+	// Seal returns a writer whose Close ends the sealed stream on dst.
+	Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, error)
+	// Open returns the plaintext; an altered or foreign stream is an error, at
+	// the latest instead of io.EOF.
+	Open(src io.Reader, kind string, id dlp.ID) (io.Reader, error)
+}

@@ -1,0 +1,72 @@
+// Package store says what one durable transaction may hold.
+//
+// It promises nothing by itself: a Store does, and its promise is that a
+// Change happens wholly or not at all, and is on stable storage when Commit
+// returns nil.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Errors a caller chooses by, with errors.Is.
+var (
+	// ErrNoRoom says that stable storage could not take it: full, over quota,
+	// read-only or failing. Nothing of the Change happened; a later one may
+	// succeed without a restart. Staging a content returns it too.
+	ErrNoRoom = safefile.ErrNoRoom
+	// ErrState says that a Transition or an Update did not start from the state
+	// the item or message is in. Nothing of the Change happened.
+	ErrState = vault.ErrState
+)
+
+// Change is what is to become durable together.
+type Change struct {
+	Hold        []vault.Item       // documents that the vault takes
+	Cases       []vault.Record     // cases of documents whose content is not kept
+	Decide      []vault.Transition // moves of items
+	Out         []spool.Entry      // messages that the outbox takes
+	Progress    []spool.Update     // of messages in the outbox
+	Repeats     []Repeat           // holds and splits not yet acknowledged
+	Acknowledge []dlp.ID           // documents whose repeats are to be forgotten: the client has our answer
+	Notices     []NoticeMark
+}
+
+// Repeat is a hold or split that absorbs a repetition of the same mail while
+// the client may not have had our answer (CONTRACT.md, SMTP replies).
+type Repeat struct {
+	Key [32]byte // keyed digest of reverse-path, recipients and content
+	ID  dlp.ID
+	At  time.Time
+}
+
+// RepeatKept is how long a Repeat is kept at most.
+const RepeatKept = 5 * 24 * time.Hour // CONTRACT.md: "absorbs a repeat within five days"
+
+// NoticeMark says when a notice went out for a sender and policy.
+type NoticeMark struct {
+	Key [32]byte // keyed digest of sender and policy
+	At  time.Time
+}
+
+// NoticeKept is how long a NoticeMark is kept at least.
+const NoticeKept = 24 * time.Hour
+
+// Store makes changes durable. It is satisfied by store/sqlite.
+type Store interface {
+	// Commit makes c durable, wholly or not at all; nil is returned only once
+	// it is on stable storage. It waits for the outcome even if ctx ends
+	// meanwhile: a Change that was handed over is never in doubt, and the wait
+	// is bounded by the store. ErrNoRoom, ErrState.
+	Commit(ctx context.Context, c Change) error
+	// Unacknowledged returns the repeats made at or after since, oldest first.
+	Unacknowledged(ctx context.Context, since time.Time) ([]Repeat, error)
+	// LastNotice returns the latest mark under key, false for none.
+	LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error)
+}

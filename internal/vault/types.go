@@ -1,0 +1,190 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// State is where an item stands. The words are those of `quarantine list`.
+type State string
+
+// The states. An item is Held first; Expired is the end and has no content.
+const (
+	Held     State = "held"
+	Released State = "released"
+	Rejected State = "rejected"
+	Expired  State = "expired"
+)
+
+// Errors a caller chooses by.
+var (
+	// ErrNotFound says that the vault has no such item or case.
+	ErrNotFound = errors.New("vault: no such item")
+	// ErrState says that the item was not, or cannot have been, in the state
+	// that a Transition starts from. The Change that held it did nothing.
+	ErrState = errors.New("vault: item is not in that state")
+	// ErrNoContent says that the item has ended and its content is gone.
+	ErrNoContent = errors.New("vault: the content is gone")
+	// ErrChanged says that what was sealed is not what was judged.
+	ErrChanged = errors.New("vault: the content is not what was judged")
+	// ErrTampered says that what is kept is not what was sealed: altered, cut
+	// short, or moved here from another item.
+	ErrTampered = errors.New("vault: what is kept is not what was sealed")
+)
+
+// Envelope is whose a held document is and where it was to go. PHI: it is kept
+// sealed under the index key.
+type Envelope struct {
+	Sender   dlp.Address   // mail: the reverse-path
+	Rcpts    []dlp.Address // mail: those it is held for
+	AllRcpts []dlp.Address // mail: all it was meant for, in order
+	Root     string        // file: the watched root
+	Path     string        // file: path relative to Root
+	File     *dlp.FileMeta // file: what a release must bring back
+	Trace    []byte        // mail: the trace header fields that go in front when it is released
+	Body     string        // mail: the BODY parameter of MAIL: "", "7BIT" or "8BITMIME"
+}
+
+// Case is why a document was decided upon as it was. PHI: it is kept sealed to
+// the reviewers' key, and outlives the content.
+type Case struct {
+	Envelope Envelope
+	Channel  dlp.Channel
+	Verdict  dlp.Verdict
+	Findings []dlp.Finding // the first MaxFindings; the first of every rule always
+	Gaps     []dlp.Gap     // the first MaxGaps
+	Decided  time.Time
+	SHA256   [32]byte // of the content; Seal fills in a zero one and verifies any other
+	Size     int64    // of the content in bytes; filled in by Seal
+	// FindingsTotal and GapsTotal are how many there were when more were found
+	// than a case keeps; filled in when the case is sealed.
+	FindingsTotal, GapsTotal int
+}
+
+// Bounds on what one case keeps.
+const (
+	MaxFindings = 5000
+	MaxGaps     = 1000
+)
+
+// InlineMax is the most sealed bytes that are kept in the database itself;
+// larger contents are files of their own.
+const InlineMax = 256 << 10
+
+// Record is a case, sealed and ready for a commit.
+type Record struct {
+	ID      dlp.ID
+	Channel dlp.Channel
+	Decided time.Time
+	Sealed  []byte // the Case, sealed to the reviewers' key
+}
+
+// Item is a held document, sealed, staged and ready for a commit. It must end
+// in a commit or in Discard.
+type Item struct {
+	ID       dlp.ID
+	Channel  dlp.Channel
+	Received time.Time
+	Policy   string       // id of the policy that decided
+	Rules    []dlp.RuleID // that it counted
+	Size     int64        // of the content, unsealed, in bytes
+	Sealed   []byte       // Envelope and digest, sealed under the index key
+	Inline   []byte       // the sealed content where it is small; nil where Contents has it
+	Case     Record
+}
+
+// Transition moves one item from one state to another. Vault.Transition makes
+// it; it takes effect with the commit it is part of.
+type Transition struct {
+	ID       dlp.ID
+	From, To State
+	At       time.Time
+	Note     []byte // who and why, sealed under the index key
+}
+
+// Row is an Item as a Store gives it back.
+type Row struct {
+	ID       dlp.ID
+	Channel  dlp.Channel
+	State    State
+	Received time.Time
+	Policy   string
+	Rules    []dlp.RuleID
+	Size     int64
+	Sealed   []byte
+	Decided  time.Time // of the last Transition; zero while Held
+	Note     []byte    // of the last Transition
+}
+
+// Entry is one item opened for a list. PHI.
+type Entry struct {
+	ID        dlp.ID
+	Channel   dlp.Channel
+	State     State
+	Received  time.Time
+	Policy    string
+	Rules     []dlp.RuleID
+	Size      int64
+	SHA256    [32]byte
+	Envelope  Envelope
+	Decided   time.Time // when it left Held; zero while it has not
+	DecidedBy string
+	Reason    string
+}
+
+// Filter narrows a list.
+type Filter struct {
+	All   bool   // every state, not only Held
+	After dlp.ID // only what came into the vault after this item; "" for the first page
+	Limit int    // at most MaxList; 0 means MaxList
+}
+
+// MaxList is the most entries one list returns.
+const MaxList = 1000
+
+// Store keeps what is committed. It is satisfied by store/sqlite, and every
+// Store passes vaulttest.Run.
+type Store interface {
+	// Holds returns the rows f asks for, in the order they came.
+	Holds(ctx context.Context, f Filter) ([]Row, error)
+	// Hold returns one row, or ErrNotFound.
+	Hold(ctx context.Context, id dlp.ID) (Row, error)
+	// HoldContent returns the sealed content kept in the database, or nil where
+	// Contents has it. ErrNotFound, ErrNoContent.
+	HoldContent(ctx context.Context, id dlp.ID) ([]byte, error)
+	// CaseRecord returns the record of id, or ErrNotFound.
+	CaseRecord(ctx context.Context, id dlp.ID) (Record, error)
+}
+
+// Contents keeps sealed contents that are too large for the database.
+type Contents interface {
+	// Put runs write once. What it writes comes back if it is no more than
+	// inline bytes; else it is kept under id, on stable storage when Put
+	// returns, and nil comes back. An error leaves nothing behind.
+	Put(ctx context.Context, id dlp.ID, inline int, write func(io.Writer) error) ([]byte, error)
+	// Open opens what Put kept.
+	Open(ctx context.Context, id dlp.ID) (io.ReadCloser, error)
+	// Remove deletes it; that it is not there is no error.
+	Remove(ctx context.Context, id dlp.ID) error
+}
+
+// Keys seals small fields under the index key. ad binds the bytes to their
+// place. It is satisfied by crypt.Ring.
+type Keys interface {
+	SealField(ad string, b []byte) ([]byte, error)
+	OpenField(ad string, b []byte) ([]byte, error)
+}
+
+// Sealer seals contents and cases to the reviewers' key, bound to kind and id.
+// It is satisfied by crypt/age.Sealer.
+type Sealer interface {
+	// Seal returns a writer whose Close ends the sealed stream on dst.
+	Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, error)
+	// Open returns the plaintext; an altered or foreign stream is an error, at
+	// the latest instead of io.EOF.
+	Open(src io.Reader, kind string, id dlp.ID) (io.Reader, error)
+}

@@ -1,0 +1,310 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Kinds that sealed streams are bound to beside the document's ID.
+const (
+	kindContent = "vault"
+	kindCase    = "case"
+)
+
+// maxCase bounds the plaintext of one sealed case, in bytes.
+const maxCase = 32 << 20
+
+// Vault seals, lists and opens. It holds no state of its own; all methods may
+// be called at the same time.
+type Vault struct {
+	store    Store
+	contents Contents
+	keys     Keys
+	sealer   Sealer
+}
+
+// New returns a Vault over its neighbours.
+func New(s Store, c Contents, k Keys, r Sealer) *Vault {
+	return &Vault{store: s, contents: c, keys: k, sealer: r}
+}
+
+// Seal streams doc.Open, sealed, to where it will stay and returns the Item to
+// be committed. ErrChanged: the bytes are not those of c.SHA256. After an
+// error nothing is left behind.
+func (v *Vault) Seal(ctx context.Context, doc *dlp.Document, c Case) (Item, error) {
+	inline, sum, size, err := v.sealContent(ctx, doc)
+	if err != nil {
+		return Item{}, fmt.Errorf("vault: seal %s: %w", doc.ID, err)
+	}
+	item, err := v.finish(doc, c, sum, size)
+	if err != nil {
+		if inline == nil {
+			err = errors.Join(err, v.contents.Remove(context.WithoutCancel(ctx), doc.ID))
+		}
+		return Item{}, fmt.Errorf("vault: seal %s: %w", doc.ID, err)
+	}
+	item.Inline = inline
+	return item, nil
+}
+
+func (v *Vault) sealContent(ctx context.Context, doc *dlp.Document) (inline []byte, sum [32]byte, size int64, err error) {
+	src, err := doc.Open()
+	if err != nil {
+		return nil, sum, 0, fmt.Errorf("open: %w", err)
+	}
+	defer src.Close() // only read from
+	digest := sha256.New()
+	inline, err = v.contents.Put(ctx, doc.ID, InlineMax, func(dst io.Writer) error {
+		w, err := v.sealer.Seal(dst, kindContent, doc.ID)
+		if err != nil {
+			return err
+		}
+		size, err = io.Copy(io.MultiWriter(w, digest), src)
+		if err != nil {
+			return err
+		}
+		return w.Close()
+	})
+	return inline, [32]byte(digest.Sum(nil)), size, err
+}
+
+func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Item, error) {
+	if c.SHA256 != [32]byte{} && c.SHA256 != sum {
+		return Item{}, ErrChanged
+	}
+	c.SHA256, c.Size, c.Channel = sum, size, doc.Channel
+	rec, err := v.record(doc.ID, c)
+	if err != nil {
+		return Item{}, err
+	}
+	plain, err := encodeEnvelope(c.Envelope, sum)
+	if err != nil {
+		return Item{}, err
+	}
+	sealed, err := v.keys.SealField(envelopeAD(doc.ID), plain)
+	if err != nil {
+		return Item{}, err
+	}
+	worst := c.Verdict.Strictest()
+	return Item{
+		ID: doc.ID, Channel: doc.Channel, Received: doc.Received,
+		Policy: worst.Policy, Rules: worst.Rules, Size: size,
+		Sealed: sealed, Case: rec,
+	}, nil
+}
+
+// SealCase seals a case of a document whose content is not kept.
+func (v *Vault) SealCase(ctx context.Context, id dlp.ID, c Case) (Record, error) {
+	if err := ctx.Err(); err != nil {
+		return Record{}, fmt.Errorf("vault: seal case %s: %w", id, err)
+	}
+	rec, err := v.record(id, c)
+	if err != nil {
+		return Record{}, fmt.Errorf("vault: seal case %s: %w", id, err)
+	}
+	return rec, nil
+}
+
+func (v *Vault) record(id dlp.ID, c Case) (Record, error) {
+	plain, err := encodeCase(c)
+	if err != nil {
+		return Record{}, err
+	}
+	var out bytes.Buffer
+	w, err := v.sealer.Seal(&out, kindCase, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return Record{}, err
+	}
+	if err := w.Close(); err != nil {
+		return Record{}, err
+	}
+	return Record{ID: id, Channel: c.Channel, Decided: c.Decided, Sealed: out.Bytes()}, nil
+}
+
+// Discard removes what Seal staged for an Item that was not committed. It must
+// not be called for one that was.
+func (v *Vault) Discard(ctx context.Context, it Item) error {
+	if it.Inline != nil || it.ID == "" {
+		return nil
+	}
+	if err := v.contents.Remove(ctx, it.ID); err != nil {
+		return fmt.Errorf("vault: discard %s: %w", it.ID, err)
+	}
+	return nil
+}
+
+// Transition returns the move of one item, to be committed. who names the
+// actor and why the reason; both are sealed. ErrState: no item ever moves so.
+func (v *Vault) Transition(id dlp.ID, from, to State, at time.Time, who, why string) (Transition, error) {
+	if !movable(from, to) {
+		return Transition{}, fmt.Errorf("vault: move %s from %s to %s: %w", id, from, to, ErrState)
+	}
+	plain, err := encodeNote(who, why)
+	if err != nil {
+		return Transition{}, fmt.Errorf("vault: move %s: %w", id, err)
+	}
+	note, err := v.keys.SealField(noteAD(id), plain)
+	if err != nil {
+		return Transition{}, fmt.Errorf("vault: move %s: %w", id, err)
+	}
+	return Transition{ID: id, From: from, To: to, At: at, Note: note}, nil
+}
+
+// movable says which moves exist: what is held ends one way, and whatever is
+// not expired can expire.
+func movable(from, to State) bool {
+	switch to {
+	case Released, Rejected:
+		return from == Held
+	case Expired:
+		return from == Held || from == Released || from == Rejected
+	}
+	return false
+}
+
+// List returns entries in the order they came into the vault.
+func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
+	rows, err := v.store.Holds(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("vault: list: %w", err)
+	}
+	entries := make([]Entry, 0, len(rows))
+	for _, r := range rows {
+		e, err := v.entry(r)
+		if err != nil {
+			return nil, fmt.Errorf("vault: list: %s: %w", r.ID, err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// Get returns one entry, or ErrNotFound.
+func (v *Vault) Get(ctx context.Context, id dlp.ID) (Entry, error) {
+	row, err := v.store.Hold(ctx, id)
+	if err != nil {
+		return Entry{}, fmt.Errorf("vault: get %s: %w", id, err)
+	}
+	e, err := v.entry(row)
+	if err != nil {
+		return Entry{}, fmt.Errorf("vault: get %s: %w", id, err)
+	}
+	return e, nil
+}
+
+func (v *Vault) entry(r Row) (Entry, error) {
+	plain, err := v.keys.OpenField(envelopeAD(r.ID), r.Sealed)
+	if err != nil {
+		return Entry{}, fmt.Errorf("envelope: %w", err)
+	}
+	env, sum, err := decodeEnvelope(plain)
+	if err != nil {
+		return Entry{}, fmt.Errorf("envelope: %w", err)
+	}
+	e := Entry{
+		ID: r.ID, Channel: r.Channel, State: r.State, Received: r.Received, Policy: r.Policy, Rules: r.Rules,
+		Size: r.Size, SHA256: sum, Envelope: env, Decided: r.Decided,
+	}
+	if r.Note == nil {
+		return e, nil
+	}
+	plain, err = v.keys.OpenField(noteAD(r.ID), r.Note)
+	if err != nil {
+		return Entry{}, fmt.Errorf("note: %w", err)
+	}
+	e.DecidedBy, e.Reason, err = decodeNote(plain)
+	return e, err
+}
+
+// Case opens the case of id, or returns ErrNotFound. Reading it is an act that
+// the caller records.
+func (v *Vault) Case(ctx context.Context, id dlp.ID) (Case, error) {
+	rec, err := v.store.CaseRecord(ctx, id)
+	if err != nil {
+		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
+	}
+	r, err := v.sealer.Open(bytes.NewReader(rec.Sealed), kindCase, id)
+	if err != nil {
+		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxCase))
+	if err != nil {
+		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
+	}
+	c, err := decodeCase(plain)
+	if err != nil {
+		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// Open returns the content of id as it came. The reader ends with io.EOF only
+// if all of it is what was sealed, and with ErrTampered or the sealer's own
+// error otherwise. ErrNotFound, ErrNoContent.
+func (v *Vault) Open(ctx context.Context, id dlp.ID) (io.ReadCloser, error) {
+	e, err := v.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	inline, err := v.store.HoldContent(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("vault: open %s: %w", id, err)
+	}
+	src := io.NopCloser(bytes.NewReader(inline))
+	if inline == nil {
+		if src, err = v.contents.Open(ctx, id); err != nil {
+			return nil, fmt.Errorf("vault: open %s: %w", id, err)
+		}
+	}
+	r, err := v.sealer.Open(src, kindContent, id)
+	if err != nil {
+		return nil, fmt.Errorf("vault: open %s: %w", id, errors.Join(err, src.Close()))
+	}
+	return &reader{id: id, src: src, r: r, digest: sha256.New(), want: e.SHA256, left: e.Size}, nil
+}
+
+// reader passes a content on and verifies length and digest at its end.
+type reader struct {
+	id     dlp.ID
+	src    io.Closer
+	r      io.Reader
+	digest hash.Hash
+	want   [32]byte
+	left   int64
+}
+
+// Read reads the content; its error at the end says whether it was whole.
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.digest.Write(p[:n])
+	r.left -= int64(n)
+	switch {
+	case r.left < 0:
+		return 0, fmt.Errorf("vault: read %s: %w", r.id, ErrTampered)
+	case errors.Is(err, io.EOF):
+		if r.left != 0 || [32]byte(r.digest.Sum(nil)) != r.want {
+			return n, fmt.Errorf("vault: read %s: %w", r.id, ErrTampered)
+		}
+		return n, io.EOF
+	case err != nil:
+		return n, fmt.Errorf("vault: read %s: %w", r.id, err)
+	}
+	return n, nil
+}
+
+// Close frees the content's file.
+func (r *reader) Close() error { return r.src.Close() }
+
+func envelopeAD(id dlp.ID) string { return "vault envelope " + string(id) }
+func noteAD(id dlp.ID) string     { return "vault note " + string(id) }
