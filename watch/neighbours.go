@@ -140,7 +140,7 @@ type Deps struct {
 	// that names only the id.
 	Stub func(id dlp.ID) []byte
 
-	Log   *slog.Logger           // nil: nothing is logged
+	Log   *slog.Logger            // nil: nothing is logged
 	Count func(what Count, n int) // nil: nothing is counted; must be safe for concurrent use
 
 	// Notify makes the source of events for one root. Nil: fsnotify.
@@ -161,27 +161,27 @@ type Count uint8
 
 // What is counted. None carries a name.
 const (
-	CountJudged     Count = iota // files handed to the Handler
-	CountUnchanged               // files read but found to have the content that was judged before
-	CountEmpty                   // empty files, passed without judging
-	CountOurs                    // stubs and encrypted files recognised by digest
-	CountSkipped                 // links, pipes, sockets and devices passed over by a walk
-	CountUnreadable              // files or folders that could not be opened or read
-	CountChanged                 // files that changed while they were judged
-	CountRetried                 // files that the Handler asked to be offered again
-	CountTaken                   // files taken into the root's own folder
-	CountPutBack                 // files put back
-	CountRemoved                 // files removed after the vault had them
-	CountEncrypted               // files replaced by NAME.age
-	CountRestored                // files restored after release
-	CountSwept                   // claims that a sweep finished or undid
-	CountSweepFailed             // claims that a sweep could neither finish nor undo
-	CountStranger                // entries in the root's own folder that no claim explains
-	CountOverflow                // event queues that overflowed
-	CountUnwatched               // folders that could not be watched and are polled
-	CountReconcile               // complete walks of a root
-	CountRootFailed              // roots that could not be opened
-	CountPanic                   // Handler calls that panicked
+	CountJudged      Count = iota // files handed to the Handler
+	CountUnchanged                // files read but found to have the content that was judged before
+	CountEmpty                    // empty files, passed without judging
+	CountOurs                     // stubs and encrypted files recognised by digest
+	CountSkipped                  // links, pipes, sockets and devices passed over by a walk
+	CountUnreadable               // files or folders that could not be opened or read
+	CountChanged                  // files that changed while they were judged
+	CountRetried                  // files that the Handler asked to be offered again
+	CountTaken                    // files taken into the root's own folder
+	CountPutBack                  // files put back
+	CountRemoved                  // files removed after the vault had them
+	CountEncrypted                // files replaced by NAME.age
+	CountRestored                 // files restored after release
+	CountSwept                    // claims that a sweep finished or undid
+	CountSweepFailed              // claims that a sweep could neither finish nor undo
+	CountStranger                 // entries in the root's own folder that no claim explains
+	CountOverflow                 // event queues that overflowed
+	CountUnwatched                // folders that could not be watched and are polled
+	CountReconcile                // complete walks of a root
+	CountRootFailed               // roots that could not be opened
+	CountPanic                    // Handler calls that panicked
 )
 
 var countNames = [...]string{"judged", "unchanged", "empty", "ours", "skipped", "unreadable", "changed", "retried",

@@ -1,0 +1,240 @@
+package watch
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// folder is an open handle of a directory. Every name given to its methods is
+// a single path component, and no method follows a symbolic link, so nothing
+// that another user swaps in can lead out of the root. (os.Root alone does
+// follow links that stay inside it.) Errors carry the step and the errno,
+// never a name.
+type folder struct{ f *os.File }
+
+// print is what tells whether a file is still the one that was seen.
+type print struct {
+	dev, ino     uint64
+	size         int64 // bytes
+	mtime, ctime int64 // nanoseconds since 1970
+	mode         uint32
+	uid, gid     uint32
+}
+
+func printOf(st *unix.Stat_t) print {
+	return print{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+		mode: st.Mode, uid: st.Uid, gid: st.Gid}
+}
+
+func (p print) regular() bool { return p.mode&unix.S_IFMT == unix.S_IFREG }
+func (p print) isDir() bool   { return p.mode&unix.S_IFMT == unix.S_IFDIR }
+
+// same reports whether p and q are one file with no change between them.
+func (p print) same(q print) bool { return p.sameContent(q) && p.ctime == q.ctime }
+
+// sameContent is same without ctime, which a rename moves on.
+func (p print) sameContent(q print) bool {
+	return p.dev == q.dev && p.ino == q.ino && p.size == q.size && p.mtime == q.mtime && p.regular() == q.regular()
+}
+
+// again calls f until it is not interrupted; slow file systems interrupt.
+func again(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func step(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("watch: %s: %w", name, err)
+}
+
+// plain returns err without the file name that a *os.PathError or
+// *os.LinkError carries.
+func plain(err error) error {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err
+	}
+	if le, ok := errors.AsType[*os.LinkError](err); ok {
+		return le.Err
+	}
+	return err
+}
+
+// open opens name with flags beside O_NOFOLLOW and O_CLOEXEC.
+func (d folder) open(name string, flags int, mode uint32) (*os.File, error) {
+	var fd int
+	err := again(func() (err error) {
+		fd, err = unix.Openat(int(d.f.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+		return err
+	})
+	if err != nil {
+		return nil, step("open", err)
+	}
+	return os.NewFile(uintptr(fd), ""), nil
+}
+
+// openFile opens name for reading; a pipe that took its place does not block.
+func (d folder) openFile(name string) (*os.File, error) {
+	return d.open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+}
+
+// openFolder opens the directory name.
+func (d folder) openFolder(name string) (folder, error) {
+	f, err := d.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	return folder{f}, err
+}
+
+func (d folder) stat(name string) (print, error) {
+	var st unix.Stat_t
+	err := again(func() error { return unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return printOf(&st), step("stat", err)
+}
+
+func (d folder) mkdir(name string, mode uint32) error {
+	return step("make folder", again(func() error { return unix.Mkdirat(int(d.f.Fd()), name, mode) }))
+}
+
+func (d folder) unlink(name string) error {
+	return step("remove", again(func() error { return unix.Unlinkat(int(d.f.Fd()), name, 0) }))
+}
+
+// rename moves name to other's newName, never over anything: unix.EEXIST.
+// Where the file system has no such rename (NFS), a second link is made and
+// the first removed. A newName that is already the same file only loses name.
+func (d folder) rename(name string, other folder, newName string) error {
+	from, to := int(d.f.Fd()), int(other.f.Fd())
+	err := again(func() error { return unix.Renameat2(from, name, to, newName, unix.RENAME_NOREPLACE) })
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		if err = again(func() error { return unix.Linkat(from, name, to, newName, 0) }); err == nil {
+			return d.unlink(name)
+		}
+	}
+	if errors.Is(err, unix.EEXIST) {
+		a, errA := d.stat(name)
+		b, errB := other.stat(newName)
+		if errA == nil && errB == nil && a.regular() && a.dev == b.dev && a.ino == b.ino {
+			return d.unlink(name)
+		}
+	}
+	return step("rename", err)
+}
+
+func (d folder) sync() error { return step("sync folder", plain(d.f.Sync())) }
+
+func (d folder) close() { _ = d.f.Close() } // read-only handle: nothing to lose
+
+// chtimes sets the modification time of name, and leaves the access time.
+func (d folder) chtimes(name string, m time.Time) error {
+	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(m.UnixNano())}
+	return step("set times", unix.UtimesNanoAt(int(d.f.Fd()), name, ts, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+// fstat is stat of an open file.
+func fstat(f *os.File) (print, error) {
+	var st unix.Stat_t
+	err := again(func() error { return unix.Fstat(int(f.Fd()), &st) })
+	return printOf(&st), step("stat", err)
+}
+
+// heldForWriting reports whether any process has f open for writing. Only the
+// owner of a file or a process with CAP_LEASE can know, and only on a local
+// file system; for others the answer is false, and size and times must do.
+//
+// Source: fcntl(2), "Leases": F_RDLCK can be set only where no writer is. It
+// is given back at once, so that no one who opens the file has to wait.
+func heldForWriting(f *os.File) bool {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return errors.Is(err, unix.EAGAIN)
+	}
+	// Cannot fail: the lease is ours. A leftover one would end with f.
+	_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return false
+}
+
+// networked reports whether the file system of f is one whose changes other
+// machines make without the kernel here telling of them.
+//
+// Source: statfs(2) and linux/magic.h; the drivers of cluster file systems.
+func networked(f *os.File) bool {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
+		return true // not known: the walks find everything
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
+		unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC,
+		unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,
+		0x0bd00bd0, // Lustre
+		0x47504653, // GPFS
+		0x01161970, // GFS2
+		0x786f4256, // VirtualBox shared folder
+		0xbacbacbc: // VMware shared folder
+		return true
+	}
+	return false
+}
+
+// split cuts a path relative to the root into its components, and refuses what
+// no walk can have made.
+func split(rel string) ([]string, error) {
+	if rel == "." || rel == "" {
+		return nil, nil
+	}
+	parts := strings.Split(rel, "/")
+	for _, p := range parts {
+		if p == "" || p == "." || p == ".." || strings.ContainsRune(p, 0) {
+			return nil, step("path", unix.EINVAL)
+		}
+	}
+	return parts, nil
+}
+
+// parent cuts rel into the folder's path ("." for the root) and the last name.
+func parent(rel string) (dir, base string) { return path.Dir(rel), path.Base(rel) }
+
+// writeFile makes name in d with what fill writes and syncs it; on error
+// nothing of it is left. The file belongs to this process, mode 0600.
+func (d folder) writeFile(name string, fill func(io.Writer) error) (f *os.File, err error) {
+	f, err = d.open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = fill(f); err == nil {
+		err = step("sync", plain(f.Sync()))
+	}
+	if err != nil {
+		_ = f.Close()        // the error that matters is err
+		_ = d.unlink(name) // left for the sweep if this fails
+		return nil, err
+	}
+	return f, nil
+}
+
+// removeIfThere unlinks name; that it is not there is no error.
+func (d folder) removeIfThere(name string) error {
+	if err := d.unlink(name); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// randomName returns a fresh name for a file that no claim names.
+func randomName() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
