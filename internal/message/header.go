@@ -52,23 +52,23 @@ func (f Field) Value() string {
 // Fields is a header's fields in their order.
 type Fields []Field
 
-// Get returns the value of the first field of that name and whether there is one.
-func (fs Fields) Get(name string) (value string, ok bool) {
+// Get returns the value of the first field of that name, in any case, or "".
+func (fs Fields) Get(name string) string {
 	for _, f := range fs {
 		if f.Is(name) {
-			return f.Value(), true
+			return f.Value()
 		}
 	}
-	return "", false
+	return ""
 }
 
-// Header reads the fields of the message that starts at r, up to the empty
+// ReadHeader reads the fields of the message that starts at r, up to the empty
 // line, to the end of r or to a line that is no field, where mail programs see
 // the body begin. Joined, the Raw of all fields are the bytes that were read.
 //
 // Past max bytes it returns the whole fields read so far and ErrTooLarge. It
 // may read past the header. Lines end with LF or CRLF; a bare CR ends none.
-func Header(r io.Reader, max int64) (Fields, error) {
+func ReadHeader(r io.Reader, max int64) (Fields, error) {
 	br := bufio.NewReader(io.LimitReader(r, max+2)) // an empty line after max bytes of fields is seen
 	var fs Fields
 	var total int64
