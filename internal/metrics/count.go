@@ -1,0 +1,210 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Document counts a document that came to its end: dlp.Channel and
+// dlp.OutcomeKind as their String gives them.
+func (s *Set) Document(channel, outcome string) {
+	if s != nil {
+		s.documents.WithLabelValues(in(channels, channel), in(outcomes(), outcome)).Inc()
+	}
+}
+
+// Finding counts a finding of a rule; one that Rules did not name is "other".
+func (s *Set) Finding(rule string) {
+	if s == nil {
+		return
+	}
+	known := s.rules.Load()
+	if known == nil || !(*known)[dlp.RuleID(rule)] {
+		rule = other
+	}
+	s.findings.WithLabelValues(rule).Inc()
+}
+
+// Gap counts a piece that could not be read; cause as dlp.Cause.String gives it.
+func (s *Set) Gap(cause string) {
+	if s == nil {
+		return
+	}
+	if _, ok := dlp.ParseCause(cause); !ok {
+		cause = other
+	}
+	s.gaps.WithLabelValues(cause).Inc()
+}
+
+// Judged counts an enforced verdict and how long it took.
+func (s *Set) Judged(channel, action string, took time.Duration) {
+	if s != nil {
+		s.verdicts.WithLabelValues(in(channels, channel), in(actions(), action), enforce).Inc()
+		s.judge.Observe(seconds(took))
+	}
+}
+
+// Monitored counts what a policy in monitor mode would have done.
+func (s *Set) Monitored(channel, action string) {
+	if s != nil {
+		s.verdicts.WithLabelValues(in(channels, channel), in(actions(), action), monitor).Inc()
+	}
+}
+
+// NotScanned counts a document passed unread because scanning is switched off.
+func (s *Set) NotScanned(channel string) {
+	if s != nil {
+		s.notScanned.WithLabelValues(in(channels, channel)).Inc()
+	}
+}
+
+// ScanDisabled says whether scanning is switched off.
+func (s *Set) ScanDisabled(off bool) {
+	if s == nil {
+		return
+	}
+	s.scanDisabled.Set(0)
+	if off {
+		s.scanDisabled.Set(1)
+	}
+}
+
+// ExtractKill counts a worker that was killed or died; cause is the Cause of
+// the Gap it leaves.
+func (s *Set) ExtractKill(cause dlp.Cause) {
+	if s != nil {
+		s.kills.WithLabelValues(cause.String()).Inc()
+	}
+}
+
+// ExtractWorkers adds n, which may be negative, to the workers alive.
+func (s *Set) ExtractWorkers(n int) {
+	if s != nil {
+		s.workers.Add(float64(n))
+	}
+}
+
+// InlineImages counts small pictures that were let pass unread.
+func (s *Set) InlineImages(n int) {
+	if s != nil && n > 0 {
+		s.inlineImages.Add(float64(n))
+	}
+}
+
+// SessionOpened counts one more open SMTP session.
+func (s *Set) SessionOpened() {
+	if s != nil {
+		s.sessions.Inc()
+	}
+}
+
+// SessionClosed counts one less.
+func (s *Set) SessionClosed() {
+	if s != nil {
+		s.sessions.Dec()
+	}
+}
+
+// Refusal counts a 4yz or 5yz reply of ours.
+func (s *Set) Refusal(replyCode int) {
+	if s != nil {
+		s.refusals.WithLabelValues(code(replyCode)).Inc()
+	}
+}
+
+// NextHopError counts a failure of the next hop.
+func (s *Set) NextHopError(at Stage) {
+	if s != nil {
+		s.nextHop.WithLabelValues(in(stages, string(at))).Inc()
+	}
+}
+
+// Delivered counts recipients whose copy the next hop took from the outbox.
+func (s *Set) Delivered(n int) { s.deliver("delivered", n) }
+
+// Undelivered counts recipients that were refused or given up.
+func (s *Set) Undelivered(n int) { s.deliver("failed", n) }
+
+func (s *Set) deliver(result string, n int) {
+	if s != nil && n > 0 {
+		s.deliveries.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+// Notice counts a notice to a sender.
+func (s *Set) Notice() {
+	if s != nil {
+		s.notices.WithLabelValues("notice").Inc()
+	}
+}
+
+// DSN counts a delivery status notification.
+func (s *Set) DSN() {
+	if s != nil {
+		s.notices.WithLabelValues("dsn").Inc()
+	}
+}
+
+// QueueMessages says how many messages of the outbox are not finished.
+func (s *Set) QueueMessages(n int) {
+	if s != nil {
+		s.queue.Set(float64(n))
+	}
+}
+
+// QuarantineHeld says how many documents are held for review.
+func (s *Set) QuarantineHeld(n int) {
+	if s != nil {
+		s.held.Set(float64(n))
+	}
+}
+
+// AuditSync counts an audit event and the time until it was on stable storage.
+func (s *Set) AuditSync(took time.Duration) {
+	if s != nil {
+		s.auditSync.Observe(seconds(took))
+	}
+}
+
+// FileSeen counts a file that an event or a walk brought up.
+func (s *Set) FileSeen() {
+	if s != nil {
+		s.seen.Inc()
+	}
+}
+
+// FileSettled counts a file that had settled and was read.
+func (s *Set) FileSettled() {
+	if s != nil {
+		s.settled.Inc()
+	}
+}
+
+// FileJudged counts a file that was judged.
+func (s *Set) FileJudged() {
+	if s != nil {
+		s.judged.Inc()
+	}
+}
+
+// FileChanged counts a file that changed while it was judged.
+func (s *Set) FileChanged() {
+	if s != nil {
+		s.changed.Inc()
+	}
+}
+
+// WatchOverflow counts an overflow of file events.
+func (s *Set) WatchOverflow() {
+	if s != nil {
+		s.overflow.Inc()
+	}
+}
+
+// Reconciled counts a full walk over a watched root and how long it took.
+func (s *Set) Reconciled(took time.Duration) {
+	if s != nil {
+		s.reconcile.Observe(seconds(took))
+	}
+}

@@ -1,0 +1,205 @@
+// Package metrics counts what the gateway does, in Prometheus' terms.
+//
+// It promises that every label comes from a closed set: a value that is not in
+// it is counted as "other", so that nothing of a mail or a file can become a
+// label. All methods of a nil *Set do nothing.
+package metrics
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// other stands for a label value outside its closed set.
+const other = "other"
+
+// Modes of a policy, as labels.
+const (
+	enforce = "enforce"
+	monitor = "monitor"
+)
+
+// Stage is a step of talking to the next hop.
+type Stage string
+
+// The stages at which the next hop can fail.
+const (
+	StageConnect  Stage = "connect"
+	StageGreeting Stage = "greeting"
+	StageHello    Stage = "ehlo"
+	StageTLS      Stage = "tls"
+	StageMail     Stage = "mail"
+	StageRcpt     Stage = "rcpt"
+	StageData     Stage = "data"
+	StageBody     Stage = "body" // before the end of data was sent
+	StageDot      Stage = "dot"  // after the end of data: the next hop may have the message
+	StageReset    Stage = "reset"
+)
+
+var stages = []string{"connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "body", "dot", "reset"}
+
+var channels = []string{dlp.Mail.String(), dlp.File.String()}
+
+// Set is all metrics of one process, on a registry of its own. It is safe for
+// any number of goroutines. The zero Set is not valid; nil is, and counts
+// nothing.
+type Set struct {
+	registry *prometheus.Registry
+	rules    atomic.Pointer[map[dlp.RuleID]bool] // rule ids of the configuration
+
+	documents, findings, gaps, verdicts, notScanned *prometheus.CounterVec
+	kills, refusals, nextHop, deliveries, notices   *prometheus.CounterVec
+	judge, auditSync, reconcile                     prometheus.Histogram
+	sessions, queue, held, scanDisabled, workers    prometheus.Gauge
+	inlineImages                                    prometheus.Counter
+	seen, settled, judged, changed, overflow        prometheus.Counter
+}
+
+// New returns a Set that counts from 0, with the Go runtime's and the process's
+// own metrics beside it.
+func New() *Set {
+	s := &Set{registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	s.documents = s.vec("stanch_documents_total", "Documents that came to an end, by channel and outcome.", "channel", "outcome")
+	s.findings = s.vec("stanch_findings_total", "Findings, by rule.", "rule")
+	s.gaps = s.vec("stanch_gaps_total", "Pieces that could not be read, by cause.", "cause")
+	s.verdicts = s.vec("stanch_verdicts_total", "Verdicts, the strictest of each document, by channel, action and mode.", "channel", "action", "mode")
+	s.notScanned = s.vec("stanch_not_scanned_total", "Documents passed unread because scanning is switched off, by channel.", "channel")
+	s.kills = s.vec("stanch_extract_kills_total", "Extraction workers that were killed or died, by cause.", "cause")
+	s.refusals = s.vec("stanch_refusals_total", "SMTP replies that refused something, by code.", "code")
+	s.nextHop = s.vec("stanch_nexthop_errors_total", "Failures of the next hop, by stage.", "stage")
+	s.deliveries = s.vec("stanch_deliveries_total", "Recipients the outbox came to an end with, by result.", "result")
+	s.notices = s.vec("stanch_notices_total", "Notices and DSNs written, by kind.", "kind")
+
+	s.judge = s.histogram("stanch_judge_seconds", "Time to read, detect and decide on a document.",
+		prometheus.ExponentialBuckets(0.001, 2, 17)) // to 65 s: past the default scan_timeout
+	s.auditSync = s.histogram("stanch_audit_sync_seconds", "Time until an audit event is on stable storage.",
+		prometheus.ExponentialBuckets(0.0001, 2, 16)) // to 3.3 s
+	s.reconcile = s.histogram("stanch_watch_reconcile_seconds", "Time of one full walk over a watched root.",
+		prometheus.ExponentialBuckets(0.01, 4, 10)) // to 44 min
+
+	s.sessions = s.gauge("stanch_sessions", "Open SMTP sessions.")
+	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
+	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
+	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
+	s.workers = s.gauge("stanch_extract_workers", "Extraction workers alive.")
+
+	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
+	s.seen = s.counter("stanch_watch_files_seen_total", "Files that an event or a walk brought up.")
+	s.settled = s.counter("stanch_watch_files_settled_total", "Files that had settled and were read.")
+	s.judged = s.counter("stanch_watch_files_judged_total", "Files judged.")
+	s.changed = s.counter("stanch_watch_files_changed_total", "Files that changed while they were judged.")
+	s.overflow = s.counter("stanch_watch_overflows_total", "Times the system dropped file events; a full walk follows.")
+	s.zero()
+	return s
+}
+
+// zero makes the series of small closed sets exist from the start, so that a
+// first increase is seen as one.
+func (s *Set) zero() {
+	for _, c := range channels {
+		s.notScanned.WithLabelValues(c)
+		for _, a := range actions() {
+			s.verdicts.WithLabelValues(c, a, enforce)
+			s.verdicts.WithLabelValues(c, a, monitor)
+		}
+		for _, o := range outcomes() {
+			s.documents.WithLabelValues(c, o)
+		}
+	}
+	for _, c := range dlp.Causes() {
+		s.gaps.WithLabelValues(c.String())
+	}
+	for _, st := range stages {
+		s.nextHop.WithLabelValues(st)
+	}
+}
+
+func (s *Set) vec(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	s.registry.MustRegister(v)
+	return v
+}
+
+func (s *Set) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	s.registry.MustRegister(c)
+	return c
+}
+
+func (s *Set) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	s.registry.MustRegister(g)
+	return g
+}
+
+func (s *Set) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+	s.registry.MustRegister(h)
+	return h
+}
+
+// Handler serves the metrics in Prometheus' text form. A nil Set serves 404.
+func (s *Set) Handler() http.Handler {
+	if s == nil {
+		return http.NotFoundHandler()
+	}
+	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})
+}
+
+// Rules names the rules in force: Finding counts only those by their own id.
+func (s *Set) Rules(ids []dlp.RuleID) {
+	if s == nil {
+		return
+	}
+	known := make(map[dlp.RuleID]bool, len(ids))
+	for _, id := range ids {
+		known[id] = true
+		s.findings.WithLabelValues(string(id))
+	}
+	s.rules.Store(&known)
+}
+
+func actions() []string {
+	var out []string
+	for a := dlp.Hold; a <= dlp.Reject; a++ {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+func outcomes() []string {
+	var out []string
+	for k := dlp.TryAgain; k <= dlp.Changed; k++ {
+		out = append(out, k.String())
+	}
+	return out
+}
+
+// in returns v if it is in the set, else "other".
+func in(set []string, v string) string {
+	if slices.Contains(set, v) {
+		return v
+	}
+	return other
+}
+
+// code returns a reply code as a label: of the class 4yz or 5yz, else "other".
+func code(n int) string {
+	if n >= 400 && n <= 599 {
+		return strconv.Itoa(n)
+	}
+	return other
+}
+
+func seconds(d time.Duration) float64 { return max(0, d.Seconds()) }
