@@ -19,9 +19,11 @@ func Lines() []Line {
 		{"programs", []string{"cmd/stanch", "internal/synth/demo"}},
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report"}},
-		{"conductor", []string{"internal/gateway"}},
+		{"conductors", []string{"internal/gateway", "internal/survey"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age"}},
-		{"one store's shared half, conformance suites", []string{"internal/store", "internal/vault/vaulttest"}},
+		{"the shared half of every store, conformance suites", []string{
+			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
+		}},
 		{"stations", []string{
 			"smtp", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit",
@@ -39,7 +41,10 @@ func Lines() []Line {
 // package may, each because the thing under test cannot be shown without it.
 func alsoInTests() map[string][]string {
 	return map[string][]string{
-		"patterns": {"scanner"}, // a pack's own tests run through the real scanner
+		"patterns":       {"scanner"}, // a pack's own tests run through the real scanner
+		"watch":          {"watch/watchtest"},
+		"internal/vault": {"internal/vault/vaulttest"},
+		"internal/spool": {"internal/spool/spooltest"},
 	}
 }
 

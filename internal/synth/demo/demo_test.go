@@ -92,9 +92,14 @@ func (s *session) Data(r io.Reader) error {
 			return err
 		}
 	}
-	if n != "1" && !s.g.pass[n] {
-		s.g.hold(held{Channel: "mail", Policy: "phi-leaves", Rules: []string{"mrn"}, Recipients: []string{partner}, Header: id})
+	if n == "1" || s.g.pass[n] {
+		return nil
 	}
+	h := held{Channel: "mail", Policy: "phi-leaves", Rules: []string{"mrn"}, Recipients: []string{partner}, Header: id}
+	if n == "7" {
+		h.Policy, h.Rules = "", nil
+	}
+	s.g.hold(h)
 	return nil
 }
 
@@ -135,7 +140,8 @@ func startGateway(t *testing.T, pass ...string) (dir, bin string) {
 	}
 	edited := strings.NewReplacer("127.0.0.1:2525", ln.Addr().String(), "127.0.0.1:9025", metrics.Listener.Addr().String()).Replace(string(text))
 	bin = filepath.Join(dir, "stanch")
-	for name, content := range map[string]string{config: edited, g.list: "[]", bin: "#!/bin/sh\ncat " + g.list + "\n"} {
+	for name, content := range map[string]string{config: edited, g.list: "[]",
+		bin: "#!/bin/sh\ncase $2 in\nlist) cat " + g.list + " ;;\nshow) echo '{\"gaps\":[{\"cause\":\"encrypted\"}]}' ;;\nesac\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -156,6 +162,7 @@ func TestRun(t *testing.T) {
 			"clean letter with a logo      intake@partner.example  delivered",
 			"SSN in the body               intake@partner.example  held               phi-leaves: mrn\n",
 			"referral, inside and outside  ward3@clinic.example    delivered          stays inside the clinic\n",
+			"encrypted zip                 intake@partner.example  held               on_gap: encrypted\n",
 			"price list, .xlsx             prices.xlsx             left in place",
 			"encrypted zip                 backup.zip              held               phi-number: us-ssn\n",
 			"quarantine show id1 --config",
@@ -233,9 +240,9 @@ func TestBecause(t *testing.T) {
 		want string
 	}{
 		{"policy and rules", held{Policy: "phi-number", Rules: []string{"us-mbi", "us-ssn"}}, "phi-number: us-mbi, us-ssn"},
-		{"gap with its cause", held{Causes: []string{"encrypted"}}, "on_gap: encrypted"},
+		{"gap with its cause", held{causes: []string{"encrypted"}}, "on_gap: encrypted"},
 		{"gap without", held{}, "on_gap: could not be read"},
-		{"reason", held{Policy: "send-sealed", Reason: "no_way"}, "send-sealed: no_way"},
+		{"policy alone", held{Policy: "send-sealed"}, "send-sealed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +26,12 @@ type held struct {
 	Channel    string   `json:"channel"`
 	State      string   `json:"state"`
 	Policy     string   `json:"policy"`
-	Reason     string   `json:"reason"`
 	Rules      []string `json:"rules"`
-	Causes     []string `json:"causes"`
 	Recipients []string `json:"recipients"`
 	Path       string   `json:"path"`
 	Header     string   `json:"header"`
+
+	causes []string // of what could not be read, asked for apart
 }
 
 // sight is what can be seen of one run from outside.
@@ -52,18 +53,22 @@ type observer struct {
 // be, or ctx ends; then it says what it saw last. An error means that it could
 // not look at all.
 func (o *observer) settle(ctx context.Context, ms []message, fs []dropped) (sight, error) {
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(time.Second) // each look opens held mail, which the audit log notes
 	defer tick.Stop()
 	for {
 		// A look that has begun is finished: its answer is what gets printed.
-		seen, settled, err := o.look(context.WithoutCancel(ctx), ms, fs)
-		if err != nil || settled {
+		last := context.WithoutCancel(ctx)
+		seen, settled, err := o.look(last, ms, fs)
+		if err != nil {
 			return seen, err
+		}
+		if settled {
+			return seen, o.causes(last, seen)
 		}
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return seen, nil
+				return seen, o.causes(last, seen)
 			}
 			return seen, ctx.Err()
 		case <-tick.C:
@@ -101,18 +106,53 @@ func (o *observer) look(ctx context.Context, ms []message, fs []dropped) (sight,
 	return s, settled, nil
 }
 
-// quarantine asks the program for everything it holds and keeps this run's.
-func (o *observer) quarantine(ctx context.Context) (map[string]held, error) {
-	cmd := exec.CommandContext(ctx, o.bin, "quarantine", "list", "--format", "json", "--all", "--config", o.site.config, "--header", idHeader)
+// causes asks, for what is held without a rule, what could not be read.
+func (o *observer) causes(ctx context.Context, s sight) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for name, h := range s.held {
+		if len(h.Rules) > 0 {
+			continue
+		}
+		var detail struct {
+			Gaps []struct {
+				Cause string `json:"cause"`
+			} `json:"gaps"`
+		}
+		if err := o.ask(ctx, &detail, "show", h.ID); err != nil {
+			return err
+		}
+		for _, g := range detail.Gaps {
+			if !slices.Contains(h.causes, g.Cause) {
+				h.causes = append(h.causes, g.Cause)
+			}
+		}
+		s.held[name] = h
+	}
+	return nil
+}
+
+// ask runs `stanch quarantine args…` and reads its JSON into v.
+func (o *observer) ask(ctx context.Context, v any, args ...string) error {
+	args = append(append([]string{"quarantine"}, args...), "--format", "json", "--config", o.site.config)
+	cmd := exec.CommandContext(ctx, o.bin, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
 	}
+	if err := json.Unmarshal(out, v); err != nil {
+		return fmt.Errorf("quarantine %s: %w", args[1], err)
+	}
+	return nil
+}
+
+// quarantine asks the program for everything it holds and keeps this run's.
+func (o *observer) quarantine(ctx context.Context) (map[string]held, error) {
 	var all []held
-	if err := json.Unmarshal(out, &all); err != nil {
-		return nil, fmt.Errorf("quarantine list: %w", err)
+	if err := o.ask(ctx, &all, "list", "--all", "--header", idHeader); err != nil {
+		return nil, err
 	}
 	byName := map[string]held{}
 	for _, h := range all {

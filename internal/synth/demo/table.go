@@ -76,11 +76,8 @@ func because(h held) string {
 	if why == "" {
 		why = "on_gap"
 	}
-	if reasons := slices.Concat(h.Rules, h.Causes); len(reasons) > 0 {
+	if reasons := slices.Concat(h.Rules, h.causes); len(reasons) > 0 {
 		return why + ": " + strings.Join(reasons, ", ")
-	}
-	if h.Reason != "" {
-		return why + ": " + h.Reason
 	}
 	if h.Policy == "" {
 		return "on_gap: could not be read"
