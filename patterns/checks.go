@@ -1,0 +1,40 @@
+package patterns
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/scanner/check"
+)
+
+// validators are the names a rule may give as validator.
+var validators = map[string]func(string) bool{
+	"us-ssn":  check.SSN,
+	"us-itin": check.ITIN,
+	"us-hicn": check.HICN,
+	"mbi":     check.MBI,
+	"npi":     check.NPI,
+	"dea":     check.DEA,
+	"luhn":    check.Luhn,
+	"mod10":   check.Mod10,
+	"mod11":   check.Mod11,
+	"iso7064": check.ISO7064,
+	"nanp":    check.NANP,
+	"birth":   check.Birth,
+	"date":    func(s string) bool { _, _, _, ok := check.Date(s); return ok },
+}
+
+// dictionaries are the names a rule may give as dictionary.
+var dictionaries = map[string]func(string) bool{
+	"icd10cm": check.ICD10CM,
+}
+
+// Validators lists the names a rule may give as validator, sorted.
+func Validators() []string { return slices.Sorted(maps.Keys(validators)) }
+
+// Dictionaries lists the names a rule may give as dictionary, sorted.
+func Dictionaries() []string { return slices.Sorted(maps.Keys(dictionaries)) }
+
+// oneOf words a choice for an error.
+func oneOf(names []string) string { return "one of " + strings.Join(names, ", ") }

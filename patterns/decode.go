@@ -1,0 +1,276 @@
+package patterns
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/stanch-dlp/stanch/internal/tomlpos"
+)
+
+// file is one rule file being read. It gathers errors instead of ending at the
+// first.
+type file struct {
+	name  string
+	pos   *tomlpos.Positions
+	errs  []error
+	lists map[string][]string // its own [keywords], resolved
+	outer map[string][]string // the built-in lists
+	site  Site
+	rules []*draft
+}
+
+// draft is a Rule, or with Extends what is to be added to one.
+type draft struct {
+	Rule
+	Extends string
+	path    string // of the table in the file: "rules[0]"
+}
+
+// errorf notes that key wants something else.
+func (f *file) errorf(key, format string, args ...any) {
+	f.errs = append(f.errs, &Error{File: f.name, Line: f.line(key), Key: key, Want: fmt.Sprintf(format, args...)})
+}
+
+func (f *file) line(key string) int { return f.pos.Line(tomlpos.Parse(key)...) }
+
+// parse reads src, and returns what could be made of it with all errors.
+func parse(name string, src []byte, outer map[string][]string, site Site) *file {
+	f := &file{name: name, pos: tomlpos.Index(src), lists: map[string][]string{}, outer: outer, site: site}
+	root := map[string]any{}
+	if _, err := toml.Decode(string(src), &root); err != nil {
+		e := &Error{File: name, Line: 1, Key: "toml", Want: "a TOML file"}
+		if pe, ok := errors.AsType[toml.ParseError](err); ok {
+			e.Line = max(pe.Position.Line, 1)
+			e.Key = "syntax"
+			if pe.LastKey != "" {
+				e.Key = pe.LastKey
+			}
+			e.Want = "TOML: " + pe.Message
+		}
+		f.errs = append(f.errs, e)
+		return f
+	}
+	t := &table{f: f, m: root}
+	f.schema(t)
+	if len(f.errs) > 0 { // a newer language: nothing else in it can be judged
+		return f
+	}
+	f.keywords(t)
+	for _, r := range t.tables("rules") {
+		f.rules = append(f.rules, f.rule(r))
+	}
+	t.done()
+	return f
+}
+
+func (f *file) schema(t *table) {
+	n, ok := t.integer("schema")
+	switch {
+	case ok && n > Schema:
+		f.errorf("schema", "at most %d: this file is for a newer stanch", Schema)
+	case ok && n < 1:
+		f.errorf("schema", "%d", Schema)
+	case !ok && t.m["schema"] == nil:
+		f.errorf("schema", "%d: the file does not say which rule language it is written in", Schema)
+	}
+}
+
+// keywords reads the file's own word lists. A list may take in others of the
+// same file that stand anywhere in it, and the built-in ones.
+func (f *file) keywords(t *table) {
+	sub, ok := t.table("keywords")
+	if !ok {
+		return
+	}
+	raw := map[string][]string{}
+	for name := range sub.m {
+		if words, ok := sub.strings(name); ok {
+			raw[name] = words
+		}
+	}
+	names := sub.names()
+	for _, name := range names {
+		f.lists[name] = f.resolve(sub.key(name), raw[name], raw, []string{name})
+	}
+}
+
+// resolve replaces each "@name" in words by that list. within is the lists
+// that are being resolved, so that a circle ends.
+func (f *file) resolve(key string, words []string, raw map[string][]string, within []string) []string {
+	var out []string
+	for i, w := range words {
+		at := key + "[" + itoa(i) + "]"
+		name, isList := strings.CutPrefix(w, "@")
+		switch {
+		case !isList:
+			if !f.keyword(at, w) {
+				continue
+			}
+			out = append(out, canonicalWord(w))
+		case slices.Contains(within, name):
+			f.errorf(at, "a list that does not hold itself")
+		case raw[name] != nil:
+			out = append(out, f.resolve(key, raw[name], raw, append(slices.Clone(within), name))...)
+		case f.outer[name] != nil:
+			out = append(out, f.outer[name]...)
+		default:
+			f.errorf(at, "a list in this file's [keywords] or built in: there is no %q", w)
+		}
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	if len(out) > maxListLength {
+		f.errorf(key, "at most %d words", maxListLength)
+	}
+	return out
+}
+
+// keyword reports whether w can be looked for.
+func (f *file) keyword(at, w string) bool {
+	c := canonicalWord(w)
+	switch {
+	case c == "":
+		f.errorf(at, "a word")
+	case len(c) > MaxKeyword:
+		f.errorf(at, "at most %d bytes", MaxKeyword)
+	case !isWordByte(c[0]):
+		f.errorf(at, "a word that begins with a letter or digit")
+	default:
+		return true
+	}
+	return false
+}
+
+// canonicalWord is how a keyword is kept: lower case, single spaces.
+func canonicalWord(w string) string {
+	return strings.Join(strings.Fields(strings.ToLower(w)), " ")
+}
+
+// isWordByte reports whether c belongs to a word: ASCII letter or digit, or
+// any byte beyond ASCII.
+func isWordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+}
+
+// table is one TOML table, and which of its keys have been asked for.
+type table struct {
+	f    *file
+	path string // "" for the file itself
+	m    map[string]any
+	seen []string
+}
+
+// key is the whole name of one of the table's keys.
+func (t *table) key(k string) string {
+	if t.path == "" {
+		return k
+	}
+	return t.path + "." + k
+}
+
+func (t *table) names() []string {
+	var names []string
+	for k := range t.m {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// done reports the keys that nobody asked for.
+func (t *table) done() {
+	slices.Sort(t.seen)
+	known := slices.Compact(t.seen)
+	for _, k := range t.names() {
+		if !slices.Contains(known, k) {
+			t.f.errorf(t.key(k), "a known key: %s", strings.Join(known, ", "))
+		}
+	}
+}
+
+// get returns the value of k as a T; ok is false where it is missing or, which
+// is an error, something else.
+func get[T any](t *table, k, want string) (v T, ok bool) {
+	t.seen = append(t.seen, k)
+	raw, found := t.m[k]
+	if !found {
+		return v, false
+	}
+	v, ok = raw.(T)
+	if !ok {
+		t.f.errorf(t.key(k), "%s", want)
+	}
+	return v, ok
+}
+
+func (t *table) str(k string) (string, bool)   { return get[string](t, k, "a string") }
+func (t *table) boolean(k string) (bool, bool) { return get[bool](t, k, "true or false") }
+func (t *table) integer(k string) (int, bool) {
+	n, ok := get[int64](t, k, "a whole number")
+	return int(n), ok
+}
+
+func (t *table) has(k string) bool { return t.m[k] != nil }
+
+// choice is a string that must be one of names.
+func (t *table) choice(k string, names []string) (string, bool) {
+	s, ok := t.str(k)
+	if ok && !slices.Contains(names, s) {
+		t.f.errorf(t.key(k), "%s", oneOf(names))
+		return "", false
+	}
+	return s, ok
+}
+
+func (t *table) strings(k string) ([]string, bool) {
+	list, ok := get[[]any](t, k, "an array of strings")
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, 0, len(list))
+	for i, v := range list {
+		s, isString := v.(string)
+		if !isString {
+			t.f.errorf(t.key(k)+"["+itoa(i)+"]", "a string")
+			ok = false
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, ok
+}
+
+func (t *table) table(k string) (*table, bool) {
+	m, ok := get[map[string]any](t, k, "a table")
+	return &table{f: t.f, path: t.key(k), m: m}, ok
+}
+
+// tables reads an array of tables, in either way TOML writes one.
+func (t *table) tables(k string) []*table {
+	t.seen = append(t.seen, k)
+	var out []*table
+	at := func(i int) string { return t.key(k) + "[" + itoa(i) + "]" }
+	switch list := t.m[k].(type) {
+	case nil:
+	case []map[string]any:
+		for i, m := range list {
+			out = append(out, &table{f: t.f, path: at(i), m: m})
+		}
+	case []any:
+		for i, v := range list {
+			m, ok := v.(map[string]any)
+			if !ok {
+				t.f.errorf(at(i), "a table")
+				continue
+			}
+			out = append(out, &table{f: t.f, path: at(i), m: m})
+		}
+	default:
+		t.f.errorf(t.key(k), "tables written as [[%s]]", t.key(k))
+	}
+	return out
+}

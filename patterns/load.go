@@ -1,0 +1,265 @@
+package patterns
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+//go:embed packs/*.toml
+var packs embed.FS
+
+// Source says where rules come from.
+type Source struct {
+	Paths   []string     // rule files, or folders whose *.toml are read in the order of their names
+	Site    Site         // the site's own forms
+	BuiltIn bool         // the built-in packs, before Paths
+	Only    []dlp.RuleID // if any, just these
+}
+
+// Load reads the rules of src, merges them by id, and runs every rule's own
+// tests through t (with a nil t none are run). The errors are *Error, all of
+// them, joined; a Set is returned only without any. An error of ctx ends it.
+func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
+	m := &merger{byID: map[dlp.RuleID]*Rule{}}
+	if err := src.Site.Validate(); err != nil {
+		e := &Error{File: "stanch.toml", Key: "site", Want: err.Error()}
+		if ke, ok := errors.AsType[*dlp.KeyError](err); ok {
+			e.Key, e.Want = "site."+ke.Key, ke.Want
+		}
+		return nil, e
+	}
+	inner, lists := builtIn(src.Site)
+	if src.BuiltIn {
+		for _, f := range inner {
+			m.add(f)
+		}
+	}
+	for _, p := range src.Paths {
+		for _, f := range m.read(p, lists, src.Site) {
+			m.add(f)
+		}
+	}
+	m.extend()
+	if n := m.patterns(); n > maxPatterns {
+		m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("at most %d patterns in all, not %d", maxPatterns, n)})
+	}
+	set := m.set(src)
+	if len(m.errs) > 0 {
+		return nil, errors.Join(m.errs...)
+	}
+	if t == nil {
+		return set, nil
+	}
+	if err := set.test(ctx, t); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// builtIn parses the embedded packs; lists is all their word lists by name.
+func builtIn(site Site) (files []*file, lists map[string][]string) {
+	lists = map[string][]string{}
+	names, _ := fs.Glob(packs, "packs/*.toml") // fails for a bad pattern only
+	for _, name := range names {
+		src, err := packs.ReadFile(name)
+		if err != nil {
+			panic("patterns: embedded pack cannot be read")
+		}
+		f := parse("built-in/"+filepath.Base(name), src, lists, site)
+		files = append(files, f)
+		maps.Copy(lists, f.lists)
+	}
+	return files, lists
+}
+
+// merger puts files together.
+type merger struct {
+	byID     map[dlp.RuleID]*Rule
+	extends  []*draft
+	errs     []error
+	warnings []*Error
+}
+
+// read parses the file or folder at path.
+func (m *merger) read(path string, lists map[string][]string, site Site) []*file {
+	names := []string{path}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			m.errs = append(m.errs, &Error{File: path, Key: "file", Want: "a folder that can be read"})
+		}
+		names = nil
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
+				names = append(names, filepath.Join(path, e.Name()))
+			}
+		}
+	}
+	var out []*file
+	for _, name := range names {
+		src, err := readFile(name)
+		if err != nil {
+			m.errs = append(m.errs, &Error{File: name, Key: "file", Want: err.Error()})
+			continue
+		}
+		out = append(out, parse(name, src, lists, site))
+	}
+	return out
+}
+
+// readFile reads a rule file within bounds. The error says what was expected.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, errors.New("a file that can be read")
+	}
+	defer f.Close() // read only: nothing to lose
+	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, errors.New("a file that can be read")
+	}
+	if len(src) > maxFileBytes {
+		return nil, fmt.Errorf("at most %d bytes", maxFileBytes)
+	}
+	return src, nil
+}
+
+// add takes in the rules of f. The same id in a later file replaces the whole
+// rule.
+func (m *merger) add(f *file) {
+	m.errs = append(m.errs, f.errs...)
+	own := map[dlp.RuleID]bool{}
+	for _, d := range f.rules {
+		if d.Extends != "" {
+			m.extends = append(m.extends, d)
+			continue
+		}
+		if d.ID == "" {
+			continue // reported already
+		}
+		if own[d.ID] {
+			m.errs = append(m.errs, &Error{File: f.name, Line: f.line(d.path + ".id"), Key: d.path + ".id", Want: "an id that no other rule of this file has"})
+		}
+		own[d.ID] = true
+		if old := m.byID[d.ID]; old != nil && !strings.HasPrefix(old.File, "built-in/") {
+			m.warnings = append(m.warnings, &Error{File: f.name, Line: d.Line, Key: d.path + ".id",
+				Want: fmt.Sprintf("one rule %q: it replaces the one in %s, line %d", d.ID, old.File, old.Line)})
+		}
+		m.byID[d.ID] = &d.Rule
+	}
+}
+
+// extend adds each extension to its rule, whichever file either is in.
+func (m *merger) extend() {
+	for _, d := range m.extends {
+		base := m.byID[dlp.RuleID(d.Extends)]
+		if base == nil {
+			m.errs = append(m.errs, &Error{File: d.File, Line: d.Line, Key: d.path + ".extends", Want: fmt.Sprintf("the id of a rule: there is no %q", d.Extends)})
+			continue
+		}
+		base.Patterns = append(base.Patterns, d.Patterns...)
+		base.Demote = append(base.Demote, d.Demote...)
+		base.Allowlists = append(base.Allowlists, d.Allowlists...)
+		base.Tests = append(base.Tests, d.Tests...)
+	}
+}
+
+func (m *merger) patterns() int {
+	n := 0
+	for _, r := range m.byID {
+		n += len(r.Patterns)
+	}
+	return n
+}
+
+// set makes the Set, narrowed to src.Only.
+func (m *merger) set(src Source) *Set {
+	s := &Set{byID: m.byID, site: src.Site, warnings: m.warnings}
+	if len(src.Only) > 0 {
+		s.byID = map[dlp.RuleID]*Rule{}
+		for _, id := range src.Only {
+			if r := m.byID[id]; r != nil {
+				s.byID[id] = r
+				continue
+			}
+			m.errs = append(m.errs, &Error{File: "rules", Key: "only", Want: fmt.Sprintf("the id of a rule: there is no %q", string(id))})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
+		s.rules = append(s.rules, s.byID[id])
+	}
+	s.digest = digest(s.rules)
+	return s
+}
+
+// digest hashes what bears on findings.
+func digest(rules []*Rule) string {
+	h := sha256.New()
+	enc := json.NewEncoder(h) // a hash takes every write, and nothing here fails to encode
+	for _, r := range rules {
+		c := *r
+		c.File, c.Line, c.Tests = "", 0, nil
+		c.Patterns = slices.Clone(r.Patterns)
+		for i := range c.Patterns {
+			c.Patterns[i].File, c.Patterns[i].Line = "", 0
+		}
+		if err := enc.Encode(c); err != nil {
+			panic("patterns: a rule that cannot be encoded")
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// test runs each rule's own tests with that rule alone.
+func (s *Set) test(ctx context.Context, t Tester) error {
+	var errs []error
+	for _, r := range s.rules {
+		alone := one(r, s.site)
+		for i := range r.Tests {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("patterns: test: %w", err)
+			}
+			err := runTest(ctx, t, alone, r, &r.Tests[i])
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error {
+	found, err := t.Test(ctx, set, test.Text, test.As)
+	if errors.Is(err, ErrUntested) {
+		return nil
+	}
+	fail := &Error{File: test.File, Line: test.Line, Key: test.Key}
+	if err != nil {
+		fail.Want = "a test that can be run: " + err.Error()
+		return fail
+	}
+	hit := slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Rule == r.ID && f.Confidence >= dlp.Medium })
+	switch {
+	case test.Match && !hit:
+		fail.Want = fmt.Sprintf("a finding of %s at medium or above", r.ID)
+	case !test.Match && hit:
+		fail.Want = fmt.Sprintf("no finding of %s at medium or above", r.ID)
+	default:
+		return nil
+	}
+	return fail
+}

@@ -1,0 +1,154 @@
+package patterns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Schema is the newest rule language this package reads.
+const Schema = 1
+
+// Limits on what one Set may ask of a scanner.
+const (
+	MaxMatch      = 512     // bytes of normalised text that one match may span
+	MaxProgram    = 4000    // instructions of one compiled expression
+	MaxProximity  = 2000    // bytes
+	MaxKeyword    = 64      // bytes
+	maxPatterns   = 4096    // in a Set
+	maxFileBytes  = 4 << 20 // of one rule file
+	maxTestBytes  = 64 << 10
+	maxListLength = 20000 // words in one list
+)
+
+// Error is one thing wrong in a rule file.
+type Error struct {
+	File string // as it was named, or "built-in/NAME.toml"
+	Line int    // from 1; 0 when it concerns no one line
+	Key  string // as written, tables of an array counted from 0: "rules[0].patterns[1].regex"
+	Want string // what was expected
+}
+
+// Error returns "FILE:LINE: KEY: what was expected".
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Key, e.Want)
+}
+
+// ErrUntested is what a Tester returns for a test it has no means to run, such
+// as one in CSV where no reader is at hand. Load then passes over that test.
+var ErrUntested = errors.New("no means to run this test")
+
+// Tester runs a rule's own tests. Test returns what set finds in text; as is
+// "" for plain text or "csv" for text to be read as a table first. Allowlists
+// past their date still hold.
+type Tester interface {
+	Test(ctx context.Context, set *Set, text, as string) ([]dlp.Finding, error)
+}
+
+// Set is the rules in force. It does not change once loaded, and may be shared.
+type Set struct {
+	rules    []*Rule
+	byID     map[dlp.RuleID]*Rule
+	digest   string
+	site     Site
+	warnings []*Error // seen while loading
+}
+
+// Digest names the content of the set: SHA-256 in lower-case hex over
+// everything that bears on what is found, without file names and tests.
+func (s *Set) Digest() string { return s.digest }
+
+// Rules returns the rules by ID. They are not to be changed.
+func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
+
+// Rule returns the rule with that ID, nil if there is none.
+func (s *Set) Rule(id dlp.RuleID) *Rule { return s.byID[id] }
+
+// Boundary says what may not stand next to a match.
+type Boundary string
+
+// The boundaries.
+const (
+	BoundaryWord   Boundary = "word"   // letter, digit or underscore: the default
+	BoundaryNumber Boundary = "number" // besides, not inside a longer number, decimal, amount or path
+	BoundaryNone   Boundary = "none"
+)
+
+// Rule says what one kind of thing looks like.
+type Rule struct {
+	ID          dlp.RuleID
+	Type        dlp.Type
+	Description string
+	Tags        []dlp.Tag
+	Severity    dlp.Severity
+	Boundary    Boundary
+	CountAll    bool // count = "all": each occurrence is a value of its own
+	Patterns    []Pattern
+	Demote      []Words
+	Allowlists  []Allowlist
+	Tests       []Test
+	File        string
+	Line        int
+}
+
+// Pattern is one form that a Rule's value takes.
+type Pattern struct {
+	Confidence dlp.Confidence
+	Regex      string // RE2; where it has a group named value, the finding is that group
+	MinBytes   int    // of a match, in normalised text
+	MaxBytes   int
+	Supporting *Words // nil: the form alone suffices
+	Validator  string // "" for none
+	Dictionary string // "" for none
+	Site       *MRNFormat
+	File       string
+	Line       int
+}
+
+// Valid reports whether value passes the pattern's validator, its dictionary
+// and its site format, such as it has.
+func (p *Pattern) Valid(value string) bool {
+	if p.Validator != "" && !validators[p.Validator](value) {
+		return false
+	}
+	if p.Dictionary != "" && !dictionaries[p.Dictionary](value) {
+		return false
+	}
+	return p.Site == nil || p.Site.Valid(value)
+}
+
+// Words is evidence by the words around a match.
+type Words struct {
+	Any       []string // lower case, sorted, no two equal; whole words, any of them
+	Proximity int      // bytes of normalised text between nearest edges
+	Header    bool     // the column's header or the field's name counts too
+	Before    bool     // side = "before": only words that end before the match begins
+}
+
+// Allowlist is values that are not reported.
+type Allowlist struct {
+	Description string
+	Values      []string  // as written in the file; compared without separators and case
+	Expires     time.Time // zero: never. It holds until the end of that day, UTC
+}
+
+// Test is one example inside a rule.
+type Test struct {
+	Text  string
+	As    string // "" or "csv"
+	Match bool   // found at medium or above; else nothing is
+	File  string
+	Line  int
+	Key   string
+}
+
+// one returns a Set of r alone, for r's own tests.
+func one(r *Rule, site Site) *Set {
+	s := &Set{rules: []*Rule{r}, byID: map[dlp.RuleID]*Rule{r.ID: r}, site: site}
+	s.digest = digest(s.rules)
+	return s
+}

@@ -1,0 +1,192 @@
+// Package check tells well-formed identifiers from chance digits: check digits
+// and plausibility, one small function an identifier. A function here says
+// that a value may be one, never that it was issued, and it ignores the
+// separators people write (space, hyphen, dot) but no other byte. All are pure.
+package check
+
+import "strings"
+
+// maxValue bounds what any function here looks at, in bytes: longer is no
+// identifier.
+const maxValue = 64
+
+// digits returns the ASCII digits of s when s holds nothing but digits and
+// the separators space, hyphen and dot, and has exactly n digits. ok is false
+// otherwise.
+func digits(s string, n int) (d string, ok bool) {
+	if len(s) == n && allDigits(s) {
+		return s, true
+	}
+	if len(s) > maxValue {
+		return "", false
+	}
+	var buf [maxValue]byte
+	k := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			buf[k] = c
+			k++
+		case c == ' ' || c == '-' || c == '.':
+		default:
+			return "", false
+		}
+	}
+	return string(buf[:k]), k == n
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// SSN reports whether s can be a U.S. Social Security number: nine digits,
+// with or without separators, area not 000, 666 or 900 to 999, group not 00,
+// serial not 0000. There is no check digit, and since 2011-06-25 no area or
+// group is out of use. It refuses 123-45-6789, which stands as a placeholder
+// in documents far more often than for the one person it may name.
+//
+// Source: SSA, "Social Security Number Randomization" (2011) and POMS RM
+// 10201.035 (invalid SSNs).
+func SSN(s string) bool {
+	d, ok := digits(s, 9)
+	if !ok || d == "123456789" {
+		return false
+	}
+	return d[:3] != "000" && d[:3] != "666" && d[0] != '9' && d[3:5] != "00" && d[5:] != "0000"
+}
+
+// HICN reports whether s is an old Medicare claim number in its common form:
+// an SSN with a suffix of one letter, or a letter and a digit or letter.
+//
+// Source: CMS Medicare General Information Manual, chapter 2, section 50.2.
+func HICN(s string) bool {
+	i := len(s)
+	if i > 1 && (isLetter(s[i-1]) || isDigit(s[i-1])) && isLetter(s[i-2]) {
+		i--
+	}
+	if i == 0 || !isLetter(s[i-1]) {
+		return false
+	}
+	return SSN(strings.TrimRight(s[:i-1], "- "))
+}
+
+// ITIN reports whether s can be an Individual Taxpayer Identification Number:
+// nine digits, the first 9, the fourth and fifth 50 to 65, 70 to 88, 90 to 92
+// or 94 to 99. (Group 93 is an adoption number, ATIN.)
+//
+// Source: IRS Publication 1915; IRM 3.21.263.
+func ITIN(s string) bool {
+	d, ok := digits(s, 9)
+	if !ok || d[0] != '9' {
+		return false
+	}
+	g := int(d[3]-'0')*10 + int(d[4]-'0')
+	return g >= 50 && g <= 65 || g >= 70 && g <= 88 || g >= 90 && g <= 92 || g >= 94
+}
+
+// MBI reports whether s is a Medicare Beneficiary Identifier: eleven
+// characters by position digit 1-9, letter, letter or digit, digit, letter,
+// letter or digit, digit, letter, letter, digit, digit; letters without S, L,
+// O, I, B and Z, in either case; hyphens or spaces may stand after the fourth
+// and the seventh. There is no check digit.
+//
+// Source: CMS, "Understanding the Medicare Beneficiary Identifier Format".
+func MBI(s string) bool {
+	const shape = "1AN0AN0AA00"
+	k := 0
+	for i := range len(s) {
+		c := s[i]
+		if (c == '-' || c == ' ') && (k == 4 || k == 7) && i > 0 && s[i-1] != c {
+			continue
+		}
+		if k == len(shape) {
+			return false
+		}
+		digit := isDigit(c)
+		letter := isLetter(c) && !strings.ContainsRune("SLOIBZ", rune(c&^0x20))
+		switch shape[k] {
+		case '1':
+			digit = digit && c != '0'
+			letter = false
+		case 'A':
+			digit = false
+		case '0':
+			letter = false
+		}
+		if !digit && !letter {
+			return false
+		}
+		k++
+	}
+	return k == len(shape)
+}
+
+// NPI reports whether s is a well-formed National Provider Identifier: ten
+// digits, the first 1 or 2, the last the Luhn check digit of "80840" followed
+// by the first nine.
+//
+// Source: 45 CFR 162.406(a); ISO/IEC 7812-1 (check digit).
+func NPI(s string) bool {
+	d, ok := digits(s, 10)
+	if !ok || d[0] != '1' && d[0] != '2' {
+		return false
+	}
+	return (luhnSum(d)+24)%10 == 0 // 24 is what 80840 adds
+}
+
+// DEA reports whether s is a well-formed DEA registration number: a
+// registrant letter, a letter or 9, and seven digits of which the last is the
+// last digit of (d1+d3+d5) + 2(d2+d4+d6). One chance run in ten passes.
+//
+// Source: 21 CFR 1301.13; DEA Diversion Control Division, "DEA number
+// verification".
+func DEA(s string) bool {
+	if len(s) == 10 && (s[2] == '-' || s[2] == ' ') {
+		s = s[:2] + s[3:]
+	}
+	if len(s) != 9 || !allDigits(s[2:]) {
+		return false
+	}
+	if !isLetter(s[0]) || !strings.ContainsRune("ABCDEFGHJKLMPRSTUX", rune(s[0]&^0x20)) || !isLetter(s[1]) && s[1] != '9' {
+		return false
+	}
+	v := func(i int) int { return int(s[1+i] - '0') }
+	return (v(1)+v(3)+v(5)+2*(v(2)+v(4)+v(6)))%10 == v(7)
+}
+
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isLetter(c byte) bool { c |= 0x20; return c >= 'a' && c <= 'z' }
+
+// NANP reports whether s holds a telephone number of the North American
+// Numbering Plan: ten digits, after an optional country code 1, area code and
+// exchange both beginning with 2 to 9 and neither of the form N11 in the area
+// code. Separators and parentheses are ignored.
+//
+// Source: NANPA, "North American Numbering Plan" (NPA-NXX-XXXX, N = 2 to 9).
+func NANP(s string) bool {
+	if len(s) > maxValue {
+		return false
+	}
+	var d [11]byte
+	k := 0
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			continue
+		}
+		if k == len(d) {
+			return false
+		}
+		d[k] = s[i]
+		k++
+	}
+	n := d[:k]
+	if k == 11 && n[0] == '1' {
+		n = n[1:]
+	}
+	return len(n) == 10 && n[0] >= '2' && n[3] >= '2' && (n[1] != '1' || n[2] != '1')
+}

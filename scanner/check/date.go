@@ -1,0 +1,127 @@
+package check
+
+import "strings"
+
+// Years a date of birth may lie in. The upper one is no clock: a birth in the
+// future is a typing error, and still somebody's.
+const (
+	minBirthYear = 1880
+	maxBirthYear = 2099
+)
+
+// Date reads a calendar date as people and systems write it: 3/4/1961,
+// 03-04-61, 4.3.1961, 1961-03-04, 19610304 with or without a time after it
+// (HL7 and X12), March 3, 1961, 3 Mar 1961, 3rd of March 1961. Where day and month
+// could stand in either order it takes month first if that is a date. A year
+// of two digits is put between 1930 and 2029. ok is false if no reading is a
+// date of the Gregorian calendar.
+//
+// Source: HL7 v2.5.1, 2.A.22 (DTM); X12 data element 1250, D8; ISO 8601-1.
+func Date(s string) (year, month, day int, ok bool) {
+	if len(s) > maxValue {
+		return 0, 0, 0, false
+	}
+	nums, lens, named, n := dateFields(s)
+	switch {
+	case named > 0 && n == 2: // the month is a name; day, then year
+		year, month, day = fullYear(nums[1], lens[1]), named, nums[0]
+		if lens[0] == 4 {
+			year, day = nums[0], nums[1]
+		}
+		return year, month, day, validDate(year, month, day)
+	case named > 0:
+		return 0, 0, 0, false
+	case n >= 1 && lens[0] >= 8: // YYYYMMDD and perhaps a time
+		v := nums[0]
+		year, month, day = v/10000, v/100%100, v%100
+		return year, month, day, validDate(year, month, day)
+	case n >= 3 && lens[0] == 4:
+		year, month, day = nums[0], nums[1], nums[2]
+		return year, month, day, validDate(year, month, day)
+	case n >= 3:
+		year, month, day = fullYear(nums[2], lens[2]), nums[0], nums[1]
+		if !validDate(year, month, day) {
+			month, day = day, month
+		}
+		return year, month, day, validDate(year, month, day)
+	}
+	return 0, 0, 0, false
+}
+
+// Birth reports whether s is a Date on which a person may have been born.
+func Birth(s string) bool {
+	y, _, _, ok := Date(s)
+	return ok && y >= minBirthYear && y <= maxBirthYear
+}
+
+// dateFields takes s apart into at most three runs of digits (only the first
+// eight digits of a run count) and the number of the month that is named, 0
+// for none. n is the number of runs, 0 if s holds a word that is no month.
+func dateFields(s string) (nums, lens [3]int, named, n int) {
+	for i := 0; i < len(s) && n < 3; {
+		switch {
+		case isDigit(s[i]):
+			v, k := 0, 0
+			for ; i < len(s) && isDigit(s[i]); i++ {
+				if k < 8 {
+					v = v*10 + int(s[i]-'0')
+				}
+				k++
+			}
+			nums[n], lens[n] = v, k
+			n++
+		case isLetter(s[i]):
+			j := i
+			for j < len(s) && isLetter(s[j]) {
+				j++
+			}
+			m, ok := dateWord(strings.ToLower(s[i:j]))
+			if !ok || m > 0 && named > 0 {
+				return nums, lens, 0, 0
+			}
+			named = max(named, m)
+			i = j
+		default:
+			i++
+		}
+	}
+	return nums, lens, named, n
+}
+
+// dateWord returns the month that w names, 0 for a word that may stand in a
+// date without naming one; ok is false for any other.
+func dateWord(w string) (month int, ok bool) {
+	switch w {
+	case "st", "nd", "rd", "th", "of", "the", "t", "z":
+		return 0, true
+	}
+	const months = "january   february  march     april     may       june      july      august    september october   november  december  "
+	for m := range 12 {
+		name := strings.TrimRight(months[m*10:m*10+10], " ")
+		if w == name || len(w) >= 3 && len(w) <= 4 && strings.HasPrefix(name, w) {
+			return m + 1, true
+		}
+	}
+	return 0, false
+}
+
+func fullYear(y, digits int) int {
+	switch {
+	case digits != 2:
+		return y
+	case y < 30:
+		return 2000 + y
+	}
+	return 1900 + y
+}
+
+func validDate(y, m, d int) bool {
+	if m < 1 || m > 12 || d < 1 || y < 1 || y > 9999 {
+		return false
+	}
+	days := [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[m-1]
+	if m == 2 && (y%4 == 0 && y%100 != 0 || y%400 == 0) {
+		days = 29
+	}
+	return d <= days
+}

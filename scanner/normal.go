@@ -1,0 +1,205 @@
+package scanner
+
+import (
+	"encoding/binary"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// text is a sliding stretch of a part's normalised text with the way back to
+// the offsets of the text as it came. Offsets into normalised text are counted
+// from the part's start.
+type text struct {
+	norm []byte
+	base int64 // offset of norm[0]
+	segs []seg // by n; the first begins at or before base
+	raw  int64 // offset, before normalisation, of the next byte to come
+}
+
+// seg is a run of normalised text: width 0, bytes that came as they are; else
+// one byte that stands for width bytes.
+type seg struct {
+	n, raw int64
+	width  int32
+}
+
+func (t *text) reset() {
+	t.norm, t.segs, t.base, t.raw = t.norm[:0], t.segs[:0], 0, 0
+}
+
+// end is the offset just after what is there.
+func (t *text) end() int64 { return t.base + int64(len(t.norm)) }
+
+// slide forgets what lies before offset from.
+func (t *text) slide(from int64) {
+	k := min(int(from-t.base), len(t.norm))
+	if k <= 0 {
+		return
+	}
+	t.norm = t.norm[:copy(t.norm, t.norm[k:])]
+	t.base += int64(k)
+	i := t.segAt(t.base)
+	if i > 0 {
+		t.segs = t.segs[:copy(t.segs, t.segs[i:])]
+	}
+}
+
+// segAt returns the index of the seg that holds offset n.
+func (t *text) segAt(n int64) int {
+	i, found := slices.BinarySearchFunc(t.segs, n, func(s seg, n int64) int { return int(s.n - n) })
+	if !found {
+		i--
+	}
+	return max(i, 0)
+}
+
+// rawStart returns the offset before normalisation of the byte at n.
+func (t *text) rawStart(n int64) int64 {
+	if len(t.segs) == 0 {
+		return n
+	}
+	s := t.segs[t.segAt(n)]
+	if s.width > 0 {
+		return s.raw
+	}
+	return s.raw + n - s.n
+}
+
+// rawEnd returns the offset before normalisation just after the byte that
+// ends at n, so that what normalisation dropped behind it stays outside.
+func (t *text) rawEnd(n int64) int64 {
+	if len(t.segs) == 0 || n == 0 {
+		return n
+	}
+	s := t.segs[t.segAt(n-1)]
+	if s.width > 0 {
+		return s.raw + int64(s.width)
+	}
+	return s.raw + n - s.n
+}
+
+// add normalises b, the next bytes of the part, to the end.
+func (t *text) add(b []byte) {
+	for len(b) > 0 {
+		n := plain(b)
+		if n > 0 {
+			t.linear()
+			t.norm = append(t.norm, b[:n]...)
+			t.raw += int64(n)
+			b = b[n:]
+			continue
+		}
+		r, size := utf8.DecodeRune(b)
+		switch to := fold(r); to {
+		case keep:
+			t.linear()
+			t.norm = append(t.norm, b[:size]...)
+		case drop:
+		default:
+			t.segs = append(t.segs, seg{n: t.end(), raw: t.raw, width: int32(size)})
+			t.norm = append(t.norm, byte(to))
+		}
+		t.raw += int64(size)
+		b = b[size:]
+	}
+}
+
+// linear sees to it that bytes added now go to a seg of bytes as they came.
+func (t *text) linear() {
+	if k := len(t.segs); k > 0 {
+		if s := t.segs[k-1]; s.width == 0 && s.raw+t.end()-s.n == t.raw {
+			return
+		}
+	}
+	t.segs = append(t.segs, seg{n: t.end(), raw: t.raw})
+}
+
+// plain returns how many bytes at the start of b are ASCII.
+func plain(b []byte) int {
+	const high = 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		if binary.LittleEndian.Uint64(b[i:])&high != 0 {
+			break
+		}
+	}
+	for ; i < len(b) && b[i] < utf8.RuneSelf; i++ {
+	}
+	return i
+}
+
+// What fold says of a rune that no ASCII byte stands for.
+const (
+	keep = -1
+	drop = -2
+)
+
+// fold returns the ASCII byte that r is read as, keep or drop. It folds what
+// a reader takes for ASCII: digits of all scripts, full-width forms, spaces,
+// dashes, quotation marks and the dots between groups; it drops what a reader
+// does not see, and marks that combine with what stands before them.
+//
+// Source: Unicode 15, general categories Nd, Zs, Pd, Cf, Mn; the block of
+// half-width and full-width forms.
+func fold(r rune) int {
+	switch {
+	case r >= 0xff01 && r <= 0xff5e: // full-width ASCII
+		return int(r - 0xff01 + '!')
+	case r >= 0x2010 && r <= 0x2015, r == 0x2212, r == 0x2043, r == 0xfe58, r == 0xfe63, r == 0x30fc, r == 0x2e3a, r == 0x2e3b:
+		return '-'
+	case r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f, r == 0x3000, r == 0x1680:
+		return ' '
+	case r == 0x2018 || r == 0x2019 || r == 0x201b || r == 0x2032:
+		return '\''
+	case r == 0x201c || r == 0x201d || r == 0x201e || r == 0x2033 || r == 0xab || r == 0xbb:
+		return '"'
+	case r == 0x2024 || r == 0xb7 || r == 0x2219 || r == 0x30fb:
+		return '.'
+	case r == 0x2022 || r == 0x2023 || r == 0x25cf:
+		return '*'
+	case r == 0x2044 || r == 0x2215:
+		return '/'
+	case r == 0x17f: // folds to s, as regexp's (?i) has it
+		return 's'
+	case r == 0x212a: // the kelvin sign folds to k
+		return 'K'
+	}
+	return foldRest(r)
+}
+
+// foldRest is fold for what is left: letters, digits and the unseen.
+func foldRest(r rune) int {
+	switch {
+	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f,
+		r == 0xfeff, r == 0x34f, r == 0x61c, r == 0x180e, r >= 0xfe00 && r <= 0xfe0f,
+		r >= 0x300 && r <= 0x36f, r >= 0x20d0 && r <= 0x20ff, r >= 0xe0000 && r <= 0xe0fff:
+		return drop
+	case r < 0x660: // no digits beyond ASCII below
+		return keep
+	case unicode.Is(unicode.Nd, r):
+		return '0' + digit(r)
+	case r >= 0x1d400 && r <= 0x1d6a3: // mathematical letters: 26 capitals, 26 small, and again
+		if i := int(r-0x1d400) % 52; i < 26 {
+			return 'A' + i
+		} else {
+			return 'a' + i - 26
+		}
+	}
+	return keep
+}
+
+// digit returns the value of r, which is in Nd: digits stand in runs of ten.
+func digit(r rune) int {
+	for _, g := range unicode.Nd.R16 {
+		if r >= rune(g.Lo) && r <= rune(g.Hi) {
+			return int(r-rune(g.Lo)) % 10
+		}
+	}
+	for _, g := range unicode.Nd.R32 {
+		if r >= rune(g.Lo) && r <= rune(g.Hi) {
+			return int(r-rune(g.Lo)) % 10
+		}
+	}
+	return 0
+}

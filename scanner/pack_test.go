@@ -1,0 +1,67 @@
+package scanner_test
+
+import (
+	"context"
+	"encoding/csv"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/scanner"
+)
+
+// readCSV stands in for extraction: cells are spans named by the first row.
+func readCSV(_ context.Context, text string, sink dlp.Sink) error {
+	r := csv.NewReader(strings.NewReader(text))
+	r.FieldsPerRecord = -1
+	var head []string
+	var spans []dlp.Span
+	for row := uint32(0); ; row++ {
+		cells, err := r.Read()
+		if err != nil {
+			break
+		}
+		if row == 0 {
+			head = cells
+			continue
+		}
+		for i, cell := range cells {
+			line, col := r.FieldPos(i)
+			start := lineStart(text, line) + col - 1
+			if i < len(head) {
+				spans = append(spans, dlp.Span{Start: int64(start), End: int64(start + len(cell)), Label: head[i], Group: row})
+			}
+		}
+	}
+	if err := sink.Part(dlp.PartInfo{MediaType: "text/csv"}); err != nil {
+		return err
+	}
+	return sink.Text(dlp.Window{Text: []byte(text), Spans: spans})
+}
+
+func lineStart(text string, line int) int {
+	at := 0
+	for ; line > 1; line-- {
+		at += strings.IndexByte(text[at:], '\n') + 1
+	}
+	return at
+}
+
+func loadBuiltIn(tb testing.TB, site patterns.Site) *patterns.Set {
+	tb.Helper()
+	set, err := patterns.Load(tb.Context(), patterns.Source{BuiltIn: true, Site: site}, scanner.NewTester(readCSV))
+	if err != nil {
+		tb.Fatalf("built-in packs: %v", err)
+	}
+	return set
+}
+
+func TestBuiltInPacksHold(t *testing.T) {
+	set := loadBuiltIn(t, patterns.Site{})
+	for _, r := range set.Rules() {
+		if r.Description == "" || len(r.Tags) == 0 || len(r.Tests) < 4 {
+			t.Errorf("%s: want a description, tags and at least four tests", r.ID)
+		}
+	}
+}

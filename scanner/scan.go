@@ -1,0 +1,294 @@
+package scanner
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"math/bits"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Bounds of one Scan where Options give none.
+const (
+	DefaultMaxFindings = 100_000
+	// A proof looks at some tens of bytes; ordinary text needs a fraction of a
+	// byte of proof for each of its own, tables of numbers some tens.
+	verifyPerByte = 128
+	verifyFree    = 256 << 20 // bytes of proof that a document may have whatever its size
+)
+
+// Details of the Gaps a Scan makes.
+const (
+	DetailBudget   = "verification budget"
+	DetailFindings = "findings"
+)
+
+// Options are how one Document is to be scanned. The zero value is the usual.
+type Options struct {
+	// OnFinding, if not nil, is called for each finding once it is settled,
+	// with the matched bytes as they stand in the part's text, which are valid
+	// during the call. Findings of a part come in the order of their Start,
+	// but for those a few bytes apart.
+	OnFinding func(f dlp.Finding, raw []byte)
+	// Now decides which allowlist entries have ended; zero: the clock's time.
+	Now time.Time
+	// VerifyFree is how many bytes of proof the document may cost beside those
+	// that its length allows; 0: the default. Passing it is a Gap.
+	VerifyFree int64
+	// MaxFindings bounds the findings kept; 0: DefaultMaxFindings. Passing it
+	// is a Gap.
+	MaxFindings int
+
+	testing bool // allowlists hold past their day
+}
+
+// Scan is the scanning of one Document. It is a dlp.Sink, for one goroutine.
+type Scan struct {
+	s   *Scanner
+	opt Options
+	*scratch
+
+	part     dlp.PartInfo
+	open     bool
+	header   bool // the part is a mail's header
+	pos      int64
+	counted  int64 // offset up to which lines are counted
+	lines    int
+	done     int64 // normalised bytes of the parts before
+	spent    int64 // bytes of proof so far
+	stopped  bool  // past a bound: nothing is looked for any more
+	cause    dlp.Gap
+	key      [32]byte
+	mac      hash.Hash
+	findings []dlp.Finding
+	gaps     []dlp.Gap
+}
+
+// scratch is what Scans of one Scanner hand on to each other.
+type scratch struct {
+	text    text
+	rawText []byte // with OnFinding: the text as it came, from offset rawBase
+	rawBase int64
+	hits    hits
+	fields  fields
+	pending []candidate
+}
+
+var errOrder = errors.New("scanner: text without a part, or not where the text before it ended")
+
+// Begin starts the scanning of one Document.
+func (s *Scanner) Begin(opt Options) *Scan {
+	if opt.Now.IsZero() {
+		opt.Now = time.Now()
+	}
+	if opt.MaxFindings == 0 {
+		opt.MaxFindings = DefaultMaxFindings
+	}
+	if opt.VerifyFree == 0 {
+		opt.VerifyFree = verifyFree
+	}
+	c := &Scan{s: s, opt: opt}
+	c.scratch, _ = s.scratch.Get().(*scratch)
+	if c.scratch == nil {
+		c.scratch = &scratch{}
+	}
+	return c
+}
+
+// Part opens the next part and ends the one before.
+func (c *Scan) Part(p dlp.PartInfo) error {
+	c.endPart()
+	c.part, c.open, c.header = p, true, isHeaderPart(p.Path)
+	return nil
+}
+
+// Text scans the next window of the open part. The only error is that of a
+// window that does not follow the one before.
+func (c *Scan) Text(w dlp.Window) error {
+	if !c.open || w.Offset != c.text.raw {
+		return errOrder
+	}
+	if c.stopped {
+		c.text.raw += int64(len(w.Text))
+		if len(w.Text) > 0 {
+			c.stopGap()
+		}
+		return nil
+	}
+	c.fields.add(w.Spans)
+	for b := w.Text; len(b) > 0; {
+		piece := b[:min(len(b), dlp.MaxWindow)]
+		for k := len(piece); k < len(b) && len(piece) > k-4 && b[len(piece)]&0xc0 == 0x80; {
+			piece = piece[:len(piece)-1] // never inside a character
+		}
+		c.window(piece)
+		b = b[len(piece):]
+	}
+	return nil
+}
+
+func (c *Scan) window(b []byte) {
+	keep := c.pos - c.s.behind
+	if keep > c.text.base {
+		c.countLines(keep)
+		c.text.slide(keep)
+		c.fields.forget(c.text.rawStart(c.text.base))
+	}
+	if c.opt.OnFinding != nil {
+		if k := c.text.rawStart(c.text.base) - c.rawBase; k > 0 && k <= int64(len(c.rawText)) {
+			c.rawText = c.rawText[:copy(c.rawText, c.rawText[k:])]
+			c.rawBase += k
+		}
+		c.rawText = append(c.rawText, b...)
+	}
+	c.text.add(b)
+	c.advance(c.text.end() - c.s.ahead)
+}
+
+// Gap takes note of a piece that could not be read.
+func (c *Scan) Gap(g dlp.Gap) error {
+	c.gaps = append(c.gaps, g)
+	return nil
+}
+
+// Finish ends the last part and returns what was found, in the order of parts
+// and then by Start, and all gaps: those handed in and those of the scan
+// itself. The Scan is not to be used again.
+func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
+	c.endPart()
+	c.s.scratch.Put(c.scratch)
+	c.scratch = nil
+	return c.findings, c.gaps
+}
+
+func (c *Scan) endPart() {
+	if c.open {
+		c.advance(c.text.end())
+		c.settle(c.text.end(), true)
+	}
+	c.done += c.text.end()
+	c.text.reset()
+	c.rawText, c.rawBase = c.rawText[:0], 0
+	c.hits.list, c.hits.lo, c.hits.hi = c.hits.list[:0], 0, 0
+	c.fields.reset()
+	c.pending = c.pending[:0]
+	c.pos, c.counted, c.lines, c.open = 0, 0, 0, false
+}
+
+// advance looks for candidates at every offset from pos up to limit.
+func (c *Scan) advance(limit int64) {
+	s, norm, base := c.s, c.text.norm, c.text.base
+	end := int(limit - base)
+	for i := int(c.pos - base); i < end && !c.stopped; i++ {
+		b := norm[i]
+		if s.starts[b] {
+			prev := byte('\n')
+			if i > 0 {
+				prev = norm[i-1]
+			}
+			for _, g := range s.groups {
+				m := g.at[0][b] & g.prev[prev]
+				for k := 1; m != 0 && k < depth && i+k < len(norm); k++ {
+					m &= g.at[k][norm[i+k]]
+				}
+				for ; m != 0; m &= m - 1 {
+					c.prove(g.first+bits.TrailingZeros64(m), i)
+				}
+			}
+		}
+		if s.anchors[b] {
+			c.leads(i)
+		}
+	}
+	c.pos = max(c.pos, limit)
+	c.settle(c.pos, false)
+}
+
+// leads proves the candidates whose leading run ends at i. Of the places where
+// such a match may begin only the first is tried: the others give a part of
+// the same match.
+func (c *Scan) leads(i int) {
+	norm := c.text.norm
+	for k := range c.s.leads {
+		l := &c.s.leads[k]
+		if !l.anchor.has(norm[i]) {
+			continue
+		}
+		from := i
+		for from > 0 && i-from < l.max && l.class.has(norm[from-1]) {
+			from--
+		}
+		c.spent += int64(i - from)
+		b := c.s.rules[c.s.pats[l.pattern].rule].Boundary
+		for ; i-from >= l.min; from++ {
+			if standsFree(b, norm, from) {
+				c.prove(l.pattern, from)
+				break
+			}
+		}
+	}
+}
+
+// countLines counts the lines up to offset n.
+func (c *Scan) countLines(n int64) {
+	from, to := c.counted-c.text.base, n-c.text.base
+	if n > c.counted {
+		c.lines += bytes.Count(c.text.norm[from:to], []byte{'\n'})
+	} else {
+		c.lines -= bytes.Count(c.text.norm[to:from], []byte{'\n'})
+	}
+	c.counted = n
+}
+
+// stop ends the search for good, with a gap for this part and for each later
+// one that has text.
+func (c *Scan) stop(cause dlp.Cause, detail string) {
+	if c.stopped {
+		return
+	}
+	c.stopped = true
+	c.cause = dlp.Gap{Cause: cause, Detail: detail}
+	c.stopGap()
+}
+
+func (c *Scan) stopGap() {
+	for i := len(c.gaps) - 1; i >= 0; i-- { // one for each part
+		if g := &c.gaps[i]; g.Path == c.part.Path && g.Cause == c.cause.Cause && g.Detail == c.cause.Detail {
+			return
+		}
+	}
+	g := c.cause
+	g.Path, g.Name = c.part.Path, c.part.Name
+	c.gaps = append(c.gaps, g)
+}
+
+// spend counts n bytes of proof at offset at of the part, and stops the scan
+// when the document has cost more than its length allows.
+func (c *Scan) spend(n int, at int64) bool {
+	c.spent += int64(n)
+	if c.spent > c.opt.VerifyFree+verifyPerByte*(c.done+at) {
+		c.stop(dlp.Timeout, DetailBudget)
+		return false
+	}
+	return true
+}
+
+// valueKey returns the key of a value under this Scan's own random key.
+func (c *Scan) valueKey(t dlp.Type, value string) (k dlp.ValueKey) {
+	if c.mac == nil {
+		rand.Read(c.key[:]) // never fails: it ends the program instead
+		c.mac = hmac.New(sha256.New, c.key[:])
+	}
+	c.mac.Reset()
+	c.mac.Write([]byte(t))
+	c.mac.Write([]byte{0})
+	c.mac.Write([]byte(value))
+	var sum [sha256.Size]byte
+	copy(k[:], c.mac.Sum(sum[:0]))
+	return k
+}

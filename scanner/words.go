@@ -1,0 +1,266 @@
+package scanner
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// maxSeparators is how many bytes may stand between two words of one keyword.
+const maxSeparators = 8
+
+// vocabulary finds the keywords of all lists in one walk over the words of a
+// text. It is read only once built.
+type vocabulary struct {
+	tokens  map[string]int32 // words and single symbols, lower case
+	edges   map[edge]int32   // a trie of tokens; node 0 is its root
+	lists   [][]uint64       // by node: a bit for each list that has the keyword ending there
+	lengths [256]uint64      // by a token's first byte: bit n says that some are n bytes long
+	symbols [256]bool        // bytes that stand in keywords as symbols
+	wide    bool             // some token has bytes beyond ASCII
+	longest int              // bytes of the longest stretch that can be a hit
+	reach   int              // bytes before a candidate in which any list is looked for
+	ids     map[string]int   // lists by content
+}
+
+type edge struct{ node, token int32 }
+
+func newVocabulary() *vocabulary {
+	return &vocabulary{tokens: map[string]int32{}, edges: map[edge]int32{}, lists: make([][]uint64, 1), ids: map[string]int{}}
+}
+
+// list adds words as a list and returns its number; the same words twice are
+// the same list.
+func (v *vocabulary) list(words []string) int {
+	content := strings.Join(words, "\n")
+	if id, ok := v.ids[content]; ok {
+		return id
+	}
+	id := len(v.ids)
+	v.ids[content] = id
+	for _, w := range words {
+		node := int32(0)
+		toks := tokenise(w)
+		for _, tok := range toks {
+			node = v.step(node, tok)
+		}
+		bits := v.lists[node]
+		for len(bits) <= id/64 {
+			bits = append(bits, 0)
+		}
+		bits[id/64] |= 1 << (id % 64)
+		v.lists[node] = bits
+		v.longest = max(v.longest, len(w)+maxSeparators*len(toks))
+	}
+	return id
+}
+
+// step returns the node that tok leads to, made if need be.
+func (v *vocabulary) step(node int32, tok string) int32 {
+	id, ok := v.tokens[tok]
+	if !ok {
+		id = int32(len(v.tokens))
+		v.tokens[tok] = id
+		switch {
+		case !wordByte(tok[0]):
+			v.symbols[tok[0]] = true
+		case len(tok) < 64:
+			v.lengths[tok[0]] |= 1 << len(tok)
+		}
+		v.wide = v.wide || plain([]byte(tok)) < len(tok)
+	}
+	next, ok := v.edges[edge{node, id}]
+	if !ok {
+		next = int32(len(v.lists))
+		v.edges[edge{node, id}] = next
+		v.lists = append(v.lists, nil)
+	}
+	return next
+}
+
+// wordByte reports whether c belongs to a word of a keyword.
+func wordByte(c byte) bool { return c != '_' && isWord(c) || c >= 0x80 }
+
+// separator reports whether c may stand between two words of a keyword.
+func separator(c byte) bool {
+	switch c {
+	case ' ', '\t', '\r', '\n', '_', '-', '.', '/', '\'':
+		return true
+	}
+	return false
+}
+
+// tokenise takes a keyword apart into words and symbols.
+func tokenise(w string) []string {
+	var out []string
+	for i := 0; i < len(w); {
+		j := i
+		for j < len(w) && wordByte(w[j]) {
+			j++
+		}
+		switch {
+		case j > i:
+			out = append(out, w[i:j])
+		case separator(w[i]):
+			j++
+		default:
+			j++
+			out = append(out, w[i:j])
+		}
+		i = j
+	}
+	return out
+}
+
+// token returns the number of the word b, -1 if it is in no keyword.
+func (v *vocabulary) token(b []byte) int32 {
+	if v.wide && plain(b) < len(b) {
+		if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
+			return id
+		}
+		return -1
+	}
+	var buf [64]byte
+	if len(b) >= len(buf) {
+		return -1
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	if v.lengths[buf[0]]>>len(b)&1 == 0 {
+		return -1
+	}
+	if id, ok := v.tokens[string(buf[:len(b)])]; ok {
+		return id
+	}
+	return -1
+}
+
+// find calls hit for each keyword that begins in text[from:to]. It looks past
+// to for its end, as far as longest.
+func (v *vocabulary) find(text []byte, from, to int, hit func(start, end int, node int32)) {
+	i := from
+	if i > 0 && wordByte(text[i-1]) { // inside a word
+		i = wordEnd(text, i)
+	}
+	for i < to {
+		if !wordByte(text[i]) {
+			i++
+			continue
+		}
+		j := wordEnd(text, i)
+		if tok := v.token(text[i:j]); tok >= 0 {
+			v.walk(text, i, j, tok, hit)
+		}
+		i = j
+	}
+}
+
+func wordEnd(text []byte, i int) int {
+	for i < len(text) && wordByte(text[i]) {
+		i++
+	}
+	return i
+}
+
+// walk follows the trie from the word text[start:end].
+func (v *vocabulary) walk(text []byte, start, end int, tok int32, hit func(start, end int, node int32)) {
+	node, ok := v.edges[edge{0, tok}]
+	for ok {
+		if v.lists[node] != nil {
+			hit(start, end, node)
+		}
+		if end < len(text) && v.symbols[text[end]] {
+			if id, known := v.tokens[string(text[end:end+1])]; known {
+				if next, leads := v.edges[edge{node, id}]; leads {
+					node = next
+					end++
+					continue
+				}
+			}
+		}
+		k := end
+		for k < len(text) && k-end < maxSeparators && separator(text[k]) {
+			k++
+		}
+		e := wordEnd(text, k)
+		if e == k {
+			return
+		}
+		if tok = v.token(text[k:e]); tok < 0 {
+			return
+		}
+		node, ok = v.edges[edge{node, tok}]
+		end = e
+	}
+}
+
+// has reports whether node ends a keyword of list.
+func (v *vocabulary) has(node int32, list int) bool {
+	bits := v.lists[node]
+	return list/64 < len(bits) && bits[list/64]>>(list%64)&1 != 0
+}
+
+// evidence is patterns.Words made ready.
+type evidence struct {
+	patterns.Words
+	list int
+}
+
+// hits remembers the keywords of a stretch of text, found when first asked
+// for, so that no byte is searched twice however many candidates stand near.
+type hits struct {
+	list   []wordHit // by start
+	lo, hi int64     // the stretch in which the hits begin
+}
+
+type wordHit struct {
+	start, end int64
+	node       int32
+}
+
+// ensure finds the hits that begin in [lo, hi) of t.
+func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
+	lo, hi = max(lo, t.base), min(hi, t.end())
+	if lo < h.lo || lo > h.hi {
+		h.lo = max(lo-maxLead, t.base) // the next candidate may begin a little before this one
+		h.list, h.hi = h.list[:0], h.lo
+	}
+	if hi <= h.hi {
+		return
+	}
+	if len(h.list) >= 1024 {
+		k, _ := slices.BinarySearchFunc(h.list, lo, func(w wordHit, n int64) int { return int(w.start - n) })
+		h.list = h.list[:copy(h.list, h.list[k:])]
+		h.lo = lo
+	}
+	v.find(t.norm, int(h.hi-t.base), int(hi-t.base), func(s, e int, node int32) {
+		h.list = append(h.list, wordHit{t.base + int64(s), t.base + int64(e), node})
+	})
+	h.hi = hi
+}
+
+// near reports whether a keyword of w stands within reach of [s, e) of t.
+func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
+	reach := int64(w.Proximity)
+	from := s - reach - int64(v.longest)
+	to := e + reach
+	if w.Before {
+		to = s
+	}
+	h.ensure(v, t, s-int64(v.reach), to+1)
+	i, _ := slices.BinarySearchFunc(h.list, from, func(x wordHit, n int64) int { return int(x.start - n) })
+	for ; i < len(h.list) && h.list[i].start <= to; i++ {
+		x := &h.list[i]
+		if x.end <= s && s-x.end > reach || w.Before && x.end > s || !v.has(x.node, w.list) {
+			continue
+		}
+		return true
+	}
+	return false
+}
