@@ -81,12 +81,12 @@ func (r *Ring) Work() *filippo.X25519Identity { return r.work }
 // Release is the key that held contents and cases are sealed to.
 func (r *Ring) Release() *filippo.X25519Identity { return r.release }
 
-// SealField seals a small field under the index key. ad says what and whose
-// the field is; OpenField must be given the same.
+// Seal seals a small field under the index key. ad says what and whose
+// the field is; Open must be given the same.
 //
 // The form is one version byte, a random nonce of 24 bytes, the XChaCha20-
 // Poly1305 ciphertext and its tag.
-func (r *Ring) SealField(ad string, b []byte) ([]byte, error) {
+func (r *Ring) Seal(ad string, b []byte) ([]byte, error) {
 	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(b)+chacha20poly1305.Overhead)
 	out[0] = fieldVersion
 	nonce := out[1:]
@@ -94,8 +94,8 @@ func (r *Ring) SealField(ad string, b []byte) ([]byte, error) {
 	return r.field.Seal(out, nonce, b, []byte(ad)), nil
 }
 
-// OpenField is the inverse of SealField. ErrTampered.
-func (r *Ring) OpenField(ad string, b []byte) ([]byte, error) {
+// Open is the inverse of Seal. ErrTampered.
+func (r *Ring) Open(ad string, b []byte) ([]byte, error) {
 	if len(b) < 1+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
 		return nil, ErrTampered
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -91,15 +92,16 @@ func (s *Spool) Progress(m Message) (Update, error) {
 	}, nil
 }
 
-// Due returns at most limit queued messages whose time has come, the longest
-// waiting first. A message set further ahead than any schedule of ours sets
-// one is due too: the clock was put back.
+// Due returns at most limit queued messages whose time has come (see
+// Message.IsDue), the longest waiting first. One that does not open is left
+// where it is.
 func (s *Spool) Due(ctx context.Context, now time.Time, limit int) ([]Message, error) {
 	rows, err := s.store.QueueDue(ctx, now, now.Add(MaxBackoff), min(max(limit, 0), MaxList))
 	if err != nil {
 		return nil, fmt.Errorf("spool: due: %w", err)
 	}
-	return s.messages(rows)
+	ms := s.messages(rows)
+	return slices.DeleteFunc(ms, func(m Message) bool { return !m.IsDue(now) }), nil
 }
 
 // NextDue returns when the next queued message is due, false when none is
@@ -112,13 +114,14 @@ func (s *Spool) NextDue(ctx context.Context) (time.Time, bool, error) {
 	return t, ok, nil
 }
 
-// List returns messages in the order they were queued.
+// List returns messages in the order they were queued. One that does not open
+// hides no other: it comes back Damaged.
 func (s *Spool) List(ctx context.Context, f Filter) ([]Message, error) {
 	rows, err := s.store.Queue(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("spool: list: %w", err)
 	}
-	return s.messages(rows)
+	return s.messages(rows), nil
 }
 
 // Get returns one message in any state, or ErrNotFound.
@@ -158,34 +161,40 @@ func (s *Spool) sealState(m Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.SealField(stateAD(m.ID), plain)
+	return s.keys.Seal(stateAD(m.ID), plain)
 }
 
-func (s *Spool) messages(rows []Row) ([]Message, error) {
+func (s *Spool) messages(rows []Row) []Message {
 	ms := make([]Message, 0, len(rows))
 	for _, r := range rows {
 		m, err := s.message(r)
 		if err != nil {
-			return nil, err
+			m = plainMessage(r)
+			m.Damaged = true
 		}
 		ms = append(ms, m)
 	}
-	return ms, nil
+	return ms
 }
 
 func (s *Spool) message(r Row) (Message, error) {
-	plain, err := s.keys.OpenField(stateAD(r.ID), r.Sealed)
+	plain, err := s.keys.Open(stateAD(r.ID), r.Sealed)
 	if err != nil {
 		return Message{}, fmt.Errorf("spool: open state of %s: %w", r.ID, err)
 	}
-	m := Message{
-		ID: r.ID, Doc: r.Doc, Kind: r.Kind, Size: r.Size, Created: r.Created, Next: r.Next, Expires: r.Expires,
-		Tries: r.Tries, State: r.State, LastCode: r.LastCode, LastStage: r.LastStage, Seq: r.Seq,
-	}
+	m := plainMessage(r)
 	if err := decodeState(plain, &m); err != nil {
 		return Message{}, fmt.Errorf("spool: read state of %s: %w", r.ID, err)
 	}
 	return m, nil
+}
+
+// plainMessage is what a row says without any key.
+func plainMessage(r Row) Message {
+	return Message{
+		ID: r.ID, Doc: r.Doc, Kind: r.Kind, Size: r.Size, Created: r.Created, Next: r.Next, Expires: r.Expires,
+		Tries: r.Tries, State: r.State, LastCode: r.LastCode, LastStage: r.LastStage, Seq: r.Seq,
+	}
 }
 
 func stateAD(id dlp.ID) string { return "spool state " + string(id) }

@@ -75,6 +75,14 @@ type Message struct {
 	LastCode  int    // of the last try: the worst reply's code, 0 for none
 	LastStage string // of the last try: a constant such as "connect" or "rcpt"
 	Seq       uint64 // of the audit event that decided it
+	Damaged   bool   // List only: what is kept does not open; From, Rcpts and Body are zero, and it is never Due
+}
+
+// IsDue reports whether the message is to be tried at now. A message set
+// further ahead than any schedule of ours sets one is due too: the clock was
+// put back.
+func (m Message) IsDue(now time.Time) bool {
+	return m.State == Queued && !m.Damaged && (!m.Next.After(now) || m.Next.After(now.Add(MaxBackoff)))
 }
 
 // Entry is a message sealed, staged and ready for a commit. It must end in a
@@ -165,8 +173,8 @@ type Contents interface {
 // Keys seals small fields under the index key. ad binds the bytes to their
 // place. It is satisfied by crypt.Ring.
 type Keys interface {
-	SealField(ad string, b []byte) ([]byte, error)
-	OpenField(ad string, b []byte) ([]byte, error)
+	Seal(ad string, b []byte) ([]byte, error)
+	Open(ad string, b []byte) ([]byte, error)
 }
 
 // Sealer seals contents to the work key, bound to kind and id. It is satisfied

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -24,6 +25,10 @@ var (
 	// ErrState says that a Transition or an Update did not start from the state
 	// the item or message is in. Nothing of the Change happened.
 	ErrState = vault.ErrState
+	// ErrUnknown says that a Change was handed over and stable storage gave no
+	// answer in time: it may yet become durable. What was staged for it must not
+	// be discarded; if it does not become durable, the next start sweeps it.
+	ErrUnknown = errors.New("store: no answer from stable storage")
 )
 
 // Change is what is to become durable together.
@@ -62,8 +67,8 @@ const NoticeKept = 24 * time.Hour
 type Store interface {
 	// Commit makes c durable, wholly or not at all; nil is returned only once
 	// it is on stable storage. It waits for the outcome even if ctx ends
-	// meanwhile: a Change that was handed over is never in doubt, and the wait
-	// is bounded by the store. ErrNoRoom, ErrState.
+	// meanwhile, since a Change that was handed over runs; the wait is bounded
+	// by the store. ErrNoRoom, ErrState, ErrUnknown.
 	Commit(ctx context.Context, c Change) error
 	// Unacknowledged returns the repeats made at or after since, oldest first.
 	Unacknowledged(ctx context.Context, since time.Time) ([]Repeat, error)

@@ -134,6 +134,7 @@ type Entry struct {
 	Decided   time.Time // when it left Held; zero while it has not
 	DecidedBy string
 	Reason    string
+	Damaged   bool // List only: what is kept does not open; Envelope and SHA256 are zero
 }
 
 // Filter narrows a list.
@@ -175,8 +176,8 @@ type Contents interface {
 // Keys seals small fields under the index key. ad binds the bytes to their
 // place. It is satisfied by crypt.Ring.
 type Keys interface {
-	SealField(ad string, b []byte) ([]byte, error)
-	OpenField(ad string, b []byte) ([]byte, error)
+	Seal(ad string, b []byte) ([]byte, error)
+	Open(ad string, b []byte) ([]byte, error)
 }
 
 // Sealer seals contents and cases to the reviewers' key, bound to kind and id.

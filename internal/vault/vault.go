@@ -89,7 +89,7 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 	if err != nil {
 		return Item{}, err
 	}
-	sealed, err := v.keys.SealField(envelopeAD(doc.ID), plain)
+	sealed, err := v.keys.Seal(envelopeAD(doc.ID), plain)
 	if err != nil {
 		return Item{}, err
 	}
@@ -154,7 +154,7 @@ func (v *Vault) Transition(id dlp.ID, from, to State, at time.Time, who, why str
 	if err != nil {
 		return Transition{}, fmt.Errorf("vault: move %s: %w", id, err)
 	}
-	note, err := v.keys.SealField(noteAD(id), plain)
+	note, err := v.keys.Seal(noteAD(id), plain)
 	if err != nil {
 		return Transition{}, fmt.Errorf("vault: move %s: %w", id, err)
 	}
@@ -173,7 +173,8 @@ func movable(from, to State) bool {
 	return false
 }
 
-// List returns entries in the order they came into the vault.
+// List returns entries in the order they came into the vault. An entry that
+// does not open hides no other: it comes back Damaged.
 func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
 	rows, err := v.store.Holds(ctx, f)
 	if err != nil {
@@ -183,7 +184,8 @@ func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
 	for _, r := range rows {
 		e, err := v.entry(r)
 		if err != nil {
-			return nil, fmt.Errorf("vault: list: %s: %w", r.ID, err)
+			e = plainEntry(r)
+			e.Damaged = true
 		}
 		entries = append(entries, e)
 	}
@@ -204,7 +206,7 @@ func (v *Vault) Get(ctx context.Context, id dlp.ID) (Entry, error) {
 }
 
 func (v *Vault) entry(r Row) (Entry, error) {
-	plain, err := v.keys.OpenField(envelopeAD(r.ID), r.Sealed)
+	plain, err := v.keys.Open(envelopeAD(r.ID), r.Sealed)
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
@@ -212,19 +214,25 @@ func (v *Vault) entry(r Row) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
-	e := Entry{
-		ID: r.ID, Channel: r.Channel, State: r.State, Received: r.Received, Policy: r.Policy, Rules: r.Rules,
-		Size: r.Size, SHA256: sum, Envelope: env, Decided: r.Decided,
-	}
+	e := plainEntry(r)
+	e.Envelope, e.SHA256 = env, sum
 	if r.Note == nil {
 		return e, nil
 	}
-	plain, err = v.keys.OpenField(noteAD(r.ID), r.Note)
+	plain, err = v.keys.Open(noteAD(r.ID), r.Note)
 	if err != nil {
 		return Entry{}, fmt.Errorf("note: %w", err)
 	}
 	e.DecidedBy, e.Reason, err = decodeNote(plain)
 	return e, err
+}
+
+// plainEntry is what a row says without any key.
+func plainEntry(r Row) Entry {
+	return Entry{
+		ID: r.ID, Channel: r.Channel, State: r.State, Received: r.Received, Policy: r.Policy, Rules: r.Rules,
+		Size: r.Size, Decided: r.Decided,
+	}
 }
 
 // Case opens the case of id, or returns ErrNotFound. Reading it is an act that

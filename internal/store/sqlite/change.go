@@ -1,0 +1,238 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Commit makes ch durable, wholly or not at all. See store.Store.
+func (db *DB) Commit(ctx context.Context, ch store.Change) error {
+	return db.commits.do(ctx, size(&ch), func(g *group) error { return db.apply(g, &ch) })
+}
+
+// size is about how many bytes ch will write.
+func size(ch *store.Change) int {
+	var n int
+	for _, it := range ch.Hold {
+		n += len(it.Inline) + len(it.Sealed) + len(it.Case.Sealed)
+	}
+	for _, r := range ch.Cases {
+		n += len(r.Sealed)
+	}
+	for _, e := range ch.Out {
+		n += len(e.Inline) + len(e.Sealed)
+	}
+	for _, u := range ch.Progress {
+		n += len(u.Sealed)
+	}
+	return n
+}
+
+func (db *DB) apply(g *group, ch *store.Change) error {
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.small}
+	for _, s := range steps {
+		if err := s(g, ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (db *DB) hold(g *group, ch *store.Change) error {
+	for _, it := range ch.Hold {
+		external, err := db.content(g, db.vault, it.ID, it.Inline, "INSERT INTO hold_contents VALUES (?, ?)")
+		if err != nil {
+			return err
+		}
+		_, err = g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external)
+			VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?)`,
+			string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external)
+		if err != nil {
+			return fmt.Errorf("sqlite: hold %s: %w", it.ID, err)
+		}
+		if err := putCase(g, it.Case); err != nil {
+			return err
+		}
+	}
+	for _, r := range ch.Cases {
+		if err := putCase(g, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// content keeps a small content in the database, or sees to it that a large
+// one is in its file.
+func (db *DB) content(g *group, in *Contents, id dlp.ID, inline []byte, insert string) (external int, err error) {
+	if inline == nil {
+		if !in.has(id) {
+			return 0, fmt.Errorf("%w: %s", errMissing, id)
+		}
+		return 1, nil
+	}
+	if _, err := g.exec(insert, string(id), inline); err != nil {
+		return 0, fmt.Errorf("sqlite: content of %s: %w", id, err)
+	}
+	return 0, nil
+}
+
+func putCase(g *group, r vault.Record) error {
+	if r.ID == "" {
+		return nil // an Item made without a case
+	}
+	_, err := g.exec("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?)", string(r.ID), int(r.Channel), micros(r.Decided), r.Sealed)
+	if err != nil {
+		return fmt.Errorf("sqlite: case %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+func (db *DB) decide(g *group, ch *store.Change) error {
+	for _, t := range ch.Decide {
+		res, err := g.exec("UPDATE holds SET state = ?, decided = ?, note = ? WHERE id = ? AND state = ?",
+			string(t.To), micros(t.At), t.Note, string(t.ID), string(t.From))
+		if err != nil {
+			return fmt.Errorf("sqlite: move %s: %w", t.ID, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fmt.Errorf("sqlite: move %s: %w", t.ID, store.ErrState)
+		}
+		if t.To != vault.Expired {
+			continue
+		}
+		if err := db.forget(g, db.vault, t.ID, "DELETE FROM hold_contents WHERE id = ?", "SELECT external FROM holds WHERE id = ?"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget takes a content away: the small one now, the file once the
+// transaction is durable.
+func (db *DB) forget(g *group, in *Contents, id dlp.ID, remove, external string) error {
+	if _, err := g.exec(remove, string(id)); err != nil {
+		return fmt.Errorf("sqlite: forget content of %s: %w", id, err)
+	}
+	var is int
+	if err := g.queryRow(external, []any{&is}, string(id)); err != nil {
+		return fmt.Errorf("sqlite: forget content of %s: %w", id, err)
+	}
+	if is == 1 {
+		g.gone = append(g.gone, goneContent{in: in, id: id})
+	}
+	return nil
+}
+
+func (db *DB) out(g *group, ch *store.Change) error {
+	for _, e := range ch.Out {
+		external, err := db.content(g, db.spool, e.ID, e.Inline, "INSERT INTO outbox_contents VALUES (?, ?)")
+		if err != nil {
+			return err
+		}
+		_, err = g.exec(`INSERT INTO outbox (id, doc, kind, state, created, next, expires, size, audit_seq, tries, last_code, last_stage, sealed, external, ended)
+			VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, 0, 0, '', ?, ?, 0)`,
+			string(e.ID), string(e.Doc), string(e.Kind), micros(e.Created), micros(e.Next), micros(e.Expires), e.Size, int64(e.Seq), e.Sealed, external)
+		if err != nil {
+			return fmt.Errorf("sqlite: queue %s: %w", e.ID, err)
+		}
+	}
+	return nil
+}
+
+func (db *DB) progress(g *group, ch *store.Change) error {
+	for _, u := range ch.Progress {
+		var ended int64
+		if u.State != spool.Queued {
+			ended = micros(db.now())
+		}
+		res, err := g.exec(`UPDATE outbox SET state = ?, next = ?, tries = ?, last_code = ?, last_stage = ?, sealed = ?, ended = ?
+			WHERE id = ? AND state = 'queued'`,
+			string(u.State), micros(u.Next), u.Tries, u.LastCode, u.LastStage, u.Sealed, ended, string(u.ID))
+		if err != nil {
+			return fmt.Errorf("sqlite: progress %s: %w", u.ID, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fmt.Errorf("sqlite: progress %s: %w: %w", u.ID, store.ErrState, spool.ErrState)
+		}
+		if ended == 0 {
+			continue
+		}
+		if err := db.forget(g, db.spool, u.ID, "DELETE FROM outbox_contents WHERE id = ?", "SELECT external FROM outbox WHERE id = ?"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// small keeps what has neither content nor state.
+func (db *DB) small(g *group, ch *store.Change) error {
+	for _, r := range ch.Repeats {
+		if _, err := g.exec("INSERT OR REPLACE INTO repeats VALUES (?, ?, ?)", r.Key[:], string(r.ID), micros(r.At)); err != nil {
+			return fmt.Errorf("sqlite: repeat of %s: %w", r.ID, err)
+		}
+	}
+	for _, id := range ch.Acknowledge {
+		if _, err := g.exec("DELETE FROM repeats WHERE id = ?", string(id)); err != nil {
+			return fmt.Errorf("sqlite: acknowledge %s: %w", id, err)
+		}
+	}
+	for _, n := range ch.Notices {
+		if _, err := g.exec("INSERT INTO notices VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)", n.Key[:], micros(n.At)); err != nil {
+			return fmt.Errorf("sqlite: notice mark: %w", err)
+		}
+	}
+	return nil
+}
+
+// Unacknowledged returns the repeats made at or after since, oldest first.
+func (db *DB) Unacknowledged(ctx context.Context, since time.Time) ([]store.Repeat, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT key, id, at FROM repeats WHERE at >= ? ORDER BY at, id", micros(since))
+	return collect(rows, err, "unacknowledged", func(r *store.Repeat) ([]any, func() error) {
+		var key []byte
+		var at int64
+		return []any{&key, &r.ID, &at}, func() error {
+			r.At = fromMicros(at)
+			return intoKey(&r.Key, key)
+		}
+	})
+}
+
+// LastNotice returns the latest mark under key, false for none.
+func (db *DB) LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error) {
+	var at int64
+	err := db.read.QueryRowContext(ctx, "SELECT at FROM notices WHERE key = ?", key[:]).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("sqlite: last notice: %w", classify(err))
+	}
+	return fromMicros(at), true, nil
+}
+
+// joinRules and splitRules keep rule ids, which hold no space, in one column.
+func joinRules(ids []dlp.RuleID) string {
+	s := make([]string, len(ids))
+	for i, id := range ids {
+		s[i] = string(id)
+	}
+	return strings.Join(s, " ")
+}
+
+func splitRules(s string) []dlp.RuleID {
+	var ids []dlp.RuleID
+	for f := range strings.FieldsSeq(s) {
+		ids = append(ids, dlp.RuleID(f))
+	}
+	return ids
+}

@@ -1,0 +1,344 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+const (
+	// maxGroup is the most operations in one transaction.
+	maxGroup = 256
+	// maxGroupBytes ends a group early, so that one sync does not wait for an
+	// unbounded write.
+	maxGroupBytes = 16 << 20
+	// maxWait is the longest that a caller waits for the outcome of what it
+	// handed over. A disk that hangs longer is answered with ErrUnknown.
+	maxWait = 2 * time.Minute
+	// maxLog is the size, in bytes, at which the write-ahead log is emptied by
+	// force; below it SQLite does so by itself every thousand pages.
+	maxLog = 64 << 20
+	// pruneEvery is how often what has had its time is deleted.
+	pruneEvery = time.Hour
+)
+
+// op is one all-or-nothing piece of a group.
+type op struct {
+	apply func(*group) error
+	bytes int
+	taken *atomic.Bool // by the committer, or by a caller who waits no longer: who sets it first
+	done  chan error   // buffered, one answer
+}
+
+// errSlow says that stable storage did not come to an op in time. It was not
+// written and will not be.
+var errSlow = fmt.Errorf("sqlite: stable storage is too slow: %w", store.ErrNoRoom)
+
+// committer owns the one connection that writes. It groups what waits into one
+// transaction, and so one sync.
+type committer struct {
+	db   *DB
+	conn *sql.Conn
+	ops  chan op
+	wg   sync.WaitGroup
+
+	mu     sync.RWMutex
+	closed bool // guarded by mu; ops is closed with it
+
+	// Of the committer's goroutine alone.
+	stmts  map[string]*sql.Stmt
+	sick   bool      // the last group failed on stable storage
+	pruned time.Time // when what has had its time was last deleted
+}
+
+func newCommitter(db *DB, conn *sql.Conn) *committer {
+	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), stmts: make(map[string]*sql.Stmt)}
+	c.wg.Go(c.run)
+	return c
+}
+
+// do hands one op over and waits for its outcome. Once handed over it runs
+// whatever becomes of ctx.
+func (c *committer) do(ctx context.Context, bytes int, apply func(*group) error) error {
+	o := op{apply: apply, bytes: bytes, taken: new(atomic.Bool), done: make(chan error, 1)}
+	if err := c.hand(ctx, o); err != nil {
+		return err
+	}
+	t := time.NewTimer(maxWait)
+	defer t.Stop()
+	select {
+	case err := <-o.done:
+		return err
+	case <-t.C:
+		if o.taken.CompareAndSwap(false, true) {
+			return errSlow
+		}
+		return store.ErrUnknown
+	}
+}
+
+func (c *committer) hand(ctx context.Context, o op) error {
+	c.mu.RLock() // close waits for all who are handing over
+	defer c.mu.RUnlock()
+	if c.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.ops <- o:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close ends the committer after all that was handed over.
+func (c *committer) close() error {
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		close(c.ops)
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+	var errs []error
+	for _, s := range c.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.conn.Close())...)
+}
+
+func (c *committer) run() {
+	for first := range c.ops {
+		batch, bytes := []op{first}, first.bytes
+	more:
+		for len(batch) < maxGroup && bytes < maxGroupBytes {
+			select {
+			case o, ok := <-c.ops:
+				if !ok {
+					break more
+				}
+				batch, bytes = append(batch, o), bytes+o.bytes
+			default:
+				break more
+			}
+		}
+		c.commit(batch)
+	}
+}
+
+// group is one transaction while it is built.
+type group struct {
+	c    *committer
+	ctx  context.Context
+	gone []goneContent // files whose rows end in this transaction
+}
+
+type goneContent struct {
+	in *Contents
+	id dlp.ID
+}
+
+// exec runs one statement, prepared once.
+func (g *group) exec(query string, args ...any) (sql.Result, error) {
+	s, err := g.c.stmt(g.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(g.ctx, args...)
+}
+
+// queryRow runs one query for one row, prepared once.
+func (g *group) queryRow(query string, into []any, args ...any) error {
+	s, err := g.c.stmt(g.ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(g.ctx, args...).Scan(into...)
+}
+
+func (c *committer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s := c.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := c.conn.PrepareContext(ctx, query)
+	if err == nil {
+		c.stmts[query] = s
+	}
+	return s, err
+}
+
+// commit runs one group and answers each op.
+func (c *committer) commit(batch []op) {
+	ctx := context.Background() // no caller's end may end the others' transaction
+	errs := make([]error, len(batch))
+	err := c.settle(ctx)
+	var gone []goneContent
+	if err == nil {
+		gone, err = c.transact(ctx, batch, errs)
+	}
+	if err != nil {
+		c.sick = true
+	}
+	for i, o := range batch {
+		if err != nil {
+			errs[i] = err
+		}
+		o.done <- errs[i]
+	}
+	if err == nil {
+		c.clean(ctx, gone)
+	}
+}
+
+// settle writes something harmless after a group that failed on stable
+// storage. A failed sync leaves frames in the log that were answered as not
+// written; only a later write in their place keeps a restart from finding
+// them.
+func (c *committer) settle(ctx context.Context) error {
+	if !c.sick {
+		return nil
+	}
+	if err := c.exec(ctx, "INSERT OR REPLACE INTO meta VALUES ('settled', datetime('now'))"); err != nil {
+		return fmt.Errorf("sqlite: settle: %w", classify(err))
+	}
+	c.sick = false
+	return nil
+}
+
+// transact runs all of batch in one transaction. errs tells of ops that failed
+// alone; an error, that all of it failed.
+func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]goneContent, error) {
+	g := &group{c: c, ctx: ctx}
+	c.db.steps("commit: begin")
+	if err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, fmt.Errorf("sqlite: begin: %w", classify(err))
+	}
+	for i, o := range batch {
+		if !o.taken.CompareAndSwap(false, true) {
+			continue // its caller has gone, and was told so
+		}
+		err := c.apply(g, o)
+		if err != nil && fatal(err) {
+			return nil, c.undo(ctx, fmt.Errorf("sqlite: write: %w", classify(err)))
+		}
+		errs[i] = err
+	}
+	c.db.steps("commit: sync")
+	if err := c.exec(ctx, "COMMIT"); err != nil {
+		return nil, c.undo(ctx, fmt.Errorf("sqlite: commit: %w", classify(err)))
+	}
+	c.db.steps("commit: answer")
+	return g.gone, nil
+}
+
+// apply runs one op so that it happens wholly or not at all.
+func (c *committer) apply(g *group, o op) error {
+	if _, err := g.exec("SAVEPOINT one"); err != nil {
+		return err
+	}
+	gone := len(g.gone)
+	err := o.apply(g)
+	if err == nil {
+		_, err = g.exec("RELEASE one")
+		return err
+	}
+	g.gone = g.gone[:gone]
+	if fatal(err) {
+		return err
+	}
+	if _, undoErr := g.exec("ROLLBACK TO one"); undoErr != nil {
+		return undoErr
+	}
+	if _, undoErr := g.exec("RELEASE one"); undoErr != nil {
+		return undoErr
+	}
+	return err
+}
+
+// undo rolls back. SQLite may have done so itself, so its answer says nothing.
+func (c *committer) undo(ctx context.Context, err error) error {
+	_ = c.exec(ctx, "ROLLBACK")
+	return err
+}
+
+func (c *committer) exec(ctx context.Context, query string) error {
+	s, err := c.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(ctx)
+	return err
+}
+
+// clean does what may fail without harm once a group is durable: files of
+// ended rows, old rows, the log's size. What it misses, the sweep at the next
+// start or the next turn finds.
+func (c *committer) clean(ctx context.Context, gone []goneContent) {
+	for _, x := range gone {
+		_ = os.Remove(x.in.path(x.id))
+	}
+	if now := c.db.now(); c.pruned.IsZero() || now.Sub(c.pruned).Abs() >= pruneEvery {
+		c.pruned = now
+		c.sick = c.prune(ctx, now) != nil || c.sick
+	}
+	if info, err := os.Stat(c.db.path("-wal")); err == nil && info.Size() > maxLog {
+		_, _ = c.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+}
+
+// prune deletes what has had its time, in one transaction of its own.
+func (c *committer) prune(ctx context.Context, now time.Time) error {
+	prune := op{taken: new(atomic.Bool), apply: func(g *group) error {
+		for _, p := range []struct {
+			query string
+			kept  time.Duration
+		}{
+			{"DELETE FROM outbox WHERE state <> 'queued' AND ended < ?", spool.KeptFor},
+			{"DELETE FROM repeats WHERE at < ?", store.RepeatKept},
+			{"DELETE FROM notices WHERE at < ?", store.NoticeKept},
+		} {
+			if _, err := g.exec(p.query, micros(now.Add(-p.kept))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	errs := make([]error, 1)
+	if _, err := c.transact(ctx, []op{prune}, errs); err != nil {
+		return err
+	}
+	return errs[0]
+}
+
+func (db *DB) path(suffix string) string { return db.dir + "/" + dbFile + suffix }
+
+// micros writes t as the database keeps it.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromMicros is the inverse of micros, in UTC.
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+var errMissing = fmt.Errorf("sqlite: the staged content is not there: %w", safefile.ErrNoRoom)

@@ -1,0 +1,208 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// collect reads all rows. of gives, for one result, where its columns go and
+// what is to be done once they are there.
+func collect[T any](rows *sql.Rows, err error, what string, of func(*T) ([]any, func() error)) ([]T, error) {
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %s: %w", what, classify(err))
+	}
+	defer rows.Close() // read to its end below, where its error shows
+	var out []T
+	for rows.Next() {
+		var t T
+		into, finish := of(&t)
+		if err := rows.Scan(into...); err != nil {
+			return nil, fmt.Errorf("sqlite: %s: %w", what, classify(err))
+		}
+		if err := finish(); err != nil {
+			return nil, fmt.Errorf("sqlite: %s: %w", what, err)
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("sqlite: %s: %w", what, classify(err))
+	}
+	return out, nil
+}
+
+// one returns the only row of got, or missing.
+func one[T any](got []T, err error, missing error) (T, error) {
+	var none T
+	if err != nil {
+		return none, err
+	}
+	if len(got) == 0 {
+		return none, missing
+	}
+	return got[0], nil
+}
+
+// intoKey copies a 32-byte column.
+func intoKey(into *[32]byte, b []byte) error {
+	if len(b) != len(into) {
+		return errors.New("a key of the wrong length")
+	}
+	copy(into[:], b)
+	return nil
+}
+
+// page returns the row number to read after and the limit of one list.
+func (db *DB) page(ctx context.Context, table string, after dlp.ID, limit, most int, missing error) (seq int64, n int, err error) {
+	n = most
+	if limit > 0 {
+		n = min(limit, most)
+	}
+	if after == "" {
+		return 0, n, nil
+	}
+	err = db.read.QueryRowContext(ctx, "SELECT seq FROM "+table+" WHERE id = ?", string(after)).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, missing
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("sqlite: list: %w", classify(err))
+	}
+	return seq, n, nil
+}
+
+const holdColumns = "SELECT id, channel, state, received, policy, rules, size, sealed, decided, note FROM holds "
+
+func scanHold(r *vault.Row) ([]any, func() error) {
+	var received, decided int64
+	var rules string
+	return []any{&r.ID, &r.Channel, &r.State, &received, &r.Policy, &rules, &r.Size, &r.Sealed, &decided, &r.Note},
+		func() error {
+			r.Received, r.Decided, r.Rules = fromMicros(received), fromMicros(decided), splitRules(rules)
+			return nil
+		}
+}
+
+// Holds returns the rows f asks for, in the order they came.
+func (db *DB) Holds(ctx context.Context, f vault.Filter) ([]vault.Row, error) {
+	seq, n, err := db.page(ctx, "holds", f.After, f.Limit, vault.MaxList, vault.ErrNotFound)
+	if err != nil {
+		return nil, err
+	}
+	where := "WHERE seq > ? AND state = 'held' ORDER BY seq LIMIT ?"
+	if f.All {
+		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
+	}
+	rows, err := db.read.QueryContext(ctx, holdColumns+where, seq, n)
+	return collect(rows, err, "list holds", scanHold)
+}
+
+// Hold returns one row, or vault.ErrNotFound.
+func (db *DB) Hold(ctx context.Context, id dlp.ID) (vault.Row, error) {
+	rows, err := db.read.QueryContext(ctx, holdColumns+"WHERE id = ?", string(id))
+	got, err := collect(rows, err, "read hold", scanHold)
+	return one(got, err, vault.ErrNotFound)
+}
+
+// HoldContent returns the sealed content kept in the database, nil where a
+// file has it. vault.ErrNotFound, vault.ErrNoContent.
+func (db *DB) HoldContent(ctx context.Context, id dlp.ID) ([]byte, error) {
+	return db.inline(ctx, id, `SELECT external AND state <> 'expired', content FROM holds LEFT JOIN hold_contents USING (id) WHERE id = ?`,
+		vault.ErrNotFound, vault.ErrNoContent)
+}
+
+// inline reads a content and whether a file has it instead.
+func (db *DB) inline(ctx context.Context, id dlp.ID, query string, notFound, noContent error) ([]byte, error) {
+	var external bool
+	var content []byte
+	err := db.read.QueryRowContext(ctx, query, string(id)).Scan(&external, &content)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, notFound
+	case err != nil:
+		return nil, fmt.Errorf("sqlite: read content of %s: %w", id, classify(err))
+	case content == nil && !external:
+		return nil, noContent
+	}
+	return content, nil
+}
+
+// CaseRecord returns the record of id, or vault.ErrNotFound.
+func (db *DB) CaseRecord(ctx context.Context, id dlp.ID) (vault.Record, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT id, channel, decided, sealed FROM cases WHERE id = ?", string(id))
+	got, err := collect(rows, err, "read case", func(r *vault.Record) ([]any, func() error) {
+		var decided int64
+		return []any{&r.ID, &r.Channel, &decided, &r.Sealed}, func() error {
+			r.Decided = fromMicros(decided)
+			return nil
+		}
+	})
+	return one(got, err, vault.ErrNotFound)
+}
+
+const queueColumns = `SELECT id, doc, kind, state, created, next, expires, size, audit_seq, tries, last_code, last_stage, sealed FROM outbox `
+
+func scanQueued(r *spool.Row) ([]any, func() error) {
+	var created, next, expires, seq int64
+	return []any{&r.ID, &r.Doc, &r.Kind, &r.State, &created, &next, &expires, &r.Size, &seq, &r.Tries, &r.LastCode, &r.LastStage, &r.Sealed},
+		func() error {
+			r.Created, r.Next, r.Expires, r.Seq = fromMicros(created), fromMicros(next), fromMicros(expires), uint64(seq)
+			return nil
+		}
+}
+
+// Queue returns the rows f asks for, in the order they were queued.
+func (db *DB) Queue(ctx context.Context, f spool.Filter) ([]spool.Row, error) {
+	seq, n, err := db.page(ctx, "outbox", f.After, f.Limit, spool.MaxList, spool.ErrNotFound)
+	if err != nil {
+		return nil, err
+	}
+	where := "WHERE seq > ? AND state = 'queued' ORDER BY seq LIMIT ?"
+	if f.All {
+		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
+	}
+	rows, err := db.read.QueryContext(ctx, queueColumns+where, seq, n)
+	return collect(rows, err, "list queue", scanQueued)
+}
+
+// QueueDue returns at most limit queued rows whose next is not after now, the
+// oldest first, then those whose next is after horizon.
+func (db *DB) QueueDue(ctx context.Context, now, horizon time.Time, limit int) ([]spool.Row, error) {
+	rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE state = 'queued' AND next <= ? ORDER BY next LIMIT ?", micros(now), limit)
+	due, err := collect(rows, err, "due", scanQueued)
+	if err != nil || len(due) >= limit {
+		return due, err
+	}
+	rows, err = db.read.QueryContext(ctx, queueColumns+"WHERE state = 'queued' AND next > ? ORDER BY next LIMIT ?", micros(horizon), limit-len(due))
+	far, err := collect(rows, err, "due", scanQueued)
+	return append(due, far...), err
+}
+
+// QueueNext returns the earliest next of a queued row, false for none.
+func (db *DB) QueueNext(ctx context.Context) (time.Time, bool, error) {
+	var next sql.NullInt64
+	if err := db.read.QueryRowContext(ctx, "SELECT min(next) FROM outbox WHERE state = 'queued'").Scan(&next); err != nil {
+		return time.Time{}, false, fmt.Errorf("sqlite: next due: %w", classify(err))
+	}
+	return fromMicros(next.Int64), next.Valid, nil
+}
+
+// Queued returns one row in any state, or spool.ErrNotFound.
+func (db *DB) Queued(ctx context.Context, id dlp.ID) (spool.Row, error) {
+	rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE id = ?", string(id))
+	got, err := collect(rows, err, "read queue", scanQueued)
+	return one(got, err, spool.ErrNotFound)
+}
+
+// QueueContent returns the sealed content kept in the database, nil where a
+// file has it. spool.ErrNotFound, spool.ErrNoContent.
+func (db *DB) QueueContent(ctx context.Context, id dlp.ID) ([]byte, error) {
+	return db.inline(ctx, id, `SELECT external AND state = 'queued', content FROM outbox LEFT JOIN outbox_contents USING (id) WHERE id = ?`,
+		spool.ErrNotFound, spool.ErrNoContent)
+}

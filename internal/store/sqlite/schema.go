@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// applicationID marks a database as stanch's: "stnc" in the file's header.
+const applicationID = 0x73746e63
+
+// migrations bring a database from version i to version i+1. What is released
+// is never changed here; a new form is a new entry. Times are microseconds
+// since 1970, 0 for none.
+var migrations = [...]string{
+	`
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE holds (
+	seq      INTEGER PRIMARY KEY,       -- order of arrival
+	id       TEXT NOT NULL UNIQUE,
+	channel  INTEGER NOT NULL,          -- 1 mail, 2 file
+	state    TEXT NOT NULL,             -- held, released, rejected, expired
+	received INTEGER NOT NULL,
+	policy   TEXT NOT NULL,
+	rules    TEXT NOT NULL,             -- joined by spaces
+	size     INTEGER NOT NULL,          -- bytes, unsealed
+	sealed   BLOB NOT NULL,             -- envelope and digest, index key
+	decided  INTEGER NOT NULL,
+	note     BLOB,                      -- who and why, index key
+	external INTEGER NOT NULL           -- 1: the content is vault/xx/ID.age
+) STRICT;
+CREATE INDEX holds_held ON holds(seq) WHERE state = 'held';
+CREATE TABLE hold_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
+
+CREATE TABLE cases (
+	id      TEXT PRIMARY KEY,
+	channel INTEGER NOT NULL,
+	decided INTEGER NOT NULL,
+	sealed  BLOB NOT NULL               -- release key
+) STRICT;
+
+CREATE TABLE outbox (
+	seq        INTEGER PRIMARY KEY,
+	id         TEXT NOT NULL UNIQUE,
+	doc        TEXT NOT NULL,
+	kind       TEXT NOT NULL,           -- release, copy, notice, dsn
+	state      TEXT NOT NULL,           -- queued, delivered, failed, dropped
+	created    INTEGER NOT NULL,
+	next       INTEGER NOT NULL,
+	expires    INTEGER NOT NULL,
+	size       INTEGER NOT NULL,
+	audit_seq  INTEGER NOT NULL,
+	tries      INTEGER NOT NULL,
+	last_code  INTEGER NOT NULL,
+	last_stage TEXT NOT NULL,
+	sealed     BLOB NOT NULL,           -- sender, recipients and their state, index key
+	external   INTEGER NOT NULL,        -- 1: the content is spool/xx/ID.age
+	ended      INTEGER NOT NULL         -- when it left queued
+) STRICT;
+CREATE INDEX outbox_next ON outbox(next) WHERE state = 'queued';
+CREATE INDEX outbox_ended ON outbox(ended) WHERE state <> 'queued';
+CREATE TABLE outbox_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
+
+CREATE TABLE repeats (key BLOB NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, id)) STRICT, WITHOUT ROWID;
+CREATE INDEX repeats_id ON repeats(id);
+CREATE INDEX repeats_at ON repeats(at);
+CREATE TABLE notices (key BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE watch_states (key BLOB PRIMARY KEY, root BLOB NOT NULL, seen INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX watch_states_seen ON watch_states(root, seen);
+CREATE TABLE watch_marks (digest BLOB PRIMARY KEY, id TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE watch_claims (id TEXT PRIMARY KEY, root BLOB NOT NULL, phase INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
+CREATE INDEX watch_claims_root ON watch_claims(root);
+`,
+}
+
+// migrate brings the database to this version's form, each step in one
+// transaction, and compares the key it belongs to.
+func migrate(ctx context.Context, conn *sql.Conn, keyID string) error {
+	var version, app int
+	if err := pragma(ctx, conn, "user_version", &version); err != nil {
+		return err
+	}
+	if err := pragma(ctx, conn, "application_id", &app); err != nil {
+		return err
+	}
+	var tables int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return fmt.Errorf("sqlite: open: read schema: %w", classify(err))
+	}
+	if app != applicationID && (app != 0 || version != 0 || tables != 0) {
+		return ErrForeign
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("%w: it has form %d, this version knows %d", ErrNewer, version, len(migrations))
+	}
+	for ; version < len(migrations); version++ {
+		if err := step(ctx, conn, version); err != nil {
+			return fmt.Errorf("sqlite: bring database to form %d: %w", version+1, classify(err))
+		}
+	}
+	return checkKey(ctx, conn, keyID)
+}
+
+func pragma(ctx context.Context, conn *sql.Conn, name string, into *int) error {
+	if err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(into); err != nil {
+		return fmt.Errorf("sqlite: open: pragma %s: %w", name, classify(err))
+	}
+	return nil
+}
+
+func step(ctx context.Context, conn *sql.Conn, version int) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version+1, applicationID)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// metaKey is the row of meta that names the index key.
+const metaKey = "index_key_id"
+
+func checkKey(ctx context.Context, conn *sql.Conn, keyID string) error {
+	var got string
+	err := conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", metaKey).Scan(&got)
+	if errors.Is(err, sql.ErrNoRows) {
+		if _, err := conn.ExecContext(ctx, "INSERT INTO meta VALUES (?, ?)", metaKey, keyID); err != nil {
+			return fmt.Errorf("sqlite: note key: %w", classify(err))
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: read key note: %w", classify(err))
+	}
+	if got != keyID {
+		return ErrWrongKey
+	}
+	return nil
+}
