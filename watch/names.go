@@ -25,6 +25,7 @@ const (
 	tempAge     = ".age"
 	tempStub    = ".stub"
 	tempRestore = ".restore"
+	tempGone    = ".gone" // a stub on its way out
 )
 
 // variant returns the i-th name to try for name: name itself, then

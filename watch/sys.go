@@ -1,8 +1,6 @@
 package watch
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // folder is an open handle of a directory. Every name given to its methods is
@@ -217,7 +217,7 @@ func (d folder) writeFile(name string, fill func(io.Writer) error) (f *os.File, 
 		err = step("sync", plain(f.Sync()))
 	}
 	if err != nil {
-		_ = f.Close()        // the error that matters is err
+		_ = f.Close()      // the error that matters is err
 		_ = d.unlink(name) // left for the sweep if this fails
 		return nil, err
 	}
@@ -232,9 +232,26 @@ func (d folder) removeIfThere(name string) error {
 	return nil
 }
 
-// randomName returns a fresh name for a file that no claim names.
-func randomName() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+// statPath follows the path of a root as configured, links included: whoever
+// may change that path may change the configuration.
+func statPath(name string) (print, error) {
+	var st unix.Stat_t
+	err := again(func() error { return unix.Stat(name, &st) })
+	return printOf(&st), step("stat", err)
+}
+
+// causeOf turns err into a constant for logs: the name of an errno, or what
+// kind of error of ours it is. The text of a foreign error may hold anything.
+func causeOf(err error) string {
+	for _, e := range []error{errOwnFolder, errLocked, ErrContent, dlp.ErrChanged, dlp.ErrNoWay} {
+		if errors.Is(err, e) {
+			return e.Error()
+		}
+	}
+	if no, ok := errors.AsType[unix.Errno](err); ok {
+		if name := unix.ErrnoName(no); name != "" {
+			return name
+		}
+	}
+	return "other"
 }

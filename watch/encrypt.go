@@ -1,0 +1,123 @@
+package watch
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"path"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Encrypt leaves NAME.age, with the owner, mode and mtime of the file, in its
+// place. The plain file goes only when the sealed one is on stable storage and
+// the plain one was not touched meanwhile.
+func (c *claim) Encrypt(ctx context.Context) error {
+	if c.state != taken {
+		return errState
+	}
+	if len(c.r.cfg.AgeRecipients) == 0 || c.r.w.deps.Encrypt == nil {
+		return dlp.ErrNoWay
+	}
+	if err := c.Check(ctx); err != nil {
+		return err
+	}
+	c.r.w.deps.Steps("encrypt: write")
+	b, err := c.seal(ctx)
+	if err != nil {
+		_ = c.t.own.removeIfThere(string(c.id) + tempAge) // PutBack and the sweep remove it too
+		return err
+	}
+	if err := c.Check(ctx); err != nil {
+		return err
+	}
+	c.r.w.deps.Steps("encrypt: mark")
+	if err := c.r.w.deps.Store.Mark(ctx, b.Left, c.id); err != nil {
+		return step("mark encrypted file", err)
+	}
+	c.r.w.deps.Steps("encrypt: record")
+	if err := c.r.putClaim(ctx, c.id, Encrypting, b); err != nil {
+		return err
+	}
+	c.r.w.deps.Steps("encrypt: place")
+	used, err := c.t.place(string(c.id)+tempAge, agePath(b.Path), labelNumber, nil)
+	if used == "" {
+		return err
+	}
+	c.state = finished // from here on it is finished, now or by a sweep, never undone
+	if err != nil {
+		return err
+	}
+	return c.ended(c.r.finishEncrypt(ctx, c.t, c.id))
+}
+
+// agePath is where the encrypted form of the file at rel stands.
+func agePath(rel string) string {
+	dir, base := parent(rel)
+	return path.Join(dir, withSuffix(base, ageSuffix))
+}
+
+// finishEncrypt deletes the plain file once NAME.age stands. The sweep ends
+// here too.
+func (r *root) finishEncrypt(ctx context.Context, t *tree, id dlp.ID) error {
+	r.w.deps.Steps("encrypt: unlink")
+	if err := t.own.removeIfThere(string(id)); err != nil {
+		return err
+	}
+	if err := t.own.sync(); err != nil {
+		return err
+	}
+	r.count(CountEncrypted, 1)
+	return r.drop(ctx, id)
+}
+
+// seal writes the encrypted form into the root's own folder and returns the
+// body of the claim with its digest.
+func (c *claim) seal(ctx context.Context) (body, error) {
+	b := c.b
+	src, err := c.t.own.openFile(string(c.id))
+	if err != nil {
+		return b, err
+	}
+	defer src.Close()
+	temp := string(c.id) + tempAge
+	if err := c.t.own.removeIfThere(temp); err != nil {
+		return b, err
+	}
+	plainSum, sealedSum := sha256.New(), sha256.New()
+	f, err := c.t.own.writeFile(temp, func(w io.Writer) error {
+		n := &countWriter{w: io.MultiWriter(w, sealedSum)}
+		in := io.TeeReader(&ctxReader{ctx, io.LimitReader(src, c.held.size+1)}, plainSum)
+		err := c.r.w.deps.Encrypt(n, in, c.r.cfg.AgeRecipients)
+		b.LeftSize = n.n
+		return step("encrypt", plain(err))
+	})
+	if err != nil {
+		return b, err
+	}
+	defer f.Close()
+	if [32]byte(plainSum.Sum(nil)) != c.b.Meta.SHA256 {
+		return b, errors.Join(dlp.ErrChanged, c.PutBack(ctx))
+	}
+	b.Left = c.r.contentKey([32]byte(sealedSum.Sum(nil)))
+	if err := own(f, b.Meta); err != nil {
+		return b, err
+	}
+	if err := c.t.own.chtimes(temp, b.Meta.ModTime); err != nil {
+		return b, err
+	}
+	return b, step("sync", plain(f.Sync()))
+}
+
+// countWriter counts the bytes that pass.
+type countWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
