@@ -80,7 +80,7 @@ const (
 
 // UnmarshalTOML reads a string or a list of strings.
 func (r *Recipients) UnmarshalTOML(v any) error {
-	want := errors.New(`want "external", "internal", "any" or a list of patterns such as "*@partner.example"`)
+	want := errors.New(`"external", "internal", "any" or a list of patterns such as "*@partner.example"`)
 	switch v := v.(type) {
 	case string:
 		*r = Recipients{v}

@@ -27,7 +27,7 @@ func (f *faults) add(key, want string, args ...any) {
 // oneOf notes a value that is none of allowed; "" is taken as left out.
 func (f *faults) oneOf(key, value string, allowed ...string) {
 	if value != "" && !slices.Contains(allowed, value) {
-		f.add(key, "want %s", quoted(allowed))
+		f.add(key, "%s", quoted(allowed))
 	}
 }
 
@@ -55,7 +55,7 @@ func (c *Config) Validate() error {
 		key := fmt.Sprintf("policies[%d]", i)
 		p.validate(&f, key)
 		if ids[p.ID] && p.ID != "" {
-			f.add(key+".id", "want an id that no policy before has")
+			f.add(key+".id", "an id that no policy before has")
 		}
 		ids[p.ID] = true
 	}
@@ -79,7 +79,7 @@ func (c *Config) CheckRules(known func(dlp.RuleID) bool) error {
 				name = "any"
 			}
 			if cond.Rule != "" && !known(cond.Rule) {
-				f.add(fmt.Sprintf("policies[%d].%s[%d].rule", i, name, j), "want the id of a loaded rule (stanch rules list)")
+				f.add(fmt.Sprintf("policies[%d].%s[%d].rule", i, name, j), "the id of a loaded rule (stanch rules list)")
 			}
 		}
 	}
@@ -89,9 +89,9 @@ func (c *Config) CheckRules(known func(dlp.RuleID) bool) error {
 func (p *Policy) validate(f *faults, key string) {
 	switch {
 	case p.ID == OnGapPolicy:
-		f.add(key+".id", "want another id: %q stands for defaults.on_gap", OnGapPolicy)
+		f.add(key+".id", "another id: %q stands for defaults.on_gap", OnGapPolicy)
 	case !validID(p.ID):
-		f.add(key+".id", "want 1 to %d letters, digits, '-', '_' or '.'", maxID)
+		f.add(key+".id", "1 to %d letters, digits, '-', '_' or '.'", maxID)
 	}
 	f.oneOf(key+".mode", p.Mode, modeEnforce, modeMonitor)
 	f.oneOf(key+".scope", p.Scope, scopeDocument, scopePart, scopeRow)
@@ -100,7 +100,7 @@ func (p *Policy) validate(f *faults, key string) {
 	p.validateAction(f, key+".action")
 	notifies(f, key+".notify", p.Notify)
 	if (len(p.All) == 0) == (len(p.Any) == 0) {
-		f.add(key, "want conditions, either in all or in any")
+		f.add(key, "conditions, either in all or in any")
 	}
 	for i := range p.All {
 		p.All[i].validate(f, fmt.Sprintf("%s.all[%d]", key, i))
@@ -122,21 +122,21 @@ func validID(id string) bool {
 // either.
 func (p *Policy) validateAction(f *faults, key string) {
 	if _, ok := dlp.ParseAction(p.Action); !ok {
-		f.add(key, `want "allow", "tag", "encrypt", "quarantine" or "reject"; for files "report", "encrypt" or "quarantine"`)
+		f.add(key, `"allow", "tag", "encrypt", "quarantine" or "reject"; for files "report", "encrypt" or "quarantine"`)
 		return
 	}
 	if p.Action == actionReport && slices.Contains(p.Where.Channels, dlp.Mail.String()) {
-		f.add(key, `want an action of mail: "allow", "tag", "encrypt", "quarantine" or "reject"`)
+		f.add(key, `an action of mail: "allow", "tag", "encrypt", "quarantine" or "reject"`)
 	}
 	if p.Action == dlp.Allow.String() && slices.Contains(p.Where.Channels, dlp.File.String()) {
-		f.add(key, `want an action of files: "report", "encrypt" or "quarantine"`)
+		f.add(key, `an action of files: "report", "encrypt" or "quarantine"`)
 	}
 }
 
 func notifies(f *faults, key string, who []string) {
 	for i, w := range who {
 		if w != notifySender {
-			f.add(fmt.Sprintf("%s[%d]", key, i), "want %q", notifySender)
+			f.add(fmt.Sprintf("%s[%d]", key, i), "%q", notifySender)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func notifies(f *faults, key string, who []string) {
 func (m *Match) validate(f *faults, key string) {
 	for i, c := range m.Channels {
 		if c != dlp.Mail.String() && c != dlp.File.String() {
-			f.add(fmt.Sprintf("%s.channels[%d]", key, i), `want "mail" or "file"`)
+			f.add(fmt.Sprintf("%s.channels[%d]", key, i), `"mail" or "file"`)
 		}
 	}
 	for i, r := range m.Recipients {
@@ -153,17 +153,17 @@ func (m *Match) validate(f *faults, key string) {
 			if len(m.Recipients) > 1 {
 				where = fmt.Sprintf("%s[%d]", where, i)
 			}
-			f.add(where, `want "external", "internal", "any" or a pattern such as "*@partner.example": %v`, err)
+			f.add(where, `"external", "internal", "any" or a pattern such as "*@partner.example": %v`, err)
 		}
 	}
 	for i, s := range m.Senders {
 		if _, err := parsePattern(s); s != nullSender && err != nil {
-			f.add(fmt.Sprintf("%s.senders[%d]", key, i), `want "<>" or a pattern such as "*@clinic.example": %v`, err)
+			f.add(fmt.Sprintf("%s.senders[%d]", key, i), `"<>" or a pattern such as "*@clinic.example": %v`, err)
 		}
 	}
 	for i, s := range m.Folders {
 		if !filepath.IsAbs(s) {
-			f.add(fmt.Sprintf("%s.folders[%d]", key, i), "want the absolute path of a folder")
+			f.add(fmt.Sprintf("%s.folders[%d]", key, i), "the absolute path of a folder")
 		}
 	}
 }
@@ -176,23 +176,23 @@ func (c *Condition) validate(f *faults, key string) {
 		}
 	}
 	if named != 1 {
-		f.add(key, "want exactly one of rule, type, tag and gap")
+		f.add(key, "exactly one of rule, type, tag and gap")
 	}
 	if c.Type != "" && !dlp.KnownType(c.Type) {
-		f.add(key+".type", `want a type such as "SSN" or "MRN"%s`, nearType(c.Type))
+		f.add(key+".type", `a type such as "SSN" or "MRN"%s`, nearType(c.Type))
 	}
 	if c.Gap != "" {
 		c.validateGap(f, key)
 	}
 	var conf dlp.Confidence
 	if c.Confidence != "" && conf.UnmarshalText([]byte(c.Confidence)) != nil {
-		f.add(key+".confidence", `want "low", "medium" or "high"`)
+		f.add(key+".confidence", `"low", "medium" or "high"`)
 	}
 	if c.MinCount < 0 {
-		f.add(key+".min_count", "want a number from 1")
+		f.add(key+".min_count", "a number from 1")
 	}
 	if c.MinPatients < 0 {
-		f.add(key+".min_patients", "want a number from 1")
+		f.add(key+".min_patients", "a number from 1")
 	}
 }
 
@@ -203,13 +203,13 @@ func (c *Condition) validateGap(f *faults, key string) {
 		for _, cause := range dlp.Causes() {
 			names = append(names, cause.String())
 		}
-		f.add(key+".gap", "want %s", quoted(names))
+		f.add(key+".gap", "%s", quoted(names))
 	}
 	if c.Confidence != "" {
-		f.add(key+".confidence", "want none: a gap has no confidence")
+		f.add(key+".confidence", "none: a gap has no confidence")
 	}
 	if c.MinPatients != 0 {
-		f.add(key+".min_patients", "want none: a gap names no patient")
+		f.add(key+".min_patients", "none: a gap names no patient")
 	}
 }
 

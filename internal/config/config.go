@@ -1,0 +1,261 @@
+// Package config makes one configuration of each package's own: it reads
+// stanch.toml and hands the parts on.
+//
+// What it promises: every mistake in the file is reported at once, each as
+// FILE:LINE: KEY: what was expected, with the line on which the key stands;
+// a file with a mistake gives no Config; what a file leaves out has its
+// documented default, and paths are absolute.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/watch"
+)
+
+//go:generate go test -count=1 -run ^TestReference$ . -update
+
+// Config is all of stanch.toml.
+type Config struct {
+	// File is where the configuration was read from, absolute; "" for the
+	// defaults alone.
+	File string `toml:"-"`
+
+	// DataDir is the folder of vault, spool, audit log, keys and state. It is made with mode 0700, and one process owns it.
+	DataDir string `toml:"data_dir"`
+	// Rules says which detection rules are loaded beside the built-in ones.
+	Rules Rules `toml:"rules"`
+	// Site describes the site's own numbers.
+	Site patterns.Site `toml:"site"`
+	// Scan switches detection.
+	Scan Scan `toml:"scan"`
+	// SMTP is the mail door.
+	SMTP smtp.Config `toml:"smtp"`
+	// Watch are the watched folders, one [[watch]] for each.
+	Watch []watch.Config `toml:"watch"`
+	Policy
+	// Encrypt says how mail is encrypted.
+	Encrypt Encrypt `toml:"encrypt"`
+	// Extract bounds the reading of documents.
+	Extract extract.Config `toml:"extract"`
+	// Buffer bounds what is kept of messages while they are judged.
+	Buffer Buffer `toml:"buffer"`
+	// Console is the officer's pages.
+	Console Console `toml:"console"`
+	// Metrics is the listener for measurements and health.
+	Metrics metrics.Config `toml:"metrics"`
+	// Log says what is logged.
+	Log Log `toml:"log"`
+}
+
+// Policy is [[policies]] and [defaults]; the name is that of Config's field.
+type Policy = policy.Config
+
+// Rules is the [rules] table.
+type Rules struct {
+	// Paths are the site's own rule files, or folders of them, added to the built-in packs; a rule with the id of another replaces it.
+	Paths []string `toml:"paths"`
+}
+
+// Scan is the [scan] table.
+type Scan struct {
+	// Enabled is false for measurements of transport alone: then nothing is read and everything passes. It is warned of at start, counted, and put on the audit log.
+	Enabled bool `toml:"enabled"`
+}
+
+// Encrypt is the [encrypt] table. Until one of its ways is there, mail that a
+// policy encrypts is held with the reason no_way.
+type Encrypt struct {
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. Accepted for later versions; until then mail that is to be encrypted is held.
+	Order []string `toml:"order"`
+	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. Accepted for later versions.
+	SMIMEDir string `toml:"smime_dir"`
+	// OpenPGPDir holds ADDRESS.asc. Accepted for later versions.
+	OpenPGPDir string `toml:"openpgp_dir"`
+}
+
+// Buffer is the [buffer] table.
+type Buffer struct {
+	// MemoryEach is how much of one message stays in memory; past it the message moves to an unlinked file, sealed under a key that lives in memory.
+	MemoryEach dlp.Size `toml:"memory_each"`
+	// MemoryAll is how much of all messages together stays in memory.
+	MemoryAll dlp.Size `toml:"memory_all"`
+	// DiskAll is how much all those files together may take; past it the client is asked to try again.
+	DiskAll dlp.Size `toml:"disk_all"`
+}
+
+// Pool returns the bounds of a buffer pool whose files lie in dir.
+func (b Buffer) Pool(dir string) buffer.Config {
+	return buffer.Config{MemoryEach: int64(b.MemoryEach), MemoryAll: int64(b.MemoryAll), DiskAll: int64(b.DiskAll), Dir: dir}
+}
+
+// Console is the [console] table.
+type Console struct {
+	// Listen is the host:port of the officer's pages. Accepted for later versions: nothing listens there.
+	Listen string `toml:"listen"`
+}
+
+// Log is the [log] table. Logs hold no PHI, whatever the level.
+type Log struct {
+	// Level is the least that is logged: `debug`, `info`, `warn` or `error`.
+	Level string `toml:"level"`
+}
+
+// Default returns the configuration of an empty file: no door, the built-in
+// rules, the starter policy.
+func Default() Config {
+	b := buffer.Default()
+	return Config{
+		DataDir: "var",
+		Scan:    Scan{Enabled: true},
+		SMTP:    smtp.Default(),
+		Policy:  policy.Starter(),
+		Encrypt: Encrypt{Order: ways()},
+		Extract: extract.Default(),
+		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
+		Metrics: metrics.Default(),
+		Log:     Log{Level: "info"},
+	}
+}
+
+// ways lists the ways to encrypt in their default order (CONTRACT, [encrypt]).
+func ways() []string { return []string{"smime", "openpgp", "tls", "portal", "pdf"} }
+
+// Validate reports all that is wrong, each as a *dlp.KeyError, joined: what
+// each package says of its own part, and what none of them can see alone.
+func (c *Config) Validate() error {
+	errs := []error{
+		c.SMTP.Validate(),
+		watch.ValidateAll(c.Watch),
+		c.Policy.Validate(),
+		c.Extract.Validate(),
+		c.Metrics.Validate(),
+		c.Encrypt.Validate(),
+		c.Buffer.Validate(),
+		c.Console.Validate(),
+		c.Log.Validate(),
+		c.validateDataDir(),
+	}
+	if k, ok := errors.AsType[*dlp.KeyError](c.Site.Validate()); ok {
+		errs = append(errs, &dlp.KeyError{Key: "site." + k.Key, Want: k.Want})
+	}
+	return errors.Join(errs...)
+}
+
+// validateDataDir keeps the data folder and the watched folders apart: a
+// watched vault would be judged, taken away and sealed into itself.
+func (c *Config) validateDataDir() error {
+	if c.DataDir == "" {
+		return &dlp.KeyError{Key: "data_dir", Want: "a folder"}
+	}
+	data := real(c.DataDir)
+	for i, w := range c.Watch {
+		if root := real(w.Path); w.Path != "" && (within(data, root) || within(root, data)) {
+			return &dlp.KeyError{Key: fmt.Sprintf("watch[%d].path", i), Want: "a folder neither inside nor around data_dir"}
+		}
+	}
+	return nil
+}
+
+// real returns path absolute, and without symbolic links if it exists.
+func real(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	return path
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// Validate reports an unknown way, or one that is named twice.
+func (e *Encrypt) Validate() error {
+	for i, w := range e.Order {
+		if !slices.Contains(ways(), w) || slices.Contains(e.Order[:i], w) {
+			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.order[%d]", i), Want: `"smime", "openpgp", "tls", "portal" or "pdf", each once`}
+		}
+	}
+	return nil
+}
+
+// Validate reports bounds in which no message fits.
+func (b *Buffer) Validate() error {
+	if b.MemoryAll < b.MemoryEach {
+		return &dlp.KeyError{Key: "buffer.memory_all", Want: "at least memory_each"}
+	}
+	return nil
+}
+
+// Validate reports what is no address to listen on.
+func (c *Console) Validate() error {
+	if c.Listen == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(c.Listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return &dlp.KeyError{Key: "console.listen", Want: "host:port"}
+	}
+	return nil
+}
+
+// Validate reports an unknown level.
+func (l *Log) Validate() error {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
+		return &dlp.KeyError{Key: "log.level", Want: `"debug", "info", "warn" or "error"`}
+	}
+	return nil
+}
+
+// maildirPrefix marks a next hop that is a folder (CONTRACT, [smtp]).
+const maildirPrefix = "maildir:"
+
+// resolve makes every path of c absolute; relative ones are relative to dir.
+func (c *Config) resolve(dir string) {
+	abs := func(p *string) {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
+		abs(p)
+	}
+	for i := range c.Rules.Paths {
+		abs(&c.Rules.Paths[i])
+	}
+	for i := range c.Watch {
+		abs(&c.Watch[i].Path)
+	}
+	for i := range c.Policies {
+		for _, m := range []*policy.Match{&c.Policies[i].Where, &c.Policies[i].Except} {
+			for j := range m.Folders {
+				abs(&m.Folders[j])
+			}
+		}
+	}
+	if folder, ok := strings.CutPrefix(c.SMTP.NextHop, maildirPrefix); ok && folder != "" {
+		abs(&folder)
+		c.SMTP.NextHop = maildirPrefix + folder
+	}
+}

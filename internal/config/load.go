@@ -1,0 +1,160 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/tomlpos"
+)
+
+// maxFile is the largest configuration that is read, in bytes. One with a
+// thousand policies has a fifth of that.
+const maxFile = 1 << 20
+
+// Error is one mistake in a configuration file.
+type Error struct {
+	File string // as given to Load
+	Line int    // from 1; of the table or file around a key that is missing
+	Key  string // "watch[1].path"; "" for the file as a whole
+	Want string // what was expected
+}
+
+// Error returns "FILE:LINE: KEY: what was expected".
+func (e *Error) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Want)
+	}
+	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Key, e.Want)
+}
+
+// Find returns the file to load: that of the --config flag, else that of
+// $STANCH_CONFIG, else ./stanch.toml, else /etc/stanch/stanch.toml, whichever
+// of these two exists, else "". A file that was named is returned whether or
+// not it exists. An error says that it cannot be told whether a file exists.
+func Find(flag, env string) (path string, err error) {
+	for _, named := range []string{flag, env} {
+		if named != "" {
+			return named, nil
+		}
+	}
+	for _, usual := range []string{"stanch.toml", "/etc/stanch/stanch.toml"} {
+		_, err := os.Stat(usual)
+		if err == nil {
+			return usual, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("config: look for a configuration: %w", err)
+		}
+	}
+	return "", nil
+}
+
+// Load reads and checks the file at path. Its error is one *Error or several,
+// joined in the order of lines; a file that cannot be read is an error that
+// wraps the cause. Paths in the file are relative to its folder.
+func Load(path string) (*Config, error) {
+	src, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: read %s: %w", path, err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: find the folder of %s: %w", path, err)
+	}
+	c, mistakes := parse(src, filepath.Dir(abs))
+	if len(mistakes) > 0 {
+		errs := make([]error, len(mistakes))
+		for i, m := range mistakes {
+			m.File = path
+			errs[i] = m
+		}
+		return nil, errors.Join(errs...)
+	}
+	c.File = abs
+	return c, nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(src) > maxFile {
+		err = fmt.Errorf("it has more than %d bytes", maxFile)
+	}
+	return src, err
+}
+
+// parse makes a Config of src, whose relative paths are relative to dir, or
+// says all that is wrong with it, by line.
+func parse(src []byte, dir string) (*Config, []*Error) {
+	var tree map[string]any
+	if _, err := toml.NewDecoder(bytes.NewReader(src)).Decode(&tree); err != nil {
+		return nil, []*Error{syntax(err)}
+	}
+	c := Default()
+	c.Policies = nil // the starter's stand only where the file has none
+	d := decoder{pos: tomlpos.Index(src)}
+	d.config(tree, &c)
+	if len(c.Policies) == 0 {
+		c.Policies = policy.Starter().Policies
+	}
+	c.resolve(dir)
+	d.keyErrors(c.Validate())
+	slices.SortStableFunc(d.mistakes, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	return &c, d.mistakes
+}
+
+// syntax words what is not TOML at all.
+func syntax(err error) *Error {
+	pe, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		return &Error{Line: 1, Want: "TOML: " + err.Error()}
+	}
+	return &Error{Line: max(pe.Position.Line, 1), Key: pe.LastKey, Want: "TOML: " + pe.Message}
+}
+
+// keyErrors adds what Validate found, less what stands on a key that could not
+// even be read.
+func (d *decoder) keyErrors(err error) {
+	for _, e := range leaves(err) {
+		k, ok := errors.AsType[*dlp.KeyError](e)
+		if !ok {
+			k = &dlp.KeyError{Want: e.Error()}
+		}
+		unread := slices.ContainsFunc(d.mistakes, func(m *Error) bool { return m.Key == k.Key || strings.HasPrefix(k.Key, m.Key+"[") })
+		if !unread {
+			d.add(tomlpos.Parse(k.Key), k.Want)
+		}
+	}
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, leaves(e)...)
+	}
+	return all
+}
