@@ -10,19 +10,21 @@ import (
 
 // validators are the names a rule may give as validator.
 var validators = map[string]func(string) bool{
-	"us-ssn":  check.SSN,
-	"us-itin": check.ITIN,
-	"us-hicn": check.HICN,
-	"mbi":     check.MBI,
-	"npi":     check.NPI,
-	"dea":     check.DEA,
-	"luhn":    check.Luhn,
-	"mod10":   check.Mod10,
-	"mod11":   check.Mod11,
-	"iso7064": check.ISO7064,
-	"nanp":    check.NANP,
-	"birth":   check.Birth,
-	"date":    func(s string) bool { _, _, _, ok := check.Date(s); return ok },
+	"us-ssn":        check.SSN,
+	"us-itin":       check.ITIN,
+	"us-hicn":       check.HICN,
+	"mbi":           check.MBI,
+	"npi":           check.NPI,
+	"dea":           check.DEA,
+	"luhn":          check.Luhn,
+	"mod10":         check.Mod10,
+	"mod11":         check.Mod11,
+	"iso7064":       check.ISO7064,
+	"nanp":          check.NANP,
+	"phone":         check.Phone,
+	"record-number": check.RecordNumber,
+	"birth":         check.Birth,
+	"date":          func(s string) bool { _, _, _, ok := check.Date(s); return ok },
 }
 
 // dictionaries are the names a rule may give as dictionary.

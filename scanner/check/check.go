@@ -190,3 +190,55 @@ func NANP(s string) bool {
 	}
 	return len(n) == 10 && n[0] >= '2' && n[3] >= '2' && (n[1] != '1' || n[2] != '1')
 }
+
+// Phone reports whether s holds a telephone number of any country: seven to
+// fifteen digits, not all the same, whatever stands between them.
+//
+// Source: ITU-T E.164, 6.2 (at most fifteen digits).
+func Phone(s string) bool {
+	n, same := 0, true
+	var first byte
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			continue
+		}
+		if n == 0 {
+			first = s[i]
+		}
+		same = same && s[i] == first
+		n++
+	}
+	return n >= 7 && n <= 15 && !same
+}
+
+// RecordNumber reports whether s can be a medical record number of a form
+// nobody has told us: four to twenty letters and digits, at least four of them
+// digits, and neither a year nor a date written with separators.
+//
+// Source: none; there is no national form.
+func RecordNumber(s string) bool {
+	n, d, separated := 0, 0, false
+	for i := range len(s) {
+		switch {
+		case isDigit(s[i]):
+			n++
+			d++
+		case isLetter(s[i]):
+			n++
+		default:
+			separated = separated || s[i] == '-' || s[i] == '/' || s[i] == '.'
+		}
+	}
+	if n > 20 || d < 4 {
+		return false
+	}
+	if len(s) == 4 && (s[:2] == "19" || s[:2] == "20") {
+		return false
+	}
+	if separated {
+		if _, _, _, ok := Date(s); ok {
+			return false
+		}
+	}
+	return true
+}
