@@ -9,7 +9,6 @@ GOFLAGS_BUILD := -trimpath -buildvcs=false
 
 BIN     := bin/stanch
 TOOLS   := $(CURDIR)/bin/tools
-SHARED  := ../shared
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The time of the commit, not of the build: the same commit gives the same bytes.
@@ -109,9 +108,8 @@ repro: ## build twice and compare
 	.ci/repro
 
 .PHONY: eval
-eval: build ## measure detection on labelled text beside the checkout
-	@if [ ! -d $(SHARED)/gold ]; then echo "No labelled text at $(SHARED)/gold: nothing to measure."; else \
-	$(BIN) rules eval $(SHARED)/gold/*.jsonl --negatives $(SHARED)/negatives; fi
+eval: ## measure detection on labelled text and on text without patients, beside the checkout
+	go test ./scanner -run 'Gold|Negatives' -count 1 -v
 
 .PHONY: check
 check: ## all that CI runs: generated files are up to date, tests, lint, licences, repro
