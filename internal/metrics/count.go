@@ -78,10 +78,10 @@ func (s *Set) ExtractKill(cause dlp.Cause) {
 	}
 }
 
-// ExtractWorkers adds n, which may be negative, to the workers alive.
-func (s *Set) ExtractWorkers(n int) {
+// ExtractStarted counts a worker that was started.
+func (s *Set) ExtractStarted() {
 	if s != nil {
-		s.workers.Add(float64(n))
+		s.workers.Inc()
 	}
 }
 
@@ -167,44 +167,15 @@ func (s *Set) AuditSync(took time.Duration) {
 	}
 }
 
-// FileSeen counts a file that an event or a walk brought up.
-func (s *Set) FileSeen() {
-	if s != nil {
-		s.seen.Inc()
+// Watched counts n of something that the folder watcher did or saw; what
+// Watches did not name is "other".
+func (s *Set) Watched(what string, n int) {
+	if s == nil || n <= 0 {
+		return
 	}
-}
-
-// FileSettled counts a file that had settled and was read.
-func (s *Set) FileSettled() {
-	if s != nil {
-		s.settled.Inc()
+	var known []string
+	if p := s.watches.Load(); p != nil {
+		known = *p
 	}
-}
-
-// FileJudged counts a file that was judged.
-func (s *Set) FileJudged() {
-	if s != nil {
-		s.judged.Inc()
-	}
-}
-
-// FileChanged counts a file that changed while it was judged.
-func (s *Set) FileChanged() {
-	if s != nil {
-		s.changed.Inc()
-	}
-}
-
-// WatchOverflow counts an overflow of file events.
-func (s *Set) WatchOverflow() {
-	if s != nil {
-		s.overflow.Inc()
-	}
-}
-
-// Reconciled counts a full walk over a watched root and how long it took.
-func (s *Set) Reconciled(took time.Duration) {
-	if s != nil {
-		s.reconcile.Observe(seconds(took))
-	}
+	s.watched.WithLabelValues(in(known, what)).Add(float64(n))
 }

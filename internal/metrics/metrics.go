@@ -55,13 +55,14 @@ var channels = []string{dlp.Mail.String(), dlp.File.String()}
 type Set struct {
 	registry *prometheus.Registry
 	rules    atomic.Pointer[map[dlp.RuleID]bool] // rule ids of the configuration
+	watches  atomic.Pointer[[]string]            // labels of the watcher
 
 	documents, findings, gaps, verdicts, notScanned *prometheus.CounterVec
 	kills, refusals, nextHop, deliveries, notices   *prometheus.CounterVec
-	judge, auditSync, reconcile                     prometheus.Histogram
-	sessions, queue, held, scanDisabled, workers    prometheus.Gauge
-	inlineImages                                    prometheus.Counter
-	seen, settled, judged, changed, overflow        prometheus.Counter
+	judge, auditSync                                prometheus.Histogram
+	watched                                         *prometheus.CounterVec
+	sessions, queue, held, scanDisabled             prometheus.Gauge
+	inlineImages, workers                           prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -85,21 +86,15 @@ func New() *Set {
 		prometheus.ExponentialBuckets(0.001, 2, 17)) // to 65 s: past the default scan_timeout
 	s.auditSync = s.histogram("stanch_audit_sync_seconds", "Time until an audit event is on stable storage.",
 		prometheus.ExponentialBuckets(0.0001, 2, 16)) // to 3.3 s
-	s.reconcile = s.histogram("stanch_watch_reconcile_seconds", "Time of one full walk over a watched root.",
-		prometheus.ExponentialBuckets(0.01, 4, 10)) // to 44 min
 
 	s.sessions = s.gauge("stanch_sessions", "Open SMTP sessions.")
 	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
-	s.workers = s.gauge("stanch_extract_workers", "Extraction workers alive.")
+	s.workers = s.counter("stanch_extract_workers_started_total", "Extraction workers started.")
 
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
-	s.seen = s.counter("stanch_watch_files_seen_total", "Files that an event or a walk brought up.")
-	s.settled = s.counter("stanch_watch_files_settled_total", "Files that had settled and were read.")
-	s.judged = s.counter("stanch_watch_files_judged_total", "Files judged.")
-	s.changed = s.counter("stanch_watch_files_changed_total", "Files that changed while they were judged.")
-	s.overflow = s.counter("stanch_watch_overflows_total", "Times the system dropped file events; a full walk follows.")
+	s.watched = s.vec("stanch_watch_total", "What the folder watcher did and saw, by what it was.", "what")
 	s.zero()
 	return s
 }
@@ -168,6 +163,17 @@ func (s *Set) Rules(ids []dlp.RuleID) {
 		s.findings.WithLabelValues(string(id))
 	}
 	s.rules.Store(&known)
+}
+
+// Watches names what the watcher counts: Watched counts only those by name.
+func (s *Set) Watches(names []string) {
+	if s == nil {
+		return
+	}
+	for _, n := range names {
+		s.watched.WithLabelValues(n)
+	}
+	s.watches.Store(&names)
 }
 
 func actions() []string {

@@ -33,8 +33,8 @@ func TestCounts(t *testing.T) {
 	s.NotScanned("mail")
 	s.ScanDisabled(true)
 	s.ExtractKill(dlp.Timeout)
-	s.ExtractWorkers(3)
-	s.ExtractWorkers(-1)
+	s.ExtractStarted()
+	s.ExtractStarted()
 	s.InlineImages(2)
 	s.SessionOpened()
 	s.SessionOpened()
@@ -48,12 +48,9 @@ func TestCounts(t *testing.T) {
 	s.QueueMessages(7)
 	s.QuarantineHeld(8)
 	s.AuditSync(time.Millisecond)
-	s.FileSeen()
-	s.FileSettled()
-	s.FileJudged()
-	s.FileChanged()
-	s.WatchOverflow()
-	s.Reconciled(time.Minute)
+	s.Watches([]string{"judged", "overflow"})
+	s.Watched("judged", 3)
+	s.Watched("Mira Testcase.docx", 1)
 	_, body := get(t, s.Handler(), "/metrics")
 	for _, want := range []string{
 		`stanch_documents_total{channel="mail",outcome="passed"} 2`,
@@ -66,7 +63,7 @@ func TestCounts(t *testing.T) {
 		`stanch_not_scanned_total{channel="mail"} 1`,
 		`stanch_scan_disabled 1`,
 		`stanch_extract_kills_total{cause="timeout"} 1`,
-		`stanch_extract_workers 2`,
+		`stanch_extract_workers_started_total 2`,
 		`stanch_inline_images_passed_total 2`,
 		`stanch_sessions 1`,
 		`stanch_refusals_total{code="451"} 1`,
@@ -79,12 +76,9 @@ func TestCounts(t *testing.T) {
 		`stanch_quarantine_held 8`,
 		`stanch_judge_seconds_count 1`,
 		`stanch_audit_sync_seconds_count 1`,
-		`stanch_watch_files_seen_total 1`,
-		`stanch_watch_files_settled_total 1`,
-		`stanch_watch_files_judged_total 1`,
-		`stanch_watch_files_changed_total 1`,
-		`stanch_watch_overflows_total 1`,
-		`stanch_watch_reconcile_seconds_sum 60`,
+		`stanch_watch_total{what="judged"} 3`,
+		`stanch_watch_total{what="overflow"} 0`,
+		`stanch_watch_total{what="other"} 1`,
 		`go_goroutines`,
 		`process_resident_memory_bytes`,
 	} {
