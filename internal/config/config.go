@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
@@ -59,6 +60,9 @@ type Config struct {
 	Metrics metrics.Config `toml:"metrics"`
 	// Log says what is logged.
 	Log Log `toml:"log"`
+
+	named string             // File as it was given to Load, for messages
+	pos   *tomlpos.Positions // of File; nil for the defaults alone
 }
 
 // Policy is [[policies]] and [defaults]; the name is that of Config's field.

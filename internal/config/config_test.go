@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/policy"
 )
 
@@ -218,9 +219,12 @@ func TestLoadUnreadable(t *testing.T) {
 func TestEmptyIsDefault(t *testing.T) {
 	c := load(t, "")
 	want := config.Default()
-	want.File, want.DataDir = c.File, filepath.Join(filepath.Dir(c.File), "var")
-	if !reflect.DeepEqual(*c, want) {
-		t.Errorf("got %+v\nwant %+v", *c, want)
+	want.DataDir = filepath.Join(filepath.Dir(c.File), "var")
+	if got := config.RestartNeeded(c, &want); got != nil {
+		t.Errorf("got other values at %v, want the defaults", got)
+	}
+	if !reflect.DeepEqual(c.Policy, want.Policy) || len(c.Rules.Paths)+len(c.Site.MRN)+len(c.SMTP.InternalDomains) > 0 {
+		t.Errorf("got policies %+v, want the defaults", c.Policy)
 	}
 	if err := want.Validate(); err != nil {
 		t.Errorf("Default: got %v, want no mistake", err)
@@ -324,6 +328,25 @@ func TestRestartNeeded(t *testing.T) {
 	}
 }
 
+func TestCheckRules(t *testing.T) {
+	path := write(t, "[[policies]]\nid='p'\naction='tag'\nany=[{rule='us-ssn'},\n {rule='us-snn'}]")
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.CheckRules(func(id dlp.RuleID) bool { return id == "us-ssn" })
+	if want := path + ":5: policies[0].any[1].rule: the id of a loaded rule"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := c.CheckRules(func(dlp.RuleID) bool { return true }); err != nil {
+		t.Errorf("got %v, want none", err)
+	}
+	none := config.Default()
+	if err := none.CheckRules(func(dlp.RuleID) bool { return false }); err != nil {
+		t.Errorf("got %v for the starter, want none", err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
 	usual := ""
@@ -382,4 +405,22 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("got %v for what is in force, want none\n%s", err, shown)
 		}
 	})
+}
+
+// TestDocuments holds that the examples of docs/policy.md load.
+func TestDocuments(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(doc), "```toml\n")[1:]
+	if len(examples) == 0 {
+		t.Fatal("got no example, want some")
+	}
+	for _, e := range examples {
+		text, _, _ := strings.Cut(e, "```")
+		if _, err := config.Load(write(t, text)); err != nil {
+			t.Errorf("got %v for\n%s", err, text)
+		}
+	}
 }

@@ -75,15 +75,32 @@ func Load(path string) (*Config, error) {
 	}
 	c, mistakes := parse(src, filepath.Dir(abs))
 	if len(mistakes) > 0 {
-		errs := make([]error, len(mistakes))
-		for i, m := range mistakes {
-			m.File = path
-			errs[i] = m
-		}
-		return nil, errors.Join(errs...)
+		return nil, in(path, mistakes)
 	}
-	c.File = abs
+	c.File, c.named = abs, path
 	return c, nil
+}
+
+// CheckRules reports each policy that names a rule which known does not know,
+// as *Errors, joined in the order of lines. It is apart from Load because the
+// rules are loaded after it, and anew on reload.
+func (c *Config) CheckRules(known func(dlp.RuleID) bool) error {
+	if c.pos == nil {
+		return c.Policy.CheckRules(known)
+	}
+	d := decoder{pos: c.pos}
+	d.keyErrors(c.Policy.CheckRules(known))
+	return in(c.named, d.byLine())
+}
+
+// in joins mistakes as those of the file at path; nil for none.
+func in(path string, mistakes []*Error) error {
+	errs := make([]error, len(mistakes))
+	for i, m := range mistakes {
+		m.File = path
+		errs[i] = m
+	}
+	return errors.Join(errs...)
 }
 
 func read(path string) ([]byte, error) {
@@ -115,8 +132,14 @@ func parse(src []byte, dir string) (*Config, []*Error) {
 	}
 	c.resolve(dir)
 	d.keyErrors(c.Validate())
+	c.pos = d.pos
+	return &c, d.byLine()
+}
+
+// byLine returns the mistakes in the order of lines.
+func (d *decoder) byLine() []*Error {
 	slices.SortStableFunc(d.mistakes, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
-	return &c, d.mistakes
+	return d.mistakes
 }
 
 // syntax words what is not TOML at all.
