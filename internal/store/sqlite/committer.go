@@ -124,7 +124,7 @@ func (c *committer) run() {
 	for first := range c.ops {
 		batch, bytes := []op{first}, first.bytes
 	more:
-		for len(batch) < maxGroup && bytes < maxGroupBytes {
+		for len(batch) < c.db.group && bytes < maxGroupBytes {
 			select {
 			case o, ok := <-c.ops:
 				if !ok {
@@ -191,6 +191,7 @@ func (c *committer) commit(batch []op) {
 	}
 	if err != nil {
 		c.sick = true
+		_ = c.settle(ctx) // at once, before anyone is answered; where it fails, the next group begins with it
 	}
 	for i, o := range batch {
 		if err != nil {
@@ -204,9 +205,9 @@ func (c *committer) commit(batch []op) {
 }
 
 // settle writes something harmless after a group that failed on stable
-// storage. A failed sync leaves frames in the log that were answered as not
-// written; only a later write in their place keeps a restart from finding
-// them.
+// storage. A failed sync leaves frames in the log, and the group is answered as
+// not written: only other frames in their place keep a restart from finding
+// them. They take that place even if their own sync fails too.
 func (c *committer) settle(ctx context.Context) error {
 	if !c.sick {
 		return nil
@@ -288,6 +289,7 @@ func (c *committer) exec(ctx context.Context, query string) error {
 // start or the next turn finds.
 func (c *committer) clean(ctx context.Context, gone []goneContent) {
 	for _, x := range gone {
+		c.db.steps("clean: remove")
 		_ = os.Remove(x.in.path(x.id))
 	}
 	if now := c.db.now(); c.pruned.IsZero() || now.Sub(c.pruned).Abs() >= pruneEvery {

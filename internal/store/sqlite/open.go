@@ -48,6 +48,9 @@ type Options struct {
 	// KeyID names the index key, as crypt.Ring.ID gives it. The first Open
 	// notes it, later ones compare. Required.
 	KeyID string
+	// Group is the most changes in one transaction. 0: 256. 1 is for measuring
+	// what grouping gains.
+	Group int
 	// Now is the clock by which ended messages and old repeats are forgotten.
 	// Nil: time.Now.
 	Now func() time.Time
@@ -61,6 +64,7 @@ type Options struct {
 // same time.
 type DB struct {
 	dir   string
+	group int
 	now   func() time.Time
 	steps func(string)
 
@@ -99,11 +103,14 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.Steps == nil {
 		o.Steps = func(string) {}
 	}
+	if o.Group <= 0 || o.Group > maxGroup {
+		o.Group = maxGroup
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, now: o.Now, steps: o.Steps}
+	db := &DB{dir: dir, group: o.Group, now: o.Now, steps: o.Steps}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	if err := db.prepare(); err != nil {
