@@ -1,0 +1,355 @@
+package smtp
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// ClientConfig says how to reach a next hop over TCP.
+type ClientConfig struct {
+	Addr     string // host:port
+	Hostname string // given in EHLO
+	TLS      string // TLSOff, TLSOpportunistic or TLSRequired
+
+	ConnectTimeout time.Duration // connecting, greeting, TLS and EHLO together
+	CommandTimeout time.Duration // MAIL, RCPT, DATA, RSET each
+	BlockTimeout   time.Duration // writing a stretch of the message
+	AnswerTimeout  time.Duration // the answer to the end of data
+	MaxIdle        int           // connections kept for reuse
+	IdleTimeout    time.Duration // how long one is kept
+	MaxAge         time.Duration // how old one may get
+
+	// Dial connects; nil: net.Dialer.DialContext.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log  *slog.Logger // nil: nothing is logged
+}
+
+// DefaultClient returns timeouts that end before those of the client that
+// waits for us: RFC 5321 4.5.3.2 gives it five minutes for MAIL and RCPT and ten
+// for the end of data.
+func DefaultClient() ClientConfig {
+	return ClientConfig{
+		TLS:            TLSOpportunistic,
+		ConnectTimeout: 30 * time.Second,
+		CommandTimeout: 2 * time.Minute,
+		BlockTimeout:   3 * time.Minute, // RFC 5321 4.5.3.2.5
+		AnswerTimeout:  5 * time.Minute,
+		MaxIdle:        20,
+		IdleTimeout:    30 * time.Second,
+		MaxAge:         10 * time.Minute,
+	}
+}
+
+// Client is a NextHop over TCP. It reuses connections whose last transaction
+// has ended, and stops trying for a while when the next hop cannot be reached.
+// It is safe for use by many goroutines.
+type Client struct {
+	cfg     ClientConfig
+	pool    pool
+	breaker breaker
+	bodies  sync.Pool // *[largeBuffer]byte, lent while a body is sent
+}
+
+// NewClient returns a Client. Nothing is dialled before the first message.
+func NewClient(cfg ClientConfig) *Client {
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		cfg:    cfg,
+		pool:   pool{max: cfg.MaxIdle, idle: cfg.IdleTimeout, age: cfg.MaxAge},
+		bodies: sync.Pool{New: func() any { return new([largeBuffer]byte) }},
+	}
+}
+
+// Close ends the idle connections. Transactions under way are not disturbed;
+// their connections are not kept.
+func (c *Client) Close() error {
+	c.pool.close()
+	return nil
+}
+
+// Begin opens a transaction, on an idle connection if there is one. Until MAIL
+// is accepted a connection that turns out to be dead is replaced by a new one.
+// A message that the next hop says it cannot take by its size is refused with
+// 552 5.3.4.
+func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions) (Transaction, error) {
+	if h := c.pool.get(); h != nil {
+		tx, err := c.begin(ctx, h, from, opt)
+		re, refused := errors.AsType[*ReplyError](err)
+		if err == nil || refused && re.Code != 421 || ctx.Err() != nil {
+			return tx, err
+		}
+		// Closed by the next hop while it was idle: it has seen nothing.
+	}
+	h, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.begin(ctx, h, from, opt)
+}
+
+// begin sends MAIL over h, which it owns from then on.
+func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOptions) (Transaction, error) {
+	if h.size > 0 && opt.Size > h.size {
+		c.pool.put(h)
+		return nil, &ReplyError{replyTooLarge}
+	}
+	var b strings.Builder
+	b.WriteString("MAIL FROM:<" + from.String() + ">")
+	if h.offersSize && opt.Size > 0 {
+		b.WriteString(" SIZE=" + strconv.FormatInt(opt.Size, 10))
+	}
+	if h.offers8Bit && opt.Body != "" {
+		b.WriteString(" BODY=" + opt.Body)
+	}
+	r, err := h.command(ctx, c.cfg.CommandTimeout, b.String())
+	if err != nil {
+		h.close()
+		return nil, fmt.Errorf("smtp: MAIL: %w", err)
+	}
+	if !r.Positive() {
+		c.release(h, r)
+		return nil, &ReplyError{r}
+	}
+	return &clientTx{c: c, h: h}, nil
+}
+
+// release keeps h for reuse after r, unless r announces its end.
+func (c *Client) release(h *hop, r dlp.Reply) {
+	if r.Code == 421 { // RFC 5321 3.8
+		h.close()
+		return
+	}
+	c.pool.put(h)
+}
+
+// connect opens a fresh connection up to EHLO.
+func (c *Client) connect(ctx context.Context) (*hop, error) {
+	if !c.breaker.allow(time.Now()) {
+		return nil, errDown
+	}
+	dctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	h, err := c.dial(dctx)
+	switch {
+	case err == nil:
+		c.breaker.success()
+		return h, nil
+	case ctx.Err() != nil:
+		c.breaker.pass() // given up by the caller: says nothing about the next hop
+	case c.breaker.failure(time.Now()):
+		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop is down, not trying for a while")
+	}
+	return nil, err
+}
+
+// dial connects, reads the greeting, says EHLO and secures the connection. Any
+// failure, refusals included, is an error that is no ReplyError: a 554 greeting
+// must not bounce mail (CONTRACT.md, SMTP replies).
+func (c *Client) dial(ctx context.Context) (*hop, error) {
+	conn, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("smtp: connect to next hop: %w", err)
+	}
+	h := newHop(conn)
+	if err := c.greet(ctx, h); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (c *Client) greet(ctx context.Context, h *hop) error {
+	r, err := h.answer(ctx, c.cfg.ConnectTimeout)
+	if err := positive("greeting", r, err); err != nil {
+		return err
+	}
+	if err := c.hello(ctx, h); err != nil {
+		return err
+	}
+	switch {
+	case c.cfg.TLS == TLSOff:
+		return nil
+	case h.offersTLS:
+		if err := c.secure(ctx, h); err != nil {
+			return err
+		}
+		return c.hello(ctx, h) // RFC 3207 4.2: what was said before counts for nothing
+	case c.cfg.TLS == TLSRequired:
+		return errNoTLS
+	}
+	return nil
+}
+
+var (
+	errNoTLS    = errors.New("smtp: next hop offers no STARTTLS, which is required")
+	errInjected = errors.New("smtp: next hop sent more than its answer to STARTTLS in the clear")
+)
+
+// hello says EHLO, and HELO to a server too old for it. RFC 5321 3.2.
+func (c *Client) hello(ctx context.Context, h *hop) error {
+	r, err := h.command(ctx, c.cfg.ConnectTimeout, "EHLO "+c.cfg.Hostname)
+	if err == nil && r.Permanent() && r.Code != 554 {
+		r, err = h.command(ctx, c.cfg.ConnectTimeout, "HELO "+c.cfg.Hostname)
+		r.Text = ""
+	}
+	if err := positive("EHLO", r, err); err != nil {
+		return err
+	}
+	h.learn(r.Text)
+	return nil
+}
+
+// secure runs STARTTLS. The certificate is not checked: both modes keep
+// onlookers out, neither proves who the next hop is; the configuration refuses
+// "verified" for that reason.
+func (c *Client) secure(ctx context.Context, h *hop) error {
+	r, err := h.command(ctx, c.cfg.ConnectTimeout, "STARTTLS")
+	if err := positive("STARTTLS", r, err); err != nil {
+		return err
+	}
+	if h.br.Buffered() > 0 {
+		return errInjected
+	}
+	host, _, err := net.SplitHostPort(c.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("smtp: next hop address: %w", err)
+	}
+	conn := tls.Client(h.conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+	h.arm(ctx, c.cfg.ConnectTimeout)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("smtp: TLS with next hop: %w", err)
+	}
+	h.use(conn)
+	return nil
+}
+
+// positive turns anything but a 2yz reply into an error with its code alone.
+func positive(step string, r dlp.Reply, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("smtp: %s: %w", step, err)
+	case !r.Positive():
+		return fmt.Errorf("smtp: %s: next hop replied %d", step, r.Code)
+	}
+	return nil
+}
+
+// hop is one connection to the next hop. One goroutine uses it at a time.
+type hop struct {
+	conn net.Conn
+	br   *bufio.Reader
+	bw   *bufio.Writer
+	born time.Time
+
+	offers8Bit, offersTLS, offersSize bool
+	size                              int64 // the largest message it takes, 0 when it does not say
+
+	idle *time.Timer // set while in the pool, guarded by its mutex
+}
+
+func newHop(conn net.Conn) *hop {
+	return &hop{
+		conn: conn, born: time.Now(),
+		br: bufio.NewReaderSize(conn, maxReplyLine+2),
+		bw: bufio.NewWriterSize(conn, 16<<10),
+	}
+}
+
+// use goes on over conn, forgetting what was read ahead.
+func (h *hop) use(conn net.Conn) {
+	h.conn = conn
+	h.br.Reset(conn)
+	h.bw.Reset(conn)
+}
+
+// learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
+func (h *hop) learn(text string) {
+	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
+	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
+	for line := range strings.SplitSeq(lines, "\n") {
+		word, arg, _ := strings.Cut(line, " ")
+		switch strings.ToUpper(word) {
+		case "8BITMIME":
+			h.offers8Bit = true
+		case "STARTTLS":
+			h.offersTLS = true
+		case "SIZE":
+			h.offersSize = true
+			if n, err := parseSize(strings.TrimSpace(arg)); err == nil {
+				h.size = n
+			}
+		}
+	}
+}
+
+// arm bounds what is read and written next by d and by ctx.
+func (h *hop) arm(ctx context.Context, d time.Duration) {
+	limit := time.Now().Add(d)
+	if end, ok := ctx.Deadline(); ok {
+		limit = earliest(limit, end)
+	}
+	_ = h.conn.SetDeadline(limit) // fails only on a closed connection, as the next use will
+}
+
+// watch has the end of ctx interrupt reads and writes until the returned
+// function is called.
+func (h *hop) watch(ctx context.Context) func() {
+	conn := h.conn
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // there is nobody to tell
+	return func() { stop() }
+}
+
+// command sends one line and reads its reply within d.
+func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Reply, error) {
+	defer h.watch(ctx)()
+	h.arm(ctx, d)
+	_, _ = h.bw.WriteString(line) // the writer keeps its error for Flush
+	_, _ = h.bw.WriteString("\r\n")
+	if err := h.bw.Flush(); err != nil {
+		return dlp.Reply{}, err
+	}
+	return h.reply()
+}
+
+// answer reads a reply within d.
+func (h *hop) answer(ctx context.Context, d time.Duration) (dlp.Reply, error) {
+	defer h.watch(ctx)()
+	h.arm(ctx, d)
+	return h.reply()
+}
+
+// reply reads a final reply; 3yz has a meaning after DATA only.
+func (h *hop) reply() (dlp.Reply, error) {
+	r, err := readReply(h.br)
+	if err == nil && r.Code/100 == 3 {
+		return r, errReply
+	}
+	return r, err
+}
+
+// close ends the connection without a word.
+func (h *hop) close() { _ = h.conn.Close() }
+
+// quit says goodbye without waiting for the answer.
+func (h *hop) quit() {
+	_ = h.conn.SetDeadline(time.Now().Add(time.Second))
+	_, _ = h.bw.WriteString("QUIT\r\n")
+	_ = h.bw.Flush() // a courtesy
+	h.close()
+}

@@ -1,0 +1,146 @@
+package smtp
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// What a command is refused for. Each is a *gosmtp.SMTPError.
+var (
+	errSyntax   = refusal(501, gosmtp.EnhancedCode{5, 5, 4}, "Wrong argument")
+	errParam    = refusal(555, gosmtp.EnhancedCode{5, 5, 4}, "Parameter not recognised")
+	errSender   = refusal(501, gosmtp.EnhancedCode{5, 1, 7}, "Bad sender address syntax")
+	errRouted   = refusal(550, gosmtp.EnhancedCode{5, 7, 1}, "Addresses that name a route are not relayed")
+	errControls = refusal(500, gosmtp.EnhancedCode{5, 5, 2}, "Control character in a command")
+)
+
+// parseCommand splits a line into its verb, in capitals, and its argument.
+func parseCommand(line string) (verb, arg string, err error) {
+	for i := range len(line) {
+		if line[i] < ' ' && line[i] != '\t' || line[i] == 0x7f {
+			return "", "", errControls
+		}
+	}
+	verb, arg, _ = strings.Cut(line, " ")
+	return strings.ToUpper(verb), strings.Trim(arg, " \t"), nil
+}
+
+// parseMail reads the argument of MAIL. RFC 5321 4.1.1.2.
+func parseMail(arg string) (from dlp.Address, opt MailOptions, err error) {
+	inner, params, err := cutArgument(arg, "FROM:")
+	if err != nil {
+		return from, opt, err
+	}
+	if from, err = parseInner(inner); err != nil || from.Domain == "" && !from.IsNull() {
+		if !errors.Is(err, errNonASCII) {
+			err = errSender // RFC 3463 3.2 has a code of its own for the sender
+		}
+		return dlp.Address{}, opt, err
+	}
+	seen := map[string]bool{}
+	for _, p := range params {
+		key, value, hasValue := strings.Cut(p, "=")
+		key = strings.ToUpper(key)
+		if seen[key] {
+			return from, opt, errSyntax
+		}
+		seen[key] = true
+		switch {
+		case key == "SIZE" && hasValue:
+			if opt.Size, err = parseSize(value); err != nil {
+				return from, opt, err
+			}
+		case key == "BODY" && hasValue:
+			switch b := gosmtp.BodyType(strings.ToUpper(value)); b {
+			case gosmtp.Body7Bit, gosmtp.Body8BitMIME:
+				opt.Body = string(b)
+			default:
+				return from, opt, errParam
+			}
+		default:
+			return from, opt, errParam
+		}
+	}
+	return from, opt, nil
+}
+
+// parseRcpt reads the argument of RCPT. RFC 5321 4.1.1.3.
+func parseRcpt(arg string) (dlp.Address, error) {
+	inner, params, err := cutArgument(arg, "TO:")
+	if err != nil {
+		return dlp.Address{}, err
+	}
+	rcpt, err := parseInner(inner)
+	switch {
+	case err != nil:
+		return dlp.Address{}, err
+	case rcpt.IsNull():
+		return dlp.Address{}, errAddress
+	case routed(rcpt):
+		return dlp.Address{}, errRouted
+	case len(params) > 0:
+		return dlp.Address{}, errParam
+	}
+	return rcpt, nil
+}
+
+// cutArgument splits "FROM:<path> params". Spaces after the colon, which the
+// standard forbids and old clients send, are let through.
+func cutArgument(arg, prefix string) (inner string, params []string, err error) {
+	if len(arg) < len(prefix) || !strings.EqualFold(arg[:len(prefix)], prefix) {
+		return "", nil, errSyntax
+	}
+	inner, rest, ok := cutPath(strings.TrimLeft(arg[len(prefix):], " "))
+	if !ok {
+		return "", nil, errAddress
+	}
+	if rest != "" && rest[0] != ' ' {
+		return "", nil, errSyntax
+	}
+	return inner, strings.Fields(rest), nil
+}
+
+// parseSize reads up to 20 digits. A number past what an int64 holds is as
+// large as can be said. RFC 1870 3.
+func parseSize(s string) (int64, error) {
+	if s == "" || len(s) > 20 || strings.Trim(s, "0123456789") != "" {
+		return 0, errSyntax
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return math.MaxInt64, nil
+	}
+	return n, nil
+}
+
+// parseBdat reads the argument of BDAT. RFC 3030 2.
+func parseBdat(arg string) (size int64, last bool, err error) {
+	num, flag, _ := strings.Cut(arg, " ")
+	flag = strings.TrimSpace(flag)
+	if flag != "" && !strings.EqualFold(flag, "LAST") {
+		return 0, false, errSyntax
+	}
+	size, err = parseSize(num)
+	return size, flag != "", err
+}
+
+// parseHello checks the name a client gives itself. It stands in the trace
+// header, so nothing else gets through than what a host name or an address
+// literal is made of; whether it is true is not asked. RFC 5321 4.1.4.
+func parseHello(arg string) (string, error) {
+	if arg == "" || len(arg) > maxDomain {
+		return "", errSyntax
+	}
+	for i := range len(arg) {
+		if c := arg[i]; !isAlnum(c) && strings.IndexByte("-._:[]", c) < 0 {
+			return "", errSyntax
+		}
+	}
+	return arg, nil
+}

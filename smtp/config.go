@@ -1,0 +1,245 @@
+package smtp
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Config is the section [smtp].
+type Config struct {
+	// Listen are the addresses the mail door listens on, as "host:port". None: no mail door.
+	Listen []string `toml:"listen"`
+	// Hostname is the name of this server in greetings, EHLO and trace headers.
+	Hostname string `toml:"hostname"`
+	// NextHop is where mail goes on to: "host:port", or "maildir:DIR" to keep it in a folder.
+	NextHop string `toml:"next_hop"`
+	// NextHopTLS is "off", "opportunistic" (when offered) or "required" (else mail waits); neither checks the certificate.
+	NextHopTLS string `toml:"next_hop_tls"`
+	// Networks are the clients that may relay, as CIDR prefixes.
+	Networks []string `toml:"networks"`
+	// InternalDomains are the domains of this organisation; recipients elsewhere are external.
+	InternalDomains []string `toml:"internal_domains"`
+	// Contact is who a sender turns to when a message is refused; it stands in the refusal.
+	Contact string `toml:"contact"`
+	// TLSCert is a PEM file with the certificate and its chain. With it and tls_key, STARTTLS is offered.
+	TLSCert string `toml:"tls_cert"`
+	// TLSKey is the PEM file with the certificate's key.
+	TLSKey string `toml:"tls_key"`
+
+	// MaxMessageSize is the largest message; beyond it 552.
+	MaxMessageSize dlp.Size `toml:"max_message_size"`
+	// ScanTimeout is how long reading a message may take before it is held; keep it below the client's own limit.
+	ScanTimeout dlp.Duration `toml:"scan_timeout"`
+	// MaxConnections is how many sessions there may be at once; beyond it 421. The last tenth goes only to client addresses that have no session yet.
+	MaxConnections int `toml:"max_connections"`
+	// MaxPerClient is how many sessions one client address (an IPv6 /64) may have at once; beyond it 421.
+	MaxPerClient int `toml:"max_per_client"`
+	// MaxRcpts is how many recipients a message may have; beyond it 452.
+	MaxRcpts int `toml:"max_rcpts"`
+	// MaxErrors is how many faulty commands a session may send before it ends with 421.
+	MaxErrors int `toml:"max_errors"`
+	// CommandTimeout is how long a client may take for one whole command.
+	CommandTimeout dlp.Duration `toml:"command_timeout"`
+	// DataTimeout is how long a client may take for one whole message.
+	DataTimeout dlp.Duration `toml:"data_timeout"`
+	// MinRate is how many bytes a second a message must come at, after a minute's grace.
+	MinRate dlp.Size `toml:"min_rate"`
+	// SessionTimeout is how long a session may last; it ends between messages.
+	SessionTimeout dlp.Duration `toml:"session_timeout"`
+	// AnswerTimeout is how long judging and passing on may take after the last byte. Clients wait ten minutes.
+	AnswerTimeout dlp.Duration `toml:"answer_timeout"`
+
+	// NextHopConnectTimeout bounds connecting to the next hop, greeting and TLS included.
+	NextHopConnectTimeout dlp.Duration `toml:"next_hop_connect_timeout"`
+	// NextHopAnswerTimeout is how long the next hop may take to answer the end of a message.
+	NextHopAnswerTimeout dlp.Duration `toml:"next_hop_answer_timeout"`
+	// NextHopIdle is how many connections to the next hop are kept open for reuse.
+	NextHopIdle int `toml:"next_hop_idle"`
+	// NextHopIdleTimeout is how long one of them is kept.
+	NextHopIdleTimeout dlp.Duration `toml:"next_hop_idle_timeout"`
+}
+
+// Default returns the section as it is when nothing is set: no listener, no
+// next hop, relaying for this machine only.
+func Default() Config {
+	return Config{
+		NextHopTLS:     TLSOpportunistic,
+		Networks:       []string{"127.0.0.0/8", "::1/128"},
+		MaxMessageSize: 50 << 20,
+		ScanTimeout:    dlp.Duration(time.Minute),
+		MaxConnections: 1000,
+		MaxPerClient:   250,
+		MaxRcpts:       1000,
+		MaxErrors:      20,
+		CommandTimeout: dlp.Duration(5 * time.Minute), // RFC 5321 4.5.3.2.7
+		DataTimeout:    dlp.Duration(time.Hour),
+		MinRate:        256,
+		SessionTimeout: dlp.Duration(time.Hour),
+		AnswerTimeout:  dlp.Duration(9 * time.Minute), // RFC 5321 4.5.3.2.6: the client gives up after ten
+
+		NextHopConnectTimeout: dlp.Duration(30 * time.Second),
+		NextHopAnswerTimeout:  dlp.Duration(5 * time.Minute),
+		NextHopIdle:           20,
+		NextHopIdleTimeout:    dlp.Duration(30 * time.Second),
+	}
+}
+
+// The values of next_hop_tls.
+const (
+	TLSOff           = "off"
+	TLSOpportunistic = "opportunistic" // STARTTLS when offered
+	TLSRequired      = "required"      // no mail without it
+)
+
+// maildirPrefix marks a next hop that is a folder.
+const maildirPrefix = "maildir:"
+
+// Validate checks every value and returns all that is wrong, each as a
+// *dlp.KeyError, joined. Without listeners and next hop only the values that
+// are set are checked.
+func (c *Config) Validate() error {
+	var v validation
+	for i, l := range c.Listen {
+		v.hostPort(fmt.Sprintf("smtp.listen[%d]", i), l)
+	}
+	if _, ok := parseDomain(c.Hostname); !ok && (len(c.Listen) > 0 || c.Hostname != "") {
+		v.want("smtp.hostname", "a host name such as gw.example")
+	}
+	if len(c.Listen) > 0 || c.NextHop != "" {
+		if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); !ok {
+			v.hostPort("smtp.next_hop", c.NextHop)
+		} else if dir == "" {
+			v.want("smtp.next_hop", "host:port or maildir:DIR")
+		}
+	}
+	switch c.NextHopTLS {
+	case TLSOff, TLSOpportunistic, TLSRequired:
+	case "verified":
+		v.want("smtp.next_hop_tls", "off, opportunistic or required: verified is not available in this version")
+	default:
+		v.want("smtp.next_hop_tls", "off, opportunistic or required")
+	}
+	if _, i := parseNetworks(c.Networks); i >= 0 {
+		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
+	}
+	for i, d := range c.InternalDomains {
+		if _, ok := parseDomain(d); !ok || strings.HasPrefix(d, "[") {
+			v.want(fmt.Sprintf("smtp.internal_domains[%d]", i), "a domain such as clinic.example")
+		}
+	}
+	for i := range len(c.Contact) {
+		if c.Contact[i] < ' ' || c.Contact[i] > '~' || len(c.Contact) > 200 {
+			v.want("smtp.contact", "up to 200 printable ASCII characters")
+			break
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		v.want("smtp.tls_cert", "both tls_cert and tls_key, or neither")
+	}
+	c.validateLimits(&v)
+	return errors.Join(v.errs...)
+}
+
+func (c *Config) validateLimits(v *validation) {
+	v.atLeast("smtp.max_message_size", int64(c.MaxMessageSize), 64<<10) // RFC 5321 4.5.3.1.7: 64 KiB at the fewest
+	v.atLeast("smtp.max_connections", int64(c.MaxConnections), 1)
+	v.atLeast("smtp.max_per_client", int64(c.MaxPerClient), 1)
+	v.atLeast("smtp.max_rcpts", int64(c.MaxRcpts), 100) // RFC 5321 4.5.3.1.8
+	v.atLeast("smtp.max_errors", int64(c.MaxErrors), 1)
+	v.atLeast("smtp.min_rate", int64(c.MinRate), 1)
+	v.atLeast("smtp.next_hop_idle", int64(c.NextHopIdle), 0)
+	v.positive("smtp.scan_timeout", c.ScanTimeout)
+	v.positive("smtp.command_timeout", c.CommandTimeout)
+	v.positive("smtp.data_timeout", c.DataTimeout)
+	v.positive("smtp.session_timeout", c.SessionTimeout)
+	v.positive("smtp.answer_timeout", c.AnswerTimeout)
+	v.positive("smtp.next_hop_connect_timeout", c.NextHopConnectTimeout)
+	v.positive("smtp.next_hop_answer_timeout", c.NextHopAnswerTimeout)
+	v.positive("smtp.next_hop_idle_timeout", c.NextHopIdleTimeout)
+	if c.ScanTimeout > 0 && c.ScanTimeout >= c.AnswerTimeout {
+		v.want("smtp.scan_timeout", "less than answer_timeout")
+	}
+}
+
+// validation gathers what is wrong.
+type validation struct{ errs []error }
+
+func (v *validation) want(key, want string) {
+	v.errs = append(v.errs, &dlp.KeyError{Key: key, Want: want})
+}
+
+func (v *validation) hostPort(key, s string) {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		v.want(key, "host:port")
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		v.want(key, "host:port with a port from 0 to 65535")
+	}
+}
+
+func (v *validation) atLeast(key string, n, least int64) {
+	if n < least {
+		v.want(key, fmt.Sprintf("at least %d", least))
+	}
+}
+
+func (v *validation) positive(key string, d dlp.Duration) {
+	if d <= 0 {
+		v.want(key, `a duration above zero such as "60s"`)
+	}
+}
+
+// parseNetworks returns the prefixes and -1, or the index of a bad one.
+func parseNetworks(ss []string) ([]netip.Prefix, int) {
+	var out []netip.Prefix
+	for i, s := range ss {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, err := netip.ParseAddr(s)
+			if err != nil || a.Zone() != "" {
+				return nil, i
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, -1
+}
+
+// LoadTLS reads the certificate for STARTTLS, or returns nil when none is
+// configured.
+func (c *Config) LoadTLS() (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("smtp: load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// OpenNextHop returns the next hop that the configuration names: a *Client or
+// a *Maildir.
+func (c *Config) OpenNextHop(log *slog.Logger) (NextHop, error) {
+	if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); ok {
+		return NewMaildir(dir)
+	}
+	cc := DefaultClient()
+	cc.Addr, cc.Hostname, cc.TLS = c.NextHop, c.Hostname, c.NextHopTLS
+	cc.ConnectTimeout, cc.AnswerTimeout = c.NextHopConnectTimeout.D(), c.NextHopAnswerTimeout.D()
+	cc.MaxIdle, cc.IdleTimeout = c.NextHopIdle, c.NextHopIdleTimeout.D()
+	cc.Log = log
+	return NewClient(cc), nil
+}

@@ -1,0 +1,108 @@
+package smtp
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Unstuff takes the body out of wire, handed over in pieces of the given sizes
+// over and over, as a network would. rest is what follows the end mark.
+func Unstuff(wire []byte, sizes []int) (body, rest []byte, done bool, err error) {
+	var out bytes.Buffer
+	u := newUnstuffer()
+	at, have := 0, 0
+	for i := 0; ; i++ {
+		n, done, err := u.next(wire[at:have], func(p []byte) { out.Write(p) })
+		at += n
+		if err != nil || done {
+			return out.Bytes(), wire[at:], done, err
+		}
+		if have == len(wire) {
+			return out.Bytes(), wire[at:], false, nil
+		}
+		have = min(have+max(1, sizes[i%len(sizes)]), len(wire))
+	}
+}
+
+// Stuff puts body, handed over in pieces of the given size, into its wire form.
+func Stuff(body []byte, size int) ([]byte, error) {
+	var out bytes.Buffer
+	s := newStuffer()
+	emit := func(p []byte) error {
+		out.Write(p)
+		return nil
+	}
+	for len(body) > 0 {
+		n := min(max(1, size), len(body))
+		if err := s.write(body[:n], emit); err != nil {
+			return nil, err
+		}
+		body = body[n:]
+	}
+	mark, err := s.end()
+	if err != nil {
+		return nil, err
+	}
+	out.WriteString(mark)
+	return out.Bytes(), nil
+}
+
+// Lines reads command lines from r until it ends.
+func Lines(r io.Reader) ([]string, error) {
+	in := reader{src: r, wait: func() error { return nil }, buf: make([]byte, smallBuffer)}
+	var out []string
+	for {
+		line, err := in.line()
+		if err != nil {
+			return out, err
+		}
+		out = append(out, line)
+	}
+}
+
+// Received counts the Received fields of a message handed over in pieces.
+func Received(msg []byte, size int) int {
+	var h headerScan
+	for len(msg) > 0 {
+		n := min(max(1, size), len(msg))
+		h.add(msg[:n])
+		msg = msg[n:]
+	}
+	return h.received
+}
+
+// ParseMail is the argument of MAIL read.
+func ParseMail(arg string) (dlp.Address, MailOptions, error) { return parseMail(arg) }
+
+// ParseRcpt is the argument of RCPT read.
+func ParseRcpt(arg string) (dlp.Address, error) { return parseRcpt(arg) }
+
+// ParseBdat is the argument of BDAT read.
+func ParseBdat(arg string) (int64, bool, error) { return parseBdat(arg) }
+
+// Reply is an error as the client would be told.
+func Reply(err error) dlp.Reply { return toReply(err) }
+
+// WireReply is a reply as it goes on the wire.
+func WireReply(r dlp.Reply) string { return string(appendReply(nil, r)) }
+
+// Trace is the header put in front of a message.
+func Trace(helo, protocol string, client netip.Addr, id dlp.ID, at time.Time) string {
+	return string(traceHeader("gw.example", helo, protocol, client, id, at))
+}
+
+// Breaker is the circuit breaker.
+type Breaker struct{ breaker }
+
+// Allow is breaker.allow.
+func (b *Breaker) Allow(now time.Time) bool { return b.allow(now) }
+
+// Failure is breaker.failure.
+func (b *Breaker) Failure(now time.Time) { b.failure(now) }
+
+// Success is breaker.success.
+func (b *Breaker) Success() { b.success() }

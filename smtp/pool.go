@@ -1,0 +1,145 @@
+package smtp
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// pool keeps connections whose last transaction has ended. The one used last is
+// the first to be used again, so that the others may go.
+type pool struct {
+	max       int
+	idle, age time.Duration
+
+	mu     sync.Mutex // guards all below
+	closed bool
+	free   []*hop
+	timers sync.WaitGroup // one for each h.idle
+}
+
+// get takes a connection out, or returns nil.
+func (p *pool) get() *hop {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) == 0 {
+		return nil
+	}
+	h := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	p.disarm(h)
+	return h
+}
+
+// put keeps h, or closes it when there are enough or it is too old.
+func (p *pool) put(h *hop) {
+	p.mu.Lock()
+	if p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
+		p.mu.Unlock()
+		h.quit()
+		return
+	}
+	defer p.mu.Unlock()
+	p.free = append(p.free, h)
+	p.timers.Add(1)
+	h.idle = time.AfterFunc(p.idle, func() {
+		defer p.timers.Done()
+		p.expire(h)
+	})
+}
+
+// expire closes h if it is still idle.
+func (p *pool) expire(h *hop) {
+	p.mu.Lock()
+	i := slices.Index(p.free, h)
+	if i >= 0 {
+		p.free = slices.Delete(p.free, i, i+1)
+	}
+	p.mu.Unlock()
+	if i >= 0 {
+		h.quit()
+	}
+}
+
+// disarm stops h's timer. One that has gone off finds h no longer in free.
+func (p *pool) disarm(h *hop) {
+	if h.idle.Stop() {
+		p.timers.Done()
+	}
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	free := p.free
+	p.free, p.closed = nil, true
+	for _, h := range free {
+		p.disarm(h)
+	}
+	p.mu.Unlock()
+	for _, h := range free {
+		h.quit()
+	}
+	p.timers.Wait()
+}
+
+const (
+	breakAfter = 3                // failures in a row before the next hop counts as down
+	breakFirst = time.Second      // first pause
+	breakMost  = 30 * time.Second // longest pause; it doubles up to here
+)
+
+// errDown is returned while the next hop counts as down.
+var errDown = errors.New("smtp: next hop is down")
+
+// breaker spares sessions the wait for a next hop that is down: after some
+// failures in a row it allows one try at a time, with a pause between tries.
+// The zero value is ready.
+type breaker struct {
+	mu     sync.Mutex // guards all below
+	failed int        // in a row
+	pause  time.Duration
+	until  time.Time
+	trying bool // the one try is under way
+}
+
+// allow reports whether to connect now. Each true must be followed by success,
+// failure or pass.
+func (b *breaker) allow(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed < breakAfter {
+		return true
+	}
+	if b.trying || now.Before(b.until) {
+		return false
+	}
+	b.trying = true
+	return true
+}
+
+func (b *breaker) success() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed, b.pause, b.trying = 0, 0, false
+}
+
+// pass takes back a try that told nothing.
+func (b *breaker) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trying = false
+}
+
+// failure counts one, and reports whether the next hop counts as down from now.
+func (b *breaker) failure(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trying = false
+	if b.failed++; b.failed < breakAfter {
+		return false
+	}
+	b.pause = min(max(2*b.pause, breakFirst), breakMost)
+	b.until = now.Add(b.pause)
+	return b.failed == breakAfter
+}

@@ -1,0 +1,266 @@
+package smtp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// clientTx is a transaction over one connection, which it gives back or closes
+// when it ends.
+type clientTx struct {
+	c *Client
+	h *hop // nil once given back or closed
+}
+
+// Rcpt offers a recipient. A 421 ends the connection.
+func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address) (dlp.Reply, error) {
+	if t.h == nil {
+		return dlp.Reply{}, errEnded
+	}
+	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, "RCPT TO:<"+rcpt.String()+">")
+	if err != nil || r.Code == 421 {
+		t.drop()
+	}
+	if err != nil {
+		return dlp.Reply{}, fmt.Errorf("smtp: RCPT: %w", err)
+	}
+	return r, nil
+}
+
+// Reset gives the transaction up.
+func (t *clientTx) Reset(ctx context.Context) error {
+	if t.h == nil {
+		return nil
+	}
+	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, "RSET")
+	if err != nil || !r.Positive() {
+		t.drop()
+		return positive("RSET", r, err)
+	}
+	t.keep()
+	return nil
+}
+
+// drop closes the connection: whatever the next hop had of this transaction it
+// forgets.
+func (t *clientTx) drop() {
+	t.h.close()
+	t.h = nil
+}
+
+// keep gives the connection back.
+func (t *clientTx) keep() {
+	t.c.pool.put(t.h)
+	t.h = nil
+}
+
+// Send passes header and body on. A message that this next hop cannot take, or
+// that could be read as more than one, gets a 5yz reply and does not leave:
+// larger than its SIZE 552 5.3.4, 8-bit data without 8BITMIME 554 5.6.3, a dot
+// alone between bare CR or LF 554 5.6.0. Size and 8-bit data are looked for
+// before DATA when body is an io.Seeker, else on the way. The connection is
+// closed, and no end mark sent, when the message cannot be sent to its end.
+func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp.Reply, error) {
+	if t.h == nil {
+		return dlp.Reply{}, &dlp.SendError{Err: errEnded}
+	}
+	if r, err := t.unfit(header, body); err != nil || r.Code != 0 {
+		return t.refuse(ctx, r, err)
+	}
+	r, err := t.h.data(ctx, t.c.cfg.CommandTimeout)
+	switch {
+	case err != nil:
+		t.drop()
+		return dlp.Reply{}, &dlp.SendError{Err: fmt.Errorf("smtp: DATA: %w", err)}
+	case r.Code != 354 && r.Code == 421:
+		t.drop()
+		return r, nil
+	case r.Code != 354:
+		return t.refuse(ctx, r, nil)
+	}
+	return t.transfer(ctx, header, body)
+}
+
+// refuse ends the transaction with RSET and returns what was found before any
+// of the message left.
+func (t *clientTx) refuse(ctx context.Context, r dlp.Reply, err error) (dlp.Reply, error) {
+	_ = t.Reset(ctx) // a connection that cannot be reset is closed
+	if err != nil {
+		return dlp.Reply{}, &dlp.SendError{Err: err}
+	}
+	return r, nil
+}
+
+// unfit looks for what the next hop cannot take. The zero Reply means nothing.
+func (t *clientTx) unfit(header []byte, body io.Reader) (dlp.Reply, error) {
+	s, ok := body.(io.ReadSeeker)
+	if !ok {
+		return dlp.Reply{}, nil
+	}
+	if t.h.size > 0 {
+		n, err := s.Seek(0, io.SeekEnd)
+		if err == nil {
+			_, err = s.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			return dlp.Reply{}, fmt.Errorf("smtp: read message: %w", err)
+		}
+		if n+int64(len(header)) > t.h.size {
+			return replyTooLarge, nil
+		}
+	}
+	if t.h.offers8Bit {
+		return dlp.Reply{}, nil
+	}
+	found := false
+	_, err := io.Copy(writerFunc(func(p []byte) (int, error) {
+		found = found || !is7Bit(p)
+		return len(p), nil
+	}), s)
+	if err == nil {
+		_, err = s.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return dlp.Reply{}, fmt.Errorf("smtp: read message: %w", err)
+	}
+	if found || !is7Bit(header) {
+		return replyNo8Bit, nil
+	}
+	return dlp.Reply{}, nil
+}
+
+// data sends DATA and reads its reply, the only one that may be 354.
+func (h *hop) data(ctx context.Context, d time.Duration) (dlp.Reply, error) {
+	r, err := h.command(ctx, d, "DATA")
+	switch {
+	case errors.Is(err, errReply) && r.Code == 354:
+		return r, nil
+	case err == nil && r.Positive():
+		return r, errReply
+	}
+	return r, err
+}
+
+// errUnreadable wraps a failure to read our own copy of the message.
+var errUnreadable = errors.New("smtp: message cannot be read")
+
+// transfer sends the wire form after 354 and reads the final reply.
+func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) (dlp.Reply, error) {
+	h, c := t.h, t.c
+	stop := h.watch(ctx)
+	mark, err := h.stuff(ctx, c.cfg.BlockTimeout, header, body, &c.bodies)
+	stop()
+	if err != nil {
+		return t.broken(ctx, err)
+	}
+	_, _ = h.bw.WriteString(mark) // the writer keeps its error for Flush
+	if err := h.flush(ctx, c.cfg.BlockTimeout); err != nil {
+		t.drop()
+		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: err}
+	}
+	r, err := h.answer(ctx, c.cfg.AnswerTimeout)
+	if err != nil {
+		t.drop()
+		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: err}
+	}
+	if r.Code == 421 {
+		t.drop()
+	} else {
+		t.keep()
+	}
+	return r, nil
+}
+
+// broken closes a connection in the middle of a message. What the message was
+// stopped for is the answer where it has one; a next hop that stopped reading
+// may have said why.
+func (t *clientTx) broken(ctx context.Context, err error) (dlp.Reply, error) {
+	defer t.drop()
+	switch {
+	case errors.Is(err, errEndMark):
+		return toReply(errEndMark), nil
+	case errors.Is(err, err8Bit):
+		return replyNo8Bit, nil
+	case errors.Is(err, errUnreadable):
+		return dlp.Reply{}, &dlp.SendError{Err: err}
+	}
+	if r, rerr := t.h.answer(ctx, time.Second); rerr == nil && !r.Positive() {
+		return r, nil
+	}
+	return dlp.Reply{}, &dlp.SendError{Err: err}
+}
+
+// err8Bit stops a message with 8-bit data to a next hop without 8BITMIME.
+var err8Bit = errors.New("smtp: 8-bit data to a next hop that takes none")
+
+// stuff writes the wire form of header and body, and returns the end mark that
+// is still to be written. RFC 5321 4.5.2.
+func (h *hop) stuff(ctx context.Context, d time.Duration, header []byte, body io.Reader, bufs *sync.Pool) (string, error) {
+	s := newStuffer()
+	emit := func(p []byte) error {
+		_, err := h.bw.Write(p)
+		return err
+	}
+	write := func(p []byte) error {
+		if !h.offers8Bit && !is7Bit(p) {
+			return err8Bit
+		}
+		h.arm(ctx, d)
+		return s.write(p, emit)
+	}
+	if err := write(header); err != nil {
+		return "", err
+	}
+	buf := bufs.Get().(*[largeBuffer]byte)
+	defer func() {
+		clear(buf[:]) // it held mail
+		bufs.Put(buf)
+	}()
+	for {
+		n, err := body.Read(buf[:])
+		if werr := write(buf[:n]); werr != nil {
+			return "", werr
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return s.end()
+		case err != nil:
+			return "", fmt.Errorf("%w: %w", errUnreadable, err)
+		}
+	}
+}
+
+// flush sends what is buffered within d.
+func (h *hop) flush(ctx context.Context, d time.Duration) error {
+	defer h.watch(ctx)()
+	h.arm(ctx, d)
+	return h.bw.Flush()
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// is7Bit reports whether no byte of p has its high bit set. NUL passes: it is a
+// byte like others on this road.
+func is7Bit(p []byte) bool {
+	for len(p) >= 8 {
+		if binary.NativeEndian.Uint64(p)&0x8080808080808080 != 0 {
+			return false
+		}
+		p = p[8:]
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,270 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Metrics counts what the door sees. Its labels come from closed sets.
+type Metrics interface {
+	// Sessions adds to the number of open sessions.
+	Sessions(delta int)
+	// SMTPReply counts the reply to a whole message.
+	SMTPReply(code int)
+}
+
+// Deps are the neighbours of the mail door.
+type Deps struct {
+	Handler Handler
+	NextHop NextHop
+	Buffers *buffer.Pool
+	TLS     *tls.Config // nil: STARTTLS is not offered
+	Log     *slog.Logger
+	Metrics Metrics          // nil: nothing is counted
+	Now     func() time.Time // for trace headers and Document.Received; nil: time.Now
+}
+
+// Server is the mail door. It is safe for use by many goroutines.
+type Server struct {
+	cfg    Config
+	d      Deps
+	nets   []netip.Prefix
+	bodies sync.Pool // *[largeBuffer]byte, lent while a body is read
+
+	mu        sync.Mutex // guards all below
+	stopping  bool
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	perClient map[netip.Addr]int
+	cut       []context.CancelFunc // ends the handlers of one Serve each
+	running   sync.WaitGroup       // sessions
+}
+
+// errUnfit is returned by NewServer for Deps without which no mail can flow.
+var errUnfit = errors.New("smtp: a Handler, a NextHop, Buffers and a Log are needed")
+
+// NewServer checks cfg and returns a Server that does not listen yet.
+func NewServer(cfg Config, d Deps) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if d.Handler == nil || d.NextHop == nil || d.Buffers == nil || d.Log == nil {
+		return nil, errUnfit
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	nets, _ := parseNetworks(cfg.Networks) // Validate has accepted them
+	return &Server{
+		cfg: cfg, d: d, nets: nets,
+		bodies:    sync.Pool{New: func() any { return new([largeBuffer]byte) }},
+		listeners: map[net.Listener]struct{}{},
+		sessions:  map[*session]struct{}{},
+		perClient: map[netip.Addr]int{},
+	}, nil
+}
+
+// Serve takes sessions from l until ctx ends or Shutdown is called, closes l
+// and returns nil; any other end is an error. Sessions go on after it: Shutdown
+// waits for them. Values of ctx reach the Handler, its end does not.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	if !s.addListener(l, cut) {
+		cut()
+		return l.Close()
+	}
+	defer s.dropListener(l)
+	stop := context.AfterFunc(ctx, func() { s.dropListener(l) })
+	defer stop()
+	for pause := time.Duration(0); ; {
+		conn, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.admit(base, conn)
+			continue
+		}
+		if ctx.Err() != nil || s.isStopping() {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		// Out of file handles, most likely: sessions will end, so wait a little.
+		s.d.Log.LogAttrs(ctx, slog.LevelWarn, "connection not accepted")
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Server) addListener(l net.Listener, cut context.CancelFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	s.cut = append(s.cut, cut)
+	return true
+}
+
+func (s *Server) dropListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.listeners[l]; ok {
+		delete(s.listeners, l)
+		_ = l.Close() // nothing more can be done with it
+	}
+}
+
+func (s *Server) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// admit starts a session for conn, or tells it why there is none.
+func (s *Server) admit(ctx context.Context, conn net.Conn) {
+	refused, ok := s.enter(ctx, conn)
+	if ok {
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = conn.Write(appendReply(nil, refused)) // a courtesy: the connection ends either way
+	_ = conn.Close()
+	s.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection refused", slog.Int("code", refused.Code))
+}
+
+// enter holds conn to the limits and starts its session, or returns the reply
+// that refuses it.
+//
+// Of the slots the last tenth, at least one where there are two, is only for
+// clients without a session: one busy client cannot keep another out.
+func (s *Server) enter(ctx context.Context, conn net.Conn) (dlp.Reply, bool) {
+	client := clientAddr(conn)
+	if !s.relays(client) {
+		return replyDenied, false
+	}
+	key := clientKey(client)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reserved := s.cfg.MaxConnections / 10
+	if s.cfg.MaxConnections > 1 {
+		reserved = max(reserved, 1)
+	}
+	n, mine := len(s.sessions), s.perClient[key]
+	switch {
+	case s.stopping:
+		return replyStopping, false
+	case n >= s.cfg.MaxConnections, mine > 0 && n >= s.cfg.MaxConnections-reserved:
+		return replyBusy, false
+	case mine >= s.cfg.MaxPerClient:
+		return replyBusyClient, false
+	}
+	x := newSession(s, conn, client)
+	s.sessions[x] = struct{}{}
+	s.perClient[key]++
+	s.count(1)
+	s.running.Go(func() {
+		defer s.leave(x, key)
+		x.run(ctx)
+	})
+	return dlp.Reply{}, true
+}
+
+func (s *Server) leave(x *session, key netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, x)
+	if s.perClient[key]--; s.perClient[key] == 0 {
+		delete(s.perClient, key)
+	}
+	s.count(-1)
+}
+
+func (s *Server) count(delta int) {
+	if s.d.Metrics != nil {
+		s.d.Metrics.Sessions(delta)
+	}
+}
+
+// relays reports whether client is in one of the networks.
+func (s *Server) relays(client netip.Addr) bool {
+	return slices.ContainsFunc(s.nets, func(p netip.Prefix) bool { return p.Contains(client) })
+}
+
+// clientAddr is the address conn comes from; the zero Addr, which is in no
+// network, when it has none.
+func clientAddr(conn net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// clientKey is what counts as one client: an IPv4 address or an IPv6 /64, of
+// which one host has every address.
+func clientKey(a netip.Addr) netip.Addr {
+	if p, err := a.Prefix(64); err == nil && a.Is6() {
+		return p.Addr()
+	}
+	return a
+}
+
+// Shutdown stops accepting, ends sessions between messages with 421, and waits
+// for those inside one. When ctx ends first, Handlers are told so, all
+// connections are closed, and once the sessions have ended ctx's error is
+// returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	for l := range s.listeners {
+		delete(s.listeners, l)
+		_ = l.Close() // nothing more can be done with it
+	}
+	for x := range s.sessions {
+		x.stop()
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { // ends with the last session, which the cut below makes sure of
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		s.cutAll()
+		return nil
+	case <-ctx.Done():
+		s.cutAll()
+		<-done
+		return ctx.Err()
+	}
+}
+
+// cutAll ends the Handlers' contexts and closes every connection.
+func (s *Server) cutAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, cut := range s.cut {
+		cut()
+	}
+	s.cut = nil
+	for x := range s.sessions {
+		x.cut()
+	}
+}

@@ -1,0 +1,350 @@
+package smtp
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+const (
+	writeTimeout  = 2 * time.Minute  // for one flush of replies
+	tlsTimeout    = time.Minute      // for a handshake
+	lingerTimeout = 2 * time.Second  // for a client to read the last reply
+	lingerBytes   = 256 << 10        // of what it still sends meanwhile
+	resetTimeout  = 10 * time.Second // for giving up a transaction with the next hop
+)
+
+// session is one connection of a client. Its goroutine owns all but what mu
+// guards.
+type session struct {
+	srv     *Server
+	client  netip.Addr
+	in      reader
+	small   []byte // the reader's own buffer while it has a large one
+	out     *bufio.Writer
+	opened  time.Time
+	limit   time.Time // end of the command or message under way; zero: set at the next wait
+	body    *bodyClock
+	helo    string // name the client gave itself; "" before EHLO or HELO
+	esmtp   bool
+	secured bool
+	linger  bool // let the client read the last reply before the connection closes
+	faults  int
+	tx      *mailTx
+	unacked []dlp.ID // answered 250, not yet known to have been read
+
+	mu       sync.Mutex // guards all below
+	conn     net.Conn
+	busy     bool // inside a transaction: not to be stopped
+	stopping bool
+}
+
+func newSession(srv *Server, conn net.Conn, client netip.Addr) *session {
+	x := &session{srv: srv, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
+	x.in = reader{src: conn, wait: x.wait, buf: make([]byte, smallBuffer)}
+	return x
+}
+
+// run leads the session from greeting to close.
+func (x *session) run(ctx context.Context) {
+	defer x.close(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			x.srv.d.Log.LogAttrs(ctx, slog.LevelError, "session broke", slog.String("stack", string(debug.Stack())))
+			x.reply(replyBroken)
+		}
+	}()
+	if spokeEarly(x.conn) {
+		x.reply(replyEarly)
+		x.linger = true
+		return
+	}
+	x.reply(dlp.Reply{Code: 220, Text: x.srv.cfg.Hostname + " ESMTP"})
+	for {
+		x.limit = time.Time{}
+		line, err := x.in.line()
+		if err != nil {
+			x.broken(ctx, err)
+			return
+		}
+		if !x.acknowledge(ctx) || !x.command(ctx, line) {
+			return
+		}
+		if len(x.in.buf) > smallBuffer && x.in.buffered() <= smallBuffer {
+			x.returnBuffer()
+		}
+	}
+}
+
+// broken answers a failed read of a command.
+func (x *session) broken(ctx context.Context, err error) {
+	switch ne, _ := errors.AsType[net.Error](err); {
+	case errors.Is(err, errBareLine), errors.Is(err, errLongCmd):
+		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "command line refused")
+		x.reply(toReply(err))
+		x.linger = true
+	case x.isStopping():
+		x.reply(replyStopping)
+	case ne != nil && ne.Timeout():
+		x.reply(replyIdle)
+	}
+}
+
+// wait runs before each read that may block: what was answered goes out, and
+// the read gets its deadline.
+func (x *session) wait() error {
+	if err := x.flush(); err != nil {
+		return err
+	}
+	limit := x.limit
+	switch {
+	case x.body != nil:
+		limit = x.body.deadline(time.Now())
+	case limit.IsZero():
+		limit = time.Now().Add(x.srv.cfg.CommandTimeout.D())
+		if end := x.opened.Add(x.srv.cfg.SessionTimeout.D()); x.tx == nil && end.Before(limit) {
+			limit = end
+		}
+		x.limit = limit
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.stopping && !x.busy {
+		return os.ErrDeadlineExceeded
+	}
+	return x.conn.SetReadDeadline(limit)
+}
+
+func (x *session) flush() error {
+	if x.out.Buffered() == 0 {
+		return nil
+	}
+	if err := x.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	return x.out.Flush()
+}
+
+// reply puts r in line for the client; it goes out with the next wait.
+func (x *session) reply(r dlp.Reply) {
+	_, _ = x.out.Write(appendReply(x.out.AvailableBuffer(), r)) // the writer keeps its error for flush
+}
+
+// fault answers a faulty command, and ends the session when there were too
+// many.
+func (x *session) fault(r dlp.Reply) bool {
+	x.reply(r)
+	if x.faults++; x.faults >= x.srv.cfg.MaxErrors {
+		x.reply(replyErrors)
+		x.linger = true
+		return false
+	}
+	return true
+}
+
+// acknowledge has the Handler record that the client read the answers it was
+// given: it has sent a further command since.
+func (x *session) acknowledge(ctx context.Context) bool {
+	if len(x.unacked) == 0 {
+		return true
+	}
+	ids := x.unacked
+	x.unacked = nil
+	ctx, cancel := context.WithTimeout(ctx, x.srv.cfg.CommandTimeout.D())
+	defer cancel()
+	if err := x.srv.d.Handler.Acknowledge(ctx, ids); err != nil {
+		x.srv.d.Log.LogAttrs(ctx, slog.LevelWarn, "acknowledgement not recorded", slog.String("doc", string(ids[0])))
+		x.reply(replyBroken)
+		return false
+	}
+	return true
+}
+
+// command answers one command. It returns false when the session is to end.
+func (x *session) command(ctx context.Context, line string) bool {
+	verb, arg, err := parseCommand(line)
+	if err != nil {
+		return x.fault(toReply(err))
+	}
+	switch verb {
+	case "EHLO", "HELO":
+		return x.hello(ctx, verb, arg)
+	case "MAIL":
+		return x.mail(ctx, arg)
+	case "RCPT":
+		return x.rcpt(ctx, arg)
+	case "DATA":
+		return x.data(ctx, arg)
+	case "BDAT":
+		return x.bdat(ctx, arg)
+	case "RSET":
+		x.endTx(ctx)
+		x.reply(replyOK)
+	case "NOOP":
+		x.reply(replyOK)
+	case "QUIT":
+		x.reply(replyBye)
+		x.linger = true
+		return false
+	case "STARTTLS":
+		return x.startTLS(ctx, arg)
+	case "VRFY":
+		x.reply(dlp.Reply{Code: 252, Enhanced: "2.5.0", Text: "Not verified; send mail to find out"})
+	case "HELP":
+		x.reply(dlp.Reply{Code: 214, Enhanced: "2.0.0", Text: "See RFC 5321"})
+	case "EXPN", "AUTH", "ETRN", "TURN", "SEND", "SOML", "SAML":
+		return x.fault(replyNotHere)
+	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
+		// A web browser was talked into sending a request here: nothing of it
+		// may be read as a command.
+		x.reply(replyUnknown)
+		x.linger = true
+		return false
+	default:
+		return x.fault(replyUnknown)
+	}
+	return true
+}
+
+// hello answers EHLO and HELO, which also end a transaction. RFC 5321 4.1.1.1,
+// 4.1.4.
+func (x *session) hello(ctx context.Context, verb, arg string) bool {
+	name, err := parseHello(arg)
+	if err != nil {
+		return x.fault(toReply(err))
+	}
+	x.endTx(ctx)
+	x.helo, x.esmtp = name, verb == "EHLO"
+	lines := []string{x.srv.cfg.Hostname}
+	if x.esmtp {
+		lines = append(lines, "PIPELINING", "SIZE "+strconv.FormatInt(int64(x.srv.cfg.MaxMessageSize), 10),
+			"8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING")
+		if x.srv.d.TLS != nil && !x.secured {
+			lines = append(lines, "STARTTLS")
+		}
+	}
+	x.reply(dlp.Reply{Code: 250, Text: strings.Join(lines, "\n")})
+	return true
+}
+
+// startTLS secures the connection. Whatever the client sent in the clear after
+// the command ends the session: it may be somebody else's. RFC 3207 4.2, 6.
+func (x *session) startTLS(ctx context.Context, arg string) bool {
+	switch {
+	case x.srv.d.TLS == nil:
+		return x.fault(replyNotHere)
+	case arg != "":
+		return x.fault(replyArgument)
+	case x.secured, x.tx != nil:
+		return x.fault(replySequence)
+	case x.in.buffered() > 0:
+		x.reply(dlp.Reply{Code: 503, Enhanced: "5.5.1", Text: "Commands after STARTTLS in the clear"})
+		x.linger = true
+		return false
+	}
+	x.reply(dlp.Reply{Code: 220, Enhanced: "2.0.0", Text: "Ready for TLS"})
+	if x.flush() != nil {
+		return false
+	}
+	conn := tls.Server(x.conn, x.srv.d.TLS)
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
+	defer cancel()
+	if conn.HandshakeContext(ctx) != nil {
+		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "TLS handshake failed")
+		x.out.Reset(io.Discard)
+		return false
+	}
+	x.mu.Lock()
+	x.conn = conn
+	x.mu.Unlock()
+	x.in.src = conn
+	x.out.Reset(conn)
+	x.secured, x.helo = true, "" // RFC 3207 4.2: start over, knowing nothing
+	return true
+}
+
+// endTx gives up the transaction, if there is one.
+func (x *session) endTx(ctx context.Context) {
+	tx := x.tx
+	if tx == nil {
+		return
+	}
+	x.tx = nil
+	if tx.chunks != nil {
+		tx.chunks.close()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resetTimeout)
+	defer cancel()
+	_ = tx.onward.Reset(ctx) // a connection that cannot be reset is closed
+	x.setBusy(false)
+}
+
+func (x *session) setBusy(busy bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.busy = busy
+}
+
+func (x *session) isStopping() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.stopping
+}
+
+// stop asks the session to end between messages; one that waits for a command
+// is woken. Called by another goroutine.
+func (x *session) stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stopping = true
+	if !x.busy {
+		_ = x.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed already
+	}
+}
+
+// cut closes the connection under the session. Called by another goroutine.
+func (x *session) cut() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c, ok := x.conn.(*tls.Conn); ok {
+		_ = c.NetConn().Close() // without waiting to say goodbye
+		return
+	}
+	_ = x.conn.Close()
+}
+
+// close ends the transaction and the connection.
+func (x *session) close(ctx context.Context) {
+	x.endTx(ctx)
+	x.returnBuffer()
+	err := x.flush()
+	if err == nil && x.linger {
+		x.lingerClose()
+	}
+	_ = x.conn.Close() // whatever was to be said has been flushed
+}
+
+// lingerClose tells the client that nothing more will come and lets it read the
+// last reply: a connection closed with data unread is reset, and the reply with
+// it.
+func (x *session) lingerClose() {
+	half, ok := x.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = x.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+	_, _ = io.CopyN(io.Discard, x.conn, lingerBytes) // read to be forgotten
+}

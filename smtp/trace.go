@@ -1,0 +1,40 @@
+package smtp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// traceHeader is what the door puts in front of a message: a Received field
+// and our own with the document's id. No recipient stands in it. Times are UTC.
+//
+// Source: RFC 5321 4.4; "with": RFC 3848.
+func traceHeader(hostname, helo, protocol string, client netip.Addr, id dlp.ID, at time.Time) []byte {
+	return fmt.Appendf(nil, "Received: from %s (%s)\r\n\tby %s with %s id %s;\r\n\t%s\r\nX-Stanch-Id: %s\r\n",
+		helo, addressLiteral(client), hostname, protocol, id, at.UTC().Format(time.RFC1123Z), id)
+}
+
+// addressLiteral is RFC 5321 4.1.3.
+func addressLiteral(a netip.Addr) string {
+	if a.Is6() {
+		return "[IPv6:" + a.WithZone("").String() + "]"
+	}
+	return "[" + a.String() + "]"
+}
+
+// protocol is the "with" clause of a session. RFC 3848.
+func protocol(extended, secured bool) string {
+	var b strings.Builder
+	if extended || secured {
+		b.WriteByte('E')
+	}
+	b.WriteString("SMTP")
+	if secured {
+		b.WriteByte('S')
+	}
+	return b.String()
+}
