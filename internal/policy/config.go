@@ -119,11 +119,11 @@ type Condition struct {
 	// `high`.
 	Confidence string `toml:"confidence,omitempty" default:"medium"`
 	// MinCount is how many distinct values it takes; gaps count one each.
-	MinCount int `toml:"min_count,omitempty" default:"1"`
+	MinCount int `toml:"min_count,omitzero" default:"1"`
 	// MinPatients is how many distinct patients it takes. A row counts as one
 	// patient, and so does each identifier in running text; a patient who stands
 	// in several rows with the same identifiers counts once.
-	MinPatients int `toml:"min_patients,omitempty"`
+	MinPatients int `toml:"min_patients,omitzero"`
 }
 
 // Defaults is the [defaults] table.
