@@ -1,0 +1,191 @@
+package extract
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// startTimeout is how long a child may take to say that it is ready: 100 times
+// what it takes on an idle machine.
+const startTimeout = 20 * time.Second
+
+// pipeSize is asked of the kernel for both pipes, so that a window passes
+// without a switch for each 64 KiB. It may refuse.
+const pipeSize = 512 << 10
+
+// child is one process. It is used by one goroutine at a time.
+type child struct {
+	proc  *os.Process
+	in    *os.File // what the child reads
+	out   *os.File // what it writes
+	buf   *bufio.Reader
+	r     *wire.Reader
+	statm *os.File
+	gone  chan struct{} // closed when the process has been waited for
+	docs  int
+}
+
+// spawn starts a child and waits until it is ready.
+func (p *Pool) spawn(memory dlp.Size) (*child, error) {
+	if err := closeOnExec(); err != nil {
+		return nil, err
+	}
+	inR, inW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, inR.Close(), inW.Close())
+	}
+	setPipeSize(inW)
+	setPipeSize(outR)
+	cmd := &exec.Cmd{
+		Path:   "/proc/self/exe",
+		Args:   []string{"stanch", ChildArg},
+		Dir:    "/",
+		Stdin:  inR,
+		Stdout: outW,
+		Env: []string{"GOMAXPROCS=2", "GOTRACEBACK=none",
+			"GOMEMLIMIT=" + strconv.FormatInt(int64(memory)*5/8, 10)},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	c := &child{in: inW, out: outR, buf: bufio.NewReaderSize(outR, 64<<10), gone: make(chan struct{})}
+	c.r = wire.NewReader(c.buf)
+
+	started := make(chan error)
+	p.children.Go(func() {
+		// Pdeathsig follows the thread that forked: this one lives, locked,
+		// as long as the child does.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		_ = cmd.Wait() // how it ended is told by what it had written before
+		close(c.gone)
+	})
+	err = <-started
+	err = errors.Join(err, inR.Close(), outW.Close())
+	if err != nil {
+		return nil, errors.Join(err, inW.Close(), outR.Close())
+	}
+	c.proc = cmd.Process
+	p.met.ChildStarted()
+	if c.statm, err = os.Open(filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "statm")); err != nil {
+		c.kill()
+		return nil, err
+	}
+	late := time.AfterFunc(startTimeout, func() { _ = c.proc.Kill() })
+	op, _, err := c.r.Next()
+	late.Stop()
+	if err == nil && op != wire.OpReady {
+		err = wire.ErrFrame
+	}
+	if err != nil {
+		c.kill()
+		return nil, fmt.Errorf("child did not get ready: %w", err)
+	}
+	return c, nil
+}
+
+// ended reports whether the process is gone or going.
+func (c *child) ended() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return c.statm == nil
+	}
+}
+
+// kill ends the process at once and frees what it held here.
+func (c *child) kill() {
+	_ = c.proc.Kill() // it may be gone already
+	c.free()
+}
+
+// stop lets an idle process end by itself.
+func (c *child) stop() {
+	late := time.AfterFunc(startTimeout, func() { _ = c.proc.Kill() })
+	_ = c.in.Close()
+	<-c.gone
+	late.Stop()
+	c.free()
+}
+
+// free waits for a process that was told to end and closes the handles. Their
+// errors say nothing that matters any more.
+func (c *child) free() {
+	_ = c.in.Close()
+	<-c.gone
+	_ = c.out.Close()
+	if c.statm != nil {
+		_ = c.statm.Close()
+		c.statm = nil
+	}
+}
+
+// resident returns the process's resident size in bytes, 0 once it is gone.
+func (c *child) resident() int64 {
+	if c.statm == nil {
+		return 0
+	}
+	var b [96]byte
+	n, _ := c.statm.ReadAt(b[:], 0) // io.EOF comes with the bytes
+	f := bytes.Fields(b[:n])
+	if len(f) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(f[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// closeOnExec marks every handle but the standard three, so that a child
+// inherits none that somebody forgot to mark.
+func closeOnExec() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) { // Linux before 5.11
+		return fmt.Errorf("mark handles: %w", err)
+	}
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list handles: %w", err)
+	}
+	for _, n := range names {
+		if fd, err := strconv.Atoi(n.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
+func setPipeSize(f *os.File) {
+	if rc, err := f.SyscallConn(); err == nil {
+		_ = rc.Control(func(fd uintptr) {
+			_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize) // past the user's share the default stays
+		})
+	}
+}

@@ -1,0 +1,321 @@
+package formats
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/encoding/unicode/utf32"
+	"golang.org/x/text/transform"
+)
+
+func newBytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
+
+// Names of encodings that are found, not declared. All others are names of a
+// registry.
+const (
+	encUTF8    = "utf-8"    // and windows-1252 for each byte that is not
+	encUTF16LE = "utf-16le" // with or without mark
+	encUTF16BE = "utf-16be"
+	encUTF32LE = "utf-32le"
+	encUTF32BE = "utf-32be"
+	encUTF7    = "utf-7"
+)
+
+// textEncoding finds in what encoding head is text; "" when it is none. A mark
+// comes before what is declared, and that before a guess.
+func textEncoding(head []byte, declared string) string {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe\x00\x00")):
+		return encUTF32LE
+	case bytes.HasPrefix(head, []byte("\x00\x00\xfe\xff")):
+		return encUTF32BE
+	case bytes.HasPrefix(head, []byte("\xff\xfe")):
+		return encUTF16LE
+	case bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return encUTF16BE
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+		return encUTF8
+	}
+	if enc := declaredEncoding(declared); enc != "" && enc != encUTF8 {
+		return enc
+	}
+	if enc := guessWide(head); enc != "" {
+		return enc
+	}
+	control := 0
+	for _, c := range head {
+		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != 0x1b && c != '\b' && c != '\v' && c != 0x1c && c != 0x1d && c != 0x1e || c == 0x7f {
+			control++
+		}
+	}
+	if control*20 > len(head) { // 5 %: text with a stray NUL is text
+		return ""
+	}
+	if control > 0 || !utf8.Valid(cutRune(head)) {
+		high := 0
+		for _, c := range head {
+			if c >= 0x80 {
+				high++
+			}
+		}
+		if !utf8.Valid(cutRune(head)) && control*100 > len(head) && high*4 > len(head) { // compressed bytes are 11 % control, 50 % high
+			return ""
+		}
+	}
+	return encUTF8
+}
+
+// cutRune drops a rune that the end of b cuts.
+func cutRune(b []byte) []byte {
+	for i := 1; i <= 3 && i <= len(b); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if c >= 0xc0 && !utf8.FullRune(b[len(b)-i:]) {
+				return b[:len(b)-i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+// guessWide finds UTF-16 and UTF-32 without a mark by where the zero bytes of
+// Latin letters and digits stand.
+func guessWide(head []byte) string {
+	b := head[:min(len(head), 4096)&^3]
+	if len(b) < 4 {
+		if len(head) >= 2 && head[1] == 0 && head[0] >= ' ' && len(head)%2 == 0 {
+			return encUTF16LE
+		}
+		return ""
+	}
+	var zero [4]int
+	for i, c := range b {
+		if c == 0 {
+			zero[i%4]++
+		}
+	}
+	n := len(b) / 4
+	even, odd := zero[0]+zero[2], zero[1]+zero[3]
+	switch {
+	case zero[0] == 0 && zero[2] == n && zero[3] == n:
+		return encUTF32LE
+	case zero[3] == 0 && zero[0] == n && zero[1] == n:
+		return encUTF32BE
+	case odd*10 >= 2*n*7 && even*20 <= 2*n && plausible16(b, binary.LittleEndian):
+		return encUTF16LE
+	case even*10 >= 2*n*7 && odd*20 <= 2*n && plausible16(b, binary.BigEndian):
+		return encUTF16BE
+	}
+	return ""
+}
+
+// plausible16 reports whether the code units of b are mostly printable.
+func plausible16(b []byte, order binary.ByteOrder) bool {
+	bad := 0
+	for i := 0; i+1 < len(b); i += 2 {
+		u := order.Uint16(b[i:])
+		if u < ' ' && u != '\t' && u != '\n' && u != '\r' || u == 0xffff || u == 0xfffe || utf16.IsSurrogate(rune(u)) {
+			bad++
+		}
+	}
+	return bad*50 <= len(b)/2
+}
+
+// declaredEncoding turns a declared charset into the name of an encoding that
+// decoder knows; "" for one that nobody knows.
+func declaredEncoding(name string) string {
+	name = strings.ToLower(strings.Trim(strings.TrimSpace(name), `"'`))
+	switch name {
+	case "":
+		return ""
+	case "utf-8", "utf8", "us-ascii", "ascii", "unicode-1-1-utf-8", "ansi_x3.4-1968", "iso646-us":
+		return encUTF8
+	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
+		return encUTF7
+	case "utf-32", "utf-32le", "ucs-4":
+		return encUTF32LE
+	case "utf-32be":
+		return encUTF32BE
+	case "utf-16be", "unicodefffe":
+		return encUTF16BE
+	case "utf-16", "utf-16le", "ucs-2", "unicode":
+		return encUTF16LE
+	}
+	if lookup(name) != nil {
+		return name
+	}
+	return ""
+}
+
+// lookup finds a registered encoding; nil when there is none.
+func lookup(name string) encoding.Encoding {
+	switch name {
+	case "cp037", "ibm037", "ebcdic-cp-us", "ebcdic-cp-ca", "037":
+		return charmap.CodePage037
+	case "cp1047", "ibm1047":
+		return charmap.CodePage1047
+	case "cp1140", "ibm01140":
+		return charmap.CodePage1140
+	}
+	if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement {
+		return e
+	}
+	if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
+		return e
+	}
+	if n, ok := strings.CutPrefix(name, "cp"); ok {
+		if e, err := htmlindex.Get("windows-" + n); err == nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// decoder returns what turns bytes in the encoding named into UTF-8.
+func decoder(enc string) transform.Transformer {
+	switch enc {
+	case encUTF8, "":
+		return &utf8Or1252{}
+	case encUTF7:
+		return &utf7{}
+	case encUTF16LE:
+		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()
+	case encUTF16BE:
+		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder()
+	case encUTF32LE:
+		return utf32.UTF32(utf32.LittleEndian, utf32.UseBOM).NewDecoder()
+	case encUTF32BE:
+		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM).NewDecoder()
+	}
+	if e := lookup(enc); e != nil {
+		return e.NewDecoder()
+	}
+	return &utf8Or1252{}
+}
+
+// sample returns the first part of head as UTF-8, for looking at.
+func sample(head []byte, enc string) string {
+	b, _, _ := transform.Bytes(decoder(enc), head[:min(len(head), 16<<10)]) // what was decoded before an error will do
+	return string(b)
+}
+
+// decodeText decodes a short text, such as a header's.
+func decodeText(b []byte, enc string) string {
+	out, _, err := transform.Bytes(decoder(enc), b)
+	if err != nil {
+		out, _, _ = transform.Bytes(&utf8Or1252{}, b) // it has no errors
+	}
+	return validString(string(out))
+}
+
+func validString(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+
+// utf8Or1252 passes valid UTF-8 unchanged and reads each other byte as
+// windows-1252, which is what most programs do with it.
+type utf8Or1252 struct{ transform.NopResetter }
+
+func (*utf8Or1252) Transform(dst, src []byte, atEOF bool) (nd, ns int, err error) {
+	if n := min(len(src), len(dst)); n > 0 { // the common case: all of it is fine
+		b := src[:n]
+		if !atEOF || n < len(src) {
+			b = cutRune(b)
+		}
+		if utf8.Valid(b) {
+			nd = copy(dst, b)
+			ns = nd
+		}
+	}
+	for ns < len(src) {
+		if src[ns] < utf8.RuneSelf {
+			if nd == len(dst) {
+				return nd, ns, transform.ErrShortDst
+			}
+			dst[nd] = src[ns]
+			nd, ns = nd+1, ns+1
+			continue
+		}
+		if !atEOF && !utf8.FullRune(src[ns:]) {
+			return nd, ns, transform.ErrShortSrc
+		}
+		r, size := utf8.DecodeRune(src[ns:])
+		if r == utf8.RuneError && size == 1 {
+			r = charmap.Windows1252.DecodeByte(src[ns])
+		}
+		if nd+utf8.RuneLen(r) > len(dst) {
+			return nd, ns, transform.ErrShortDst
+		}
+		nd += utf8.EncodeRune(dst[nd:], r)
+		ns += size
+	}
+	return nd, ns, nil
+}
+
+// utf7 decodes UTF-7. Bytes that cannot be are passed as windows-1252.
+//
+// Source: RFC 2152.
+type utf7 struct {
+	inside bool
+	first  bool // just after '+'
+	bits   uint32
+	n      int
+	high   rune // a high surrogate waiting for its low one
+}
+
+// Reset forgets the state.
+func (u *utf7) Reset() { *u = utf7{} }
+
+// Transform implements transform.Transformer.
+func (u *utf7) Transform(dst, src []byte, _ bool) (nd, ns int, err error) {
+	for ; ns < len(src); ns++ {
+		if nd+2*utf8.UTFMax > len(dst) {
+			return nd, ns, transform.ErrShortDst
+		}
+		c := src[ns]
+		if !u.inside {
+			if c == '+' {
+				u.inside, u.first = true, true
+				continue
+			}
+			nd += utf8.EncodeRune(dst[nd:], charmap.Windows1252.DecodeByte(c))
+			continue
+		}
+		v := base64Value[c]
+		if v < 0 || c == '=' {
+			if u.first && c == '-' { // "+-" is a plus sign
+				dst[nd] = '+'
+				nd++
+			} else if c != '-' {
+				nd += utf8.EncodeRune(dst[nd:], charmap.Windows1252.DecodeByte(c))
+			}
+			*u = utf7{}
+			continue
+		}
+		u.first = false
+		u.bits, u.n = u.bits<<6|uint32(v), u.n+6
+		if u.n < 16 {
+			continue
+		}
+		u.n -= 16
+		r := rune(u.bits >> u.n & 0xffff)
+		u.bits &= 1<<u.n - 1
+		switch {
+		case utf16.IsSurrogate(r) && u.high == 0 && r < 0xdc00:
+			u.high = r
+			continue
+		case u.high != 0:
+			r = utf16.DecodeRune(u.high, r)
+			u.high = 0
+		}
+		nd += utf8.EncodeRune(dst[nd:], r)
+	}
+	return nd, ns, nil
+}

@@ -1,0 +1,291 @@
+package formats
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// Bounds of a table.
+const (
+	maxColumns = 1024      // that have a label
+	maxRow     = 128 << 10 // bytes of a row whose cells are marked
+	sniffRows  = 24        // looked at to find the delimiter
+)
+
+// sniffCSV finds whether s, the beginning of a text, is a table: two rows or
+// more with the same number of cells, or a single column of values under a
+// name. It returns the delimiter (0 for a single column) and whether the first
+// row holds names.
+//
+// Source: RFC 4180 for quoting; the delimiters are those that spreadsheets write.
+func sniffCSV(s string) (delim byte, header, ok bool) {
+	best := 0
+	var bestRows [][]string
+	for _, d := range []byte{',', '\t', ';', '|'} {
+		rows := sniffedRows(s, d)
+		if len(rows) < 2 || len(rows[0]) < 2 {
+			continue
+		}
+		same := 0
+		for _, r := range rows {
+			if len(r) == len(rows[0]) {
+				same++
+			}
+		}
+		if same*10 < len(rows)*9 || len(rows[0]) <= best || d == ',' && prose(rows) {
+			continue
+		}
+		best, delim, bestRows = len(rows[0]), d, rows
+	}
+	if best > 0 {
+		return delim, headerRow(bestRows[0]), true
+	}
+	return 0, true, singleColumn(s)
+}
+
+// sniffedRows cuts the first rows of s into cells; a last row that the sample
+// cuts is left out.
+func sniffedRows(s string, d byte) [][]string {
+	var rows [][]string
+	var row []string
+	var cell strings.Builder
+	quoted, start := false, true
+	for i := 0; i < len(s) && len(rows) < sniffRows; i++ {
+		c := s[i]
+		switch {
+		case quoted && c == '"' && i+1 < len(s) && s[i+1] == '"':
+			cell.WriteByte(c)
+			i++
+		case quoted && c == '"':
+			quoted = false
+		case quoted:
+			cell.WriteByte(c)
+		case c == '"' && start:
+			quoted = true
+		case c == d:
+			row = append(row, cell.String())
+			cell.Reset()
+			start = true
+			continue
+		case c == '\n':
+			row = append(row, strings.TrimSuffix(cell.String(), "\r"))
+			cell.Reset()
+			if len(row) > 1 || row[0] != "" {
+				rows = append(rows, row)
+			}
+			row, start = nil, true
+			continue
+		default:
+			cell.WriteByte(c)
+		}
+		start = false
+	}
+	if !quoted && len(rows) < sniffRows && (cell.Len() > 0 || len(row) > 0) && len(s) < 8<<10 {
+		rows = append(rows, append(row, cell.String()))
+	}
+	return rows
+}
+
+// prose reports rows that are sentences with commas: most cells after the
+// first begin with a space and hold several words.
+func prose(rows [][]string) bool {
+	spaced, cells := 0, 0
+	for _, r := range rows {
+		for _, c := range r[1:] {
+			cells++
+			if strings.HasPrefix(c, " ") && strings.Count(strings.TrimSpace(c), " ") >= 2 {
+				spaced++
+			}
+		}
+	}
+	return spaced*2 > cells
+}
+
+// headerRow reports a row of names: no empty cell but the first or last, none
+// that is mostly digits, none long.
+func headerRow(row []string) bool {
+	names := 0
+	for i, c := range row {
+		c = strings.TrimSpace(c)
+		if c == "" {
+			if i > 0 && i < len(row)-1 {
+				return false
+			}
+			continue
+		}
+		letters, digits := 0, 0
+		for _, r := range c {
+			if unicode.IsLetter(r) || r == '#' {
+				letters++
+			} else if unicode.IsDigit(r) {
+				digits++
+			}
+		}
+		if letters == 0 || digits > letters || len(c) > 120 || strings.Contains(c, "@") {
+			return false
+		}
+		names++
+	}
+	return names > 0
+}
+
+// singleColumn reports a name on a line of its own over lines that are one
+// value each.
+func singleColumn(s string) bool {
+	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
+	if len(lines) < 2 {
+		return false
+	}
+	if len(s) >= 8<<10 {
+		lines = lines[:len(lines)-1]
+	}
+	name := strings.TrimSpace(lines[0])
+	if name == "" || len(name) > 64 || strings.ContainsAny(name, "0123456789:,;.!?<>{}[]=/\\") || !headerRow([]string{name}) {
+		return false
+	}
+	for _, l := range lines[1:min(len(lines), 200)] {
+		l = strings.TrimSpace(l)
+		digits := 0
+		for i := 0; i < len(l); i++ {
+			switch c := l[i]; {
+			case c >= '0' && c <= '9':
+				digits++
+			case c >= 'A' && c <= 'Z', c == '-', c == '/', c == '.', c == ' ':
+			default:
+				return false
+			}
+		}
+		if digits*2 < len(l) || len(l) > 40 || l == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// csvTable passes a table's text on unchanged and marks its cells: a span for
+// each, with the column's name and the row's number.
+type csvTable struct {
+	out    *emitter
+	delim  byte // 0: a single column
+	labels []string
+	header bool // the next row holds the names
+	group  uint32
+
+	row    []byte // of the row at hand
+	quoted bool
+	start  bool // at a cell's first byte
+	marks  []int
+	long   bool // the row at hand passed maxRow: its cells are not marked
+	spans  []dlp.Span
+}
+
+func newCSVTable(out *emitter, delim byte, header bool) *csvTable {
+	return &csvTable{out: out, delim: delim, header: header, start: true}
+}
+
+// write takes the next piece of the table.
+func (t *csvTable) write(b []byte) {
+	from := 0
+	for i, c := range b {
+		switch {
+		case c == '"':
+			if t.start || t.quoted {
+				t.quoted = !t.quoted
+			}
+			t.start = false
+		case t.quoted:
+		case t.delim != 0 && c == t.delim:
+			if len(t.marks) < maxColumns {
+				t.marks = append(t.marks, len(t.row)+i-from)
+			}
+			t.start = true
+		case c == '\n':
+			t.row = append(t.row, b[from:i+1]...)
+			from = i + 1
+			t.endRow()
+		default:
+			t.start = false
+		}
+	}
+	t.row = append(t.row, b[from:]...)
+	if len(t.row) > maxRow { // no newline, or a quote that never ends
+		t.out.write(t.row)
+		t.row, t.marks, t.long, t.quoted = t.row[:0], t.marks[:0], true, false
+	}
+}
+
+// end takes the end of the table.
+func (t *csvTable) end() {
+	if len(t.row) > 0 {
+		t.endRow()
+	}
+}
+
+func (t *csvTable) endRow() {
+	defer func() {
+		t.row, t.marks, t.quoted, t.start, t.long = t.row[:0], t.marks[:0], false, true, false
+	}()
+	line := bytes.TrimRight(t.row, "\r\n")
+	if t.long || len(bytes.TrimSpace(line)) == 0 {
+		t.out.write(t.row)
+		return
+	}
+	if t.header {
+		t.header = false
+		t.eachCell(line, func(_ int, cell []byte, _ int) {
+			t.labels = append(t.labels, cutLabel(strings.ReplaceAll(string(cell), `""`, `"`)))
+		})
+		t.out.write(t.row)
+		return
+	}
+	t.group++
+	t.spans = t.spans[:0]
+	t.eachCell(line, func(i int, cell []byte, off int) {
+		if len(cell) == 0 {
+			return
+		}
+		s := dlp.Span{Start: int64(off), End: int64(off + len(cell)), Group: t.group}
+		if i < len(t.labels) {
+			s.Label = t.labels[i]
+		}
+		t.spans = append(t.spans, s)
+	})
+	t.out.row(t.row, t.spans)
+}
+
+// eachCell calls f for each cell of line with its bytes without quotes and
+// surrounding blanks, and where they stand.
+func (t *csvTable) eachCell(line []byte, f func(i int, cell []byte, off int)) {
+	from := 0
+	for i := 0; i <= len(t.marks); i++ {
+		to := len(line)
+		if i < len(t.marks) {
+			to = min(t.marks[i], len(line))
+		}
+		if from > to {
+			return
+		}
+		cell, off := line[from:to], from
+		trim := bytes.TrimLeft(cell, " \ufeff")
+		off += len(cell) - len(trim)
+		trim = bytes.TrimRight(trim, " ")
+		if len(trim) >= 2 && trim[0] == '"' && trim[len(trim)-1] == '"' {
+			trim, off = trim[1:len(trim)-1], off+1
+		}
+		f(i, trim, off)
+		from = to + 1
+	}
+}
+
+// cutLabel shortens a label to what a span carries.
+func cutLabel(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > wire.MaxLabel {
+		s = strings.ToValidUTF8(s[:wire.MaxLabel], "")
+	}
+	return s
+}

@@ -1,0 +1,339 @@
+package formats
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+	"golang.org/x/net/html/charset"
+	"golang.org/x/text/transform"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Bounds of an HTML page.
+const (
+	maxToken = 16 << 20 // one tag, comment or run of text
+	maxAside = 4 << 20  // what is not shown, kept back until the text is out
+)
+
+// html reads a page as a reader sees it. What is not shown, and may be seen all
+// the same, follows the text: attributes, comments, scripts, styles.
+func (j *job) html(at place, k kind, s *stream) error {
+	head, err := s.head()
+	if err != nil {
+		return err
+	}
+	j.part(at, k.media)
+	h := &htmlText{j: j, out: j.out}
+	return h.read(transform.NewReader(s.reader(), decoder(htmlEncoding(head, at.charset))))
+}
+
+// cidsOnly looks again for the pictures that an HTML part shows, after the part
+// itself was read by an earlier child.
+func (j *job) cidsOnly(at place, s *stream) {
+	h := &htmlText{j: j}
+	defer func() { _ = recover() }() // it was read without a panic before; without cids the pictures are weighed more
+	_ = h.read(transform.NewReader(s.reader(), decoder(encUTF8)))
+}
+
+// htmlEncoding finds a page's encoding: mark, declared, meta, guess.
+func htmlEncoding(head []byte, declared string) string {
+	enc := textEncoding(head, declared)
+	if enc != encUTF8 || bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+		return enc
+	}
+	_, name, certain := charset.DetermineEncoding(head[:min(len(head), 1024)], "")
+	if certain {
+		if e := declaredEncoding(name); e != "" && e != encUTF16LE && e != encUTF16BE {
+			return e
+		}
+	}
+	return encUTF8
+}
+
+// Elements that begin a line of their own, and those whose content is not shown.
+var (
+	blocks = map[atom.Atom]bool{atom.Address: true, atom.Article: true, atom.Aside: true, atom.Blockquote: true, atom.Body: true,
+		atom.Br: true, atom.Caption: true, atom.Center: true, atom.Dd: true, atom.Details: true, atom.Dir: true, atom.Div: true,
+		atom.Dl: true, atom.Dt: true, atom.Fieldset: true, atom.Figcaption: true, atom.Figure: true, atom.Footer: true,
+		atom.Form: true, atom.H1: true, atom.H2: true, atom.H3: true, atom.H4: true, atom.H5: true, atom.H6: true,
+		atom.Header: true, atom.Hr: true, atom.Html: true, atom.Legend: true, atom.Li: true, atom.Main: true, atom.Menu: true,
+		atom.Nav: true, atom.Ol: true, atom.Optgroup: true, atom.Option: true, atom.P: true, atom.Plaintext: true, atom.Pre: true,
+		atom.Section: true, atom.Select: true, atom.Summary: true, atom.Table: true, atom.Tbody: true, atom.Textarea: true,
+		atom.Tfoot: true, atom.Thead: true, atom.Title: true, atom.Tr: true, atom.Ul: true, atom.Xmp: true}
+	cells = map[atom.Atom]bool{atom.Td: true, atom.Th: true}
+	raws  = map[atom.Atom]bool{atom.Script: true, atom.Style: true, atom.Template: true, atom.Noscript: true}
+	// shown only in some programs, or never: names whose values are not text
+	dull = map[string]bool{"class": true, "style": true, "width": true, "height": true, "border": true, "cellpadding": true,
+		"cellspacing": true, "align": true, "valign": true, "bgcolor": true, "color": true, "face": true, "size": true,
+		"colspan": true, "rowspan": true, "dir": true, "lang": true, "rel": true, "target": true, "type": true,
+		"xmlns": true, "d": true, "points": true, "transform": true, "viewbox": true, "fill": true}
+)
+
+// htmlText turns tokens into text.
+type htmlText struct {
+	j     *job
+	out   *emitter // nil: only cids are wanted
+	aside strings.Builder
+
+	some  bool // something was written
+	line  bool // something was written on this line
+	space bool // a space is owed
+	pre   int
+	raw   atom.Atom // the element whose content is not shown
+	rtl   int       // open bdo elements
+	back  []byte    // text inside bdo
+}
+
+func (h *htmlText) read(r io.Reader) error {
+	z := html.NewTokenizer(r)
+	z.SetMaxBuf(maxToken)
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			err := z.Err()
+			h.rest()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if errors.Is(err, html.ErrBufferExceeded) {
+				return gapOf(dlp.TooLarge, "html token")
+			}
+			return err
+		case html.TextToken:
+			h.text(z.Text())
+		case html.StartTagToken, html.SelfClosingTagToken:
+			h.tag(z, true)
+		case html.EndTagToken:
+			h.tag(z, false)
+		case html.CommentToken, html.DoctypeToken:
+			b := z.Text()
+			if i := bytes.Index(b, []byte("]>")); i >= 0 && bytes.HasPrefix(b, []byte("[if")) { // shown by some programs only
+				sub := &htmlText{j: h.j, out: nil}
+				sub.aside.Grow(len(b))
+				sub.intoAside(b[i+2:])
+				h.addAside(sub.aside.String())
+				break
+			}
+			h.addAside(string(b))
+		}
+		if h.out != nil && h.out.err != nil {
+			return nil
+		}
+	}
+}
+
+// intoAside reads a page inside a comment.
+func (h *htmlText) intoAside(b []byte) {
+	z := html.NewTokenizer(bytes.NewReader(b))
+	z.SetMaxBuf(maxToken)
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return
+		case html.TextToken:
+			h.addAside(string(bytes.TrimSpace(z.Text())))
+		}
+	}
+}
+
+func (h *htmlText) tag(z *html.Tokenizer, open bool) {
+	name, more := z.TagName()
+	a := atom.Lookup(name)
+	switch {
+	case a == 0 && open && !bytes.ContainsAny(name, ":-") && bytes.ContainsAny(name, "0123456789"):
+		h.addAside(string(name)) // <a536> is no element anybody knows
+	case raws[a] && a != atom.Noscript && a != atom.Template:
+		if open {
+			h.raw = a
+		} else {
+			h.raw = 0
+		}
+	case a == atom.Pre || a == atom.Textarea || a == atom.Xmp || a == atom.Listing:
+		if open {
+			h.pre++
+		} else {
+			h.pre = max(h.pre-1, 0)
+		}
+		h.newline()
+	case blocks[a]:
+		h.newline()
+	case cells[a]:
+		if open {
+			h.cell()
+		}
+	case a == atom.Bdo:
+		h.bdo(open)
+	}
+	for more && open {
+		var k, v []byte
+		k, v, more = z.TagAttr()
+		h.attribute(string(k), v)
+	}
+}
+
+func (h *htmlText) attribute(k string, v []byte) {
+	if i := cidIndex(v); i >= 0 && h.j.scope != nil && (k == "src" || k == "background" || k == "href" || k == "xlink:href") {
+		h.j.scope.show(string(v[i:]))
+		return
+	}
+	if k == "style" && (bytes.Contains(v, []byte("content")) || bytes.Contains(v, []byte("url"))) {
+		if i := cidIndex(v); i >= 0 && h.j.scope != nil {
+			end := bytes.IndexAny(v[i:], `)"' `)
+			if end < 0 {
+				end = len(v) - i
+			}
+			h.j.scope.show(string(v[i : i+end]))
+		}
+		h.addAside(string(v))
+		return
+	}
+	if dull[k] && !longDigits(v) {
+		return
+	}
+	if longDigits([]byte(k)) {
+		h.addAside(k)
+	}
+	if len(bytes.TrimSpace(v)) > 0 {
+		h.addAside(string(v))
+	}
+}
+
+// cidIndex returns where the id of a cid: URL begins, or -1. RFC 2392.
+func cidIndex(v []byte) int {
+	t := bytes.TrimLeft(v, " \t\r\n")
+	if len(t) > 4 && bytes.EqualFold(t[:4], []byte("cid:")) {
+		return len(v) - len(t) + 4
+	}
+	if i := bytes.Index(v, []byte("url(cid:")); i >= 0 {
+		return i + 8
+	}
+	return -1
+}
+
+func longDigits(v []byte) bool {
+	n := 0
+	for _, c := range v {
+		if c >= '0' && c <= '9' {
+			n++
+		}
+	}
+	return n >= 7
+}
+
+func (h *htmlText) addAside(s string) {
+	if h.out == nil && h.aside.Cap() == 0 {
+		return
+	}
+	s = strings.TrimSpace(validString(s))
+	if s == "" {
+		return
+	}
+	h.aside.WriteString(s)
+	h.aside.WriteByte('\n')
+	if h.aside.Len() > maxAside && h.out != nil {
+		h.newline()
+		h.flushAside()
+	}
+}
+
+func (h *htmlText) flushAside() {
+	if h.aside.Len() == 0 {
+		return
+	}
+	h.out.writeString(h.aside.String())
+	h.aside.Reset()
+	h.some, h.line = true, false
+}
+
+// rest writes what was kept back.
+func (h *htmlText) rest() {
+	if h.out == nil {
+		return
+	}
+	h.bdo(false)
+	h.newline()
+	if h.aside.Len() > 0 && h.some {
+		h.out.writeString("\n")
+	}
+	h.flushAside()
+}
+
+// text writes a run of text, its white space as a program shows it.
+func (h *htmlText) text(b []byte) {
+	if h.out == nil {
+		return
+	}
+	if h.raw != 0 {
+		h.addAside(string(b))
+		return
+	}
+	b = bytes.ToValidUTF8(b, []byte("\ufffd"))
+	if h.rtl > 0 && len(h.back) < 64<<10 {
+		h.back = append(h.back, b...)
+	}
+	if h.pre > 0 {
+		if len(b) > 0 {
+			h.put(b)
+			h.line = b[len(b)-1] != '\n'
+		}
+		return
+	}
+	for len(b) > 0 {
+		i := bytes.IndexAny(b, " \t\r\n\f")
+		switch {
+		case i < 0:
+			h.put(b)
+			return
+		case i > 0:
+			h.put(b[:i])
+		}
+		h.space = h.line
+		b = bytes.TrimLeft(b[i:], " \t\r\n\f")
+	}
+}
+
+func (h *htmlText) put(b []byte) {
+	if h.space {
+		h.out.writeString(" ")
+		h.space = false
+	}
+	h.out.write(b)
+	h.some, h.line = true, true
+}
+
+func (h *htmlText) newline() {
+	h.space = false
+	if h.line && h.out != nil {
+		h.out.writeString("\n")
+		h.line = false
+	}
+}
+
+func (h *htmlText) cell() {
+	h.space = false
+	if h.line && h.out != nil {
+		h.out.writeString("\t")
+	}
+}
+
+// bdo keeps text that is shown in the other direction, and adds it turned round.
+func (h *htmlText) bdo(open bool) {
+	if open {
+		h.rtl++
+		return
+	}
+	h.rtl = max(h.rtl-1, 0)
+	if h.rtl == 0 && len(h.back) > 0 {
+		r := []rune(string(h.back))
+		for i, k := 0, len(r)-1; i < k; i, k = i+1, k-1 {
+			r[i], r[k] = r[k], r[i]
+		}
+		h.addAside(string(r))
+		h.back = h.back[:0]
+	}
+}

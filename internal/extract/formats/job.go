@@ -1,0 +1,348 @@
+package formats
+
+import (
+	"bufio"
+	"errors"
+	"io"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// headSize is how much of a leaf is looked at to find what it is.
+const headSize = 64 << 10
+
+// job is the document at hand. It belongs to the goroutine of Serve.
+type job struct {
+	conn *conn
+	out  *emitter
+	lim  wire.Limits
+	pdf  *pdfReader
+	skip map[string]bool // units dealt with by an earlier child; true: one broke there
+	dir  string          // where compiled pdfium lies, "" when not known
+
+	members int   // seen so far
+	decoded int64 // bytes unpacked so far
+	held    int64 // bytes held for random access now
+	peak    int64
+	full    bool // members passed their bound, and the gap was told
+
+	scope *scope // of the message at hand, nil outside any
+}
+
+func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
+	j := &job{conn: c, out: &emitter{w: c.w}, lim: head.Limits, pdf: pdf, skip: make(map[string]bool, len(head.Skip))}
+	if head.Warm {
+		j.dir = head.CacheDir
+	}
+	for _, s := range head.Skip {
+		j.skip[s.Path] = s.Broken
+	}
+	return j
+}
+
+// place says where a leaf stands.
+type place struct {
+	path  string
+	name  string // declared
+	depth int    // containers around it
+
+	// What a mail declares of it; empty elsewhere.
+	media   string // lower case, "" when nothing is declared
+	charset string
+	cid     string // Content-ID without angle brackets
+	mail    bool   // it is a part of a mail
+}
+
+// inside returns the place of the n-th member of the container at p.
+func (p place) inside(n string) place {
+	q := place{path: n, depth: p.depth + 1}
+	if p.path != "" {
+		q.path = p.path + "/" + n
+	}
+	return q
+}
+
+// again returns the place of another reading of p.
+func (p place) again() place {
+	p.path += "~2"
+	p.depth++
+	return p
+}
+
+// gapError is a Gap on its way up from a parser. Its words are constants.
+type gapError struct {
+	cause  dlp.Cause
+	detail string
+}
+
+// Error returns the cause and the detail.
+func (e *gapError) Error() string { return e.cause.String() + ": " + e.detail }
+
+func gapOf(cause dlp.Cause, detail string) error { return &gapError{cause, detail} }
+
+// unit announces what is about to be parsed, parses it and tells of what went
+// wrong. It does nothing where an earlier child has dealt with the unit.
+func (j *job) unit(at place, class wire.Class, parse func() error) {
+	if _, dealt := j.skip[at.path]; dealt {
+		return
+	}
+	j.out.begin(wire.Unit{Path: at.path, Name: at.name, Class: class})
+	held := j.held
+	j.guarded(at, parse)
+	j.held = held
+	j.out.finish()
+}
+
+func (j *job) guarded(at place, parse func() error) {
+	defer func() {
+		if r := recover(); r != nil { // the panic's text may quote the document: it is dropped
+			j.gap(at, dlp.Crashed, "", 0)
+		}
+	}()
+	err := parse()
+	if err == nil {
+		return
+	}
+	if ge, ok := errors.AsType[*gapError](err); ok {
+		j.gap(at, ge.cause, ge.detail, 0)
+		return
+	}
+	j.gap(at, dlp.Corrupt, "", 0) // the error's text may quote the document: it is dropped
+}
+
+func (j *job) gap(at place, cause dlp.Cause, detail string, size int64) {
+	j.out.gap(dlp.Gap{Path: at.path, Name: at.name, Cause: cause, Detail: detail, Size: size})
+}
+
+// admit counts one more member, at a place where it may stand. Where it may
+// not, a gap is told; past the bound on members, only once.
+func (j *job) admit(at place) bool {
+	if j.full || j.out.err != nil {
+		return false
+	}
+	j.members++
+	if j.members > j.lim.Members {
+		j.full = true
+		j.gap(at, dlp.TooMany, "this part and all after it", 0)
+		return false
+	}
+	if at.depth > j.lim.Depth || len(at.path) > wire.MaxPath-16 {
+		at.path = at.path[:min(len(at.path), wire.MaxPath-16)]
+		j.gap(at, dlp.TooDeep, "", 0)
+		return false
+	}
+	return true
+}
+
+// stream is a leaf's bytes: all of them in mem, or to be read once from r.
+type stream struct {
+	mem  []byte
+	r    *bufio.Reader
+	size int64 // as far as known, else 0
+}
+
+func memory(b []byte) *stream { return &stream{mem: b, size: int64(len(b))} }
+
+// head returns the first bytes.
+func (s *stream) head() ([]byte, error) {
+	if s.r == nil {
+		return s.mem[:min(len(s.mem), headSize)], nil
+	}
+	b, err := s.r.Peek(headSize)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
+}
+
+// reader reads the bytes from the first on.
+func (s *stream) reader() io.Reader {
+	if s.r == nil {
+		return newBytesReader(s.mem)
+	}
+	return s.r
+}
+
+// load returns all bytes. It counts what it holds; unit gives it back.
+func (j *job) load(s *stream) ([]byte, error) {
+	if s.r == nil {
+		return s.mem, nil
+	}
+	room := j.lim.Memory - j.held
+	if s.size > room {
+		return nil, gapOf(dlp.TooLarge, "more than may be held")
+	}
+	buf := make([]byte, 0, max(s.size+1, headSize))
+	for {
+		n, err := s.r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > room {
+			return nil, gapOf(dlp.TooLarge, "more than may be held")
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(buf) == cap(buf) {
+			bigger := make([]byte, len(buf), 2*cap(buf))
+			copy(bigger, buf)
+			buf = bigger
+		}
+	}
+	j.hold(int64(len(buf)))
+	s.mem, s.r = buf, nil
+	return buf, nil
+}
+
+func (j *job) hold(n int64) {
+	j.held += n
+	j.peak = max(j.peak, j.held)
+}
+
+// document reads the whole document.
+func (j *job) document(head *wire.Job) {
+	s := &stream{r: bufio.NewReaderSize(j.conn, headSize), size: head.Size}
+	if !head.Mail {
+		j.leaf(place{}, s)
+		return
+	}
+	j.unit(place{}, wire.Normal, func() error {
+		b, err := j.load(s)
+		if err != nil {
+			return err
+		}
+		j.message(place{mail: true}, b)
+		return nil
+	})
+}
+
+// leaf finds what s is and reads it.
+func (j *job) leaf(at place, s *stream) {
+	if !j.admit(at) {
+		return
+	}
+	head, err := s.head()
+	if err != nil && len(head) == 0 {
+		j.part(at, "application/octet-stream")
+		j.guarded(at, func() error { return err })
+		return
+	}
+	k := sniff(head, at)
+	switch k.format {
+	case fImage:
+		j.image(at, k, s.size)
+		return
+	case fEmpty:
+		j.part(at, "text/plain")
+		return
+	case fHTML, fSVG:
+		if broken, dealt := j.skip[at.path]; dealt && !broken && j.scope != nil {
+			j.cidsOnly(at, s) // images behind it must know what it shows
+			return
+		}
+	}
+	class := wire.Normal
+	switch k.format {
+	case fPDF:
+		class = wire.Slow
+	case fText, fCSV:
+		class = wire.Stream
+	}
+	j.unit(at, class, func() error { return j.read(at, k, s) })
+}
+
+// read reads a leaf of a known kind.
+func (j *job) read(at place, k kind, s *stream) error {
+	switch k.format {
+	case fText, fCSV:
+		return j.text(at, k, s)
+	case fHTML, fSVG:
+		return j.html(at, k, s)
+	case fGzip, fBzip2:
+		return j.compressed(at, k, s)
+	}
+	b, err := j.load(s)
+	if err != nil {
+		j.part(at, k.media)
+		return err
+	}
+	switch k.format {
+	case fMail:
+		if at.path != "" {
+			at.path += "/"
+		}
+		j.message(place{path: at.path, depth: at.depth + 1, mail: true}, b)
+		return nil
+	case fMbox:
+		return j.mbox(at, b)
+	case fZip:
+		return j.zip(at, b)
+	case fPDF:
+		return j.readPDF(at, b)
+	case fCMS:
+		return j.cms(at, b)
+	case fOLE2:
+		return j.ole2(at, b)
+	}
+	return j.binary(at, k, b)
+}
+
+// part opens the part at a place.
+func (j *job) part(at place, media string) {
+	j.out.part(dlp.PartInfo{Path: at.path, Name: at.name, MediaType: media})
+}
+
+// binary reads what no parser here knows.
+func (j *job) binary(at place, k kind, b []byte) error {
+	if k.cause != dlp.Encrypted && hasZipEnd(b) { // a self-extractor, or junk in front
+		return j.zip(at, b)
+	}
+	j.part(at, k.media)
+	j.gap(at, k.cause, k.detail, int64(len(b)))
+	return nil
+}
+
+// image tells of a picture. In a mail that waits until it is known which
+// pictures the HTML shows.
+func (j *job) image(at place, k kind, size int64) {
+	j.part(at, k.media)
+	g := dlp.Gap{Path: at.path, Name: at.name, Cause: dlp.Image, Detail: k.media, Size: size}
+	if j.scope == nil {
+		j.out.gap(g)
+		return
+	}
+	j.scope.images = append(j.scope.images, picture{gap: g, cid: at.cid})
+}
+
+// budget counts what comes out of r against the job's bounds.
+type budget struct {
+	j      *job
+	r      io.Reader
+	packed int64 // bytes that r reads from
+	out    int64
+}
+
+func (b *budget) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.out += int64(n)
+	b.j.decoded += int64(n)
+	if b.j.decoded > b.j.lim.Decoded {
+		return 0, gapOf(dlp.TooLarge, "unpacks to more than the document may")
+	}
+	if b.out > wire.RatioFree && b.out > b.packed*b.j.lim.Ratio {
+		return 0, gapOf(dlp.TooLarge, "unpacks beyond the ratio")
+	}
+	return n, err
+}
+
+// spend counts n bytes of text that a format makes out of fewer.
+func (j *job) spend(n int) error {
+	j.decoded += int64(n)
+	if j.decoded > j.lim.Decoded {
+		return gapOf(dlp.TooLarge, "unpacks to more than the document may")
+	}
+	return nil
+}

@@ -1,0 +1,437 @@
+package formats
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// officePackage is a zip that is an office document.
+type officePackage struct {
+	media string
+	odf   bool
+}
+
+// officeOf tells an office document from another zip by the parts that make
+// one. ECMA-376-2 10.1.2.2; OpenDocument 1.3 part 2, 3.2, 3.3.
+func officeOf(z *zip.Reader) *officePackage {
+	var types, manifest bool
+	media := ""
+	for _, f := range z.File {
+		switch name := strings.ToLower(strings.TrimPrefix(f.Name, "/")); {
+		case name == "[content_types].xml":
+			types = true
+		case name == "meta-inf/manifest.xml":
+			manifest = true
+		case strings.HasPrefix(name, "word/"):
+			media = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+		case strings.HasPrefix(name, "xl/"):
+			media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+		case strings.HasPrefix(name, "ppt/"):
+			media = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+		}
+	}
+	if types {
+		if media == "" {
+			media = "application/vnd.openxmlformats-package"
+		}
+		return &officePackage{media: media}
+	}
+	if manifest && slices.ContainsFunc(z.File, func(f *zip.File) bool { return f.Name == "content.xml" }) {
+		return &officePackage{media: "application/vnd.oasis.opendocument", odf: true}
+	}
+	return nil
+}
+
+// office reads a package: its text as one part, then what is embedded in it.
+func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
+	j.part(at, p.media)
+	if len(z.File) > j.lim.Members {
+		return gapOf(dlp.TooMany, "parts of a package")
+	}
+	d := &officeDoc{j: j, at: at}
+	files := slices.Clone(z.File)
+	slices.SortStableFunc(files, func(a, b *zip.File) int {
+		if c := rank(a.Name) - rank(b.Name); c != 0 {
+			return c
+		}
+		return natural(a.Name, b.Name)
+	})
+	if err := d.workbook(files); err != nil {
+		return err
+	}
+	embedded := map[*zip.File]bool{}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, "/") {
+			continue
+		}
+		if j.out.err != nil {
+			return nil
+		}
+		isText, err := d.read(f, p)
+		if err != nil {
+			return err
+		}
+		if !isText {
+			embedded[f] = true
+		}
+	}
+	j.out.writeString("\n")
+	n := 0
+	for _, f := range z.File {
+		if !embedded[f] {
+			continue
+		}
+		n++
+		in := at.inside(itoa(n))
+		in.name = path.Base(decodeText([]byte(f.Name), ""))
+		if j.full || j.out.err != nil {
+			break
+		}
+		j.zipMember(in, f)
+	}
+	return nil
+}
+
+// rank puts what a reader sees first before the rest.
+func rank(name string) int {
+	switch {
+	case strings.HasPrefix(name, "docProps/"), strings.HasPrefix(name, "customXml/"):
+		return 3
+	case strings.HasSuffix(name, ".rels"), name == "[Content_Types].xml":
+		return 4
+	case name == "word/document.xml", name == "content.xml", strings.HasPrefix(name, "xl/worksheets/"), strings.HasPrefix(name, "ppt/slides/"):
+		return 0
+	case strings.HasPrefix(name, "word/"), strings.HasPrefix(name, "ppt/notesSlides/"):
+		return 1
+	}
+	return 2
+}
+
+// natural orders "slide2" before "slide10".
+func natural(a, b string) int {
+	if len(a) != len(b) && strings.TrimRight(dirAndStem(a), "0123456789") == strings.TrimRight(dirAndStem(b), "0123456789") {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
+
+func dirAndStem(s string) string { return strings.TrimSuffix(s, path.Ext(s)) }
+
+// officeDoc is the text of one package on its way out.
+type officeDoc struct {
+	j  *job
+	at place
+	wb workbook
+}
+
+// open returns the bytes of one part, counted against the job's bounds.
+func (d *officeDoc) open(f *zip.File) (io.ReadCloser, error) {
+	if f.Flags&1 != 0 {
+		return nil, gapOf(dlp.Encrypted, zipCipher(f))
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil, gapOf(dlp.Corrupt, "zip member")
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{&budget{j: d.j, r: r, packed: int64(f.CompressedSize64)}, r}, nil
+}
+
+// read writes the text of one part of the package; false when it is no XML, so
+// that it is read as an embedded file.
+func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error) {
+	r, err := d.open(f)
+	if err != nil {
+		return true, err
+	}
+	defer r.Close() // it was only read
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		if ge, ok := err.(*gapError); ok {
+			return true, ge
+		}
+		return true, gapOf(dlp.Corrupt, "zip member")
+	}
+	head = head[:n]
+	if n == 0 {
+		return true, nil
+	}
+	enc := textEncoding(head, "")
+	if enc == "" || !strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(sample(head, enc), "\ufeff"), " \t\r\n"), "<") {
+		return p.odf && f.Name == "mimetype" || harmless(head, f), nil
+	}
+	if p.odf && f.Name == "META-INF/manifest.xml" {
+		all, err := io.ReadAll(io.LimitReader(r, 1<<20))
+		if err != nil {
+			return true, err
+		}
+		if bytes.Contains(append(head, all...), []byte("encryption-data")) {
+			return true, gapOf(dlp.Encrypted, "odf")
+		}
+		return true, nil
+	}
+	err = scanXML(io.MultiReader(bytes.NewReader(head), r), d.handler(f, p))
+	if err != nil {
+		if ge, ok := err.(*gapError); ok {
+			return true, ge
+		}
+		return true, gapOf(dlp.Corrupt, "zip member")
+	}
+	return true, d.wb.err
+}
+
+// harmless reports a printer's settings, which Excel puts into every workbook:
+// a DEVMODEW, version 4.1, of a few KiB.
+//
+// Source: [MS-RPRN] 2.2.2.1.
+func harmless(head []byte, f *zip.File) bool {
+	return f.UncompressedSize64 <= 64<<10 && len(head) >= 72 && head[64] == 0x01 && head[65] == 0x04
+}
+
+// handler chooses how a part is read.
+func (d *officeDoc) handler(f *zip.File, p *officePackage) xmlHandler {
+	if p.odf {
+		return &wordText{d: d, odf: true}
+	}
+	return &rootChooser{d: d, rels: strings.HasSuffix(f.Name, ".rels"), file: f.Name}
+}
+
+// rootChooser waits for the first element, which says what a part is.
+type rootChooser struct {
+	d    *officeDoc
+	rels bool
+	file string
+	h    xmlHandler
+}
+
+func (c *rootChooser) start(name string, a attrs) {
+	if c.h == nil {
+		switch name {
+		case "worksheet", "dialogsheet":
+			c.h = newSheet(c.d, c.file)
+		case "sst", "styleSheet", "workbook":
+			c.h = &quiet{} // read before the sheets
+		case "Types", "theme", "fonts", "settings", "webSettings", "numbering", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
+			c.h = &named{d: c.d} // names that people give, no text
+		case "Relationships":
+			c.h = &links{d: c.d}
+		default:
+			c.h = &wordText{d: c.d}
+		}
+	}
+	c.h.start(name, a)
+}
+
+func (c *rootChooser) end(name string) {
+	if c.h != nil {
+		c.h.end(name)
+	}
+}
+
+func (c *rootChooser) text(b []byte) {
+	if c.h != nil {
+		c.h.text(b)
+	}
+}
+
+// quiet drops all.
+type quiet struct{}
+
+func (*quiet) start(string, attrs) {}
+func (*quiet) end(string)          {}
+func (*quiet) text([]byte)         {}
+
+// named writes what stands as text between tags, and nothing of the tags.
+type named struct {
+	quiet
+	d *officeDoc
+}
+
+func (n *named) text(b []byte) {
+	if t := bytes.TrimSpace(b); len(t) > 0 {
+		n.d.line(t)
+	}
+}
+
+// links writes the targets outside the package.
+type links struct {
+	quiet
+	d *officeDoc
+}
+
+func (l *links) start(name string, a attrs) {
+	if name == "Relationship" && strings.EqualFold(a.get("TargetMode"), "External") {
+		l.d.line([]byte(a.get("Target")))
+	}
+}
+
+func (d *officeDoc) line(b []byte) {
+	d.j.out.write(bytes.ToValidUTF8(b, []byte("\ufffd")))
+	d.j.out.writeString("\n")
+}
+
+// wordText writes a part as a reader sees it: runs joined, paragraphs and rows
+// as lines, cells parted by tabs. It serves WordprocessingML, PresentationML,
+// DrawingML, comments, charts, properties and OpenDocument, whose words for a
+// paragraph or a cell do not clash.
+//
+// Source: ECMA-376-1 17.3, 17.4, 21.1.2; OpenDocument 1.3 part 3, 5, 6, 9.
+type wordText struct {
+	d    *officeDoc
+	odf  bool
+	line bool // something was written on this line
+	prop bool // inside a property: its text is a line
+}
+
+// shownAttrs are attributes whose values are text that somebody wrote.
+var shownAttrs = []string{"descr", "title", "alt", "string", "instr", "author", "initials", "tooltip", "name", "value"}
+
+func (w *wordText) start(name string, a attrs) {
+	switch name {
+	case "p", "h", "tr", "row", "table-row", "pt", "si", "cm", "comment", "footnote", "endnote", "property":
+		w.newline()
+	case "tab":
+		w.write("\t")
+	case "br", "cr", "line-break":
+		w.write("\n")
+		w.line = false
+	case "s": // ODF: blanks
+		if w.odf {
+			w.write(" ")
+		}
+	case "noBreakHyphen":
+		w.write("-")
+	case "sym":
+		if r := a.get("char"); len(r) == 4 {
+			w.write(symbol(r))
+		}
+	case "table-cell", "covered-table-cell":
+		if v := a.get("date-value"); v != "" {
+			w.write(v + "\t")
+		} else if v := a.get("value"); v != "" {
+			w.write(v + "\t")
+		}
+	}
+	switch name {
+	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "ins", "del", "docVar", "a", "alias", "tag", "bookmarkStart":
+		for _, k := range shownAttrs {
+			if v := strings.TrimSpace(a.get(k)); v != "" && !(k == "name" && generated(v)) {
+				w.newline()
+				w.write(v)
+				w.newline()
+			}
+		}
+		if v := a.get("href"); v != "" && w.odf {
+			w.d.line([]byte(v))
+		}
+		if v := a.get("val"); v != "" && (name == "alias" || name == "tag" || name == "docVar") {
+			w.d.line([]byte(v))
+		}
+	case "n", "x", "d": // pivot caches keep values as attributes: <s v=…>
+		if v := a.get("v"); v != "" {
+			w.d.line([]byte(v))
+		}
+	}
+	if name == "s" && !w.odf {
+		if v := a.get("v"); v != "" {
+			w.d.line([]byte(v))
+		}
+	}
+}
+
+// generated reports names that programs give to pictures and shapes.
+func generated(v string) bool {
+	return strings.HasPrefix(v, "_") || len(v) < 40 && !strings.ContainsAny(v, "0123456789-") || len(strings.Fields(v)) == 2 && len(v) < 24 && !hasDigits(v, 5)
+}
+
+func hasDigits(v string, n int) bool {
+	for i := 0; i < len(v); i++ {
+		if v[i] >= '0' && v[i] <= '9' {
+			n--
+		}
+	}
+	return n <= 0
+}
+
+// symbol reads a w:sym: hexadecimal, from the private area of a symbol font.
+func symbol(hex string) string {
+	r := rune(0)
+	for i := range 4 {
+		v := hexValue(hex[i])
+		if v < 0 {
+			return ""
+		}
+		r = r<<4 | rune(v)
+	}
+	if r >= 0xf000 && r < 0xf100 {
+		r -= 0xf000
+	}
+	if !utf8.ValidRune(r) {
+		return ""
+	}
+	return string(r)
+}
+
+func (w *wordText) end(name string) {
+	switch name {
+	case "p", "h", "tr", "row", "table-row", "pt", "si", "v", "property", "title", "subject", "creator", "keywords",
+		"description", "lastModifiedBy", "category", "Company", "Manager", "instrText", "comment", "lpwstr", "lpstr",
+		"contentStatus", "HLinks", "oddHeader", "oddFooter", "text":
+		w.newline()
+	case "tc", "table-cell":
+		w.write("\t")
+	}
+}
+
+func (w *wordText) text(b []byte) {
+	if len(bytes.TrimSpace(b)) == 0 && (!w.line || bytes.IndexByte(b, '\n') >= 0) {
+		return
+	}
+	w.d.j.out.write(b)
+	w.line = true
+}
+
+func (w *wordText) write(s string) {
+	w.d.j.out.writeString(s)
+	w.line = true
+}
+
+func (w *wordText) newline() {
+	if w.line {
+		w.d.j.out.writeString("\n")
+		w.line = false
+	}
+}
+
+// ole2 reads an OLE2 file, of which only the encrypted office package is known.
+//
+// Source: [MS-OFFCRYPTO] 2.3.4.4 for the stream's name; [MS-CFB] 2.6.1: names
+// are UTF-16.
+func (j *job) ole2(at place, b []byte) error {
+	j.part(at, "application/x-ole-storage")
+	for _, n := range []struct{ stream, detail string }{{"EncryptedPackage", "ooxml"}, {"DRMEncryptedDataSpace", "ooxml rights management"}} {
+		if bytes.Contains(b, wide(n.stream)) {
+			return gapOf(dlp.Encrypted, n.detail)
+		}
+	}
+	j.gap(at, dlp.Unsupported, "ole2", int64(len(b)))
+	return nil
+}
+
+func wide(s string) []byte {
+	b := make([]byte, 0, 2*len(s))
+	for i := 0; i < len(s); i++ {
+		b = append(b, s[i], 0)
+	}
+	return b
+}

@@ -1,0 +1,373 @@
+package formats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/klippa-app/go-pdfium"
+	"github.com/klippa-app/go-pdfium/enums"
+	pdferrors "github.com/klippa-app/go-pdfium/errors"
+	"github.com/klippa-app/go-pdfium/references"
+	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/webassembly"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Bounds of a PDF.
+const (
+	pdfMemory   = 192 << 20 // of pdfium's own memory: a child lives through most bombs with it
+	maxPages    = 20000
+	maxBadPages = 100  // in a row, after which the page tree is taken for broken
+	maxObjects  = 2000 // looked at on a page for pictures
+	maxAnnots   = 5000 // of a page
+	maxChars    = 4 << 20
+)
+
+var errNoPDF = gapOf(dlp.Unsupported, "pdf reader not available")
+
+// pdfReader is pdfium, loaded at the first PDF.
+type pdfReader struct {
+	pool pdfium.Pool
+	in   pdfium.Pdfium
+}
+
+// testPage holds a word that prove looks for.
+const testPage = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
+	"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Contents 4 0 R/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n" +
+	"4 0 obj<</Length 40>>stream\nBT /F1 12 Tf 10 100 Td (stanch) Tj ET \nendstream endobj\ntrailer<</Root 1 0 R>>\n"
+
+// open loads pdfium through the cache folder dir, compiling it where the
+// folder does not have it.
+func (p *pdfReader) open(dir string) error {
+	if p.in != nil {
+		return nil
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return fmt.Errorf("open cache: %w", err)
+	}
+	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(reserve))
+	p.pool, err = webassembly.Init(webassembly.Config{
+		Context: ctx, MaxIdle: 1, MaxTotal: 1, ReuseWorkers: true, Stdout: io.Discard, Stderr: io.Discard,
+		FSConfig: wazero.NewFSConfig(), // none: by default the module sees the root folder
+		RuntimeConfig: wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache).
+			WithMemoryLimitPages(pdfMemory >> 16). // of 64 KiB
+			WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling),
+	})
+	if err != nil {
+		return fmt.Errorf("load pdfium: %w", err)
+	}
+	if p.in, err = p.pool.GetInstance(time.Minute); err != nil {
+		return fmt.Errorf("start pdfium: %w", err)
+	}
+	return nil
+}
+
+// drop gives a broken pdfium up; the next PDF gets a fresh one.
+func (p *pdfReader) drop() {
+	if p.pool != nil {
+		_ = p.pool.Close() // it is broken
+	}
+	p.pool, p.in = nil, nil
+}
+
+// prove loads pdfium and reads a page with it.
+func (p *pdfReader) prove(dir string) error {
+	if err := p.open(dir); err != nil {
+		return err
+	}
+	b := []byte(testPage)
+	doc, err := p.in.OpenDocument(&requests.OpenDocument{File: &b})
+	if err != nil {
+		return err
+	}
+	d := &pdfDoc{in: p.in, doc: doc.Document}
+	text, err := d.page(0, nil)
+	if err != nil || !strings.Contains(text, "stanch") {
+		return errors.New("test page was not read")
+	}
+	return nil
+}
+
+// readPDF reads a PDF page by page: text, annotations, form fields, attached
+// files. A page without text that shows a picture is a gap.
+func (j *job) readPDF(at place, b []byte) error {
+	j.part(at, "application/pdf")
+	if j.pdf.in == nil && j.dir == "" {
+		dir, err := j.conn.want()
+		if err != nil {
+			return err
+		}
+		j.dir = dir
+	}
+	if err := j.pdf.open(j.dir); err != nil {
+		j.pdf.drop()
+		return errNoPDF
+	}
+	opened, err := j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b})
+	if err != nil {
+		if trapped(err) || strings.Contains(err.Error(), "memory") {
+			j.pdf.drop()
+			return gapOf(dlp.TooLarge, "pdf")
+		}
+		if errors.Is(err, pdferrors.ErrPassword) || strings.Contains(err.Error(), "password") {
+			return gapOf(dlp.Encrypted, "pdf")
+		}
+		return gapOf(dlp.Corrupt, "pdf")
+	}
+	d := &pdfDoc{j: j, in: j.pdf.in, doc: opened.Document}
+	files, err := d.read(at)
+	if trapped(err) {
+		j.pdf.drop() // the instance is lost, and the document with it
+		return gapOf(dlp.TooLarge, "pdf")
+	}
+	if _, cerr := d.in.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: d.doc}); cerr != nil {
+		j.pdf.drop()
+	}
+	for i, f := range files {
+		in := at.inside(itoa(i + 1))
+		in.name = f.name
+		if f.lost {
+			j.gap(in, dlp.Corrupt, "pdf attachment", 0)
+			continue
+		}
+		j.leaf(in, memory(f.data))
+	}
+	return err
+}
+
+// trapped reports an error after which the instance cannot be used.
+func trapped(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "wasm error") || strings.Contains(err.Error(), "closed"))
+}
+
+// pdfDoc is one open document.
+type pdfDoc struct {
+	j   *job
+	in  pdfium.Pdfium
+	doc references.FPDF_DOCUMENT
+}
+
+type attached struct {
+	name string
+	data []byte
+	lost bool
+}
+
+// read writes the document's text and returns its attached files.
+func (d *pdfDoc) read(at place) ([]attached, error) {
+	n, err := d.in.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: d.doc})
+	if err != nil {
+		return nil, err
+	}
+	bad, pictures, lost := 0, 0, 0
+	for i := range min(n.PageCount, maxPages) {
+		var seen pageNotes
+		text, err := d.page(i, &seen)
+		if trapped(err) {
+			return nil, err
+		}
+		if err != nil {
+			lost++
+			if bad++; bad >= maxBadPages {
+				break
+			}
+			continue
+		}
+		bad = 0
+		text = strings.Map(plainHyphen, validString(text))
+		if err := d.j.spend(len(text)); err != nil {
+			return nil, err
+		}
+		d.j.out.writeString(text)
+		d.j.out.writeString("\n")
+		if strings.TrimSpace(text) == "" && seen.picture {
+			pictures++
+		}
+		for _, s := range seen.notes {
+			d.j.out.writeString(validString(s))
+			d.j.out.writeString("\n")
+		}
+		d.j.out.window() // the clock of a slow document starts for each page that comes
+		if d.j.out.err != nil {
+			return nil, nil
+		}
+	}
+	d.meta()
+	if n.PageCount > maxPages {
+		d.j.gap(at, dlp.TooMany, "pdf pages", 0)
+	}
+	if lost > 0 || n.PageCount == 0 {
+		d.j.gap(at, dlp.Corrupt, "pdf page", 0)
+	}
+	if pictures > 0 {
+		d.j.gap(at, dlp.Image, "pdf page without text", 0)
+	}
+	if f, err := d.in.FPDF_GetFormType(&requests.FPDF_GetFormType{Document: d.doc}); err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL {
+		d.j.gap(at, dlp.Unsupported, "pdf XFA form", 0)
+	}
+	return d.attachments()
+}
+
+// plainHyphen turns pdfium's marks for a hyphen at a line's end into one.
+func plainHyphen(r rune) rune {
+	if r == 0xfffe || r == 2 {
+		return '-'
+	}
+	return r
+}
+
+// pageNotes is what a page holds beside its text.
+type pageNotes struct {
+	picture bool
+	notes   []string // annotations' and form fields' text
+}
+
+// page returns a page's text and notes what else is on it.
+func (d *pdfDoc) page(i int, notes *pageNotes) (string, error) {
+	p, err := d.in.FPDF_LoadPage(&requests.FPDF_LoadPage{Document: d.doc, Index: i})
+	if err != nil {
+		return "", err
+	}
+	page := requests.Page{ByReference: &p.Page}
+	text, err := d.pageText(page)
+	if err == nil && notes != nil {
+		notes.picture = strings.TrimSpace(text) == "" && d.shows(page)
+		notes.notes, err = d.annotations(page)
+	}
+	if _, cerr := d.in.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: p.Page}); err == nil {
+		err = cerr
+	}
+	return text, err
+}
+
+func (d *pdfDoc) pageText(page requests.Page) (string, error) {
+	t, err := d.in.FPDFText_LoadPage(&requests.FPDFText_LoadPage{Page: page})
+	if err != nil {
+		return "", err
+	}
+	n, err := d.in.FPDFText_CountChars(&requests.FPDFText_CountChars{TextPage: t.TextPage})
+	var b strings.Builder
+	if err == nil {
+		for at := 0; at < n.Count && err == nil; at += maxChars {
+			var s string
+			s, err = d.chars(t.TextPage, at, min(maxChars, n.Count-at))
+			b.WriteString(s)
+		}
+	}
+	if _, cerr := d.in.FPDFText_ClosePage(&requests.FPDFText_ClosePage{TextPage: t.TextPage}); err == nil {
+		err = cerr
+	}
+	return b.String(), err
+}
+
+func (d *pdfDoc) chars(p references.FPDF_TEXTPAGE, at, n int) (string, error) {
+	s, err := d.in.FPDFText_GetText(&requests.FPDFText_GetText{TextPage: p, StartIndex: at, Count: n})
+	if err != nil {
+		return "", err
+	}
+	return s.Text, nil
+}
+
+// shows reports a picture among a page's objects, or in forms that it draws.
+func (d *pdfDoc) shows(page requests.Page) bool {
+	n, err := d.in.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
+	if err != nil {
+		return true
+	}
+	for i := range min(n.Count, maxObjects) {
+		o, err := d.in.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: page, Index: i})
+		if err != nil {
+			return true
+		}
+		t, err := d.in.FPDFPageObj_GetType(&requests.FPDFPageObj_GetType{PageObject: o.PageObject})
+		if err != nil || t.Type == enums.FPDF_PAGEOBJ_IMAGE || t.Type == enums.FPDF_PAGEOBJ_FORM {
+			return true // a form without text on a page without text draws something
+		}
+	}
+	return n.Count > maxObjects
+}
+
+// annotations returns the words of a page's notes and form fields.
+func (d *pdfDoc) annotations(page requests.Page) ([]string, error) {
+	n, err := d.in.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page})
+	if err != nil {
+		return nil, err
+	}
+	var words []string
+	for i := range min(n.Count, maxAnnots) {
+		a, err := d.in.FPDFPage_GetAnnot(&requests.FPDFPage_GetAnnot{Page: page, Index: i})
+		if trapped(err) {
+			return words, err
+		}
+		if err != nil {
+			continue // an entry of the list that is no annotation shows nothing
+		}
+		for _, key := range []string{"Contents", "V", "T", "TU", "Subj", "RC", "DV"} {
+			s, err := d.in.FPDFAnnot_GetStringValue(&requests.FPDFAnnot_GetStringValue{Annotation: a.Annotation, Key: key})
+			if trapped(err) {
+				return words, err
+			}
+			if err == nil && strings.TrimSpace(s.Value) != "" {
+				words = append(words, s.Value)
+			}
+		}
+		if _, err := d.in.FPDFPage_CloseAnnot(&requests.FPDFPage_CloseAnnot{Annotation: a.Annotation}); trapped(err) {
+			return words, err
+		}
+	}
+	return words, nil
+}
+
+// meta writes what the document says of itself. ISO 32000-1 14.3.3.
+func (d *pdfDoc) meta() {
+	for _, tag := range []string{"Title", "Author", "Subject", "Keywords"} {
+		m, err := d.in.FPDF_GetMetaText(&requests.FPDF_GetMetaText{Document: d.doc, Tag: tag})
+		if err == nil && strings.TrimSpace(m.Value) != "" {
+			d.j.out.writeString(tag + ": ")
+			d.j.out.field(validString(m.Value), tag, 0)
+			d.j.out.writeString("\n")
+		}
+	}
+}
+
+func (d *pdfDoc) attachments() ([]attached, error) {
+	n, err := d.in.FPDFDoc_GetAttachmentCount(&requests.FPDFDoc_GetAttachmentCount{Document: d.doc})
+	if err != nil {
+		return nil, err
+	}
+	var files []attached
+	total := int64(0)
+	for i := range n.AttachmentCount {
+		if i >= d.j.lim.Members {
+			return files, gapOf(dlp.TooMany, "pdf attachments")
+		}
+		f := attached{lost: true}
+		a, err := d.in.FPDFDoc_GetAttachment(&requests.FPDFDoc_GetAttachment{Document: d.doc, Index: i})
+		if err == nil {
+			if name, err := d.in.FPDFAttachment_GetName(&requests.FPDFAttachment_GetName{Attachment: a.Attachment}); err == nil {
+				f.name = name.Name
+			}
+			data, err := d.in.FPDFAttachment_GetFile(&requests.FPDFAttachment_GetFile{Attachment: a.Attachment})
+			if trapped(err) {
+				return files, err
+			}
+			if err == nil {
+				f.data, f.lost = data.Contents, false
+			}
+		}
+		if total += int64(len(f.data)); d.j.held+total > d.j.lim.Memory {
+			return files, gapOf(dlp.TooLarge, "pdf attachments")
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}

@@ -1,0 +1,156 @@
+package formats
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// maxStack ends a runaway recursion before it eats the child's memory; the
+// runtime's own bound is 1 GiB. The parsers here do not recurse by the input.
+const maxStack = 64 << 20
+
+// freeAfter is the number of held bytes after which memory goes back to the
+// system at the end of a job, so that an idle child is small.
+const freeAfter = 8 << 20
+
+// Serve is the main loop of an extraction child: it reads jobs from in and
+// writes what it reads of them to out, until in ends. It returns nil at a
+// clean end, else why it cannot go on. It writes nothing anywhere else.
+func Serve(in io.Reader, out io.Writer) error {
+	debug.SetMaxStack(maxStack)
+	c := &conn{r: wire.NewReader(bufio.NewReaderSize(in, 64<<10)), w: bufio.NewWriterSize(out, 64<<10)}
+	if err := c.tell(wire.OpReady, nil); err != nil {
+		return err
+	}
+	var pdf pdfReader
+	for {
+		op, b, err := c.r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("formats: next job: %w", err)
+		}
+		switch op {
+		case wire.OpWarm:
+			if err := pdf.prove(string(b)); err != nil {
+				return fmt.Errorf("formats: warm: %w", err)
+			}
+		case wire.OpJob:
+			head, err := wire.DecodeJob(b)
+			if err != nil {
+				return fmt.Errorf("formats: job: %w", err)
+			}
+			if err := serveJob(c, head, &pdf); err != nil {
+				return fmt.Errorf("formats: job: %w", err)
+			}
+		default:
+			return fmt.Errorf("formats: %w: op %q", wire.ErrFrame, op)
+		}
+		if err := c.tell(wire.OpDone, nil); err != nil {
+			return err
+		}
+	}
+}
+
+func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
+	c.ended, c.rest = false, nil
+	j := newJob(c, head, pdf)
+	j.document(head)
+	j.out.flush()
+	if j.peak > freeAfter {
+		debug.FreeOSMemory()
+	}
+	if j.out.err != nil {
+		return j.out.err
+	}
+	return c.drain()
+}
+
+// conn is the child's end of the pipes. It is the io.Reader of the document at
+// hand.
+type conn struct {
+	r     *wire.Reader
+	w     *bufio.Writer
+	rest  []byte // of the data frame at hand
+	ended bool   // the document's end was seen
+}
+
+// tell writes one frame and sends all that is buffered.
+func (c *conn) tell(op wire.Op, b []byte) error {
+	if err := wire.Write(c.w, op, b); err != nil {
+		return err
+	}
+	return c.w.Flush()
+}
+
+// Read reads the document at hand. io.ErrUnexpectedEOF: the parent could not
+// read the rest of it.
+func (c *conn) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.ended {
+			return 0, io.EOF
+		}
+		op, b, err := c.r.Next()
+		if err != nil {
+			return 0, err
+		}
+		switch op {
+		case wire.OpData:
+			c.rest = b
+		case wire.OpEnd:
+			c.ended = true
+		case wire.OpLost:
+			c.ended = true
+			return 0, io.ErrUnexpectedEOF
+		default:
+			return 0, wire.ErrFrame
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// drain asks for no more of the document and waits for its end.
+func (c *conn) drain() error {
+	if c.ended {
+		return nil
+	}
+	if err := c.tell(wire.OpStop, nil); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return nil
+}
+
+// want asks the parent for compiled pdfium and returns the folder it lies in.
+// It is called only after the document's end was read.
+func (c *conn) want() (dir string, err error) {
+	if !c.ended {
+		if err := c.drain(); err != nil {
+			return "", err
+		}
+	}
+	if err := c.tell(wire.OpWant, nil); err != nil {
+		return "", err
+	}
+	op, b, err := c.r.Next()
+	if err != nil {
+		return "", err
+	}
+	if op != wire.OpGo || len(b) == 0 {
+		return "", wire.ErrFrame
+	}
+	if b[0] != 1 {
+		return "", errNoPDF
+	}
+	return string(b[1:]), nil
+}

@@ -1,0 +1,331 @@
+package formats
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// format says which reader reads a leaf.
+type format uint8
+
+const (
+	fBinary format = iota // none: a gap
+	fEmpty
+	fText
+	fCSV
+	fHTML
+	fSVG
+	fMail
+	fMbox
+	fPDF
+	fZip
+	fGzip
+	fBzip2
+	fCMS
+	fOLE2
+	fImage
+)
+
+// kind is what a leaf was found to be.
+type kind struct {
+	format format
+	media  string
+	cause  dlp.Cause // of fBinary
+	detail string    // of fBinary
+	delim  byte      // of fCSV: the delimiter, 0 for a single column
+	header bool      // of fCSV: the first row holds names
+}
+
+func binaryKind(media, detail string) kind {
+	return kind{media: media, cause: dlp.Unsupported, detail: detail}
+}
+
+// signatures of what begins with constant bytes. Order does not matter.
+var signatures = []struct {
+	off   int
+	magic string
+	kind  kind
+}{
+	{0, "PK\x03\x04", kind{format: fZip, media: "application/zip"}},
+	{0, "PK\x05\x06", kind{format: fZip, media: "application/zip"}},
+	{0, "PK\x07\x08", kind{format: fZip, media: "application/zip"}},
+	{0, "\x1f\x8b\x08", kind{format: fGzip, media: "application/gzip"}},
+	{0, "BZh", kind{format: fBzip2, media: "application/x-bzip2"}},
+	{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", kind{format: fOLE2, media: "application/x-ole-storage"}},
+	{0, "\x89PNG\r\n\x1a\n", kind{format: fImage, media: "image/png"}},
+	{0, "\xff\xd8\xff", kind{format: fImage, media: "image/jpeg"}},
+	{0, "GIF87a", kind{format: fImage, media: "image/gif"}},
+	{0, "GIF89a", kind{format: fImage, media: "image/gif"}},
+	{0, "II*\x00", kind{format: fImage, media: "image/tiff"}},
+	{0, "MM\x00*", kind{format: fImage, media: "image/tiff"}},
+	{0, "\xd7\xcd\xc6\x9a", kind{format: fImage, media: "image/wmf"}},
+	{0, "\x00\x00\x01\x00", kind{format: fImage, media: "image/vnd.microsoft.icon"}},
+	{0, "8BPS", kind{format: fImage, media: "image/vnd.adobe.photoshop"}},
+	{40, " EMF", kind{format: fImage, media: "image/emf"}},
+	{8, "WEBP", kind{format: fImage, media: "image/webp"}},
+	{4, "ftypheic", kind{format: fImage, media: "image/heic"}},
+	{4, "ftypheix", kind{format: fImage, media: "image/heic"}},
+	{4, "ftypmif1", kind{format: fImage, media: "image/heif"}},
+	{4, "ftypavif", kind{format: fImage, media: "image/avif"}},
+	{4, "jP  \r\n\x87\n", kind{format: fImage, media: "image/jp2"}},
+	{0, "age-encryption.org/v1", kind{media: "application/x-age", cause: dlp.Encrypted, detail: "age"}},
+	{0, "Salted__", kind{media: "application/x-openssl", cause: dlp.Encrypted, detail: "openssl"}},
+	{0, "Rar!\x1a\x07", binaryKind("application/vnd.rar", "rar")},
+	{0, "7z\xbc\xaf\x27\x1c", binaryKind("application/x-7z-compressed", "7z")},
+	{0, "\xfd7zXZ\x00", binaryKind("application/x-xz", "xz")},
+	{0, "\x28\xb5\x2f\xfd", binaryKind("application/zstd", "zstd")},
+	{0, "\x04\x22\x4d\x18", binaryKind("application/x-lz4", "lz4")},
+	{0, "\x5d\x00\x00", binaryKind("application/x-lzma", "lzma")},
+	{0, "\x1f\x9d", binaryKind("application/x-compress", "compress")},
+	{257, "ustar", binaryKind("application/x-tar", "tar")},
+	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
+	{0, "!<arch>\n", binaryKind("application/x-archive", "ar")},
+	{0, "{\\rtf", binaryKind("text/rtf", "rtf")},
+	{0, "SQLite format 3\x00", binaryKind("application/vnd.sqlite3", "sqlite")},
+	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
+	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
+	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
+	{0, "\x78\x9f\x3e\x22", binaryKind("application/vnd.ms-tnef", "tnef")},
+	{0, "PAR1", binaryKind("application/vnd.apache.parquet", "parquet")},
+	{128, "DICM", binaryKind("application/dicom", "dicom")},
+	{0, "\x7fELF", binaryKind("application/x-executable", "executable")},
+	{0, "MZ", binaryKind("application/vnd.microsoft.portable-executable", "executable")},
+	{0, "OggS", binaryKind("audio/ogg", "audio")},
+	{0, "ID3", binaryKind("audio/mpeg", "audio")},
+	{4, "ftyp", binaryKind("video/mp4", "video")},
+	{0, "RIFF", binaryKind("application/x-riff", "riff")},
+	{0, "%!PS", binaryKind("application/postscript", "postscript")},
+	{0, "ITSF", binaryKind("application/vnd.ms-htmlhelp", "chm")},
+	{0, "\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", binaryKind("application/onenote", "onenote")},
+}
+
+// sniff finds what a leaf is from its first bytes. What a mail declares is
+// used only to tell kinds of text apart.
+func sniff(head []byte, at place) kind {
+	if len(head) == 0 {
+		return kind{format: fEmpty}
+	}
+	if k, ok := signature(head); ok {
+		return k
+	}
+	if i := bytes.Index(head[:min(len(head), 1024)], []byte("%PDF-")); i >= 0 { // ISO 32000-1 annex H.3.4.1
+		return kind{format: fPDF, media: "application/pdf"}
+	}
+	if isCMS(head) {
+		return kind{format: fCMS, media: "application/pkcs7-mime"}
+	}
+	if isOpenPGP(head) {
+		return kind{media: "application/pgp-encrypted", cause: dlp.Encrypted, detail: "openpgp"}
+	}
+	if isTar(head) {
+		return binaryKind("application/x-tar", "tar")
+	}
+	enc := textEncoding(head, at.charset)
+	if enc == "" {
+		return binaryKind("application/octet-stream", "binary")
+	}
+	return sniffText(sample(head, enc), at)
+}
+
+// signature looks for constant bytes. A picture that other formats only
+// resemble (an icon's four bytes) must hold more to be one.
+func signature(head []byte) (kind, bool) {
+	best := -1
+	for i, s := range signatures {
+		if len(head) >= s.off+len(s.magic) && string(head[s.off:s.off+len(s.magic)]) == s.magic {
+			if s.magic == "\x5d\x00\x00" && len(head) < 13 {
+				continue
+			}
+			if s.magic == "BZh" && (len(head) < 10 || string(head[4:10]) != "1AY&SY") {
+				continue
+			}
+			if s.magic == "MZ" && (len(head) < 64 || textEncoding(head, "") != "") {
+				continue
+			}
+			if s.magic == "%!PS" || s.magic == "ID3" || s.magic == "PAR1" || s.magic == "RIFF" || s.magic == "OggS" {
+				if textEncoding(head, "") != "" && s.magic != "%!PS" {
+					continue
+				}
+			}
+			if best < 0 || len(s.magic) > len(signatures[best].magic) {
+				best = i
+			}
+		}
+	}
+	if best >= 0 {
+		return signatures[best].kind, true
+	}
+	if len(head) >= 26 && head[0] == 'B' && head[1] == 'M' && binary.LittleEndian.Uint32(head[6:]) == 0 { // BITMAPFILEHEADER: reserved words are 0
+		return kind{format: fImage, media: "image/bmp"}, true
+	}
+	return kind{}, false
+}
+
+// isTar reports an old tar without magic: its checksum holds.
+func isTar(head []byte) bool {
+	if len(head) < 512 || head[0] == 0 {
+		return false
+	}
+	want, digits := 0, 0
+	for _, c := range head[148:156] {
+		if c >= '0' && c <= '7' {
+			want, digits = want*8+int(c-'0'), digits+1
+		} else if c != ' ' && c != 0 {
+			return false
+		}
+	}
+	sum := 8 * int(' ')
+	for i, c := range head[:512] {
+		if i < 148 || i >= 156 {
+			sum += int(c)
+		}
+	}
+	return digits >= 4 && sum == want
+}
+
+// isOpenPGP reports a binary OpenPGP message that begins with a session key
+// packet: tag 1 version 3 or 6, tag 3 version 4 to 6. RFC 9580 4.2, 5.1, 5.3.
+func isOpenPGP(head []byte) bool {
+	if len(head) < 8 || head[0]&0x80 == 0 {
+		return false
+	}
+	var tag, skip int
+	if head[0]&0x40 != 0 { // OpenPGP format
+		tag, skip = int(head[0]&0x3f), 2
+		if head[1] >= 192 {
+			skip = 3
+		}
+	} else {
+		tag, skip = int(head[0]>>2&0xf), 2+int(head[0]&3)
+		if head[0]&3 == 2 {
+			skip = 5
+		}
+		if head[0]&3 == 3 {
+			return false
+		}
+	}
+	v := head[skip]
+	switch tag {
+	case 1:
+		algo := byte(0)
+		if v == 3 && len(head) > skip+9 {
+			algo = head[skip+9]
+		}
+		return v == 3 && (algo >= 1 && algo <= 3 || algo >= 16 && algo <= 26)
+	case 3:
+		return (v == 4 || v == 5 || v == 6) && head[skip+1] >= 1 && head[skip+1] <= 13
+	}
+	return false
+}
+
+// sniffText tells kinds of text apart. s is UTF-8, its last line may be cut.
+func sniffText(s string, at place) kind {
+	s = strings.TrimPrefix(s, "\ufeff")
+	t := strings.TrimLeft(s, " \t\r\n")
+	low := strings.ToLower(t[:min(len(t), 1024)])
+	switch {
+	case at.media == "text/html" || at.media == "application/xhtml+xml" || strings.HasPrefix(at.media, "text/x-amp"):
+		return kind{format: fHTML, media: "text/html"}
+	case strings.Contains(low, "<svg") && (strings.HasPrefix(low, "<svg") || strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<!doctype svg")):
+		return kind{format: fSVG, media: "image/svg+xml"}
+	case looksHTML(low):
+		return kind{format: fHTML, media: "text/html"}
+	case strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<") && strings.HasSuffix(strings.TrimRight(low, " \t\r\n"), ">") && strings.Contains(low, "</"):
+		return kind{format: fText, media: "application/xml"}
+	case strings.HasPrefix(t, "-----BEGIN PGP MESSAGE") || strings.HasPrefix(t, "-----BEGIN AGE ENCRYPTED FILE"):
+		return kind{format: fText, media: "text/plain"} // text tells of the armour it holds
+	}
+	declaredText := at.mail && strings.HasPrefix(at.media, "text/")
+	if !declaredText {
+		if strings.HasPrefix(s, "From ") && looksMail(afterLine(s)) {
+			return kind{format: fMbox, media: "application/mbox"}
+		}
+		if looksMail(s) {
+			return kind{format: fMail, media: "message/rfc822"}
+		}
+	}
+	switch {
+	case strings.HasPrefix(t, "MSH|") || strings.HasPrefix(t, "FHS|") || strings.HasPrefix(t, "BHS|") || strings.HasPrefix(t, "\vMSH"):
+		return kind{format: fText, media: "x-application/hl7-v2+er7"}
+	case strings.HasPrefix(t, "ISA") && len(t) > 106 && t[3] == t[6] && t[3] == t[103]:
+		return kind{format: fText, media: "application/edi-x12"}
+	case (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
+		return kind{format: fText, media: "application/json"}
+	}
+	if delim, header, ok := sniffCSV(s); ok {
+		k := kind{format: fCSV, media: "text/csv", delim: delim, header: header}
+		if delim == '\t' {
+			k.media = "text/tab-separated-values"
+		}
+		return k
+	}
+	return kind{format: fText, media: "text/plain"}
+}
+
+func afterLine(s string) string {
+	_, rest, _ := strings.Cut(s, "\n")
+	return rest
+}
+
+// looksHTML reports text that begins as an HTML page does. low is lower case.
+func looksHTML(low string) bool {
+	for _, p := range []string{"<!doctype html", "<html", "<head", "<body", "<table", "<div", "<p>", "<p ", "<meta", "<style", "<br", "<span", "<font", "<center", "<title", "<h1", "<script"} {
+		if strings.HasPrefix(low, p) {
+			return true
+		}
+	}
+	for strings.HasPrefix(low, "<!--") {
+		_, rest, ok := strings.Cut(low, "-->")
+		if !ok {
+			return false
+		}
+		rest = strings.TrimLeft(rest, " \t\r\n")
+		if strings.HasPrefix(rest, "<html") || strings.HasPrefix(rest, "<!doctype html") {
+			return true
+		}
+		low = rest
+	}
+	return strings.HasPrefix(low, "<?xml") && (strings.Contains(low, "<html") || strings.Contains(low, "<!doctype html"))
+}
+
+// mailFields are header fields that a message as such has. RFC 5322 3.6.
+var mailFields = []string{"from", "to", "subject", "date", "message-id", "received", "return-path", "delivered-to",
+	"mime-version", "reply-to", "cc", "content-type", "x-mozilla-status", "dkim-signature", "sender", "in-reply-to"}
+
+// looksMail reports text that begins with at least two different header fields
+// of a message, all of its first lines being fields.
+func looksMail(s string) bool {
+	seen := map[string]bool{}
+	first := true
+	for range 40 {
+		line, rest, more := strings.Cut(s, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" {
+			break
+		}
+		if !(line[0] == ' ' || line[0] == '\t') || first {
+			name, _, ok := strings.Cut(line, ":")
+			if !ok || !isFieldName(strings.TrimRight(name, " \t")) {
+				if strings.HasPrefix(line, ">From ") {
+					s = rest
+					continue
+				}
+				return len(seen) >= 3 // no blank line before the body
+			}
+			for _, f := range mailFields {
+				if strings.EqualFold(strings.TrimRight(name, " \t"), f) {
+					seen[f] = true
+				}
+			}
+		}
+		first = false
+		if !more {
+			break
+		}
+		s = rest
+	}
+	return len(seen) >= 2
+}

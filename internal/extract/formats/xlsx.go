@@ -1,0 +1,486 @@
+package formats
+
+import (
+	"archive/zip"
+	"bytes"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Bounds of a workbook.
+const (
+	maxShared  = 64 << 20 // bytes of shared strings that are held
+	maxStyles  = 1 << 16  // cell formats
+	maxTabs    = 64       // empty cells in a row that are written
+	maxRowText = 1 << 20  // bytes of a row that are held
+	maxCell    = 64 << 10 // bytes of one cell; a spreadsheet allows 32,767 letters
+)
+
+// workbook is what the sheets of a workbook share.
+type workbook struct {
+	shared  []byte
+	offs    []int    // of each shared string; one more than strings
+	formats []string // number format of each cell style, "" for none
+	names   map[string]string
+	date04  bool
+	err     error // the first thing that passed a bound
+}
+
+// workbook reads shared strings, styles and sheet names, before any sheet.
+func (d *officeDoc) workbook(files []*zip.File) error {
+	rels, sheets := map[string]string{}, map[string]string{}
+	for _, f := range files {
+		var h xmlHandler
+		switch base := path.Base(f.Name); {
+		case !strings.HasPrefix(f.Name, "xl/"):
+			continue
+		case base == "sharedStrings.xml":
+			h = &sharedStrings{wb: &d.wb}
+		case base == "styles.xml":
+			h = &styles{wb: &d.wb, custom: map[string]string{}}
+		case base == "workbook.xml":
+			h = &sheetNames{wb: &d.wb, sheets: sheets, d: d}
+		case base == "workbook.xml.rels":
+			h = &relations{rels: rels}
+		default:
+			continue
+		}
+		r, err := d.open(f)
+		if err != nil {
+			return err
+		}
+		err = scanXML(r, h)
+		_ = r.Close() // it was only read
+		if err != nil {
+			if ge, ok := err.(*gapError); ok {
+				return ge
+			}
+			return gapOf(dlp.Corrupt, "zip member")
+		}
+		if d.wb.err != nil {
+			return d.wb.err
+		}
+	}
+	d.wb.names = map[string]string{}
+	for id, name := range sheets {
+		d.wb.names[path.Join("xl", rels[id])] = name
+	}
+	return nil
+}
+
+func (wb *workbook) str(i int) []byte {
+	if i < 0 || i+1 >= len(wb.offs) {
+		return nil
+	}
+	return wb.shared[wb.offs[i]:wb.offs[i+1]]
+}
+
+// sharedStrings keeps the text of each <si>. ECMA-376-1 18.4.
+type sharedStrings struct {
+	wb    *workbook
+	inT   bool
+	inRPh bool // phonetic runs repeat the text in kana
+}
+
+func (s *sharedStrings) start(name string, _ attrs) {
+	switch name {
+	case "si":
+		s.wb.offs = append(s.wb.offs, len(s.wb.shared))
+	case "t":
+		s.inT = true
+	}
+}
+
+func (s *sharedStrings) end(name string) {
+	switch name {
+	case "t":
+		s.inT = false
+	case "sst":
+		s.wb.offs = append(s.wb.offs, len(s.wb.shared))
+	}
+}
+
+func (s *sharedStrings) text(b []byte) {
+	if !s.inT || s.wb.err != nil {
+		return
+	}
+	if len(s.wb.shared)+len(b) > maxShared {
+		s.wb.err = gapOf(dlp.TooLarge, "shared strings")
+		return
+	}
+	s.wb.shared = append(s.wb.shared, b...)
+}
+
+// styles keeps the number format of each cell style. ECMA-376-1 18.8.
+type styles struct {
+	quiet
+	wb     *workbook
+	custom map[string]string
+	inXfs  bool
+}
+
+func (s *styles) start(name string, a attrs) {
+	switch name {
+	case "numFmt":
+		if len(s.custom) < maxStyles {
+			s.custom[a.get("numFmtId")] = a.get("formatCode")
+		}
+	case "cellXfs":
+		s.inXfs = true
+	case "xf":
+		if s.inXfs && len(s.wb.formats) < maxStyles {
+			id := a.get("numFmtId")
+			f, ok := s.custom[id]
+			if !ok {
+				f = builtinFormat(id)
+			}
+			s.wb.formats = append(s.wb.formats, f)
+		}
+	}
+}
+
+func (s *styles) end(name string) {
+	if name == "cellXfs" {
+		s.inXfs = false
+	}
+}
+
+// builtinFormat returns the formats that files name by number. ECMA-376-1 18.8.30.
+func builtinFormat(id string) string {
+	switch id {
+	case "14", "15", "16", "17":
+		return "yyyy-mm-dd"
+	case "22":
+		return "yyyy-mm-dd hh:mm"
+	case "18", "19", "20", "21", "45", "46", "47":
+		return "hh:mm"
+	case "27", "30", "36", "50", "57":
+		return "yyyy-mm-dd"
+	}
+	return ""
+}
+
+type relations struct {
+	quiet
+	rels map[string]string
+}
+
+func (r *relations) start(name string, a attrs) {
+	if name == "Relationship" && len(r.rels) < maxStyles {
+		r.rels[a.get("Id")] = strings.TrimPrefix(a.get("Target"), "/xl/")
+	}
+}
+
+// sheetNames keeps the sheets' names and writes the defined names' values.
+type sheetNames struct {
+	quiet
+	wb      *workbook
+	d       *officeDoc
+	sheets  map[string]string
+	defined bool
+}
+
+func (s *sheetNames) start(name string, a attrs) {
+	switch name {
+	case "sheet":
+		if len(s.sheets) < maxStyles {
+			s.sheets[a.get("id")] = a.get("name")
+		}
+	case "workbookPr":
+		v := a.get("date1904")
+		s.wb.date04 = v == "1" || v == "true"
+	}
+	s.defined = name == "definedName"
+}
+
+func (s *sheetNames) text(b []byte) {
+	if s.defined && bytes.IndexByte(b, '"') >= 0 { // constants; references say nothing
+		s.d.line(b)
+	}
+}
+
+// sheet writes a worksheet: each row a line, cells parted by tabs, each cell a
+// span with its column's name and its row's number.
+//
+// Source: ECMA-376-1 18.3.1.
+type sheet struct {
+	d      *officeDoc
+	name   string
+	labels []string
+	header bool // the next row may hold the names
+	row    uint32
+
+	cells []cell // of the row at hand
+	held  int    // bytes of their text
+	cur   cell
+	typ   string
+	style int
+	buf   []byte
+	in    string // the element whose text counts: v, t, f, or of a header
+	line  bool
+}
+
+type cell struct {
+	col  int
+	text string // as shown
+	raw  string // as kept, where that differs
+}
+
+func newSheet(d *officeDoc, file string) *sheet {
+	return &sheet{d: d, name: d.wb.names[file], header: true}
+}
+
+func (s *sheet) start(name string, a attrs) {
+	switch name {
+	case "sheetData":
+		if s.name != "" {
+			s.d.j.out.field(s.name, "sheet", 0)
+			s.d.j.out.writeString("\n")
+		}
+	case "row":
+		s.cells, s.held = s.cells[:0], 0
+	case "c":
+		s.cur = cell{col: column(a.get("r"), len(s.cells))}
+		s.typ, s.buf = a.get("t"), s.buf[:0]
+		s.style, _ = strconv.Atoi(a.get("s"))
+	case "v", "t", "f", "oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter":
+		s.in = name
+	case "hyperlink", "dataValidation":
+		for _, k := range []string{"location", "tooltip", "display", "prompt", "promptTitle", "error"} {
+			if v := a.get(k); v != "" {
+				s.d.line([]byte(v))
+			}
+		}
+	}
+}
+
+func (s *sheet) text(b []byte) {
+	switch s.in {
+	case "v", "t":
+		if len(s.buf)+len(b) <= maxCell {
+			s.buf = append(s.buf, b...)
+		} else if s.d.wb.err == nil {
+			s.d.wb.err = gapOf(dlp.TooLarge, "cell")
+		}
+	case "oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter":
+		s.d.line(b)
+	}
+}
+
+func (s *sheet) end(name string) {
+	switch name {
+	case "c":
+		s.endCell()
+	case "row":
+		s.endRow()
+	case s.in:
+		s.in = ""
+	}
+}
+
+func (s *sheet) endCell() {
+	v := string(s.buf)
+	switch s.typ {
+	case "s":
+		i, err := strconv.Atoi(strings.TrimSpace(v))
+		if err != nil {
+			i = -1
+		}
+		s.cur.text = string(s.d.wb.str(i))
+	case "", "n", "d":
+		s.cur.text = v
+		if s.style >= 0 && s.style < len(s.d.wb.formats) {
+			if shown := s.d.wb.show(v, s.d.wb.formats[s.style]); shown != "" && shown != v {
+				s.cur.text, s.cur.raw = shown, v
+			}
+		}
+	default:
+		s.cur.text = v
+	}
+	if s.cur.text != "" && s.d.wb.err == nil {
+		s.cells = append(s.cells, s.cur)
+		s.held += len(s.cur.text)
+	}
+	s.cur = cell{}
+	if s.held > maxRowText || len(s.cells) >= 1<<14 { // ECMA-376's most columns
+		s.endRow()
+		s.cells, s.held = s.cells[:0], 0
+	}
+}
+
+func (s *sheet) endRow() {
+	if len(s.cells) == 0 || s.d.wb.err != nil {
+		return
+	}
+	out := s.d.j.out
+	names := s.header && s.isHeader()
+	if !names {
+		s.row++
+	}
+	s.header = false
+	at := 0
+	size := 1
+	for _, c := range s.cells {
+		for n := 0; at < c.col && n < maxTabs; n++ {
+			out.writeString("\t")
+			at++
+		}
+		at = c.col
+		label := ""
+		if c.col < len(s.labels) {
+			label = s.labels[c.col]
+		}
+		if names {
+			out.writeString(c.text)
+			if c.col < maxColumns {
+				s.labels = append(s.labels, make([]string, max(0, c.col+1-len(s.labels)))...)
+				s.labels[c.col] = cutLabel(c.text)
+			}
+		} else {
+			out.field(c.text, label, s.row)
+		}
+		if c.raw != "" {
+			out.writeString(" (")
+			out.field(c.raw, label, s.row)
+			out.writeString(")")
+		}
+		size += len(c.text) + len(c.raw) + 4
+	}
+	out.writeString("\n")
+	if err := s.d.j.spend(size); err != nil {
+		s.d.wb.err = err
+	}
+}
+
+func (s *sheet) isHeader() bool {
+	row := make([]string, 0, len(s.cells))
+	for _, c := range s.cells {
+		if c.raw != "" {
+			return false
+		}
+		row = append(row, c.text)
+	}
+	return headerRow(row)
+}
+
+// column reads the column of a reference such as "AB12", from 0.
+func column(ref string, next int) int {
+	n := 0
+	for i := 0; i < len(ref) && i < 3 && ref[i] >= 'A' && ref[i] <= 'Z'; i++ {
+		n = n*26 + int(ref[i]-'A') + 1
+	}
+	if n == 0 {
+		return next
+	}
+	return n - 1
+}
+
+// show writes a number as its format shows it, where that is a date, a time, a
+// mask of digits or has leading zeros; "" elsewhere.
+func (wb *workbook) show(v, format string) string {
+	if format == "" || format == "General" || v == "" || format == "@" {
+		return ""
+	}
+	x, err := strconv.ParseFloat(v, 64)
+	if err != nil || math.Abs(x) > 1e15 {
+		return ""
+	}
+	code, _, _ := strings.Cut(format, ";")
+	code = stripFormat(code)
+	low := strings.ToLower(code)
+	if strings.ContainsAny(low, "yd") || strings.Contains(low, "mmm") || strings.ContainsAny(low, "hs") {
+		return wb.date(x, strings.ContainsAny(low, "yd") || strings.Contains(low, "mmm"), strings.ContainsAny(low, "hs"))
+	}
+	return mask(x, code)
+}
+
+// stripFormat takes colours, conditions, locales and fill marks out of a format.
+func stripFormat(f string) string {
+	var b strings.Builder
+	for i := 0; i < len(f); i++ {
+		switch c := f[i]; c {
+		case '[':
+			k := strings.IndexByte(f[i:], ']')
+			if k < 0 {
+				return b.String()
+			}
+			i += k
+		case '_', '*':
+			i++
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// date shows a serial number. ECMA-376-1 18.17.4: day 1 is 1900-01-01, and
+// 1900 counts as a leap year.
+func (wb *workbook) date(x float64, day, clock bool) string {
+	if x < 0 || x > 2958466 { // the year 9999
+		return ""
+	}
+	base := time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)
+	if wb.date04 {
+		base = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
+	} else if x < 60 {
+		base = base.AddDate(0, 0, 1)
+	}
+	whole, frac := math.Modf(x)
+	t := base.AddDate(0, 0, int(whole)).Add(time.Duration(math.Round(frac*86400)) * time.Second)
+	switch {
+	case day && clock && frac != 0:
+		return t.Format("2006-01-02 15:04:05")
+	case day:
+		return t.Format("2006-01-02")
+	}
+	return t.Format("15:04:05")
+}
+
+// mask fills a format of digit places with the digits of a whole number:
+// 000-00-0000 shows 536221234 as 536-22-1234.
+func mask(x float64, code string) string {
+	if x != math.Trunc(x) || x < 0 || strings.ContainsAny(code, ".%Ee/?,") || strings.Count(code, "0") < 2 {
+		return ""
+	}
+	digits := strconv.FormatFloat(x, 'f', 0, 64)
+	var out []byte
+	quoted := false
+	for i := len(code) - 1; i >= 0; i-- {
+		c := code[i]
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+			out = append(out, c)
+		case c == '0' || c == '#':
+			if digits != "" {
+				out = append(out, digits[len(digits)-1])
+				digits = digits[:len(digits)-1]
+			} else if c == '0' {
+				out = append(out, '0')
+			}
+			if digits != "" && !strings.ContainsAny(code[:i], "0#") { // the first place takes all that is left
+				for k := len(digits) - 1; k >= 0; k-- {
+					out = append(out, digits[k])
+				}
+				digits = ""
+			}
+		case c == '\\':
+		default:
+			out = append(out, c)
+		}
+	}
+	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
+		out[i], out[k] = out[k], out[i]
+	}
+	if s := string(out); validString(s) == s {
+		return s
+	}
+	return ""
+}

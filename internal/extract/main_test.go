@@ -1,0 +1,151 @@
+package extract_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/extract/formats"
+)
+
+// TestMain lets the test binary be the child that its pools start.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == extract.ChildArg {
+		in := io.Reader(os.Stdin)
+		if err := formats.Serve(breaker(in), os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// read is what a test sink was given: texts and media types by path, in order.
+type read struct {
+	paths []string
+	parts map[string]dlp.PartInfo
+	texts map[string]*strings.Builder
+	spans map[string][]dlp.Span
+	gaps  []dlp.Gap
+	open  string
+	err   error // to return from Text
+	bad   []string
+}
+
+func newRead() *read {
+	return &read{parts: map[string]dlp.PartInfo{}, texts: map[string]*strings.Builder{}, spans: map[string][]dlp.Span{}}
+}
+
+func (r *read) Part(p dlp.PartInfo) error {
+	if _, twice := r.parts[p.Path]; twice {
+		r.bad = append(r.bad, "part "+p.Path+" twice")
+	}
+	r.paths = append(r.paths, p.Path)
+	r.parts[p.Path], r.texts[p.Path], r.open = p, &strings.Builder{}, p.Path
+	return nil
+}
+
+func (r *read) Text(w dlp.Window) error {
+	b := r.texts[r.open]
+	if int64(b.Len()) != w.Offset {
+		r.bad = append(r.bad, fmt.Sprintf("part %s: window at %d, want %d", r.open, w.Offset, b.Len()))
+	}
+	b.Write(w.Text)
+	r.spans[r.open] = append(r.spans[r.open], w.Spans...)
+	return r.err
+}
+
+func (r *read) Gap(g dlp.Gap) error {
+	r.gaps = append(r.gaps, g)
+	return nil
+}
+
+func (r *read) text(path string) string {
+	if b := r.texts[path]; b != nil {
+		return b.String()
+	}
+	return "(no part)"
+}
+
+// all joins the texts of all parts.
+func (r *read) all() string {
+	var b strings.Builder
+	for _, p := range r.paths {
+		b.WriteString(r.texts[p].String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// told lists gaps as "path cause detail".
+func (r *read) told() []string {
+	s := make([]string, 0, len(r.gaps))
+	for _, g := range r.gaps {
+		s = append(s, strings.TrimSpace(g.Path+" "+g.Cause.String()+" "+g.Detail))
+	}
+	return s
+}
+
+func newPool(t testing.TB, change func(*extract.Config)) *extract.Pool {
+	t.Helper()
+	cfg := extract.Default()
+	cfg.Workers = 2
+	if change != nil {
+		change(&cfg)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := extract.NewPool(cfg, extract.Deps{CacheDir: filepath.Join(dir, "stanch")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+type bytesFile struct{ *bytes.Reader }
+
+func (bytesFile) Close() error { return nil }
+
+func document(ch dlp.Channel, b []byte) *dlp.Document {
+	return &dlp.Document{ID: dlp.NewID(), Channel: ch, Received: time.Unix(0, 0), Size: int64(len(b)),
+		Open: func() (io.ReadSeekCloser, error) { return bytesFile{bytes.NewReader(b)}, nil }}
+}
+
+func get(t testing.TB, p *extract.Pool, ch dlp.Channel, b []byte) *read {
+	t.Helper()
+	r := newRead()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Minute, errors.New("test takes too long"))
+	defer cancel()
+	if err := p.Extract(ctx, document(ch, b), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.bad {
+		t.Error(s)
+	}
+	return r
+}
+
+// mail writes a message with LF turned into CRLF.
+func mail(lines ...string) []byte {
+	return []byte(strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\r\n"))
+}
+
+// breaker makes the child break where a document says so: only this binary
+// listens to these words.
+func breaker(in io.Reader) io.Reader { return in }

@@ -1,0 +1,209 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// ChildArg is the first argument of an extraction child. A program that makes
+// a Pool calls formats.Serve on its standard input and output, and nothing
+// else, when os.Args[1] is ChildArg.
+const ChildArg = "worker-extract"
+
+// readerVersion counts what is read and how: a change makes verdicts of before
+// stale. Semantic version 2.0.0.
+const readerVersion = "0.1.0"
+
+// ErrBusy says that Config.Queue documents wait already.
+var ErrBusy = errors.New("extract: too many documents wait")
+
+// ErrClosed says that the Pool is closed.
+var ErrClosed = errors.New("extract: pool is closed")
+
+// Metrics counts children. Its methods are called from many goroutines.
+type Metrics interface {
+	ChildStarted()
+	ChildKilled(cause dlp.Cause) // timeout, too_large or crashed
+}
+
+// Deps are a Pool's neighbours.
+type Deps struct {
+	Log     *slog.Logger // nil: nothing is logged
+	Metrics Metrics      // nil: nothing is counted
+
+	// CacheDir is where compiled pdfium is kept from one run to the next, in a
+	// folder of its own with mode 0700. "": a temporary folder of the Pool's
+	// own, gone with Close.
+	CacheDir string
+}
+
+// Pool keeps children and hands them documents. Its methods may be called
+// from many goroutines.
+type Pool struct {
+	cfg Config
+	log *slog.Logger
+	met Metrics
+
+	// slots holds Config.Workers places: an idle child, or nil where one is
+	// still to be started. Who takes a place puts it back.
+	slots   chan *child
+	waiting atomic.Int64
+	closing chan struct{}
+	once    sync.Once
+
+	// children counts the goroutines that own a child process each.
+	children sync.WaitGroup
+
+	warming chan struct{} // holds one token; guards the three below
+	warm    atomic.Bool   // compiled pdfium lies in cache
+	cache   string
+	temp    string // folder to remove in Close, "" for none
+}
+
+// NewPool returns a Pool. It starts no child before the first document.
+func NewPool(cfg Config, d Deps) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = min(runtime.NumCPU(), 4)
+	}
+	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, slots: make(chan *child, cfg.Workers),
+		closing: make(chan struct{}), warming: make(chan struct{}, 1)}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.met == nil {
+		p.met = noMetrics{}
+	}
+	if d.CacheDir != "" {
+		dir, err := filepath.Abs(filepath.Join(d.CacheDir, "pdfium"))
+		if err != nil {
+			return nil, fmt.Errorf("extract: cache folder: %w", err)
+		}
+		p.cache = dir
+	}
+	p.warming <- struct{}{}
+	for range cfg.Workers {
+		p.slots <- nil
+	}
+	return p, nil
+}
+
+type noMetrics struct{}
+
+func (noMetrics) ChildStarted()         {}
+func (noMetrics) ChildKilled(dlp.Cause) {}
+
+// Version names what reads: a change of it means that a document may read
+// differently than before. It is "VERSION+pdfium.LIBRARY".
+func (p *Pool) Version() string {
+	lib := "unknown"
+	if bi, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range bi.Deps {
+			if m.Path == "github.com/klippa-app/go-pdfium" {
+				lib = m.Version
+			}
+		}
+	}
+	return readerVersion + "+pdfium." + lib
+}
+
+// Extract reads doc and hands sink what it finds. nil means that every piece
+// of doc was either handed to sink or told to it as a Gap. An error means that
+// this is not so: ctx ended, the sink refused (its error is wrapped), no child
+// could be started, doc could not be opened or read, ErrBusy or ErrClosed.
+func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
+	c, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	r := newRun(p, doc, sink)
+	for {
+		if c == nil {
+			if c, err = p.spawn(p.cfg.MaxMemory); err != nil {
+				p.put(nil)
+				return fmt.Errorf("extract: start child for %s: %w", doc.ID, err)
+			}
+		}
+		again, err := r.try(ctx, c)
+		if c.ended() {
+			c = nil
+		}
+		if err != nil || !again {
+			p.put(p.recycle(c))
+			return err
+		}
+	}
+}
+
+// take waits for a place in the pool.
+func (p *Pool) take(ctx context.Context) (*child, error) {
+	if p.waiting.Add(1) > int64(p.cfg.Queue)+int64(p.cfg.Workers) {
+		p.waiting.Add(-1)
+		return nil, ErrBusy
+	}
+	defer p.waiting.Add(-1)
+	select {
+	case <-p.closing:
+		return nil, ErrClosed
+	default:
+	}
+	select {
+	case c := <-p.slots:
+		if c != nil && c.ended() { // it died while it was idle
+			c = nil
+		}
+		return c, nil
+	case <-p.closing:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, fmt.Errorf("extract: wait for a child: %w", context.Cause(ctx))
+	}
+}
+
+func (p *Pool) put(c *child) { p.slots <- c }
+
+// recycle ends a child that has read enough documents or holds too much
+// memory, and returns nil for it.
+func (p *Pool) recycle(c *child) *child {
+	if c == nil {
+		return nil
+	}
+	c.docs++
+	if c.docs >= p.cfg.RecycleDocuments || c.resident() > int64(p.cfg.RecycleMemory) {
+		c.stop()
+		return nil
+	}
+	return c
+}
+
+// Close waits for the documents in hand, ends every child and removes the
+// temporary cache folder. Later calls of Extract return ErrClosed.
+func (p *Pool) Close() error {
+	var err error
+	p.once.Do(func() {
+		close(p.closing)
+		for range p.cfg.Workers {
+			if c := <-p.slots; c != nil {
+				c.stop()
+			}
+		}
+		<-p.warming
+		p.children.Wait()
+		if p.temp != "" {
+			err = os.RemoveAll(p.temp)
+		}
+	})
+	return err
+}

@@ -1,0 +1,334 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// maxItems is how many parts and gaps a child may tell of for each member that
+// it may read: a part, its MIME header, a second reading and a gap of each.
+const maxItems = 8
+
+// maxBlanks is how many children may break on a document before they begin it.
+const maxBlanks = 2
+
+// run is one document on its way through one child after another. It belongs
+// to the goroutine of Extract.
+type run struct {
+	p    *Pool
+	doc  *dlp.Document
+	sink dlp.Sink
+
+	restarts int                 // children that broke on a unit
+	blanks   int                 // children that broke before any
+	end      time.Time           // when the document's own time is up; moved by what is not its fault
+	parts    map[string]struct{} // delivered by children before this one
+	gaps     map[dlp.Gap]struct{}
+	done     map[string]struct{} // units that an earlier child finished
+	broken   []string            // units that broke one
+}
+
+func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
+	return &run{p: p, doc: doc, sink: sink, end: time.Now().Add(p.cfg.DocumentTimeout.D()),
+		parts: map[string]struct{}{}, gaps: map[dlp.Gap]struct{}{}, done: map[string]struct{}{}}
+}
+
+// try reads the document with c. again means that c broke and is gone, that
+// what broke it has been told to the sink, and that the rest is still to read.
+func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
+	f, err := r.doc.Open()
+	if err != nil {
+		c.kill()
+		return false, fmt.Errorf("extract: open %s: %w", r.doc.ID, err)
+	}
+	t := &try{run: r, c: c, items: maxItems * (r.p.cfg.MaxMembers + 16),
+		parts: map[string]struct{}{}, sent: make(chan struct{})}
+	t.watch = watch{part: time.Now().Add(r.p.cfg.PartTimeout.D()), end: r.end, limit: int64(r.p.cfg.MaxMemory)}
+
+	var wg sync.WaitGroup
+	over := make(chan struct{})
+	wg.Go(func() { t.send(f) })
+	wg.Go(func() { t.guard(ctx, over) })
+	err = t.receive(ctx)
+	close(over)
+	if err != nil {
+		_ = c.proc.Kill() // so that a write which nobody reads ends
+	}
+	wg.Wait()
+	_ = f.Close() // it was only read
+	if err == nil {
+		return false, nil
+	}
+	c.kill()
+	r.end = t.watch.end
+	switch {
+	case ctx.Err() != nil:
+		return false, fmt.Errorf("extract: %s: %w", r.doc.ID, context.Cause(ctx))
+	case t.readErr != nil:
+		return false, fmt.Errorf("extract: read %s: %w", r.doc.ID, t.readErr)
+	}
+	if se, ok := errors.AsType[*sinkError](err); ok {
+		return false, fmt.Errorf("extract: %s: %w", r.doc.ID, se.err)
+	}
+	return r.stepOver(ctx, t)
+}
+
+// stepOver tells the sink what c broke on and says whether to go on without.
+func (r *run) stepOver(ctx context.Context, t *try) (again bool, err error) {
+	cause := t.watch.reason()
+	r.p.met.ChildKilled(cause)
+	var unit wire.Unit
+	if n := len(t.stack); n > 0 {
+		unit = t.stack[n-1]
+	}
+	r.p.log.LogAttrs(ctx, slog.LevelWarn, "extraction child ended", slog.String("doc", string(r.doc.ID)),
+		slog.String("part", unit.Path), slog.String("cause", cause.String()))
+
+	if t.begun {
+		r.restarts++
+	} else {
+		r.blanks++ // it died while it was idle: nothing of this document did it
+	}
+	whole := unit.Path == "" && t.begun || r.restarts > r.p.cfg.MaxRestarts || r.blanks > maxBlanks || t.watch.over()
+	for path := range t.parts {
+		r.parts[path] = struct{}{}
+	}
+	if unit.Path != "" {
+		r.broken = append(r.broken, unit.Path)
+		if err := r.gap(dlp.Gap{Path: unit.Path, Name: unit.Name, Cause: cause}); err != nil {
+			return false, err
+		}
+	}
+	if whole {
+		return false, r.gap(dlp.Gap{Cause: cause, Detail: "rest of the document"})
+	}
+	return true, nil
+}
+
+func (r *run) gap(g dlp.Gap) error {
+	if err := r.sink.Gap(g); err != nil {
+		return fmt.Errorf("extract: %s: %w", r.doc.ID, err)
+	}
+	return nil
+}
+
+// skips lists the units that the next child leaves out.
+func (r *run) skips() []wire.Skip {
+	s := make([]wire.Skip, 0, len(r.done)+len(r.broken))
+	for _, path := range r.broken {
+		s = append(s, wire.Skip{Path: path, Broken: true})
+	}
+	for path := range r.done {
+		s = append(s, wire.Skip{Path: path})
+	}
+	return s
+}
+
+// try is one child's go at the document.
+type try struct {
+	*run
+	c     *child
+	watch watch
+
+	// Of the goroutine that receives.
+	stack []wire.Unit
+	begun bool
+	items int
+	parts map[string]struct{} // delivered by this child
+	open  bool                // a part is open
+	drop  bool                // an earlier child delivered the open part
+	next  int64               // offset of the open part's next window
+
+	// Of the goroutine that sends, until sent is closed.
+	readErr error
+	sent    chan struct{}
+	stop    atomic.Bool // the child wants no more bytes
+}
+
+// sinkError is an error of the sink's, not of the child's.
+type sinkError struct{ err error }
+
+func (e *sinkError) Error() string { return e.err.Error() }
+
+// errBroken says that the child ended, or sent what no child sends.
+var errBroken = errors.New("extract: child broke")
+
+// send hands the document to the child. An error of the pipe is not kept: who
+// receives sees it too.
+func (t *try) send(f io.Reader) {
+	defer close(t.sent)
+	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Limits: t.p.cfg.limits(), Skip: t.skips()}
+	if job.Warm = t.p.warm.Load(); job.Warm {
+		job.CacheDir = t.p.cache
+	}
+	if wire.Write(t.c.in, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
+		return
+	}
+	buf := make([]byte, min(wire.MaxData, max(t.doc.Size+1, 4096)))
+	for !t.stop.Load() {
+		n, err := io.ReadFull(f, buf)
+		if n > 0 && wire.Write(t.c.in, wire.OpData, buf[:n]) != nil {
+			return
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			t.readErr = err
+			_ = wire.Write(t.c.in, wire.OpLost, nil) // the error is told anyway
+			return
+		}
+	}
+	_ = wire.Write(t.c.in, wire.OpEnd, nil)
+}
+
+// receive relays what the child tells until it is done. A nil error means that
+// the child has read the document and waits for the next.
+func (t *try) receive(ctx context.Context) error {
+	for {
+		op, b, err := t.c.r.Next()
+		if err != nil {
+			return errBroken
+		}
+		switch op {
+		case wire.OpBegin:
+			err = t.begin(b)
+		case wire.OpFinish:
+			err = t.finish()
+		case wire.OpPart:
+			err = t.part(b)
+		case wire.OpText:
+			err = t.text(b)
+		case wire.OpGap:
+			err = t.gapFrom(b)
+		case wire.OpStop:
+			t.stop.Store(true)
+		case wire.OpWant:
+			err = t.want(ctx)
+		case wire.OpDone:
+			if len(t.stack) > 0 {
+				return errBroken
+			}
+			<-t.sent
+			return t.readErr
+		default:
+			return errBroken
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *try) begin(b []byte) error {
+	u, err := wire.DecodeUnit(b)
+	if err != nil || len(t.stack) > t.p.cfg.MaxDepth*4 {
+		return errBroken
+	}
+	t.begun = true
+	t.stack = append(t.stack, u)
+	t.restartClock()
+	return nil
+}
+
+func (t *try) finish() error {
+	n := len(t.stack)
+	if n == 0 {
+		return errBroken
+	}
+	t.done[t.stack[n-1].Path] = struct{}{}
+	t.stack = t.stack[:n-1]
+	t.open = false
+	t.restartClock()
+	return nil
+}
+
+func (t *try) restartClock() {
+	d := t.p.cfg.PartTimeout.D()
+	if n := len(t.stack); n > 0 && t.stack[n-1].Class == wire.Slow {
+		d = t.p.cfg.PDFTimeout.D()
+	}
+	t.watch.restart(d, 0)
+}
+
+func (t *try) part(b []byte) error {
+	p, err := wire.DecodePart(b)
+	if err != nil || t.items == 0 {
+		return errBroken
+	}
+	t.items--
+	if _, twice := t.parts[p.Path]; twice {
+		return errBroken
+	}
+	t.parts[p.Path] = struct{}{}
+	_, t.drop = t.run.parts[p.Path]
+	t.open, t.next = true, 0
+	if t.drop {
+		return nil
+	}
+	return t.deliver(func() error { return t.sink.Part(p) })
+}
+
+func (t *try) text(b []byte) error {
+	w, err := wire.DecodeWindow(b)
+	if err != nil || !t.open || w.Offset != t.next {
+		return errBroken
+	}
+	t.next += int64(len(w.Text))
+	if n := len(t.stack); n > 0 && t.stack[n-1].Class == wire.Stream {
+		t.watch.restart(t.p.cfg.PartTimeout.D(), t.p.cfg.DocumentTimeout.D())
+	}
+	if t.drop {
+		return nil
+	}
+	return t.deliver(func() error { return t.sink.Text(w) })
+}
+
+func (t *try) gapFrom(b []byte) error {
+	g, err := wire.DecodeGap(b)
+	if err != nil || t.items == 0 {
+		return errBroken
+	}
+	t.items--
+	if _, told := t.gaps[g]; told {
+		return nil
+	}
+	t.gaps[g] = struct{}{}
+	return t.deliver(func() error { return t.sink.Gap(g) })
+}
+
+// want gets compiled pdfium for the child, whose time does not run meanwhile.
+func (t *try) want(ctx context.Context) error {
+	<-t.sent
+	answer := []byte{0}
+	t.watch.pause()
+	if err := t.p.Warm(ctx); err == nil {
+		answer = append([]byte{1}, t.p.cache...)
+	} else if ctx.Err() == nil {
+		t.p.log.LogAttrs(ctx, slog.LevelError, "pdf reader cannot be had", slog.String("doc", string(t.doc.ID)))
+	}
+	t.watch.resume()
+	if wire.Write(t.c.in, wire.OpGo, answer) != nil {
+		return errBroken
+	}
+	return nil
+}
+
+// deliver calls the sink while the child's clock stands still.
+func (t *try) deliver(f func() error) error {
+	t.watch.pause()
+	defer t.watch.resume()
+	if err := f(); err != nil {
+		return &sinkError{err}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package extract
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// look is how often a child's size and clock are looked at; a look costs 2 µs.
+const look = 20 * time.Millisecond
+
+// watch holds a child's clock and why it was killed.
+type watch struct {
+	limit int64 // bytes of resident memory
+
+	mu     sync.Mutex // guards all below
+	part   time.Time  // when the time of the unit at hand is up
+	end    time.Time  // when the document's is
+	paused time.Time  // since when the clock stands still; zero when it runs
+	cause  dlp.Cause  // why it was killed; meaningful when killed
+	killed bool
+	late   bool // it was the document's time
+}
+
+// restart gives the unit at hand d from now, and the document whole, unless
+// that is 0.
+func (w *watch) restart(d, whole time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.part = now.Add(d)
+	if whole > 0 {
+		w.end = now.Add(whole)
+	}
+}
+
+func (w *watch) pause() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused = time.Now()
+}
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := time.Since(w.paused)
+	w.part, w.end = w.part.Add(d), w.end.Add(d)
+	w.paused = time.Time{}
+}
+
+// due reports whether the child is to be killed now, and notes why.
+func (w *watch) due(resident int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	switch {
+	case resident > w.limit:
+		w.cause = dlp.TooLarge
+	case !w.paused.IsZero():
+		return false
+	case now.After(w.end):
+		w.cause, w.late = dlp.Timeout, true
+	case now.After(w.part):
+		w.cause = dlp.Timeout
+	default:
+		return false
+	}
+	w.killed = true
+	return true
+}
+
+// reason returns why the child ended: what it was killed for, or crashed.
+func (w *watch) reason() dlp.Cause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.killed {
+		return w.cause
+	}
+	return dlp.Crashed
+}
+
+// over reports whether the document's own time is up.
+func (w *watch) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
+}
+
+// guard kills the child when its time or memory is used up or ctx ends. It
+// returns when over is closed.
+func (t *try) guard(ctx context.Context, over <-chan struct{}) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			_ = t.c.proc.Kill() // it may be gone already
+			<-over
+			return
+		case <-tick.C:
+			if t.watch.due(t.c.resident()) {
+				_ = t.c.proc.Kill()
+				<-over
+				return
+			}
+		}
+	}
+}

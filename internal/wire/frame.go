@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Op says what a frame is.
+type Op byte
+
+// Frames from the parent to the child.
+const (
+	OpJob  Op = 'J' // a Job: a document follows
+	OpData Op = 'D' // the document's next bytes, at most MaxData
+	OpEnd  Op = 'E' // the document's end; empty
+	OpLost Op = 'L' // the document's end: the parent could not read the rest; empty
+	OpGo   Op = 'O' // the answer to OpWant: 1 and the cache folder, or 0 when it cannot be had
+	OpWarm Op = 'W' // compile pdfium into the cache folder named, and prove it
+)
+
+// Frames from the child to the parent.
+const (
+	OpReady  Op = 'R' // the child waits for a job; empty
+	OpBegin  Op = 'B' // a Unit is about to be parsed
+	OpFinish Op = 'F' // the innermost unit is done; empty
+	OpPart   Op = 'P' // a PartInfo: closes the part before
+	OpText   Op = 'T' // a Window of the open part
+	OpGap    Op = 'G' // a Gap
+	OpStop   Op = 'S' // no more of the document's bytes are wanted; empty
+	OpWant   Op = 'A' // compiled pdfium is wanted; the child waits for OpGo; empty
+	OpDone   Op = 'N' // the job is done; empty
+)
+
+// MaxFrame is the most bytes a frame carries after its head: a Window of
+// dlp.MaxWindow bytes with MaxSpans spans and their labels fits.
+const MaxFrame = 4 << 20
+
+// MaxData is the most document bytes in one OpData frame.
+const MaxData = 256 << 10
+
+// headLen is the length of a frame's head: the op and a little-endian uint32.
+const headLen = 5
+
+// ErrFrame is wrapped by every error that says the other side sent something
+// which this package does not send.
+var ErrFrame = errors.New("wire: not a frame")
+
+// Write sends one frame. b is at most MaxFrame bytes.
+func Write(w io.Writer, op Op, b []byte) error {
+	if len(b) > MaxFrame {
+		return fmt.Errorf("wire: frame of %d bytes is longer than %d", len(b), MaxFrame)
+	}
+	var h [headLen]byte
+	h[0] = byte(op)
+	binary.LittleEndian.PutUint32(h[1:], uint32(len(b)))
+	if _, err := w.Write(h[:]); err != nil {
+		return fmt.Errorf("wire: write frame: %w", err)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := w.Write(b); err != nil {
+		return fmt.Errorf("wire: write frame: %w", err)
+	}
+	return nil
+}
+
+// Reader reads frames. The zero Reader is not usable; make one with NewReader.
+type Reader struct {
+	r   io.Reader
+	buf []byte
+}
+
+// NewReader returns a Reader of the frames in r. It reads no further than the
+// frame asked for, so a buffered r is the faster one.
+func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
+
+// Next returns the next frame. Its bytes are valid until the next call. The
+// error is io.EOF at a clean end between frames, ErrFrame for a length past
+// MaxFrame, else the reader's.
+func (r *Reader) Next() (Op, []byte, error) {
+	var h [headLen]byte
+	if _, err := io.ReadFull(r.r, h[:]); err != nil {
+		if err == io.EOF {
+			return 0, nil, io.EOF
+		}
+		return 0, nil, fmt.Errorf("wire: read head: %w", err)
+	}
+	n := int(binary.LittleEndian.Uint32(h[1:]))
+	if n > MaxFrame {
+		return 0, nil, fmt.Errorf("%w: length %d", ErrFrame, n)
+	}
+	if cap(r.buf) < n {
+		r.buf = make([]byte, max(n, 4096))
+	}
+	b := r.buf[:n]
+	if _, err := io.ReadFull(r.r, b); err != nil {
+		return 0, nil, fmt.Errorf("wire: read frame: %w", err)
+	}
+	return Op(h[0]), b, nil
+}
