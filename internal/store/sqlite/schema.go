@@ -32,6 +32,7 @@ CREATE TABLE holds (
 	external INTEGER NOT NULL           -- 1: the content is vault/xx/ID.age
 ) STRICT;
 CREATE INDEX holds_held ON holds(seq) WHERE state = 'held';
+CREATE INDEX holds_files ON holds(id) WHERE external = 1 AND state <> 'expired';
 CREATE TABLE hold_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
 
 CREATE TABLE cases (
@@ -61,6 +62,7 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_next ON outbox(next) WHERE state = 'queued';
 CREATE INDEX outbox_ended ON outbox(ended) WHERE state <> 'queued';
+CREATE INDEX outbox_files ON outbox(id) WHERE external = 1 AND state = 'queued';
 CREATE TABLE outbox_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
 
 CREATE TABLE repeats (key BLOB NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, id)) STRICT, WITHOUT ROWID;

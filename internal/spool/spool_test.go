@@ -1,0 +1,112 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+)
+
+func TestBackoff(t *testing.T) {
+	for _, c := range []struct {
+		tries int
+		want  time.Duration
+	}{
+		{-1, time.Minute}, {0, time.Minute}, {1, time.Minute}, {2, 2 * time.Minute}, {3, 5 * time.Minute}, {4, 15 * time.Minute},
+		{5, 30 * time.Minute}, {6, time.Hour}, {7, 2 * time.Hour}, {8, 4 * time.Hour}, {1000, 4 * time.Hour},
+	} {
+		if got := spool.Backoff(c.tries, 0); got != c.want {
+			t.Errorf("try %d, longest: got %v, want %v", c.tries, got, c.want)
+		}
+		if got := spool.Backoff(c.tries, 1); got != c.want*3/4 {
+			t.Errorf("try %d, shortest: got %v, want %v", c.tries, got, c.want*3/4)
+		}
+		for _, rnd := range []float64{-5, 5} {
+			if got := spool.Backoff(c.tries, rnd); got < c.want*3/4 || got > c.want {
+				t.Errorf("try %d, chance %v: got %v, want it within bounds", c.tries, rnd, got)
+			}
+		}
+	}
+}
+
+func TestIsDue(t *testing.T) {
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name string
+		m    spool.Message
+		want bool
+	}{
+		{"its time has come", spool.Message{State: spool.Queued, Next: now}, true},
+		{"not yet", spool.Message{State: spool.Queued, Next: now.Add(time.Second)}, false},
+		{"the longest wait", spool.Message{State: spool.Queued, Next: now.Add(spool.MaxBackoff)}, false},
+		{"longer than any wait: the clock was put back", spool.Message{State: spool.Queued, Next: now.Add(spool.MaxBackoff + 1)}, true},
+		{"ended", spool.Message{State: spool.Delivered, Next: now}, false},
+		{"damaged", spool.Message{State: spool.Queued, Next: now, Damaged: true}, false},
+	} {
+		if got := c.m.IsDue(now); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+var errBound = errors.New("bound elsewhere")
+
+// plain seals nothing, but for what is "rotten".
+type plain struct{}
+
+func (plain) Seal(_ string, b []byte) ([]byte, error) { return b, nil }
+
+func (plain) Open(_ string, b []byte) ([]byte, error) {
+	if string(b) == "rotten" {
+		return nil, errBound
+	}
+	return b, nil
+}
+
+// rows is a store that answers everything with the same rows.
+type rows struct {
+	spool.Store
+	rows []spool.Row
+}
+
+func (r rows) Queue(context.Context, spool.Filter) ([]spool.Row, error) { return r.rows, nil }
+
+func (r rows) QueueDue(context.Context, time.Time, time.Time, int) ([]spool.Row, error) {
+	return r.rows, nil
+}
+
+func (r rows) Queued(_ context.Context, id dlp.ID) (spool.Row, error) {
+	for _, x := range r.rows {
+		if x.ID == id {
+			return x, nil
+		}
+	}
+	return spool.Row{}, spool.ErrNotFound
+}
+
+func TestADamagedMessageHidesNoOther(t *testing.T) {
+	u, err := spool.New(nil, nil, plain{}, nil).Progress(spool.Message{From: dlp.Address{Local: "a", Domain: "b.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := spool.New(rows{rows: []spool.Row{
+		{ID: "rotten", State: spool.Queued, Sealed: []byte("rotten")},
+		{ID: "no state", State: spool.Queued, Sealed: []byte("{")},
+		{ID: "later version", State: spool.Queued, Sealed: []byte(`{"v":2}`)},
+		{ID: "good", State: spool.Queued, Sealed: u.Sealed},
+	}}, nil, plain{}, nil)
+	all, err := s.List(t.Context(), spool.Filter{})
+	if err != nil || len(all) != 4 || !all[0].Damaged || !all[1].Damaged || !all[2].Damaged || all[3].Damaged {
+		t.Errorf("list: got %+v, %v; want four, the first three damaged", all, err)
+	}
+	due, err := s.Due(t.Context(), time.Now(), 10)
+	if err != nil || len(due) != 1 || due[0].ID != "good" || due[0].From.Local != "a" {
+		t.Errorf("due: got %+v, %v; want the good one", due, err)
+	}
+	if _, err := s.Get(t.Context(), "rotten"); !errors.Is(err, errBound) {
+		t.Errorf("Get: got %v, want the error itself", err)
+	}
+}
