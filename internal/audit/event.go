@@ -1,0 +1,220 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Kind is what an Event tells of. The set is closed.
+type Kind string
+
+// The kinds.
+const (
+	Decision     Kind = "decision"  // what is to be done with a document; an Outcome follows
+	Outcome      Kind = "outcome"   // what became of the event Ref
+	HoldAck      Kind = "hold_ack"  // the sender has had the reply to its held mail
+	Repeat       Kind = "repeat"    // a repeat was absorbed by the hold Of
+	Release      Kind = "release"   // a person lets held content go; an Outcome follows
+	Reject       Kind = "reject"    // a person refuses held content; an Outcome follows
+	Export       Kind = "export"    // held content was written out
+	Look         Kind = "look"      // a case, or fields of held mail, were read
+	Reveal       Kind = "reveal"    // matched text was shown
+	Expire       Kind = "expire"    // held content came to the end of its time
+	Deliver      Kind = "deliver"   // the outbox came to an end with recipients
+	Notice       Kind = "notice"    // a notice was written
+	Decrypt      Kind = "decrypt"   // an encrypted file was opened
+	QueueRetry   Kind = "queue_try" // a person had the outbox try again
+	QueueDrop    Kind = "queue_drop"
+	Config       Kind = "config" // the configuration changed
+	RulesChanged Kind = "rules"  // the rule set or the policies changed
+	ScanOff      Kind = "scan_off"
+	Start        Kind = "start"
+	Stop         Kind = "stop"
+	Keys         Kind = "keys" // a key was made, imported or destroyed
+	User         Kind = "user" // an account changed
+	Backup       Kind = "backup"
+	Restore      Kind = "restore"
+	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
+	TailCut      Kind = "tail_cut"  // after a crash: bytes that were no whole event were cut off before Ref
+)
+
+var kinds = []Kind{
+	Decision, Outcome, HoldAck, Repeat, Release, Reject, Export, Look, Reveal, Expire, Deliver, Notice, Decrypt,
+	QueueRetry, QueueDrop, Config, RulesChanged, ScanOff, Start, Stop, Keys, User, Backup, Restore, TailKept, TailCut,
+}
+
+// awaits reports the kinds that an Outcome must follow.
+func (k Kind) awaits() bool { return k == Decision || k == Release || k == Reject }
+
+// Results of an Outcome or a Deliver.
+const (
+	ResultPassed      = "passed"      // the next hop took it
+	ResultRefused     = "refused"     // the next hop refused it
+	ResultUnreached   = "unreached"   // no answer was had, and the next hop does not have it
+	ResultUnknown     = "unknown"     // no answer was had; the next hop may have it
+	ResultHeld        = "held"        // it is in the vault
+	ResultSplit       = "split"       // all of it is ours, for recipients with different verdicts
+	ResultRejected    = "rejected"    // it was refused
+	ResultReported    = "reported"    // a file was left where it is
+	ResultEncrypted   = "encrypted"   // an encrypted file stands in its place
+	ResultChanged     = "changed"     // a file changed while it was judged
+	ResultReleased    = "released"    // it is in the outbox or back in its place
+	ResultRecovered   = "recovered"   // found after a restart, and ours
+	ResultFailed      = "failed"      // it was not done
+	ResultDelivered   = "delivered"   // every recipient's copy was taken
+	ResultUndelivered = "undelivered" // some recipient's was not
+	ResultExpired     = "expired"
+)
+
+var results = []string{
+	ResultPassed, ResultRefused, ResultUnreached, ResultUnknown, ResultHeld, ResultSplit, ResultRejected, ResultReported,
+	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
+	ResultExpired,
+}
+
+// Reasons of a Look; those of a Decision are dlp's.
+const (
+	ReasonCase   = "case"   // the case record of one document
+	ReasonHeader = "header" // a header field of held mail
+)
+
+// Position is where a rule matched. It carries no text.
+type Position struct {
+	Rule       dlp.RuleID
+	Part       string // dlp.PartInfo.Path
+	Start, End int64  // bytes, as in dlp.Finding
+}
+
+// Event is one line of the log. Nothing in it comes from a mail or a file:
+// what names a person is a keyed pseudonym, all else is a constant of the
+// program, an id of the configuration, a number or a time.
+type Event struct {
+	Time         time.Time // zero: now
+	Kind         Kind
+	Doc          dlp.ID
+	Of           dlp.ID // Repeat: the hold that absorbed it
+	Channel      dlp.Channel
+	Action       string // dlp.Action.String
+	Monitored    string // what a policy in monitor mode would have done
+	Policy       string
+	Rules        []dlp.RuleID
+	Causes       []string // dlp.Cause.String
+	Findings     int
+	Gaps         int
+	Rcpts        int
+	Positions    []Position
+	Sender       string   // keyed pseudonym, lower-case hex
+	RcptKeys     []string // keyed pseudonyms, lower-case hex
+	Actor        string   // who did it: "user:ID", "uid:0", "" for the gateway itself
+	Reason       string   // a constant
+	RuleSet      string   // digest, lower-case hex
+	PolicyDigest string   // digest, lower-case hex
+	Result       string   // a Result constant
+	Ref          uint64   // the sequence number that an Outcome, a Deliver or a tail event speaks of
+}
+
+// maxListed bounds each list of an Event; the counts tell of all.
+const maxListed = 200
+
+// ErrNotOurs says that an Event holds something that may come from a mail or a
+// file, and was not recorded.
+var ErrNotOurs = errors.New("audit: event holds what is not ours")
+
+// validate reports the first field that holds what it must not. Its error
+// names the field, never the value.
+func (e *Event) validate() error {
+	notOurs := func(field string) error { return fmt.Errorf("%w: %s", ErrNotOurs, field) }
+	for _, id := range []dlp.ID{e.Doc, e.Of} {
+		if _, err := dlp.ParseID(string(id)); id != "" && err != nil {
+			return notOurs("doc")
+		}
+	}
+	for _, a := range []string{e.Action, e.Monitored} {
+		if act, ok := dlp.ParseAction(a); a != "" && (!ok || act.String() != a) {
+			return notOurs("action")
+		}
+	}
+	switch {
+	case !slices.Contains(kinds, e.Kind):
+		return notOurs("kind")
+	case e.Channel > dlp.File:
+		return notOurs("channel")
+	case e.Result != "" && !slices.Contains(results, e.Result):
+		return notOurs("result")
+	case !word(e.Policy):
+		return notOurs("policy")
+	case !word(e.Actor):
+		return notOurs("actor")
+	case !word(e.Reason):
+		return notOurs("reason")
+	case !hexadecimal(e.RuleSet) || !hexadecimal(e.PolicyDigest):
+		return notOurs("digest")
+	case !hexadecimal(e.Sender) || !all(e.RcptKeys, pseudonym):
+		return notOurs("pseudonym")
+	case !all(e.Rules, func(r dlp.RuleID) bool { return r != "" && word(string(r)) }):
+		return notOurs("rules")
+	case !all(e.Positions, func(p Position) bool { return p.Rule != "" && word(string(p.Rule)) }):
+		return notOurs("positions")
+	case !all(e.Causes, func(c string) bool { _, ok := dlp.ParseCause(c); return ok }):
+		return notOurs("causes")
+	case e.Findings < 0 || e.Gaps < 0 || e.Rcpts < 0:
+		return notOurs("count")
+	case e.Time.Year() < 0 || e.Time.Year() > 9999:
+		return notOurs("time")
+	}
+	return nil
+}
+
+func all[T any](list []T, ok func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(x T) bool { return !ok(x) })
+}
+
+// word reports an id or constant of at most 64 letters, digits and - _ . :
+// that begins with a letter and holds at most six digits, so that no number of
+// a person fits; or nothing.
+func word(s string) bool {
+	digits := 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case i > 0 && c >= '0' && c <= '9':
+			digits++
+		case i > 0 && strings.IndexByte("-_.:", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(s) <= 64 && digits <= 6
+}
+
+// hexadecimal reports lower-case hex of 8 to 32 bytes, or nothing.
+func hexadecimal(s string) bool { return s == "" || pseudonym(s) }
+
+func pseudonym(s string) bool {
+	if len(s) < 16 || len(s) > 64 {
+		return false
+	}
+	return strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// partPath returns p if it has the form of a part's path, else "?".
+func partPath(p string) string {
+	if len(p) > 256 {
+		return "?"
+	}
+	for _, step := range strings.FieldsFunc(p, func(r rune) bool { return r == '/' || r == '.' || r == '~' }) {
+		if step == "HEADER" || step == "MIME" {
+			continue
+		}
+		if len(step) > 6 || strings.Trim(step, "0123456789") != "" {
+			return "?"
+		}
+	}
+	return p
+}
