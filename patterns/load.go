@@ -22,6 +22,9 @@ import (
 //go:embed packs/*.toml
 var packs embed.FS
 
+// builtInPrefix begins the file names of the embedded packs.
+const builtInPrefix = "built-in/"
+
 // Source says where rules come from.
 type Source struct {
 	Paths   []string     // rule files, or folders whose *.toml are read in the order of their names
@@ -79,7 +82,7 @@ func builtIn(site Site) (files []*file, lists map[string][]string) {
 		if err != nil {
 			panic("patterns: embedded pack cannot be read")
 		}
-		f := parse("built-in/"+filepath.Base(name), src, lists, site)
+		f := parse(builtInPrefix+filepath.Base(name), src, lists, site)
 		files = append(files, f)
 		maps.Copy(lists, f.lists)
 	}
@@ -155,7 +158,7 @@ func (m *merger) add(f *file) {
 			m.errs = append(m.errs, &Error{File: f.name, Line: f.line(d.path + ".id"), Key: d.path + ".id", Want: "an id that no other rule of this file has"})
 		}
 		own[d.ID] = true
-		if old := m.byID[d.ID]; old != nil && !strings.HasPrefix(old.File, "built-in/") {
+		if old := m.byID[d.ID]; old != nil && !strings.HasPrefix(old.File, builtInPrefix) {
 			m.warnings = append(m.warnings, &Error{File: f.name, Line: d.Line, Key: d.path + ".id",
 				Want: fmt.Sprintf("one rule %q: it replaces the one in %s, line %d", d.ID, old.File, old.Line)})
 		}
@@ -224,22 +227,33 @@ func digest(rules []*Rule) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// test runs each rule's own tests with that rule alone.
+// test runs each rule's own tests with that rule alone. Tests of the built-in
+// packs do not know the site's forms, so they run without.
 func (s *Set) test(ctx context.Context, t Tester) error {
 	var errs []error
 	for _, r := range s.rules {
-		alone := one(r, s.site)
+		alone, bare := one(r, s.site), one(withoutSite(r), Site{})
 		for i := range r.Tests {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("patterns: test: %w", err)
 			}
-			err := runTest(ctx, t, alone, r, &r.Tests[i])
-			if err != nil {
+			set := alone
+			if strings.HasPrefix(r.Tests[i].File, builtInPrefix) {
+				set = bare
+			}
+			if err := runTest(ctx, t, set, r, &r.Tests[i]); err != nil {
 				errs = append(errs, err)
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// withoutSite is r less the patterns that come from the site's configuration.
+func withoutSite(r *Rule) *Rule {
+	c := *r
+	c.Patterns = slices.DeleteFunc(slices.Clone(r.Patterns), func(p Pattern) bool { return p.Site != nil })
+	return &c
 }
 
 func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error {

@@ -26,6 +26,16 @@ func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 }
 
+// wordTable is isWord as a number.
+var wordTable = func() (t [256]uint8) {
+	for c := range 256 {
+		if isWord(byte(c)) {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // firstUnspaced is where the scripts begin that put no space between words,

@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	depth     = 12 // bytes of a candidate that the filter looks at
-	groupSize = 64 // patterns that one group of masks holds
-	maxLead   = 64 // bytes of a leading run that are looked back over
+	depth   = 16 // bytes of a candidate that the filter looks at
+	maxLead = 64 // bytes of a leading run that are looked back over
 )
 
 // byteSet is a set of bytes.
@@ -30,15 +29,6 @@ func (s *byteSet) meets(o *byteSet) bool {
 	return s[0]&o[0]|s[1]&o[1]|s[2]&o[2]|s[3]&o[3] != 0
 }
 
-// group says, for up to groupSize patterns at once, which of them a match may
-// begin with the bytes at hand: bit i of at[k][c] is set when pattern i may
-// have c as its byte k, counted from its start.
-type group struct {
-	at    [depth][256]uint64
-	prev  [256]uint64 // by the byte before
-	first int         // number of the pattern that bit 0 stands for
-}
-
 // lead is a pattern that begins with a run of a class and then has a byte
 // outside it, such as the @ of an address: it is looked for from that byte.
 type lead struct {
@@ -48,51 +38,38 @@ type lead struct {
 	anchor   byteSet
 }
 
-// prefixes returns, for each of the first depth bytes of a match of re, the
-// bytes that can stand there. It errs on the side of more.
-func prefixes(re *syntax.Regexp) ([depth]byteSet, error) {
-	var sets [depth]byteSet
+// firstBytes returns the bytes that a match of re can begin with, all of them
+// where it can be empty.
+func firstBytes(re *syntax.Regexp) (set byteSet, err error) {
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
-		return sets, err
+		return set, err
 	}
-	states := closure(prog, []uint32{uint32(prog.Start)})
-	for k := range depth {
-		next, open := stepSet(prog, states, &sets[k])
-		if open {
-			for i := k; i < depth; i++ {
-				if i > k || sets[i].len() == 0 || accepting(prog, states) {
-					sets[i].all()
-				}
-			}
-			return sets, nil
+	for _, pc := range closure(prog, uint32(prog.Start)) {
+		inst := &prog.Inst[pc]
+		if inst.Op == syntax.InstMatch {
+			set.all()
 		}
-		states = closure(prog, next)
+		taken := bytesOf(inst)
+		set.union(&taken)
 	}
-	return sets, nil
+	return set, nil
 }
 
-// stepSet collects into set the bytes that states can take. open says that
-// nothing is known of the bytes after: a match may have ended, or a character
-// of several bytes been taken.
-func stepSet(prog *syntax.Prog, states []uint32, set *byteSet) (next []uint32, open bool) {
-	open = len(states) == 0 || accepting(prog, states)
-	for _, pc := range states {
-		inst := &prog.Inst[pc]
-		for c := range utf8.RuneSelf {
-			if takes(inst, rune(c)) {
-				set.add(byte(c))
-			}
+// bytesOf returns the bytes that inst takes: ASCII, and every byte beyond
+// where it takes a character beyond.
+func bytesOf(inst *syntax.Inst) (set byteSet) {
+	for c := range utf8.RuneSelf {
+		if takes(inst, rune(c)) {
+			set.add(byte(c))
 		}
-		if takesWide(inst) {
-			open = true
-			for c := utf8.RuneSelf; c < 256; c++ {
-				set.add(byte(c))
-			}
-		}
-		next = append(next, inst.Out)
 	}
-	return next, open
+	if takesWide(inst) {
+		for c := utf8.RuneSelf; c < 256; c++ {
+			set.add(byte(c))
+		}
+	}
+	return set
 }
 
 func takes(inst *syntax.Inst, r rune) bool {
@@ -129,12 +106,12 @@ func takesWide(inst *syntax.Inst) bool {
 	return false
 }
 
-// closure returns the states that take a character or accept, reached from
-// states without taking one.
-func closure(prog *syntax.Prog, states []uint32) []uint32 {
+// closure returns the states that take a character or accept, reached from pc
+// without taking one.
+func closure(prog *syntax.Prog, pc uint32) []uint32 {
 	var out []uint32
 	seen := make([]bool, len(prog.Inst))
-	stack := append([]uint32(nil), states...)
+	stack := []uint32{pc}
 	for len(stack) > 0 {
 		pc := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -155,15 +132,6 @@ func closure(prog *syntax.Prog, states []uint32) []uint32 {
 	return out
 }
 
-func accepting(prog *syntax.Prog, states []uint32) bool {
-	for _, pc := range states {
-		if prog.Inst[pc].Op == syntax.InstMatch {
-			return true
-		}
-	}
-	return false
-}
-
 // leading tells whether re is a run of a class, at least eight long at most,
 // followed by something that cannot begin with a byte of the class, a letter,
 // a digit or a space.
@@ -179,18 +147,16 @@ func leading(re *syntax.Regexp) (l lead, ok bool) {
 		return l, false
 	}
 	l.min, l.max = run.Min, run.Max
-	class, err := prefixes(run.Sub[0])
-	if err != nil || class[0].has(utf8.RuneSelf) { // a run of characters of several bytes
+	var err error
+	l.class, err = firstBytes(run.Sub[0])
+	if err != nil || l.class.has(utf8.RuneSelf) { // a run of characters of several bytes
 		return l, false
 	}
-	l.class = class[0]
 	rest := *re
 	rest.Sub = re.Sub[1:]
-	after, err := prefixes(&rest)
-	if err != nil {
+	if l.anchor, err = firstBytes(&rest); err != nil {
 		return l, false
 	}
-	l.anchor = after[0]
 	var common byteSet
 	for c := range 256 {
 		if isWord(byte(c)) && c != '_' || c == ' ' {

@@ -183,27 +183,24 @@ func (c *Scan) endPart() {
 // advance looks for candidates at every offset from pos up to limit.
 func (c *Scan) advance(limit int64) {
 	s, norm, base := c.s, c.text.norm, c.text.base
-	end := int(limit - base)
-	for i := int(c.pos - base); i < end && !c.stopped; i++ {
+	i, end := int(c.pos-base), int(limit-base)
+	after := 0 // 1 after a byte of a word
+	if i > 0 && isWord(norm[i-1]) {
+		after = 1
+	}
+	for ; i < end && !c.stopped; i++ {
 		b := norm[i]
-		if s.starts[b] {
-			prev := byte('\n')
-			if i > 0 {
-				prev = norm[i-1]
-			}
-			for _, g := range s.groups {
-				m := g.at[0][b] & g.prev[prev]
-				for k := 1; m != 0 && k < depth && i+k < len(norm); k++ {
-					m &= g.at[k][norm[i+k]]
-				}
-				for ; m != 0; m &= m - 1 {
-					c.prove(g.first+bits.TrailingZeros64(m), i)
+		if s.starts[after][b] {
+			for _, f := range s.filters {
+				for m := f.candidates(norm, i, f.start[after]); m != 0; m &= m - 1 {
+					c.prove(f.patterns[bits.TrailingZeros64(m)], i)
 				}
 			}
 		}
 		if s.anchors[b] {
 			c.leads(i)
 		}
+		after = int(wordTable[b])
 	}
 	c.pos = max(c.pos, limit)
 	c.settle(c.pos, false)

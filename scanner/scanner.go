@@ -3,6 +3,7 @@ package scanner
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"sync"
@@ -15,19 +16,18 @@ import (
 // Scanner is a patterns.Set made ready to be looked for. It may be shared, and
 // replaced by another while Scans of it are under way.
 type Scanner struct {
-	set      *patterns.Set
-	rules    []rule
-	pats     []pattern
-	groups   []*group
-	leads    []lead
-	starts   [256]bool // bytes that some pattern of groups begins with
-	anchors  [256]bool // bytes that some lead has as its anchor
-	words    *vocabulary
-	behind   int64 // bytes before a candidate that its proof may look at
-	ahead    int64 // and from its start on
-	longest  int64 // bytes of the longest match
-	scratch  sync.Pool
-	labelled bool // some pattern or demotion asks for fields
+	set     *patterns.Set
+	rules   []rule
+	pats    []pattern
+	filters []*filter
+	leads   []lead
+	starts  [2][256]bool // after a byte that is no part of a word, or is: bytes that some pattern of filters begins with
+	anchors [256]bool    // bytes that some lead has as its anchor
+	words   *vocabulary
+	behind  int64 // bytes before a candidate that its proof may look at
+	ahead   int64 // and from its start on
+	longest int64 // bytes of the longest match
+	scratch sync.Pool
 }
 
 // rule is a patterns.Rule made ready.
@@ -52,6 +52,7 @@ type pattern struct {
 func New(set *patterns.Set) *Scanner {
 	s := &Scanner{set: set, words: newVocabulary()}
 	reach := 0
+	var all []filtered
 	ready := func(w *patterns.Words) evidence {
 		reach = max(reach, w.Proximity)
 		return evidence{Words: *w, list: s.words.list(w.Any)}
@@ -69,7 +70,20 @@ func New(set *patterns.Set) *Scanner {
 				e := ready(p.Supporting)
 				p.support = &e
 			}
-			s.add(p, r.Boundary)
+			if f := s.add(p, r.Boundary); f != nil {
+				all = append(all, *f)
+			}
+		}
+	}
+	for some := range slices.Chunk(all, filterSize) {
+		f := newFilter(some)
+		s.filters = append(s.filters, f)
+		for c := range 256 {
+			for prev, start := range f.start {
+				if f.step(start, byte(c)) != 0 {
+					s.starts[prev][c] = true
+				}
+			}
 		}
 	}
 	s.words.reach = reach + s.words.longest
@@ -103,8 +117,8 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 	return m
 }
 
-// add compiles p and enters it into the filter.
-func (s *Scanner) add(p pattern, b patterns.Boundary) {
+// add compiles p and enters it among the leads, or returns it for a filter.
+func (s *Scanner) add(p pattern, b patterns.Boundary) *filtered {
 	re, span, err := patterns.ParseRegex(p.Regex)
 	if err != nil {
 		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
@@ -117,9 +131,6 @@ func (s *Scanner) add(p pattern, b patterns.Boundary) {
 	s.longest = max(s.longest, int64(span.Max))
 	n := len(s.pats)
 	s.pats = append(s.pats, p)
-	if n%groupSize == 0 {
-		s.groups = append(s.groups, &group{first: n})
-	}
 	if l, ok := leading(re); ok {
 		l.pattern = n
 		s.leads = append(s.leads, l)
@@ -128,26 +139,13 @@ func (s *Scanner) add(p pattern, b patterns.Boundary) {
 				s.anchors[c] = true
 			}
 		}
-		return
+		return nil
 	}
-	sets, err := prefixes(re)
+	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
 		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
 	}
-	g, bit := s.groups[n/groupSize], uint64(1)<<(n%groupSize)
-	for c := range 256 {
-		for k := range depth {
-			if k >= span.Min || sets[k].has(byte(c)) {
-				g.at[k][c] |= bit
-			}
-		}
-		if sets[0].has(byte(c)) {
-			s.starts[c] = true
-		}
-		if b == patterns.BoundaryNone || !isWord(byte(c)) {
-			g.prev[c] |= bit
-		}
-	}
+	return &filtered{pattern: n, prog: prog, anywhere: b == patterns.BoundaryNone}
 }
 
 // canonical is the value as it counts: what two ways of writing the same have

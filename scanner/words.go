@@ -17,7 +17,7 @@ type vocabulary struct {
 	tokens  map[string]int32 // words and single symbols, lower case
 	edges   map[edge]int32   // a trie of tokens; node 0 is its root
 	lists   [][]uint64       // by node: a bit for each list that has the keyword ending there
-	lengths [256]uint64      // by a token's first byte: bit n says that some are n bytes long
+	lengths [1024]uint64     // by shape of a token's first two bytes: bit n says that some are n bytes long
 	symbols [256]bool        // bytes that stand in keywords as symbols
 	wide    bool             // some token has bytes beyond ASCII
 	longest int              // bytes of the longest stretch that can be a hit
@@ -67,7 +67,7 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 		case !wordByte(tok[0]):
 			v.symbols[tok[0]] = true
 		case len(tok) < 64:
-			v.lengths[tok[0]] |= 1 << len(tok)
+			v.lengths[shape([]byte(tok))] |= 1 << len(tok)
 		}
 		v.wide = v.wide || plain([]byte(tok)) < len(tok)
 	}
@@ -80,8 +80,23 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 	return next
 }
 
+// shape numbers the first two bytes of a word so that case does not matter.
+func shape(b []byte) int {
+	if len(b) == 1 {
+		return int(b[0] & 31)
+	}
+	return int(b[0]&31)<<5 | int(b[1]&31)
+}
+
 // wordByte reports whether c belongs to a word of a keyword.
-func wordByte(c byte) bool { return c != '_' && isWord(c) || c >= 0x80 }
+func wordByte(c byte) bool { return keywordTable[c] }
+
+var keywordTable = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c != '_' && isWord(byte(c)) || c >= 0x80
+	}
+	return t
+}()
 
 // separator reports whether c may stand between two words of a keyword.
 func separator(c byte) bool {
@@ -123,7 +138,7 @@ func (v *vocabulary) token(b []byte) int32 {
 		return -1
 	}
 	var buf [64]byte
-	if len(b) >= len(buf) {
+	if len(b) >= len(buf) || v.lengths[shape(b)]>>len(b)&1 == 0 {
 		return -1
 	}
 	for i, c := range b {
@@ -131,9 +146,6 @@ func (v *vocabulary) token(b []byte) int32 {
 			c += 'a' - 'A'
 		}
 		buf[i] = c
-	}
-	if v.lengths[buf[0]]>>len(b)&1 == 0 {
-		return -1
 	}
 	if id, ok := v.tokens[string(buf[:len(b)])]; ok {
 		return id
