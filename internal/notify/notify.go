@@ -1,0 +1,153 @@
+// Package notify words the messages that tell a sender what became of a mail.
+//
+// It promises that a notice holds nothing of the mail it speaks of: kinds of
+// data, places and our own id, never the data, a name, a subject or an address
+// of anybody but its reader. It composes; others send.
+package notify
+
+import (
+	"net/mail"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+)
+
+// Interval is how long a sender is not told again under the same policy.
+const Interval = time.Hour
+
+// Config is how notices speak.
+type Config struct {
+	// Contact is where a sender can turn to, in a few words: an address, a
+	// telephone number, a page. Empty: the postmaster of the gateway.
+	Contact string `toml:"contact"`
+	// From is the address that notices come from. Empty: postmaster@ the
+	// gateway's hostname.
+	From string `toml:"from"`
+}
+
+// Default returns the defaults, which are empty.
+func Default() Config { return Config{} }
+
+// Validate reports the first bad value as a *dlp.KeyError.
+func (c *Config) Validate() error {
+	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return &dlp.KeyError{Key: "notify.contact", Want: "one line of at most 200 bytes"}
+	}
+	if c.From == "" {
+		return nil
+	}
+	if a, err := mail.ParseAddress(c.From); err != nil || a.Address != c.From {
+		return &dlp.KeyError{Key: "notify.from", Want: "an address such as postmaster@gw.example, without a name"}
+	}
+	return nil
+}
+
+// Notice is what a sender is told of.
+type Notice struct {
+	ID       dlp.ID
+	Hostname string      // of the gateway
+	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
+	Types    []dlp.Type  // kinds of data that counted
+	Parts    []string    // paths of the parts they lie in, never names
+	Causes   []dlp.Cause // why something could not be read
+	Policy   string      // id of the policy that decided; not shown, it throttles
+	When     time.Time   // of the notice
+}
+
+// Held returns the message that tells n.To that their mail waits for review:
+// complete, with CRLF line ends, to be sent from the null reverse-path.
+func (c Config) Held(n Notice) []byte {
+	text := paragraphs(
+		"Your message is held for review: "+reason("it", n),
+		where(n.Parts),
+		"Until someone who is allowed to has looked at it, it does not reach those it is held for. You need not send it again.",
+		c.help(n.Hostname, n.ID),
+	)
+	return c.compose(n, "held", "Your message was held for review", text)
+}
+
+// Rejected returns the message that tells n.To that their mail was refused, by
+// a policy or by a reviewer.
+func (c Config) Rejected(n Notice) []byte {
+	text := paragraphs(
+		"Your message was refused, and those it was refused for do not get it: "+reason("it", n),
+		where(n.Parts),
+		"If it has to reach its recipients, take that information out or send it in a way that is meant for it.",
+		c.help(n.Hostname, n.ID),
+	)
+	return c.compose(n, "rejected", "Your message was refused", text)
+}
+
+// Stub returns the text that stands in the place of a file that was taken
+// away, with LF line ends. It uses n.ID, n.Types and n.Causes.
+func Stub(n Notice, c Config) []byte {
+	contact := c.Contact
+	if contact == "" {
+		contact = "the people who run stanch here"
+	}
+	return []byte(paragraphs(
+		"The file that stood here was taken away and is held for review: "+reason("it", n),
+		"It is safe, and comes back to this place when it is released.",
+		"Questions: "+contact+"\nFile id: "+string(n.ID),
+	))
+}
+
+// help is the last paragraph: where to turn to, and what to say there.
+func (c Config) help(hostname string, id dlp.ID) string {
+	contact := c.Contact
+	if contact == "" {
+		contact = c.from(hostname)
+	}
+	return "Questions: " + contact + "\nMessage id: " + string(id) +
+		"\n\nThis notice was written by a program. It repeats nothing of what you wrote."
+}
+
+func (c Config) from(hostname string) string {
+	if c.From != "" {
+		return c.From
+	}
+	return "postmaster@" + hostname
+}
+
+// head appends the header fields that all messages of ours have.
+//
+// Source: RFC 3834 3.1 and 5 (automatic responses); RFC 5322 3.6.
+func (c Config) head(b []byte, kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []byte {
+	b = message.AppendField(b, "From", "<"+c.from(hostname)+">")
+	b = message.AppendField(b, "To", "<"+to.String()+">")
+	b = message.AppendField(b, "Subject", subject)
+	b = message.AppendField(b, "Date", when.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	b = message.AppendField(b, "Message-ID", "<"+kind+"."+string(id)+"."+when.UTC().Format("20060102150405.000")+"@"+hostname+">")
+	b = message.AppendField(b, "Auto-Submitted", "auto-replied")
+	b = message.AppendField(b, "X-Auto-Response-Suppress", "All")
+	b = message.AppendField(b, "X-Stanch-Id", string(id))
+	return message.AppendField(b, "MIME-Version", "1.0")
+}
+
+func (c Config) compose(n Notice, kind, subject, text string) []byte {
+	b := c.head(nil, kind, subject, n.Hostname, n.ID, n.To, n.When)
+	return message.AppendText(b, text)
+}
+
+// Wanted reports whether a notice may be sent in answer to a mail with these
+// header fields from this reverse-path: not to the null one, not to programs,
+// not to lists.
+//
+// Source: RFC 3834 2.
+func Wanted(header message.Fields, from dlp.Address) bool {
+	if message.AutoSubmitted(header, from) {
+		return false
+	}
+	local := strings.ToLower(from.Local)
+	return local != "mailer-daemon" && !strings.HasPrefix(local, "owner-") && !strings.HasSuffix(local, "-request") &&
+		!strings.HasSuffix(local, "-owner") && !strings.HasSuffix(local, "-bounces")
+}
+
+// Key stands for a sender and a policy: while it is younger than Interval the
+// sender is not told again. mac is keyed, so that the mark tells nobody.
+func Key(mac func(kind string, parts ...[]byte) [32]byte, sender dlp.Address, policy string) [32]byte {
+	// Mail systems that tell Ann@ from ann@ are rare, two notices are no harm.
+	return mac("notice", []byte(strings.ToLower(sender.String())), []byte(policy))
+}

@@ -1,0 +1,282 @@
+package notify_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/notify"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	alice = dlp.Address{Local: "alice", Domain: "clinic.example"}
+	at    = time.Date(2026, 3, 1, 10, 0, 0, 250e6, time.UTC)
+)
+
+const doc = dlp.ID("abcdefghijklmnopqrstuvwxya")
+
+func notice() notify.Notice {
+	return notify.Notice{ID: doc, Hostname: "gw.example", To: alice, Types: []dlp.Type{"SSN", "MRN", "ICD10", "ICD9"},
+		Parts: []string{"HEADER", "1.2", "1", "2", "3.MIME", "3/2/4", "4.HEADER", "2~2"}, Causes: []dlp.Cause{dlp.Encrypted},
+		Policy: "phi-leaves", When: at}
+}
+
+func dsn() notify.DSN {
+	return notify.DSN{ID: doc, Hostname: "gw.example", To: alice, Arrived: at.Add(-time.Hour), When: at, Failed: []notify.FailedRcpt{
+		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, Status: "5.1.1", Code: 550},
+		{Rcpt: dlp.Address{Local: "carol jones", Domain: "other.example"}, Status: "4.4.7"},
+	}}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+func TestGolden(t *testing.T) {
+	contact := notify.Config{Contact: "Büro für Datenschutz, 555-0100", From: "privacy@clinic.example"}
+	only := func(change func(*notify.Notice)) notify.Notice {
+		n := notice()
+		n.Types, n.Parts, n.Causes = nil, nil, nil
+		change(&n)
+		return n
+	}
+	policy := dsn()
+	policy.Types = []dlp.Type{"SSN"}
+	for _, tc := range []struct {
+		name string
+		got  []byte
+	}{
+		{"held.eml", notify.Config{}.Held(notice())},
+		{"held-contact.eml", contact.Held(only(func(n *notify.Notice) { n.Types = []dlp.Type{"MBI"} }))},
+		{"held-unread.eml", notify.Config{}.Held(only(func(n *notify.Notice) { n.Causes, n.Parts = []dlp.Cause{dlp.Image, dlp.TooLarge}, []string{"2"} }))},
+		{"rejected.eml", notify.Config{}.Rejected(notice())},
+		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(*notify.Notice) {}))},
+		{"dsn.eml", notify.Config{}.DSN(dsn())},
+		{"dsn-policy.eml", contact.DSN(policy)},
+		{"stub.txt", notify.Stub(notice(), notify.Config{})},
+		{"stub-contact.txt", notify.Stub(only(func(*notify.Notice) {}), contact)},
+	} {
+		t.Run(tc.name, func(t *testing.T) { golden(t, tc.name, tc.got) })
+	}
+}
+
+func TestMessagesAreWellFormed(t *testing.T) {
+	long := notice()
+	long.Hostname = strings.Repeat("long-label.", 20) + "example"
+	for i := range 300 {
+		long.Parts = append(long.Parts, strings.Repeat("9.", i%50)+"7")
+	}
+	long.Types = dlp.Types()
+	long.Causes = dlp.Causes()
+	for _, tc := range []struct {
+		name string
+		msg  []byte
+	}{
+		{"held", notify.Config{}.Held(notice())},
+		{"held with much", notify.Config{Contact: strings.Repeat("ä", 100)}.Held(long)},
+		{"rejected", notify.Config{}.Rejected(long)},
+		{"dsn", notify.Config{}.DSN(dsn())},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for line := range strings.SplitAfterSeq(string(tc.msg), "\n") {
+				if line != "" && !strings.HasSuffix(line, "\r\n") || len(line) > 1000 {
+					t.Errorf("line %q", line)
+				}
+			}
+			m, err := mail.ReadMessage(bytes.NewReader(tc.msg))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.Header.Get("Auto-Submitted"); got != "auto-replied" {
+				t.Errorf("Auto-Submitted = %q", got)
+			}
+			if got := m.Header.Get("To"); got != "<alice@clinic.example>" {
+				t.Errorf("To = %q", got)
+			}
+			if d, err := m.Header.Date(); err != nil || d.Unix() != at.Unix() {
+				t.Errorf("Date = %v, %v", d, err)
+			}
+			if got := m.Header.Get("X-Stanch-Id"); got != string(doc) {
+				t.Errorf("X-Stanch-Id = %q", got)
+			}
+			fs, err := message.ReadHeader(bytes.NewReader(tc.msg), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if notify.Wanted(fs, alice) {
+				t.Error("a notice may be answered by a notice")
+			}
+		})
+	}
+}
+
+func TestDSNParts(t *testing.T) {
+	m, err := mail.ReadMessage(bytes.NewReader(notify.Config{}.DSN(dsn())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+		t.Fatalf("Content-Type = %q, %v, %v", kind, params, err)
+	}
+	r := multipart.NewReader(m.Body, params["boundary"])
+	var kinds []string
+	var status string
+	for {
+		p, err := r.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, _, _ := strings.Cut(p.Header.Get("Content-Type"), ";")
+		kinds = append(kinds, k)
+		if k == "message/delivery-status" {
+			status = string(b)
+		}
+	}
+	if got, want := strings.Join(kinds, " "), "text/plain message/delivery-status text/rfc822-headers"; got != want {
+		t.Errorf("parts = %q, want %q", got, want)
+	}
+	groups := strings.Split(strings.TrimSpace(status), "\r\n\r\n")
+	if len(groups) != 3 {
+		t.Fatalf("%d groups of fields, want one for the message and one a recipient: %q", len(groups), status)
+	}
+	for i, want := range []string{"Reporting-MTA: dns; gw.example", "Final-Recipient: rfc822; bob@other.example", `Final-Recipient: rfc822; "carol jones"@other.example`} {
+		if !strings.HasPrefix(groups[i], want) {
+			t.Errorf("group %d = %q, want it to begin %q", i, groups[i], want)
+		}
+	}
+}
+
+// TestNothingForeign: what a caller hands in by mistake adds no field and no
+// name to a notice.
+func TestNothingForeign(t *testing.T) {
+	n := notice()
+	n.Parts = []string{"Quillon.docx", "2/Quillon.docx", "2.Quillon", "3/1/Quillon"}
+	n.Types = []dlp.Type{"Quillon"}
+	n.To.Local = "x\r\nBcc: eve@other.example\r\n"
+	d := dsn()
+	d.Failed[0].Status = "5.1.1 Quillon"
+	for _, msg := range [][]byte{notify.Config{}.Held(n), notify.Config{}.Rejected(n), notify.Config{}.DSN(d), notify.Stub(n, notify.Config{})} {
+		if bytes.Contains(msg, []byte("Quillon")) {
+			t.Errorf("a name stands in\n%s", msg)
+		}
+		if bytes.Contains(msg, []byte("\nBcc")) {
+			t.Errorf("a field was added in\n%s", msg)
+		}
+	}
+}
+
+func TestEveryTypeHasWords(t *testing.T) {
+	for _, typ := range dlp.Types() {
+		if typ == "CUSTOM" {
+			continue
+		}
+		n := notice()
+		n.Types, n.Causes, n.Parts = []dlp.Type{typ}, nil, nil
+		if bytes.Contains(notify.Config{}.Held(n), []byte("information that is protected")) {
+			t.Errorf("%s has no words", typ)
+		}
+	}
+}
+
+func TestWanted(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		from   dlp.Address
+		header string
+		want   bool
+	}{
+		{"a person", alice, "Subject: x\r\n", true},
+		{"null reverse-path", dlp.Address{}, "Subject: x\r\n", false},
+		{"automatic", alice, "Auto-Submitted: auto-generated\r\n", false},
+		{"bulk", alice, "Precedence: bulk\r\n", false},
+		{"list", alice, "List-Id: x\r\n", false},
+		{"mail system", dlp.Address{Local: "MAILER-DAEMON", Domain: "x.example"}, "", false},
+		{"owner of a list", dlp.Address{Local: "owner-news", Domain: "x.example"}, "", false},
+		{"list's own address", dlp.Address{Local: "news-request", Domain: "x.example"}, "", false},
+		{"list's bounces", dlp.Address{Local: "news-bounces", Domain: "x.example"}, "", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			fs, err := message.ReadHeader(strings.NewReader(tc.header+"\r\n"), 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := notify.Wanted(fs, tc.from); got != tc.want {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestKey(t *testing.T) {
+	mac := func(kind string, parts ...[]byte) (sum [32]byte) {
+		copy(sum[:], kind+"|"+string(bytes.Join(parts, []byte("|"))))
+		return sum
+	}
+	upper := dlp.Address{Local: "ALICE", Domain: "clinic.example"}
+	if notify.Key(mac, alice, "p") != notify.Key(mac, upper, "p") {
+		t.Error("the case of the local part makes another key")
+	}
+	if notify.Key(mac, alice, "p") == notify.Key(mac, alice, "q") {
+		t.Error("two policies have one key")
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		cfg     notify.Config
+		wantKey string
+	}{
+		{"default", notify.Default(), ""},
+		{"both", notify.Config{Contact: "555-0100", From: "privacy@clinic.example"}, ""},
+		{"two lines", notify.Config{Contact: "a\nb"}, "notify.contact"},
+		{"too long", notify.Config{Contact: strings.Repeat("x", 201)}, "notify.contact"},
+		{"no address", notify.Config{From: "privacy"}, "notify.from"},
+		{"a name", notify.Config{From: "Privacy <privacy@clinic.example>"}, "notify.from"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := tc.cfg.Validate()
+			got := ""
+			if ke, ok := errors.AsType[*dlp.KeyError](err); ok {
+				got = ke.Key
+			}
+			if got != tc.wantKey {
+				t.Errorf("Validate = %v, want key %q", err, tc.wantKey)
+			}
+		})
+	}
+}
