@@ -159,6 +159,31 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+func TestCounts(t *testing.T) {
+	in := open(t, t.TempDir(), sqlite.Options{})
+	m := spooltest.Message(0)
+	e, err := in.spool.Seal(t.Context(), m, nothing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, in, store.Change{Hold: []vault.Item{item(t, in, 1), item(t, in, 2)}, Out: []spool.Entry{e}})
+	check := func(name string, wantQueued, wantHeld int) {
+		t.Helper()
+		queued, held, err := in.db.Counts(t.Context())
+		if queued != wantQueued || held != wantHeld || err != nil {
+			t.Errorf("%s: got %d, %d, %v; want %d, %d", name, queued, held, err, wantQueued, wantHeld)
+		}
+	}
+	check("all waiting", 1, 2)
+	m.State = spool.Dropped
+	u, err := in.spool.Progress(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, in, store.Change{Progress: []spool.Update{u}})
+	check("ended ones do not count", 0, 2)
+}
+
 func commit(t testing.TB, in *install, ch store.Change) {
 	t.Helper()
 	if err := in.db.Commit(t.Context(), ch); err != nil {
