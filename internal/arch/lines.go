@@ -41,8 +41,9 @@ func Lines() []Line {
 // package may, each because the thing under test cannot be shown without it.
 func alsoInTests() map[string][]string {
 	return map[string][]string{
-		"patterns":              {"scanner"},            // a pack's own tests run through the real scanner
-		"internal/store/sqlite": {"internal/crypt/age"}, // the suites seal with real keys
+		"patterns":              {"scanner"},                  // a pack's own tests run through the real scanner
+		"internal/store/sqlite": {"internal/crypt/age"},       // the suites seal with real keys
+		"internal/extract":      {"internal/extract/formats"}, // the test program plays the child
 		"watch":                 {"watch/watchtest"},
 		"internal/vault":        {"internal/vault/vaulttest"},
 		"internal/spool":        {"internal/spool/spooltest"},
