@@ -20,6 +20,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -48,6 +49,8 @@ type Config struct {
 	// Watch are the watched folders, one [[watch]] for each.
 	Watch []watch.Config `toml:"watch"`
 	Policy
+	// Notify says how notices to senders speak. Without a contact of their own they name that of `[smtp]`.
+	Notify notify.Config `toml:"notify"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -127,6 +130,7 @@ func Default() Config {
 		Scan:    Scan{Enabled: true},
 		SMTP:    smtp.Default(),
 		Policy:  policy.Starter(),
+		Notify:  notify.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -145,6 +149,7 @@ func (c *Config) Validate() error {
 		c.SMTP.Validate(),
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
+		c.Notify.Validate(),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),

@@ -174,6 +174,7 @@ func TestMistakes(t *testing.T) {
 		{"a way twice", "[encrypt]\norder=['tls','tls']", []string{"2: encrypt.order[1]: \"smime\""}},
 		{"unknown level", "[log]\nlevel='all'", []string{"2: log.level: \"debug\""}},
 		{"console", "[console]\nlisten='8025'", []string{"2: console.listen: host:port"}},
+		{"notices", "[notify]\nfrom='A <a@b.example>'", []string{"2: notify.from: an address"}},
 		{"buffer", "[buffer]\nmemory_each='1GiB'", []string{"1: buffer.memory_all: at least memory_each"}},
 		{"no data_dir", "data_dir = ''", []string{"1: data_dir: a folder"}},
 		{"a watched vault", "data_dir='/srv/share/var'\n[[watch]]\npath='/srv/share'", []string{"3: watch[0].path: a folder neither inside nor around data_dir"}},
@@ -325,6 +326,17 @@ func TestRestartNeeded(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestContact(t *testing.T) {
+	c := load(t, "[smtp]\ncontact = 'privacy@clinic.example'")
+	if got, want := c.Notify.Contact, "privacy@clinic.example"; got != want {
+		t.Errorf("got %q, want that of refusals, %q", got, want)
+	}
+	c = load(t, "[smtp]\ncontact = 'privacy@clinic.example'\n[notify]\ncontact = 'ext. 12'")
+	if got, want := c.Notify.Contact, "ext. 12"; got != want {
+		t.Errorf("got %q, want notify's own, %q", got, want)
 	}
 }
 

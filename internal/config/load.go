@@ -132,6 +132,9 @@ func parse(src []byte, dir string) (*Config, []*Error) {
 	}
 	c.resolve(dir)
 	d.keyErrors(c.Validate())
+	if c.Notify.Contact == "" {
+		c.Notify.Contact = c.SMTP.Contact // refusals and notices send people to the same place
+	}
 	c.pos = d.pos
 	return &c, d.byLine()
 }
