@@ -1,0 +1,75 @@
+package smtp_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+func TestConfig(t *testing.T) {
+	const base = "listen = [\"127.0.0.1:2525\"]\nhostname = \"gw.example\"\nnext_hop = \"127.0.0.1:2526\"\n"
+	for _, tc := range []struct {
+		name, text string
+		key        string // "" when it is valid
+	}{
+		{"as it is", base, ""},
+		{"nothing", "", ""},
+		{"maildir", strings.ReplaceAll(base, "127.0.0.1:2526", "maildir:var/mail"), ""},
+		{"single address", base + `networks = ["192.0.2.1", "2001:db8::/32"]`, ""},
+		{"units", base + "max_message_size = \"10MiB\"\nscan_timeout = \"30s\"", ""},
+		{"verified promises what is not there", base + `next_hop_tls = "verified"`, "smtp.next_hop_tls"},
+		{"unknown TLS", base + `next_hop_tls = "yes"`, "smtp.next_hop_tls"},
+		{"no port", strings.ReplaceAll(base, "127.0.0.1:2525", "127.0.0.1"), "smtp.listen[0]"},
+		{"no hostname", "listen = [\"127.0.0.1:2525\"]\nnext_hop = \"127.0.0.1:2526\"", "smtp.hostname"},
+		{"no next hop", "listen = [\"127.0.0.1:2525\"]\nhostname = \"gw.example\"", "smtp.next_hop"},
+		{"empty maildir", strings.ReplaceAll(base, "127.0.0.1:2526", "maildir:"), "smtp.next_hop"},
+		{"bad network", base + `networks = ["127.0.0.0/8", "x"]`, "smtp.networks[1]"},
+		{"bad domain", base + `internal_domains = ["clinic.example", "a b"]`, "smtp.internal_domains[1]"},
+		{"contact with a line end", base + `contact = "a\nb"`, "smtp.contact"},
+		{"certificate without key", base + `tls_cert = "x"`, "smtp.tls_cert"},
+		{"no recipients", base + `max_rcpts = 0`, "smtp.max_rcpts"},
+		{"no time", base + `command_timeout = "0s"`, "smtp.command_timeout"},
+		{"reading longer than answering", base + `scan_timeout = "10m"`, "smtp.scan_timeout"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := smtp.Default()
+			md, err := toml.Decode(tc.text, &cfg)
+			if err != nil || len(md.Undecoded()) > 0 {
+				t.Fatalf("decode: %v %v", err, md.Undecoded())
+			}
+			err = cfg.Validate()
+			ke, _ := errors.AsType[*dlp.KeyError](err)
+			got := ""
+			if ke != nil {
+				got = ke.Key
+			}
+			if (err == nil) != (tc.key == "") || got != tc.key {
+				t.Errorf("got %v, want key %q", err, tc.key)
+			}
+		})
+	}
+}
+
+func TestOpenNextHop(t *testing.T) {
+	cfg := smtp.Default()
+	cfg.NextHop = "maildir:" + filepath.Join(t.TempDir(), "m")
+	hop, err := cfg.OpenNextHop(nil)
+	if _, ok := hop.(*smtp.Maildir); err != nil || !ok {
+		t.Errorf("got %T, %v", hop, err)
+	}
+	cfg.NextHop = "127.0.0.1:25"
+	hop, err = cfg.OpenNextHop(nil)
+	if _, ok := hop.(*smtp.Client); err != nil || !ok {
+		t.Errorf("got %T, %v", hop, err)
+	}
+	cfg.TLSCert, cfg.TLSKey = "/nowhere", "/nowhere"
+	if _, err := cfg.LoadTLS(); err == nil {
+		t.Error("a certificate that is not there was loaded")
+	}
+}

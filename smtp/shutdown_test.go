@@ -1,0 +1,376 @@
+package smtp_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// pipes is a Listener in memory, so that a session runs in a synctest bubble.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return local{} }
+
+type local struct{}
+
+func (local) Network() string { return "tcp" }
+func (local) String() string  { return "127.0.0.1:25" }
+
+// fromLocal is a pipe's end that has an address.
+type fromLocal struct{ net.Conn }
+
+func (fromLocal) RemoteAddr() net.Addr { return local{} }
+
+// bubble runs f against a Server on pipes, with a clock that jumps.
+func bubble(t *testing.T, change func(*smtp.Config, *door), f func(d *door, dial func() *client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := &door{handler: &handler{}, hop: &memoryHop{}}
+		cfg, deps := parts(t, d)
+		if change != nil {
+			change(&cfg, d)
+		}
+		p := newPipes()
+		d.start(t, cfg, deps, p)
+		f(d, func() *client {
+			a, b := net.Pipe()
+			p.conns <- fromLocal{b}
+			t.Cleanup(func() { a.Close() })
+			return &client{t: t, conn: a, br: bufio.NewReader(a)}
+		})
+	})
+}
+
+// drip sends a byte at a time until stop is called.
+func drip(c *client, every time.Duration) (stop func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			if _, err := io.WriteString(c.conn, "x"); err != nil {
+				return
+			}
+			time.Sleep(every)
+		}
+	})
+	return func() {
+		c.conn.Close()
+		wg.Wait()
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		bubble(t, nil, func(_ *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			start := time.Now()
+			c.want("421 4.4.2", "closed")
+			if got := time.Since(start); got != 5*time.Minute {
+				t.Errorf("got %v, want 5m", got)
+			}
+		})
+	})
+	t.Run("a command byte by byte", func(t *testing.T) {
+		bubble(t, nil, func(_ *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			start := time.Now()
+			stop := drip(c, time.Minute)
+			c.want("421 4.4.2", "closed")
+			if got := time.Since(start); got != 5*time.Minute {
+				t.Errorf("got %v, want 5m", got)
+			}
+			stop()
+		})
+	})
+	t.Run("a session of NOOPs", func(t *testing.T) {
+		bubble(t, nil, func(_ *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			start, got := time.Now(), ""
+			for {
+				time.Sleep(time.Minute)
+				go c.send("NOOP\r\n")
+				if got = c.read(); !strings.HasPrefix(got, "250") {
+					break
+				}
+			}
+			if !strings.HasPrefix(got, "421 4.4.2") || time.Since(start) > time.Hour+time.Minute {
+				t.Errorf("got %q after %v", got, time.Since(start))
+			}
+			c.conn.Close()
+		})
+	})
+	t.Run("a body byte by byte", func(t *testing.T) {
+		bubble(t, nil, func(d *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			c.say("EHLO x\r\n", "250")
+			c.envelope("c@d.test")
+			c.say("DATA\r\n", "354")
+			start := time.Now()
+			stop := drip(c, time.Second)
+			c.want("421 4.4.2", "closed")
+			if got := time.Since(start); got > 2*time.Minute {
+				t.Errorf("got %v at one byte a second, want about a minute", got)
+			}
+			stop()
+			synctest.Wait()
+			if d.handler.seen() != 0 || d.hop.resetCount() != 1 {
+				t.Errorf("got %d messages, %d resets", d.handler.seen(), d.hop.resetCount())
+			}
+		})
+	})
+	t.Run("a stall in the body, then commands", func(t *testing.T) {
+		bubble(t, nil, func(d *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			c.say("EHLO x\r\n", "250")
+			c.envelope("c@d.test")
+			c.say("DATA\r\n", "354")
+			c.send("half\r\n")
+			c.want("421 4.4.2")
+			c.send("RSET\r\nMAIL FROM:<x@y.test>\r\n")
+			c.want("closed")
+			if d.handler.seen() != 0 {
+				t.Error("a part of a message was taken for one")
+			}
+		})
+	})
+	t.Run("an answer that does not come", func(t *testing.T) {
+		bubble(t, func(_ *smtp.Config, d *door) {
+			d.handler.message = func(ctx context.Context, doc *dlp.Document, _ dlp.Onward) dlp.Outcome {
+				<-ctx.Done()
+				return dlp.Outcome{ID: doc.ID}
+			}
+		}, func(_ *door, dial func() *client) {
+			c := dial()
+			c.want("220")
+			c.say("EHLO x\r\n", "250")
+			c.envelope("c@d.test")
+			c.say("DATA\r\n", "354")
+			start := time.Now()
+			c.say("x\r\n.\r\n", "451 4.3.0")
+			if got := time.Since(start); got >= 10*time.Minute {
+				t.Errorf("got %v: the client has given up by then", got)
+			}
+		})
+	})
+}
+
+func TestShutdown(t *testing.T) {
+	t.Run("idle sessions are told", func(t *testing.T) {
+		d := open(t, nil)
+		a, b := d.hello(t), d.raw(t)
+		b.want("220")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := d.Shutdown(t.Context()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+		a.want("421 4.3.2", "closed")
+		b.want("421 4.3.2", "closed")
+		wg.Wait()
+		if c, err := net.Dial("tcp", d.addr); err == nil {
+			c.Close()
+			t.Error("still listening")
+		}
+	})
+	t.Run("a message under way is finished", func(t *testing.T) {
+		d := open(t, nil)
+		c := d.hello(t)
+		c.envelope("c@d.test")
+		c.say("DATA\r\n", "354")
+		c.send("half ")
+		idle := d.hello(t)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := d.Shutdown(t.Context()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+		idle.want("421 4.3.2", "closed") // the shutdown has begun
+		c.say("and half\r\n.\r\n", "250 2.0.0 queued", "421 4.3.2", "closed")
+		wg.Wait()
+		if got := d.hop.messages()[0].body; got != "half and half\r\n" {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("a message that does not end is cut", func(t *testing.T) {
+		d := open(t, nil)
+		c := d.hello(t)
+		c.envelope("c@d.test")
+		c.say("DATA\r\n", "354")
+		c.send("half ")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		io.Copy(io.Discard, c.br)
+		if d.handler.seen() != 0 {
+			t.Error("a part of a message was taken for one")
+		}
+	})
+	t.Run("a handler is told", func(t *testing.T) {
+		d := open(t, func(_ *smtp.Config, _ *smtp.Deps, d *door) {
+			d.handler.message = func(ctx context.Context, doc *dlp.Document, _ dlp.Onward) dlp.Outcome {
+				<-ctx.Done()
+				return dlp.Outcome{ID: doc.ID}
+			}
+		})
+		c := d.hello(t)
+		c.envelope("c@d.test")
+		c.say("DATA\r\n", "354")
+		c.send("x\r\n.\r\n")
+		eventually(t, "the handler runs", func() bool { return d.handler.seen() == 1 })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		d.Shutdown(ctx)
+		if d.hop.resetCount() != 1 {
+			t.Errorf("got %d resets, want 1", d.hop.resetCount())
+		}
+	})
+	t.Run("the listener's context ends", func(t *testing.T) {
+		d := &door{handler: &handler{}, hop: &memoryHop{}}
+		cfg, deps := parts(t, d)
+		s, err := smtp.NewServer(cfg, deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.addr = l.Addr().String()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error)
+		go func() { served <- s.Serve(ctx, l) }()
+		c := d.raw(t)
+		c.want("220")
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		c.say("NOOP\r\n", "250") // sessions go on until Shutdown
+		var wg sync.WaitGroup
+		wg.Go(func() { s.Shutdown(t.Context()) })
+		c.want("421", "closed")
+		wg.Wait()
+	})
+}
+
+// TestOneSlowClient: others do not notice.
+func TestOneSlowClient(t *testing.T) {
+	d := open(t, nil)
+	slow := d.hello(t)
+	slow.envelope("c@d.test")
+	slow.say("DATA\r\n", "354")
+	slow.send("x")
+	c := d.hello(t)
+	for range 10 {
+		c.envelope("c@d.test")
+		c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+	}
+}
+
+// FuzzSession feeds a session whatever comes. What is judged must have been
+// ended by CRLF.CRLF or by a whole BDAT chunk, and every line back is a reply.
+func FuzzSession(f *testing.F) {
+	for _, s := range []string{
+		"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n",
+		"HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.test>\r\nBDAT 3\r\nabcBDAT 2 LAST\r\n\r\nQUIT\r\n",
+		"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nx\n.\r\nMAIL FROM:<e@f.test>\r\n",
+		"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 50 LAST\r\nshort",
+		"BDAT 4\r\nNOOPNOOP\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	cfg, deps := parts(f, &door{handler: &handler{}, hop: &memoryHop{}})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		d := &door{handler: &handler{}, hop: &memoryHop{}}
+		deps.Handler, deps.NextHop = d.handler, d.hop
+		s, err := smtp.NewServer(cfg, deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPipes()
+		var wg sync.WaitGroup
+		wg.Go(func() { s.Serve(context.Background(), p) })
+		a, b := net.Pipe()
+		p.conns <- halfClosed{fromLocal{b}, in, new(int)}
+		a.SetDeadline(time.Now().Add(patience))
+		out, err := io.ReadAll(a)
+		if err != nil {
+			t.Fatalf("the session did not end: %v", err)
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(out), "\r\n"), "\r\n") {
+			if len(line) < 4 || strings.Trim(line[:3], "0123456789") != "" || line[3] != ' ' && line[3] != '-' {
+				t.Fatalf("got %q", line)
+			}
+		}
+		for _, m := range d.hop.messages() {
+			if len(m.rcpts) == 0 {
+				t.Fatal("a message without recipients")
+			}
+			if _, err := smtp.Stuff([]byte(m.body), 7); err != nil {
+				t.Fatalf("took %q, which cannot be sent on", m.body)
+			}
+			if strings.Count(string(in), "\r\n.\r\n")+strings.Count(strings.ToUpper(string(in)), "LAST\r\n") < len(d.hop.messages()) {
+				t.Fatalf("%d messages out of %q", len(d.hop.messages()), in)
+			}
+		}
+	})
+}
+
+// halfClosed gives in and then the end of the stream; what is written goes
+// through.
+type halfClosed struct {
+	net.Conn
+	in []byte
+	at *int
+}
+
+func (h halfClosed) Read(p []byte) (int, error) {
+	if *h.at == len(h.in) {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), 7)], h.in[*h.at:])
+	*h.at += n
+	return n, nil
+}
