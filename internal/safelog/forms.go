@@ -49,7 +49,7 @@ var forms = map[string]form{
 	"session": number, "sessions": number, "messages": number, "held": number, "queued": number, "open": number,
 	"size": number, "expired": number, "removed": number, "recovered": number, "landlock": number, "rss": number,
 	"wait": number, "retry_in": number, "timeout": number, "age": number, "until": number, "since": number,
-	"enabled": number, "ok": number, "partial": number, "level": number, "cores": number, "restarts": number,
+	"root": number, "enabled": number, "ok": number, "partial": number, "level": number, "cores": number, "restarts": number,
 }
 
 // number takes numbers, booleans, durations (written as 1.5s) and times.
