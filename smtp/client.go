@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
 // ClientConfig says how to reach a next hop over TCP.
@@ -31,8 +32,9 @@ type ClientConfig struct {
 	MaxAge         time.Duration // how old one may get
 
 	// Dial connects; nil: net.Dialer.DialContext.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	Log  *slog.Logger // nil: nothing is logged
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Log     *slog.Logger // nil: nothing is logged
+	Metrics *metrics.Set // nil: nothing is counted
 }
 
 // DefaultClient returns timeouts that end before those of the client that
@@ -120,7 +122,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 	r, err := h.command(ctx, c.cfg.CommandTimeout, b.String())
 	if err != nil {
 		h.close()
-		return nil, fmt.Errorf("smtp: MAIL: %w", err)
+		return nil, c.failed(ctx, metrics.StageMail, err)
 	}
 	if !r.Positive() {
 		c.release(h, r)
@@ -164,7 +166,7 @@ func (c *Client) connect(ctx context.Context) (*hop, error) {
 func (c *Client) dial(ctx context.Context) (*hop, error) {
 	conn, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: connect to next hop: %w", err)
+		return nil, c.failed(ctx, metrics.StageConnect, err)
 	}
 	h := newHop(conn)
 	if err := c.greet(ctx, h); err != nil {
@@ -176,8 +178,8 @@ func (c *Client) dial(ctx context.Context) (*hop, error) {
 
 func (c *Client) greet(ctx context.Context, h *hop) error {
 	r, err := h.answer(ctx, c.cfg.ConnectTimeout)
-	if err := positive("greeting", r, err); err != nil {
-		return err
+	if err := positive(r, err); err != nil {
+		return c.failed(ctx, metrics.StageGreeting, err)
 	}
 	if err := c.hello(ctx, h); err != nil {
 		return err
@@ -187,18 +189,18 @@ func (c *Client) greet(ctx context.Context, h *hop) error {
 		return nil
 	case h.offersTLS:
 		if err := c.secure(ctx, h); err != nil {
-			return err
+			return c.failed(ctx, metrics.StageTLS, err)
 		}
 		return c.hello(ctx, h) // RFC 3207 4.2: what was said before counts for nothing
 	case c.cfg.TLS == TLSRequired:
-		return errNoTLS
+		return c.failed(ctx, metrics.StageTLS, errNoTLS)
 	}
 	return nil
 }
 
 var (
-	errNoTLS    = errors.New("smtp: next hop offers no STARTTLS, which is required")
-	errInjected = errors.New("smtp: next hop sent more than its answer to STARTTLS in the clear")
+	errNoTLS    = errors.New("STARTTLS is required and not offered")
+	errInjected = errors.New("more than an answer to STARTTLS came in the clear")
 )
 
 // hello says EHLO, and HELO to a server too old for it. RFC 5321 3.2.
@@ -208,8 +210,8 @@ func (c *Client) hello(ctx context.Context, h *hop) error {
 		r, err = h.command(ctx, c.cfg.ConnectTimeout, "HELO "+c.cfg.Hostname)
 		r.Text = ""
 	}
-	if err := positive("EHLO", r, err); err != nil {
-		return err
+	if err := positive(r, err); err != nil {
+		return c.failed(ctx, metrics.StageHello, err)
 	}
 	h.learn(r.Text)
 	return nil
@@ -220,7 +222,7 @@ func (c *Client) hello(ctx context.Context, h *hop) error {
 // "verified" for that reason.
 func (c *Client) secure(ctx context.Context, h *hop) error {
 	r, err := h.command(ctx, c.cfg.ConnectTimeout, "STARTTLS")
-	if err := positive("STARTTLS", r, err); err != nil {
+	if err := positive(r, err); err != nil {
 		return err
 	}
 	if h.br.Buffered() > 0 {
@@ -228,26 +230,30 @@ func (c *Client) secure(ctx context.Context, h *hop) error {
 	}
 	host, _, err := net.SplitHostPort(c.cfg.Addr)
 	if err != nil {
-		return fmt.Errorf("smtp: next hop address: %w", err)
+		return err
 	}
 	conn := tls.Client(h.conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
 	h.arm(ctx, c.cfg.ConnectTimeout)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("smtp: TLS with next hop: %w", err)
+		return err
 	}
 	h.use(conn)
 	return nil
 }
 
 // positive turns anything but a 2yz reply into an error with its code alone.
-func positive(step string, r dlp.Reply, err error) error {
-	switch {
-	case err != nil:
-		return fmt.Errorf("smtp: %s: %w", step, err)
-	case !r.Positive():
-		return fmt.Errorf("smtp: %s: next hop replied %d", step, r.Code)
+func positive(r dlp.Reply, err error) error {
+	if err == nil && !r.Positive() {
+		return fmt.Errorf("replied %d", r.Code)
 	}
-	return nil
+	return err
+}
+
+// failed counts and logs a failure of the next hop, and names its stage.
+func (c *Client) failed(ctx context.Context, at metrics.Stage, err error) error {
+	c.cfg.Metrics.NextHopError(at)
+	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", slog.String("stage", string(at)))
+	return fmt.Errorf("smtp: next hop: %s: %w", at, err)
 }
 
 // hop is one connection to the next hop. One goroutine uses it at a time.

@@ -315,8 +315,11 @@ func TestClientRefusals(t *testing.T) {
 // TestClientReuse: what happens to the second message over the same Client.
 func TestClientReuse(t *testing.T) {
 	second := func(command, reply string) func(int, string) string {
+		var mu sync.Mutex
 		mails := 0
 		return func(conn int, got string) string {
+			mu.Lock()
+			defer mu.Unlock()
 			if strings.HasPrefix(got, "MAIL") {
 				mails++
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
 // Config is the section [smtp].
@@ -231,8 +232,8 @@ func (c *Config) LoadTLS() (*tls.Config, error) {
 }
 
 // OpenNextHop returns the next hop that the configuration names: a *Client or
-// a *Maildir.
-func (c *Config) OpenNextHop(log *slog.Logger) (NextHop, error) {
+// a *Maildir. log and m may be nil.
+func (c *Config) OpenNextHop(log *slog.Logger, m *metrics.Set) (NextHop, error) {
 	if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); ok {
 		return NewMaildir(dir)
 	}
@@ -240,6 +241,6 @@ func (c *Config) OpenNextHop(log *slog.Logger) (NextHop, error) {
 	cc.Addr, cc.Hostname, cc.TLS = c.NextHop, c.Hostname, c.NextHopTLS
 	cc.ConnectTimeout, cc.AnswerTimeout = c.NextHopConnectTimeout.D(), c.NextHopAnswerTimeout.D()
 	cc.MaxIdle, cc.IdleTimeout = c.NextHopIdle, c.NextHopIdleTimeout.D()
-	cc.Log = log
+	cc.Log, cc.Metrics = log, m
 	return NewClient(cc), nil
 }

@@ -59,12 +59,12 @@ func TestConfig(t *testing.T) {
 func TestOpenNextHop(t *testing.T) {
 	cfg := smtp.Default()
 	cfg.NextHop = "maildir:" + filepath.Join(t.TempDir(), "m")
-	hop, err := cfg.OpenNextHop(nil)
+	hop, err := cfg.OpenNextHop(nil, nil)
 	if _, ok := hop.(*smtp.Maildir); err != nil || !ok {
 		t.Errorf("got %T, %v", hop, err)
 	}
 	cfg.NextHop = "127.0.0.1:25"
-	hop, err = cfg.OpenNextHop(nil)
+	hop, err = cfg.OpenNextHop(nil, nil)
 	if _, ok := hop.(*smtp.Client); err != nil || !ok {
 		t.Errorf("got %T, %v", hop, err)
 	}

@@ -49,8 +49,6 @@ func (x *session) mail(ctx context.Context, arg string) bool {
 		r := replyUnreached
 		if re, ok := errors.AsType[*ReplyError](err); ok {
 			r = re.Reply
-		} else {
-			x.srv.d.Log.LogAttrs(ctx, slog.LevelWarn, "next hop not reached")
 		}
 		x.reply(r)
 		return r.Code != 421
@@ -84,7 +82,6 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	}
 	r, err := tx.hop.Rcpt(ctx, rcpt)
 	if err != nil {
-		x.srv.d.Log.LogAttrs(ctx, slog.LevelWarn, "next hop lost")
 		tx.lost = true
 		r = replyUnreached
 	}
@@ -265,9 +262,6 @@ func (x *session) finish(ctx context.Context, in *intake) bool {
 		r = x.judge(ctx, in)
 	}
 	x.endTx(ctx)
-	if x.srv.d.Metrics != nil {
-		x.srv.d.Metrics.SMTPReply(r.Code)
-	}
 	x.reply(r)
 	return r.Code != 421
 }

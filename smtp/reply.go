@@ -26,7 +26,7 @@ func (e *ReplyError) Error() string {
 }
 
 // errReply says that the next hop spoke something other than SMTP.
-var errReply = errors.New("smtp: next hop gave no proper reply")
+var errReply = errors.New("no proper reply")
 
 // refusal makes the error with which the readers of foreign bytes say what the
 // client is to be told.

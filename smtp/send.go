@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
 // clientTx is a transaction over one connection, which it gives back or closes
@@ -29,7 +30,7 @@ func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address) (dlp.Reply, error
 		t.drop()
 	}
 	if err != nil {
-		return dlp.Reply{}, fmt.Errorf("smtp: RCPT: %w", err)
+		return dlp.Reply{}, t.c.failed(ctx, metrics.StageRcpt, err)
 	}
 	return r, nil
 }
@@ -42,7 +43,7 @@ func (t *clientTx) Reset(ctx context.Context) error {
 	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, "RSET")
 	if err != nil || !r.Positive() {
 		t.drop()
-		return positive("RSET", r, err)
+		return t.c.failed(ctx, metrics.StageReset, positive(r, err))
 	}
 	t.keep()
 	return nil
@@ -78,7 +79,7 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	switch {
 	case err != nil:
 		t.drop()
-		return dlp.Reply{}, &dlp.SendError{Err: fmt.Errorf("smtp: DATA: %w", err)}
+		return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageData, err)}
 	case r.Code != 354 && r.Code == 421:
 		t.drop()
 		return r, nil
@@ -163,12 +164,12 @@ func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) 
 	_, _ = h.bw.WriteString(mark) // the writer keeps its error for Flush
 	if err := h.flush(ctx, c.cfg.BlockTimeout); err != nil {
 		t.drop()
-		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: err}
+		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: c.failed(ctx, metrics.StageDot, err)}
 	}
 	r, err := h.answer(ctx, c.cfg.AnswerTimeout)
 	if err != nil {
 		t.drop()
-		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: err}
+		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: c.failed(ctx, metrics.StageDot, err)}
 	}
 	if r.Code == 421 {
 		t.drop()
@@ -194,7 +195,7 @@ func (t *clientTx) broken(ctx context.Context, err error) (dlp.Reply, error) {
 	if r, rerr := t.h.answer(ctx, time.Second); rerr == nil && !r.Positive() {
 		return r, nil
 	}
-	return dlp.Reply{}, &dlp.SendError{Err: err}
+	return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageBody, err)}
 }
 
 // err8Bit stops a message with 8-bit data to a next hop without 8BITMIME.

@@ -13,15 +13,8 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
 )
-
-// Metrics counts what the door sees. Its labels come from closed sets.
-type Metrics interface {
-	// Sessions adds to the number of open sessions.
-	Sessions(delta int)
-	// SMTPReply counts the reply to a whole message.
-	SMTPReply(code int)
-}
 
 // Deps are the neighbours of the mail door.
 type Deps struct {
@@ -30,7 +23,7 @@ type Deps struct {
 	Buffers *buffer.Pool
 	TLS     *tls.Config // nil: STARTTLS is not offered
 	Log     *slog.Logger
-	Metrics Metrics          // nil: nothing is counted
+	Metrics *metrics.Set     // nil: nothing is counted
 	Now     func() time.Time // for trace headers and Document.Received; nil: time.Now
 }
 
@@ -144,6 +137,7 @@ func (s *Server) admit(ctx context.Context, conn net.Conn) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = conn.Write(appendReply(nil, refused)) // a courtesy: the connection ends either way
 	_ = conn.Close()
+	s.d.Metrics.Refusal(refused.Code)
 	s.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection refused", slog.Int("code", refused.Code))
 }
 
@@ -176,7 +170,7 @@ func (s *Server) enter(ctx context.Context, conn net.Conn) (dlp.Reply, bool) {
 	x := newSession(s, conn, client)
 	s.sessions[x] = struct{}{}
 	s.perClient[key]++
-	s.count(1)
+	s.d.Metrics.SessionOpened()
 	s.running.Go(func() {
 		defer s.leave(x, key)
 		x.run(ctx)
@@ -191,13 +185,7 @@ func (s *Server) leave(x *session, key netip.Addr) {
 	if s.perClient[key]--; s.perClient[key] == 0 {
 		delete(s.perClient, key)
 	}
-	s.count(-1)
-}
-
-func (s *Server) count(delta int) {
-	if s.d.Metrics != nil {
-		s.d.Metrics.Sessions(delta)
-	}
+	s.d.Metrics.SessionClosed()
 }
 
 // relays reports whether client is in one of the networks.

@@ -140,6 +140,9 @@ func (x *session) flush() error {
 
 // reply puts r in line for the client; it goes out with the next wait.
 func (x *session) reply(r dlp.Reply) {
+	if r.Code >= 400 {
+		x.srv.d.Metrics.Refusal(r.Code)
+	}
 	_, _ = x.out.Write(appendReply(x.out.AvailableBuffer(), r)) // the writer keeps its error for flush
 }
 
