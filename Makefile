@@ -8,9 +8,10 @@ export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false
 
 BIN     := bin/stanch
+DEMO    := bin/demo
 TOOLS   := $(CURDIR)/bin/tools
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
 # The time of the commit, not of the build: the same commit gives the same bytes.
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
@@ -42,12 +43,12 @@ ldflags: # what build passes to the linker, for .ci/repro
 
 .PHONY: run
 run: build ## start the whole gateway on this machine, data under var/
-	@go run ./internal/synth/demo -prepare
+	@go build -o $(DEMO) ./internal/synth/demo && $(DEMO) -prepare
 	@exec $(BIN) serve --config var/stanch.toml
 
 .PHONY: demo
 demo: ## send eight messages and drop six files into a running `make run`, and show what became of them
-	@go run ./internal/synth/demo
+	@go build -o $(DEMO) ./internal/synth/demo && $(DEMO)
 
 .PHONY: deps
 deps: # the programs that tests use beside Go
@@ -120,4 +121,4 @@ check: ## all that CI runs: generated files are up to date, tests, lint, licence
 
 .PHONY: clean
 clean: ## remove what was built; var/ stays
-	rm -rf $(BIN) dist
+	rm -rf $(BIN) $(DEMO) dist
