@@ -16,7 +16,7 @@ const Schema = 1
 // Limits on what one Set may ask of a scanner.
 const (
 	MaxMatch      = 512     // bytes of normalised text that one match may span
-	MaxProgram    = 4000    // instructions of one compiled expression
+	MaxProgram    = 2000    // instructions of one compiled expression
 	MaxProximity  = 2000    // bytes
 	MaxKeyword    = 64      // bytes
 	maxPatterns   = 4096    // in a Set

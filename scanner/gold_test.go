@@ -135,12 +135,18 @@ func scoreDoc(tb testing.TB, s *scanner.Scanner, doc goldDoc, into map[dlp.Type]
 		}
 	}
 	for i, f := range found {
-		if hit[i] || !counts(doc, f.Type) {
+		if hit[i] || !counts(doc, f.Type) || f.Type == "DOB" && labelledDate(doc, f) {
 			continue
 		}
 		into[f.Type].fp++
 		explain(tb, "false", f.Type, doc, f.Start, f.End)
 	}
+}
+
+// labelledDate reports a date of birth where the label says date, which some
+// sources do for both.
+func labelledDate(doc goldDoc, f dlp.Finding) bool {
+	return slices.ContainsFunc(doc.Spans, func(g goldSpan) bool { return g.Type == "DATE" && g.Start < f.End && f.Start < g.End })
 }
 
 // counts reports whether a hit without a label is false in doc.

@@ -12,12 +12,15 @@ const (
 )
 
 // Mask returns value for people who need not know it: at most its last four
-// letters and digits, no more than a third of its characters (rounded up), the
-// rest as asterisks, separators as they are: "***-**-8145". Names, dates and
+// letters and digits, no more than a third of its characters (to the nearest),
+// the rest as asterisks, separators as they are: "***-**-8145". Names, dates and
 // secrets show nothing. It is at most 64 characters long.
 func Mask(t dlp.Type, value string) string {
 	runes := []rune(value)
-	shown := min(maxShown, (len(runes)+2)/3)
+	shown := min(maxShown, (len(runes)+1)/3)
+	if len(runes) < 3 {
+		shown = 0
+	}
 	switch t {
 	case "NAME", "ADDRESS", "SECRET", "CONDITION", "DRUG", "LAB", "BIOMETRIC", "PHOTO":
 		return "***"

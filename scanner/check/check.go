@@ -164,8 +164,9 @@ func isLetter(c byte) bool { c |= 0x20; return c >= 'a' && c <= 'z' }
 
 // NANP reports whether s holds a telephone number of the North American
 // Numbering Plan: ten digits, after an optional country code 1, area code and
-// exchange both beginning with 2 to 9 and neither of the form N11 in the area
-// code. Separators and parentheses are ignored.
+// exchange both beginning with 2 to 9 and the area code not of the form N11.
+// Separators and parentheses are ignored, and so is an extension, which begins
+// with a letter.
 //
 // Source: NANPA, "North American Numbering Plan" (NPA-NXX-XXXX, N = 2 to 9).
 func NANP(s string) bool {
@@ -175,6 +176,9 @@ func NANP(s string) bool {
 	var d [11]byte
 	k := 0
 	for i := range len(s) {
+		if isLetter(s[i]) {
+			break
+		}
 		if !isDigit(s[i]) {
 			continue
 		}
@@ -192,13 +196,17 @@ func NANP(s string) bool {
 }
 
 // Phone reports whether s holds a telephone number of any country: seven to
-// fifteen digits, not all the same, whatever stands between them.
+// fifteen digits before any letter, not all the same, whatever stands between
+// them.
 //
 // Source: ITU-T E.164, 6.2 (at most fifteen digits).
 func Phone(s string) bool {
 	n, same := 0, true
 	var first byte
 	for i := range len(s) {
+		if isLetter(s[i]) {
+			break
+		}
 		if !isDigit(s[i]) {
 			continue
 		}

@@ -1,0 +1,87 @@
+package patterns
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// commonWords stand beside numbers of every kind, so that as evidence they say
+// little.
+var commonWords = []string{"a", "an", "and", "at", "by", "code", "data", "date", "for", "from", "id", "in", "is", "it", "name", "no",
+	"number", "of", "on", "or", "ref", "the", "to", "value", "with"}
+
+// Lint returns what is allowed in a rule set but probably not meant, in the
+// order of rules: entries past their date as of now, words too common to be
+// evidence, rules without tests, ids that replace each other, patterns that
+// another of the same rule makes useless, and a site whose record numbers are
+// not known. File and Line say where.
+func (s *Set) Lint(now time.Time) []*Error {
+	out := slices.Clone(s.warnings)
+	for _, r := range s.rules {
+		out = append(out, r.lint(now)...)
+	}
+	if len(s.site.MRN) == 0 && slices.ContainsFunc(s.rules, func(r *Rule) bool { return r.Type == "MRN" }) {
+		out = append(out, &Error{File: "stanch.toml", Key: "site.mrn",
+			Want: "the form of the site's own record numbers: without it only numbers called one are found, at medium"})
+	}
+	return out
+}
+
+func (r *Rule) lint(now time.Time) []*Error {
+	var out []*Error
+	warn := func(file string, line int, key, format string, args ...any) {
+		out = append(out, &Error{File: file, Line: line, Key: string(r.ID) + "." + key, Want: fmt.Sprintf(format, args...)})
+	}
+	if !hasTest(r, true) {
+		warn(r.File, r.Line, "tests.match", "at least one example that is found")
+	}
+	if !hasTest(r, false) {
+		warn(r.File, r.Line, "tests.no_match", "at least one example that is not found")
+	}
+	for i, a := range r.Allowlists {
+		if !a.Expires.IsZero() && !now.Before(a.Expires.AddDate(0, 0, 1)) {
+			warn(r.File, r.Line, "allowlists["+itoa(i)+"].expires", "a day to come: it passed on %s", a.Expires.Format(time.DateOnly))
+		}
+	}
+	for i := range r.Patterns {
+		p := &r.Patterns[i]
+		if p.Supporting != nil {
+			for _, w := range p.Supporting.Any {
+				if slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 {
+					warn(p.File, p.Line, "patterns.supporting.any", "a word that stands beside few other things than %q", w)
+				}
+			}
+		}
+		if k := shadowedBy(r, i); k >= 0 {
+			warn(p.File, p.Line, "patterns", "a use for this pattern: the one in line %d finds the same with no less confidence and asks for nothing", r.Patterns[k].Line)
+		}
+	}
+	return out
+}
+
+func notLetter(r rune) bool { return r < 'a' || r > 'z' }
+
+func hasTest(r *Rule, match bool) bool {
+	return slices.ContainsFunc(r.Tests, func(t Test) bool { return t.Match == match })
+}
+
+// shadowedBy returns the index of a pattern that makes pattern i of r useless,
+// -1 if there is none.
+func shadowedBy(r *Rule, i int) int {
+	p := &r.Patterns[i]
+	for k := range r.Patterns {
+		q := &r.Patterns[k]
+		if k == i || q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
+			continue
+		}
+		sameChecks := q.Validator == p.Validator && q.Dictionary == p.Dictionary && q.Site == p.Site
+		if sameChecks && (q.Confidence > p.Confidence || p.Supporting != nil || k < i) {
+			return k
+		}
+	}
+	return -1
+}
