@@ -38,6 +38,20 @@ func TestModule(t *testing.T) {
 	}
 }
 
+func TestLinesAreThere(t *testing.T) {
+	t.Parallel()
+	tree, err := arch.Load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range tree.Stale() {
+		t.Error(problem)
+	}
+	if got := new(arch.Tree).Stale(); len(got) == 0 {
+		t.Error("an empty tree: got no stale line, want all of them")
+	}
+}
+
 func TestLinesListOnce(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}

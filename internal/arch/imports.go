@@ -40,6 +40,19 @@ func (t *Tree) Imports() []string {
 	return out
 }
 
+// Stale returns the packages of the layer list that the tree does not have.
+func (t *Tree) Stale() []string {
+	var out []string
+	for _, line := range Lines() {
+		for _, pkg := range line.Packages {
+			if len(t.packages[pkg]) == 0 {
+				out = append(out, pkg+" is in the layer list: want a package, or no line")
+			}
+		}
+	}
+	return out
+}
+
 // Guarded checks that parsers and the log's constructor are used only where
 // guarded allows.
 func (t *Tree) Guarded() []string {
