@@ -9,6 +9,7 @@ import (
 const (
 	filterSize = 64   // patterns of one filter
 	maxStates  = 4096 // of one filter; what would come after is not looked at by it
+	maxWork    = 4e6  // steps of its building; what is left then is not looked at either
 )
 
 // filter is an automaton that says which patterns a match may begin of at an
@@ -68,6 +69,7 @@ type builder struct {
 	sets  map[string]uint16
 	queue [][]uint32 // by state: its packed program counters
 	dist  []int
+	work  int // program counters followed so far
 }
 
 func pack(pattern int, pc uint32) uint32 { return uint32(pattern)<<16 | pc }
@@ -101,7 +103,11 @@ func newFilter(in []filtered) *filter {
 		b.f.start[k] = b.state(starts[k], 0)
 	}
 	for state := 2; state < len(b.queue); state++ {
-		if b.dist[state] < depth {
+		switch {
+		case b.dist[state] >= depth:
+		case b.work > maxWork:
+			b.f.match[state] |= b.f.alive[state]
+		default:
 			b.expand(uint16(state))
 		}
 	}
@@ -201,6 +207,7 @@ func (b *builder) expand(state uint16) {
 		for _, p := range b.queue[state] {
 			to = append(to, b.take(int(p>>16), p&0xffff, byte(c))...)
 		}
+		b.work += len(b.queue[state]) + len(to)
 		if len(to) > 0 {
 			b.f.next[int(state)*b.f.classes+int(class)] = b.state(to, b.dist[state]+1)
 		}

@@ -3,8 +3,11 @@ package scanner_test
 import (
 	"context"
 	"encoding/csv"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -63,5 +66,27 @@ func TestBuiltInPacksHold(t *testing.T) {
 		if r.Description == "" || len(r.Tags) == 0 || len(r.Tests) < 4 {
 			t.Errorf("%s: want a description, tags and at least four tests", r.ID)
 		}
+	}
+}
+
+// TestGuideExample: the worked example of docs/rules.md loads and holds.
+func TestGuideExample(t *testing.T) {
+	guide, err := os.ReadFile("../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(guide), "## A worked example")
+	_, example, _ = strings.Cut(example, "```toml\n")
+	example, _, _ = strings.Cut(example, "```")
+	path := filepath.Join(t.TempDir(), "badge.toml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := patterns.Load(t.Context(), patterns.Source{Paths: []string{path}}, scanner.NewTester(readCSV))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range set.Lint(time.Now()) {
+		t.Errorf("lint: %v", w)
 	}
 }

@@ -85,10 +85,10 @@ func (c *Scan) prove(n, i int) {
 	p := &c.s.pats[n]
 	r := &c.s.rules[p.rule]
 	norm, base := c.text.norm, c.text.base
-	if c.stopped || !c.spend(min(p.MaxBytes, len(norm)-i), base+int64(i)) {
+	if c.stopped || p.support != nil && len(c.fields.spans) == 0 && !c.nearby(p, base+int64(i)) {
 		return
 	}
-	if p.support != nil && len(c.fields.spans) == 0 && !c.nearby(p, base+int64(i)) {
+	if !c.spend(min(p.MaxBytes, len(norm)-i)*p.weight, base+int64(i)) {
 		return
 	}
 	whole, at, ok := p.match(norm, i)

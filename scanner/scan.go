@@ -16,10 +16,11 @@ import (
 // Bounds of one Scan where Options give none.
 const (
 	DefaultMaxFindings = 100_000
-	// A proof looks at some tens of bytes; ordinary text needs a fraction of a
-	// byte of proof for each of its own, tables of numbers some tens.
-	verifyPerByte = 128
-	verifyFree    = 256 << 20 // bytes of proof that a document may have whatever its size
+	// A byte of proof is a byte that a match may span, weighed by the size of
+	// its expression. Ordinary text needs some tens for each of its own, text
+	// dense in patient data about a hundred.
+	verifyPerByte = 512
+	verifyFree    = 64 << 20 // bytes of proof that a document may have whatever its size
 )
 
 // Details of the Gaps a Scan makes.

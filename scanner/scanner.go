@@ -45,8 +45,12 @@ type pattern struct {
 	re      *regexp.Regexp // anchored at the start of what it is given
 	behind  *regexp.Regexp // the same, one character before the match; nil if no \b needs it
 	value   int            // number of the group that holds the value, 0 for all of it
+	weight  int            // what a byte of its proof costs: more for a large program
 	support *evidence
 }
+
+// instPerByte is the size of program of which a byte of proof counts once.
+const instPerByte = 64
 
 // New makes set ready. It takes milliseconds, so it is done once for a set.
 func New(set *patterns.Set) *Scanner {
@@ -129,6 +133,11 @@ func (s *Scanner) add(p pattern, b patterns.Boundary) *filtered {
 		p.behind = regexp.MustCompile(`\A(?s:.)(?P<whole>` + p.Regex + `)`)
 	}
 	s.longest = max(s.longest, int64(span.Max))
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
+	}
+	p.weight = 1 + len(prog.Inst)/instPerByte
 	n := len(s.pats)
 	s.pats = append(s.pats, p)
 	if l, ok := leading(re); ok {
@@ -140,10 +149,6 @@ func (s *Scanner) add(p pattern, b patterns.Boundary) *filtered {
 			}
 		}
 		return nil
-	}
-	prog, err := syntax.Compile(re.Simplify())
-	if err != nil {
-		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
 	}
 	return &filtered{pattern: n, prog: prog, anywhere: b == patterns.BoundaryNone}
 }
