@@ -14,6 +14,9 @@ import (
 var commonWords = []string{"a", "an", "and", "at", "by", "code", "data", "date", "for", "from", "id", "in", "is", "it", "name", "no",
 	"number", "of", "on", "or", "ref", "the", "to", "value", "with"}
 
+// Lint is set.Lint by the clock.
+func Lint(set *Set) []*Error { return set.Lint(time.Now()) }
+
 // Lint returns what is allowed in a rule set but probably not meant, in the
 // order of rules: entries past their date as of now, words too common to be
 // evidence, rules without tests, ids that replace each other, patterns that
