@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,149 +17,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
 )
-
-// What a scripted next hop does instead of replying.
-const (
-	hangUp  = "hang up"
-	silence = "silence"
-)
-
-// wireHop is a scripted next hop that speaks SMTP over real connections. Its
-// end of data is the last five bytes CRLF.CRLF and nothing else.
-type wireHop struct {
-	greeting string // "" is "220 hop.test ESMTP"
-	ext      []string
-	tls      *tls.Config
-	// on answers a command of the conn-th connection, counted from 1; "." is
-	// the end of data. "" is the usual answer.
-	on func(conn int, command string) string
-
-	mu     sync.Mutex // guards below
-	conns  int
-	lines  []string
-	bodies []string // as on the wire, end mark included
-	wg     sync.WaitGroup
-}
-
-// listen serves h on the loopback and returns its address.
-func (h *wireHop) listen(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			h.wg.Go(func() { h.serve(c) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		h.wg.Wait()
-	})
-	return l.Addr().String()
-}
-
-func (h *wireHop) serve(conn net.Conn) {
-	defer func() { conn.Close() }()
-	h.mu.Lock()
-	h.conns++
-	n := h.conns
-	h.mu.Unlock()
-	br := bufio.NewReader(conn)
-	answer := func(command, usual string) bool {
-		r := ""
-		if h.on != nil {
-			r = h.on(n, command)
-		}
-		switch r {
-		case hangUp:
-			return false
-		case silence:
-			io.Copy(io.Discard, br)
-			return false
-		case "":
-			r = usual
-		}
-		_, err := io.WriteString(conn, strings.ReplaceAll(r, "\n", "\r\n")+"\r\n")
-		return err == nil
-	}
-	if h.greeting == "" {
-		h.greeting = "220 hop.test ESMTP"
-	}
-	if !answer("", h.greeting) {
-		return
-	}
-	for {
-		line, err := br.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimRight(line, "\r\n")
-		h.mu.Lock()
-		h.lines = append(h.lines, line)
-		h.mu.Unlock()
-		verb, _, _ := strings.Cut(line, " ")
-		usual := "250 2.0.0 OK"
-		switch verb {
-		case "EHLO":
-			lines := append([]string{"hop.test"}, h.ext...)
-			usual = "250-" + strings.Join(lines[:len(lines)-1], "\n250-") + "\n250 " + lines[len(lines)-1]
-			if len(lines) == 1 {
-				usual = "250 hop.test"
-			}
-		case "QUIT":
-			answer(line, "221 2.0.0 Bye")
-			return
-		case "STARTTLS":
-			if !answer(line, "220 2.0.0 Go") || h.tls == nil {
-				return
-			}
-			conn = tls.Server(conn, h.tls)
-			br = bufio.NewReader(conn)
-			continue
-		case "DATA":
-			usual = "354 Go"
-			if h.on != nil && h.on(n, "DATA") != "" {
-				break
-			}
-			if !answer(line, usual) || !h.data(br) {
-				return
-			}
-			line, usual = ".", "250 2.0.0 queued as 7\n"
-			usual = strings.TrimSpace(usual)
-		}
-		if !answer(line, usual) {
-			return
-		}
-	}
-}
-
-func (h *wireHop) data(br *bufio.Reader) bool {
-	wire := []byte("\r\n")
-	for !bytes.HasSuffix(wire, []byte("\r\n.\r\n")) {
-		c, err := br.ReadByte()
-		if err != nil {
-			return false
-		}
-		wire = append(wire, c)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.bodies = append(h.bodies, string(wire[2:]))
-	return true
-}
-
-func (h *wireHop) seen() (conns int, lines, bodies []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.conns, append([]string(nil), h.lines...), append([]string(nil), h.bodies...)
-}
 
 var (
 	ann = dlp.Address{Local: "ann", Domain: "clinic.example"}
@@ -699,70 +555,9 @@ func TestBreaker(t *testing.T) {
 		t.Fatal("not tried")
 	}
 	b.Success()
-	if !b.Allow(now) || !b.Allow(now) {
-		t.Error("still closed after a success")
-	}
-}
-
-func TestDeliver(t *testing.T) {
-	no := dlp.Address{Local: "no", Domain: "out.test"}
-	later := dlp.Address{Local: "later", Domain: "out.test"}
-	on := func(_ int, c string) string {
-		switch c {
-		case "RCPT TO:<no@out.test>":
-			return "550 5.1.1 unknown"
-		case "RCPT TO:<later@out.test>":
-			return "451 4.2.0 greylisted"
-		case "RCPT TO:<dead@out.test>":
-			return hangUp
-		case "MAIL FROM:<bad@clinic.example>":
-			return "553 5.1.8 no"
+	for range 2 {
+		if !b.Allow(now) {
+			t.Error("still closed after a success")
 		}
-		return ""
 	}
-	for _, tc := range []struct {
-		name  string
-		from  dlp.Address
-		rcpts []dlp.Address
-		open  func() (io.ReadCloser, error)
-		want  string
-		sent  int
-	}{
-		{"each its own", ann, []dlp.Address{no, bob, later}, source("x\r\n"), "550 250 451", 1},
-		{"none accepted", ann, []dlp.Address{no, later}, nil, "550 451", 0},
-		{"sender refused", dlp.Address{Local: "bad", Domain: "clinic.example"}, []dlp.Address{no, bob}, nil, "553 553", 0},
-		{"lost on the way", ann, []dlp.Address{no, bob, {Local: "dead", Domain: "out.test"}, later}, nil, "550 error error error", 0},
-		{"lost, none accepted yet", ann, []dlp.Address{no, {Local: "dead", Domain: "out.test"}}, nil, "550 error", 0},
-		{"not readable", ann, []dlp.Address{no, bob}, func() (io.ReadCloser, error) { return nil, errors.New("gone") }, "550 error", 0},
-		{"nobody", ann, nil, nil, "", 0},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			h := &wireHop{on: on}
-			ds := smtp.Deliver(t.Context(), h.client(t, nil), tc.from, tc.rcpts, smtp.MailOptions{}, tc.open)
-			var got []string
-			for i, d := range ds {
-				if d.Rcpt != tc.rcpts[i] {
-					t.Errorf("got %v at %d, want %v", d.Rcpt, i, tc.rcpts[i])
-				}
-				if d.Err != nil {
-					got = append(got, "error")
-				} else {
-					got = append(got, fmt.Sprint(d.Reply.Code))
-				}
-			}
-			if strings.Join(got, " ") != tc.want {
-				t.Errorf("got %v, want %s", got, tc.want)
-			}
-			if _, _, bodies := h.seen(); len(bodies) != tc.sent {
-				t.Errorf("got %d messages sent, want %d", len(bodies), tc.sent)
-			}
-		})
-	}
-	t.Run("next hop down", func(t *testing.T) {
-		h := &wireHop{on: func(int, string) string { return hangUp }}
-		ds := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob, no}, smtp.MailOptions{}, nil)
-		if ds[0].Err == nil || ds[1].Err == nil {
-			t.Errorf("got %+v", ds)
-		}
-	})
 }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"io"
 
+	gosmtp "github.com/emersion/go-smtp"
+
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // Deliver tries once to bring a message to its recipients over hop. open gives
-// the whole message, trace fields included; it is called only when a recipient
-// was accepted. The result has one Delivery for each of rcpts, in their order:
-// the reply that settles it, or the error that left it open.
+// the whole message, trace fields included, and may be called twice; size and
+// 8-bit data that opt does not declare are found by reading it. The result has
+// one Delivery for each of rcpts, in their order: the reply that settles it, or
+// the error that left it open.
 func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Address, opt MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
 	out := make([]dlp.Delivery, len(rcpts))
 	for i, r := range rcpts {
@@ -20,28 +23,18 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 	if len(rcpts) == 0 {
 		return out
 	}
+	opt, err := declare(opt, open)
+	if err != nil {
+		settle(out, &dlp.SendError{Err: err})
+		return out
+	}
 	tx, err := hop.Begin(ctx, from, opt)
 	if err != nil {
 		settle(out, err)
 		return out
 	}
-	var accepted []int
-	for i, r := range rcpts {
-		reply, err := tx.Rcpt(ctx, r)
-		if err != nil { // the transaction is lost, for those accepted too
-			settle(out[i:], err)
-			for _, j := range accepted {
-				settle(out[j:j+1], err)
-			}
-			_ = tx.Reset(ctx) // it is lost already
-			return out
-		}
-		out[i].Reply = reply
-		if reply.Positive() {
-			accepted = append(accepted, i)
-		}
-	}
-	if len(accepted) == 0 {
+	accepted, err := offerAll(ctx, tx, out)
+	if err != nil || len(accepted) == 0 {
 		_ = tx.Reset(ctx) // a connection that cannot be reset is closed
 		return out
 	}
@@ -59,6 +52,54 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 		out[i].Reply, out[i].Err = reply, err
 	}
 	return out
+}
+
+// offerAll offers the recipients of ds and returns which were accepted. When
+// the next hop is lost, those it has not refused get the error.
+func offerAll(ctx context.Context, tx Transaction, ds []dlp.Delivery) (accepted []int, err error) {
+	for i := range ds {
+		reply, err := tx.Rcpt(ctx, ds[i].Rcpt)
+		if err != nil {
+			settle(ds[i:], err)
+			for _, j := range accepted {
+				settle(ds[j:j+1], err)
+			}
+			return nil, err
+		}
+		ds[i].Reply = reply
+		if reply.Positive() {
+			accepted = append(accepted, i)
+		}
+	}
+	return accepted, nil
+}
+
+// declare fills in what opt does not say about the message. RFC 6152 2: 8-bit
+// data is to be declared.
+func declare(opt MailOptions, open func() (io.ReadCloser, error)) (MailOptions, error) {
+	if opt.Size > 0 && opt.Body != "" {
+		return opt, nil
+	}
+	body, err := open()
+	if err != nil {
+		return opt, err
+	}
+	defer body.Close()
+	eight := false
+	n, err := io.Copy(writerFunc(func(p []byte) (int, error) {
+		eight = eight || !is7Bit(p)
+		return len(p), nil
+	}), body)
+	if err != nil {
+		return opt, err
+	}
+	if opt.Size == 0 {
+		opt.Size = n
+	}
+	if opt.Body == "" && eight {
+		opt.Body = string(gosmtp.Body8BitMIME)
+	}
+	return opt, nil
 }
 
 // settle gives every one of ds the refusal or failure err.

@@ -1,5 +1,5 @@
-// Package smtp is the mail door: it takes messages from clients over SMTP and
-// passes each on inside a live transaction with the next hop.
+// Package smtp is the mail door: it passes a client's messages on inside a live
+// transaction with the next hop.
 //
 // It promises that a message is handed to the Handler whole or not at all, that
 // nobody is told 250 before the next hop or the Handler has the message, and

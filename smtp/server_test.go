@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	gosmtp "github.com/emersion/go-smtp"
-
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -567,44 +565,4 @@ func TestClientHangsUp(t *testing.T) {
 	c.conn.Close()
 	close(gone)
 	eventually(t, "the message arrives", func() bool { return len(d.hop.messages()) == 1 })
-}
-
-// TestForeignClient: go-smtp's client, which nobody here wrote, gets along.
-func TestForeignClient(t *testing.T) {
-	d := open(t, func(_ *smtp.Config, deps *smtp.Deps, _ *door) { deps.TLS = certificate(t) })
-	for _, secured := range []bool{false, true} {
-		var c *gosmtp.Client
-		var err error
-		if secured {
-			c, err = gosmtp.DialStartTLS(d.addr, &tls.Config{InsecureSkipVerify: true})
-		} else {
-			c, err = gosmtp.Dial(d.addr)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if n, ok := c.MaxMessageSize(); !ok || n != 50<<20 {
-			t.Errorf("got size %d, %v", n, ok)
-		}
-		body := "Subject: x\r\n\r\n.dots\r\n..\r\n"
-		for range 2 {
-			if err := c.SendMail("ann@clinic.example", []string{"bob@out.test", "carol@out.test"}, strings.NewReader(body)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		err = c.Mail("ann@clinic.example", &gosmtp.MailOptions{Size: 1 << 40})
-		if se, ok := errors.AsType[*gosmtp.SMTPError](err); !ok || se.Code != 552 || se.EnhancedCode != (gosmtp.EnhancedCode{5, 3, 4}) {
-			t.Errorf("got %v, want 552 5.3.4", err)
-		}
-		if err := c.Quit(); err != nil {
-			t.Error(err)
-		}
-		for _, m := range d.hop.messages() {
-			same(t, "body", m.body, body)
-		}
-	}
-	if got := len(d.hop.messages()); got != 4 {
-		t.Errorf("got %d messages, want 4", got)
-	}
 }

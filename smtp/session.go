@@ -331,9 +331,9 @@ func (x *session) cut() {
 
 // close ends the transaction and the connection.
 func (x *session) close(ctx context.Context) {
+	err := x.flush()
 	x.endTx(ctx)
 	x.returnBuffer()
-	err := x.flush()
 	if err == nil && x.linger {
 		x.lingerClose()
 	}
