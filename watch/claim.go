@@ -48,10 +48,11 @@ type claim struct {
 	t     *tree
 	id    dlp.ID
 	b     body
-	seen  print // of the file as it was judged
-	held  print // of the file just after it was taken
+	seen  stamp // of the file as it was judged
+	held  stamp // of the file just after it was taken
 	state claimState
 
+	back     bool // it was put back
 	recorded bool // the store has a Claim that is not ended: the sweep ends it
 }
 
@@ -203,10 +204,20 @@ func (c *claim) untouched() error {
 }
 
 // Remove looks once more, leaves the stub if the root asks for stubs, and
-// deletes the file.
+// deletes the file. Who wrote to it since Check gets it back, with
+// dlp.ErrChanged, although the vault has the older content: a hold too many is
+// better than a lost change.
 func (c *claim) Remove(ctx context.Context, stub []byte) error {
-	if err := c.Check(ctx); err != nil {
-		return err
+	if c.state != taken {
+		return errState
+	}
+	c.r.w.deps.Steps("remove: check")
+	if err := c.untouched(); err != nil {
+		// Its ctime alone moves when another of its names goes; then what was
+		// compared after Take decides.
+		if err = c.compare(ctx); err != nil {
+			return errors.Join(err, c.PutBack(ctx))
+		}
 	}
 	c.state = finished // from here on it is finished, now or by a sweep, never undone
 	return c.ended(c.r.remove(ctx, c.t, c.id, c.b, stub))
@@ -298,6 +309,9 @@ func own(f *os.File, m dlp.FileMeta) error {
 
 // PutBack renames the file to its place, or beside what stands there now.
 func (c *claim) PutBack(ctx context.Context) error {
+	if c.back {
+		return nil // a failed Check or Remove has done so
+	}
 	if c.state != taken {
 		return errState
 	}
@@ -307,7 +321,7 @@ func (c *claim) PutBack(ctx context.Context) error {
 	if err := c.r.putBack(ctx, c.t, c.id, c.b); err != nil {
 		return err
 	}
-	c.state = finished
+	c.state, c.back = finished, true
 	return c.ended(nil)
 }
 

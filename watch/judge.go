@@ -77,7 +77,7 @@ func (s *session) examine(ctx context.Context, e *entry) result {
 // openSettled opens the file of e for reading if it looks as it did a settle
 // ago and nobody writes to it, or if it was waited for long enough. errMoving:
 // wait on. A nil file without error: nothing to read there.
-func (s *session) openSettled(e *entry) (*os.File, print, error) {
+func (s *session) openSettled(e *entry) (*os.File, stamp, error) {
 	dir, base := parent(e.rel)
 	d, err := s.t.folder(dir)
 	if err != nil {
@@ -119,7 +119,7 @@ type judged struct {
 	s     *session
 	rel   string
 	f     *os.File
-	p     print
+	p     stamp
 	sum   [32]byte
 	rules string
 	state State // to be noted if the file stays where it is
@@ -185,7 +185,7 @@ func (j *judged) hand(ctx context.Context) result {
 		now = j.p
 	}
 	switch {
-	case out.Kind == dlp.Changed:
+	case out.Kind == dlp.Changed, c.back && out.Kind == dlp.Held:
 		r.count(CountChanged, 1)
 		return result{kind: entryFresh, seen: now}
 	case out.Kind == dlp.Held, out.Kind == dlp.Sealed, out.Kind == dlp.Rejected, out.Kind == dlp.Split:
@@ -197,9 +197,8 @@ func (j *judged) hand(ctx context.Context) result {
 		r.count(CountChanged, 1)
 		return result{kind: entryFresh, seen: now}
 	}
-	strictest := out.Verdict.Strictest()
 	if len(out.Verdict.Rcpts) > 0 {
-		j.state.Action = strictest.Action
+		j.state.Action = out.Verdict.Strictest().Action
 	}
 	r.w.ledger.put(j.state)
 	return result{kind: entryDone}

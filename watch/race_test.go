@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,7 +65,6 @@ func TestFileThatChangesIsReadAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
 			b.write("a.txt", "HOLD")
-			b.desk.taking = func(*dlp.Document) {}
 			first := once(func() { c.change(b, "taking") })
 			b.desk.taking = func(*dlp.Document) { first() }
 			b.start()
@@ -92,8 +92,7 @@ func TestWriterOfATakenFileGetsItBack(t *testing.T) {
 			b := newBench(t)
 			b.cfg.AgeRecipients = []string{"age1invented"}
 			b.write("a.txt", content)
-			b.desk.taken = func(dlp.Claim) {
-				b.desk.taken = nil
+			first := once(func() {
 				// Somebody had it open since before, and writes now.
 				var own string
 				for _, f := range b.tree() {
@@ -110,7 +109,8 @@ func TestWriterOfATakenFileGetsItBack(t *testing.T) {
 				if err := f.Close(); err != nil {
 					t.Error(err)
 				}
-			}
+			})
+			b.desk.taken = func(dlp.Claim) { first() }
 			b.start()
 			b.until("putting back", func() bool { return b.count(watch.CountPutBack) > 0 })
 			b.until("the whole", func() bool { return slices.Contains(b.desk.judged(), "a.txt: "+content+", and more") })
@@ -120,6 +120,32 @@ func TestWriterOfATakenFileGetsItBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWriterBetweenCheckAndRemoveGetsItBack(t *testing.T) {
+	b := newBench(t)
+	b.write("a.txt", "HOLD first")
+	first := once(func() {
+		f, err := os.OpenFile(b.path(b.tree()[0]), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, err = f.WriteString(", and more")
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.desk.steps = func(step string) {
+		if step == "vault: commit" {
+			first()
+		}
+	}
+	b.start()
+	b.until("both contents", func() bool { return len(b.desk.held(t)) == 2 })
+	b.idle()
+	b.wantJudged("a.txt: HOLD first", "a.txt: HOLD first, and more")
+	b.wantTree()
 }
 
 func TestPutBackNeverWritesOver(t *testing.T) {
@@ -192,12 +218,12 @@ func TestFolderSwappedForALink(t *testing.T) {
 	}
 	b := newBench(t)
 	b.write("in/a.txt", "HOLD")
-	b.desk.taking = func(*dlp.Document) {
-		b.desk.taking = nil
+	first := once(func() {
 		if err := errors.Join(os.Rename(b.path("in"), b.path("aside")), os.Symlink(outside, b.path("in"))); err != nil {
 			t.Error(err)
 		}
-	}
+	})
+	b.desk.taking = func(*dlp.Document) { first() }
 	b.start()
 	b.until("the change", func() bool { return b.count(watch.CountChanged) > 0 })
 	b.idle()
@@ -281,16 +307,29 @@ func TestOverflowLeadsToAWalk(t *testing.T) {
 }
 
 func TestMoreEventsThanAreKeptLeadToAWalk(t *testing.T) {
-	d := &deaf{events: make(chan fsnotify.Event), errs: make(chan error), add: func(string) error { return nil }}
+	const more = 70_000 // than are kept
+	var started atomic.Bool
+	adding, goOn := make(chan struct{}), make(chan struct{})
+	d := &deaf{events: make(chan fsnotify.Event), errs: make(chan error), add: func(string) error {
+		if started.Swap(false) {
+			close(adding)
+			<-goOn // the walker is busy
+		}
+		return nil
+	}}
 	b := newBench(t)
 	b.deps.Notify = func() (watch.Notifier, error) { return d, nil }
 	b.start()
-	b.write("a/b.txt", "unheard")
-	walks := b.w.Status()[0].Walks
-	for i := 0; b.w.Status()[0].Walks == walks && i < 5_000_000; i++ {
-		d.events <- fsnotify.Event{Name: b.path("none" + string(rune('a'+i%26)) + time.Duration(i).String()), Op: fsnotify.Write}
+	b.write("heard/a.txt", "1")
+	b.write("unheard/b.txt", "2")
+	started.Store(true)
+	d.events <- fsnotify.Event{Name: b.path("heard"), Op: fsnotify.Create}
+	<-adding
+	for i := range more {
+		d.events <- fsnotify.Event{Name: b.path(fmt.Sprintf("none/%d", i)), Op: fsnotify.Write}
 	}
-	b.until("the file", func() bool { return len(b.desk.judged()) == 1 })
+	close(goOn)
+	b.until("both files", func() bool { return len(b.desk.judged()) == 2 })
 }
 
 func TestFolderThatCannotBeWatchedIsPolled(t *testing.T) {

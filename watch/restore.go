@@ -114,10 +114,10 @@ func (r *root) restore(ctx context.Context, t *tree, rel string, meta dlp.FileMe
 
 // writeRestored writes the file into the root's own folder with its owner,
 // mode and times, and syncs it.
-func (r *root) writeRestored(ctx context.Context, t *tree, id dlp.ID, meta dlp.FileMeta, content io.Reader) (print, error) {
+func (r *root) writeRestored(ctx context.Context, t *tree, id dlp.ID, meta dlp.FileMeta, content io.Reader) (stamp, error) {
 	temp := string(id) + tempRestore
 	if err := t.own.removeIfThere(temp); err != nil {
-		return print{}, err
+		return stamp{}, err
 	}
 	r.w.deps.Steps("restore: write")
 	h := sha256.New()
@@ -131,17 +131,17 @@ func (r *root) writeRestored(ctx context.Context, t *tree, id dlp.ID, meta dlp.F
 		return nil
 	})
 	if err != nil {
-		return print{}, err
+		return stamp{}, err
 	}
 	defer f.Close()
 	if err := own(f, meta); err != nil {
-		return print{}, err
+		return stamp{}, err
 	}
 	if err := t.own.chtimes(temp, meta.ModTime); err != nil {
-		return print{}, err
+		return stamp{}, err
 	}
 	if err := f.Sync(); err != nil {
-		return print{}, step("sync", plain(err))
+		return stamp{}, step("sync", plain(err))
 	}
 	return fstat(f)
 }

@@ -37,19 +37,19 @@ type session struct {
 // candidate is a file that a walk found and that no state explains.
 type candidate struct {
 	rel  string
-	seen print
+	seen stamp
 }
 
 // entry is a file that waits. It belongs to the settler, but for the time that
 // a worker has it.
 type entry struct {
 	rel   string
-	seen  print
+	seen  stamp
 	first time.Time // since when it is waited for: the start of max_wait
 	due   time.Time
 	tries int // times the Handler asked to be offered it again
 
-	moved *print // found to look differently while a worker has it
+	moved *stamp // found to look differently while a worker has it
 	index int    // in the queue; -1 while a worker has it
 }
 
@@ -66,7 +66,7 @@ const (
 type result struct {
 	e    *entry
 	kind resultKind
-	seen print // how it looks now, for entryMoving and entryFresh
+	seen stamp // how it looks now, for entryMoving and entryFresh
 }
 
 func newSession(r *root, t *tree) *session {

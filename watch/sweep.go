@@ -110,7 +110,7 @@ func (r *root) settle(ctx context.Context, t *tree, c Claim) error {
 
 // kept reports whether the vault holds what lies in the root's own folder
 // under id: the judged content, as it is now.
-func (r *root) kept(ctx context.Context, t *tree, id dlp.ID, b body, p print) (bool, error) {
+func (r *root) kept(ctx context.Context, t *tree, id dlp.ID, b body, p stamp) (bool, error) {
 	kept, sha, err := r.w.deps.Handler.Kept(ctx, id)
 	if err != nil {
 		return false, fmt.Errorf("watch: ask the vault: %w", err)
@@ -169,7 +169,7 @@ func (r *root) holds(ctx context.Context, digest Key, size int64) func(d folder,
 }
 
 // hashIn hashes the regular file name of d if it is at most limit bytes.
-func hashIn(ctx context.Context, d folder, name string, limit int64) (sum [32]byte, p print, ok bool) {
+func hashIn(ctx context.Context, d folder, name string, limit int64) (sum [32]byte, p stamp, ok bool) {
 	if p, err := d.stat(name); err != nil || !p.regular() || p.size > limit {
 		return sum, p, false
 	}

@@ -21,8 +21,8 @@ import (
 // never a name.
 type folder struct{ f *os.File }
 
-// print is what tells whether a file is still the one that was seen.
-type print struct {
+// stamp is what tells whether a file is still the one that was seen.
+type stamp struct {
 	dev, ino     uint64
 	size         int64 // bytes
 	mtime, ctime int64 // nanoseconds since 1970
@@ -30,19 +30,20 @@ type print struct {
 	uid, gid     uint32
 }
 
-func printOf(st *unix.Stat_t) print {
-	return print{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+// stampOf takes from st what tells files apart.
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
 		mode: st.Mode, uid: st.Uid, gid: st.Gid}
 }
 
-func (p print) regular() bool { return p.mode&unix.S_IFMT == unix.S_IFREG }
-func (p print) isDir() bool   { return p.mode&unix.S_IFMT == unix.S_IFDIR }
+func (p stamp) regular() bool { return p.mode&unix.S_IFMT == unix.S_IFREG }
+func (p stamp) isDir() bool   { return p.mode&unix.S_IFMT == unix.S_IFDIR }
 
 // same reports whether p and q are one file with no change between them.
-func (p print) same(q print) bool { return p.sameContent(q) && p.ctime == q.ctime }
+func (p stamp) same(q stamp) bool { return p.sameContent(q) && p.ctime == q.ctime }
 
 // sameContent is same without ctime, which a rename moves on.
-func (p print) sameContent(q print) bool {
+func (p stamp) sameContent(q stamp) bool {
 	return p.dev == q.dev && p.ino == q.ino && p.size == q.size && p.mtime == q.mtime && p.regular() == q.regular()
 }
 
@@ -55,6 +56,7 @@ func again(f func() error) error {
 	}
 }
 
+// step wraps err with the step that failed; nil stays nil.
 func step(name string, err error) error {
 	if err == nil {
 		return nil
@@ -98,10 +100,10 @@ func (d folder) openFolder(name string) (folder, error) {
 	return folder{f}, err
 }
 
-func (d folder) stat(name string) (print, error) {
+func (d folder) stat(name string) (stamp, error) {
 	var st unix.Stat_t
 	err := again(func() error { return unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
-	return printOf(&st), step("stat", err)
+	return stampOf(&st), step("stat", err)
 }
 
 func (d folder) mkdir(name string, mode uint32) error {
@@ -144,10 +146,10 @@ func (d folder) chtimes(name string, m time.Time) error {
 }
 
 // fstat is stat of an open file.
-func fstat(f *os.File) (print, error) {
+func fstat(f *os.File) (stamp, error) {
 	var st unix.Stat_t
 	err := again(func() error { return unix.Fstat(int(f.Fd()), &st) })
-	return printOf(&st), step("stat", err)
+	return stampOf(&st), step("stat", err)
 }
 
 // heldForWriting reports whether any process has f open for writing. Only the
@@ -234,23 +236,27 @@ func (d folder) removeIfThere(name string) error {
 
 // statPath follows the path of a root as configured, links included: whoever
 // may change that path may change the configuration.
-func statPath(name string) (print, error) {
+func statPath(name string) (stamp, error) {
 	var st unix.Stat_t
 	err := again(func() error { return unix.Stat(name, &st) })
-	return printOf(&st), step("stat", err)
+	return stampOf(&st), step("stat", err)
 }
 
-// causeOf turns err into a constant for logs: the name of an errno, or what
-// kind of error of ours it is. The text of a foreign error may hold anything.
+// causeOf turns err into one word for logs: an errno's name, or what kind of
+// error of ours it is. The text of a foreign error may hold anything.
 func causeOf(err error) string {
-	for _, e := range []error{errOwnFolder, errLocked, ErrContent, dlp.ErrChanged, dlp.ErrNoWay} {
-		if errors.Is(err, e) {
-			return e.Error()
+	for _, own := range []struct {
+		err  error
+		word string
+	}{{errOwnFolder, "own_folder"}, {errLocked, "locked"}, {ErrContent, "content"}, {errState, "out_of_order"},
+		{dlp.ErrChanged, "changed"}, {dlp.ErrNoWay, "no_way"}} {
+		if errors.Is(err, own.err) {
+			return own.word
 		}
 	}
 	if no, ok := errors.AsType[unix.Errno](err); ok {
 		if name := unix.ErrnoName(no); name != "" {
-			return name
+			return strings.ToLower(name)
 		}
 	}
 	return "other"

@@ -20,7 +20,7 @@ import (
 // component at a time, without following links.
 type tree struct {
 	top, own  folder
-	at, ownAt print
+	at, ownAt stamp
 	network   bool // events do not tell of what other machines do
 	refs      int  // users; guarded by root.mu
 
@@ -56,13 +56,13 @@ func openTree(path string) (*tree, error) {
 // openOwn opens .stanch in top, making it where it is not there. It is ours by
 // its place, its owner and its mode: a folder, not a link, of this user, 0700,
 // on the root's file system. The lock keeps a second process out.
-func openOwn(top folder, at print) (folder, print, error) {
+func openOwn(top folder, at stamp) (folder, stamp, error) {
 	if err := top.mkdir(claimFolder, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return folder{}, print{}, err
+		return folder{}, stamp{}, err
 	}
 	own, err := top.openFolder(claimFolder)
 	if err != nil {
-		return folder{}, print{}, fmt.Errorf("%w: %w", errOwnFolder, err)
+		return folder{}, stamp{}, fmt.Errorf("%w: %w", errOwnFolder, err)
 	}
 	p, err := fstat(own.f)
 	switch {
@@ -79,7 +79,7 @@ func openOwn(top folder, at print) (folder, print, error) {
 	}
 	if err != nil {
 		own.close()
-		return folder{}, print{}, err
+		return folder{}, stamp{}, err
 	}
 	return own, p, nil
 }
@@ -261,9 +261,9 @@ func (t *tree) find(rel, label string, match func(d folder, name, rel string) bo
 	return "", nil
 }
 
-// hashFile returns the SHA-256 of f from byte 0 to its end, and its print,
+// hashFile returns the SHA-256 of f from byte 0 to its end, and its stamp,
 // which was the same before and after; errMoving when it was not.
-func hashFile(ctx context.Context, f *os.File) (sum [32]byte, p print, err error) {
+func hashFile(ctx context.Context, f *os.File) (sum [32]byte, p stamp, err error) {
 	before, err := fstat(f)
 	if err != nil {
 		return sum, p, err

@@ -18,7 +18,7 @@ const (
 	forgetUnit = 30 * 24 * time.Hour // states of files not seen for so long are deleted
 )
 
-// place of a folder on its file system, whatever its name.
+// inode is a folder on its file system, whatever its name.
 type inode struct{ dev, ino uint64 }
 
 // watches knows which folders are watched, as a tree, so that a folder that
@@ -28,6 +28,7 @@ type watches struct {
 	byInode map[inode]*watched
 }
 
+// watched is one watched folder.
 type watched struct {
 	rel  string
 	at   inode
@@ -217,7 +218,7 @@ func (s *session) list(ctx context.Context, rel string, n *walkCount, deeper fun
 // watch asks for events of the folder rel, whose handle looks like at. Asking
 // again for one that is watched costs little and mends a watch that the kernel
 // dropped unnoticed.
-func (s *session) watch(ctx context.Context, rel string, at print, n *walkCount) {
+func (s *session) watch(ctx context.Context, rel string, at stamp, n *walkCount) {
 	if s.notifier == nil {
 		return
 	}
@@ -288,7 +289,7 @@ func (s *session) unwatch(rel string) {
 
 // offer hands a file to the settler unless its state says that this very file
 // was judged under the present rules. n is nil for a single path.
-func (s *session) offer(ctx context.Context, rel string, p print, n *walkCount) {
+func (s *session) offer(ctx context.Context, rel string, p stamp, n *walkCount) {
 	if !p.regular() {
 		s.r.count(CountSkipped, 1)
 		if n != nil {
@@ -314,7 +315,7 @@ func (s *session) offer(ctx context.Context, rel string, p print, n *walkCount) 
 }
 
 // explains reports whether nothing is left to do for a file that looks like p.
-func (st *State) explains(p print, ruleSet string) bool {
+func (st *State) explains(p stamp, ruleSet string) bool {
 	return st.Inode == p.ino && st.Size == p.size && st.MTime == p.mtime && st.CTime == p.ctime &&
 		(st.Ours || st.RuleSet == ruleSet && ruleSet != "")
 }

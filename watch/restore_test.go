@@ -1,0 +1,324 @@
+package watch_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/watch"
+)
+
+var (
+	restoredAt   = time.Date(2021, 3, 4, 5, 6, 7, 89, time.UTC)
+	restoredSeen = dlp.Released{Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Image}}
+)
+
+func metaOf(content string) dlp.FileMeta {
+	return dlp.FileMeta{UID: os.Getuid(), GID: os.Getgid(), Mode: 0o640, ModTime: restoredAt, SHA256: sha256.Sum256([]byte(content))}
+}
+
+func (b *bench) restore(rel string, id dlp.ID, content string) (string, error) {
+	return b.w.Restore(b.t.Context(), b.root, rel, metaOf(content), id, strings.NewReader(content), restoredSeen)
+}
+
+func TestRestore(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rel  string
+		have map[string]string
+		want string   // the name used
+		tree []string // files afterwards
+	}{
+		{name: "to its place", rel: "in/a.csv", have: map[string]string{"in/b.csv": "x"}, want: "in/a.csv", tree: []string{"in/a.csv", "in/b.csv"}},
+		{name: "missing folders are made", rel: "in/deep/a.csv", want: "in/deep/a.csv", tree: []string{"in/deep/a.csv"}},
+		{name: "beside a newer file", rel: "a.csv", have: map[string]string{"a.csv": "newer"}, want: "a (released).csv", tree: []string{"a (released).csv", "a.csv"}},
+		{name: "beside two", rel: "a.csv", have: map[string]string{"a.csv": "newer", "a (released).csv": "x"},
+			want: "a (released 2).csv", tree: []string{"a (released 2).csv", "a (released).csv", "a.csv"}},
+		{name: "a file stands where a folder was", rel: "in/a.csv", have: map[string]string{"in": "a file"}, want: "a.csv", tree: []string{"a.csv", "in"}},
+		{name: "a hidden file keeps its dot", rel: ".profile", have: map[string]string{".profile": "x"}, want: ".profile (released)", tree: []string{".profile", ".profile (released)"}},
+	} {
+		for _, running := range []string{"running", "stopped"} {
+			t.Run(c.name+", "+running, func(t *testing.T) {
+				b := newBench(t)
+				for rel, content := range c.have {
+					b.write(rel, content)
+				}
+				if running == "running" {
+					b.start()
+				} else {
+					b.make()
+				}
+				id := dlp.NewID()
+				for range 2 { // the second call finds the work done
+					got, err := b.restore(c.rel, id, "HOLD released")
+					if err != nil || got != c.want {
+						t.Fatalf("got %q, %v; want %q", got, err, c.want)
+					}
+				}
+				b.wantTree(c.tree...)
+				fi, err := os.Stat(b.path(c.want))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if fi.Mode().Perm() != 0o640 || !fi.ModTime().Equal(restoredAt) || b.read(c.want) != "HOLD released" {
+					t.Errorf("got %v %v %q", fi.Mode(), fi.ModTime(), b.read(c.want))
+				}
+				if running == "running" {
+					b.idle()
+					if got := b.desk.known[c.want]; got == nil || !slices.Equal(got.Rules, restoredSeen.Rules) || !slices.Equal(got.Causes, restoredSeen.Causes) {
+						t.Errorf("judged again with %v, want what was released", got)
+					}
+					b.wantTree(c.tree...)
+				}
+			})
+		}
+	}
+}
+
+func TestReleasedFileThatChangesIsNewAgain(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	if _, err := b.restore("a.txt", dlp.NewID(), "HOLD released"); err != nil {
+		t.Fatal(err)
+	}
+	b.idle()
+	b.rules.Store("rules 2") // read again, still known
+	b.idle()
+	if got := len(b.desk.held(t)); got != 0 {
+		t.Fatalf("held %d, want 0", got)
+	}
+	b.write("a.txt", "HOLD edited")
+	b.until("taking it", func() bool { return len(b.desk.held(t)) == 1 })
+}
+
+func TestRestoreGivesOwnerBack(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	b := newBench(t)
+	b.make()
+	m := metaOf("x")
+	m.UID, m.GID, m.Mode = 12345, 23456, 0o4711
+	if _, err := b.w.Restore(t.Context(), b.root, "a", m, dlp.NewID(), strings.NewReader("x"), dlp.Released{}); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(b.path("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := fi.Sys().(*syscall.Stat_t)
+	if st.Uid != 12345 || st.Gid != 23456 || st.Mode&0o7777 != 0o4711 {
+		t.Errorf("got %d:%d %o", st.Uid, st.Gid, st.Mode)
+	}
+}
+
+func TestReleaseTakesItsOwnStubAway(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Stub = true
+	b.write("a.csv", "HOLD one")
+	b.start().idle()
+	b.write("a.csv", "HOLD two")
+	b.until("the second", func() bool { return len(b.desk.held(t)) == 2 })
+	b.idle()
+	b.wantTree("a.csv.stanch (2).txt", "a.csv.stanch.txt")
+	first, ok := strings.CutPrefix(strings.TrimSpace(b.read("a.csv.stanch.txt")), "held ")
+	if !ok {
+		t.Fatalf("stub %q", b.read("a.csv.stanch.txt"))
+	}
+	second := strings.TrimPrefix(strings.TrimSpace(b.read("a.csv.stanch (2).txt")), "held ")
+
+	for _, c := range []struct{ id, content, want string }{{first, "HOLD one", "a.csv"}, {second, "HOLD two", "a (released).csv"}} {
+		if got, err := b.restore("a.csv", dlp.ID(c.id), c.content); err != nil || got != c.want {
+			t.Fatalf("got %q, %v; want %q", got, err, c.want)
+		}
+	}
+	b.wantTree("a (released).csv", "a.csv")
+}
+
+func TestReleaseLeavesAnothersStub(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Stub = true
+	b.write("a.csv", "HOLD one")
+	b.start().idle()
+	b.write("a.csv.stanch.txt", "my own words")
+	if _, err := b.restore("a.csv", dlp.ID(b.desk.held(t)[0]), "HOLD one"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.read("a.csv.stanch.txt"); got != "my own words" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	b := newBench(t)
+	b.make()
+	broken := errors.New("broken pipe")
+	for _, c := range []struct {
+		name    string
+		root    string
+		rel     string
+		id      dlp.ID
+		content interface{ Read([]byte) (int, error) }
+		want    error
+	}{
+		{name: "a root that is not watched", root: filepath.Dir(b.root), rel: "a", want: watch.ErrNoRoot},
+		{name: "other content", rel: "a", content: strings.NewReader("other"), want: watch.ErrContent},
+		{name: "content cut short", rel: "a", content: errReader{broken}, want: broken},
+		{name: "a path out of the root", rel: "../a"},
+		{name: "an absolute path", rel: "/a"},
+		{name: "no path", rel: ""},
+		{name: "no id", rel: "a", id: "x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.root == "" {
+				c.root = b.root
+			}
+			if c.id == "" {
+				c.id = dlp.NewID()
+			}
+			if c.content == nil {
+				c.content = bytes.NewReader([]byte("right"))
+			}
+			_, err := b.w.Restore(t.Context(), c.root, c.rel, metaOf("right"), c.id, c.content, dlp.Released{})
+			if err == nil || c.want != nil && !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			b.wantTree()
+		})
+	}
+}
+
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+func TestOwnFolderMustBeOurs(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(b *bench) error
+	}{
+		{"others may enter", func(b *bench) error {
+			return errors.Join(os.Mkdir(b.path(".stanch"), 0o700), os.Chmod(b.path(".stanch"), 0o755))
+		}},
+		{"a link", func(b *bench) error { return os.Symlink(b.t.TempDir(), b.path(".stanch")) }},
+		{"a file", func(b *bench) error { return os.WriteFile(b.path(".stanch"), nil, 0o700) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			if err := c.make(b); err != nil {
+				t.Fatal(err)
+			}
+			b.make()
+			if _, err := b.restore("a", dlp.NewID(), "x"); err == nil {
+				t.Error("restored into a root whose own folder is not ours")
+			}
+		})
+	}
+}
+
+func TestTwoWatchersDoNotShareARoot(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	other := newBench(t)
+	other.root, other.cfg.Path = b.root, b.root
+	other.make()
+	if _, err := other.restore("a", dlp.NewID(), "x"); err == nil {
+		t.Error("a second watcher has the root too")
+	}
+}
+
+func TestStrangersInTheOwnFolderStay(t *testing.T) {
+	b := newBench(t)
+	b.start().stop()
+	b.write(".stanch/lost.txt", "HOLD whose?")
+	b.start().idle()
+	if got := b.read(".stanch/lost.txt"); got != "HOLD whose?" {
+		t.Errorf("got %q", got)
+	}
+	if b.count(watch.CountStranger) == 0 {
+		t.Error("not counted")
+	}
+	if strings.Contains(b.logs.String(), "lost") {
+		t.Error("its name is in the log")
+	}
+}
+
+func TestRootThatComesLateAndIsReplaced(t *testing.T) {
+	b := newBench(t)
+	if err := os.RemoveAll(b.root); err != nil {
+		t.Fatal(err)
+	}
+	aside := t.TempDir()
+	if err := os.Mkdir(aside+"/root", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	come := once(func() {
+		if err := os.Rename(aside+"/root", b.root); err != nil {
+			t.Error(err)
+		}
+	})
+	count := b.deps.Count
+	b.deps.Count = func(c watch.Count, n int) {
+		count(c, n)
+		if c == watch.CountRootFailed {
+			come()
+		}
+	}
+	b.start()
+	b.write("a.txt", "1")
+	b.until("the late root", func() bool { return len(b.desk.judged()) == 1 })
+
+	if err := errors.Join(os.Rename(b.root, aside+"/old"), os.Mkdir(b.root, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	b.write("b.txt", "2")
+	b.w.Recheck()
+	b.until("the new root", func() bool { return len(b.desk.judged()) == 2 })
+	b.wantJudged("a.txt: 1", "b.txt: 2")
+}
+
+func TestNoNameIsToldOutside(t *testing.T) {
+	const canary = "Wilhelmina Quackenbush"
+	b := newBench(t)
+	b.cfg.Stub, b.cfg.AgeRecipients = true, []string{"age1invented"}
+	b.write(canary+"/"+canary+".txt", "HOLD "+canary)
+	b.write(canary+"/"+canary+".csv", "SEAL "+canary)
+	b.write(canary+"/plain "+canary, canary)
+	tries := 0
+	b.desk.answer = func(_ *dlp.Document, _ dlp.Claim, content []byte) (dlp.Outcome, bool) {
+		if tries++; tries == 1 {
+			panic(canary)
+		}
+		return dlp.Outcome{}, false
+	}
+	b.cfg.Jobs = 1
+	store := &keptStore{Store: b.store}
+	b.store = store
+	b.start()
+	b.until("judging", func() bool { return len(b.desk.judged()) >= 3 })
+	if _, err := b.restore(canary+".txt", dlp.NewID(), canary); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.w.Restore(t.Context(), b.root, canary, metaOf("x"), dlp.NewID(), strings.NewReader(canary), dlp.Released{})
+	if err == nil || strings.Contains(err.Error(), "Quack") {
+		t.Errorf("error %v", err)
+	}
+	b.stop()
+	if strings.Contains(b.logs.String(), "Quack") {
+		t.Errorf("the log tells: %s", b.logs.String())
+	}
+	if bytes.Contains(store.sealed, []byte("Quack")) {
+		t.Error("a claim tells")
+	}
+	if len(store.sealed) == 0 {
+		t.Error("no claim was seen")
+	}
+}
