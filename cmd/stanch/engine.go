@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/scanner"
+)
+
+// newExtract makes the pool of extraction children. What is compiled once is
+// kept with the data folder when there is one, else in the user's cache.
+func newExtract(cfg *config.Config, log *slog.Logger, m *metrics.Set) (*extract.Pool, error) {
+	d := extract.Deps{Log: log, CacheDir: cacheDir(cfg)}
+	if m != nil {
+		d.Metrics = m
+	}
+	return extract.NewPool(cfg.Extract, d)
+}
+
+func cacheDir(cfg *config.Config) string {
+	if cfg.File != "" {
+		own := filepath.Join(cfg.DataDir, "cache")
+		if fi, err := os.Stat(own); err == nil && fi.IsDir() {
+			return own
+		}
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "" // no home: the pool makes a folder of its own and removes it
+	}
+	return filepath.Join(dir, "stanch")
+}
+
+// judges is one consistent set of rules and policies.
+type judges struct {
+	set     *patterns.Set
+	scanner *scanner.Scanner
+	policy  *policy.Engine
+	reader  string // version of the extractor
+}
+
+// newJudges loads rules, with their tests, and policies.
+func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, ex *extract.Pool) (*judges, error) {
+	set, err := patterns.Load(ctx, src, csvTester(ex))
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.CheckRules(func(id dlp.RuleID) bool { return set.Rule(id) != nil }); err != nil {
+		return nil, err
+	}
+	p, err := policy.New(cfg.Policy, cfg.SMTP.InternalDomains)
+	if err != nil {
+		return nil, err
+	}
+	return &judges{set: set, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+}
+
+// Decide judges, and says by what.
+func (j *judges) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
+	v := j.policy.Decide(doc, found, gaps)
+	v.RuleSet, v.Policy, v.Reader = j.set.Digest(), j.policy.Digest(), j.reader
+	return v
+}
+
+// digest changes whenever the same file could be judged differently.
+func (j *judges) digest() string { return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader }
+
+// rules is what the gateway judges by.
+func (j *judges) rules(cfg *config.Config) *gateway.Rules {
+	encrypts := map[string]bool{}
+	for _, w := range cfg.Watch {
+		encrypts[w.Path] = len(w.AgeRecipients) > 0
+	}
+	return &gateway.Rules{
+		Detect:   func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
+		Policy:   j,
+		Encrypts: func(root string) bool { return encrypts[root] },
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store/sqlite"
+	"github.com/stanch-dlp/stanch/internal/vault"
+	"github.com/stanch-dlp/stanch/watch"
+)
+
+// outboxExpiry is how long the outbox tries (RFC 5321 4.5.4.1: at least four
+// to five days).
+const outboxExpiry = 5 * 24 * time.Hour
+
+// node is all that stands on one data folder: what serve and, while none runs,
+// single commands work with. It owns the folder from open to Close.
+type node struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	metrics *metrics.Set
+	ring    *crypt.Ring
+	db      *sqlite.DB
+	audit   *audit.Log
+	pending []audit.Pending
+	lock    *safefile.Locked
+}
+
+// The data folder (docs/vault.md, docs/audit.md).
+func lockPath(dir string) string   { return filepath.Join(dir, "lock") }
+func keysDir(dir string) string    { return filepath.Join(dir, "keys") }
+func auditDir(dir string) string   { return filepath.Join(dir, "audit") }
+func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.head") }
+func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
+
+// openNode takes the data folder's lock and opens everything in it.
+func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (n *node, err error) {
+	dir := cfg.DataDir
+	for _, d := range []string{dir, keysDir(dir), auditDir(dir), filepath.Dir(anchorPath(dir)), filepath.Join(dir, "tmp"), filepath.Join(dir, "cache")} {
+		if err := safefile.MkdirAll(d); err != nil {
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+	}
+	n = &node{cfg: cfg, log: log, metrics: m}
+	if n.lock, err = safefile.Lock(lockPath(dir)); err != nil {
+		if errors.Is(err, safefile.ErrLocked) {
+			return nil, fmt.Errorf("data_dir %s is in use by another stanch process: stop it first", dir)
+		}
+		return nil, fmt.Errorf("data_dir: lock: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = n.Close() // the first error says what is wrong
+		}
+	}()
+	if n.ring, err = crypt.Open(keysDir(dir)); err != nil {
+		return nil, err
+	}
+	if n.db, err = sqlite.Open(ctx, dir, sqlite.Options{Lock: n.lock, KeyID: n.ring.ID(), Steps: onStep}); err != nil {
+		return nil, err
+	}
+	n.audit, n.pending, err = audit.Open(ctx, audit.Options{Dir: auditDir(dir), Key: auditKey(dir), AnchorPath: anchorPath(dir), Log: log})
+	return n, err
+}
+
+// Close ends with the audit log, and then gives the folder free.
+func (n *node) Close() error {
+	var errs []error
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	if n.audit != nil {
+		errs = append(errs, n.audit.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// gateway joins the stations. rules may be nil: then it serves the desk only.
+func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deliverer, rules *gateway.Rules) (*gateway.Gateway, error) {
+	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
+	return gateway.New(ctx, gateway.Config{
+		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
+		ScanEnabled:     n.cfg.Scan.Enabled,
+		DeliveryWorkers: 4,
+		DeliverTimeout:  15 * time.Minute,
+		OutboxExpiry:    outboxExpiry,
+		Hostname:        n.cfg.SMTP.Hostname,
+		Notices:         n.cfg.Notify,
+	}, gateway.Deps{
+		Extract: ex,
+		Audit:   n.audit,
+		Store:   n.db,
+		Vault:   vault.New(n.db, n.db.VaultContents(), n.ring, release),
+		Spool:   spool.New(n.db, n.db.SpoolContents(), n.ring, work),
+		Names:   n.ring,
+		Deliver: d,
+		Log:     n.log,
+		Metrics: n.metrics,
+		OnStep:  onStep,
+	}, rules)
+}
+
+// watcher makes the file door, which the desk needs too: released files go
+// back through it. run is what only serve adds.
+func (n *node) watcher(g *gateway.Gateway, ruleSet func() string) (*watch.Watcher, error) {
+	if len(n.cfg.Watch) == 0 {
+		return nil, nil
+	}
+	w, err := watch.New(n.cfg.Watch, watch.Deps{
+		Handler: g, Store: n.db, Keys: n.ring, Encrypt: age.EncryptFile, RuleSet: ruleSet, Stub: g.StubText,
+		Log: n.log, Count: func(c watch.Count, k int) { n.metrics.Watched(c.String(), k) }, Steps: onStep,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range watch.Counts() {
+		names = append(names, c.String())
+	}
+	n.metrics.Watches(names)
+	g.Files = w
+	return w, nil
+}
+
+// offline runs do on the data folder while no serve owns it.
+func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*gateway.Gateway) error) (err error) {
+	n, err := openNode(ctx, cfg, safelog.New(os.Stderr, slog.LevelError), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	g, err := n.gateway(ctx, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := n.watcher(g, func() string { return "" }); err != nil {
+		return err
+	}
+	return do(g)
+}

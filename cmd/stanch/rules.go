@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/scanner"
+)
+
+// ruleFlags are the flags of every command that loads rules.
+type ruleFlags struct {
+	files []string
+	only  []string
+}
+
+func (f *ruleFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.files, "rules", nil, "rule file or folder, added to the built-in packs (repeatable)")
+}
+
+// source is what to load: the built-in packs, the configuration's rules, then
+// those of --rules and of args.
+func (f *ruleFlags) source(cfg *config.Config, args ...string) patterns.Source {
+	src := patterns.Source{BuiltIn: true, Site: cfg.Site}
+	src.Paths = slices.Concat(cfg.Rules.Paths, f.files, args)
+	for _, id := range f.only {
+		src.Only = append(src.Only, dlp.RuleID(id))
+	}
+	return src
+}
+
+// csvTester runs rules' own tests; those written as CSV go through the child.
+func csvTester(ex *extract.Pool) patterns.Tester {
+	return scanner.NewTester(func(ctx context.Context, text string, sink dlp.Sink) error {
+		open := func() (io.ReadSeekCloser, error) { return nopCloser{strings.NewReader(text)}, nil }
+		doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Size: int64(len(text)), Open: open}
+		return ex.Extract(ctx, doc, sink)
+	})
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }
+
+// rulesFor loads rules with their tests, in an extraction pool of its own.
+func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (*patterns.Set, error) {
+	cfg, err := a.loadOrDefault()
+	if err != nil {
+		return nil, err
+	}
+	ex, err := newExtract(cfg, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	set, err := patterns.Load(ctx, f.source(cfg, args...), csvTester(ex))
+	return set, errors.Join(err, ex.Close())
+}
+
+func (a *app) rulesCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "rules", Short: "Author, check and try detection rules"}
+	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd())
+	return cmd
+}
+
+func (a *app) rulesListCmd() *cobra.Command {
+	var f ruleFlags
+	var format string
+	cmd := &cobra.Command{Use: "list [FILE...]", Short: "List the rules in force",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := a.rulesFor(cmd.Context(), &f, args)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return a.printJSON(ruleViews(set))
+			}
+			var rows [][]string
+			for _, r := range ruleViews(set) {
+				rows = append(rows, []string{string(r.ID), string(r.Type), r.Severity, fmt.Sprint(r.Tests), r.File, r.Description})
+			}
+			return report.Table(a.out, []string{"ID", "TYPE", "SEVERITY", "TESTS", "FILE", "DESCRIPTION"}, rows, colourful(a.out))
+		}}
+	f.add(cmd)
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+// ruleView is one rule of `rules list --format json`.
+type ruleView struct {
+	ID          dlp.RuleID `json:"id"`
+	Type        dlp.Type   `json:"type"`
+	Severity    string     `json:"severity"`
+	Tags        []dlp.Tag  `json:"tags"`
+	Patterns    int        `json:"patterns"`
+	Tests       int        `json:"tests"`
+	File        string     `json:"file"`
+	Line        int        `json:"line"`
+	Description string     `json:"description"`
+}
+
+func ruleViews(set *patterns.Set) []ruleView {
+	vs := []ruleView{}
+	for _, r := range set.Rules() {
+		vs = append(vs, ruleView{r.ID, r.Type, r.Severity.String(), r.Tags, len(r.Patterns), len(r.Tests), r.File, r.Line, r.Description})
+	}
+	return vs
+}
+
+func (a *app) rulesShowCmd() *cobra.Command {
+	var f ruleFlags
+	cmd := &cobra.Command{Use: "show ID", Short: "Print one rule as it is in force", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := a.rulesFor(cmd.Context(), &f, nil)
+			if err != nil {
+				return err
+			}
+			r := set.Rule(dlp.RuleID(args[0]))
+			if r == nil {
+				return fmt.Errorf("no rule %q: see `stanch rules list`", args[0])
+			}
+			return printRule(a.out, r)
+		}}
+	f.add(cmd)
+	return cmd
+}
+
+func printRule(w io.Writer, r *patterns.Rule) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s, severity %s\n%s\nfrom %s:%d, tags %s, boundary %s\n", r.ID, r.Type, r.Severity, r.Description,
+		r.File, r.Line, joined(r.Tags), r.Boundary)
+	for _, p := range r.Patterns {
+		fmt.Fprintf(&b, "\n%s confidence\n  regex       %s\n", p.Confidence, p.Regex)
+		for _, x := range [][2]string{{"validator", p.Validator}, {"dictionary", p.Dictionary}} {
+			if x[1] != "" {
+				fmt.Fprintf(&b, "  %-11s %s\n", x[0], x[1])
+			}
+		}
+		if p.Supporting != nil {
+			fmt.Fprintf(&b, "  supporting  within %d bytes: %s\n", p.Supporting.Proximity, strings.Join(p.Supporting.Any, ", "))
+		}
+	}
+	for _, d := range r.Demote {
+		fmt.Fprintf(&b, "\none level lower within %d bytes of: %s\n", d.Proximity, strings.Join(d.Any, ", "))
+	}
+	for _, l := range r.Allowlists {
+		fmt.Fprintf(&b, "\nnever reported (%s): %d values\n", l.Description, len(l.Values))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func joined(tags []dlp.Tag) string {
+	var s []string
+	for _, t := range tags {
+		s = append(s, string(t))
+	}
+	return strings.Join(s, ", ")
+}
+
+func (a *app) rulesLintCmd() *cobra.Command {
+	var f ruleFlags
+	cmd := &cobra.Command{Use: "lint [FILE...]", Short: "Check rule files and warn of what an author may not mean",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := a.rulesFor(cmd.Context(), &f, args)
+			if err != nil {
+				return a.broken(err)
+			}
+			for _, w := range patterns.Lint(set) {
+				fmt.Fprintln(a.errs, "warning:", w)
+			}
+			_, err = fmt.Fprintf(a.out, "%d rules hold.\n", len(set.Rules()))
+			return err
+		}}
+	f.add(cmd)
+	return cmd
+}
+
+// broken prints what does not hold and ends with exit 1; an error that is not
+// about a rule or a configuration file stays one.
+func (a *app) broken(err error) error {
+	if _, ok := errors.AsType[*patterns.Error](err); !ok {
+		return err
+	}
+	fmt.Fprintln(a.errs, err)
+	return exitCode(exitFound)
+}
+
+func (a *app) rulesTestCmd() *cobra.Command {
+	var f ruleFlags
+	cmd := &cobra.Command{Use: "test [FILE...]", Short: "Run the tests that stand inside the rules",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := a.rulesFor(cmd.Context(), &f, args)
+			if err != nil {
+				return a.broken(err)
+			}
+			tests := 0
+			for _, r := range set.Rules() {
+				tests += len(r.Tests)
+			}
+			_, err = fmt.Fprintf(a.out, "%d tests of %d rules hold.\n", tests, len(set.Rules()))
+			return err
+		}}
+	f.add(cmd)
+	return cmd
+}

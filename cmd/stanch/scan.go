@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/scanner"
+)
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	ruleFlags
+	format  string
+	minimum string
+	reveal  bool
+	jobs    int
+}
+
+func (a *app) scanCmd() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{Use: "scan [PATH...]", Short: "Scan files and folders, or - for standard input; change nothing",
+		Long: "Scan files and folders, or - for standard input, print what is found, and change nothing.\n\n" +
+			"Exit status: 0 nothing found and all read, 1 findings, 2 usage, configuration or I/O error,\n" +
+			"3 no findings, but something could not be read.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("scan what? name files or folders, or - for standard input")
+			}
+			return a.scan(cmd.Context(), &f, args)
+		}}
+	f.add(cmd)
+	cmd.Flags().StringSliceVar(&f.only, "only", nil, "use these rules only, by id")
+	cmd.Flags().StringVar(&f.minimum, "min-confidence", "medium", "what is printed and counts for the exit status: low | medium | high")
+	cmd.Flags().BoolVar(&f.reveal, "reveal", false, "print the matched values too")
+	cmd.Flags().IntVar(&f.jobs, "jobs", runtime.GOMAXPROCS(0), "documents at once")
+	def := "jsonl"
+	if onTerminal(a.out) {
+		def = "table"
+	}
+	formatFlag(cmd, &f.format, def, report.Formats()...)
+	return cmd
+}
+
+func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error) {
+	var minimum dlp.Confidence
+	if err := minimum.UnmarshalText([]byte(f.minimum)); err != nil {
+		return fmt.Errorf("--min-confidence: %w", err)
+	}
+	if f.jobs < 1 {
+		return errors.New("--jobs: want 1 or more")
+	}
+	cfg, err := a.loadOrDefault()
+	if err != nil {
+		return err
+	}
+	cfg.Extract.Workers = f.jobs
+	ex, err := newExtract(cfg, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ex.Close()) }()
+	j, err := newJudges(ctx, cfg, f.source(cfg), ex)
+	if err != nil {
+		return err
+	}
+	out, err := report.New(f.format, a.out, colourful(a.out))
+	if err != nil {
+		return err
+	}
+	stdin, closeStdin := a.stdin()
+	defer closeStdin()
+	s := &survey.Survey{
+		Extract: ex,
+		Detect: func(seen func(dlp.Finding, []byte)) survey.Detection {
+			return j.scanner.Begin(scanner.Options{OnFinding: seen})
+		},
+		Policy: ways{j}, Mask: scanner.Mask, RuleSet: j.set.Digest(), Stdin: stdin,
+		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal,
+	}
+	code, err := a.printSurvey(ctx, s, paths, out)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// ways judges as the gateway does: encrypt without a way is quarantine.
+type ways struct{ *judges }
+
+// Decide judges a mail for which no way to encrypt exists; of a file nobody
+// knows whether its folder will have one.
+func (w ways) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
+	v := w.judges.Decide(doc, found, gaps)
+	return policy.WithoutWays(v, func(dlp.Address) bool { return doc.Channel == dlp.File })
+}
+
+// printSurvey runs s, with a progress bar on a terminal, and returns the exit
+// status: 2 before 1 before 3 before 0.
+func (a *app) printSurvey(ctx context.Context, s *survey.Survey, paths []string, out report.Writer) (int, error) {
+	var p survey.Progress
+	between := func(print func()) { print() }
+	stop := func() {}
+	if onTerminal(a.errs) {
+		bar := report.Bar(a.errs, &p)
+		between, stop = bar.Between, bar.Stop
+	}
+	var failed, found, unread bool
+	err := s.Run(ctx, paths, &p, func(d survey.Document) (err error) {
+		failed = failed || d.Error != ""
+		found = found || len(d.Findings) > 0
+		unread = unread || len(d.Gaps) > 0
+		between(func() { err = out.Document(d) })
+		return err
+	})
+	stop()
+	if err := errors.Join(err, out.Close()); err != nil {
+		return 0, err
+	}
+	switch {
+	case failed:
+		return exitError, nil
+	case found:
+		return exitFound, nil
+	case unread:
+		return exitNotRead, nil
+	}
+	return 0, nil
+}
+
+// stdin reads standard input whole, so that it can be read again; past what
+// memory is for it goes to a sealed, unlinked file.
+func (a *app) stdin() (open func() (func() (io.ReadSeekCloser, error), int64, error), done func()) {
+	var buf *buffer.Buffer
+	open = func() (func() (io.ReadSeekCloser, error), int64, error) {
+		if buf == nil {
+			pool, err := buffer.NewPool(buffer.Config{MemoryEach: 64 << 20, MemoryAll: 64 << 20, DiskAll: 1 << 40, Dir: os.TempDir()})
+			if err != nil {
+				return nil, 0, err
+			}
+			buf = pool.New()
+			if _, err := io.Copy(buf, a.in); err != nil {
+				return nil, 0, err
+			}
+			if err := buf.Done(); err != nil {
+				return nil, 0, err
+			}
+		}
+		return buf.Open, buf.Size(), nil
+	}
+	return open, func() {
+		if buf != nil {
+			_ = buf.Close() // nothing was promised about it
+		}
+	}
+}

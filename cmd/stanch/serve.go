@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/watch"
+)
+
+// stopWithin is how long work in hand may take once serve is told to stop; a
+// service manager kills after 90 s by default, and 30 s is what we promise.
+const stopWithin = 25 * time.Second
+
+func (a *app) serveCmd() *cobra.Command {
+	return &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.load()
+			if err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cfg)
+		}}
+}
+
+// server is one running serve.
+type server struct {
+	*node
+	app     *app
+	extract *extract.Pool
+	gateway *gateway.Gateway
+	watcher *watch.Watcher
+	smtp    *smtp.Server
+	hop     smtp.NextHop
+	control *control.Server
+	health  metrics.Health
+
+	mu     sync.Mutex
+	judges *judges // guarded by mu; what is in force
+}
+
+// serve runs until ctx ends. Starting order: folder, record, readers, rules,
+// gateway, then the doors; stopping is the reverse, the audit log last.
+func (a *app) serve(ctx context.Context, cfg *config.Config) (err error) {
+	// Nothing this process was handed passes on to its children.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("mark inherited handles: %w", err)
+	}
+	m := metrics.New()
+	log := safelog.New(a.errs, level(cfg.Log.Level))
+	n, err := openNode(ctx, cfg, log, m)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	s := &server{node: n, app: a}
+	if s.extract, err = newExtract(cfg, log, m); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.extract.Close()) }()
+	fmt.Fprintln(a.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
+	if err := s.extract.Warm(ctx); err != nil {
+		return fmt.Errorf("prepare the PDF reader: %w", err)
+	}
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// build makes the gateway and everything around it.
+func (s *server) build(ctx context.Context) (err error) {
+	if s.judges, err = newJudges(ctx, s.cfg, rulesOf(s.cfg), s.extract); err != nil {
+		return err
+	}
+	s.announce(s.judges)
+	if s.hop, err = s.cfg.SMTP.OpenNextHop(s.log, s.metrics); err != nil {
+		return err
+	}
+	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, s.judges.rules(s.cfg)); err != nil {
+		return err
+	}
+	if err := s.gateway.Recover(ctx, s.pending); err != nil {
+		return err
+	}
+	if s.watcher, err = s.node.watcher(s.gateway, s.ruleSet); err != nil {
+		return err
+	}
+	s.control = control.NewServer(s.gateway, s.log)
+	if len(s.cfg.SMTP.Listen) > 0 {
+		if err := s.buildDoor(); err != nil {
+			return err
+		}
+	}
+	return s.gateway.Started(ctx, s.judges.set.Digest(), s.judges.policy.Digest())
+}
+
+func (s *server) buildDoor() error {
+	buffers, err := buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp")))
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := s.cfg.SMTP.LoadTLS()
+	if err != nil {
+		return err
+	}
+	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hop, Buffers: buffers, TLS: tlsConfig,
+		Log: s.log, Metrics: s.metrics})
+	return err
+}
+
+// outboxHop lets the outbox deliver through the door's own next hop.
+type outboxHop struct{ hop smtp.NextHop }
+
+// Deliver tries once.
+func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
+	rcpts := make([]dlp.Address, len(m.Rcpts))
+	for i, r := range m.Rcpts {
+		rcpts[i] = r.Addr
+	}
+	return smtp.Deliver(ctx, o.hop, m.From, rcpts, smtp.MailOptions{Size: m.Size, Body: m.Body}, open)
+}
+
+// rulesOf is the rule source of the configuration alone.
+func rulesOf(cfg *config.Config) patterns.Source {
+	var f ruleFlags
+	return f.source(cfg)
+}
+
+// announce tells the counters the rules, and the log what they lack.
+func (s *server) announce(j *judges) {
+	var ids []dlp.RuleID
+	for _, r := range j.set.Rules() {
+		ids = append(ids, r.ID)
+	}
+	s.metrics.Rules(ids)
+	s.metrics.ScanDisabled(!s.cfg.Scan.Enabled)
+	if !s.cfg.Scan.Enabled {
+		s.log.Warn("scanning is switched off: everything passes unread")
+	}
+	if len(s.cfg.Site.MRN) == 0 {
+		s.log.Warn("the site's own record number form is not known: add [[site.mrn]] so that record numbers are found without a label")
+	}
+}
+
+func (s *server) ruleSet() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.judges.digest()
+}
+
+// run serves until ctx ends or a part breaks, and stops in order.
+func (s *server) run(ctx context.Context) error {
+	listeners, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
+	defer stop()
+	var doors, workers sync.WaitGroup
+	broken := make(chan error, len(listeners)+4)
+	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil {
+				broken <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	sock, err := control.Listen(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	watchdog(&doors, "control socket", func() error { return s.control.Serve(sock) })
+	for _, ln := range listeners {
+		watchdog(&doors, "mail door", func() error { return s.smtp.Serve(ctx, ln) })
+	}
+	watchdog(&workers, "outbox", func() error { return s.gateway.RunOutbox(inner) })
+	if s.watcher != nil {
+		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
+	}
+	endpoints, err := s.endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	workers.Go(func() { s.gauges(inner) })
+	workers.Go(func() { s.reloads(inner) })
+	s.banner(listeners)
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping: doors close, work in hand finishes")
+	case err = <-broken:
+		s.log.LogAttrs(ctx, slog.LevelError, "a part of serve broke; stopping", safelog.Err(err))
+	}
+	return errors.Join(err, s.stop(stop, endpoints, &doors, &workers))
+}
+
+// stop closes the doors, lets work in hand finish, then the workers.
+func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context) error, doors, workers *sync.WaitGroup) error {
+	ctx, done := context.WithTimeout(context.Background(), stopWithin)
+	defer done()
+	var errs []error
+	if s.smtp != nil {
+		errs = append(errs, s.smtp.Shutdown(ctx))
+	}
+	cancel()
+	errs = append(errs, s.control.Shutdown(ctx), endpoints(ctx))
+	doors.Wait()
+	workers.Wait()
+	s.log.Info("stopped")
+	return errors.Join(errs...)
+}
+
+// level is the slog level of that name; config has checked it.
+func level(name string) slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(name)) // an unknown one stays info
+	return l
+}
+
+// listen binds all mail doors, or none.
+func (s *server) listen(ctx context.Context) ([]net.Listener, error) {
+	var lns []net.Listener
+	for _, addr := range s.cfg.SMTP.Listen {
+		var lc net.ListenConfig
+		ln, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			for _, l := range lns {
+				l.Close()
+			}
+			return nil, fmt.Errorf("smtp.listen: %w", err)
+		}
+		lns = append(lns, ln)
+	}
+	return lns, nil
+}
+
+// reloads answers SIGHUP until ctx ends.
+func (s *server) reloads(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			if err := s.reload(ctx); err != nil {
+				s.log.LogAttrs(ctx, slog.LevelError, "reload refused; what was in force stays in force", safelog.Err(err))
+				fmt.Fprintf(s.app.errs, "stanch: reload: %v\n", err)
+			}
+		}
+	}
+}
+
+// reload puts new rules and policies in force, wholly or not at all.
+func (s *server) reload(ctx context.Context) error {
+	cfg, err := s.app.load()
+	if err != nil {
+		return err
+	}
+	if keys := config.RestartNeeded(s.cfg, cfg); len(keys) > 0 {
+		return fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
+	}
+	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.extract)
+	if err != nil {
+		return err
+	}
+	if err := s.gateway.Changed(ctx, "signal", j.set.Digest(), j.policy.Digest()); err != nil {
+		return err
+	}
+	// First the rules, then their digest: a file judged in between is noted
+	// under the old digest, and read again.
+	s.gateway.SetRules(j.rules(s.cfg))
+	s.mu.Lock()
+	s.judges = j
+	s.mu.Unlock()
+	s.announce(j)
+	if s.watcher != nil {
+		s.watcher.Recheck()
+	}
+	s.log.Info("new rules and policies are in force", slog.String("ruleset", j.set.Digest()))
+	return nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+// gaugeEvery is how often the sizes of queue and vault are counted.
+const gaugeEvery = 15 * time.Second
+
+// endpoints serves metrics and health when they are configured. The returned
+// function ends that and waits.
+func (s *server) endpoints(ctx context.Context) (stop func(context.Context) error, err error) {
+	s.health.Add("store", func(ctx context.Context) error {
+		_, _, err := s.db.Counts(ctx)
+		return err
+	})
+	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
+	if s.cfg.Metrics.Listen == "" {
+		return func(context.Context) error { return nil }, nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.Metrics.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("metrics.listen: %w", err)
+	}
+	srv := &http.Server{Handler: metrics.Endpoints(s.metrics, &s.health), ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: safelog.Constant(s.log, slog.LevelWarn, "metrics endpoint complained")}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.log.LogAttrs(ctx, slog.LevelError, "metrics endpoint ended", safelog.Err(err))
+		}
+	})
+	return func(ctx context.Context) error {
+		err := srv.Shutdown(ctx)
+		wg.Wait()
+		return err
+	}, nil
+}
+
+// gauges keeps the sizes of queue and vault current until ctx ends.
+func (s *server) gauges(ctx context.Context) {
+	t := time.NewTicker(gaugeEvery)
+	defer t.Stop()
+	for {
+		if queued, held, err := s.db.Counts(ctx); err == nil {
+			s.metrics.QueueMessages(queued)
+			s.metrics.QuarantineHeld(held)
+		} else if ctx.Err() == nil {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "queue and vault not counted", safelog.Err(err))
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// banner says where everything is and what to try.
+func (s *server) banner(lns []net.Listener) {
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "  %-14s %s\n", name, value) }
+	fmt.Fprintf(&b, "stanch %s serves\n", version)
+	for _, ln := range lns {
+		line("mail", "smtp://"+ln.Addr().String()+"  goes on to "+s.cfg.SMTP.NextHop)
+	}
+	for _, w := range s.cfg.Watch {
+		line("watched", w.Path)
+	}
+	line("data", abs(s.cfg.DataDir))
+	if s.cfg.Metrics.Listen != "" {
+		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")
+	}
+	line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
+	flag := ""
+	if s.cfg.File != "" {
+		flag = " --config " + s.cfg.File
+	}
+	fmt.Fprintf(&b, "try\n")
+	line("see the queue", "stanch quarantine list"+flag)
+	line("let one go", "stanch quarantine release ID"+flag)
+	line("check the log", "stanch audit verify"+flag)
+	line("new rules", fmt.Sprintf("kill -HUP %d", pid()))
+	fmt.Fprint(s.app.out, b.String())
+}
+
+func abs(path string) string {
+	if p, err := filepath.Abs(path); err == nil {
+		return p
+	}
+	return path
+}

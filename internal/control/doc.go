@@ -1,0 +1,78 @@
+// Package control is the socket by which commands speak to a running serve.
+//
+// It promises that a command gets from a running serve what it would get from
+// the gateway itself: the same answers, the same errors, and held content that
+// either arrives whole or ends in an error. The socket is 0600; who calls is
+// taken from the kernel, not from the caller.
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Desk is what can be done about held documents and the outbox. It is
+// satisfied by gateway.Gateway and by Client.
+type Desk interface {
+	ListHeld(ctx context.Context, all bool, header, actor string) ([]gateway.Held, error)
+	ShowHeld(ctx context.Context, id dlp.ID, actor string) (gateway.HeldDetail, error)
+	Release(ctx context.Context, id dlp.ID, actor string) error
+	Reject(ctx context.Context, id dlp.ID, actor string) error
+	Export(ctx context.Context, id dlp.ID, actor string, w io.Writer) error
+	ListQueue(ctx context.Context, all bool) ([]gateway.Queued, error)
+	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
+	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
+	DropQueued(ctx context.Context, id dlp.ID, actor string) error
+}
+
+// ErrNotServing says that no serve answers on the socket.
+var ErrNotServing = errors.New("control: no running serve answers")
+
+// kinds are the errors that keep their identity across the socket.
+var kinds = []struct {
+	name string
+	err  error
+}{
+	{"not_found", vault.ErrNotFound},
+	{"not_queued_found", spool.ErrNotFound},
+	{"not_held", gateway.ErrNotHeld},
+	{"not_queued", gateway.ErrNotQueued},
+	{"busy", gateway.ErrBusy},
+	{"no_root", gateway.ErrNoRoot},
+	{"no_content", vault.ErrNoContent},
+	{"bad_id", dlp.ErrBadID},
+}
+
+// Error is an error of the gateway that came through the socket.
+type Error struct {
+	Kind string `json:"kind"` // one of kinds, or "other"
+	Text string `json:"error"`
+}
+
+// Error returns the gateway's own words.
+func (e *Error) Error() string { return e.Text }
+
+// Is reports whether e stands for one of the gateway's sentinels.
+func (e *Error) Is(target error) bool {
+	for _, k := range kinds {
+		if k.err == target && k.name == e.Kind {
+			return true
+		}
+	}
+	return false
+}
+
+func wireError(err error) Error {
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return Error{Kind: k.name, Text: err.Error()}
+		}
+	}
+	return Error{Kind: "other", Text: err.Error()}
+}

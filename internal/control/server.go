@@ -1,0 +1,240 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+// Name is the socket's file name in data_dir.
+const Name = "control.sock"
+
+// maxCalls bounds the calls served at once; one operator's shell needs few.
+const maxCalls = 16
+
+// sunPathMax is how long a socket's path may be: sockaddr_un.sun_path has 108
+// bytes on Linux, its terminating NUL included (unix(7)).
+const sunPathMax = 107
+
+// Server answers commands on the socket.
+type Server struct {
+	desk  Desk
+	log   *slog.Logger
+	http  *http.Server
+	slots chan struct{}
+}
+
+// NewServer makes a Server that passes calls to desk.
+func NewServer(desk Desk, log *slog.Logger) *Server {
+	s := &Server{desk: desk, log: log, slots: make(chan struct{}, maxCalls)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /held", s.listHeld)
+	mux.HandleFunc("GET /held/{id}", s.showHeld)
+	mux.HandleFunc("GET /held/{id}/content", s.export)
+	mux.HandleFunc("POST /held/{id}/release", s.act(desk.Release))
+	mux.HandleFunc("POST /held/{id}/reject", s.act(desk.Reject))
+	mux.HandleFunc("GET /queue", s.listQueue)
+	mux.HandleFunc("GET /queue/{id}", s.showQueued)
+	mux.HandleFunc("POST /queue/{id}/retry", s.act(desk.RetryQueued))
+	mux.HandleFunc("POST /queue/{id}/drop", s.act(desk.DropQueued))
+	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		IdleTimeout: time.Minute, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	return s
+}
+
+// Listen makes the socket in dir, replacing what a killed serve left there.
+// The caller holds the folder's lock.
+func Listen(dir string) (net.Listener, error) {
+	d, path, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d != nil {
+		defer d.Close()
+	}
+	if err := os.Remove(filepath.Join(dir, Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("control: remove old socket: %w", err)
+	}
+	old := unix.Umask(0o177) // the socket is 0600 from its first moment
+	ln, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("control: listen: %w", err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	return ln, nil
+}
+
+// socketPath returns a path of the socket that is short enough to bind or to
+// dial; when the folder is needed for that, it stays open as d.
+func socketPath(dir string) (d *os.File, path string, err error) {
+	path = filepath.Join(dir, Name)
+	if len(path) <= sunPathMax {
+		return nil, path, nil
+	}
+	if d, err = os.Open(dir); err != nil {
+		return nil, "", fmt.Errorf("control: open data folder: %w", err)
+	}
+	return d, "/proc/self/fd/" + strconv.Itoa(int(d.Fd())) + "/" + Name, nil
+}
+
+// Serve answers until Shutdown.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control: serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown lets calls under way finish until ctx ends, then cuts them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+type peerKey struct{}
+
+// withPeer notes who is at the other end, as the kernel knows it.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return ctx
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			ctx = context.WithValue(ctx, peerKey{}, Actor(int(cred.Uid)))
+		}
+	})
+	return ctx
+}
+
+// Actor is how a user of the machine stands in the audit log.
+func Actor(uid int) string { return "uid:" + strconv.Itoa(uid) }
+
+func actor(r *http.Request) string {
+	a, _ := r.Context().Value(peerKey{}).(string)
+	return a
+}
+
+func (s *Server) bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-r.Context().Done():
+			return
+		}
+		if actor(r) == "" {
+			s.fail(w, r, errors.New("control: the kernel does not say who calls"))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) listHeld(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	hs, err := s.desk.ListHeld(r.Context(), q.Get("all") == "1", q.Get("header"), actor(r))
+	s.answer(w, r, hs, err)
+}
+
+func (s *Server) showHeld(w http.ResponseWriter, r *http.Request) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	d, err := s.desk.ShowHeld(r.Context(), id, actor(r))
+	s.answer(w, r, d, err)
+}
+
+func (s *Server) listQueue(w http.ResponseWriter, r *http.Request) {
+	qs, err := s.desk.ListQueue(r.Context(), r.URL.Query().Get("all") == "1")
+	s.answer(w, r, qs, err)
+}
+
+func (s *Server) showQueued(w http.ResponseWriter, r *http.Request) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	q, err := s.desk.ShowQueued(r.Context(), id)
+	s.answer(w, r, q, err)
+}
+
+func (s *Server) act(do func(context.Context, dlp.ID, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := dlp.ParseID(r.PathValue("id"))
+		if err == nil {
+			// A decision is carried through even if the shell that gave it is gone.
+			err = do(context.WithoutCancel(r.Context()), id, actor(r))
+		}
+		s.answer(w, r, struct{}{}, err)
+	}
+}
+
+// export streams held content. What breaks after the first byte cuts the
+// connection, so that the reader cannot take a part for the whole.
+func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	cw := &countingWriter{ResponseWriter: w}
+	if err := s.desk.Export(r.Context(), id, actor(r), cw); err != nil {
+		if cw.n > 0 {
+			panic(http.ErrAbortHandler)
+		}
+		s.fail(w, r, err)
+	}
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	n int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.log.LogAttrs(r.Context(), slog.LevelWarn, "control answer not written", safelog.Err(err))
+	}
+}
+
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.log.LogAttrs(r.Context(), slog.LevelInfo, "control call refused", safelog.Err(err))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusConflict)
+	_ = json.NewEncoder(w).Encode(wireError(err)) // the caller has gone: nobody to tell
+}

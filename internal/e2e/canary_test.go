@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	gosmtp "github.com/emersion/go-smtp"
+)
+
+// The canary: an invented patient, every trace of whom is easy to find.
+var canary = []string{"Zephyrine", "Quillfeather", "536-22-8199", "536228199", "E7777133", "quillfeather.zephyrine",
+	"zq-correspondent", "zq-secret-chart"}
+
+const canaryText = "Patient Zephyrine Quillfeather, SSN 536-22-8199, MRN: E7777133, diagnosis E11.9, mail quillfeather.zephyrine@home.example.\r\n"
+
+func canaryMail(subject string) string {
+	return "From: Zephyrine Quillfeather <quillfeather.zephyrine@clinic.example>\r\nTo: <zq-correspondent@partner.example>\r\n" +
+		"Subject: Zephyrine Quillfeather " + subject + "\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: text/plain\r\n\r\n" + canaryText +
+		"--b\r\nContent-Type: application/octet-stream; name=\"zq-secret-chart.bin\"\r\n" +
+		"Content-Disposition: attachment; filename=\"zq-secret-chart.bin\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAECAwQFBgcICQ==\r\n--b--\r\n"
+}
+
+// TestCanary sends the canary down every branch of the road and then looks for
+// her in everything that is not hers to be in.
+func TestCanary(t *testing.T) {
+	_, recipient := ageKey(t)
+	metricsAddr := freeAddr(t)
+	g := newGateway(t, options{
+		watch: fmt.Sprintf("age_recipients = [%q]", recipient),
+		extra: fmt.Sprintf(`
+[metrics]
+listen = %q
+[[policies]]
+id = "reject-tokens"
+where = { channels = ["mail"], senders = ["reject@clinic.example"] }
+all = [ { type = "SSN" } ]
+action = "reject"
+notify = ["sender"]
+[[policies]]
+id = "seal"
+where = { channels = ["file"], folders = [%q] }
+all = [ { type = "SSN" } ]
+action = "encrypt"
+[[policies]]
+id = "hold"
+where = { channels = ["mail", "file"], recipients = "external" }
+all = [ { type = "SSN" } ]
+action = "quarantine"
+notify = ["sender"]
+`, metricsAddr, "/nowhere"),
+	})
+	g.start()
+	const who, to = "quillfeather.zephyrine@clinic.example", "zq-correspondent@partner.example"
+	var replies []string
+	offer := func(from string, rcpts []string, msg string) {
+		t.Helper()
+		answer, err := g.send(from, rcpts, msg)
+		replies = append(replies, answer, fmt.Sprint(err))
+	}
+	offer(who, []string{to}, canaryMail("held"))
+	offer(who, []string{to, "zephyrine.quillfeather@clinic.example"}, canaryMail("split"))
+	offer("reject@clinic.example", []string{to}, canaryMail("rejected"))
+	offer(who, []string{"zephyrine.quillfeather@clinic.example"}, canaryMail("passed"))
+	offer(who, []string{"Zephyrine Quillfeather"}, canaryMail("refused"))
+	offer("Zephyrine@@", []string{to}, canaryMail("bad sender"))
+
+	name := filepath.Join(g.share, "Zephyrine Quillfeather", "zq-secret-chart.txt")
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, name, canaryText, 0o644)
+	eventually(t, "three are held", func() bool { return len(g.held()) == 3 })
+
+	checkOpenMessage(t, g)
+	var id string
+	for _, it := range g.held() {
+		if it.Channel == "mail" {
+			id = it.ID
+		}
+	}
+	g.must("quarantine", "show", id)
+	g.must("quarantine", "release", id)
+	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+
+	res, err := http.Get("http://" + metricsAddr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || !bytes.Contains(page, []byte("stanch_documents_total")) {
+		t.Fatalf("metrics: %v: %.300s", err, page)
+	}
+	for what, text := range map[string]string{
+		"the log":         g.logged(),
+		"standard output": g.printed(),
+		"metrics":         string(page),
+		"replies":         strings.Join(replies, "\n"),
+		"audit export":    g.must("audit", "export"),
+	} {
+		noCanary(t, what, text)
+	}
+	for _, m := range g.delivered() { // a notice is words of ours: it may name its reader and nobody else
+		if strings.Contains(m, "Auto-Submitted: auto-") {
+			noCanary(t, "notice", strings.NewReplacer(who, "", "reject@clinic.example", "").Replace(m))
+		}
+	}
+	stub := read(t, name+".stanch.txt")
+	noCanary(t, "stub", stub)
+	for _, f := range filesWith(t, g.data(), canary...) {
+		t.Error(f)
+	}
+	g.kill()
+	for _, f := range filesWith(t, g.data(), canary...) {
+		t.Errorf("after kill -9: %s", f)
+	}
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
+}
+
+func noCanary(t *testing.T, what, text string) {
+	t.Helper()
+	low := strings.ToLower(text)
+	for _, w := range canary {
+		if i := strings.Index(low, strings.ToLower(w)); i >= 0 {
+			t.Errorf("%s holds %q: …%s…", what, w, text[max(0, i-60):min(len(text), i+60)])
+		}
+	}
+}
+
+// checkOpenMessage stops in the middle of a large message and reads what the
+// gateway's own open handles hold of it.
+func checkOpenMessage(t *testing.T, g *gateway) {
+	t.Helper()
+	c, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := gosmtp.NewClient(c)
+	defer client.Close()
+	for _, step := range []func() error{
+		func() error { return client.Hello("client.example") },
+		func() error { return client.Mail("ada@clinic.example", nil) },
+		func() error { return client.Rcpt("sam@partner.example", nil) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := client.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 8 << 20 / len(canaryText) {
+		if _, err := io.WriteString(w, canaryText); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spilled := func() (n int64) {
+		fds := filepath.Join("/proc", strconv.Itoa(g.cmd.Process.Pid), "fd")
+		es, err := os.ReadDir(fds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range es {
+			link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
+			if !strings.Contains(link, "/data/") || !strings.HasSuffix(link, " (deleted)") {
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(fds, e.Name()))
+			if err != nil {
+				continue
+			}
+			n += int64(len(b))
+			noCanary(t, "unlinked file", string(b))
+		}
+		return n
+	}
+	eventually(t, "the message spills to an unlinked file", func() bool { return spilled() > 1<<20 })
+}

@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestKilledUnderLoad kills the gateway 50 times at random moments while 20
+// clients send: nothing that was answered 250 is lost, nothing is mangled, and
+// nothing is doubled but where a reply was lost after the dot.
+func TestKilledUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	const kills, clients = 50, 20
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	corpus := loadCorpus(t, dir)
+	g := newGateway(t, options{nextHop: sinkAddr})
+
+	g.start()
+	var loads []string
+	load := startLoad(t, g, dir, corpus, clients, &loads)
+	for range kills {
+		time.Sleep(time.Duration(random.IntN(1200)) * time.Millisecond) // the moment is the point
+		g.kill()
+		g.start()
+		if load.done() {
+			load = startLoad(t, g, dir, corpus, clients, &loads)
+		}
+	}
+	load.wait(t)
+	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+
+	ids := heldLoadIDs(t, g)
+	checkHeldContents(t, g, corpus)
+	held := filepath.Join(dir, "held.txt")
+	write(t, held, strings.Join(ids, "\n")+"\n", 0o600)
+	args := []string{"-sink", sinkLedger, "-held", held, "-strict-header"}
+	for _, l := range loads {
+		args = append(args, "-load", l)
+	}
+	out, err := exec.Command(filepath.Join(tools, "account"), args...).CombinedOutput()
+	t.Logf("%d kills, %d held\n%s", kills, len(ids), out)
+	if err != nil {
+		t.Errorf("account: %v", err)
+	}
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
+	g.must("audit", "verify")
+}
+
+// loadCorpus makes the messages that are sent: clean ones of several sizes and
+// two that are held.
+func loadCorpus(t *testing.T, dir string) string {
+	t.Helper()
+	corpus := filepath.Join(dir, "corpus")
+	if err := os.Mkdir(corpus, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range []int{1 << 10, 10 << 10, 100 << 10, 1 << 20} {
+		body := strings.Repeat("A plain line about nothing much at all.\r\n.and one that begins with a dot\r\n", size/73)
+		write(t, filepath.Join(corpus, fmt.Sprintf("clean%d.eml", i)), "Subject: clean\r\n\r\n"+body, 0o600)
+	}
+	write(t, filepath.Join(corpus, "phi-small.eml"), "Subject: phi\r\n\r\nHer social security number is 536-22-8145.\r\n", 0o600)
+	write(t, filepath.Join(corpus, "phi-large.eml"), "Subject: phi\r\n\r\nHer social security number is 536-22-8145.\r\n"+
+		strings.Repeat(strings.Repeat("y", 75)+"\r\n", 6000), 0o600)
+	return corpus
+}
+
+func startSink(t *testing.T, dir string) (addr, ledger string) {
+	t.Helper()
+	addr, ledger = freeAddr(t), filepath.Join(dir, "sink.jsonl")
+	cmd := exec.Command(filepath.Join(tools, "sink"), "-listen", addr, "-ledger", ledger)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it serves until then
+		_ = cmd.Wait()
+	})
+	eventually(t, "the sink listens", func() bool { return listens(addr) })
+	return addr, ledger
+}
+
+// loading is one run of the load generator.
+type loading struct {
+	ended chan struct{}
+	out   *bytes.Buffer
+	err   error
+}
+
+func startLoad(t *testing.T, g *gateway, dir, corpus string, clients int, ledgers *[]string) *loading {
+	t.Helper()
+	ledger := filepath.Join(dir, fmt.Sprintf("load%d.jsonl", len(*ledgers)))
+	*ledgers = append(*ledgers, ledger)
+	cmd := exec.Command(filepath.Join(tools, "load"), "-relay", g.addr, "-n", "1500", "-c", fmt.Sprint(clients), "-corpus", corpus,
+		"-retry", "500", "-retry-wait", "200ms", "-rcpts", "2", "-ledger", ledger, "-q", "-timeout", "30s")
+	l := &loading{ended: make(chan struct{}), out: &bytes.Buffer{}}
+	cmd.Stdout, cmd.Stderr = l.out, l.out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // a failed test leaves it running
+		<-l.ended
+	})
+	go func() {
+		l.err = cmd.Wait()
+		close(l.ended)
+	}()
+	return l
+}
+
+func (l *loading) done() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *loading) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-l.ended:
+		t.Logf("load: %s%v", l.out, l.err)
+	case <-time.After(10 * time.Minute):
+		t.Fatal("the load generator does not come to an end")
+	}
+}
+
+// heldLoadIDs returns the id of every held message, and fails on a double hold.
+func heldLoadIDs(t *testing.T, g *gateway) []string {
+	t.Helper()
+	seen := map[string]int{}
+	var ids []string
+	for _, it := range g.held("--header", "X-Load-Id") {
+		if seen[it.Header]++; seen[it.Header] > 1 {
+			t.Errorf("%s is held %d times", it.Header, seen[it.Header])
+		}
+		ids = append(ids, it.Header)
+	}
+	if len(ids) == 0 {
+		t.Error("nothing is held")
+	}
+	return ids
+}
+
+// checkHeldContents compares some of what is held with what was sent.
+func checkHeldContents(t *testing.T, g *gateway, corpus string) {
+	t.Helper()
+	small, large := read(t, filepath.Join(corpus, "phi-small.eml")), read(t, filepath.Join(corpus, "phi-large.eml"))
+	for i, it := range g.held("--header", "X-Load-Id") {
+		if i%25 != 0 {
+			continue
+		}
+		got := g.must("quarantine", "export", it.ID, "--reveal")
+		head := "X-Load-Id: " + it.Header + "\r\n"
+		if got != head+small && got != head+large {
+			t.Errorf("%s is mangled: %d bytes", it.ID, len(got))
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// auditEvents reads the audit log through the program.
+func (g *gateway) auditEvents() []map[string]any {
+	g.t.Helper()
+	var events []map[string]any
+	for line := range strings.SplitSeq(strings.TrimSpace(g.must("audit", "export")), "\n") {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			g.t.Fatalf("audit export: %v: %s", err, line)
+		}
+		events = append(events, e)
+	}
+	return events
+}

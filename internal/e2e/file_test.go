@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFileSurvivesKillAtEachStep(t *testing.T) {
+	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "taken", "check",
+		"commit", "committed", "kept", "remove: unlink", "stub: mark", "stub: record", "stub: write", "stub: place", "drop claim",
+		"removed"} {
+		t.Run(step, func(t *testing.T) {
+			g := newGateway(t, options{})
+			path := filepath.Join(g.share, "ward", "patients.csv")
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, phiFile, 0o640)
+			g.start("STANCH_CRASH_AT=" + step)
+			if !g.ended() {
+				t.Fatal("the step was never reached")
+			}
+			g.start()
+			eventually(t, "the file is held and its stub in its place", func() bool {
+				return len(g.held()) == 1 && !exists(path) && exists(path+".stanch.txt")
+			})
+			items := g.held("--all")
+			if len(items) != 1 {
+				t.Fatalf("%d items, want exactly one", len(items))
+			}
+			if out := g.must("quarantine", "export", items[0].ID, "--reveal"); out != phiFile {
+				t.Errorf("export is %q", out)
+			}
+			eventually(t, "nothing is left in the root's own folder", func() bool { return empty(t, filepath.Join(g.share, ".stanch")) })
+			g.must("quarantine", "release", items[0].ID)
+			if got, err := os.ReadFile(path); err != nil || string(got) != phiFile {
+				t.Errorf("released file is %q, %v", got, err)
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
+func TestFileReleaseSurvivesKillAtEachStep(t *testing.T) {
+	for _, step := range []string{"restore: record", "restore: write", "restore: state", "restore: place", "restore: stub", "release"} {
+		t.Run(step, func(t *testing.T) {
+			g := newGateway(t, options{})
+			path := filepath.Join(g.share, "patients.csv")
+			write(t, path, phiFile, 0o640)
+			g.start("STANCH_CRASH_AT=" + step)
+			eventually(t, "the file is held", func() bool { return len(g.held()) == 1 && exists(path+".stanch.txt") })
+			id := g.held()[0].ID
+			if _, code := g.cli("quarantine", "release", id); code == 0 || !g.ended() {
+				t.Fatal("the step was never reached")
+			}
+			g.start()
+			if len(g.held()) == 1 {
+				g.must("quarantine", "release", id)
+			}
+			got, err := os.ReadFile(path)
+			if err != nil || string(got) != phiFile {
+				t.Errorf("released file is %q, %v", got, err)
+			}
+			es, err := os.ReadDir(g.share)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range es {
+				if e.Name() != "patients.csv" && e.Name() != ".stanch" {
+					t.Errorf("there is also %s", e.Name())
+				}
+			}
+		})
+	}
+}
+
+const encryptPolicy = `
+[[policies]]
+id = "seal-files"
+where = { channels = ["file"] }
+all = [ { type = "SSN" } ]
+action = "encrypt"
+`
+
+// ageKey makes a key pair with the age program itself.
+func ageKey(t *testing.T) (file, recipient string) {
+	t.Helper()
+	need(t, "age")
+	file = filepath.Join(t.TempDir(), "key.txt")
+	out, err := exec.Command("age-keygen", "-o", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("age-keygen: %v: %s", err, out)
+	}
+	_, recipient, _ = strings.Cut(strings.TrimSpace(string(out)), "Public key: ")
+	return file, recipient
+}
+
+func need(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("%s is not installed; see .ci/deps", program)
+	}
+}
+
+func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
+	key, recipient := ageKey(t)
+	g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
+	g.start()
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".age") })
+	out, err := exec.Command("age", "-d", "-i", key, path+".age").CombinedOutput()
+	if err != nil || string(out) != phiFile {
+		t.Fatalf("age -d: %v: %q", err, out)
+	}
+	if fi, err := os.Stat(path + ".age"); err != nil || fi.Mode().Perm() != 0o640 {
+		t.Errorf("mode of the encrypted file: %v, %v", fi.Mode(), err)
+	}
+	if n := len(g.held("--all")); n != 0 {
+		t.Errorf("%d held, want none", n)
+	}
+	g.stop()
+	if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
+		t.Fatalf("stanch decrypt: exit %d: %s", code, out)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != phiFile || exists(path+".age") {
+		t.Errorf("decrypted file is %q, %v", got, err)
+	}
+}
+
+func TestFileEncryptionSurvivesKillAtEachStep(t *testing.T) {
+	key, recipient := ageKey(t)
+	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "encrypt: write",
+		"encrypt: mark", "encrypt: record", "encrypt: place", "encrypt: unlink", "drop claim"} {
+		t.Run(step, func(t *testing.T) {
+			g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
+			path := filepath.Join(g.share, "patients.csv")
+			write(t, path, phiFile, 0o640)
+			g.start("STANCH_CRASH_AT=" + step)
+			if !g.ended() {
+				t.Fatal("the step was never reached")
+			}
+			g.start()
+			eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".age") })
+			eventually(t, "nothing is left in the root's own folder", func() bool { return empty(t, filepath.Join(g.share, ".stanch")) })
+			if out, err := exec.Command("age", "-d", "-i", key, path+".age").CombinedOutput(); err != nil || string(out) != phiFile {
+				t.Errorf("age -d: %v: %q", err, out)
+			}
+			es, err := os.ReadDir(g.share)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(es) != 2 { // the .age file and the root's own folder
+				t.Errorf("the folder holds %v", es)
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
+func empty(t *testing.T, dir string) bool {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return len(es) == 0
+}

@@ -1,0 +1,406 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+)
+
+// Built once by TestMain.
+var (
+	stanch string // the program, with the crash seam
+	tools  string // folder with load, sink, account, smuggle; "" where their sources are absent
+	warmed string // a cache folder with the compiled PDF reader
+)
+
+const (
+	buildWithin = 10 * time.Minute // a cold build cache on a busy machine
+	waitWithin  = 60 * time.Second // an event that should come at once; generous because the machine is shared
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "stanch-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if err := prepare(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "prepare:", err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func prepare(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), buildWithin)
+	defer cancel()
+	stanch = filepath.Join(dir, "stanch")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "crashtest", "-o", stanch, "../../cmd/stanch")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	if src, err := filepath.Abs("../../../shared/tools/smtp"); err == nil {
+		if _, err := os.Stat(filepath.Join(src, "go.mod")); err == nil {
+			tools = filepath.Join(dir, "tools")
+			if err := os.Mkdir(tools, 0o755); err != nil {
+				return err
+			}
+			b := exec.CommandContext(ctx, "go", "build", "-o", tools+"/", "./...")
+			b.Dir = src
+			if out, err := b.CombinedOutput(); err != nil {
+				return fmt.Errorf("build tools: %w\n%s", err, out)
+			}
+		}
+	}
+	return warm(ctx, dir)
+}
+
+// warm compiles the PDF reader once, so that no gateway of a test does.
+func warm(ctx context.Context, dir string) error {
+	warmed = filepath.Join(dir, "cache")
+	pdf := filepath.Join(dir, "one.pdf")
+	if err := os.WriteFile(pdf, []byte("%PDF-1.4\n"), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, stanch, "extract", pdf)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+warmed)
+	out, err := cmd.CombinedOutput()
+	if x, ok := errors.AsType[*exec.ExitError](err); ok && x.ExitCode() == 3 {
+		err = nil // the file is no whole PDF, which is a gap
+	}
+	if err != nil {
+		return fmt.Errorf("warm: %w\n%s", err, out)
+	}
+	warmed = filepath.Join(warmed, "stanch")
+	return nil
+}
+
+// gateway is one stanch serve on a data folder of its own.
+type gateway struct {
+	t      testing.TB
+	dir    string // data, share, maildir and configuration
+	addr   string // of the mail door
+	config string
+	share  string // the watched folder
+
+	cmd    *exec.Cmd
+	waited chan struct{}
+	mu     sync.Mutex
+	log    bytes.Buffer // guarded by mu: standard error
+	out    bytes.Buffer // guarded by mu: standard output
+}
+
+// options change the configuration of newGateway.
+type options struct {
+	nextHop string // "": maildir in dir
+	extra   string // TOML appended
+	smtp    string // keys added to [smtp]
+	watch   string // keys added to [[watch]]
+}
+
+func newGateway(t testing.TB, o options) *gateway {
+	t.Helper()
+	dir := t.TempDir()
+	g := &gateway{t: t, dir: dir, addr: freeAddr(t), config: filepath.Join(dir, "stanch.toml"), share: filepath.Join(dir, "share")}
+	for _, d := range []string{g.share, g.data()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(g.data(), "cache"), os.DirFS(warmed)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(g.data(), "cache"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if o.nextHop == "" {
+		o.nextHop = "maildir:" + g.maildir()
+	}
+	text := fmt.Sprintf(`data_dir = %q
+[[site.mrn]]
+issuer = "Main campus"
+regex = '''E\d{7}'''
+distinctive = true
+[smtp]
+listen = [%q]
+hostname = "gw.example"
+next_hop = %q
+internal_domains = ["clinic.example"]
+%s
+[[watch]]
+path = %q
+settle = "300ms"
+rescan = "5s"
+stub = true
+%s
+%s
+`, g.data(), g.addr, o.nextHop, o.smtp, g.share, o.watch, o.extra)
+	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		g.kill()
+		if t.Failed() {
+			t.Logf("gateway's log:\n%s", tail(g.logged(), 6000))
+		}
+	})
+	return g
+}
+
+func (g *gateway) data() string    { return filepath.Join(g.dir, "data") }
+func (g *gateway) maildir() string { return filepath.Join(g.dir, "maildir") }
+
+// start runs serve and waits until its doors are open, or until it has ended
+// (by a crash point that is reached while it starts).
+func (g *gateway) start(env ...string) {
+	g.t.Helper()
+	g.cmd = exec.Command(stanch, "serve", "--config", g.config)
+	g.cmd.Env = append(os.Environ(), env...)
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	outR, outW := io.Pipe()
+	g.cmd.Stdout, g.cmd.Stderr = outW, lockedWriter{&g.mu, &g.log}
+	if err := g.cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	ready, waited := make(chan struct{}), make(chan struct{})
+	g.waited = waited
+	go func() {
+		var once sync.Once
+		sc := bufio.NewScanner(outR)
+		for sc.Scan() {
+			g.mu.Lock()
+			g.out.WriteString(sc.Text() + "\n")
+			g.mu.Unlock()
+			if sc.Text() == "try" {
+				once.Do(func() { close(ready) })
+			}
+		}
+	}()
+	go func() {
+		_ = g.cmd.Wait() // how it ended is read from ProcessState
+		outW.Close()
+		close(waited)
+	}()
+	select {
+	case <-ready:
+	case <-waited:
+	case <-time.After(waitWithin):
+		g.t.Fatalf("serve was not ready in time:\n%s", g.logged())
+	}
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func (g *gateway) logged() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.log.String()
+}
+
+func (g *gateway) printed() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.out.String()
+}
+
+// kill ends serve as kill -9 does, and waits.
+func (g *gateway) kill() {
+	if g.cmd == nil {
+		return
+	}
+	_ = g.cmd.Process.Kill() // it may have ended
+	<-g.waited
+	g.cmd = nil
+}
+
+// ended reports whether serve is gone, waiting for it.
+func (g *gateway) ended() bool {
+	select {
+	case <-g.waited:
+		return true
+	case <-time.After(waitWithin):
+		return false
+	}
+}
+
+// stop ends serve as a service manager does.
+func (g *gateway) stop() {
+	g.t.Helper()
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		g.t.Fatal(err)
+	}
+	if !g.ended() {
+		g.t.Fatal("serve did not stop on SIGTERM")
+	}
+	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
+		g.t.Fatalf("serve ended with %d after SIGTERM:\n%s", code, tail(g.logged(), 3000))
+	}
+	g.cmd = nil
+}
+
+// cli runs a subcommand on the gateway's configuration.
+func (g *gateway) cli(args ...string) (out string, code int) {
+	g.t.Helper()
+	return runStanch(g.t, append(args, "--config", g.config)...)
+}
+
+func runStanch(t testing.TB, args ...string) (out string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*waitWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, stanch, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatalf("stanch %s: %v", strings.Join(args, " "), err)
+	}
+	if stderr.Len() > 0 {
+		t.Logf("stanch %s: %s", strings.Join(args, " "), tail(stderr.String(), 1500))
+	}
+	return stdout.String(), cmd.ProcessState.ExitCode()
+}
+
+// must is cli for what has to succeed.
+func (g *gateway) must(args ...string) string {
+	g.t.Helper()
+	out, code := g.cli(args...)
+	if code != 0 {
+		g.t.Fatalf("stanch %s: exit %d: %s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// item is one line of quarantine list.
+type item struct {
+	ID, Channel, State, Policy, Sender, Path, Header string
+	Rules, Recipients                                []string
+	Size                                             int64
+}
+
+// held lists the vault.
+func (g *gateway) held(args ...string) []item {
+	g.t.Helper()
+	var items []item
+	out := g.must(append([]string{"quarantine", "list", "--format", "json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &items); err != nil {
+		g.t.Fatalf("quarantine list: %v: %s", err, out)
+	}
+	return items
+}
+
+// delivered reads the maildir: each message's bytes.
+func (g *gateway) delivered() []string {
+	g.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(g.maildir(), "new"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	var ms []string
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(g.maildir(), "new", e.Name()))
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		ms = append(ms, string(b))
+	}
+	return ms
+}
+
+// send gives one message to the mail door and returns the answer to the dot,
+// or to the command that was refused.
+func (g *gateway) send(from string, rcpts []string, msg string) (string, error) {
+	c, err := net.DialTimeout("tcp", g.addr, waitWithin)
+	if err != nil {
+		return "", err
+	}
+	client := gosmtp.NewClient(c)
+	defer client.Close()
+	if err := client.Hello("client.example"); err != nil {
+		return "", err
+	}
+	if err := client.Mail(from, nil); err != nil {
+		return "", err
+	}
+	for _, r := range rcpts {
+		if err := client.Rcpt(r, nil); err != nil {
+			return "", err
+		}
+	}
+	w, err := client.Data()
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(w, msg); err != nil {
+		return "", err
+	}
+	res, err := w.CloseWithResponse()
+	if err != nil {
+		return "", err
+	}
+	return res.StatusText, client.Quit()
+}
+
+// eventually waits until ok holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(waitWithin)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(50 * time.Millisecond) // another process has nothing to wait on
+	}
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+func listens(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}

@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// postfix is a Postfix of its own: configuration, queue and ports apart from
+// the machine's.
+type postfix struct {
+	t   *testing.T
+	dir string // configuration
+	log string
+}
+
+// startPostfix starts Debian's Postfix as a sending server whose way out is
+// relay.
+func startPostfix(t *testing.T, relay string) *postfix {
+	t.Helper()
+	if _, err := os.Stat("/usr/sbin/postfix"); err != nil {
+		t.Skip("postfix is not installed; see .ci/deps")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("postfix starts as root only")
+	}
+	base, err := os.MkdirTemp("", "pf") // postfix's own users must be able to enter it, which t.TempDir forbids
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	p := &postfix{t: t, dir: filepath.Join(base, "etc"), log: filepath.Join(base, "log", "mail.log")}
+	for _, d := range []string{p.dir, filepath.Dir(p.log), filepath.Join(base, "spool"), filepath.Join(base, "data")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(base, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.run("chown", "postfix", filepath.Join(base, "data"))
+	host, port, err := net.SplitHostPort(relay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(p.dir, "main.cf"), fmt.Sprintf(`compatibility_level = 3.6
+queue_directory = %[1]s/spool
+data_directory = %[1]s/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = mail.clinic.example
+mydomain = clinic.example
+myorigin = clinic.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+relayhost = [%[2]s]:%[3]s
+smtp_tls_security_level = none
+maillog_file_prefixes = %[1]s/log
+maillog_file = %[4]s
+minimal_backoff_time = 2s
+queue_run_delay = 2s
+maximal_backoff_time = 4s
+import_environment = MAIL_CONFIG
+`, base, host, port, p.log), 0o644)
+	write(t, filepath.Join(p.dir, "master.cf"), `pickup    unix  n - n 1 1 pickup
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 2 1 qmgr
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+smtp      unix  - - n - - smtp
+relay     unix  - - n - - smtp
+error     unix  - - n - - error
+retry     unix  - - n - - error
+discard   unix  - - n - - discard
+local     unix  - n n - - local
+proxymap  unix  - - n - - proxymap
+anvil     unix  - - n - 1 anvil
+scache    unix  - - n - 1 scache
+showq     unix  n - n - - showq
+postlog   unix-dgram n - n - 1 postlogd
+`, 0o644)
+	p.run("postfix", "-c", p.dir, "start")
+	t.Cleanup(func() {
+		out, err := exec.Command("/usr/sbin/postfix", "-c", p.dir, "stop").CombinedOutput()
+		if err != nil {
+			t.Logf("postfix stop: %v: %s", err, out)
+		}
+		if t.Failed() {
+			b, _ := os.ReadFile(p.log)
+			t.Logf("postfix's log:\n%s", tail(string(b), 4000))
+		}
+	})
+	return p
+}
+
+func (p *postfix) run(name string, args ...string) {
+	p.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// submit hands a message to Postfix as a local program does.
+func (p *postfix) submit(from, to, msg string) {
+	p.t.Helper()
+	cmd := exec.Command("/usr/sbin/sendmail", "-C", p.dir, "-f", from, "-i", "--", to)
+	cmd.Stdin = strings.NewReader(msg)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("sendmail: %v: %s", err, out)
+	}
+}
+
+func (p *postfix) logged() string {
+	b, _ := os.ReadFile(p.log) // not there before the first line
+	return string(b)
+}
+
+// startSMTPSink starts Postfix's own test server, which keeps each message in
+// a file.
+func startSMTPSink(t *testing.T) (addr string, messages func() []string) {
+	t.Helper()
+	const sink = "/usr/sbin/smtp-sink"
+	if _, err := os.Stat(sink); err != nil {
+		t.Skip("smtp-sink is not installed; see .ci/deps")
+	}
+	dir := t.TempDir()
+	addr = freeAddr(t)
+	args := []string{"-d", "%M."}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root")
+	}
+	cmd := exec.Command(sink, append(args, addr, "100")...)
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it serves until then
+		_ = cmd.Wait()
+	})
+	eventually(t, "smtp-sink listens", func() bool { return listens(addr) })
+	return addr, func() []string {
+		es, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ms []string
+		for _, e := range es {
+			ms = append(ms, read(t, filepath.Join(dir, e.Name())))
+		}
+		return ms
+	}
+}
+
+func TestBehindPostfix(t *testing.T) {
+	next, messages := startSMTPSink(t)
+	g := newGateway(t, options{nextHop: next, smtp: `max_message_size = "10MiB"`})
+	g.start()
+	p := startPostfix(t, g.addr)
+
+	p.submit("ada@clinic.example", "sam@partner.example", strings.ReplaceAll(cleanMail, "\r\n", "\n"))
+	eventually(t, "the clean mail is at the next hop", func() bool { return len(messages()) == 1 })
+	if got := messages()[0]; !strings.Contains(got, "the meeting is at three.") || !strings.Contains(got, "X-Stanch-Id: ") {
+		t.Errorf("the next hop has %q", got)
+	}
+	p.submit("ada@clinic.example", "sam@partner.example", "Subject: patient\n\nHer social security number is 536-22-8145.\n")
+	eventually(t, "the mail with PHI is held", func() bool { return len(g.held()) == 1 })
+	eventually(t, "Postfix has it off its hands", func() bool { return strings.Contains(p.logged(), "Held for review, id "+g.held()[0].ID) })
+	before := len(messages())
+	id := g.held()[0].ID
+	g.must("quarantine", "release", id)
+	eventually(t, "the released mail is at the next hop", func() bool {
+		for _, m := range messages() {
+			if strings.Contains(m, "X-Stanch-Id: "+id) && strings.Contains(m, "536-22-8145") {
+				return true
+			}
+		}
+		return false
+	})
+	if before > 2 { // the clean mail, and the notice to the sender
+		t.Errorf("the next hop had %d messages before the release", before)
+	}
+
+	// A gateway that is down costs no mail: Postfix keeps it and sends again.
+	g.kill()
+	p.submit("ada@clinic.example", "sam@partner.example", "Subject: later\n\nsent while nobody listened\n")
+	eventually(t, "Postfix defers", func() bool { return strings.Contains(p.logged(), "status=deferred") })
+	g.start()
+	eventually(t, "it arrives once the gateway is back", func() bool {
+		for _, m := range messages() {
+			if strings.Contains(m, "sent while nobody listened") {
+				return true
+			}
+		}
+		return false
+	})
+}

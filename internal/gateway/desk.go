@@ -1,0 +1,397 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Held is one line of `quarantine list --format json` (CONTRACT.md). It names
+// people and files: it goes to the officer and nowhere else.
+type Held struct {
+	ID         dlp.ID       `json:"id"`
+	Channel    string       `json:"channel"`
+	State      string       `json:"state"`
+	Received   time.Time    `json:"received"`
+	Policy     string       `json:"policy"`
+	Rules      []dlp.RuleID `json:"rules"`
+	Sender     string       `json:"sender"`
+	Recipients []string     `json:"recipients"`
+	Path       string       `json:"path"`
+	Size       int64        `json:"size"`
+	Header     string       `json:"header,omitempty"`
+}
+
+// HeldDetail is what `quarantine show` prints: why it was held, and where.
+type HeldDetail struct {
+	Held
+	Reason    string     `json:"reason,omitempty"`
+	Findings  []Position `json:"findings"`
+	Gaps      []HeldGap  `json:"gaps"`
+	Decided   *time.Time `json:"decided,omitempty"`
+	DecidedBy string     `json:"decided_by,omitempty"`
+}
+
+// Position is a finding without its text.
+type Position struct {
+	Rule       dlp.RuleID `json:"rule"`
+	Type       dlp.Type   `json:"type"`
+	Confidence string     `json:"confidence"`
+	Part       string     `json:"part"`
+	Start      int64      `json:"start"`
+	End        int64      `json:"end"`
+	Line       int        `json:"line"`
+}
+
+// HeldGap is a piece that was not read.
+type HeldGap struct {
+	Part   string `json:"part"`
+	Name   string `json:"name,omitempty"`
+	Cause  string `json:"cause"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Queued is one message of the outbox as `queue list` shows it.
+type Queued struct {
+	ID         dlp.ID    `json:"id"`
+	Doc        dlp.ID    `json:"doc"`
+	Kind       string    `json:"kind"`
+	State      string    `json:"state"`
+	Created    time.Time `json:"created"`
+	Next       time.Time `json:"next"`
+	Expires    time.Time `json:"expires"`
+	Tries      int       `json:"tries"`
+	Size       int64     `json:"size"`
+	Sender     string    `json:"sender"`
+	Recipients []string  `json:"recipients"`
+	Pending    int       `json:"pending"`
+	LastCode   int       `json:"last_code"`
+}
+
+// ListHeld lists the vault, newest first: held items, or all of them. A
+// non-empty header adds that field of held mail, which opens its content.
+func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) ([]Held, error) {
+	es, err := g.entries(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	if header != "" {
+		e := audit.Event{Time: g.Now(), Kind: audit.Look, Actor: actor, Reason: audit.ReasonHeader, Findings: len(es)}
+		if _, err := g.Audit.Append(ctx, e); err != nil {
+			return nil, fmt.Errorf("gateway: record look: %w", err)
+		}
+	}
+	out := make([]Held, 0, len(es))
+	for _, e := range es {
+		h := heldOf(e)
+		if header != "" && e.Channel == dlp.Mail && e.State == vault.Held {
+			if h.Header, err = g.headerOf(ctx, e.ID, header); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// entries reads the whole list, page by page, and turns it newest first.
+func (g *Gateway) entries(ctx context.Context, all bool) ([]vault.Entry, error) {
+	var es []vault.Entry
+	f := vault.Filter{All: all}
+	for {
+		page, err := g.Vault.List(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: list: %w", err)
+		}
+		if len(page) == 0 {
+			slices.Reverse(es)
+			return es, nil
+		}
+		es = append(es, page...)
+		f.After = page[len(page)-1].ID
+	}
+}
+
+func heldOf(e vault.Entry) Held {
+	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
+		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Path: e.Envelope.Path, Size: e.Size}
+	if h.Rules == nil {
+		h.Rules = []dlp.RuleID{}
+	}
+	for _, r := range e.Envelope.Rcpts {
+		h.Recipients = append(h.Recipients, r.String())
+	}
+	return h
+}
+
+func (g *Gateway) headerOf(ctx context.Context, id dlp.ID, name string) (string, error) {
+	r, err := g.Vault.Open(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("gateway: open %s: %w", id, err)
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	if err != nil {
+		return "", nil // no header block that could be read: no such field
+	}
+	return head.Get(name), nil
+}
+
+// ShowHeld tells why one item is held. It shows positions, not content.
+func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDetail, error) {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return HeldDetail{}, fmt.Errorf("gateway: show %s: %w", id, err)
+	}
+	look := audit.Event{Time: g.Now(), Kind: audit.Look, Doc: id, Channel: e.Channel, Actor: actor, Reason: audit.ReasonCase}
+	if _, err := g.Audit.Append(ctx, look); err != nil {
+		return HeldDetail{}, fmt.Errorf("gateway: record look at %s: %w", id, err)
+	}
+	c, err := g.Vault.Case(ctx, id)
+	if err != nil {
+		return HeldDetail{}, fmt.Errorf("gateway: open case %s: %w", id, err)
+	}
+	s := c.Verdict.Strictest()
+	d := HeldDetail{Held: heldOf(e), Reason: s.Reason, Findings: []Position{}, Gaps: []HeldGap{}, DecidedBy: e.DecidedBy}
+	if !e.Decided.IsZero() {
+		d.Decided = &e.Decided
+	}
+	for _, f := range c.Findings {
+		d.Findings = append(d.Findings, Position{Rule: f.Rule, Type: f.Type, Confidence: f.Confidence.String(),
+			Part: f.Path, Start: f.Start, End: f.End, Line: f.Line})
+	}
+	for _, gap := range c.Gaps {
+		d.Gaps = append(d.Gaps, HeldGap{Part: gap.Path, Name: gap.Name, Cause: gap.Cause.String(), Detail: gap.Detail})
+	}
+	return d, nil
+}
+
+// Release sends a held message on through the outbox, byte for byte as it came
+// behind its trace fields, or puts a held file back. When it returns nil that
+// is on stable storage.
+func (g *Gateway) Release(ctx context.Context, id dlp.ID, actor string) error {
+	e, seq, err := g.open(ctx, id, audit.Release, actor)
+	if err != nil {
+		return err
+	}
+	var ch store.Change
+	if e.Channel == dlp.File {
+		err = g.releaseFile(ctx, e)
+	} else {
+		err = g.releaseMail(ctx, e, seq, &ch)
+	}
+	g.OnStep("release")
+	if err == nil {
+		err = g.move(ctx, ch, id, vault.Released, actor)
+	}
+	if err != nil {
+		g.discard(ctx, store.Change{Out: ch.Out}, err)
+		g.done(ctx, e, seq, audit.ResultFailed)
+		return fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	g.done(ctx, e, seq, audit.ResultReleased)
+	return nil
+}
+
+func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch *store.Change) error {
+	content, err := g.Vault.Open(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	out, err := g.Spool.Seal(ctx, g.outgoing(spool.Release, e.ID, e.Envelope.Sender, e.Envelope.Rcpts, seq),
+		io.MultiReader(bytes.NewReader(e.Envelope.Trace), content))
+	if err == nil {
+		ch.Out = append(ch.Out, out)
+	}
+	return err
+}
+
+// Reject ends a hold: the content will never leave. The sender of a mail is
+// told, within the bounds of every notice.
+func (g *Gateway) Reject(ctx context.Context, id dlp.ID, actor string) error {
+	e, seq, err := g.open(ctx, id, audit.Reject, actor)
+	if err != nil {
+		return err
+	}
+	var ch store.Change
+	if e.Channel == dlp.Mail && !e.Envelope.Sender.IsNull() {
+		ch.Out, ch.Notices = g.rejectNotice(ctx, e)
+	}
+	if err := g.move(ctx, ch, id, vault.Rejected, actor); err != nil {
+		g.discard(ctx, store.Change{Out: ch.Out}, err)
+		g.done(ctx, e, seq, audit.ResultFailed)
+		return fmt.Errorf("gateway: reject %s: %w", id, err)
+	}
+	g.done(ctx, e, seq, audit.ResultRejected)
+	return nil
+}
+
+// move commits ch together with the item's way out of the queue.
+func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault.State, actor string) error {
+	t, err := g.Vault.Transition(id, vault.Held, to, g.Now(), actor, "")
+	if err != nil {
+		return err
+	}
+	ch.Decide = append(ch.Decide, t)
+	return g.commit(ctx, ch)
+}
+
+func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry) ([]spool.Entry, []store.NoticeMark) {
+	r, err := g.Vault.Open(ctx, e.ID)
+	if err != nil {
+		return nil, nil
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	if err != nil || !notify.Wanted(head, e.Envelope.Sender) {
+		return nil, nil
+	}
+	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Policy: "rejected:" + e.Policy, When: g.Now()}
+	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))
+}
+
+// Export writes the held bytes exactly as they came. The look is on record
+// before the first byte is written.
+func (g *Gateway) Export(ctx context.Context, id dlp.ID, actor string, w io.Writer) error {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("gateway: export %s: %w", id, err)
+	}
+	look := audit.Event{Time: g.Now(), Kind: audit.Export, Doc: id, Channel: e.Channel, Actor: actor}
+	if _, err := g.Audit.Append(ctx, look); err != nil {
+		return fmt.Errorf("gateway: record export of %s: %w", id, err)
+	}
+	r, err := g.Vault.Open(ctx, id)
+	if err != nil {
+		return fmt.Errorf("gateway: open %s: %w", id, err)
+	}
+	defer r.Close()
+	if _, err := io.Copy(w, r); err != nil {
+		return fmt.Errorf("gateway: export %s: %w", id, err)
+	}
+	return nil
+}
+
+// ErrNotHeld says that somebody decided about the item before.
+var ErrNotHeld = errors.New("not held any more; see `stanch quarantine list --all`")
+
+// open finds a held item and puts the officer's decision on record.
+func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, actor string) (vault.Entry, uint64, error) {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, err)
+	}
+	if e.State != vault.Held {
+		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, ErrNotHeld)
+	}
+	seq, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: kind, Doc: id, Channel: e.Channel, Actor: actor})
+	if err != nil {
+		return e, 0, fmt.Errorf("gateway: record %s of %s: %w", kind, id, err)
+	}
+	return e, seq, nil
+}
+
+func (g *Gateway) done(ctx context.Context, e vault.Entry, seq uint64, result string) {
+	g.outcome(ctx, &dlp.Document{ID: e.ID, Channel: e.Channel}, seq, result)
+}
+
+// ListQueue lists the outbox: what is still to be delivered, or all it knows.
+func (g *Gateway) ListQueue(ctx context.Context, all bool) ([]Queued, error) {
+	out := []Queued{}
+	f := spool.Filter{All: all}
+	for {
+		page, err := g.Spool.List(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: list outbox: %w", err)
+		}
+		if len(page) == 0 {
+			return out, nil
+		}
+		for _, m := range page {
+			out = append(out, queuedOf(m))
+		}
+		f.After = page[len(page)-1].ID
+	}
+}
+
+func queuedOf(m spool.Message) Queued {
+	q := Queued{ID: m.ID, Doc: m.Doc, Kind: string(m.Kind), State: string(m.State), Created: m.Created, Next: m.Next,
+		Expires: m.Expires, Tries: m.Tries, Size: m.Size, Sender: m.From.String(), Recipients: []string{}}
+	for _, r := range m.Rcpts {
+		q.Recipients = append(q.Recipients, r.Addr.String())
+		if r.State == spool.RcptPending {
+			q.Pending++
+		}
+		if r.Code != 0 {
+			q.LastCode = r.Code
+		}
+	}
+	return q
+}
+
+// ShowQueued returns one message of the outbox.
+func (g *Gateway) ShowQueued(ctx context.Context, id dlp.ID) (Queued, error) {
+	m, err := g.Spool.Get(ctx, id)
+	if err != nil {
+		return Queued{}, fmt.Errorf("gateway: show %s: %w", id, err)
+	}
+	return queuedOf(m), nil
+}
+
+// RetryQueued makes a message of the outbox due now.
+func (g *Gateway) RetryQueued(ctx context.Context, id dlp.ID, actor string) error {
+	return g.changeQueued(ctx, id, audit.QueueRetry, actor, func(m *spool.Message) { m.Next = g.Now() })
+}
+
+// DropQueued gives a message of the outbox up. It is on the audit log; the
+// sender is not told.
+func (g *Gateway) DropQueued(ctx context.Context, id dlp.ID, actor string) error {
+	return g.changeQueued(ctx, id, audit.QueueDrop, actor, func(m *spool.Message) { m.State = spool.Dropped })
+}
+
+// ErrBusy says that a delivery of the message is under way.
+var ErrBusy = errors.New("being delivered right now; try again in a moment")
+
+func (g *Gateway) changeQueued(ctx context.Context, id dlp.ID, kind audit.Kind, actor string, change func(*spool.Message)) error {
+	if _, active := g.busy.LoadOrStore(id, struct{}{}); active {
+		return fmt.Errorf("gateway: %s: %w", id, ErrBusy)
+	}
+	defer g.busy.Delete(id)
+	m, err := g.Spool.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("gateway: %s: %w", id, err)
+	}
+	if m.State != spool.Queued {
+		return fmt.Errorf("gateway: %s: %w", id, ErrNotQueued)
+	}
+	e := audit.Event{Time: g.Now(), Kind: kind, Doc: m.Doc, Channel: dlp.Mail, Actor: actor}
+	if _, err := g.Audit.Append(ctx, e); err != nil {
+		return fmt.Errorf("gateway: record: %w", err)
+	}
+	change(&m)
+	up, err := g.Spool.Progress(m)
+	if err != nil {
+		return fmt.Errorf("gateway: %s: %w", id, err)
+	}
+	if err := g.commit(ctx, store.Change{Progress: []spool.Update{up}}); err != nil {
+		return fmt.Errorf("gateway: %s: %w", id, err)
+	}
+	g.kick()
+	return nil
+}
+
+// ErrNotQueued says that the outbox has ended with the message.
+var ErrNotQueued = errors.New("not in the queue any more; see `stanch queue list --all`")

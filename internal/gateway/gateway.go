@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Extractor turns a Document into text. What it cannot read it hands over as
+// Gaps; its error means that nothing at all is known about the Document.
+type Extractor interface {
+	Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error
+}
+
+// Detection takes what extraction reads of one Document and says what it found.
+type Detection interface {
+	dlp.Sink
+	Finish() ([]dlp.Finding, []dlp.Gap)
+}
+
+// Decider turns what is known about a Document into a Verdict. It is pure.
+type Decider interface {
+	Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict
+}
+
+// Recorder is the audit log. Append returns when the event is on stable
+// storage; Note promises its place in the order, and storage within a second.
+type Recorder interface {
+	Append(ctx context.Context, e audit.Event) (uint64, error)
+	Note(ctx context.Context, e audit.Event) error
+}
+
+// Deliverer tries once to deliver a message and says what became of each
+// recipient, in order.
+type Deliverer interface {
+	Deliver(ctx context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery
+}
+
+// FileReleaser puts a released file back where it was, never over a newer one,
+// and says what it is called now, relative to root. Called again with the same
+// id after a crash it finishes what it began.
+type FileReleaser interface {
+	Restore(ctx context.Context, root, path string, meta dlp.FileMeta, id dlp.ID, content io.Reader, why dlp.Released) (string, error)
+}
+
+// Pseudonyms turns what names a person into keyed tokens that may stand in the
+// audit log.
+type Pseudonyms interface {
+	Pseudonym(kind, value string) string
+	MAC(kind string, parts ...[]byte) [32]byte
+}
+
+// Rules is what judges Documents: one consistent rule set and policy, swapped
+// as a whole on reload.
+type Rules struct {
+	Detect func() Detection // one for each Document
+	Policy Decider
+	// Encrypts reports whether files of a watched root can be encrypted.
+	Encrypts func(root string) bool
+}
+
+// Config is what the conductor itself needs to know.
+type Config struct {
+	ScanTimeout     time.Duration // reading and detecting longer than this holds the message
+	ScanEnabled     bool          // false: transport only, for measurements
+	DeliveryWorkers int           // outbox deliveries at once
+	DeliverTimeout  time.Duration // one try of the outbox
+	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
+	Hostname        string        // in notices and DSNs
+	Notices         notify.Config
+}
+
+// Deps are the neighbours of the gateway.
+type Deps struct {
+	Extract Extractor
+	Audit   Recorder
+	Store   store.Store
+	Vault   *vault.Vault
+	Spool   *spool.Spool
+	Names   Pseudonyms
+	Deliver Deliverer
+	Files   FileReleaser // nil: no watched folder
+	Log     *slog.Logger
+	Metrics *metrics.Set
+	Now     func() time.Time  // nil: time.Now
+	OnStep  func(step string) // nil, or called before each durable step; for crash tests
+}
+
+// Gateway is safe for use by many goroutines.
+type Gateway struct {
+	Deps
+	cfg   Config
+	rules atomic.Pointer[Rules]
+
+	repeats repeats  // unacknowledged holds and splits
+	notices throttle // when each sender was last told, per policy
+	wake    chan struct{}
+	busy    sync.Map // spool ids being delivered: dlp.ID → struct{}
+}
+
+// recordTimeout bounds a record that is written after its client has gone.
+const recordTimeout = 30 * time.Second
+
+// New makes a Gateway and loads what an earlier run left unacknowledged. With
+// nil rules it serves the desk only: every Document is to be tried again.
+func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.OnStep == nil {
+		d.OnStep = func(string) {}
+	}
+	g := &Gateway{Deps: d, cfg: cfg, wake: make(chan struct{}, 1)}
+	g.rules.Store(r)
+	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-repeatWindow))
+	if err != nil {
+		return nil, fmt.Errorf("gateway: load unacknowledged holds: %w", err)
+	}
+	g.repeats.load(left)
+	return g, nil
+}
+
+// SetRules puts r in force for every Document judged from now on.
+func (g *Gateway) SetRules(r *Rules) { g.rules.Store(r) }
+
+// lasting returns a context for work that must end although its client has
+// hung up: recording, holding, telling.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+}
+
+// event starts an audit event about doc. It carries pseudonyms only.
+func (g *Gateway) event(kind audit.Kind, doc *dlp.Document) audit.Event {
+	e := audit.Event{Time: g.Now(), Kind: kind, Doc: doc.ID, Channel: doc.Channel, Rcpts: len(doc.Rcpts)}
+	if doc.Channel == dlp.Mail {
+		e.Sender = g.Names.Pseudonym("address", doc.Sender.String())
+		for _, r := range doc.Rcpts[:min(len(doc.Rcpts), maxRcptKeys)] {
+			e.RcptKeys = append(e.RcptKeys, g.Names.Pseudonym("address", r.String()))
+		}
+	}
+	return e
+}
+
+// maxRcptKeys bounds an audit event; Rcpts still counts all of them.
+const maxRcptKeys = 100
+
+// decide puts the decision on record and returns its sequence number.
+func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (uint64, error) {
+	e := g.event(audit.Decision, doc)
+	s := j.verdict.Strictest()
+	e.Action, e.Policy, e.Reason = s.Action.String(), s.Policy, s.Reason
+	e.Rules, e.Findings, e.Gaps = s.Rules, len(j.found), len(j.gaps)
+	for _, c := range s.Causes {
+		e.Causes = append(e.Causes, c.String())
+	}
+	e.RuleSet, e.PolicyDigest = j.verdict.RuleSet, j.verdict.Policy
+	if s.MonitoredPolicy != "" {
+		e.Monitored = s.Monitored.String()
+	}
+	g.OnStep("decision")
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	start := g.Now()
+	seq, err := g.Audit.Append(ctx, e)
+	g.Metrics.AuditSync(g.Now().Sub(start))
+	return seq, err
+}
+
+// outcome puts on record what became of the decision seq. The act is done:
+// when only this record fails, it is not repeated.
+func (g *Gateway) outcome(ctx context.Context, doc *dlp.Document, seq uint64, result string) {
+	e := audit.Event{Time: g.Now(), Kind: audit.Outcome, Doc: doc.ID, Channel: doc.Channel, Ref: seq, Result: result}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	if err := g.Audit.Note(ctx, e); err != nil {
+		g.warn(ctx, "outcome not recorded", doc.ID, err)
+	}
+}

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+// judgement is what is known about a Document and what it comes to.
+type judgement struct {
+	verdict dlp.Verdict
+	found   []dlp.Finding
+	gaps    []dlp.Gap
+}
+
+// errNotRead says that nothing at all is known about a Document; the sender is
+// to try again, and a file is to stay.
+var errNotRead = errors.New("gateway: document could not be read at all")
+
+// judge reads, detects and decides. Its error means that there is no verdict
+// and nothing may be done: errNotRead, or the caller's context is over.
+func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, err error) {
+	rules := g.rules.Load()
+	if rules == nil {
+		return judgement{}, errNotRead
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.Log.LogAttrs(ctx, slog.LevelError, "judging broke; the document is held",
+				slog.String("doc", string(doc.ID)), slog.String("stack", string(debug.Stack())))
+			j = judgement{verdict: held(doc, dlp.ReasonJudgeFailed)}
+			err = nil
+		}
+	}()
+	if !g.cfg.ScanEnabled {
+		g.Metrics.NotScanned(doc.Channel.String())
+		return judgement{verdict: allowed(doc)}, nil
+	}
+	start := g.Now()
+	found, gaps, err := g.read(ctx, doc, rules)
+	if err != nil {
+		return judgement{}, err
+	}
+	v := rules.Policy.Decide(doc, found, gaps)
+	v = policy.WithoutWays(v, func(dlp.Address) bool {
+		return doc.Channel == dlp.File && rules.Encrypts != nil && rules.Encrypts(doc.Root)
+	})
+	g.known(doc, &v, found)
+	g.Metrics.Judged(doc.Channel.String(), v.Strictest().Action.String(), g.Now().Sub(start))
+	for _, f := range found {
+		g.Metrics.Finding(string(f.Rule))
+	}
+	for _, gap := range gaps {
+		g.Metrics.Gap(gap.Cause.String())
+	}
+	return judgement{verdict: v, found: found, gaps: gaps}, nil
+}
+
+// read extracts and detects under the scan time-out. What was not read in time
+// is a Gap of the whole Document, which holds whatever the policies say.
+func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
+	timed, cancel := context.WithTimeout(ctx, g.cfg.ScanTimeout)
+	defer cancel()
+	d := rules.Detect()
+	err := g.Extract.Extract(timed, doc, d)
+	found, gaps := d.Finish()
+	switch {
+	case err == nil:
+		return found, gaps, nil
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case timed.Err() != nil:
+		return found, append(gaps, dlp.Gap{Cause: dlp.Timeout, Detail: policy.ScanTimeout, Size: doc.Size}), nil
+	}
+	g.warn(ctx, "document not read", doc.ID, err)
+	return nil, nil, fmt.Errorf("%w: %s", errNotRead, doc.ID)
+}
+
+// known lets pass what a person released before at this very place: the same
+// content is not taken again unless a rule or a gap that was not among those
+// released now counts.
+func (g *Gateway) known(doc *dlp.Document, v *dlp.Verdict, found []dlp.Finding) {
+	if doc.Known == nil || len(v.Rcpts) != 1 {
+		return
+	}
+	r := &v.Rcpts[0]
+	if r.Action == dlp.Allow || r.Reason == dlp.ReasonJudgeFailed || r.Reason == dlp.ReasonTimeout {
+		return
+	}
+	for _, rule := range r.Rules {
+		if !slices.Contains(doc.Known.Rules, rule) {
+			return
+		}
+	}
+	for _, c := range r.Causes {
+		if !slices.Contains(doc.Known.Causes, c) {
+			return
+		}
+	}
+	r.Action, r.Reason = dlp.Allow, dlp.ReasonReleased
+}
+
+// held is the verdict on a Document of which nothing is known.
+func held(doc *dlp.Document, reason string) dlp.Verdict {
+	return forAll(doc, dlp.RcptVerdict{Action: dlp.Hold, Reason: reason})
+}
+
+func allowed(doc *dlp.Document) dlp.Verdict {
+	return forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: dlp.ReasonNotScanned})
+}
+
+func forAll(doc *dlp.Document, r dlp.RcptVerdict) dlp.Verdict {
+	v := dlp.Verdict{}
+	rcpts := doc.Rcpts
+	if doc.Channel == dlp.File {
+		rcpts = []dlp.Address{{}}
+	}
+	for _, a := range rcpts {
+		r.Rcpt = a
+		v.Rcpts = append(v.Rcpts, r)
+	}
+	return v
+}
+
+func (g *Gateway) warn(ctx context.Context, msg string, id dlp.ID, err error) {
+	g.Log.LogAttrs(ctx, slog.LevelWarn, msg, slog.String("doc", string(id)), safelog.Err(err))
+}

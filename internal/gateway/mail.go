@@ -1,0 +1,346 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Message leads one mail down the road while its client waits. onward is the
+// client's own transaction with the next hop; when Message returns it has been
+// sent or reset.
+func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onward) (out dlp.Outcome) {
+	m := &mail{Gateway: g, doc: doc, onward: onward}
+	defer func() {
+		if p := recover(); p != nil {
+			g.Log.LogAttrs(ctx, slog.LevelError, "handling a message broke; the sender is to try again",
+				slog.String("doc", string(doc.ID)), slog.String("stack", string(debug.Stack())))
+			out = dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
+		}
+		m.reset(ctx)
+		g.Metrics.Document("mail", out.Kind.String())
+	}()
+	if err := doc.Validate(); err != nil {
+		g.warn(ctx, "door made a bad document", doc.ID, err)
+		return dlp.Outcome{ID: doc.ID}
+	}
+	if g.repeats.any() {
+		key, err := g.repeatKey(doc)
+		if err != nil {
+			g.warn(ctx, "repeat not looked up", doc.ID, err)
+			return dlp.Outcome{ID: doc.ID}
+		}
+		if x, ok := g.repeats.find(key, g.Now()); ok {
+			return m.absorb(ctx, x)
+		}
+	}
+	j, err := g.judge(ctx, doc)
+	if err != nil {
+		return dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
+	}
+	m.j = j
+	out = m.act(ctx)
+	out.Verdict = j.verdict
+	return out
+}
+
+// mail is one message on its way through the gateway.
+type mail struct {
+	*Gateway
+	doc    *dlp.Document
+	onward dlp.Onward
+	ended  bool // onward was sent or reset
+	j      judgement
+	seq    uint64 // of the decision
+}
+
+func (m *mail) reset(ctx context.Context) {
+	if m.ended {
+		return
+	}
+	m.ended = true
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	_ = m.onward.Reset(ctx) // the door drops a connection that it could not reset
+}
+
+// act carries out the verdict: in the client's own transaction when it is the
+// same for every recipient and lets the message pass, else as ours.
+func (m *mail) act(ctx context.Context) dlp.Outcome {
+	first := m.j.verdict.Rcpts[0]
+	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
+		return r.Action != first.Action || tagOf(r) != tagOf(first)
+	})
+	if equal && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
+		return m.pass(ctx, first)
+	}
+	if equal && first.Action == dlp.Reject {
+		return m.reject(ctx)
+	}
+	return m.own(ctx)
+}
+
+// tagOf is the X-Stanch-Tag that r puts in front of a copy, or "".
+func tagOf(r dlp.RcptVerdict) string {
+	if r.Action != dlp.AddTag {
+		return ""
+	}
+	return r.Policy
+}
+
+// front is what stanch writes above the message: trace fields and tag.
+func front(trace []byte, tag string) []byte {
+	if tag == "" {
+		return trace
+	}
+	return append([]byte("X-Stanch-Tag: "+tag+"\r\n"), trace...)
+}
+
+// pass sends the message on; the client's reply is the next hop's own.
+func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
+	out := dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	var wg sync.WaitGroup
+	if len(m.j.found) > 0 || len(m.j.gaps) > 0 || r.Action != dlp.Allow {
+		wg.Go(func() { m.keepCase(ctx) })
+	}
+	seq, err := m.decide(ctx, m.doc, m.j)
+	wg.Wait()
+	if err != nil {
+		m.warn(ctx, "decision not recorded", m.doc.ID, err)
+		return out
+	}
+	body, err := m.doc.Open()
+	if err != nil {
+		m.warn(ctx, "message not read back", m.doc.ID, err)
+		m.outcome(ctx, m.doc, seq, audit.ResultFailed)
+		return out
+	}
+	defer body.Close()
+	m.OnStep("send")
+	m.ended = true
+	reply, err := m.onward.Send(ctx, front(m.doc.Trace, tagOf(r)), body)
+	m.OnStep("sent")
+	if err != nil {
+		result := audit.ResultUnreached
+		if se, ok := errors.AsType[*dlp.SendError](err); ok && se.AfterDot {
+			result = audit.ResultUnknown
+		}
+		m.outcome(ctx, m.doc, seq, result)
+		return dlp.Outcome{Kind: dlp.Unreached, ID: m.doc.ID}
+	}
+	result := audit.ResultPassed
+	if !reply.Positive() {
+		result = audit.ResultRefused
+	}
+	m.outcome(ctx, m.doc, seq, result)
+	return dlp.Outcome{Kind: dlp.Passed, ID: m.doc.ID, Reply: reply}
+}
+
+// keepCase seals what was found in a message that passes. Clean mail must flow
+// when the vault has no room, so its failure is told and stops nothing: the
+// decision itself stands in the audit log.
+func (m *mail) keepCase(ctx context.Context) {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	rec, err := m.Vault.SealCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil)))
+	if err == nil {
+		err = m.Store.Commit(ctx, store.Change{Cases: []vault.Record{rec}})
+	}
+	if err != nil {
+		m.warn(ctx, "case record not kept", m.doc.ID, err)
+	}
+}
+
+// reject refuses the message for everybody.
+func (m *mail) reject(ctx context.Context) dlp.Outcome {
+	out := dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	seq, err := m.decide(ctx, m.doc, m.j)
+	if err != nil {
+		m.warn(ctx, "decision not recorded", m.doc.ID, err)
+		return out
+	}
+	m.reset(ctx)
+	m.keepCase(ctx)
+	notice, mark := m.notice(ctx, dlp.Reject)
+	if notice != nil {
+		if err := m.commit(ctx, store.Change{Out: notice, Notices: mark}); err != nil {
+			m.warn(ctx, "sender not told of a refusal", m.doc.ID, err)
+		}
+	}
+	m.outcome(ctx, m.doc, seq, audit.ResultRejected)
+	return dlp.Outcome{Kind: dlp.Rejected, ID: m.doc.ID, Types: typesOf(m.j, dlp.Reject)}
+}
+
+// own takes the message over: what is held, and the copies for recipients who
+// may have theirs, become ours in one durable transaction, or not at all.
+func (m *mail) own(ctx context.Context) dlp.Outcome {
+	out := dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	key, err := m.repeatKey(m.doc)
+	if err != nil {
+		m.warn(ctx, "repeat not looked up", m.doc.ID, err)
+		return out
+	}
+	if x, found, err := m.repeats.begin(ctx, key, m.Now()); err != nil {
+		return out
+	} else if found {
+		return m.absorb(ctx, x)
+	}
+	rep := store.Repeat{Key: key, ID: m.doc.ID, At: m.Now()}
+	made := false
+	defer func() { m.repeats.end(rep, made) }()
+
+	m.seq, err = m.decide(ctx, m.doc, m.j)
+	if err != nil {
+		m.warn(ctx, "decision not recorded", m.doc.ID, err)
+		return out
+	}
+	m.reset(ctx)
+	kind, err := m.take(ctx, rep)
+	if err != nil {
+		m.warn(ctx, "message not taken", m.doc.ID, err)
+		m.outcome(ctx, m.doc, m.seq, audit.ResultFailed)
+		return dlp.Outcome{Kind: dlp.NoRoom, ID: m.doc.ID}
+	}
+	made = true
+	m.kick()
+	result := audit.ResultHeld
+	if kind == dlp.Split {
+		result = audit.ResultSplit
+	}
+	m.outcome(ctx, m.doc, m.seq, result)
+	return dlp.Outcome{Kind: kind, ID: m.doc.ID, Acknowledge: true}
+}
+
+// take seals and commits everything that becomes ours.
+func (m *mail) take(ctx context.Context, rep store.Repeat) (kind dlp.OutcomeKind, err error) {
+	ch := store.Change{Repeats: []store.Repeat{rep}}
+	defer func() {
+		if err != nil {
+			m.discard(ctx, ch, err)
+		}
+	}()
+	groups := groupByAct(m.j.verdict)
+	if len(groups.held) > 0 {
+		c := m.caseOf(m.envelope(groups.held))
+		item, err := m.Vault.Seal(ctx, m.doc, c)
+		if err != nil {
+			return 0, fmt.Errorf("gateway: seal %s: %w", m.doc.ID, err)
+		}
+		ch.Hold = append(ch.Hold, item)
+	} else if rec, err := m.Vault.SealCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil))); err != nil {
+		return 0, fmt.Errorf("gateway: seal case %s: %w", m.doc.ID, err)
+	} else {
+		ch.Cases = append(ch.Cases, rec)
+	}
+	for _, c := range groups.copies {
+		e, err := m.sealCopy(ctx, c)
+		if err != nil {
+			return 0, fmt.Errorf("gateway: seal copy of %s: %w", m.doc.ID, err)
+		}
+		ch.Out = append(ch.Out, e)
+	}
+	if len(groups.rejected) > 0 {
+		if e, ok, err := m.sealRefusal(ctx, groups.rejected); err != nil {
+			return 0, err
+		} else if ok {
+			ch.Out = append(ch.Out, e)
+		}
+	}
+	told := dlp.Hold
+	if len(groups.held) == 0 {
+		told = dlp.Reject
+	}
+	notice, mark := m.notice(ctx, told)
+	ch.Out, ch.Notices = append(ch.Out, notice...), mark
+	if err := m.commit(ctx, ch); err != nil {
+		return 0, err
+	}
+	if len(groups.copies) == 0 && len(groups.rejected) == 0 {
+		return dlp.Held, nil
+	}
+	return dlp.Split, nil
+}
+
+// acts are the recipients of a Verdict by what happens to them.
+type acts struct {
+	held, rejected []dlp.Address
+	copies         []outCopy
+}
+
+// outCopy is the message for those recipients who get it with the same tag.
+type outCopy struct {
+	tag   string
+	rcpts []dlp.Address
+}
+
+func groupByAct(v dlp.Verdict) acts {
+	var a acts
+	for _, r := range v.Rcpts {
+		switch r.Action {
+		case dlp.Allow, dlp.AddTag:
+			i := slices.IndexFunc(a.copies, func(c outCopy) bool { return c.tag == tagOf(r) })
+			if i < 0 {
+				i = len(a.copies)
+				a.copies = append(a.copies, outCopy{tag: tagOf(r)})
+			}
+			a.copies[i].rcpts = append(a.copies[i].rcpts, r.Rcpt)
+		case dlp.Reject:
+			a.rejected = append(a.rejected, r.Rcpt)
+		default: // Hold, Encrypt without a way, and whatever else there may be
+			a.held = append(a.held, r.Rcpt)
+		}
+	}
+	return a
+}
+
+func (m *mail) sealCopy(ctx context.Context, c outCopy) (spool.Entry, error) {
+	body, err := m.doc.Open()
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	defer body.Close()
+	head := front(m.doc.Trace, c.tag)
+	return m.Spool.Seal(ctx, m.outgoing(spool.Copy, m.doc.ID, m.doc.Sender, c.rcpts, m.seq),
+		io.MultiReader(bytes.NewReader(head), body))
+}
+
+// envelope is what is sealed about the message; held are the recipients it is
+// held for.
+func (m *mail) envelope(held []dlp.Address) vault.Envelope {
+	return vault.Envelope{Sender: m.doc.Sender, Rcpts: held, AllRcpts: m.doc.Rcpts, Trace: m.doc.Trace}
+}
+
+func (m *mail) caseOf(env vault.Envelope) vault.Case { return caseOf(m.doc, m.j, env, m.Now()) }
+
+// absorb answers a repeat with the id of the hold it repeats.
+func (m *mail) absorb(ctx context.Context, x store.Repeat) dlp.Outcome {
+	e := m.event(audit.Repeat, m.doc)
+	e.Of = x.ID
+	rctx, cancel := lasting(ctx)
+	defer cancel()
+	if _, err := m.Audit.Append(rctx, e); err != nil {
+		m.warn(ctx, "repeat not recorded", m.doc.ID, err)
+		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	}
+	m.reset(ctx)
+	out := dlp.Outcome{Kind: dlp.Held, ID: x.ID, Acknowledge: true}
+	if _, err := m.Vault.Get(rctx, x.ID); errors.Is(err, vault.ErrNotFound) {
+		out.Kind = dlp.Split // nothing of it was held
+	} else if err != nil {
+		m.warn(ctx, "repeated hold not looked up", m.doc.ID, err)
+		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	}
+	return out
+}

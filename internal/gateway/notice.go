@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// maxHeader bounds what is read of a header block to see whether its sender
+// may be written to.
+const maxHeader = 1 << 20
+
+// throttle remembers who was told of what lately, so that messages handled at
+// the same moment do not each tell. The store remembers it for good.
+type throttle struct {
+	mu   sync.Mutex
+	last map[[32]byte]time.Time // guarded by mu
+}
+
+// take claims the right to tell key now.
+func (t *throttle) take(key [32]byte, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, ok := t.last[key]; ok && now.Sub(at) < notify.Interval {
+		return false
+	}
+	for k, at := range t.last { // entries live for an hour, so the map is as large as an hour's senders
+		if now.Sub(at) >= notify.Interval {
+			delete(t.last, k)
+		}
+	}
+	if t.last == nil {
+		t.last = map[[32]byte]time.Time{}
+	}
+	t.last[key] = now
+	return true
+}
+
+// notice makes the message that tells the sender that action was taken, when
+// the deciding policy wants it, the sender may be written to, and they have
+// not been told within the hour. A notice that cannot be made stops nothing.
+func (m *mail) notice(ctx context.Context, action dlp.Action) ([]spool.Entry, []store.NoticeMark) {
+	i := slices.IndexFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
+		return r.Action == action && slices.Contains(r.Notify, "sender")
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	r := m.j.verdict.Rcpts[i]
+	if !m.mayTell() {
+		return nil, nil
+	}
+	n := notify.Notice{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Types: typesOf(m.j, action),
+		Parts: partsOf(m.j, action), Causes: r.Causes, Policy: r.Policy, When: m.Now()}
+	compose := m.cfg.Notices.Held
+	if action == dlp.Reject {
+		compose = m.cfg.Notices.Rejected
+	}
+	return m.tell(ctx, n, compose(n))
+}
+
+// tell seals a notice, unless its reader was told of the same policy within
+// the hour.
+func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spool.Entry, []store.NoticeMark) {
+	key := notify.Key(g.Names.MAC, n.To, n.Policy)
+	now := g.Now()
+	if at, ok, err := g.Store.LastNotice(ctx, key); err != nil || ok && now.Sub(at) < notify.Interval {
+		return nil, nil
+	}
+	if !g.notices.take(key, now) {
+		return nil, nil
+	}
+	e, err := g.Spool.Seal(ctx, g.outgoing(spool.Notice, n.ID, dlp.Address{}, []dlp.Address{n.To}, 0), bytes.NewReader(text))
+	if err != nil {
+		g.warn(ctx, "notice not sealed", n.ID, err)
+		return nil, nil
+	}
+	return []spool.Entry{e}, []store.NoticeMark{{Key: key, At: now}}
+}
+
+// mayTell reports whether an automatic answer to this message is proper.
+//
+// Source: RFC 3834 2.
+func (m *mail) mayTell() bool {
+	r, err := m.doc.Open()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	if err != nil {
+		return false
+	}
+	return notify.Wanted(head, m.doc.Sender)
+}
+
+// sealRefusal makes the DSN that tells the sender which recipients a split
+// message was refused for; none to the null reverse-path.
+//
+// Source: RFC 3464; RFC 5321 6.1.
+func (m *mail) sealRefusal(ctx context.Context, rejected []dlp.Address) (spool.Entry, bool, error) {
+	d := notify.DSN{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Arrived: m.doc.Received, When: m.Now(),
+		Types: typesOf(m.j, dlp.Reject)}
+	for _, a := range rejected {
+		d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: a, Status: "5.7.1", Code: 550})
+	}
+	return m.sealDSN(ctx, d)
+}
+
+func (g *Gateway) sealDSN(ctx context.Context, d notify.DSN) (spool.Entry, bool, error) {
+	if d.To.IsNull() {
+		return spool.Entry{}, false, nil
+	}
+	e, err := g.Spool.Seal(ctx, g.outgoing(spool.DSN, d.ID, dlp.Address{}, []dlp.Address{d.To}, 0),
+		bytes.NewReader(g.cfg.Notices.DSN(d)))
+	return e, err == nil, err
+}

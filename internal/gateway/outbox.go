@@ -1,0 +1,219 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// outboxPoll is the longest the outbox sleeps; a wake-up that was missed costs
+// no more than this.
+const outboxPoll = 30 * time.Second
+
+// kick wakes the outbox; a wake-up that is already waiting serves both.
+func (g *Gateway) kick() {
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (g *Gateway) kickIf(any bool) {
+	if any {
+		g.kick()
+	}
+}
+
+// RunOutbox delivers what is due until ctx ends, and returns when the tries
+// under way have ended too.
+func (g *Gateway) RunOutbox(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, max(1, g.cfg.DeliveryWorkers))
+	for {
+		due, err := g.Spool.Due(ctx, g.Now(), 2*cap(slots))
+		if err != nil && ctx.Err() == nil {
+			g.warn(ctx, "outbox not read", "", err)
+		}
+		started := false
+		for _, m := range due {
+			if _, active := g.busy.LoadOrStore(m.ID, struct{}{}); active {
+				continue
+			}
+			started = true
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				g.busy.Delete(m.ID)
+				return nil
+			}
+			wg.Go(func() {
+				defer g.kick()
+				defer func() { <-slots }()
+				defer g.busy.Delete(m.ID)
+				g.try(ctx, m.ID)
+			})
+		}
+		if started {
+			continue
+		}
+		if !g.sleep(ctx) {
+			return nil
+		}
+	}
+}
+
+// sleep waits for a wake-up, for the next message to be due, or for ctx.
+func (g *Gateway) sleep(ctx context.Context) bool {
+	wait := outboxPoll
+	if next, ok, err := g.Spool.NextDue(ctx); err == nil && ok {
+		wait = min(wait, max(next.Sub(g.Now()), time.Second))
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-g.wake:
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// try makes one delivery of a message and records what became of each
+// recipient before anything else happens to it.
+func (g *Gateway) try(ctx context.Context, id dlp.ID) {
+	m, err := g.Spool.Get(ctx, id) // as it is now: another try may have ended since it was listed
+	if err != nil || m.State != spool.Queued || !m.IsDue(g.Now()) {
+		return
+	}
+	var pending []dlp.Address
+	for _, r := range m.Rcpts {
+		if r.State == spool.RcptPending {
+			pending = append(pending, r.Addr)
+		}
+	}
+	tried := m
+	tried.Rcpts = nil
+	for _, a := range pending {
+		tried.Rcpts = append(tried.Rcpts, spool.Rcpt{Addr: a, State: spool.RcptPending})
+	}
+	dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
+	defer cancel()
+	g.OnStep("deliver")
+	results := g.Deliver.Deliver(dctx, tried, func() (io.ReadCloser, error) { return g.Spool.Open(ctx, id) })
+	g.OnStep("delivered")
+	if ctx.Err() != nil && allFailed(results) { // stopping: the try is not counted
+		return
+	}
+	if err := g.settle(ctx, m, results); err != nil {
+		g.warn(ctx, "delivery not recorded", m.Doc, err)
+	}
+}
+
+func allFailed(ds []dlp.Delivery) bool {
+	for _, d := range ds {
+		if d.Err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// settle works the results of one try into m and makes them durable, together
+// with the DSN they may lead to.
+func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Delivery) error {
+	now := g.Now()
+	m.Tries++
+	expired := !now.Before(m.Expires)
+	d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, Arrived: m.Created, When: now}
+	byAddr := make(map[dlp.Address]dlp.Delivery, len(results))
+	for _, r := range results {
+		byAddr[r.Rcpt] = r
+	}
+	pending, delivered := 0, 0
+	for i := range m.Rcpts {
+		r := &m.Rcpts[i]
+		if r.State != spool.RcptPending {
+			continue
+		}
+		res, ok := byAddr[r.Addr]
+		r.Tries++
+		r.Code, r.Enhanced = res.Reply.Code, res.Reply.Enhanced
+		switch {
+		case ok && res.Err == nil && res.Reply.Positive():
+			r.State = spool.RcptDelivered
+			delivered++
+		case ok && res.Err == nil && res.Reply.Permanent():
+			r.State = spool.RcptFailed
+			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: statusOf(res.Reply), Code: res.Reply.Code})
+		case expired:
+			r.State = spool.RcptFailed
+			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: "4.4.7", Code: res.Reply.Code})
+		default:
+			pending++
+		}
+	}
+	m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
+	if pending == 0 {
+		m.State = spool.Delivered
+		if len(d.Failed) > 0 {
+			m.State = spool.Failed
+		}
+	}
+	up, err := g.Spool.Progress(m)
+	if err != nil {
+		return fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
+	}
+	ch := store.Change{Progress: []spool.Update{up}}
+	if len(d.Failed) > 0 && m.Kind != spool.Notice && m.Kind != spool.DSN {
+		e, ok, err := g.sealDSN(ctx, d)
+		if err != nil {
+			return fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
+		}
+		if ok {
+			ch.Out = append(ch.Out, e)
+		}
+	}
+	if err := g.commit(ctx, ch); err != nil {
+		return fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
+	}
+	if delivered > 0 || len(d.Failed) > 0 {
+		g.recordDelivery(ctx, m, delivered, len(d.Failed))
+	}
+	return nil
+}
+
+func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {
+	e := audit.Event{Time: g.Now(), Kind: audit.Deliver, Doc: m.Doc, Channel: dlp.Mail, Ref: m.Seq,
+		Reason: string(m.Kind), Rcpts: delivered + failed, Result: audit.ResultDelivered}
+	if failed > 0 {
+		e.Result = audit.ResultUndelivered
+	}
+	rctx, cancel := lasting(ctx)
+	defer cancel()
+	if err := g.Audit.Note(rctx, e); err != nil {
+		g.warn(ctx, "delivery not on the audit log", m.Doc, err)
+	}
+	g.Log.LogAttrs(ctx, slog.LevelInfo, "outbox delivery", slog.String("doc", string(m.Doc)),
+		slog.String("kind", string(m.Kind)), slog.Int("delivered", delivered), slog.Int("failed", failed))
+}
+
+// statusOf is the RFC 3463 status of a refusal; without one given, the class's
+// "other" status.
+func statusOf(r dlp.Reply) string {
+	if r.Enhanced != "" {
+		return r.Enhanced
+	}
+	return fmt.Sprintf("%d.0.0", r.Code/100)
+}

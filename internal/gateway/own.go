@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// commit makes ch durable, whether or not its client is still there.
+func (g *Gateway) commit(ctx context.Context, ch store.Change) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	g.OnStep("commit")
+	if err := g.Store.Commit(ctx, ch); err != nil {
+		return err
+	}
+	g.OnStep("committed")
+	g.kickIf(len(ch.Out) > 0)
+	return nil
+}
+
+// discard removes what was staged for a Change that was not committed because
+// of err. A Change whose fate is not known keeps what was staged: it may yet
+// stand. What discard misses, the store's sweep at the next start removes.
+func (g *Gateway) discard(ctx context.Context, ch store.Change, err error) {
+	if errors.Is(err, store.ErrUnknown) {
+		return
+	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	for _, it := range ch.Hold {
+		_ = g.Vault.Discard(ctx, it)
+	}
+	for _, e := range ch.Out {
+		_ = g.Spool.Discard(ctx, e)
+	}
+}
+
+// outgoing is a new outbox message that is due at once.
+func (g *Gateway) outgoing(kind spool.Kind, doc dlp.ID, from dlp.Address, rcpts []dlp.Address, seq uint64) spool.Message {
+	now := g.Now()
+	m := spool.Message{ID: dlp.NewID(), Doc: doc, Kind: kind, From: from, Created: now, Next: now,
+		Expires: now.Add(g.cfg.OutboxExpiry), State: spool.Queued, Seq: seq}
+	for _, r := range rcpts {
+		m.Rcpts = append(m.Rcpts, spool.Rcpt{Addr: r, State: spool.RcptPending})
+	}
+	return m
+}
+
+func caseOf(doc *dlp.Document, j judgement, env vault.Envelope, now time.Time) vault.Case {
+	return vault.Case{Envelope: env, Channel: doc.Channel, Verdict: j.verdict, Findings: j.found, Gaps: j.gaps,
+		Decided: now, Size: doc.Size}
+}
+
+// typesOf lists the kinds of data that made recipients come to action, sorted.
+func typesOf(j judgement, action dlp.Action) []dlp.Type {
+	var types []dlp.Type
+	for _, f := range j.found {
+		for _, r := range j.verdict.Rcpts {
+			if r.Action == action && slices.Contains(r.Rules, f.Rule) {
+				types = append(types, f.Type)
+				break
+			}
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+// partsOf lists the parts in which that data, or what could not be read, lies.
+func partsOf(j judgement, action dlp.Action) []string {
+	var parts []string
+	add := func(p string) {
+		if !slices.Contains(parts, p) {
+			parts = append(parts, p)
+		}
+	}
+	for _, r := range j.verdict.Rcpts {
+		if r.Action != action {
+			continue
+		}
+		for _, f := range j.found {
+			if slices.Contains(r.Rules, f.Rule) {
+				add(f.Path)
+			}
+		}
+		for _, gap := range j.gaps {
+			if slices.Contains(r.Causes, gap.Cause) {
+				add(gap.Path)
+			}
+		}
+	}
+	return parts
+}

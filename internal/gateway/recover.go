@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Recover closes the decisions that an earlier run left without an outcome:
+// `recovered` when the document is in the vault, in the outbox or has a case
+// record, else `unknown`: the client never had its 250 and sends again, or the
+// next hop took it in the last moment.
+func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
+	if len(open) == 0 {
+		return nil
+	}
+	queued, err := g.queued(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range open {
+		result := audit.ResultUnknown
+		item, err := g.Vault.Get(ctx, p.Doc)
+		if err != nil && !errors.Is(err, vault.ErrNotFound) {
+			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
+		}
+		switch {
+		case p.Kind != audit.Decision && err == nil && item.State == vault.Held:
+			result = audit.ResultFailed // a person's act that was not carried out; it is still theirs to do
+		case err == nil || queued[p.Doc]:
+			result = audit.ResultRecovered
+		}
+		e := audit.Event{Time: g.Now(), Kind: audit.Outcome, Doc: p.Doc, Channel: p.Channel, Ref: p.Seq, Result: result}
+		if err := g.Audit.Note(ctx, e); err != nil {
+			return fmt.Errorf("gateway: record recovery of %s: %w", p.Doc, err)
+		}
+	}
+	return nil
+}
+
+// queued is the set of documents that the outbox has, or lately had.
+func (g *Gateway) queued(ctx context.Context) (map[dlp.ID]bool, error) {
+	docs := map[dlp.ID]bool{}
+	f := spool.Filter{All: true}
+	for {
+		ms, err := g.Spool.List(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: read outbox: %w", err)
+		}
+		if len(ms) == 0 {
+			return docs, nil
+		}
+		for _, m := range ms {
+			docs[m.Doc] = true
+		}
+		f.After = ms[len(ms)-1].ID
+	}
+}
+
+// Started records that this process began to serve, and what with.
+func (g *Gateway) Started(ctx context.Context, ruleSet, policies string) error {
+	kinds := []audit.Kind{audit.Start}
+	if !g.cfg.ScanEnabled {
+		kinds = append(kinds, audit.ScanOff)
+	}
+	for _, k := range kinds {
+		e := audit.Event{Time: g.Now(), Kind: k, RuleSet: ruleSet, PolicyDigest: policies}
+		if _, err := g.Audit.Append(ctx, e); err != nil {
+			return fmt.Errorf("gateway: record start: %w", err)
+		}
+	}
+	return nil
+}
+
+// Changed records that other rules or policies are in force.
+func (g *Gateway) Changed(ctx context.Context, actor, ruleSet, policies string) error {
+	e := audit.Event{Time: g.Now(), Kind: audit.RulesChanged, Actor: actor, RuleSet: ruleSet, PolicyDigest: policies}
+	if _, err := g.Audit.Append(ctx, e); err != nil {
+		return fmt.Errorf("gateway: record change: %w", err)
+	}
+	return nil
+}
