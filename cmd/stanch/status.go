@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -91,9 +92,9 @@ func (s *server) banner(lns []net.Listener) {
 		flag = " --config " + s.cfg.File
 	}
 	fmt.Fprintf(&b, "try\n")
-	line("see the queue", "stanch quarantine list"+flag)
-	line("let one go", "stanch quarantine release ID"+flag)
-	line("check the log", "stanch audit verify"+flag)
+	line("see the queue", self()+" quarantine list"+flag)
+	line("let one go", self()+" quarantine release ID"+flag)
+	line("check the log", self()+" audit verify"+flag)
 	line("new rules", fmt.Sprintf("kill -HUP %d", pid()))
 	fmt.Fprint(s.app.out, b.String())
 }
@@ -103,4 +104,12 @@ func abs(path string) string {
 		return p
 	}
 	return path
+}
+
+// self is how this program was called, so that what is printed can be pasted.
+func self() string {
+	if len(os.Args) == 0 {
+		return "stanch"
+	}
+	return os.Args[0]
 }
