@@ -132,6 +132,9 @@ func newGateway(t testing.TB, o options) *gateway {
 	if err := os.Chmod(filepath.Join(g.data(), "cache"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(o.extra, "[metrics]") {
+		o.extra += "\n[metrics]\nlisten = \"\"\n" // the default port may be another's
+	}
 	if o.nextHop == "" {
 		o.nextHop = "maildir:" + g.maildir()
 	}

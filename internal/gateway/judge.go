@@ -54,12 +54,20 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, er
 	})
 	g.known(doc, &v, found)
 	g.Metrics.Judged(doc.Channel.String(), v.Strictest().Action.String(), g.Now().Sub(start))
+	if s := v.Strictest(); s.MonitoredPolicy != "" {
+		g.Metrics.Monitored(doc.Channel.String(), s.Monitored.String())
+	}
 	for _, f := range found {
 		g.Metrics.Finding(string(f.Rule))
 	}
+	inline := 0
 	for _, gap := range gaps {
 		g.Metrics.Gap(gap.Cause.String())
+		if gap.Inline && gap.Cause == dlp.Image && v.Strictest().Action == dlp.Allow {
+			inline++
+		}
 	}
+	g.Metrics.InlineImages(inline)
 	return judgement{verdict: v, found: found, gaps: gaps}, nil
 }
 

@@ -83,6 +83,7 @@ func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spo
 		g.warn(ctx, "notice not sealed", n.ID, err)
 		return nil, nil
 	}
+	g.Metrics.Notice()
 	return []spool.Entry{e}, []store.NoticeMark{{Key: key, At: now}}
 }
 
@@ -121,5 +122,6 @@ func (g *Gateway) sealDSN(ctx context.Context, d notify.DSN) (spool.Entry, bool,
 	}
 	e, err := g.Spool.Seal(ctx, g.outgoing(spool.DSN, d.ID, dlp.Address{}, []dlp.Address{d.To}, 0),
 		bytes.NewReader(g.cfg.Notices.DSN(d)))
+	g.Metrics.DSN()
 	return e, err == nil, err
 }

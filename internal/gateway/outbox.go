@@ -195,6 +195,8 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 }
 
 func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {
+	g.Metrics.Delivered(delivered)
+	g.Metrics.Undelivered(failed)
 	e := audit.Event{Time: g.Now(), Kind: audit.Deliver, Doc: m.Doc, Channel: dlp.Mail, Ref: m.Seq,
 		Reason: string(m.Kind), Rcpts: delivered + failed, Result: audit.ResultDelivered}
 	if failed > 0 {
