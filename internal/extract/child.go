@@ -87,7 +87,7 @@ func (p *Pool) spawn(memory dlp.Size) (*child, error) {
 		return nil, errors.Join(err, inW.Close(), outR.Close())
 	}
 	c.proc = cmd.Process
-	p.met.ChildStarted()
+	p.met.ExtractStarted()
 	if c.statm, err = os.Open(filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "statm")); err != nil {
 		c.kill()
 		return nil, err

@@ -32,8 +32,8 @@ var ErrClosed = errors.New("extract: pool is closed")
 
 // Metrics counts children. Its methods are called from many goroutines.
 type Metrics interface {
-	ChildStarted()
-	ChildKilled(cause dlp.Cause) // timeout, too_large or crashed
+	ExtractStarted()
+	ExtractKill(cause dlp.Cause) // timeout, too_large or crashed
 }
 
 // Deps are a Pool's neighbours.
@@ -102,8 +102,8 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 
 type noMetrics struct{}
 
-func (noMetrics) ChildStarted()         {}
-func (noMetrics) ChildKilled(dlp.Cause) {}
+func (noMetrics) ExtractStarted()       {}
+func (noMetrics) ExtractKill(dlp.Cause) {}
 
 // Version names what reads: a change of it means that a document may read
 // differently than before. It is "VERSION+pdfium.LIBRARY".

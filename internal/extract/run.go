@@ -85,7 +85,7 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 // stepOver tells the sink what c broke on and says whether to go on without.
 func (r *run) stepOver(ctx context.Context, t *try) (again bool, err error) {
 	cause := t.watch.reason()
-	r.p.met.ChildKilled(cause)
+	r.p.met.ExtractKill(cause)
 	var unit wire.Unit
 	if n := len(t.stack); n > 0 {
 		unit = t.stack[n-1]

@@ -289,7 +289,7 @@ func (u *utf7) Transform(dst, src []byte, _ bool) (nd, ns int, err error) {
 			continue
 		}
 		v := base64Value[c]
-		if v < 0 || c == '=' {
+		if v < 0 || c == '=' || c == '-' || c == '_' { // the URL alphabet is none of UTF-7's
 			if u.first && c == '-' { // "+-" is a plus sign
 				dst[nd] = '+'
 				nd++

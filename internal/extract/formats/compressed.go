@@ -1,10 +1,12 @@
 package formats
 
 import (
+	"archive/tar"
 	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"errors"
 	"io"
 	"strings"
 
@@ -38,6 +40,45 @@ func (j *job) compressed(at place, k kind, s *stream) error {
 	return nil
 }
 
+// tar reads an archive's members. Links are names and nothing else.
+func (j *job) tar(at place, b []byte) error {
+	j.part(at, "application/x-tar")
+	names := tar.NewReader(bytes.NewReader(b))
+	for n := 0; n <= j.lim.Members; n++ {
+		h, err := names.Next()
+		if err != nil {
+			break // told below, at the member where it happens
+		}
+		j.out.field(decodeText([]byte(h.Name), ""), "name", 0)
+		j.out.writeString("\n")
+		if h.Linkname != "" {
+			j.out.field(decodeText([]byte(h.Linkname), ""), "name", 0)
+			j.out.writeString("\n")
+		}
+	}
+	r := tar.NewReader(bytes.NewReader(b))
+	for n := 1; !j.full && j.out.err == nil; n++ {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return gapOf(dlp.Corrupt, "tar")
+		}
+		in := at.inside(itoa(n))
+		in.name = decodeText([]byte(h.Name), "")
+		switch h.Typeflag {
+		case tar.TypeDir, tar.TypeSymlink, tar.TypeLink:
+			continue
+		}
+		j.member(in, r, int64(len(b)), h.Size, "tar member")
+		if j.decoded > j.lim.Decoded {
+			return gapOf(dlp.TooLarge, "unpacks to more than the document may")
+		}
+	}
+	return nil
+}
+
 // member reads what is unpacked from packed bytes. An error of the unpacking
 // is a gap of the member, after all that came out before it.
 func (j *job) member(at place, r io.Reader, packed, size int64, what string) {
@@ -46,7 +87,7 @@ func (j *job) member(at place, r io.Reader, packed, size int64, what string) {
 	if c.err == nil {
 		return
 	}
-	if ge, ok := c.err.(*gapError); ok {
+	if ge, ok := errors.AsType[*gapError](c.err); ok {
 		j.gap(at, ge.cause, ge.detail, 0)
 		return
 	}

@@ -91,18 +91,24 @@ func sniffedRows(s string, d byte) [][]string {
 }
 
 // prose reports rows that are sentences with commas: most cells after the
-// first begin with a space and hold several words.
+// first begin with a space, and hold several words or no digit anywhere below
+// the first row. A table of words that it takes for prose is read all the same,
+// without its columns.
 func prose(rows [][]string) bool {
-	spaced, cells := 0, 0
-	for _, r := range rows {
+	wordy, spaced, cells, digits := 0, 0, 0, false
+	for i, r := range rows {
 		for _, c := range r[1:] {
 			cells++
-			if strings.HasPrefix(c, " ") && strings.Count(strings.TrimSpace(c), " ") >= 2 {
+			if strings.HasPrefix(c, " ") {
 				spaced++
+				if strings.Count(strings.TrimSpace(c), " ") >= 2 {
+					wordy++
+				}
 			}
 		}
+		digits = digits || i > 0 && strings.ContainsAny(strings.Join(r, ""), "0123456789")
 	}
-	return spaced*2 > cells
+	return wordy*2 > cells || spaced*10 >= cells*9 && !digits
 }
 
 // headerRow reports a row of names: no empty cell but the first or last, none

@@ -29,7 +29,13 @@ func (j *job) html(at place, k kind, s *stream) error {
 	}
 	j.part(at, k.media)
 	h := &htmlText{j: j, out: j.out}
-	return h.read(transform.NewReader(s.reader(), decoder(htmlEncoding(head, at.charset))))
+	if err := h.read(transform.NewReader(s.reader(), decoder(htmlEncoding(head, at.charset)))); err != nil {
+		return err
+	}
+	for i, b := range h.files {
+		j.leaf(at.inside(itoa(i+1)), memory(b))
+	}
+	return nil
 }
 
 // cidsOnly looks again for the pictures that an HTML part shows, after the part
@@ -79,6 +85,8 @@ type htmlText struct {
 	j     *job
 	out   *emitter // nil: only cids are wanted
 	aside strings.Builder
+	files [][]byte // written into the page as data: URLs
+	held  int      // bytes of them
 
 	some  bool // something was written
 	line  bool // something was written on this line
@@ -177,6 +185,13 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 }
 
 func (h *htmlText) attribute(k string, v []byte) {
+	if t := bytes.TrimSpace(v); len(t) > 5 && bytes.EqualFold(t[:5], []byte("data:")) && h.held < maxToken {
+		if b := dataURL(t[5:]); len(b) > 0 {
+			h.files = append(h.files, b)
+			h.held += len(b)
+			return
+		}
+	}
 	if i := cidIndex(v); i >= 0 && h.j.scope != nil && (k == "src" || k == "background" || k == "href" || k == "xlink:href") {
 		h.j.scope.show(string(v[i:]))
 		return
@@ -201,6 +216,19 @@ func (h *htmlText) attribute(k string, v []byte) {
 	if len(bytes.TrimSpace(v)) > 0 {
 		h.addAside(string(v))
 	}
+}
+
+// dataURL decodes what follows "data:". RFC 2397.
+func dataURL(v []byte) []byte {
+	head, data, ok := bytes.Cut(v, []byte(","))
+	if !ok {
+		return nil
+	}
+	b := percentDecode(string(data))
+	if bytes.Contains(bytes.ToLower(head), []byte("base64")) {
+		b, _ = decodeBase64(b)
+	}
+	return b
 }
 
 // cidIndex returns where the id of a cid: URL begins, or -1. RFC 2392.

@@ -52,6 +52,8 @@ type place struct {
 	charset string
 	cid     string // Content-ID without angle brackets
 	mail    bool   // it is a part of a mail
+
+	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
 }
 
 // inside returns the place of the n-th member of the container at p.
@@ -63,10 +65,13 @@ func (p place) inside(n string) place {
 	return q
 }
 
-// again returns the place of another reading of p.
+// again returns the place of another reading of p, numbered after those that
+// were already given away. The numbers follow from the document alone, so that
+// a second child gives the same.
 func (p place) again() place {
-	p.path += "~2"
+	p.path += "~" + itoa(p.readings+2)
 	p.depth++
+	p.readings = 0
 	return p
 }
 
@@ -280,6 +285,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.mbox(at, b)
 	case fZip:
 		return j.zip(at, b)
+	case fTar:
+		return j.tar(at, b)
 	case fPDF:
 		return j.readPDF(at, b)
 	case fCMS:

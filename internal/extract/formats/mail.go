@@ -258,8 +258,10 @@ func (j *job) body(at place, e *entityInfo, raw []byte) {
 	if len(e.encodings) > 0 {
 		b = decodeTransfer(e.encodings[0], raw)
 	}
+	others := otherBodies(at, e, raw, b)
+	at.readings = len(others)
 	switch {
-	case at.media == "message/rfc822" || at.media == "message/global" || at.media == "message/news":
+	case isMessage(at.media):
 		if j.admit(at) {
 			j.unit(at, wire.Normal, func() error {
 				j.message(place{path: at.path, depth: at.depth + 1, mail: true}, b)
@@ -271,27 +273,58 @@ func (j *job) body(at place, e *entityInfo, raw []byte) {
 			j.part(at, at.media)
 			j.gap(at, dlp.Unsupported, at.media, int64(len(b)))
 		}
-		at.media = "text/plain"
-		j.leaf(at.again(), memory(b))
 	default:
 		j.leaf(at, memory(b))
 	}
-	switch {
-	case len(e.encodings) > 1: // programs take the first or the last
-		j.leaf(at.again(), memory(decodeTransfer(e.encodings[1], raw)))
-	case len(e.encodings) == 1 && e.unknown && len(raw) > 0:
-		j.leaf(at.again(), memory(raw))
-	case len(e.encodings) == 1 && e.encodings[0] == "base64" && len(b) == 0 && len(bytes.TrimSpace(raw)) > 0:
-		j.leaf(at.again(), memory(raw))
+	for i, o := range others {
+		p := at
+		p.readings, p.media = i, o.media
+		j.leaf(p.again(), memory(o.body))
 	}
-	if len(e.types) > 1 && !strings.HasPrefix(at.media, "multipart/") && !strings.Contains(at.path, "~") {
-		for _, t := range e.types {
-			if t == "text/html" && at.media != t {
-				at.media = t
-				j.leaf(at.again(), memory(b))
-			}
+}
+
+func isMessage(media string) bool {
+	return media == "message/rfc822" || media == "message/global" || media == "message/news"
+}
+
+// reading is a body as one more program takes it.
+type reading struct {
+	media string
+	body  []byte
+}
+
+// otherBodies returns the ways to read a body beside b, which is raw decoded
+// by the first encoding declared.
+func otherBodies(at place, e *entityInfo, raw, b []byte) []reading {
+	var others []reading
+	add := func(media string, body []byte) {
+		if len(bytes.TrimSpace(body)) > 0 && !slices.ContainsFunc(others, func(o reading) bool {
+			return o.media == media && bytes.Equal(o.body, body)
+		}) {
+			others = append(others, reading{media, body})
 		}
 	}
+	switch {
+	case len(e.encodings) > 1: // programs take the first or the last
+		for _, enc := range e.encodings[1:] {
+			add(at.media, decodeTransfer(enc, raw))
+		}
+	case len(e.encodings) == 1 && e.unknown,
+		len(e.encodings) == 1 && e.encodings[0] == "base64" && len(b) == 0:
+		add(at.media, raw)
+	}
+	if at.media == "message/partial" || at.media == "message/external-body" {
+		add("text/plain", b)
+	}
+	if strings.Contains(at.path, "~") || strings.HasPrefix(at.media, "multipart/") {
+		return others
+	}
+	for _, t := range e.types[min(1, len(e.types)):] {
+		if t == "text/html" || isMessage(t) || isMessage(at.media) {
+			add(t, b)
+		}
+	}
+	return others
 }
 
 // splitBody is a multipart cut at its boundaries.

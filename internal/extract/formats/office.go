@@ -3,6 +3,7 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"io"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // officePackage is a zip that is an office document.
@@ -56,6 +58,9 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 		return gapOf(dlp.TooMany, "parts of a package")
 	}
 	d := &officeDoc{j: j, at: at}
+	for _, f := range z.File {
+		d.packed += int64(min(f.CompressedSize64, 1<<40))
+	}
 	files := slices.Clone(z.File)
 	slices.SortStableFunc(files, func(a, b *zip.File) int {
 		if c := rank(a.Name) - rank(b.Name); c != 0 {
@@ -126,9 +131,19 @@ func dirAndStem(s string) string { return strings.TrimSuffix(s, path.Ext(s)) }
 
 // officeDoc is the text of one package on its way out.
 type officeDoc struct {
-	j  *job
-	at place
-	wb workbook
+	j      *job
+	at     place
+	wb     workbook
+	packed int64 // bytes of the package
+	out    int64 // bytes of text that repeat what the package holds once
+}
+
+// repeat counts text that comes out of a table of shared strings.
+func (d *officeDoc) repeat(n int) error {
+	if d.out += int64(n); d.out > wire.RatioFree && d.out > d.packed*d.j.lim.Ratio {
+		return gapOf(dlp.TooLarge, "unpacks beyond the ratio")
+	}
+	return d.j.spend(n)
 }
 
 // open returns the bytes of one part, counted against the job's bounds.
@@ -156,8 +171,8 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 	defer r.Close() // it was only read
 	head := make([]byte, 1024)
 	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		if ge, ok := err.(*gapError); ok {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if ge, ok := errors.AsType[*gapError](err); ok {
 			return true, ge
 		}
 		return true, gapOf(dlp.Corrupt, "zip member")
@@ -182,7 +197,7 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 	}
 	err = scanXML(io.MultiReader(bytes.NewReader(head), r), d.handler(f, p))
 	if err != nil {
-		if ge, ok := err.(*gapError); ok {
+		if ge, ok := errors.AsType[*gapError](err); ok {
 			return true, ge
 		}
 		return true, gapOf(dlp.Corrupt, "zip member")
@@ -289,14 +304,23 @@ func (d *officeDoc) line(b []byte) {
 type wordText struct {
 	d    *officeDoc
 	odf  bool
+	prop bool // every element is a line: document properties
+
 	line bool // something was written on this line
-	prop bool // inside a property: its text is a line
+	cell int  // open table cells
+	owed bool // a paragraph of the cell ended, and another may follow
 }
 
 // shownAttrs are attributes whose values are text that somebody wrote.
 var shownAttrs = []string{"descr", "title", "alt", "string", "instr", "author", "initials", "tooltip", "name", "value"}
 
 func (w *wordText) start(name string, a attrs) {
+	switch name {
+	case "tc", "table-cell":
+		w.cell++
+	case "Properties", "coreProperties", "document-meta":
+		w.prop = true
+	}
 	switch name {
 	case "p", "h", "tr", "row", "table-row", "pt", "si", "cm", "comment", "footnote", "endnote", "property":
 		w.newline()
@@ -323,9 +347,9 @@ func (w *wordText) start(name string, a attrs) {
 		}
 	}
 	switch name {
-	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "ins", "del", "docVar", "a", "alias", "tag", "bookmarkStart":
+	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "ins", "del", "docVar", "a", "alias", "tag":
 		for _, k := range shownAttrs {
-			if v := strings.TrimSpace(a.get(k)); v != "" && !(k == "name" && generated(v)) {
+			if v := strings.TrimSpace(a.get(k)); v != "" {
 				w.newline()
 				w.write(v)
 				w.newline()
@@ -349,20 +373,6 @@ func (w *wordText) start(name string, a attrs) {
 	}
 }
 
-// generated reports names that programs give to pictures and shapes.
-func generated(v string) bool {
-	return strings.HasPrefix(v, "_") || len(v) < 40 && !strings.ContainsAny(v, "0123456789-") || len(strings.Fields(v)) == 2 && len(v) < 24 && !hasDigits(v, 5)
-}
-
-func hasDigits(v string, n int) bool {
-	for i := 0; i < len(v); i++ {
-		if v[i] >= '0' && v[i] <= '9' {
-			n--
-		}
-	}
-	return n <= 0
-}
-
 // symbol reads a w:sym: hexadecimal, from the private area of a symbol font.
 func symbol(hex string) string {
 	r := rune(0)
@@ -383,12 +393,22 @@ func symbol(hex string) string {
 }
 
 func (w *wordText) end(name string) {
+	if w.prop {
+		w.newline()
+		return
+	}
+	if w.cell > 0 && (name == "p" || name == "h") {
+		w.owed = w.line
+		return
+	}
 	switch name {
 	case "p", "h", "tr", "row", "table-row", "pt", "si", "v", "property", "title", "subject", "creator", "keywords",
 		"description", "lastModifiedBy", "category", "Company", "Manager", "instrText", "comment", "lpwstr", "lpstr",
 		"contentStatus", "HLinks", "oddHeader", "oddFooter", "text":
 		w.newline()
 	case "tc", "table-cell":
+		w.cell = max(w.cell-1, 0)
+		w.owed = false
 		w.write("\t")
 	}
 }
@@ -397,17 +417,27 @@ func (w *wordText) text(b []byte) {
 	if len(bytes.TrimSpace(b)) == 0 && (!w.line || bytes.IndexByte(b, '\n') >= 0) {
 		return
 	}
+	w.pay()
 	w.d.j.out.write(b)
 	w.line = true
 }
 
+// pay parts two paragraphs of one cell, which stays on its row's line.
+func (w *wordText) pay() {
+	if w.owed {
+		w.owed = false
+		w.d.j.out.writeString(" ")
+	}
+}
+
 func (w *wordText) write(s string) {
+	w.pay()
 	w.d.j.out.writeString(s)
 	w.line = true
 }
 
 func (w *wordText) newline() {
-	if w.line {
+	if w.line && !w.owed && (w.cell == 0 || w.prop) {
 		w.d.j.out.writeString("\n")
 		w.line = false
 	}

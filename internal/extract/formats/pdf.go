@@ -19,6 +19,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // Bounds of a PDF.
@@ -29,6 +30,7 @@ const (
 	maxObjects  = 2000 // looked at on a page for pictures
 	maxAnnots   = 5000 // of a page
 	maxChars    = 4 << 20
+	fewLetters  = 64 // of a page that shows a picture: what else it says is taken for a stamp
 )
 
 var errNoPDF = gapOf(dlp.Unsupported, "pdf reader not available")
@@ -141,6 +143,9 @@ func (j *job) readPDF(at place, b []byte) error {
 		}
 		j.leaf(in, memory(f.data))
 	}
+	if z, zerr := openZip(b); zerr == nil && len(z.File) > 0 { // a file that other programs open as a zip
+		j.unit(at.again(), wire.Normal, func() error { return j.zip(at.again(), b) })
+	}
 	return err
 }
 
@@ -169,6 +174,7 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 		return nil, err
 	}
 	bad, pictures, lost := 0, 0, 0
+	var pinned []attached
 	for i := range min(n.PageCount, maxPages) {
 		var seen pageNotes
 		text, err := d.page(i, &seen)
@@ -189,13 +195,14 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 		}
 		d.j.out.writeString(text)
 		d.j.out.writeString("\n")
-		if strings.TrimSpace(text) == "" && seen.picture {
+		if seen.picture {
 			pictures++
 		}
 		for _, s := range seen.notes {
 			d.j.out.writeString(validString(s))
 			d.j.out.writeString("\n")
 		}
+		pinned = append(pinned, seen.files...)
 		d.j.out.window() // the clock of a slow document starts for each page that comes
 		if d.j.out.err != nil {
 			return nil, nil
@@ -214,7 +221,8 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 	if f, err := d.in.FPDF_GetFormType(&requests.FPDF_GetFormType{Document: d.doc}); err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL {
 		d.j.gap(at, dlp.Unsupported, "pdf XFA form", 0)
 	}
-	return d.attachments()
+	files, err := d.attachments()
+	return append(files, pinned...), err
 }
 
 // plainHyphen turns pdfium's marks for a hyphen at a line's end into one.
@@ -229,6 +237,7 @@ func plainHyphen(r rune) rune {
 type pageNotes struct {
 	picture bool
 	notes   []string // annotations' and form fields' text
+	files   []attached
 }
 
 // page returns a page's text and notes what else is on it.
@@ -240,8 +249,8 @@ func (d *pdfDoc) page(i int, notes *pageNotes) (string, error) {
 	page := requests.Page{ByReference: &p.Page}
 	text, err := d.pageText(page)
 	if err == nil && notes != nil {
-		notes.picture = strings.TrimSpace(text) == "" && d.shows(page)
-		notes.notes, err = d.annotations(page)
+		notes.picture = len(strings.Join(strings.Fields(text), "")) < fewLetters && d.shows(page, text)
+		err = d.annotations(page, notes)
 	}
 	if _, cerr := d.in.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: p.Page}); err == nil {
 		err = cerr
@@ -278,7 +287,7 @@ func (d *pdfDoc) chars(p references.FPDF_TEXTPAGE, at, n int) (string, error) {
 }
 
 // shows reports a picture among a page's objects, or in forms that it draws.
-func (d *pdfDoc) shows(page requests.Page) bool {
+func (d *pdfDoc) shows(page requests.Page, text string) bool {
 	n, err := d.in.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
 	if err != nil {
 		return true
@@ -289,24 +298,27 @@ func (d *pdfDoc) shows(page requests.Page) bool {
 			return true
 		}
 		t, err := d.in.FPDFPageObj_GetType(&requests.FPDFPageObj_GetType{PageObject: o.PageObject})
-		if err != nil || t.Type == enums.FPDF_PAGEOBJ_IMAGE || t.Type == enums.FPDF_PAGEOBJ_FORM {
-			return true // a form without text on a page without text draws something
+		if err != nil || t.Type == enums.FPDF_PAGEOBJ_IMAGE {
+			return true
+		}
+		if t.Type == enums.FPDF_PAGEOBJ_FORM && strings.TrimSpace(text) == "" {
+			return true // it draws something that is no text
 		}
 	}
 	return n.Count > maxObjects
 }
 
-// annotations returns the words of a page's notes and form fields.
-func (d *pdfDoc) annotations(page requests.Page) ([]string, error) {
+// annotations notes the words of a page's notes and form fields, and the files
+// pinned to it.
+func (d *pdfDoc) annotations(page requests.Page, notes *pageNotes) error {
 	n, err := d.in.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var words []string
 	for i := range min(n.Count, maxAnnots) {
 		a, err := d.in.FPDFPage_GetAnnot(&requests.FPDFPage_GetAnnot{Page: page, Index: i})
 		if trapped(err) {
-			return words, err
+			return err
 		}
 		if err != nil {
 			continue // an entry of the list that is no annotation shows nothing
@@ -314,17 +326,24 @@ func (d *pdfDoc) annotations(page requests.Page) ([]string, error) {
 		for _, key := range []string{"Contents", "V", "T", "TU", "Subj", "RC", "DV"} {
 			s, err := d.in.FPDFAnnot_GetStringValue(&requests.FPDFAnnot_GetStringValue{Annotation: a.Annotation, Key: key})
 			if trapped(err) {
-				return words, err
+				return err
 			}
 			if err == nil && strings.TrimSpace(s.Value) != "" {
-				words = append(words, s.Value)
+				notes.notes = append(notes.notes, s.Value)
 			}
 		}
+		if f, err := d.in.FPDFAnnot_GetFileAttachment(&requests.FPDFAnnot_GetFileAttachment{Document: d.doc, Annotation: a.Annotation}); err == nil && len(notes.files) < maxAnnots {
+			file, err := d.attachment(f.Attachment)
+			if err != nil {
+				return err
+			}
+			notes.files = append(notes.files, file)
+		}
 		if _, err := d.in.FPDFPage_CloseAnnot(&requests.FPDFPage_CloseAnnot{Annotation: a.Annotation}); trapped(err) {
-			return words, err
+			return err
 		}
 	}
-	return words, nil
+	return nil
 }
 
 // meta writes what the document says of itself. ISO 32000-1 14.3.3.
@@ -337,6 +356,23 @@ func (d *pdfDoc) meta() {
 			d.j.out.writeString("\n")
 		}
 	}
+}
+
+// attachment reads one attached file. An error means that pdfium broke.
+func (d *pdfDoc) attachment(a references.FPDF_ATTACHMENT) (f attached, err error) {
+	if name, err := d.in.FPDFAttachment_GetName(&requests.FPDFAttachment_GetName{Attachment: a}); err == nil {
+		f.name = name.Name
+	}
+	data, err := d.in.FPDFAttachment_GetFile(&requests.FPDFAttachment_GetFile{Attachment: a})
+	if trapped(err) {
+		return f, err
+	}
+	if err != nil {
+		f.lost = true
+		return f, nil
+	}
+	f.data = data.Contents
+	return f, nil
 }
 
 func (d *pdfDoc) attachments() ([]attached, error) {
@@ -353,15 +389,8 @@ func (d *pdfDoc) attachments() ([]attached, error) {
 		f := attached{lost: true}
 		a, err := d.in.FPDFDoc_GetAttachment(&requests.FPDFDoc_GetAttachment{Document: d.doc, Index: i})
 		if err == nil {
-			if name, err := d.in.FPDFAttachment_GetName(&requests.FPDFAttachment_GetName{Attachment: a.Attachment}); err == nil {
-				f.name = name.Name
-			}
-			data, err := d.in.FPDFAttachment_GetFile(&requests.FPDFAttachment_GetFile{Attachment: a.Attachment})
-			if trapped(err) {
+			if f, err = d.attachment(a.Attachment); err != nil {
 				return files, err
-			}
-			if err == nil {
-				f.data, f.lost = data.Contents, false
 			}
 		}
 		if total += int64(len(f.data)); d.j.held+total > d.j.lim.Memory {

@@ -22,6 +22,7 @@ const (
 	fMbox
 	fPDF
 	fZip
+	fTar
 	fGzip
 	fBzip2
 	fCMS
@@ -80,7 +81,7 @@ var signatures = []struct {
 	{0, "\x04\x22\x4d\x18", binaryKind("application/x-lz4", "lz4")},
 	{0, "\x5d\x00\x00", binaryKind("application/x-lzma", "lzma")},
 	{0, "\x1f\x9d", binaryKind("application/x-compress", "compress")},
-	{257, "ustar", binaryKind("application/x-tar", "tar")},
+	{257, "ustar", kind{format: fTar, media: "application/x-tar"}},
 	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
 	{0, "!<arch>\n", binaryKind("application/x-archive", "ar")},
 	{0, "{\\rtf", binaryKind("text/rtf", "rtf")},
@@ -121,7 +122,7 @@ func sniff(head []byte, at place) kind {
 		return kind{media: "application/pgp-encrypted", cause: dlp.Encrypted, detail: "openpgp"}
 	}
 	if isTar(head) {
-		return binaryKind("application/x-tar", "tar")
+		return kind{format: fTar, media: "application/x-tar"}
 	}
 	enc := textEncoding(head, at.charset)
 	if enc == "" {

@@ -3,6 +3,7 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"math"
 	"path"
 	"strconv"
@@ -24,7 +25,7 @@ const (
 // workbook is what the sheets of a workbook share.
 type workbook struct {
 	shared  []byte
-	offs    []int    // of each shared string; one more than strings
+	offs    []int    // where each shared string begins
 	formats []string // number format of each cell style, "" for none
 	names   map[string]string
 	date04  bool
@@ -57,7 +58,7 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		err = scanXML(r, h)
 		_ = r.Close() // it was only read
 		if err != nil {
-			if ge, ok := err.(*gapError); ok {
+			if ge, ok := errors.AsType[*gapError](err); ok {
 				return ge
 			}
 			return gapOf(dlp.Corrupt, "zip member")
@@ -74,17 +75,19 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 }
 
 func (wb *workbook) str(i int) []byte {
-	if i < 0 || i+1 >= len(wb.offs) {
+	switch {
+	case i < 0 || i >= len(wb.offs):
 		return nil
+	case i+1 == len(wb.offs):
+		return wb.shared[wb.offs[i]:]
 	}
 	return wb.shared[wb.offs[i]:wb.offs[i+1]]
 }
 
 // sharedStrings keeps the text of each <si>. ECMA-376-1 18.4.
 type sharedStrings struct {
-	wb    *workbook
-	inT   bool
-	inRPh bool // phonetic runs repeat the text in kana
+	wb  *workbook
+	inT bool
 }
 
 func (s *sharedStrings) start(name string, _ attrs) {
@@ -97,11 +100,8 @@ func (s *sharedStrings) start(name string, _ attrs) {
 }
 
 func (s *sharedStrings) end(name string) {
-	switch name {
-	case "t":
+	if name == "t" {
 		s.inT = false
-	case "sst":
-		s.wb.offs = append(s.wb.offs, len(s.wb.shared))
 	}
 }
 
@@ -217,12 +217,12 @@ type sheet struct {
 
 	cells []cell // of the row at hand
 	held  int    // bytes of their text
+	words []byte // formulas of the row that hold words of their own
 	cur   cell
 	typ   string
 	style int
 	buf   []byte
 	in    string // the element whose text counts: v, t, f, or of a header
-	line  bool
 }
 
 type cell struct {
@@ -261,6 +261,10 @@ func (s *sheet) start(name string, a attrs) {
 
 func (s *sheet) text(b []byte) {
 	switch s.in {
+	case "f":
+		if bytes.IndexByte(b, '"') >= 0 && len(s.words) < maxCell {
+			s.words = append(append(s.words, b...), '\n')
+		}
 	case "v", "t":
 		if len(s.buf)+len(b) <= maxCell {
 			s.buf = append(s.buf, b...)
@@ -352,7 +356,9 @@ func (s *sheet) endRow() {
 		size += len(c.text) + len(c.raw) + 4
 	}
 	out.writeString("\n")
-	if err := s.d.j.spend(size); err != nil {
+	out.write(s.words)
+	s.words = s.words[:0]
+	if err := s.d.repeat(size); err != nil {
 		s.d.wb.err = err
 	}
 }

@@ -3,6 +3,7 @@ package formats
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"unicode/utf8"
 
@@ -66,7 +67,7 @@ func scanXML(r io.Reader, h xmlHandler) error {
 	x := &xmlScanner{r: br, h: h}
 	for {
 		err := x.token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -92,7 +93,7 @@ func (x *xmlScanner) token() error {
 			x.flushText(x.buf[:len(x.buf)-1])
 			return x.markup()
 		}
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			x.flushText(x.buf)
 			return err
 		}
@@ -176,7 +177,7 @@ func (x *xmlScanner) markup() error {
 		if len(x.buf) > maxTag {
 			return gapOf(dlp.TooLarge, "xml tag")
 		}
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			if err == io.EOF {
 				return gapOf(dlp.Corrupt, "xml")
 			}

@@ -1,0 +1,141 @@
+package extract_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+)
+
+// convert has LibreOffice turn content into another format.
+func convert(t *testing.T, name, content, to string) []byte {
+	t.Helper()
+	soffice, err := exec.LookPath("soffice")
+	if err != nil {
+		t.Skip("no soffice here")
+	}
+	dir := t.TempDir()
+	in := filepath.Join(dir, name)
+	if err := os.WriteFile(in, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), soffice, "-env:UserInstallation=file://"+dir+"/profile", "--headless", "--convert-to", to, "--outdir", dir, in)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("soffice does not run here: %v %s", err, out)
+	}
+	ext, _, _ := strings.Cut(to, ":")
+	b, err := os.ReadFile(strings.TrimSuffix(in, filepath.Ext(in)) + "." + ext)
+	if err != nil {
+		t.Skipf("soffice made no %s: %v", ext, err)
+	}
+	return b
+}
+
+const page = `<html><body><p>Discharge summary of <b>Ada</b> Example</p>
+<table><tr><td>MRN</td><td>E1234567</td></tr><tr><td>SSN</td><td>536-22-8145</td></tr></table>
+<p>Seen on <i>2026-03-04</i>.</p></body></html>`
+
+func TestLibreOffice(t *testing.T) {
+	p := newPool(t, nil)
+	t.Run("docx", func(t *testing.T) {
+		r := get(t, p, dlp.File, convert(t, "a.html", page, "docx:MS Word 2007 XML"))
+		holds(t, r, "", "Discharge summary of Ada Example", "MRN\tE1234567", "SSN\t536-22-8145", "Seen on 2026-03-04.")
+		if r.parts[""].MediaType != "application/vnd.openxmlformats-officedocument.wordprocessingml.document" {
+			t.Errorf("type: got %q", r.parts[""].MediaType)
+		}
+	})
+	t.Run("pdf", func(t *testing.T) {
+		docx := convert(t, "a.html", page, "docx:MS Word 2007 XML")
+		r := get(t, p, dlp.File, convert(t, "b.docx", string(docx), "pdf"))
+		holds(t, r, "", "Discharge summary of Ada Example", "E1234567", "536-22-8145", "Seen on 2026-03-04.")
+	})
+	t.Run("xlsx", func(t *testing.T) {
+		r := get(t, p, dlp.File, convert(t, "a.csv", "Name,MRN,Born\nAda,1234567,1980-02-03\nBob,2345678,1979-12-31\n", "xlsx"))
+		holds(t, r, "", "Name\tMRN\tBorn\nAda\t1234567\t1980-02-03", "Bob\t2345678\t1979-12-31")
+		span := slices.IndexFunc(r.spans[""], func(s dlp.Span) bool { return r.text("")[s.Start:s.End] == "2345678" })
+		if span < 0 || r.spans[""][span].Label != "MRN" || r.spans[""][span].Group != 2 {
+			t.Errorf("span of 2345678: got %+v", r.spans[""])
+		}
+	})
+	t.Run("mail", func(t *testing.T) {
+		b := base64.StdEncoding.EncodeToString(convert(t, "a.html", page, "docx:MS Word 2007 XML"))
+		r := get(t, p, dlp.Mail, mail("Subject: x", "Content-Type: application/pdf; name=lies.pdf", "Content-Transfer-Encoding: base64", "", b))
+		holds(t, r, "1", "536-22-8145")
+	})
+}
+
+func holds(t *testing.T, r *read, path string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(r.text(path), w) {
+			t.Errorf("part %q: got %q, want it to hold %q", path, r.text(path), w)
+		}
+	}
+	if len(r.gaps) > 0 {
+		t.Errorf("gaps: got %q, want none", r.told())
+	}
+}
+
+func TestEncryptedPDF(t *testing.T) {
+	qpdf, err := exec.LookPath("qpdf")
+	if err != nil {
+		t.Skip("no qpdf here")
+	}
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.pdf"), filepath.Join(dir, "out.pdf")
+	if err := os.WriteFile(in, []byte(onePage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, nil)
+	for name, c := range map[string]struct {
+		user string
+		want []string
+	}{
+		"password":       {"secret", []string{"encrypted pdf"}},
+		"empty password": {"", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if msg, err := exec.CommandContext(t.Context(), qpdf, "--encrypt", c.user, "owner", "256", "--", in, out).CombinedOutput(); err != nil && !bytes.Contains(msg, []byte("warnings")) {
+				t.Skipf("qpdf: %v %s", err, msg)
+			}
+			b, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := get(t, p, dlp.File, b)
+			if got := r.told(); !slices.Equal(got, c.want) {
+				t.Errorf("gaps: got %q, want %q", got, c.want)
+			}
+			if c.want == nil && !strings.Contains(r.text(""), "MRN 0123456") {
+				t.Errorf("text: got %q", r.text(""))
+			}
+		})
+	}
+}
+
+// TestMemory reads a mail of 25 MB and holds that the child stays small.
+func TestMemory(t *testing.T) {
+	p := newPool(t, func(c *extract.Config) { c.MaxMemory = 256 << 20 })
+	part := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("row 1234567,Example,Ada\n"), 250<<10))
+	var lines []string
+	for i := 0; i < len(part); i += 76 {
+		lines = append(lines, part[i:min(i+76, len(part))])
+	}
+	body := strings.Join(lines, "\n")
+	m := []string{"Subject: large", "Content-Type: multipart/mixed; boundary=b", ""}
+	for range 3 {
+		m = append(m, "--b", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", body)
+	}
+	b := mail(append(m, "--b--", "")...)
+	r := get(t, p, dlp.Mail, b)
+	if len(r.gaps) > 0 || len(r.text("3")) != 250<<10*24 {
+		t.Errorf("%d bytes: gaps %q, last part %d bytes", len(b), r.told(), len(r.text("3")))
+	}
+}
