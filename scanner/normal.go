@@ -180,11 +180,11 @@ func foldRest(r rune) int {
 	case unicode.Is(unicode.Nd, r):
 		return '0' + digit(r)
 	case r >= 0x1d400 && r <= 0x1d6a3: // mathematical letters: 26 capitals, 26 small, and again
-		if i := int(r-0x1d400) % 52; i < 26 {
+		i := int(r-0x1d400) % 52
+		if i < 26 {
 			return 'A' + i
-		} else {
-			return 'a' + i - 26
 		}
+		return 'a' + i - 26
 	}
 	return keep
 }

@@ -50,7 +50,7 @@ func (p stamp) sameContent(q stamp) bool {
 // again calls f until it is not interrupted; slow file systems interrupt.
 func again(f func() error) error {
 	for {
-		if err := f(); err != unix.EINTR {
+		if err := f(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

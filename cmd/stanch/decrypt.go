@@ -50,7 +50,7 @@ func identities(files []string) ([]filippo.Identity, error) {
 			return nil, err
 		}
 		ids, err := age.ParseIdentities(f)
-		f.Close()
+		f.Close() // only read from
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

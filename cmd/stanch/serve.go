@@ -249,7 +249,7 @@ func (s *server) listen(ctx context.Context) ([]net.Listener, error) {
 		ln, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
 			for _, l := range lns {
-				l.Close()
+				l.Close() // nobody has been accepted
 			}
 			return nil, fmt.Errorf("smtp.listen: %w", err)
 		}

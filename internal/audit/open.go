@@ -53,7 +53,7 @@ func openWith(ctx context.Context, opt Options, open opener) (*Log, []Pending, e
 		opt.Log.Warn("no room to reserve for the audit log", safelog.Err(err))
 	}
 	l := &Log{opt: opt, in: make(chan *request, maxQueue), c: c}
-	l.publish(nil)
+	_ = l.publish(nil) // before it there was none
 	pending := c.waiting.list()
 	l.done.Go(l.run)
 	for _, e := range told {

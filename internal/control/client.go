@@ -41,7 +41,7 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control: dial: %w", err)
 	}
-	c.Close()
+	c.Close() // it only asked whether anybody listens
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		DisableKeepAlives: true}
 	return &Client{http: &http.Client{Transport: tr}}, nil

@@ -59,7 +59,7 @@ func AppendText(b []byte, text string) []byte {
 	var out bytes.Buffer
 	w := quotedprintable.NewWriter(&out)
 	w.Write([]byte(text)) // a bytes.Buffer never returns an error
-	w.Close()
+	w.Close()             // nor here
 	return append(b, out.Bytes()...)
 }
 

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,91 +14,57 @@ const (
 	maxPlaces = 8  // parts that are named
 )
 
+// typeNames is what people call each kind of data, with its article.
+var typeNames = map[dlp.Type]string{
+	"SSN":            "a Social Security number",
+	"ITIN":           "a taxpayer number",
+	"MRN":            "a medical record number",
+	"HEALTH_PLAN_ID": "a health plan number",
+	"MBI":            "a Medicare number",
+	"MEDICAID_ID":    "a Medicaid number",
+	"NPI":            "a provider number (NPI)",
+	"DEA":            "a DEA number",
+	"ACCOUNT":        "an account number",
+	"CREDIT_CARD":    "a card number",
+	"IBAN":           "a bank account number",
+	"US_BANK":        "a bank account number",
+	"PASSPORT":       "a passport number",
+	"DRIVER_LICENSE": "a driver's license number",
+	"LICENSE":        "a license or certificate number",
+	"NATIONAL_ID":    "a national identity number",
+	"VIN":            "a vehicle number",
+	"DEVICE_ID":      "a device number",
+	"UDI":            "a device number",
+	"IP":             "a network address",
+	"MAC":            "a network address",
+	"URL":            "a web address",
+	"EMAIL":          "an e-mail address",
+	"PHONE":          "a telephone number",
+	"FAX":            "a fax number",
+	"NAME":           "a person's name",
+	"ADDRESS":        "a postal address",
+	"ZIP":            "a ZIP code",
+	"DOB":            "a date of birth",
+	"DATE":           "a date",
+	"AGE_OVER_89":    "an age over 89",
+	"BIOMETRIC":      "biometric data",
+	"PHOTO":          "a photograph",
+	"ICD10":          "a diagnosis code",
+	"ICD9":           "a diagnosis code",
+	"SNOMED":         "a diagnosis code",
+	"NDC":            "a drug code",
+	"LOINC":          "a laboratory code",
+	"HCPCS":          "a procedure code",
+	"DRUG":           "the name of a drug",
+	"CONDITION":      "the name of a condition",
+	"LAB":            "a laboratory result",
+	"PATIENT":        "data of a patient known here",
+	"SECRET":         "a password or key",
+}
+
 // typeWords returns what people call that kind of data, with its article.
-//
-// long: one line for each type of the vocabulary.
 func typeWords(t dlp.Type) string {
-	switch t {
-	case "SSN":
-		return "a Social Security number"
-	case "ITIN":
-		return "a taxpayer number"
-	case "MRN":
-		return "a medical record number"
-	case "HEALTH_PLAN_ID":
-		return "a health plan number"
-	case "MBI":
-		return "a Medicare number"
-	case "MEDICAID_ID":
-		return "a Medicaid number"
-	case "NPI":
-		return "a provider number (NPI)"
-	case "DEA":
-		return "a DEA number"
-	case "ACCOUNT":
-		return "an account number"
-	case "CREDIT_CARD":
-		return "a card number"
-	case "IBAN", "US_BANK":
-		return "a bank account number"
-	case "PASSPORT":
-		return "a passport number"
-	case "DRIVER_LICENSE":
-		return "a driver's license number"
-	case "LICENSE":
-		return "a license or certificate number"
-	case "NATIONAL_ID":
-		return "a national identity number"
-	case "VIN":
-		return "a vehicle number"
-	case "DEVICE_ID", "UDI":
-		return "a device number"
-	case "IP", "MAC":
-		return "a network address"
-	case "URL":
-		return "a web address"
-	case "EMAIL":
-		return "an e-mail address"
-	case "PHONE":
-		return "a telephone number"
-	case "FAX":
-		return "a fax number"
-	case "NAME":
-		return "a person's name"
-	case "ADDRESS":
-		return "a postal address"
-	case "ZIP":
-		return "a ZIP code"
-	case "DOB":
-		return "a date of birth"
-	case "DATE":
-		return "a date"
-	case "AGE_OVER_89":
-		return "an age over 89"
-	case "BIOMETRIC":
-		return "biometric data"
-	case "PHOTO":
-		return "a photograph"
-	case "ICD10", "ICD9", "SNOMED":
-		return "a diagnosis code"
-	case "NDC":
-		return "a drug code"
-	case "LOINC":
-		return "a laboratory code"
-	case "HCPCS":
-		return "a procedure code"
-	case "DRUG":
-		return "the name of a drug"
-	case "CONDITION":
-		return "the name of a condition"
-	case "LAB":
-		return "a laboratory result"
-	case "PATIENT":
-		return "data of a patient known here"
-	case "SECRET":
-		return "a password or key"
-	}
-	return "information that is protected here"
+	return cmp.Or(typeNames[t], "information that is protected here")
 }
 
 // causeWords returns what could not be read and why.
