@@ -163,7 +163,7 @@ func TestMailSurvivesKillAtEachStep(t *testing.T) {
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			phiMail := tt.msg
-			g := newGateway(t, options{})
+			g := newGateway(t, options{extra: quietPolicy})
 			g.start("STANCH_CRASH_AT=" + tt.step)
 			answer, err := g.send("ada@clinic.example", outside, phiMail)
 			if !g.ended() {
@@ -203,7 +203,7 @@ func TestCleanMailSurvivesKillAtEachStep(t *testing.T) {
 		{"sent", 2}, // the next hop had taken it: the one duplicate that SMTP cannot avoid
 	} {
 		t.Run(tt.step, func(t *testing.T) {
-			g := newGateway(t, options{})
+			g := newGateway(t, options{extra: quietPolicy})
 			g.start("STANCH_CRASH_AT=" + tt.step)
 			if answer, err := g.send("ada@clinic.example", outside, cleanMail); err == nil || !g.ended() {
 				t.Fatalf("answered %q, %v; want the connection lost", answer, err)
@@ -226,7 +226,7 @@ func TestCleanMailSurvivesKillAtEachStep(t *testing.T) {
 func TestReleaseSurvivesKillAtEachStep(t *testing.T) {
 	for _, step := range []string{"release", "deliver", "delivered"} {
 		t.Run(step, func(t *testing.T) {
-			g := newGateway(t, options{})
+			g := newGateway(t, options{extra: quietPolicy})
 			g.start("STANCH_CRASH_AT=" + step)
 			if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
 				t.Fatal(err)
