@@ -315,13 +315,13 @@ func (j *job) binary(at place, k kind, b []byte) error {
 // image tells of a picture. In a mail that waits until it is known which
 // pictures the HTML shows.
 func (j *job) image(at place, k kind, size int64) {
-	j.part(at, k.media)
 	g := dlp.Gap{Path: at.path, Name: at.name, Cause: dlp.Image, Detail: k.media, Size: size}
 	if j.scope == nil {
+		j.part(at, k.media)
 		j.out.gap(g)
 		return
 	}
-	j.scope.images = append(j.scope.images, picture{gap: g, cid: at.cid})
+	j.scope.images = append(j.scope.images, picture{at: at, gap: g})
 }
 
 // budget counts what comes out of r against the job's bounds.

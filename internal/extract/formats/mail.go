@@ -17,8 +17,8 @@ type scope struct {
 }
 
 type picture struct {
+	at  place
 	gap dlp.Gap
-	cid string
 }
 
 // show notes a Content-ID as HTML writes it.
@@ -55,7 +55,8 @@ func (j *job) message(at place, raw []byte) {
 func (j *job) endMessage() {
 	s := j.scope
 	for _, p := range s.images {
-		p.gap.Inline = p.cid != "" && s.shown[p.cid]
+		p.gap.Inline = p.at.cid != "" && s.shown[p.at.cid]
+		j.part(p.at, p.gap.Detail)
 		j.out.gap(p.gap)
 	}
 	j.scope = s.outer

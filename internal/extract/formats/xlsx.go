@@ -288,6 +288,9 @@ func (s *sheet) end(name string) {
 }
 
 func (s *sheet) endCell() {
+	if s.d.wb.err != nil {
+		return // no more of the sheet is written
+	}
 	v := string(s.buf)
 	switch s.typ {
 	case "s":
@@ -306,7 +309,7 @@ func (s *sheet) endCell() {
 	default:
 		s.cur.text = v
 	}
-	if s.cur.text != "" && s.d.wb.err == nil {
+	if s.cur.text != "" {
 		s.cells = append(s.cells, s.cur)
 		s.held += len(s.cur.text)
 	}
