@@ -60,7 +60,8 @@ func (l *Log) Export(w io.Writer, since, until time.Time) error {
 	return export(context.Background(), filepath.Join(l.opt.Dir, logName), size, w, since, until)
 }
 
-// ExportDir is Export of a log that no process has open.
+// ExportDir is Export of the log in dir, whether or not a process has it open:
+// it writes the whole lines that stand in the file when it begins.
 func ExportDir(ctx context.Context, dir string, w io.Writer, since, until time.Time) error {
 	path := filepath.Join(dir, logName)
 	info, err := os.Stat(path)

@@ -27,11 +27,14 @@ type Held struct {
 	Received   time.Time    `json:"received"`
 	Policy     string       `json:"policy"`
 	Rules      []dlp.RuleID `json:"rules"`
+	Causes     []string     `json:"causes"` // of the gaps that it was held for
 	Sender     string       `json:"sender"`
 	Recipients []string     `json:"recipients"`
+	Root       string       `json:"root,omitempty"` // the watched folder that path is relative to
 	Path       string       `json:"path"`
 	Size       int64        `json:"size"`
 	Header     string       `json:"header,omitempty"`
+	Damaged    bool         `json:"damaged,omitempty"` // what is kept does not open: who, where and why are not known
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -96,7 +99,7 @@ func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) 
 	out := make([]Held, 0, len(es))
 	for _, e := range es {
 		h := heldOf(e)
-		if header != "" && e.Channel == dlp.Mail && e.State == vault.Held {
+		if header != "" && e.Channel == dlp.Mail && e.State == vault.Held && !e.Damaged {
 			if h.Header, err = g.headerOf(ctx, e.ID, header); err != nil {
 				return nil, err
 			}
@@ -126,9 +129,13 @@ func (g *Gateway) entries(ctx context.Context, all bool) ([]vault.Entry, error) 
 
 func heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
-		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Path: e.Envelope.Path, Size: e.Size}
+		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
+		Size: e.Size, Causes: []string{}, Damaged: e.Damaged}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
+	}
+	for _, c := range e.Causes {
+		h.Causes = append(h.Causes, c.String())
 	}
 	for _, r := range e.Envelope.Rcpts {
 		h.Recipients = append(h.Recipients, r.String())

@@ -40,6 +40,7 @@ type envelopeJSON struct {
 	File     *fileJSON `json:"file,omitempty"`
 	Trace    []byte    `json:"trace,omitempty"`
 	Body     string    `json:"body,omitempty"`
+	Causes   []string  `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
 	SHA256   []byte    `json:"sha256"`
 }
 
@@ -101,8 +102,10 @@ type caseJSON struct {
 	Size          int64         `json:"size"`
 }
 
-func encodeEnvelope(e Envelope, sum [32]byte) ([]byte, error) {
-	return json.Marshal(envelopeOut(e, sum))
+func encodeEnvelope(e Envelope, sum [32]byte, causes []dlp.Cause) ([]byte, error) {
+	out := envelopeOut(e, sum)
+	out.Causes = mapped(causes, dlp.Cause.String)
+	return json.Marshal(out)
 }
 
 func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
@@ -116,12 +119,13 @@ func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	return out
 }
 
-func decodeEnvelope(b []byte) (Envelope, [32]byte, error) {
+func decodeEnvelope(b []byte) (e Envelope, sum [32]byte, causes []dlp.Cause, err error) {
 	var in envelopeJSON
 	if err := decode(b, &in, &in.V); err != nil {
-		return Envelope{}, [32]byte{}, err
+		return e, sum, nil, err
 	}
-	return envelopeIn(in)
+	e, sum, err = envelopeIn(in)
+	return e, sum, mapped(in.Causes, causeIn), err
 }
 
 func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {

@@ -128,13 +128,14 @@ type Entry struct {
 	Received  time.Time
 	Policy    string
 	Rules     []dlp.RuleID
+	Causes    []dlp.Cause // of the gaps that it was held for
 	Size      int64
 	SHA256    [32]byte
 	Envelope  Envelope
 	Decided   time.Time // when it left Held; zero while it has not
 	DecidedBy string
 	Reason    string
-	Damaged   bool // List only: what is kept does not open; Envelope and SHA256 are zero
+	Damaged   bool // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
 }
 
 // Filter narrows a list.

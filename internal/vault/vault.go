@@ -85,7 +85,8 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 	if err != nil {
 		return Item{}, err
 	}
-	plain, err := encodeEnvelope(c.Envelope, sum)
+	worst := c.Verdict.Strictest()
+	plain, err := encodeEnvelope(c.Envelope, sum, worst.Causes)
 	if err != nil {
 		return Item{}, err
 	}
@@ -93,7 +94,6 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 	if err != nil {
 		return Item{}, err
 	}
-	worst := c.Verdict.Strictest()
 	return Item{
 		ID: doc.ID, Channel: doc.Channel, Received: doc.Received,
 		Policy: worst.Policy, Rules: worst.Rules, Size: size,
@@ -210,12 +210,12 @@ func (v *Vault) entry(r Row) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
-	env, sum, err := decodeEnvelope(plain)
+	env, sum, causes, err := decodeEnvelope(plain)
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
 	e := plainEntry(r)
-	e.Envelope, e.SHA256 = env, sum
+	e.Envelope, e.SHA256, e.Causes = env, sum, causes
 	if r.Note == nil {
 		return e, nil
 	}

@@ -164,7 +164,7 @@ func envelope(t *testing.T, b Backend) {
 	}
 	wantEntry := vault.Entry{
 		ID: doc.ID, Channel: dlp.Mail, State: vault.Held, Received: doc.Received, Policy: "phi-leaves",
-		Rules: []dlp.RuleID{"us-ssn"}, Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
+		Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
 	}
 	if !reflect.DeepEqual(e, wantEntry) {
 		t.Errorf("entry:\ngot  %+v\nwant %+v", e, wantEntry)
