@@ -1,9 +1,9 @@
 package extract_test
 
 import (
-	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
 )
 
 // shared returns a folder of data that lies beside a checkout, and skips the
@@ -175,15 +176,27 @@ func TestOrdinaryMail(t *testing.T) {
 	t.Logf("%d mails, gaps %v", len(names), causes)
 }
 
-// TestHostile reads a folder of hostile files, made by tools/gen_hostile.py,
-// and holds that each ends with text or a gap.
+// TestHostile reads the files that tools/gen_hostile.py makes, or those in the
+// folder that STANCH_HOSTILE names, and holds that each ends with text or a gap
+// by the pool's own clock.
 func TestHostile(t *testing.T) {
 	dir := os.Getenv("STANCH_HOSTILE")
 	if dir == "" {
-		t.Skip("STANCH_HOSTILE names no folder of hostile files")
+		if testing.Short() {
+			t.Skip("making the files takes a quarter of a minute")
+		}
+		dir = t.TempDir()
+		tool := filepath.Join(shared(t, "tools"), "gen_hostile.py")
+		if out, err := exec.CommandContext(t.Context(), "python3", tool, dir).CombinedOutput(); err != nil {
+			t.Skipf("hostile files cannot be made here: %v %s", err, out)
+		}
 	}
-	p := newPool(t, nil)
-	if err := p.Warm(context.Background()); err != nil {
+	p := newPool(t, func(c *extract.Config) {
+		c.MaxMemory = 256 << 20
+		c.PartTimeout, c.PDFTimeout = dlp.Duration(5*time.Second), dlp.Duration(5*time.Second)
+		c.DocumentTimeout = dlp.Duration(20 * time.Second)
+	})
+	if err := p.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range rows(t, filepath.Join(dir, "index.tsv")) {
@@ -201,11 +214,11 @@ func TestHostile(t *testing.T) {
 		for _, s := range got.texts {
 			size += s.Len()
 		}
-		if size == 0 && len(got.gaps) == 0 && len(b) > 0 && !strings.Contains(r[0], "empty") {
+		if size == 0 && len(got.gaps) == 0 && len(b) > 22 { // an empty zip is 22 bytes
 			t.Errorf("%s: neither text nor gap", r[0])
 		}
 		told := got.told()
-		t.Logf("%-28s %6dms parts=%d text=%d gaps=%d %.3q ssn=%v (%s)", r[0], time.Since(start).Milliseconds(), len(got.parts), size,
-			len(told), told[:min(3, len(told))], strings.Contains(got.all(), "536-22-8145"), r[len(r)-1])
+		t.Logf("%-28s %6dms parts=%d text=%d gaps=%d %q (%s)", r[0], time.Since(start).Milliseconds(), len(got.parts), size,
+			len(told), told[:min(2, len(told))], r[len(r)-1])
 	}
 }

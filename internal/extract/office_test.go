@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/extract"
 )
 
 // convert has LibreOffice turn content into another format.
@@ -117,25 +116,5 @@ func TestEncryptedPDF(t *testing.T) {
 				t.Errorf("text: got %q", r.text(""))
 			}
 		})
-	}
-}
-
-// TestMemory reads a mail of 25 MB and holds that the child stays small.
-func TestMemory(t *testing.T) {
-	p := newPool(t, func(c *extract.Config) { c.MaxMemory = 256 << 20 })
-	part := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("row 1234567,Example,Ada\n"), 250<<10))
-	var lines []string
-	for i := 0; i < len(part); i += 76 {
-		lines = append(lines, part[i:min(i+76, len(part))])
-	}
-	body := strings.Join(lines, "\n")
-	m := []string{"Subject: large", "Content-Type: multipart/mixed; boundary=b", ""}
-	for range 3 {
-		m = append(m, "--b", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", body)
-	}
-	b := mail(append(m, "--b--", "")...)
-	r := get(t, p, dlp.Mail, b)
-	if len(r.gaps) > 0 || len(r.text("3")) != 250<<10*24 {
-		t.Errorf("%d bytes: gaps %q, last part %d bytes", len(b), r.told(), len(r.text("3")))
 	}
 }
