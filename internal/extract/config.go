@@ -96,6 +96,15 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// Children is how many documents are read at the same time: Workers, or what
+// it stands for when it is 0.
+func (c *Config) Children() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return min(runtime.NumCPU(), 4)
+}
+
 func (c *Config) limits() wire.Limits {
 	return wire.Limits{Depth: c.MaxDepth, Members: c.MaxMembers, Decoded: int64(c.MaxUnpacked),
 		Memory: int64(c.MaxHeld), Ratio: int64(c.MaxRatio)}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -75,9 +74,7 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Workers == 0 {
-		cfg.Workers = min(runtime.NumCPU(), 4)
-	}
+	cfg.Workers = cfg.Children()
 	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, slots: make(chan *child, cfg.Workers),
 		closing: make(chan struct{}), warming: make(chan struct{}, 1)}
 	if p.log == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
-// Held is one line of `quarantine list --format json` (CONTRACT.md). It names
+// Held is one line of `quarantine list --format json` (docs/contract.md). It names
 // people and files: it goes to the officer and nowhere else.
 type Held struct {
 	ID         dlp.ID       `json:"id"`

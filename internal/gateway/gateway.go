@@ -73,7 +73,8 @@ type Rules struct {
 
 // Config is what the conductor itself needs to know.
 type Config struct {
-	ScanTimeout     time.Duration // reading and detecting longer than this holds the message
+	ScanTimeout     time.Duration // reading and detecting a message for longer than this holds it
+	Readers         int           // documents read at once; what waits for its turn is not timed
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
 	DeliverTimeout  time.Duration // one try of the outbox
@@ -104,6 +105,7 @@ type Gateway struct {
 	cfg   Config
 	rules atomic.Pointer[Rules]
 
+	reading turns    // who is being read
 	repeats repeats  // unacknowledged holds and splits
 	notices throttle // when each sender was last told, per policy
 	wake    chan struct{}
@@ -122,7 +124,7 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, wake: make(chan struct{}, 1)}
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1)}
 	g.rules.Store(r)
 	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-repeatWindow))
 	if err != nil {

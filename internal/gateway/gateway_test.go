@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type bench struct {
 	readErr error
 	hang    bool // reading takes for ever
 	panics  bool
+	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
 // recorder is an audit log that can be broken.
@@ -79,12 +81,16 @@ func (r *recorder) results() (out []string) {
 // breakable is the store, until it breaks.
 type breakable struct {
 	*sqlite.DB
-	broken error
+	broken     error
+	noProgress atomic.Int32 // how many more records of a delivery fail
 }
 
 func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.broken != nil && (len(ch.Hold) > 0 || len(ch.Out) > 0) {
 		return b.broken
+	}
+	if len(ch.Progress) > 0 && b.noProgress.Add(-1) >= 0 {
+		return store.ErrNoRoom
 	}
 	return b.DB.Commit(ctx, ch)
 }
@@ -206,7 +212,7 @@ func newBench(t *testing.T) *bench {
 	b.Gateway, err = gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
 		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example"},
 		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop,
-			Log: safelog.Discard()},
+			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found} }, Policy: b})
 	if err != nil {
 		t.Fatal(err)

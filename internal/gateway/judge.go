@@ -71,13 +71,23 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, er
 	return judgement{verdict: v, found: found, gaps: gaps}, nil
 }
 
-// read extracts and detects under the scan time-out. What was not read in time
-// is a Gap of the whole Document, which holds whatever the policies say.
+// read extracts and detects, a message under the scan time-out. What of it was
+// not read in time is a Gap of the whole, which holds whatever the policies
+// say. No client waits for a file: the bounds of extraction are its bounds.
 func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	timed, cancel := context.WithTimeout(ctx, g.cfg.ScanTimeout)
-	defer cancel()
+	done, err := g.reading.take(ctx, doc.Channel)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	timed := ctx
+	if doc.Channel != dlp.File {
+		var cancel context.CancelFunc
+		timed, cancel = context.WithTimeout(ctx, g.cfg.ScanTimeout)
+		defer cancel()
+	}
 	d := rules.Detect()
-	err := g.Extract.Extract(timed, doc, d)
+	err = g.Extract.Extract(timed, doc, d)
 	found, gaps := d.Finish()
 	switch {
 	case err == nil:

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,10 +118,37 @@ func (g *Gateway) try(ctx context.Context, id dlp.ID) {
 	if ctx.Err() != nil && allFailed(results) { // stopping: the try is not counted
 		return
 	}
-	if err := g.settle(ctx, m, results); err != nil {
+	g.keepSettling(ctx, m, results)
+}
+
+// keepSettling records results until that is done. Until then the message
+// keeps its place among those being delivered: what the next hop took is not
+// sent again because a disk is full.
+func (g *Gateway) keepSettling(ctx context.Context, m spool.Message, results []dlp.Delivery) {
+	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
+		err := g.settle(ctx, m, results)
+		if err == nil {
+			return
+		}
 		g.warn(ctx, "delivery not recorded", m.Doc, err)
+		if errors.Is(err, store.ErrState) { // an earlier try was recorded after all
+			return
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
 	}
 }
+
+// Pauses between tries to record a delivery.
+const (
+	settleFirst = time.Second
+	settleMost  = 30 * time.Second
+)
 
 func allFailed(ds []dlp.Delivery) bool {
 	for _, d := range ds {
@@ -134,6 +163,7 @@ func allFailed(ds []dlp.Delivery) bool {
 // with the DSN they may lead to.
 func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Delivery) error {
 	now := g.Now()
+	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
 	m.Tries++
 	expired := !now.Before(m.Expires)
 	d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, Arrived: m.Created, When: now}

@@ -13,11 +13,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/store"
 )
 
-// repeatWindow is how long an unacknowledged hold absorbs a repeat
-// (CONTRACT.md, SMTP replies; RFC 5321 4.5.4.1: a client gives up after four
-// to five days).
-const repeatWindow = 5 * 24 * time.Hour
-
 // repeats knows the holds and splits whose 250 may never have reached the
 // client. A client that comes again with the same message gets the same id.
 type repeats struct {
@@ -47,7 +42,7 @@ func (r *repeats) find(key [32]byte, now time.Time) (store.Repeat, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x, ok := r.byKey[key]
-	if ok && now.Sub(x.At) > repeatWindow {
+	if ok && now.Sub(x.At) > store.RepeatKept {
 		delete(r.byKey, key)
 		delete(r.keyOf, x.ID)
 		return store.Repeat{}, false

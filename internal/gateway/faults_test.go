@@ -1,0 +1,206 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// TestOutboxGivesUp: a copy that nobody takes comes back to its sender once it
+// is too old.
+func TestOutboxGivesUp(t *testing.T) {
+	b := newBench(t)
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if a == out || a == in {
+			return dlp.Delivery{Rcpt: a, Err: errBroken}
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	b.Message(t.Context(), mail(in, out), b.hop)
+	b.skew.Store(int64(2 * time.Hour)) // past OutboxExpiry
+	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 2 })
+	dsn := b.hop.texts()[1]
+	for _, want := range []string{"multipart/report", "Status: 4.4.7", "Final-Recipient: rfc822; " + out.String()} {
+		if !strings.Contains(dsn, want) {
+			t.Errorf("the report lacks %q:\n%s", want, dsn)
+		}
+	}
+	if q, err := b.ListQueue(t.Context(), false); err != nil || len(q) > 1 {
+		t.Errorf("queue %+v, %v; want no copy left in it", q, err)
+	}
+}
+
+// TestOutboxNeverReportsOnItsOwnReports: no DSN about a DSN, none to <>.
+func TestOutboxNeverReportsOnItsOwnReports(t *testing.T) {
+	tests := []struct {
+		name   string
+		sender dlp.Address
+		tries  int // deliveries, of the copy and of what came of it
+	}{
+		{"the report is refused too", dlp.Address{Local: "ada", Domain: "clinic.example"}, 2},
+		{"the null reverse-path is not written to", dlp.Address{}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 550}} }
+			b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+			doc := mail(in, out)
+			doc.Sender = tt.sender
+			b.Message(t.Context(), doc, b.hop)
+			runOutboxUntil(t, b, func() bool {
+				q, err := b.ListQueue(t.Context(), false)
+				return err == nil && len(q) == 0
+			})
+			if got := len(b.hop.texts()); got != tt.tries {
+				t.Errorf("%d deliveries, want %d", got, tt.tries)
+			}
+		})
+	}
+}
+
+// TestDeliveryIsNotRepeatedWhileItCannotBeRecorded: a full disk does not make
+// the outbox send the same copy again and again.
+func TestDeliveryIsNotRepeatedWhileItCannotBeRecorded(t *testing.T) {
+	b := newBench(t)
+	b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	b.Message(t.Context(), mail(in, out), b.hop)
+	b.db.noProgress.Store(1)
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ListQueue(t.Context(), false)
+		return err == nil && len(q) == 0
+	})
+	if got := len(b.hop.texts()); got != 1 {
+		t.Errorf("%d deliveries, want 1", got)
+	}
+	if left := b.db.noProgress.Load(); left > 0 {
+		t.Errorf("it was recorded although %d tries were to fail", left)
+	}
+}
+
+// TestWaitingForATurnIsNotReading: a message that waits while others are read
+// is not held for having taken too long.
+func TestWaitingForATurnIsNotReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowReader{each: 150 * time.Millisecond} // under the time-out of 200 ms
+		g := newTimedGateway(t, b)
+		var wg sync.WaitGroup
+		kinds := make([]dlp.OutcomeKind, 8)
+		for i := range kinds {
+			wg.Go(func() { kinds[i] = g.Message(t.Context(), mail(out), b).Kind })
+		}
+		wg.Wait()
+		for i, got := range kinds {
+			if got != dlp.Passed {
+				t.Errorf("message %d: %v, want %v", i, got, dlp.Passed)
+			}
+		}
+		if b.most > 2 {
+			t.Errorf("%d were read at once, want 2 at most", b.most)
+		}
+	})
+}
+
+// TestFilesLeaveATurnToMail: a share full of slow files does not stop the mail.
+func TestFilesLeaveATurnToMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowReader{each: time.Hour, quick: true}
+		g := newTimedGateway(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 4 {
+			doc := mail(out)
+			doc.Channel, doc.Rcpts, doc.Sender, doc.File, doc.Root, doc.Name = dlp.File, nil, dlp.Address{}, &dlp.FileMeta{}, "/srv", "a"
+			wg.Go(func() { g.File(ctx, doc, nil) })
+		}
+		synctest.Wait()
+		if got := g.Message(t.Context(), mail(out), b).Kind; got != dlp.Passed {
+			t.Errorf("%v, want %v", got, dlp.Passed)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+// TestMarksOfNoRoom: what could not be kept was never answered for, and the
+// same message is a hold once there is room.
+func TestMarksOfNoRoom(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	b.db.broken = store.ErrNoRoom
+	if got := b.Message(t.Context(), mail(out), b.hop).Kind; got != dlp.NoRoom {
+		t.Fatalf("without room: %v, want %v", got, dlp.NoRoom)
+	}
+	b.db.broken = nil
+	doc := mail(out)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held || got.ID != doc.ID {
+		t.Errorf("with room: %v %s, want a hold of its own", got.Kind, got.ID)
+	}
+}
+
+// slowReader is a reader that takes its time, and everything else that a
+// gateway needs for clean documents: without files or processes, so that time
+// can be the test's own.
+type slowReader struct {
+	each  time.Duration
+	quick bool // mail is read at once
+
+	mu        sync.Mutex // guards the two below
+	now, most int        // documents being read
+}
+
+func newTimedGateway(t *testing.T, r *slowReader) *gateway.Gateway {
+	t.Helper()
+	g, err := gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, Readers: 2, ScanEnabled: true},
+		gateway.Deps{Extract: r, Audit: &recorder{}, Store: r, Names: r, Log: safelog.Discard()},
+		&gateway.Rules{Detect: func() gateway.Detection { return &detection{} }, Policy: &bench{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (r *slowReader) Extract(ctx context.Context, doc *dlp.Document, _ dlp.Sink) error {
+	r.mu.Lock()
+	r.now++
+	r.most = max(r.most, r.now)
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.now--
+	}()
+	if r.quick && doc.Channel == dlp.Mail {
+		return nil
+	}
+	select {
+	case <-time.After(r.each):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *slowReader) Send(context.Context, []byte, io.Reader) (dlp.Reply, error) {
+	return dlp.Reply{Code: 250}, nil
+}
+func (r *slowReader) Reset(context.Context) error                { return nil }
+func (r *slowReader) Commit(context.Context, store.Change) error { return nil }
+func (r *slowReader) Unacknowledged(context.Context, time.Time) ([]store.Repeat, error) {
+	return nil, nil
+}
+func (r *slowReader) LastNotice(context.Context, [32]byte) (time.Time, bool, error) {
+	return time.Time{}, false, nil
+}
+func (r *slowReader) Pseudonym(string, string) string    { return "aa" }
+func (r *slowReader) MAC(string, ...[]byte) (k [32]byte) { return k }
