@@ -127,7 +127,7 @@ func isHeaderPart(path string) bool {
 
 // quietField reports whether a mail's header field by that name holds
 // addresses, traces, dates, references or signatures of the mail itself, in
-// which an address or a date says nothing of a patient (CONTRACT.md, Rules).
+// which an address or a date says nothing of a patient (docs/contract.md, Tags).
 func quietField(name string) bool {
 	name = strings.ToLower(strings.TrimRight(name, ": \t"))
 	name = strings.TrimPrefix(name, "resent-")

@@ -200,7 +200,7 @@ func (c *Scan) settle(at int64, all bool) {
 }
 
 // resolve reports those of a chain of overlapping candidates that stay
-// (CONTRACT.md, "Overlaps"): the higher confidence, then the longer; of two
+// (docs/contract.md, scan): the higher confidence, then the longer; of two
 // types that tie both, with one key so that they count once.
 func (c *Scan) resolve(chain []candidate) {
 	if len(chain) > 1 {

@@ -162,7 +162,7 @@ func (c *Client) connect(ctx context.Context) (*hop, error) {
 
 // dial connects, reads the greeting, says EHLO and secures the connection. Any
 // failure, refusals included, is an error that is no ReplyError: a 554 greeting
-// must not bounce mail (CONTRACT.md, SMTP replies).
+// must not bounce mail (docs/contract.md, SMTP replies).
 func (c *Client) dial(ctx context.Context) (*hop, error) {
 	conn, err := c.cfg.Dial(ctx, "tcp", c.cfg.Addr)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // wording turns the outcome of a message into the reply to its client
-// (CONTRACT.md, SMTP replies). sent says that the message went to the next hop
+// (docs/contract.md, SMTP replies). sent says that the message went to the next hop
 // and was answered there: without it, no Passed outcome is believed.
 func wording(out dlp.Outcome, sent bool, contact string) dlp.Reply {
 	switch out.Kind {

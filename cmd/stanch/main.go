@@ -20,7 +20,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/formats"
 )
 
-// Exit codes (CONTRACT.md, Exit codes).
+// Exit codes (docs/contract.md, Exit codes).
 const (
 	exitFound   = 1 // scan: findings; checks: does not hold
 	exitError   = 2 // usage, configuration or I/O error

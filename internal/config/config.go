@@ -139,7 +139,7 @@ func Default() Config {
 	}
 }
 
-// ways lists the ways to encrypt in their default order (CONTRACT, [encrypt]).
+// ways lists the ways to encrypt in their default order.
 func ways() []string { return []string{"smime", "openpgp", "tls", "portal", "pdf"} }
 
 // Validate reports all that is wrong, each as a *dlp.KeyError, joined: what
@@ -237,7 +237,7 @@ func (l *Log) Validate() error {
 	return nil
 }
 
-// maildirPrefix marks a next hop that is a folder (CONTRACT, [smtp]).
+// maildirPrefix marks a next hop that is a folder.
 const maildirPrefix = "maildir:"
 
 // resolve makes every path of c absolute; relative ones are relative to dir.

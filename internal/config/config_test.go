@@ -35,7 +35,7 @@ func load(t *testing.T, text string) *config.Config {
 	return c
 }
 
-// sample is every key that CONTRACT.md names.
+// sample is every key that checks and scripts set.
 const sample = `
 data_dir = "var"
 

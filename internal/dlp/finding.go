@@ -9,7 +9,7 @@ type RuleID string
 // others.
 type Tag string
 
-// Tags that policies build on (CONTRACT.md).
+// Tags that policies build on (docs/contract.md, Tags).
 const (
 	TagIdentifier Tag = "identifier" // points at one patient
 	TagContact    Tag = "contact"    // reaches one

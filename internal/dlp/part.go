@@ -5,7 +5,7 @@ const MaxWindow = 256 << 10
 
 // PartInfo names one leaf of a Document and says what it is.
 type PartInfo struct {
-	// Path is the leaf's place: "" for a plain file, else as CONTRACT.md
+	// Path is the leaf's place: "" for a plain file, else as docs/contract.md
 	// numbers them ("2.1/3", "HEADER", "2.MIME", "2~2"). Never a file name.
 	Path string
 	// Name is the declared file name. PHI: it goes to scan, extract and the
@@ -30,7 +30,7 @@ type Span struct {
 	Group      uint32 // the row, segment group or resource it stands in, from 1; 0 for none
 }
 
-// Cause is why something could not be read. The set is closed (CONTRACT.md).
+// Cause is why something could not be read. The set is closed (docs/contract.md, scan).
 type Cause uint8
 
 // The causes. Corrupt is the zero value: unreadable, reason not known.
@@ -58,7 +58,7 @@ func Causes() []Cause {
 	return cs
 }
 
-// String returns the cause's name in CONTRACT.md.
+// String returns the cause's name in output and configuration.
 func (c Cause) String() string {
 	if int(c) < len(causeNames) {
 		return causeNames[c]

@@ -2,7 +2,7 @@ package dlp
 
 import "slices"
 
-// Type is what a Finding is. The vocabulary is closed (CONTRACT.md).
+// Type is what a Finding is. The vocabulary is closed (docs/contract.md, scan).
 type Type string
 
 // Types lists the vocabulary.

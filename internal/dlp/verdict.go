@@ -16,7 +16,7 @@ const (
 
 var actionNames = [...]string{"quarantine", "allow", "tag", "encrypt", "reject"}
 
-// String returns the action's name in CONTRACT.md.
+// String returns the action's name in output and configuration.
 func (a Action) String() string {
 	if int(a) < len(actionNames) {
 		return actionNames[a]
@@ -38,7 +38,7 @@ func ParseAction(s string) (Action, bool) {
 }
 
 // Strictness orders actions: allow < tag < encrypt < quarantine < reject
-// (CONTRACT.md, Policy). An unknown Action is as strict as Hold.
+// (docs/policy.md, How it decides). An unknown Action is as strict as Hold.
 func (a Action) Strictness() int {
 	switch a {
 	case Allow:
@@ -105,7 +105,7 @@ func (v *Verdict) Strictest() RcptVerdict {
 // OutcomeKind is what became of a Document. The zero kind is TryAgain.
 type OutcomeKind uint8
 
-// The kinds of Outcome. The door words the reply for each (CONTRACT.md, SMTP
+// The kinds of Outcome. The door words the reply for each (docs/contract.md, SMTP
 // replies).
 const (
 	TryAgain  OutcomeKind = iota // nothing was kept: the sender is to try again (451 4.3.0, or by Cause)

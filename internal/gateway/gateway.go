@@ -126,7 +126,7 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	}
 	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1)}
 	g.rules.Store(r)
-	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-repeatWindow))
+	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-store.RepeatKept))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: load unacknowledged holds: %w", err)
 	}

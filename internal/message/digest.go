@@ -21,7 +21,7 @@ const maxFirstPiece = 4 << 10
 //
 // It reads r to the end in bounded memory; an error is r's own.
 //
-// Source: RFC 5321 4.4 (trace fields); CONTRACT.md, SMTP replies (repeats).
+// Source: RFC 5321 4.4 (trace fields); docs/contract.md, SMTP replies (repeats).
 func RepeatDigest(r io.Reader) ([32]byte, error) {
 	h := sha256.New()
 	br := bufio.NewReaderSize(r, maxFirstPiece)

@@ -16,7 +16,7 @@ import (
 const ScanTimeout = "scan_timeout"
 
 // maxInline is the largest picture that on_image = "allow-inline" lets pass
-// (CONTRACT, [defaults]).
+// (docs/policy.md, What could not be read).
 const maxInline = 64 << 10
 
 // Engine decides by one set of policies. It is safe for use by many
@@ -118,7 +118,7 @@ func (p *Policy) compile() compiled {
 }
 
 // on returns what a means for files: they can be neither tagged nor rejected
-// (CONTRACT, Policy).
+// (docs/policy.md, How it decides).
 func on(channel dlp.Channel, a dlp.Action) dlp.Action {
 	switch {
 	case channel == dlp.File && a == dlp.AddTag:

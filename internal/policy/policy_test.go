@@ -85,7 +85,7 @@ func two(p, q string) string {
 	return one(p) + "[[policies]]\nid = 'q'\nall = [{ type = 'SSN' }]\n" + q + "\n"
 }
 
-// TestDecide has a case for each sentence of CONTRACT.md, Policy.
+// TestDecide has a case for each sentence of docs/policy.md, How it decides.
 func TestDecide(t *testing.T) {
 	type fs = []dlp.Finding
 	type gs = []dlp.Gap

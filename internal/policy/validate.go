@@ -117,7 +117,7 @@ func validID(id string) bool {
 }
 
 // validateAction notes an action that does not exist, or that a channel the
-// policy names does not have (CONTRACT: reject and tag are read as their
+// policy names does not have (docs/policy.md: reject and tag are read as their
 // nearest for files). A policy that names no channel may use the actions of
 // either.
 func (p *Policy) validateAction(f *faults, key string) {

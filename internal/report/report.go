@@ -1,6 +1,6 @@
 // Package report prints what scanning found, for people and for machines.
 //
-// It promises that machines get exactly the fields of CONTRACT.md, one
+// It promises that machines get exactly the fields of docs/contract.md, one
 // document at a time and flushed, that people get columns that align, and that
 // nothing a document contains can move the cursor or colour the terminal.
 package report

@@ -44,7 +44,7 @@ type Change struct {
 }
 
 // Repeat is a hold or split that absorbs a repetition of the same mail while
-// the client may not have had our answer (CONTRACT.md, SMTP replies).
+// the client may not have had our answer (docs/contract.md, SMTP replies).
 type Repeat struct {
 	Key [32]byte // keyed digest of reverse-path, recipients and content
 	ID  dlp.ID
@@ -52,7 +52,7 @@ type Repeat struct {
 }
 
 // RepeatKept is how long a Repeat is kept at most.
-const RepeatKept = 5 * 24 * time.Hour // CONTRACT.md: "absorbs a repeat within five days"
+const RepeatKept = 5 * 24 * time.Hour // RFC 5321 4.5.4.1: a client gives up after four to five days
 
 // NoticeMark says when a notice went out for a sender and policy.
 type NoticeMark struct {

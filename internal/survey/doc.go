@@ -12,14 +12,14 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
-// The states of a Document (CONTRACT.md, scan).
+// The states of a Document (docs/contract.md, scan).
 const (
 	Scanned = "scanned" // all of it was read
 	Partial = "partial" // some part has a gap
 	Failed  = "failed"  // nothing could be read
 )
 
-// Document is one line of `scan --format jsonl` (CONTRACT.md). It holds names
+// Document is one line of `scan --format jsonl` (docs/contract.md). It holds names
 // and, when asked for, values: it is for the person at the terminal.
 type Document struct {
 	Path            string    `json:"path"`
