@@ -35,18 +35,34 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 				return err
 			}
 			if format == "json" {
-				return a.printJSON(r)
+				return a.printJSON(auditView(r))
 			}
-			_, err = fmt.Fprintf(a.out, "The audit log holds: %d events, root %s.\n", r.Events, r.Root)
+			_, err = fmt.Fprintf(a.out, "The audit log holds: %s.\n", r)
+			if err == nil && r.Torn > 0 {
+				_, err = fmt.Fprintf(a.out, "%d bytes behind the last event are being written, or were cut short by a crash: the next start removes them.\n", r.Torn)
+			}
 			return err
 		}}
 	formatFlag(cmd, &format, "text", "text", "json")
 	return cmd
 }
 
+// auditView is `audit verify --format json`.
+type auditView struct {
+	Events    uint64 `json:"events"`
+	Anchored  uint64 `json:"anchored"` // of them, under the signed head
+	Bytes     int64  `json:"bytes"`
+	Torn      int64  `json:"torn"` // bytes behind the last event
+	Root      string `json:"root"`
+	Closed    bool   `json:"closed"`
+	PublicKey string `json:"public_key"`
+}
+
 func (a *app) auditExportCmd() *cobra.Command {
 	var since, until string
 	cmd := &cobra.Command{Use: "export", Short: "Print the events as JSON lines", Args: cobra.NoArgs,
+		Long: "Print the events as JSON lines, as they stand in the log. Works while serve runs.\n" +
+			"It does not prove them: that is `stanch audit verify`.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.load()
 			if err != nil {

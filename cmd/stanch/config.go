@@ -44,8 +44,8 @@ func (a *app) configCmd() *cobra.Command {
 func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	cfg, err := a.load()
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			return err
+		if errors.Is(err, errNoConfig) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+			return err // nothing was checked
 		}
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)

@@ -18,11 +18,11 @@ import (
 func (a *app) extractCmd() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{Use: "extract [PATH...]", Short: "Print the text that scanning sees, part by part",
+		Long: "Print the text that scanning sees, part by part: all of it, in the clear.\n" +
+			"Without a PATH: standard input where something is piped into it, else the current folder.\n\n" +
+			"Exit status: 0 all read, 2 usage, configuration or I/O error, 3 something could not be read.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("extract what? name files or folders, or - for standard input")
-			}
-			return a.extract(cmd.Context(), format, args)
+			return a.extract(cmd.Context(), format, a.orHere(args))
 		}}
 	formatFlag(cmd, &format, "text", "text", "jsonl")
 	return cmd
@@ -41,7 +41,7 @@ func (a *app) extract(ctx context.Context, format string, paths []string) (err e
 	stdin, closeStdin := a.stdin()
 	defer closeStdin()
 	w := bufio.NewWriterSize(a.out, 64<<10)
-	p := &partPrinter{w: w, json: format == "jsonl"}
+	p := &partPrinter{w: w, json: format == "jsonl", plain: onTerminal(a.out)}
 	failed, err := survey.Extract(ctx, ex, stdin, paths, func(path string) survey.TextSink { return p.document(path) })
 	if err := errors.Join(err, w.Flush()); err != nil {
 		return err
@@ -61,9 +61,10 @@ func (a *app) extract(ctx context.Context, format string, paths []string) (err e
 // partPrinter prints parts as they come. JSON strings are written window by
 // window, so that no part's text stands in memory whole.
 type partPrinter struct {
-	w    *bufio.Writer
-	json bool
-	gaps bool // any document had one
+	w     *bufio.Writer
+	json  bool
+	plain bool // text goes to a terminal, which nothing in it may steer
+	gaps  bool // any document had one
 }
 
 // documentPrinter prints the parts of one document. Gaps of a part are printed
@@ -108,6 +109,10 @@ func quoted(s string) []byte {
 
 // Text adds to the part's text.
 func (d *documentPrinter) Text(w dlp.Window) error {
+	if !d.json && d.plain {
+		_, err := d.w.WriteString(report.PlainText(string(w.Text)))
+		return err
+	}
 	if !d.json {
 		_, err := d.w.Write(w.Text)
 		return err

@@ -92,8 +92,34 @@ func newRoot(a *app) *cobra.Command {
 		"configuration file (else $STANCH_CONFIG, ./stanch.toml, /etc/stanch/stanch.toml)")
 	root.AddCommand(a.serveCmd(), a.scanCmd(), a.extractCmd(), a.rulesCmd(), a.quarantineCmd(), a.queueCmd(),
 		a.decryptCmd(), a.auditCmd(), a.configCmd(), a.versionCmd(), a.manCmd())
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
 }
+
+// strict makes an unknown subcommand an error, exit 2: cobra prints the help of
+// a command that does nothing by itself and ends with 0, which a script takes
+// for done.
+func strict(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.HasSubCommands() && !c.Runnable() {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+					return fmt.Errorf("unknown command %q for %q: did you mean %q?", args[0], cmd.CommandPath(), like[0])
+				}
+				return fmt.Errorf("unknown command %q: see `%s --help`", args[0], cmd.CommandPath())
+			}
+			c.Args = cobra.ArbitraryArgs
+		}
+		strict(c)
+	}
+}
+
+// errNoConfig says that no place has a configuration.
+var errNoConfig = errors.New("no configuration found: name one with --config, or write one with `stanch config init > stanch.toml`")
 
 // load reads the configuration that the flag, the environment or the usual
 // places name; it is an error if there is none.
@@ -103,7 +129,7 @@ func (a *app) load() (*config.Config, error) {
 		return nil, err
 	}
 	if path == "" {
-		return nil, errors.New("no configuration found: name one with --config, or write one with `stanch config init > stanch.toml`")
+		return nil, errNoConfig
 	}
 	return config.Load(path)
 }
@@ -121,13 +147,29 @@ func (a *app) loadOrDefault() (*config.Config, error) {
 	return config.Load(path)
 }
 
-// onTerminal reports whether w is a terminal that may be coloured.
+// onTerminal reports whether w is a terminal.
 func onTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colourful follows NO_COLOR and TERM beside the terminal.
-func colourful(w io.Writer) bool {
-	return onTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+// movable reports whether w is a terminal whose cursor may be moved.
+func movable(w io.Writer) bool { return onTerminal(w) && os.Getenv("TERM") != "dumb" }
+
+// colourful follows NO_COLOR beside that.
+func colourful(w io.Writer) bool { return movable(w) && os.Getenv("NO_COLOR") == "" }
+
+// orHere is what a command reads that was told no path: standard input where
+// something is piped or redirected into it, else the current folder, as grep's
+// kind do.
+func (a *app) orHere(paths []string) []string {
+	if len(paths) > 0 {
+		return paths
+	}
+	if f, ok := a.in.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && (fi.Mode().IsRegular() || fi.Mode()&os.ModeNamedPipe != 0) {
+			return []string{"-"}
+		}
+	}
+	return []string{"."}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
-	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -58,7 +56,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 	n = &node{cfg: cfg, log: log, metrics: m}
 	if n.lock, err = safefile.Lock(lockPath(dir)); err != nil {
 		if errors.Is(err, safefile.ErrLocked) {
-			return nil, fmt.Errorf("data_dir %s is in use by another stanch process: stop it first", dir)
+			return nil, &inUseError{dir}
 		}
 		return nil, fmt.Errorf("data_dir: lock: %w", err)
 	}
@@ -97,6 +95,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
 	return gateway.New(ctx, gateway.Config{
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
+		Readers:         n.cfg.Extract.Children(),
 		ScanEnabled:     n.cfg.Scan.Enabled,
 		DeliveryWorkers: 4,
 		DeliverTimeout:  15 * time.Minute,
@@ -137,21 +136,4 @@ func (n *node) watcher(g *gateway.Gateway, ruleSet func() string) (*watch.Watche
 	n.metrics.Watches(names)
 	g.Files = w
 	return w, nil
-}
-
-// offline runs do on the data folder while no serve owns it.
-func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*gateway.Gateway) error) (err error) {
-	n, err := openNode(ctx, cfg, safelog.New(os.Stderr, slog.LevelError), nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, n.Close()) }()
-	g, err := n.gateway(ctx, nil, nil, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := n.watcher(g, func() string { return "" }); err != nil {
-		return err
-	}
-	return do(g)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,24 +38,6 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 }
 
-// withDesk runs do against the running serve, or else against the data folder
-// itself, which it locks meanwhile.
-func (a *app) withDesk(ctx context.Context, do func(control.Desk, string) error) error {
-	cfg, err := a.load()
-	if err != nil {
-		return err
-	}
-	actor := control.Actor(os.Getuid())
-	c, err := control.Dial(ctx, cfg.DataDir)
-	if err == nil {
-		return do(c, actor)
-	}
-	if !errors.Is(err, control.ErrNotServing) {
-		return err
-	}
-	return a.offline(ctx, cfg, func(g *gateway.Gateway) error { return do(g, actor) })
-}
-
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
@@ -68,16 +51,18 @@ func (a *app) quarantineListCmd() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{Use: "list", Short: "List what is held, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
-				hs, err := d.ListHeld(cmd.Context(), all, header, actor)
-				if err != nil {
-					return err
-				}
-				if format == "json" {
-					return a.printJSON(hs)
-				}
-				return a.heldTable(hs, header)
+			hs := []gateway.Held{}
+			err := a.withDesk(cmd.Context(), func(d control.Desk, actor string) (err error) {
+				hs, err = d.ListHeld(cmd.Context(), all, header, actor)
+				return err
 			})
+			if err := a.noneYet(err); err != nil {
+				return err
+			}
+			if format == "json" {
+				return a.printJSON(hs)
+			}
+			return a.heldTable(hs, header)
 		}}
 	cmd.Flags().BoolVar(&all, "all", false, "also what was released, rejected or has expired")
 	cmd.Flags().StringVar(&header, "header", "", "add this header field of held mail")
@@ -90,7 +75,7 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 		_, err := fmt.Fprintln(a.out, "Nothing is held.")
 		return err
 	}
-	head := []string{"ID", "STATE", "RECEIVED", "WHAT", "FROM / FILE", "TO", "POLICY", "RULES"}
+	head := []string{"ID", "STATE", "RECEIVED", "CHANNEL", "FROM / FILE", "TO", "POLICY", "WHY"}
 	if header != "" {
 		head = append(head, strings.ToUpper(header))
 	}
@@ -102,18 +87,30 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 		} else if from == "" {
 			from = "<>"
 		}
-		var rules []string
-		for _, r := range h.Rules {
-			rules = append(rules, string(r))
+		state := h.State
+		if h.Damaged {
+			state, from = state+", damaged", "?"
 		}
-		row := []string{string(h.ID), h.State, h.Received.Local().Format(time.DateTime), h.Channel, from, several(h.Recipients),
-			h.Policy, strings.Join(rules, ",")}
+		row := []string{string(h.ID), state, h.Received.Local().Format(time.DateTime), h.Channel, from, several(h.Recipients),
+			cmp.Or(h.Policy, byDefault), why(h)}
 		if header != "" {
 			row = append(row, h.Header)
 		}
 		rows = append(rows, row)
 	}
 	return report.Table(a.out, head, rows, colourful(a.out))
+}
+
+// byDefault stands for a policy where none matched and [defaults] decided.
+const byDefault = "(on_gap)"
+
+// why names the rules that were counted and the causes of what was not read.
+func why(h gateway.Held) string {
+	var words []string
+	for _, r := range h.Rules {
+		words = append(words, string(r))
+	}
+	return strings.Join(append(words, h.Causes...), ",")
 }
 
 // several shortens a list of recipients for one cell.
@@ -127,6 +124,7 @@ func several(rs []string) string {
 func (a *app) quarantineShowCmd() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{Use: "show ID", Short: "Say why one item is held, and where in it", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := dlp.ParseID(args[0])
 			if err != nil {
@@ -135,7 +133,7 @@ func (a *app) quarantineShowCmd() *cobra.Command {
 			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
 				h, err := d.ShowHeld(cmd.Context(), id, actor)
 				if err != nil {
-					return err
+					return plainly(id, err)
 				}
 				if format == "json" {
 					return a.printJSON(h)
@@ -160,9 +158,11 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	line("received", h.Received.Local().Format(time.DateTime))
 	line("from", h.Sender)
 	line("to", strings.Join(h.Recipients, ", "))
+	line("folder", h.Root)
 	line("file", h.Path)
 	line("size", fmt.Sprint(h.Size, " bytes"))
-	line("policy", h.Policy)
+	line("policy", cmp.Or(h.Policy, byDefault))
+	line("why", why(h.Held))
 	line("reason", h.Reason)
 	line("decided by", h.DecidedBy)
 	var rows [][]string
@@ -174,7 +174,7 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(w)
-		if err := report.Table(w, []string{"PART", "WHERE", "SURE", "WHAT", "RULE"}, rows, colourful(a.out)); err != nil {
+		if err := report.Table(w, []string{"PART", "WHERE", "SURE", "WHAT", "RULE / DETAIL"}, rows, colourful(a.out)); err != nil {
 			return err
 		}
 	}
@@ -190,7 +190,7 @@ func partName(p string) string {
 
 // heldActCmd is release or reject, for one item or several.
 func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, context.Context, dlp.ID, string) error) *cobra.Command {
-	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
+	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
 			if err != nil {
@@ -219,7 +219,7 @@ func (a *app) each(ids []dlp.ID, done string, act func(dlp.ID) error) error {
 	var errs []error
 	for _, id := range ids {
 		if err := act(id); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, plainly(id, err))
 			continue
 		}
 		fmt.Fprintln(a.out, id, done)
@@ -233,7 +233,7 @@ func (a *app) quarantineExportCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "export ID --reveal", Short: "Write held content exactly as it came",
 		Long: "Write held content exactly as it came. The content is what was held because it must not be seen:\n" +
 			"--reveal says that you mean it, and the look stands in the audit log.",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := dlp.ParseID(args[0])
 			if err != nil {
@@ -243,7 +243,7 @@ func (a *app) quarantineExportCmd() *cobra.Command {
 				return errors.New("export shows held content: add --reveal to say that you mean it; the look is recorded")
 			}
 			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
-				return a.exportTo(to, func(w io.Writer) error { return d.Export(cmd.Context(), id, actor, w) })
+				return a.exportTo(to, func(w io.Writer) error { return plainly(id, d.Export(cmd.Context(), id, actor, w)) })
 			})
 		}}
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "yes, show the content")

@@ -25,16 +25,18 @@ func (a *app) queueListCmd() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{Use: "list", Short: "List what is still to be delivered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDesk(cmd.Context(), func(d control.Desk, _ string) error {
-				qs, err := d.ListQueue(cmd.Context(), all)
-				if err != nil {
-					return err
-				}
-				if format == "json" {
-					return a.printJSON(qs)
-				}
-				return a.queueTable(qs)
+			qs := []gateway.Queued{}
+			err := a.withDesk(cmd.Context(), func(d control.Desk, _ string) (err error) {
+				qs, err = d.ListQueue(cmd.Context(), all)
+				return err
 			})
+			if err := a.noneYet(err); err != nil {
+				return err
+			}
+			if format == "json" {
+				return a.printJSON(qs)
+			}
+			return a.queueTable(qs)
 		}}
 	cmd.Flags().BoolVar(&all, "all", false, "also what has been delivered, has failed or was dropped lately")
 	formatFlag(cmd, &format, "table", "table", "json")
@@ -64,6 +66,7 @@ func (a *app) queueTable(qs []gateway.Queued) error {
 
 func (a *app) queueShowCmd() *cobra.Command {
 	return &cobra.Command{Use: "show ID", Short: "Show one message of the outbox as JSON", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := dlp.ParseID(args[0])
 			if err != nil {
@@ -72,7 +75,7 @@ func (a *app) queueShowCmd() *cobra.Command {
 			return a.withDesk(cmd.Context(), func(d control.Desk, _ string) error {
 				q, err := d.ShowQueued(cmd.Context(), id)
 				if err != nil {
-					return err
+					return plainly(id, err)
 				}
 				return a.printJSON(q)
 			})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -52,18 +54,57 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-// rulesFor loads rules with their tests, in an extraction pool of its own.
-func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (*patterns.Set, error) {
+// ruleSet is what a rules command has loaded, and those of it that it speaks
+// of: the rules of the files that were named, all where none was.
+type ruleSet struct {
+	*patterns.Set
+	cfg   *config.Config
+	named []string
+}
+
+// Rules returns the rules that the command speaks of: those that have a pattern
+// or a test in a named file, whether it defines or extends them. A file without
+// either only adds to others, and then it is all of them.
+func (s ruleSet) Rules() []*patterns.Rule {
+	var rs []*patterns.Rule
+	for _, r := range s.Set.Rules() {
+		if s.speaksOf(r.File) || slices.ContainsFunc(r.Patterns, func(p patterns.Pattern) bool { return s.speaksOf(p.File) }) ||
+			slices.ContainsFunc(r.Tests, func(t patterns.Test) bool { return s.speaksOf(t.File) }) {
+			rs = append(rs, r)
+		}
+	}
+	if len(rs) == 0 {
+		return s.Set.Rules()
+	}
+	return rs
+}
+
+func (s ruleSet) speaksOf(file string) bool {
+	return len(s.named) == 0 || slices.ContainsFunc(s.named, func(n string) bool {
+		in, err := filepath.Rel(n, file)
+		return err == nil && filepath.IsLocal(in)
+	})
+}
+
+// rulesFor loads rules with their tests, in an extraction pool of its own. The
+// built-in packs and the configuration's rules are loaded in any case: a file
+// may extend them.
+func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSet, error) {
 	cfg, err := a.loadOrDefault()
 	if err != nil {
-		return nil, err
+		return ruleSet{}, err
+	}
+	for _, p := range slices.Concat(f.files, args) {
+		if _, err := os.Stat(p); err != nil {
+			return ruleSet{}, err
+		}
 	}
 	ex, err := newExtract(cfg, nil, nil)
 	if err != nil {
-		return nil, err
+		return ruleSet{}, err
 	}
 	set, err := patterns.Load(ctx, f.source(cfg, args...), csvTester(ex))
-	return set, errors.Join(err, ex.Close())
+	return ruleSet{set, cfg, slices.Concat(f.files, args)}, errors.Join(err, ex.Close())
 }
 
 func (a *app) rulesCmd() *cobra.Command {
@@ -75,7 +116,7 @@ func (a *app) rulesCmd() *cobra.Command {
 func (a *app) rulesListCmd() *cobra.Command {
 	var f ruleFlags
 	var format string
-	cmd := &cobra.Command{Use: "list [FILE...]", Short: "List the rules in force",
+	cmd := &cobra.Command{Use: "list [FILE...]", Short: "List the rules in force, or those of the named files",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := a.rulesFor(cmd.Context(), &f, args)
 			if err != nil {
@@ -108,7 +149,7 @@ type ruleView struct {
 	Description string     `json:"description"`
 }
 
-func ruleViews(set *patterns.Set) []ruleView {
+func ruleViews(set ruleSet) []ruleView {
 	vs := []ruleView{}
 	for _, r := range set.Rules() {
 		vs = append(vs, ruleView{r.ID, r.Type, r.Severity.String(), r.Tags, len(r.Patterns), len(r.Tests), r.File, r.Line, r.Description})
@@ -167,18 +208,44 @@ func joined(tags []dlp.Tag) string {
 	return strings.Join(s, ", ")
 }
 
+// rulesStatus is how lint and test end.
+const rulesStatus = "Exit status: 0 holds, 1 does not, 2 usage, configuration or I/O error."
+
+// warn prints what lint found in the files the command speaks of; what is not
+// said of a file at all is said of the configuration, where there is one.
+func (a *app) warn(set ruleSet, w *patterns.Error) {
+	switch {
+	case w.Line > 0 && set.speaksOf(w.File):
+		fmt.Fprintln(a.errs, "warning:", w)
+	case w.Line == 0 && set.cfg.File != "":
+		fmt.Fprintf(a.errs, "warning: %s:1: %s: %s\n", set.cfg.File, w.Key, w.Want)
+	case w.Line == 0:
+		fmt.Fprintf(a.errs, "warning: no configuration: %s: %s\n", w.Key, w.Want)
+	}
+}
+
+// holds says that n of something hold.
+func holds(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " holds"
+	}
+	return fmt.Sprintf("%d %ss hold", n, what)
+}
+
 func (a *app) rulesLintCmd() *cobra.Command {
 	var f ruleFlags
 	cmd := &cobra.Command{Use: "lint [FILE...]", Short: "Check rule files and warn of what an author may not mean",
+		Long: "Load the named rule files, or the built-in packs and the configuration's, run their tests, and warn of what an\n" +
+			"author may not mean.\n\n" + rulesStatus,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := a.rulesFor(cmd.Context(), &f, args)
 			if err != nil {
 				return a.broken(err)
 			}
-			for _, w := range patterns.Lint(set) {
-				fmt.Fprintln(a.errs, "warning:", w)
+			for _, w := range patterns.Lint(set.Set) {
+				a.warn(set, w)
 			}
-			_, err = fmt.Fprintf(a.out, "%d rules hold.\n", len(set.Rules()))
+			_, err = fmt.Fprintf(a.out, "%s.\n", holds(len(set.Rules()), "rule"))
 			return err
 		}}
 	f.add(cmd)
@@ -198,6 +265,7 @@ func (a *app) broken(err error) error {
 func (a *app) rulesTestCmd() *cobra.Command {
 	var f ruleFlags
 	cmd := &cobra.Command{Use: "test [FILE...]", Short: "Run the tests that stand inside the rules",
+		Long: "Run the tests that stand inside the rules of the named files, or of the built-in packs and the configuration's.\n\n" + rulesStatus,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := a.rulesFor(cmd.Context(), &f, args)
 			if err != nil {
@@ -207,7 +275,7 @@ func (a *app) rulesTestCmd() *cobra.Command {
 			for _, r := range set.Rules() {
 				tests += len(r.Tests)
 			}
-			_, err = fmt.Fprintf(a.out, "%d tests of %d rules hold.\n", tests, len(set.Rules()))
+			_, err = fmt.Fprintf(a.out, "%s, in %s.\n", holds(tests, "test"), report.Count(len(set.Rules()), "rule"))
 			return err
 		}}
 	f.add(cmd)

@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
 
@@ -30,14 +31,12 @@ type scanFlags struct {
 func (a *app) scanCmd() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{Use: "scan [PATH...]", Short: "Scan files and folders, or - for standard input; change nothing",
-		Long: "Scan files and folders, or - for standard input, print what is found, and change nothing.\n\n" +
+		Long: "Scan files and folders, or - for standard input, print what is found, and change nothing.\n" +
+			"Without a PATH: standard input where something is piped into it, else the current folder.\n\n" +
 			"Exit status: 0 nothing found and all read, 1 findings, 2 usage, configuration or I/O error,\n" +
 			"3 no findings, but something could not be read.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("scan what? name files or folders, or - for standard input")
-			}
-			return a.scan(cmd.Context(), &f, args)
+			return a.scan(cmd.Context(), &f, a.orHere(args))
 		}}
 	f.add(cmd)
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "use these rules only, by id")
@@ -72,7 +71,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	j, err := newJudges(ctx, cfg, f.source(cfg), ex)
 	if err != nil {
-		return err
+		return onlyInWords(err)
 	}
 	out, err := report.New(f.format, a.out, colourful(a.out))
 	if err != nil {
@@ -98,6 +97,14 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 	return nil
 }
 
+// onlyInWords says of --only what patterns says of Source.Only.
+func onlyInWords(err error) error {
+	if e, ok := errors.AsType[*patterns.Error](err); ok && e.Line == 0 && e.Key == "only" {
+		return fmt.Errorf("--only: want %s; see `stanch rules list`", e.Want)
+	}
+	return err
+}
+
 // ways judges as the gateway does: encrypt without a way is quarantine.
 type ways struct{ *judges }
 
@@ -114,7 +121,7 @@ func (a *app) printSurvey(ctx context.Context, s *survey.Survey, paths []string,
 	var p survey.Progress
 	between := func(print func()) { print() }
 	stop := func() {}
-	if onTerminal(a.errs) {
+	if movable(a.errs) {
 		bar := report.Bar(a.errs, &p)
 		between, stop = bar.Between, bar.Stop
 	}

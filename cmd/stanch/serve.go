@@ -38,6 +38,9 @@ const stopWithin = 25 * time.Second
 
 func (a *app) serveCmd() *cobra.Command {
 	return &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
+		Long: "Run every configured door and the workers until SIGTERM or SIGINT: doors close, work in hand finishes.\n\n" +
+			"SIGHUP loads the configuration and the rules anew. If anything is wrong with them, what was in force stays in\n" +
+			"force and standard error says why.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.load()
 			if err != nil {
@@ -58,6 +61,7 @@ type server struct {
 	hop     smtp.NextHop
 	control *control.Server
 	health  metrics.Health
+	hup     <-chan os.Signal // SIGHUP: load configuration and rules anew
 
 	mu     sync.Mutex
 	judges *judges // guarded by mu; what is in force
@@ -70,14 +74,19 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) (err error) {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("mark inherited handles: %w", err)
 	}
+	// From the first moment: a SIGHUP that comes while readers and rules are
+	// prepared waits, and does not end the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	m := metrics.New()
 	log := safelog.New(a.errs, level(cfg.Log.Level))
-	n, err := openNode(ctx, cfg, log, m)
+	n, err := openServing(ctx, cfg, log, m)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	s := &server{node: n, app: a}
+	s := &server{node: n, app: a, hup: hup}
 	if s.extract, err = newExtract(cfg, log, m); err != nil {
 		return err
 	}
@@ -260,14 +269,11 @@ func (s *server) listen(ctx context.Context) ([]net.Listener, error) {
 
 // reloads answers SIGHUP until ctx ends.
 func (s *server) reloads(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
+		case <-s.hup:
 			if err := s.reload(ctx); err != nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "reload refused; what was in force stays in force", safelog.Err(err))
 				fmt.Fprintf(s.app.errs, "stanch: reload: %v\n", err)

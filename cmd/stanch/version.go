@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -43,6 +44,10 @@ func (a *app) manCmd() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "STANCH", Section: "1", Source: "stanch " + version}, args[0])
+			head := &doc.GenManHeader{Title: "STANCH", Section: "1", Source: "stanch " + version}
+			if built, err := time.Parse(time.RFC3339, date); err == nil {
+				head.Date = &built // the same binary writes the same pages
+			}
+			return doc.GenManTree(cmd.Root(), head, args[0])
 		}}
 }

@@ -206,7 +206,7 @@ func writeRows(b *strings.Builder, rows [][]string, paint func(row, col int, s s
 }
 
 func (t *table) Close() error {
-	parts := []string{count(t.docs, "document") + " read", count(t.findings, "finding") + " in " + fmt.Sprint(t.withFindings)}
+	parts := []string{Count(t.docs, "document") + " read", Count(t.findings, "finding") + " in " + fmt.Sprint(t.withFindings)}
 	if t.withGaps > 0 {
 		parts = append(parts, fmt.Sprint(t.withGaps, " not wholly read"))
 	}
@@ -217,7 +217,8 @@ func (t *table) Close() error {
 	return err
 }
 
-func count(n int, what string) string {
+// Count is n of something, in words.
+func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -226,10 +227,18 @@ func count(n int, what string) string {
 
 // Plain makes foreign text safe to print on a terminal: control and format
 // characters become their escapes, so that a file name cannot move the cursor.
-func Plain(s string) string {
-	unsafe := func(r rune) bool {
-		return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
-	}
+func Plain(s string) string { return escaped(s, steers) }
+
+// PlainText is Plain for text of many lines: line ends and tabs stay.
+func PlainText(s string) string {
+	return escaped(strings.ReplaceAll(s, "\r\n", "\n"), func(r rune) bool { return r != '\n' && r != '\t' && steers(r) })
+}
+
+func steers(r rune) bool {
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
+
+func escaped(s string, unsafe func(rune) bool) string {
 	if !strings.ContainsFunc(s, unsafe) {
 		return s
 	}

@@ -310,7 +310,8 @@ func (c *collector) findings(found []dlp.Finding) []Finding {
 			continue
 		}
 		x := c.seen[findingKey{f.Rule, f.Path, f.Start, f.End}]
-		out = append(out, Finding{Rule: f.Rule, Type: f.Type, Tags: f.Tags, Confidence: f.Confidence, Severity: f.Severity,
+		tags := append([]dlp.Tag{}, f.Tags...) // never null
+		out = append(out, Finding{Rule: f.Rule, Type: f.Type, Tags: tags, Confidence: f.Confidence, Severity: f.Severity,
 			Part: f.Path, Name: c.names[f.Path], Start: f.Start, End: f.End, Line: f.Line, Masked: x.masked, Value: x.value})
 	}
 	return out

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+const (
+	// deskWithin is how long a command waits for a serve that has the data
+	// folder and does not answer yet: one that starts compiles the PDF reader.
+	deskWithin = 30 * time.Second
+	// lockWithin is how long serve waits for a command that works on the data
+	// folder; commands are short.
+	lockWithin = 3 * time.Second
+	lookEvery  = 100 * time.Millisecond
+)
+
+// inUseError says that another process has the data folder.
+type inUseError struct{ dir string }
+
+func (e *inUseError) Error() string {
+	return fmt.Sprintf("data_dir %s is in use by another stanch process: stop it first", e.dir)
+}
+
+// withDesk runs do against the running serve, or else against the data folder
+// itself, which it locks meanwhile.
+func (a *app) withDesk(ctx context.Context, do func(control.Desk, string) error) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	actor := control.Actor(os.Getuid())
+	for deadline := time.Now().Add(deskWithin); ; {
+		c, err := control.Dial(ctx, cfg.DataDir)
+		if err == nil {
+			return do(c, actor)
+		}
+		if !errors.Is(err, control.ErrNotServing) {
+			return err
+		}
+		err = a.offline(ctx, cfg, func(g *gateway.Gateway) error { return do(g, actor) })
+		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) || !pause(ctx, lookEvery) {
+			return err
+		}
+	}
+}
+
+// pause waits for d and reports whether ctx still stands.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// errNoData says that no stanch has worked with the data folder.
+var errNoData = errors.New("nothing has been served from it yet")
+
+// offline runs do on the data folder while no serve owns it. It makes no data
+// folder, and works only as the user whose it is: what another user, root too,
+// leaves in it could not be read by serve.
+func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*gateway.Gateway) error) (err error) {
+	info, err := os.Stat(lockPath(cfg.DataDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("data_dir %s: %w", cfg.DataDir, errNoData)
+	}
+	if err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("data_dir %s belongs to user %d: run this as that user, or while serve runs", cfg.DataDir, st.Uid)
+	}
+	n, err := openNode(ctx, cfg, safelog.New(a.errs, slog.LevelError), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	g, err := n.gateway(ctx, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := n.watcher(g, func() string { return "" }); err != nil {
+		return err
+	}
+	return do(g)
+}
+
+// noneYet lets a list be empty where nothing has been served yet, and says so.
+func (a *app) noneYet(err error) error {
+	if !errors.Is(err, errNoData) {
+		return err
+	}
+	fmt.Fprintln(a.errs, "stanch:", err)
+	return nil
+}
+
+// openServing is openNode for serve: it outlasts a command that works on the
+// data folder, but not another serve.
+func openServing(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (*node, error) {
+	for deadline := time.Now().Add(lockWithin); ; {
+		n, err := openNode(ctx, cfg, log, m)
+		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) {
+			return n, err
+		}
+		if _, derr := control.Dial(ctx, cfg.DataDir); derr == nil || !pause(ctx, lookEvery) {
+			return nil, err
+		}
+	}
+}
+
+// plainly says what is wrong with an item in words for the person who asked
+// about it; other errors stay as they are.
+func plainly(id dlp.ID, err error) error {
+	for _, known := range []struct {
+		is   error
+		text string
+	}{
+		{vault.ErrNotFound, "no such item; see `stanch quarantine list --all`"},
+		{vault.ErrNoContent, "its content is gone since it left the queue; see `stanch quarantine show`"},
+		{spool.ErrNotFound, "no such message; see `stanch queue list --all`"},
+		{gateway.ErrNotHeld, gateway.ErrNotHeld.Error()},
+		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},
+		{gateway.ErrBusy, gateway.ErrBusy.Error()},
+		{gateway.ErrNoRoot, gateway.ErrNoRoot.Error()},
+	} {
+		if errors.Is(err, known.is) {
+			return fmt.Errorf("%s: %s", id, known.text)
+		}
+	}
+	return err
+}
