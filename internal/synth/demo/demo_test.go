@@ -97,7 +97,7 @@ func (s *session) Data(r io.Reader) error {
 	}
 	h := held{Channel: "mail", Policy: "phi-leaves", Rules: []string{"mrn"}, Recipients: []string{partner}, Header: id}
 	if n == "7" {
-		h.Policy, h.Rules = "", nil
+		h.Policy, h.Rules, h.Causes = "", nil, []string{"encrypted"}
 	}
 	s.g.hold(h)
 	return nil
@@ -141,7 +141,7 @@ func startGateway(t *testing.T, pass ...string) (dir, bin string) {
 	edited := strings.NewReplacer("127.0.0.1:2525", ln.Addr().String(), "127.0.0.1:9025", metrics.Listener.Addr().String()).Replace(string(text))
 	bin = filepath.Join(dir, "stanch")
 	for name, content := range map[string]string{config: edited, g.list: "[]",
-		bin: "#!/bin/sh\ncase $2 in\nlist) cat " + g.list + " ;;\nshow) echo '{\"gaps\":[{\"cause\":\"encrypted\"}]}' ;;\nesac\n"} {
+		bin: "#!/bin/sh\ncase $2 in\nlist) cat " + g.list + " ;;\nesac\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestBecause(t *testing.T) {
 		want string
 	}{
 		{"policy and rules", held{Policy: "phi-number", Rules: []string{"us-mbi", "us-ssn"}}, "phi-number: us-mbi, us-ssn"},
-		{"gap with its cause", held{causes: []string{"encrypted"}}, "on_gap: encrypted"},
+		{"gap with its cause", held{Causes: []string{"encrypted"}}, "on_gap: encrypted"},
 		{"gap without", held{}, "on_gap: could not be read"},
 		{"policy alone", held{Policy: "send-sealed"}, "send-sealed"},
 	}

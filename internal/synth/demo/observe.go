@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +29,7 @@ type held struct {
 	Recipients []string `json:"recipients"`
 	Path       string   `json:"path"`
 	Header     string   `json:"header"`
-
-	causes []string // of what could not be read, asked for apart
+	Causes     []string `json:"causes"` // of what could not be read
 }
 
 // sight is what can be seen of one run from outside.
@@ -63,12 +61,12 @@ func (o *observer) settle(ctx context.Context, ms []message, fs []dropped) (sigh
 			return seen, err
 		}
 		if settled {
-			return seen, o.causes(last, seen)
+			return seen, nil
 		}
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return seen, o.causes(last, seen)
+				return seen, nil
 			}
 			return seen, ctx.Err()
 		case <-tick.C:
@@ -104,32 +102,6 @@ func (o *observer) look(ctx context.Context, ms []message, fs []dropped) (sight,
 		settled = settled && isHeld == (len(m.held) > 0) && (s.delivered[m.id] > 0) == (len(m.passes) > 0)
 	}
 	return s, settled, nil
-}
-
-// causes asks, for what is held without a rule, what could not be read.
-func (o *observer) causes(ctx context.Context, s sight) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for name, h := range s.held {
-		if len(h.Rules) > 0 {
-			continue
-		}
-		var detail struct {
-			Gaps []struct {
-				Cause string `json:"cause"`
-			} `json:"gaps"`
-		}
-		if err := o.ask(ctx, &detail, "show", h.ID); err != nil {
-			return err
-		}
-		for _, g := range detail.Gaps {
-			if !slices.Contains(h.causes, g.Cause) {
-				h.causes = append(h.causes, g.Cause)
-			}
-		}
-		s.held[name] = h
-	}
-	return nil
 }
 
 // ask runs `stanch quarantine args…` and reads its JSON into v.

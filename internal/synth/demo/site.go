@@ -18,14 +18,15 @@ import (
 //go:embed stanch.toml.tmpl
 var configTemplate string
 
-// prepare makes dir with a share, a maildir and a configuration. What is there
-// stays as it is, and nothing is said.
+// prepare makes dir with a share, a maildir and a configuration, and says how
+// the demo goes on. What is there stays as it is.
 func prepare(out io.Writer, dir string) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
 	share, maildir, config := filepath.Join(abs, "share"), filepath.Join(abs, "maildir"), filepath.Join(abs, "stanch.toml")
+	fmt.Fprintln(out, "Once it serves, run `make demo` in a second terminal. Ctrl-C ends it.")
 	for _, d := range []string{abs, share, maildir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err

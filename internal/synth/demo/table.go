@@ -76,7 +76,7 @@ func because(h held) string {
 	if why == "" {
 		why = "on_gap"
 	}
-	if reasons := slices.Concat(h.Rules, h.causes); len(reasons) > 0 {
+	if reasons := slices.Concat(h.Rules, h.Causes); len(reasons) > 0 {
 		return why + ": " + strings.Join(reasons, ", ")
 	}
 	if h.Policy == "" {
