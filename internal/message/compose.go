@@ -2,65 +2,139 @@ package message
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"mime"
-	"mime/quotedprintable"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	gomessage "github.com/emersion/go-message"
+	"github.com/emersion/go-message/textproto"
 )
 
-// maxLine is where a line is folded, without its line end. RFC 5322 2.1.1.
+// maxLine is the longest line of text that goes as it is, without its line
+// end. RFC 5322 2.1.1.
 const maxLine = 78
 
-// AppendField appends the header field to b: ASCII, folded at white space to
-// 78 characters where there is any, ended by CRLF. A value with characters
-// outside ASCII becomes encoded words (RFC 2047), so it must be unstructured
-// text then. Control characters become spaces: a value can add no field.
-func AppendField(b []byte, name, value string) []byte {
+// Entity is a message of ours, or a part of one, before it is written.
+type Entity struct {
+	// Fields are the header fields, in order, MIME-Version and the content
+	// fields apart.
+	Fields []Named
+	// Type is the content type; "" is text/plain.
+	Type string
+	// Params are the parameters of Type. A multipart names its boundary.
+	Params map[string]string
+	Text   string   // of a leaf
+	Parts  []Entity // of a multipart
+}
+
+// Named is one header field to be written. Its value is unstructured text where
+// it is not ASCII.
+type Named struct{ Name, Value string }
+
+// Compose returns the entity as a complete message: ASCII with CRLF line ends.
+// Text of short ASCII lines stands as it is, other text as quoted-printable
+// UTF-8. Whatever the values are, they add no field.
+//
+// Source: RFC 5322 2; RFC 2045 6.7; RFC 2047.
+func (e Entity) Compose() []byte {
+	var b bytes.Buffer
+	h, text := e.header()
+	w, err := gomessage.CreateWriter(&b, h)
+	if err == nil {
+		err = e.write(w, text)
+	}
+	if err != nil { // a bytes.Buffer takes everything, and we write no charset and encoding but these
+		panic(fmt.Sprintf("message: compose: %v", err))
+	}
+	return b.Bytes()
+}
+
+func (e Entity) write(w *gomessage.Writer, text string) error {
+	for _, p := range e.Parts {
+		h, text := p.header()
+		pw, err := w.CreatePart(h)
+		if err != nil {
+			return err
+		}
+		if err := p.write(pw, text); err != nil {
+			return err
+		}
+	}
+	if len(e.Parts) == 0 {
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+// header returns the header fields and the text with its line ends.
+func (e Entity) header() (gomessage.Header, string) {
+	kind, params, text := e.Type, e.Params, canonical(e.Text)
+	if kind == "" {
+		kind, params = "text/plain", map[string]string{"charset": "utf-8"}
+	}
+	h := gomessage.Header{}
+	// A textproto.Header grows at its head.
+	if kind == "text/plain" {
+		encoding := "quoted-printable"
+		if plain(text) {
+			encoding = "7bit"
+		}
+		h.Set("Content-Transfer-Encoding", encoding)
+	}
+	h.SetContentType(kind, params)
+	if len(e.Fields) > 0 {
+		h.Header.Add("MIME-Version", "1.0")
+	}
+	addFields(&h.Header, e.Fields)
+	return h, text
+}
+
+// addFields puts fields in front of h, in their order.
+func addFields(h *textproto.Header, fields []Named) {
+	for _, f := range slices.Backward(fields) {
+		h.Add(f.Name, mime.QEncoding.Encode("utf-8", oneLine(f.Value))) // as it is when it is ASCII
+	}
+}
+
+// Block returns fields as a block of header lines without the empty line that
+// ends a header, for content that is made of fields (RFC 3464 2.1).
+func Block(fields []Named) string {
+	var h textproto.Header
+	addFields(&h, fields)
+	var b strings.Builder
+	if err := textproto.WriteHeader(&b, h); err != nil { // a strings.Builder takes everything
+		panic(fmt.Sprintf("message: fields: %v", err))
+	}
+	return strings.TrimSuffix(b.String(), "\r\n")
+}
+
+// oneLine makes a value that can add no field: valid UTF-8 without control
+// characters, words parted by one space.
+func oneLine(value string) string {
 	value = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f {
 			return ' '
 		}
 		return c
 	}, strings.ToValidUTF8(value, "\uFFFD"))
-	value = mime.QEncoding.Encode("utf-8", value) // as it is when it is ASCII
-	b = append(b, name...)
-	b = append(b, ':')
-	width := len(name) + 1
-	for _, word := range strings.Fields(value) {
-		if width > len(name)+1 && width+1+len(word) > maxLine {
-			b = append(b, "\r\n"...)
-			width = 0
-		}
-		b = append(b, ' ')
-		b = append(b, word...)
-		width += 1 + len(word)
-	}
-	return append(b, "\r\n"...)
+	return strings.Join(strings.Fields(value), " ")
 }
 
-// AppendText appends a text/plain part to b: its Content-Type and
-// Content-Transfer-Encoding fields, an empty line and the text with CRLF line
-// ends. Text of short ASCII lines stands as it is, other text as
-// quoted-printable UTF-8 (RFC 2045 6.7).
-func AppendText(b []byte, text string) []byte {
+// canonical gives text CRLF line ends, one of them at the end, and takes NUL
+// out.
+func canonical(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	text = strings.ReplaceAll(text, "\n", "\r\n")
-	b = append(b, "Content-Type: text/plain; charset=utf-8\r\n"...)
-	if plain(text) {
-		b = append(b, "Content-Transfer-Encoding: 7bit\r\n\r\n"...)
-		return append(b, text...)
-	}
-	b = append(b, "Content-Transfer-Encoding: quoted-printable\r\n\r\n"...)
-	var out bytes.Buffer
-	w := quotedprintable.NewWriter(&out)
-	w.Write([]byte(text)) // a bytes.Buffer never returns an error
-	w.Close()             // nor here
-	return append(b, out.Bytes()...)
+	return strings.ReplaceAll(text, "\n", "\r\n")
 }
 
 // plain reports text that passes any relay unchanged: ASCII in lines of at

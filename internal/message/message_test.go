@@ -185,28 +185,28 @@ func TestAutoSubmitted(t *testing.T) {
 	}
 }
 
-func TestAppendField(t *testing.T) {
+func TestComposeFields(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		value string
 		want  string
 	}{
 		{"short", "hello there", "X: hello there\r\n"},
-		{"empty", "", "X:\r\n"},
+		{"empty", "", "X: \r\n"},
 		{"can add no field", "a\r\nBcc: b\x00", "X: a Bcc: b\r\n"},
-		{"folded", strings.Repeat("word ", 20), "X:" + strings.Repeat(" word", 15) + "\r\n" + strings.Repeat(" word", 5) + "\r\n"},
+		{"folded", strings.Repeat("word ", 20), "X:" + strings.Repeat(" word", 14) + "\r\n" + strings.Repeat(" word", 6) + "\r\n"},
 		{"a word too long", strings.Repeat("w", 100), "X: " + strings.Repeat("w", 100) + "\r\n"},
 		{"beyond ASCII", "Grüße", "X: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := string(message.AppendField(nil, "X", tc.value)); got != tc.want {
+			if got := message.Block([]message.Named{{Name: "X", Value: tc.value}}); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
 	}
 }
 
-func TestAppendText(t *testing.T) {
+func TestComposeText(t *testing.T) {
 	for _, tc := range []struct {
 		name, text, wantEncoding, want string
 	}{
@@ -218,7 +218,7 @@ func TestAppendText(t *testing.T) {
 		{"mbox line", "From here\n", "quoted-printable", "From here\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m, err := mail.ReadMessage(bytes.NewReader(message.AppendText(nil, tc.text)))
+			m, err := mail.ReadMessage(bytes.NewReader(message.Entity{Text: tc.text}.Compose()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,19 +269,19 @@ func FuzzReadHeader(f *testing.F) {
 	})
 }
 
-// FuzzAppendField: a value adds no field and is read back when it is clean.
-func FuzzAppendField(f *testing.F) {
+// FuzzComposeField: a value adds no field and is read back when it is clean.
+func FuzzComposeField(f *testing.F) {
 	f.Add("hello")
 	f.Add("a\r\nBcc: b")
 	f.Add("Grüße an alle, und noch viel mehr Grüße an alle anderen, die es lesen wollen")
 	f.Fuzz(func(t *testing.T, value string) {
-		got := message.AppendField(nil, "X", value)
-		fs, err := message.ReadHeader(bytes.NewReader(append(got, "\r\n"...)), 1<<30)
-		if err != nil || len(fs) != 1 || !bytes.Equal(fs[0].Raw, got) {
+		got := message.Block([]message.Named{{Name: "X", Value: value}})
+		fs, err := message.ReadHeader(strings.NewReader(got+"\r\n"), 1<<30)
+		if err != nil || len(fs) != 1 || string(fs[0].Raw) != got {
 			t.Fatalf("%q became %q: %d fields, %v", value, got, len(fs), err)
 		}
-		for _, c := range got {
-			if c >= 0x80 {
+		for i := range len(got) {
+			if got[i] >= 0x80 {
 				t.Fatalf("%q became %q, which is not ASCII", value, got)
 			}
 		}

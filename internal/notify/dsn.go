@@ -33,34 +33,41 @@ type FailedRcpt struct {
 //
 // Source: RFC 3464 (delivery-status); RFC 6522 (multipart/report).
 func (c Config) DSN(d DSN) []byte {
-	boundary := "=_stanch_" + string(d.ID) // "=_" stands in no text that is 7bit or quoted-printable
-	b := c.head(nil, "dsn", "Your message could not be delivered", d.Hostname, d.ID, d.To, d.When)
-	b = message.AppendField(b, "Content-Type", `multipart/report; report-type=delivery-status; boundary="`+boundary+`"`)
-	open := []byte("\r\n--" + boundary + "\r\n")
+	return message.Entity{
+		Fields: c.head("dsn", "Your message could not be delivered", d.Hostname, d.ID, d.To, d.When),
+		Type:   "multipart/report",
+		// "=_" stands in no text that is 7bit or quoted-printable
+		Params: map[string]string{"report-type": "delivery-status", "boundary": "=_stanch_" + string(d.ID)},
+		Parts: []message.Entity{
+			{Text: c.dsnText(d)},
+			{Type: "message/delivery-status", Text: deliveryStatus(d)},
+			{Type: "text/rfc822-headers", Text: message.Block([]message.Named{{Name: "X-Stanch-Id", Value: string(d.ID)}})},
+		},
+	}.Compose()
+}
 
-	b = append(b, open...)
-	b = message.AppendText(b, c.dsnText(d))
-
-	b = append(b, open...)
-	b = append(b, "Content-Type: message/delivery-status\r\n\r\n"...)
-	b = message.AppendField(b, "Reporting-MTA", "dns; "+d.Hostname)
+// deliveryStatus is the part for programs: a block of fields for the message,
+// then one for each recipient, parted by empty lines.
+//
+// Source: RFC 3464 2.1.
+func deliveryStatus(d DSN) string {
+	fields := []message.Named{{Name: "Reporting-MTA", Value: "dns; " + d.Hostname}}
 	if !d.Arrived.IsZero() {
-		b = message.AppendField(b, "Arrival-Date", d.Arrived.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+		fields = append(fields, message.Named{Name: "Arrival-Date", Value: d.Arrived.Format("Mon, 02 Jan 2006 15:04:05 -0700")})
 	}
+	text := message.Block(fields)
 	for _, f := range d.Failed {
-		b = append(b, "\r\n"...)
-		b = message.AppendField(b, "Final-Recipient", "rfc822; "+f.Rcpt.String())
-		b = message.AppendField(b, "Action", "failed")
-		b = message.AppendField(b, "Status", status(f))
-		if f.Code > 0 {
-			b = message.AppendField(b, "Diagnostic-Code", fmt.Sprintf("smtp; %d %s", f.Code, status(f)))
+		fields := []message.Named{
+			{Name: "Final-Recipient", Value: "rfc822; " + f.Rcpt.String()},
+			{Name: "Action", Value: "failed"},
+			{Name: "Status", Value: status(f)},
 		}
+		if f.Code > 0 {
+			fields = append(fields, message.Named{Name: "Diagnostic-Code", Value: fmt.Sprintf("smtp; %d %s", f.Code, status(f))})
+		}
+		text += "\r\n" + message.Block(fields)
 	}
-
-	b = append(b, open...)
-	b = append(b, "Content-Type: text/rfc822-headers\r\n\r\n"...)
-	b = message.AppendField(b, "X-Stanch-Id", string(d.ID))
-	return append(b, "\r\n--"+boundary+"--\r\n"...)
+	return text
 }
 
 // status returns f.Status if it has the form of RFC 3463 2, else one of the

@@ -111,24 +111,24 @@ func (c Config) from(hostname string) string {
 	return "postmaster@" + hostname
 }
 
-// head appends the header fields that all messages of ours have.
+// head is the header fields that all messages of ours have.
 //
 // Source: RFC 3834 3.1 and 5 (automatic responses); RFC 5322 3.6.
-func (c Config) head(b []byte, kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []byte {
-	b = message.AppendField(b, "From", "<"+c.from(hostname)+">")
-	b = message.AppendField(b, "To", "<"+to.String()+">")
-	b = message.AppendField(b, "Subject", subject)
-	b = message.AppendField(b, "Date", when.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	b = message.AppendField(b, "Message-ID", "<"+kind+"."+string(id)+"."+when.UTC().Format("20060102150405.000")+"@"+hostname+">")
-	b = message.AppendField(b, "Auto-Submitted", "auto-replied")
-	b = message.AppendField(b, "X-Auto-Response-Suppress", "All")
-	b = message.AppendField(b, "X-Stanch-Id", string(id))
-	return message.AppendField(b, "MIME-Version", "1.0")
+func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []message.Named {
+	return []message.Named{
+		{Name: "From", Value: "<" + c.from(hostname) + ">"},
+		{Name: "To", Value: "<" + to.String() + ">"},
+		{Name: "Subject", Value: subject},
+		{Name: "Date", Value: when.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
+		{Name: "Message-ID", Value: "<" + kind + "." + string(id) + "." + when.UTC().Format("20060102150405.000") + "@" + hostname + ">"},
+		{Name: "Auto-Submitted", Value: "auto-replied"},
+		{Name: "X-Auto-Response-Suppress", Value: "All"},
+		{Name: "X-Stanch-Id", Value: string(id)},
+	}
 }
 
 func (c Config) compose(n Notice, kind, subject, text string) []byte {
-	b := c.head(nil, kind, subject, n.Hostname, n.ID, n.To, n.When)
-	return message.AppendText(b, text)
+	return message.Entity{Fields: c.head(kind, subject, n.Hostname, n.ID, n.To, n.When), Text: text}.Compose()
 }
 
 // Wanted reports whether a notice may be sent in answer to a mail with these
