@@ -173,7 +173,7 @@ func TestDSNParts(t *testing.T) {
 	if len(groups) != 3 {
 		t.Fatalf("%d groups of fields, want one for the message and one a recipient: %q", len(groups), status)
 	}
-	for i, want := range []string{"Reporting-MTA: dns; gw.example", "Final-Recipient: rfc822; bob@other.example", `Final-Recipient: rfc822; "carol jones"@other.example`} {
+	for i, want := range []string{"Reporting-Mta: dns; gw.example", "Final-Recipient: rfc822; bob@other.example", `Final-Recipient: rfc822; "carol jones"@other.example`} {
 		if !strings.HasPrefix(groups[i], want) {
 			t.Errorf("group %d = %q, want it to begin %q", i, groups[i], want)
 		}
