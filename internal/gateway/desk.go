@@ -189,6 +189,11 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDe
 // behind its trace fields, or puts a held file back. When it returns nil that
 // is on stable storage.
 func (g *Gateway) Release(ctx context.Context, id dlp.ID, actor string) error {
+	done, err := g.alone(id)
+	if err != nil {
+		return err
+	}
+	defer done()
 	e, seq, err := g.open(ctx, id, audit.Release, actor)
 	if err != nil {
 		return err
@@ -229,6 +234,11 @@ func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch
 // Reject ends a hold: the content will never leave. The sender of a mail is
 // told, within the bounds of every notice.
 func (g *Gateway) Reject(ctx context.Context, id dlp.ID, actor string) error {
+	done, err := g.alone(id)
+	if err != nil {
+		return err
+	}
+	defer done()
 	e, seq, err := g.open(ctx, id, audit.Reject, actor)
 	if err != nil {
 		return err
@@ -369,14 +379,24 @@ func (g *Gateway) DropQueued(ctx context.Context, id dlp.ID, actor string) error
 	return g.changeQueued(ctx, id, audit.QueueDrop, actor, func(m *spool.Message) { m.State = spool.Dropped })
 }
 
-// ErrBusy says that a delivery of the message is under way.
-var ErrBusy = errors.New("being delivered right now; try again in a moment")
+// ErrBusy says that a delivery of the message, or another decision about the
+// held item, is under way.
+var ErrBusy = errors.New("in hand right now; try again in a moment")
+
+// alone keeps everybody else from acting on id until done is called.
+func (g *Gateway) alone(id dlp.ID) (done func(), err error) {
+	if _, active := g.busy.LoadOrStore(id, struct{}{}); active {
+		return nil, fmt.Errorf("gateway: %s: %w", id, ErrBusy)
+	}
+	return func() { g.busy.Delete(id) }, nil
+}
 
 func (g *Gateway) changeQueued(ctx context.Context, id dlp.ID, kind audit.Kind, actor string, change func(*spool.Message)) error {
-	if _, active := g.busy.LoadOrStore(id, struct{}{}); active {
-		return fmt.Errorf("gateway: %s: %w", id, ErrBusy)
+	done, err := g.alone(id)
+	if err != nil {
+		return err
 	}
-	defer g.busy.Delete(id)
+	defer done()
 	m, err := g.Spool.Get(ctx, id)
 	if err != nil {
 		return fmt.Errorf("gateway: %s: %w", id, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -40,9 +41,7 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 		g.warn(ctx, "decision not recorded", doc.ID, err)
 		return out
 	}
-	// From here the file may be out of its place: stopping does not cut the act
-	// short, it has its own bound.
-	actx, cancel := lasting(ctx)
+	actx, cancel := acting(ctx)
 	defer cancel()
 	result := audit.ResultFailed
 	switch j.verdict.Strictest().Action {
@@ -67,6 +66,19 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 	}
 	g.outcome(ctx, doc, seq, result)
 	return out
+}
+
+// stopGrace is how long an act on a file may go on once its caller is told to
+// stop; past it the file is put back.
+const stopGrace = 15 * time.Second
+
+// acting returns a context for taking a file away. It has no bound while ctx
+// lives, for reading and sealing take as long as the file is large. The file
+// may be out of its place: when ctx ends the act has stopGrace left.
+func acting(ctx context.Context) (context.Context, context.CancelFunc) {
+	act, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, cancel) })
+	return act, func() { stop(); cancel() }
 }
 
 // encryptFile takes the file and leaves it encrypted, or puts it back.

@@ -109,7 +109,7 @@ type Gateway struct {
 	repeats repeats  // unacknowledged holds and splits
 	notices throttle // when each sender was last told, per policy
 	wake    chan struct{}
-	busy    sync.Map // spool ids being delivered: dlp.ID → struct{}
+	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
