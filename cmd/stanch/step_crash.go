@@ -10,13 +10,16 @@ import (
 	"syscall"
 )
 
-var steps atomic.Int64
+var (
+	steps   atomic.Int64
+	crashAt = os.Getenv("STANCH_CRASH_AT")
+)
 
 // onStep ends the process as kill -9 does, before the step that
 // STANCH_CRASH_AT names: "STEP" or "STEP#N" for the Nth time it is reached.
 // This file is in binaries built for the crash tests only.
 func onStep(step string) {
-	name, nth, _ := strings.Cut(os.Getenv("STANCH_CRASH_AT"), "#")
+	name, nth, _ := strings.Cut(crashAt, "#")
 	if name != step {
 		return
 	}
