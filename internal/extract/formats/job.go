@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 
@@ -160,6 +161,27 @@ func (s *stream) head() ([]byte, error) {
 	}
 	return b, err
 }
+
+// keep holds the bytes in memory where they are at most that many.
+func (s *stream) keep(most int) {
+	if s.r == nil {
+		return
+	}
+	b, err := io.ReadAll(io.LimitReader(s.r, int64(most)+1))
+	switch {
+	case err != nil:
+		s.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(b), failed{err}), headSize)
+	case len(b) > most:
+		s.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(b), s.r), headSize)
+	default:
+		s.mem, s.r = b, nil
+	}
+}
+
+// failed is a reader of an error that was seen.
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
 // reader reads the bytes from the first on.
 func (s *stream) reader() io.Reader {

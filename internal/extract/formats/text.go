@@ -24,6 +24,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 			enc = e
 		}
 	}
+	s.keep(maxEncoded)
 	j.part(at, k.media)
 	var write func([]byte)
 	var table *csvTable
@@ -118,93 +119,4 @@ func (a *armourFinder) look(b []byte) {
 		}
 	}
 	a.tail = append(a.tail[:0], b[max(0, len(b)-longest):]...)
-}
-
-// Bounds of what is tried as another reading of a text.
-const (
-	minEncoded = 12      // characters of base64 that are worth a try
-	maxEncoded = 1 << 20 // a text longer than this is an ordinary text or declared properly
-)
-
-var (
-	vcardQP  = regexp.MustCompile(`(?i)^[A-Z0-9.;=-]*;(?:ENCODING=)?QUOTED-PRINTABLE[;:]`)
-	uuBegin  = regexp.MustCompile(`(?m)^begin(?:-base64)? [0-7]{3,4} [^\r\n]{1,255}\r?$`)
-	yencLine = regexp.MustCompile(`(?m)^=ybegin [^\r\n]{1,512}\r?$`)
-)
-
-// otherReadings reads what a mail program would make of a text that hides more:
-// an undeclared encoding, a file written into it.
-func (j *job) otherReadings(at place, k kind, b []byte) {
-	if k.media != "text/plain" && k.media != "text/csv" {
-		return
-	}
-	if uuBegin.Match(b) || yencLine.Match(b) {
-		for i, f := range inlineFiles(b) {
-			j.leaf(at.inside(itoa(i+1)), memory(f))
-		}
-	}
-	if at.mail && len(b) <= maxEncoded && looksBase64(b) {
-		if d, _ := decodeBase64(b); worthReading(d) {
-			j.leaf(at.again(), memory(d))
-		}
-		return
-	}
-	if bytes.HasPrefix(bytes.ToUpper(b[:min(len(b), 16)]), []byte("BEGIN:VCARD")) || at.media == "text/vcard" || at.media == "text/x-vcard" {
-		for line := range bytes.Lines(b) {
-			if vcardQP.Match(line) {
-				j.leaf(at.again(), memory(decodeQP(b)))
-				return
-			}
-		}
-	}
-}
-
-// looksBase64 reports text that is nothing but base64 of some length.
-func looksBase64(b []byte) bool {
-	b = bytes.TrimSpace(b)
-	if len(b) < minEncoded {
-		return false
-	}
-	letters, upper, lower, digit, spaces := 0, 0, 0, 0, 0
-	for _, c := range b {
-		switch {
-		case c >= 'A' && c <= 'Z':
-			upper++
-		case c >= 'a' && c <= 'z':
-			lower++
-		case c >= '0' && c <= '9' || c == '+' || c == '/':
-			digit++
-		case c == '=':
-		case c == '\r' || c == '\n':
-			spaces++
-			continue
-		default:
-			return false
-		}
-		letters++
-	}
-	return letters >= minEncoded && upper > 0 && lower > 0 && (digit > 0 || b[len(b)-1] == '=')
-}
-
-// worthReading reports decoded bytes that are text or of a known kind: one
-// word of letters decodes to noise.
-func worthReading(b []byte) bool {
-	if len(b) < 8 {
-		return false
-	}
-	if _, ok := signature(b); ok {
-		return true
-	}
-	if bytes.HasPrefix(b, []byte("%PDF-")) || guessWide(b) != "" {
-		return true
-	}
-	if !utf8.Valid(b) {
-		return false
-	}
-	for _, c := range b {
-		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }

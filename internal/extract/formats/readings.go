@@ -1,0 +1,156 @@
+package formats
+
+import (
+	"bytes"
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// Bounds of what is tried as another reading of a text.
+const (
+	minEncoded = 12      // characters of base64 that are worth a try
+	maxEncoded = 1 << 20 // a text longer than this is an ordinary text or declared properly
+)
+
+var (
+	vcardQP  = regexp.MustCompile(`(?i)^[A-Z0-9.;=-]*;(?:ENCODING=)?QUOTED-PRINTABLE[;:]`)
+	uuBegin  = regexp.MustCompile(`(?m)^begin(?:-base64)? [0-7]{3,4} [^\r\n]{1,255}\r?$`)
+	yencLine = regexp.MustCompile(`(?m)^=ybegin [^\r\n]{1,512}\r?$`)
+	// a digit, or a sign that stands between digits, written as a number
+	xmlEscape  = regexp.MustCompile(`&#0*(?:4[5-7]|5[0-7]);|&#[xX]0*(?:2[dDeEfF]|3[0-9]);`)
+	jsonEscape = regexp.MustCompile(`\\u00(?:2[dDeEfF]|3[0-9])|[0-9]\\/[0-9]`)
+)
+
+// otherReadings reads what a program would make of a text that hides more: an
+// undeclared encoding, a file written into it, characters written as numbers.
+func (j *job) otherReadings(at place, k kind, b []byte) {
+	switch {
+	case k.media == "application/xml" && flatOffice(b):
+		j.flatOffice(at.again(), b)
+	case k.media == "application/xml" && xmlEscape.Match(b):
+		j.leaf(at.again(), memory(resolve(b)))
+	case k.media == "application/json" && jsonEscape.Match(b):
+		j.leaf(at.again(), memory(unescapeJSON(b)))
+	case k.media == "text/plain" || k.media == "text/csv":
+		j.otherText(at, b)
+	}
+}
+
+func (j *job) otherText(at place, b []byte) {
+	if uuBegin.Match(b) || yencLine.Match(b) {
+		for i, f := range inlineFiles(b) {
+			j.leaf(at.inside(itoa(i+1)), memory(f))
+		}
+	}
+	if len(b) <= maxEncoded && looksBase64(b) {
+		if d, _ := decodeBase64(b); worthReading(d) {
+			j.leaf(at.again(), memory(d))
+		}
+		return
+	}
+	if bytes.HasPrefix(bytes.ToUpper(b[:min(len(b), 16)]), []byte("BEGIN:VCARD")) || at.media == "text/vcard" || at.media == "text/x-vcard" {
+		for line := range bytes.Lines(b) {
+			if vcardQP.Match(line) {
+				j.leaf(at.again(), memory(decodeQP(b)))
+				return
+			}
+		}
+	}
+}
+
+// flatOffice reports an office document that is one XML file, whose words are
+// cut into runs.
+func flatOffice(b []byte) bool {
+	head := b[:min(len(b), 4096)]
+	return bytes.Contains(head, []byte("schemas.microsoft.com/office/")) || bytes.Contains(head, []byte("urn:oasis:names:tc:opendocument"))
+}
+
+func (j *job) flatOffice(at place, b []byte) {
+	if !j.admit(at) {
+		return
+	}
+	j.unit(at, wire.Normal, func() error {
+		j.part(at, "text/plain")
+		w := &wordText{d: &officeDoc{j: j, at: at}, odf: bytes.Contains(b[:min(len(b), 4096)], []byte("opendocument"))}
+		err := scanXML(bytes.NewReader(b), w)
+		w.newline()
+		return err
+	})
+}
+
+// unescapeJSON replaces the escapes of characters that stand in numbers and
+// dates. What it returns is text to look at, not JSON.
+//
+// Source: RFC 8259 7.
+func unescapeJSON(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' || i+1 == len(b) {
+			out = append(out, b[i])
+			continue
+		}
+		if m := jsonEscape.Find(b[i:min(len(b), i+6)]); len(m) == 6 {
+			out = append(out, byte(hexValue(m[4])<<4|hexValue(m[5])))
+			i += 5
+			continue
+		}
+		if b[i+1] != '/' {
+			out = append(out, b[i])
+		}
+		out = append(out, b[i+1]) // so that the second of two is no escape's beginning
+		i++
+	}
+	return out
+}
+
+// looksBase64 reports text that is nothing but base64 of some length.
+func looksBase64(b []byte) bool {
+	b = bytes.TrimSpace(b)
+	if len(b) < minEncoded {
+		return false
+	}
+	letters, upper, lower, digit, spaces := 0, 0, 0, 0, 0
+	for _, c := range b {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			upper++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case c >= '0' && c <= '9' || c == '+' || c == '/':
+			digit++
+		case c == '=':
+		case c == '\r' || c == '\n':
+			spaces++
+			continue
+		default:
+			return false
+		}
+		letters++
+	}
+	return letters >= minEncoded && upper > 0 && lower > 0 && (digit > 0 || b[len(b)-1] == '=')
+}
+
+// worthReading reports decoded bytes that are text or of a known kind: one
+// word of letters decodes to noise.
+func worthReading(b []byte) bool {
+	if len(b) < 8 {
+		return false
+	}
+	if _, ok := signature(b); ok {
+		return true
+	}
+	if bytes.HasPrefix(b, []byte("%PDF-")) || guessWide(b) != "" {
+		return true
+	}
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, c := range b {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,94 @@
+package formats_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// fieldsOf lists what the spans of a part cut out of its text, with label and row.
+func (a *answer) fieldsOf(path string) (s []string) {
+	for _, sp := range a.spans[path] {
+		s = append(s, fmt.Sprintf("%s=%s@%d", sp.Label, a.texts[path][sp.Start:sp.End], sp.Group))
+	}
+	return s
+}
+
+// TestHeaderFields holds that each header field is one span under its name,
+// decoded and unfolded, so that detection knows addresses and dates of the
+// mail itself from those of a patient.
+func TestHeaderFields(t *testing.T) {
+	a := serve(t, true, limits, []byte(crlf("Received: from a.example (192.0.2.1)\n\tby b.example; Mon, 2 Mar 2026 10:00:00 +0000",
+		"From: =?utf-8?Q?J=C3=BCrgen?= <a@clinic.example>", "Date: Mon, 2 Mar 2026 10:00:00 +0000", "Subject: MRN =?utf-8?B?"+b64("E1234567")+"?=",
+		"X-Empty:", "", "x")))
+	want := []string{"Received=from a.example (192.0.2.1) by b.example; Mon, 2 Mar 2026 10:00:00 +0000@0", "From=Jürgen <a@clinic.example>@0",
+		"Date=Mon, 2 Mar 2026 10:00:00 +0000@0", "Subject=MRN E1234567@0"}
+	if got := a.fieldsOf("HEADER"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestNumbers holds how the parts of a mail with everything in it are numbered
+// and named.
+func TestNumbers(t *testing.T) {
+	box := zipOf(t, member{"patients.csv", "Name,SSN\nAda,536228145\n"}, member{"letter.eml", "From: a@x.example\r\nSubject: s\r\n\r\nletter"})
+	locked := []byte(zipOf(t, member{"secret.txt", "x"}))
+	locked[6] |= 1
+	locked[strings.Index(string(locked), "PK\x01\x02")+8] |= 1
+	png := "\x89PNG\r\n\x1a\n"
+	file := func(name, data string) string {
+		return "--o\nContent-Type: application/octet-stream; name=" + name + "\nContent-Transfer-Encoding: base64\n\n" + b64(data)
+	}
+	a := serve(t, true, limits, []byte(crlf("Subject: all", "Content-Type: multipart/mixed; boundary=o", "",
+		"--o\nContent-Type: multipart/related; boundary=i\n\n--i\nContent-Type: text/html\n\n<img src=cid:logo>text\n--i\nContent-ID: <logo>\nContent-Transfer-Encoding: base64\n\n"+b64(png)+"\n--i--",
+		file("box.zip", box), file("locked.zip", string(locked)), file("scan.png", png),
+		"--o\nContent-Type: message/rfc822\n\nSubject: inner\nContent-Type: multipart/mixed; boundary=n\n\n--n\n\none\n--n\n\ntwo\n--n--", "--o--")))
+	want := []string{"HEADER", "1.1", "2.MIME", "2", "2/1", "2/2/HEADER", "2/2/1", "3.MIME", "3", "3/1", "4.MIME", "5.HEADER", "5.1", "5.2", "1.2", "4"}
+	if !slices.Equal(a.paths, want) {
+		t.Errorf("parts: got %q, want %q", a.paths, want)
+	}
+	if got, want := a.told(), []string{"3/1 encrypted zip ZipCrypto", "1.2 image image/png", "4 image image/png"}; !slices.Equal(got, want) {
+		t.Errorf("gaps: got %q, want %q", got, want)
+	}
+	if len(a.gaps) == 3 && (!a.gaps[1].Inline || a.gaps[2].Inline) {
+		t.Errorf("inline: got %v and %v, want the first alone", a.gaps[1].Inline, a.gaps[2].Inline)
+	}
+	for path, name := range map[string]string{"2": "box.zip", "2/1": "patients.csv", "3/1": "secret.txt", "4": "scan.png", "5.1": ""} {
+		if got := a.parts[path].Name; got != name {
+			t.Errorf("name of %s: got %q, want %q", path, got, name)
+		}
+	}
+	if got, want := a.fieldsOf("2/1"), []string{"Name=Ada@1", "SSN=536228145@1"}; !slices.Equal(got, want) {
+		t.Errorf("cells: got %q, want %q", got, want)
+	}
+}
+
+// TestReadings holds that what programs read in two ways is read in both, each
+// under a number of its own.
+func TestReadings(t *testing.T) {
+	hidden := "the number 536-22-8145 is hidden"
+	for _, c := range []struct {
+		name, in string
+		mail     bool
+		path     string
+		want     string
+	}{
+		{"two encodings, the last", crlf("Content-Transfer-Encoding: 7bit", "Content-Transfer-Encoding: base64", "", b64(hidden)), true, "1", hidden},
+		{"two encodings", crlf("Content-Transfer-Encoding: quoted-printable", "Content-Transfer-Encoding: base64", "", b64(hidden)), true, "1~2", hidden},
+		{"declared 7bit", crlf("Content-Transfer-Encoding: 7bit", "", b64(hidden)), true, "1~2", hidden},
+		{"two types", crlf("Content-Type: text/plain", "Content-Type: text/html", "", "the number 536-<b></b>22-8145 is hidden"), true, "1~2", hidden + "\n"},
+		{"multipart or text", crlf("Content-Type: multipart/mixed; boundary=o", "Content-Type: text/plain", "", "--o", "", "x", "--o--"), true, "1", "x"},
+		{"references in XML", `<?xml version="1.0"?><a><n>&#116;he number &#53;36&#x2d;22-8145 is hidden</n></a>`, false, "~2", `<?xml version="1.0"?><a><n>` + hidden + `</n></a>`},
+		{"word flat XML", `<?xml version="1.0"?><?mso-application progid="Word.Document"?><w:wordDocument xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml"><w:body><w:p><w:r><w:t>the number 53</w:t></w:r><w:r><w:t>6-22-8145 is hidden</w:t></w:r></w:p></w:body></w:wordDocument>`,
+			false, "~2", hidden + "\n"},
+		{"escapes in JSON", `{"note": "the number \u00353\u0036-22-8145 is hidden"}`, false, "~2", `{"note": "` + hidden + `"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := serve(t, c.mail, limits, []byte(c.in))
+			if got, ok := a.texts[c.path]; !ok || got != c.want {
+				t.Errorf("part %q: got %q, want %q; parts %q", c.path, got, c.want, a.texts)
+			}
+		})
+	}
+}
