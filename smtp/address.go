@@ -51,20 +51,11 @@ func ParseAddress(s string) (dlp.Address, error) {
 	return a, nil
 }
 
-// ParsePath reads a reverse-path or forward-path with its angle brackets. "<>"
-// is the null reverse-path, "<postmaster>" the one mailbox without a domain.
-// Errors as ParseAddress.
+// parseInner reads what stands between the brackets of a path. Nothing is the
+// null reverse-path, "postmaster" the one mailbox without a domain. Errors as
+// ParseAddress.
 //
 // Source: RFC 5321 4.1.2; postmaster: 4.5.1.
-func ParsePath(s string) (dlp.Address, error) {
-	path, rest, ok := cutPath(s)
-	if !ok || rest != "" {
-		return dlp.Address{}, errAddress
-	}
-	return parseInner(path)
-}
-
-// parseInner is ParsePath without the brackets.
 func parseInner(s string) (dlp.Address, error) {
 	if s == "" {
 		return dlp.Address{}, nil

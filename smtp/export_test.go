@@ -9,6 +9,15 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
+// ParsePath reads a whole path with its brackets, as MAIL and RCPT do.
+func ParsePath(s string) (dlp.Address, error) {
+	inner, rest, ok := cutPath(s)
+	if !ok || rest != "" {
+		return dlp.Address{}, errAddress
+	}
+	return parseInner(inner)
+}
+
 // Unstuff takes the body out of wire, handed over in pieces of the given sizes
 // over and over, as a network would. rest is what follows the end mark.
 func Unstuff(wire []byte, sizes []int) (body, rest []byte, done bool, err error) {

@@ -151,7 +151,7 @@ func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io
 	for i, r := range m.Rcpts {
 		rcpts[i] = r.Addr
 	}
-	return smtp.Deliver(ctx, o.hop, m.From, rcpts, smtp.MailOptions{Size: m.Size, Body: m.Body}, open)
+	return smtp.Deliver(ctx, o.hop, m.From, rcpts, smtp.MailOptions{Size: m.Size}, open)
 }
 
 // rulesOf is the rule source of the configuration alone.

@@ -436,7 +436,7 @@ func BenchmarkNote(b *testing.B) {
 	opt.Reserve = 0
 	l, _ := open(b, opt)
 	e := decision()
-	e.Kind = audit.HoldAck
+	e.Kind = audit.Look
 	e.RuleSet, e.Sender = strings.Repeat("ab", 32), strings.Repeat("cd", 16)
 	for b.Loop() {
 		if err := l.Note(b.Context(), e); err != nil {

@@ -17,35 +17,25 @@ type Kind string
 const (
 	Decision     Kind = "decision"  // what is to be done with a document; an Outcome follows
 	Outcome      Kind = "outcome"   // what became of the event Ref
-	HoldAck      Kind = "hold_ack"  // the sender has had the reply to its held mail
 	Repeat       Kind = "repeat"    // a repeat was absorbed by the hold Of
 	Release      Kind = "release"   // a person lets held content go; an Outcome follows
 	Reject       Kind = "reject"    // a person refuses held content; an Outcome follows
 	Export       Kind = "export"    // held content was written out
 	Look         Kind = "look"      // a case, or fields of held mail, were read
-	Reveal       Kind = "reveal"    // matched text was shown
-	Expire       Kind = "expire"    // held content came to the end of its time
 	Deliver      Kind = "deliver"   // the outbox came to an end with recipients
-	Notice       Kind = "notice"    // a notice was written
-	Decrypt      Kind = "decrypt"   // an encrypted file was opened
 	QueueRetry   Kind = "queue_try" // a person had the outbox try again
 	QueueDrop    Kind = "queue_drop"
-	Config       Kind = "config" // the configuration changed
-	RulesChanged Kind = "rules"  // the rule set or the policies changed
+	RulesChanged Kind = "rules" // the rule set or the policies changed
 	ScanOff      Kind = "scan_off"
 	Start        Kind = "start"
 	Stop         Kind = "stop"
-	Keys         Kind = "keys" // a key was made, imported or destroyed
-	User         Kind = "user" // an account changed
-	Backup       Kind = "backup"
-	Restore      Kind = "restore"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
 	TailCut      Kind = "tail_cut"  // after a crash: bytes that were no whole event were cut off before Ref
 )
 
 var kinds = []Kind{
-	Decision, Outcome, HoldAck, Repeat, Release, Reject, Export, Look, Reveal, Expire, Deliver, Notice, Decrypt,
-	QueueRetry, QueueDrop, Config, RulesChanged, ScanOff, Start, Stop, Keys, User, Backup, Restore, TailKept, TailCut,
+	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, ScanOff,
+	Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -68,13 +58,11 @@ const (
 	ResultFailed      = "failed"      // it was not done
 	ResultDelivered   = "delivered"   // every recipient's copy was taken
 	ResultUndelivered = "undelivered" // some recipient's was not
-	ResultExpired     = "expired"
 )
 
 var results = []string{
 	ResultPassed, ResultRefused, ResultUnreached, ResultUnknown, ResultHeld, ResultSplit, ResultRejected, ResultReported,
 	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
-	ResultExpired,
 }
 
 // Reasons of a Look; those of a Decision are dlp's.

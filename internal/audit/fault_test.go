@@ -131,7 +131,7 @@ func TestAGroupThatFailedWasNeverWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if _, err := l.Append(t.Context(), audit.Event{Kind: audit.Expire}); !errors.Is(err, tc.wantIs) {
+				if _, err := l.Append(t.Context(), audit.Event{Kind: audit.Export}); !errors.Is(err, tc.wantIs) {
 					t.Errorf("Append = %v, want %v", err, tc.wantIs)
 				}
 				if err := l.Ready(); err == nil {

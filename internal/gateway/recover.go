@@ -12,9 +12,9 @@ import (
 )
 
 // Recover closes the decisions that an earlier run left without an outcome:
-// `recovered` when the document is in the vault, in the outbox or has a case
-// record, else `unknown`: the client never had its 250 and sends again, or the
-// next hop took it in the last moment.
+// `recovered` when the document is in the vault or in the outbox, `failed` when
+// a person's act was not carried out, else `unknown`: the client never had its
+// 250 and sends again, or the next hop took it in the last moment.
 func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 	if len(open) == 0 {
 		return nil

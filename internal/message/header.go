@@ -98,19 +98,6 @@ func ReadHeader(r io.Reader, max int64) (Fields, error) {
 	}
 }
 
-// CountReceived returns the number of Received fields.
-//
-// Source: RFC 5321 6.3 (loop detection).
-func CountReceived(fs Fields) int {
-	n := 0
-	for _, f := range fs {
-		if f.Is("Received") {
-			n++
-		}
-	}
-	return n
-}
-
 // AutoSubmitted reports a message that a program sent, or that came through a
 // mailing list: nothing must be sent in answer to it.
 //

@@ -139,17 +139,6 @@ func TestRepeatDigest(t *testing.T) {
 	}
 }
 
-func TestCountReceived(t *testing.T) {
-	in := strings.Repeat("Received: x\r\n y\r\n", 7) + "RECEIVED : z\r\nReceived-SPF: no\r\n\r\nReceived: body\r\n"
-	fs, err := message.ReadHeader(strings.NewReader(in), 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := message.CountReceived(fs); got != 8 {
-		t.Errorf("CountReceived = %d, want 8", got)
-	}
-}
-
 func TestAutoSubmitted(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -31,11 +31,10 @@ type stateJSON struct {
 	V     int        `json:"v"`
 	From  address    `json:"from"`
 	Rcpts []rcptJSON `json:"rcpts"`
-	Body  string     `json:"body,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
-	out := stateJSON{V: version, From: addressOut(m.From), Body: m.Body, Rcpts: make([]rcptJSON, len(m.Rcpts))}
+	out := stateJSON{V: version, From: addressOut(m.From), Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
 			r.State = RcptPending
@@ -54,7 +53,6 @@ func decodeState(b []byte, m *Message) error {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
 	m.From = addressIn(in.From)
-	m.Body = in.Body
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {
 		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries}

@@ -87,8 +87,7 @@ func (s *Spool) Progress(m Message) (Update, error) {
 		return Update{}, fmt.Errorf("spool: progress %s: %w", m.ID, err)
 	}
 	return Update{
-		ID: m.ID, State: m.State, Next: m.Next, Tries: m.Tries,
-		LastCode: m.LastCode, LastStage: m.LastStage, Sealed: sealed,
+		ID: m.ID, State: m.State, Next: m.Next, Tries: m.Tries, Sealed: sealed,
 	}, nil
 }
 
@@ -193,7 +192,7 @@ func (s *Spool) message(r Row) (Message, error) {
 func plainMessage(r Row) Message {
 	return Message{
 		ID: r.ID, Doc: r.Doc, Kind: r.Kind, Size: r.Size, Created: r.Created, Next: r.Next, Expires: r.Expires,
-		Tries: r.Tries, State: r.State, LastCode: r.LastCode, LastStage: r.LastStage, Seq: r.Seq,
+		Tries: r.Tries, State: r.State, Seq: r.Seq,
 	}
 }
 

@@ -60,22 +60,19 @@ type Rcpt struct {
 
 // Message is one message of the outbox, opened. PHI.
 type Message struct {
-	ID        dlp.ID // of the message itself
-	Doc       dlp.ID // of the document it comes from
-	Kind      Kind
-	From      dlp.Address // the reverse-path
-	Rcpts     []Rcpt
-	Body      string // the BODY parameter of MAIL: "", "7BIT" or "8BITMIME"
-	Size      int64  // of the content, unsealed, in bytes; filled in by Seal
-	Created   time.Time
-	Next      time.Time // of the next try
-	Expires   time.Time // no try after it
-	Tries     int
-	State     State
-	LastCode  int    // of the last try: the worst reply's code, 0 for none
-	LastStage string // of the last try: a constant such as "connect" or "rcpt"
-	Seq       uint64 // of the audit event that decided it
-	Damaged   bool   // List only: what is kept does not open; From, Rcpts and Body are zero, and it is never Due
+	ID      dlp.ID // of the message itself
+	Doc     dlp.ID // of the document it comes from
+	Kind    Kind
+	From    dlp.Address // the reverse-path
+	Rcpts   []Rcpt
+	Size    int64 // of the content, unsealed, in bytes; filled in by Seal
+	Created time.Time
+	Next    time.Time // of the next try
+	Expires time.Time // no try after it
+	Tries   int
+	State   State
+	Seq     uint64 // of the audit event that decided it
+	Damaged bool   // List only: what is kept does not open; From and Rcpts are zero, and it is never Due
 }
 
 // IsDue reports whether the message is to be tried at now. A message set
@@ -101,13 +98,11 @@ type Entry struct {
 // a commit. Spool.Progress makes it. The commit of an Update whose State is
 // not Queued deletes the content.
 type Update struct {
-	ID        dlp.ID
-	State     State
-	Next      time.Time
-	Tries     int
-	LastCode  int
-	LastStage string
-	Sealed    []byte
+	ID     dlp.ID
+	State  State
+	Next   time.Time
+	Tries  int
+	Sealed []byte
 }
 
 // Row is a message as a Store gives it back.
@@ -119,8 +114,6 @@ type Row struct {
 	Size                   int64
 	Seq                    uint64
 	Tries                  int
-	LastCode               int
-	LastStage              string
 	Sealed                 []byte
 }
 

@@ -39,7 +39,6 @@ type envelopeJSON struct {
 	Path     []byte    `json:"path,omitempty"`
 	File     *fileJSON `json:"file,omitempty"`
 	Trace    []byte    `json:"trace,omitempty"`
-	Body     string    `json:"body,omitempty"`
 	Causes   []string  `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
 	SHA256   []byte    `json:"sha256"`
 }
@@ -111,7 +110,7 @@ func encodeEnvelope(e Envelope, sum [32]byte, causes []dlp.Cause) ([]byte, error
 func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	out := envelopeJSON{
 		V: version, Sender: addressOut(e.Sender), Rcpts: mapped(e.Rcpts, addressOut), AllRcpts: mapped(e.AllRcpts, addressOut),
-		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Body: e.Body, SHA256: sum[:],
+		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, SHA256: sum[:],
 	}
 	if f := e.File; f != nil {
 		out.File = &fileJSON{UID: f.UID, GID: f.GID, Mode: f.Mode, MTime: f.ModTime, SHA256: f.SHA256[:]}
@@ -135,7 +134,7 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 	}
 	e := Envelope{
 		Sender: addressIn(in.Sender), Rcpts: mapped(in.Rcpts, addressIn), AllRcpts: mapped(in.AllRcpts, addressIn),
-		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Body: in.Body,
+		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace,
 	}
 	if f := in.File; f != nil {
 		fsum, err := digestIn(f.SHA256)

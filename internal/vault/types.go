@@ -46,7 +46,6 @@ type Envelope struct {
 	Path     string        // file: path relative to Root
 	File     *dlp.FileMeta // file: what a release must bring back
 	Trace    []byte        // mail: the trace header fields that go in front when it is released
-	Body     string        // mail: the BODY parameter of MAIL: "", "7BIT" or "8BITMIME"
 }
 
 // Case is why a document was decided upon as it was. PHI: it is kept sealed to

@@ -67,7 +67,7 @@ func Message(wait time.Duration) spool.Message {
 			{Addr: dlp.Address{Local: "records", Domain: "partner.example"}, State: spool.RcptPending},
 			{Addr: dlp.Address{Local: "caf\xe9", Domain: "other.example"}, State: spool.RcptPending},
 		},
-		Body: "8BITMIME", Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5,
+		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5,
 	}
 }
 
@@ -211,7 +211,7 @@ func progress(t *testing.T, b Backend) {
 	m := b.queue(t, Message(0), "x")
 	m.Rcpts[0] = spool.Rcpt{Addr: m.Rcpts[0].Addr, State: spool.RcptDelivered, Code: 250, Enhanced: "2.1.5", Tries: 1}
 	m.Rcpts[1] = spool.Rcpt{Addr: m.Rcpts[1].Addr, State: spool.RcptPending, Code: 451, Enhanced: "4.4.1", Tries: 1}
-	m.Tries, m.Next, m.LastCode, m.LastStage = 1, start.Add(time.Minute), 451, "rcpt"
+	m.Tries, m.Next = 1, start.Add(time.Minute)
 	if err := b.progress(t, m); err != nil {
 		t.Fatalf("progress: %v", err)
 	}

@@ -139,8 +139,8 @@ func (db *DB) out(g *group, ch *store.Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = g.exec(`INSERT INTO outbox (id, doc, kind, state, created, next, expires, size, audit_seq, tries, last_code, last_stage, sealed, external, ended)
-			VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, 0, 0, '', ?, ?, 0)`,
+		_, err = g.exec(`INSERT INTO outbox (id, doc, kind, state, created, next, expires, size, audit_seq, tries, sealed, external, ended)
+			VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, 0, ?, ?, 0)`,
 			string(e.ID), string(e.Doc), string(e.Kind), micros(e.Created), micros(e.Next), micros(e.Expires), e.Size, int64(e.Seq), e.Sealed, external)
 		if err != nil {
 			return fmt.Errorf("sqlite: queue %s: %w", e.ID, err)
@@ -155,9 +155,9 @@ func (db *DB) progress(g *group, ch *store.Change) error {
 		if u.State != spool.Queued {
 			ended = micros(db.now())
 		}
-		res, err := g.exec(`UPDATE outbox SET state = ?, next = ?, tries = ?, last_code = ?, last_stage = ?, sealed = ?, ended = ?
+		res, err := g.exec(`UPDATE outbox SET state = ?, next = ?, tries = ?, sealed = ?, ended = ?
 			WHERE id = ? AND state = 'queued'`,
-			string(u.State), micros(u.Next), u.Tries, u.LastCode, u.LastStage, u.Sealed, ended, string(u.ID))
+			string(u.State), micros(u.Next), u.Tries, u.Sealed, ended, string(u.ID))
 		if err != nil {
 			return fmt.Errorf("sqlite: progress %s: %w", u.ID, err)
 		}

@@ -146,11 +146,11 @@ func (db *DB) CaseRecord(ctx context.Context, id dlp.ID) (vault.Record, error) {
 	return one(got, err, vault.ErrNotFound)
 }
 
-const queueColumns = `SELECT id, doc, kind, state, created, next, expires, size, audit_seq, tries, last_code, last_stage, sealed FROM outbox `
+const queueColumns = `SELECT id, doc, kind, state, created, next, expires, size, audit_seq, tries, sealed FROM outbox `
 
 func scanQueued(r *spool.Row) ([]any, func() error) {
 	var created, next, expires, seq int64
-	return []any{&r.ID, &r.Doc, &r.Kind, &r.State, &created, &next, &expires, &r.Size, &seq, &r.Tries, &r.LastCode, &r.LastStage, &r.Sealed},
+	return []any{&r.ID, &r.Doc, &r.Kind, &r.State, &created, &next, &expires, &r.Size, &seq, &r.Tries, &r.Sealed},
 		func() error {
 			r.Created, r.Next, r.Expires, r.Seq = fromMicros(created), fromMicros(next), fromMicros(expires), uint64(seq)
 			return nil

@@ -54,8 +54,6 @@ CREATE TABLE outbox (
 	size       INTEGER NOT NULL,
 	audit_seq  INTEGER NOT NULL,
 	tries      INTEGER NOT NULL,
-	last_code  INTEGER NOT NULL,
-	last_stage TEXT NOT NULL,
 	sealed     BLOB NOT NULL,           -- sender, recipients and their state, index key
 	external   INTEGER NOT NULL,        -- 1: the content is spool/xx/ID.age
 	ended      INTEGER NOT NULL         -- when it left queued

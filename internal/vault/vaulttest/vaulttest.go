@@ -85,7 +85,7 @@ func CaseOf(doc *dlp.Document, body []byte) vault.Case {
 	return vault.Case{
 		Envelope: vault.Envelope{
 			Sender: doc.Sender, Rcpts: doc.Rcpts, AllRcpts: append(slices.Clone(doc.Rcpts), dlp.Address{Local: "caf\xe9", Domain: "other.example"}),
-			Trace: []byte("Received: from a.example\r\n"), Body: "8BITMIME",
+			Trace: []byte("Received: from a.example\r\n"),
 		},
 		Channel: doc.Channel, Decided: at, SHA256: sha256.Sum256(body), Size: int64(len(body)),
 		Verdict: dlp.Verdict{
