@@ -10,8 +10,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 )
 
-func pid() int { return os.Getpid() }
-
 func (a *app) configCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Validate and print the configuration, or write a starter"}
 	cmd.AddCommand(

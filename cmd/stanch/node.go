@@ -21,10 +21,6 @@ import (
 	"github.com/stanch-dlp/stanch/watch"
 )
 
-// outboxExpiry is how long the outbox tries (RFC 5321 4.5.4.1: at least four
-// to five days).
-const outboxExpiry = 5 * 24 * time.Hour
-
 // node is all that stands on one data folder: what serve and, while none runs,
 // single commands work with. It owns the folder from open to Close.
 type node struct {
@@ -99,7 +95,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		ScanEnabled:     n.cfg.Scan.Enabled,
 		DeliveryWorkers: 4,
 		DeliverTimeout:  15 * time.Minute,
-		OutboxExpiry:    outboxExpiry,
+		OutboxExpiry:    spool.Lifetime,
 		Hostname:        n.cfg.SMTP.Hostname,
 		Notices:         n.cfg.Notify,
 	}, gateway.Deps{

@@ -95,7 +95,7 @@ func (s *server) banner(lns []net.Listener) {
 	line("see the queue", self()+" quarantine list"+flag)
 	line("let one go", self()+" quarantine release ID"+flag)
 	line("check the log", self()+" audit verify"+flag)
-	line("new rules", fmt.Sprintf("kill -HUP %d", pid()))
+	line("new rules", fmt.Sprintf("kill -HUP %d", os.Getpid()))
 	fmt.Fprint(s.app.out, b.String())
 }
 
