@@ -18,7 +18,8 @@ import (
 
 // body is what a Claim holds sealed.
 type body struct {
-	Path   string       `json:"path"` // relative to the root
+	Path   string       `json:"-"`    // relative to the root
+	Bytes  []byte       `json:"path"` // of Path: a file's name need not be text, and JSON holds text only
 	Meta   dlp.FileMeta `json:"meta"`
 	Inode  uint64       `json:"inode"`
 	Size   int64        `json:"size"`
@@ -64,6 +65,7 @@ func (c *claim) ended(err error) error {
 
 // putClaim writes the claim and returns when it is durable.
 func (r *root) putClaim(ctx context.Context, id dlp.ID, phase Phase, b body) error {
+	b.Bytes = []byte(b.Path)
 	text, err := json.Marshal(b)
 	if err != nil {
 		return step("encode claim", err)
@@ -80,7 +82,9 @@ func (r *root) openClaim(c Claim) (b body, err error) {
 	if err != nil {
 		return b, step("open claim", err)
 	}
-	return b, step("decode claim", json.Unmarshal(text, &b))
+	err = json.Unmarshal(text, &b)
+	b.Path = string(b.Bytes)
+	return b, step("decode claim", err)
 }
 
 // drop forgets the claim once nothing of it is left in the root's own folder.

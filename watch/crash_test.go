@@ -228,3 +228,21 @@ type mute struct{ *desk }
 func (mute) Kept(context.Context, dlp.ID) (bool, [32]byte, error) {
 	return false, [32]byte{}, errors.New("vault: closed")
 }
+
+func TestNameThatIsNoTextComesBackAfterACrash(t *testing.T) {
+	const name = "in/caf\xe9 \xff.csv" // Latin-1 and worse
+	dir := t.TempDir()
+	crashBench(t, dir, "hold").write(name, "HOLD me")
+	child(t, "hold", dir, "vault: commit")
+	b := crashBench(t, dir, "hold")
+	b.deps.Handler = refuse{b.desk}
+	b.start().idle()
+	b.wantTree(name)
+}
+
+// refuse is a gateway that lets everything stay.
+type refuse struct{ *desk }
+
+func (refuse) File(context.Context, *dlp.Document, dlp.Claim) dlp.Outcome {
+	return dlp.Outcome{Kind: dlp.Reported}
+}
