@@ -31,7 +31,9 @@ var ErrBadID = errors.New("not a document id: want 26 characters of a-z and 2-7"
 // ParseID checks that s has the form of an ID, so that it is safe in a file
 // name and in a log.
 func ParseID(s string) (ID, error) {
-	if b, err := idEncoding.DecodeString(s); err != nil || len(b) != 16 {
+	b, err := idEncoding.DecodeString(s)
+	// The decoder passes over line ends and spare bits: what it read must give s again.
+	if err != nil || len(b) != 16 || idEncoding.EncodeToString(b) != s {
 		return "", ErrBadID
 	}
 	return ID(s), nil
