@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -195,18 +194,4 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// auditEvents reads the audit log through the program.
-func (g *gateway) auditEvents() []map[string]any {
-	g.t.Helper()
-	var events []map[string]any
-	for line := range strings.SplitSeq(strings.TrimSpace(g.must("audit", "export")), "\n") {
-		var e map[string]any
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			g.t.Fatalf("audit export: %v: %s", err, line)
-		}
-		events = append(events, e)
-	}
-	return events
 }
