@@ -134,7 +134,7 @@ func plainly(id dlp.ID, err error) error {
 		text string
 	}{
 		{vault.ErrNotFound, "no such item; see `stanch quarantine list --all`"},
-		{vault.ErrNoContent, "its content is gone since it left the queue; see `stanch quarantine show`"},
+		{vault.ErrNoContent, "its content is gone"},
 		{spool.ErrNotFound, "no such message; see `stanch queue list --all`"},
 		{gateway.ErrNotHeld, gateway.ErrNotHeld.Error()},
 		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},

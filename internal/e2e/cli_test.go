@@ -498,3 +498,22 @@ func TestReload(t *testing.T) {
 		t.Errorf("after a new policy: got %v, want the mail refused", err)
 	}
 }
+
+// TestDocumentedConfigurations: what the documents tell an administrator to
+// write holds.
+func TestDocumentedConfigurations(t *testing.T) {
+	block := regexp.MustCompile("(?s)```toml\n(.*?)```")
+	for _, doc := range []string{"README.md", "docs/postfix.md"} {
+		found := block.FindAllStringSubmatch(read(t, filepath.Join("..", "..", doc)), -1)
+		if len(found) == 0 {
+			t.Errorf("%s: got no configuration, want at least one", doc)
+		}
+		for _, f := range found {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "stanch.toml"), f[1], 0o644)
+			if r := shell(t, dir, "", "config", "check"); r.code != 0 {
+				t.Errorf("%s: got exit %d, %s; want it to hold:\n%s", doc, r.code, r.errs, f[1])
+			}
+		}
+	}
+}
