@@ -239,6 +239,7 @@ func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context)
 	errs = append(errs, s.control.Shutdown(ctx), endpoints(ctx))
 	doors.Wait()
 	workers.Wait()
+	errs = append(errs, s.gateway.Stopped(ctx))
 	s.log.Info("stopped")
 	return errors.Join(errs...)
 }

@@ -77,6 +77,17 @@ func (g *Gateway) Started(ctx context.Context, ruleSet, policies string) error {
 	return nil
 }
 
+// Stopped records that this process stops in order. It is the last event of a
+// run: one that was killed has none.
+func (g *Gateway) Stopped(ctx context.Context) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	if _, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: audit.Stop}); err != nil {
+		return fmt.Errorf("gateway: record stop: %w", err)
+	}
+	return nil
+}
+
 // Changed records that other rules or policies are in force.
 func (g *Gateway) Changed(ctx context.Context, actor, ruleSet, policies string) error {
 	e := audit.Event{Time: g.Now(), Kind: audit.RulesChanged, Actor: actor, RuleSet: ruleSet, PolicyDigest: policies}

@@ -1,0 +1,57 @@
+package gateway_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+func TestRunIsFramedOnTheRecord(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := b.Started(ctx, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	cancel() // a stop is recorded although its time has run out
+	if err := b.Stopped(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var got []audit.Kind
+	for _, e := range b.audit.events {
+		got = append(got, e.Kind)
+	}
+	if want := []audit.Kind{audit.Start, audit.Stop}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestRecover(t *testing.T) {
+	b := newBench(t)
+	b.verdict = map[string]dlp.RcptVerdict{out.String(): {Action: dlp.Hold}}
+	held := mail(out)
+	if o := b.Message(t.Context(), held, b.hop); o.Kind != dlp.Held {
+		t.Fatalf("got %s, want held", o.Kind)
+	}
+	for _, tc := range []struct {
+		name string
+		open audit.Pending
+		want string
+	}{
+		{"in the vault", audit.Pending{Kind: audit.Decision, Doc: held.ID, Channel: dlp.Mail}, audit.ResultRecovered},
+		{"nowhere", audit.Pending{Kind: audit.Decision, Doc: dlp.NewID(), Channel: dlp.Mail}, audit.ResultUnknown},
+		{"a release not carried out", audit.Pending{Kind: audit.Release, Doc: held.ID, Channel: dlp.Mail}, audit.ResultFailed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if err := b.Recover(t.Context(), []audit.Pending{tc.open}); err != nil {
+				t.Fatal(err)
+			}
+			all := b.audit.results()
+			if got := all[len(all)-1]; got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
