@@ -172,20 +172,34 @@ func (s *Server) enter(ctx context.Context, conn net.Conn) (dlp.Reply, bool) {
 	s.perClient[key]++
 	s.d.Metrics.SessionOpened()
 	s.running.Go(func() {
-		defer s.leave(x, key)
+		defer s.leave(x)
 		x.run(ctx)
 	})
 	return dlp.Reply{}, true
 }
 
-func (s *Server) leave(x *session, key netip.Addr) {
+func (s *Server) leave(x *session) {
+	s.giveUp(x)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, x)
+	s.d.Metrics.SessionClosed()
+}
+
+// giveUp takes x off what its client has, once: at QUIT, before the answer. A
+// client that then comes straight back is not counted twice while the old
+// connection closes.
+func (s *Server) giveUp(x *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.uncounted {
+		return
+	}
+	x.uncounted = true
+	key := clientKey(x.client)
 	if s.perClient[key]--; s.perClient[key] == 0 {
 		delete(s.perClient, key)
 	}
-	s.d.Metrics.SessionClosed()
 }
 
 // relays reports whether client is in one of the networks.

@@ -262,6 +262,22 @@ func TestLimits(t *testing.T) {
 		}
 		newClient(t, other).want("220")
 	})
+	t.Run("who said goodbye has no session", func(t *testing.T) {
+		d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxConnections = 20 })
+		for range 18 {
+			d.hello(t)
+		}
+		for range 10 {
+			other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", d.addr)
+			if err != nil {
+				t.Skip("no second loopback address here: ", err)
+			}
+			c := newClient(t, other)
+			c.want("220")
+			c.say("QUIT\r\n", "221")
+			other.Close()
+		}
+	})
 	t.Run("networks", func(t *testing.T) {
 		d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.Networks = []string{"192.0.2.0/24"} })
 		d.raw(t).want("554 5.7.1", "closed")

@@ -46,6 +46,8 @@ type session struct {
 	tx      *mailTx
 	unacked []dlp.ID // answered 250, not yet known to have been read
 
+	uncounted bool // not among its client's sessions any more; guarded by srv.mu
+
 	mu       sync.Mutex // guards all below
 	conn     net.Conn
 	busy     bool // inside a transaction: not to be stopped
@@ -199,6 +201,7 @@ func (x *session) command(ctx context.Context, line string) bool {
 	case "NOOP":
 		x.reply(replyOK)
 	case "QUIT":
+		x.srv.giveUp(x)
 		x.reply(replyBye)
 		x.linger = true
 		return false
