@@ -263,8 +263,8 @@ func TestLimits(t *testing.T) {
 		newClient(t, other).want("220")
 	})
 	t.Run("who said goodbye has no session", func(t *testing.T) {
-		d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxConnections = 20 })
-		for range 18 {
+		d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxConnections = 100 })
+		for range 90 {
 			d.hello(t)
 		}
 		for range 10 {
