@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 )
 
@@ -23,7 +24,12 @@ import (
 const Name = "control.sock"
 
 // maxCalls bounds the calls served at once; one operator's shell needs few.
-const maxCalls = 16
+// Of these maxExports may be exports, which last as long as their reader likes:
+// further ones are told to come back, so that other calls are always served.
+const (
+	maxCalls   = 16
+	maxExports = 8
+)
 
 // sunPathMax is how long a socket's path may be: sockaddr_un.sun_path has 108
 // bytes on Linux, its terminating NUL included (unix(7)).
@@ -31,15 +37,16 @@ const sunPathMax = 107
 
 // Server answers commands on the socket.
 type Server struct {
-	desk  Desk
-	log   *slog.Logger
-	http  *http.Server
-	slots chan struct{}
+	desk    Desk
+	log     *slog.Logger
+	http    *http.Server
+	slots   chan struct{}
+	exports chan struct{}
 }
 
 // NewServer makes a Server that passes calls to desk.
 func NewServer(desk Desk, log *slog.Logger) *Server {
-	s := &Server{desk: desk, log: log, slots: make(chan struct{}, maxCalls)}
+	s := &Server{desk: desk, log: log, slots: make(chan struct{}, maxCalls), exports: make(chan struct{}, maxExports)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /held", s.listHeld)
 	mux.HandleFunc("GET /held/{id}", s.showHeld)
@@ -199,6 +206,13 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	id, err := dlp.ParseID(r.PathValue("id"))
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	select {
+	case s.exports <- struct{}{}:
+		defer func() { <-s.exports }()
+	default:
+		s.fail(w, r, fmt.Errorf("control: %d exports under way: %w", maxExports, gateway.ErrBusy))
 		return
 	}
 	cw := &countingWriter{ResponseWriter: w}
