@@ -4,46 +4,67 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
-// desk is a Desk whose exports last until goOn is closed.
+var (
+	_ control.Desk = (*gateway.Gateway)(nil)
+	_ control.Desk = (*control.Client)(nil)
+)
+
+// desk answers from what a test put into it.
 type desk struct {
-	control.Desk // what no test calls
-	begun        chan struct{}
-	goOn         chan struct{}
+	mu     sync.Mutex
+	actors []string
+	err    error
+	export func(io.Writer) error
 }
 
-func (*desk) ListHeld(context.Context, bool, string, string) ([]gateway.Held, error) {
-	return []gateway.Held{{State: "held"}}, nil
+func (d *desk) seen(actor string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.actors = append(d.actors, actor)
+	return d.err
 }
 
-func (d *desk) Export(_ context.Context, _ dlp.ID, _ string, w io.Writer) error {
-	d.begun <- struct{}{}
-	<-d.goOn
-	_, err := io.WriteString(w, "content")
-	return err
+func (d *desk) ListHeld(_ context.Context, all bool, header, actor string) ([]gateway.Held, error) {
+	return []gateway.Held{{ID: "a", Header: header, State: fmt.Sprint(all)}}, d.seen(actor)
 }
-
-func (*desk) Release(context.Context, dlp.ID, string) error     { return nil }
-func (*desk) Reject(context.Context, dlp.ID, string) error      { return nil }
-func (*desk) RetryQueued(context.Context, dlp.ID, string) error { return nil }
-func (*desk) DropQueued(context.Context, dlp.ID, string) error  { return nil }
-func (*desk) ShowQueued(context.Context, dlp.ID) (gateway.Queued, error) {
-	return gateway.Queued{}, nil
+func (d *desk) ShowHeld(_ context.Context, id dlp.ID, actor string) (gateway.HeldDetail, error) {
+	return gateway.HeldDetail{Held: gateway.Held{ID: id}}, d.seen(actor)
 }
+func (d *desk) Release(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
+func (d *desk) Reject(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
+func (d *desk) Export(_ context.Context, _ dlp.ID, actor string, w io.Writer) error {
+	if err := d.seen(actor); err != nil {
+		return err
+	}
+	return d.export(w)
+}
+func (d *desk) ListQueue(context.Context, bool) ([]gateway.Queued, error) {
+	return []gateway.Queued{{Kind: "copy"}}, d.err
+}
+func (d *desk) ShowQueued(_ context.Context, id dlp.ID) (gateway.Queued, error) {
+	return gateway.Queued{ID: id}, d.err
+}
+func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
+func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
 
-// serve answers on a socket in dir until the test ends.
-func serve(t *testing.T, dir string, d control.Desk) *control.Client {
+// dial serves d on a socket in dir and returns a client of it.
+func dial(t *testing.T, dir string, d control.Desk) *control.Client {
 	t.Helper()
 	ln, err := control.Listen(dir)
 	if err != nil {
@@ -57,7 +78,9 @@ func serve(t *testing.T, dir string, d control.Desk) *control.Client {
 		}
 	})
 	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		wg.Wait()
@@ -69,12 +92,116 @@ func serve(t *testing.T, dir string, d control.Desk) *control.Client {
 	return c
 }
 
+func TestAnswersCrossTheSocket(t *testing.T) {
+	d := &desk{export: func(w io.Writer) error { _, err := io.WriteString(w, "as it came\r\n"); return err }}
+	dir := t.TempDir()
+	c := dial(t, dir, d)
+	fi, err := os.Stat(filepath.Join(dir, control.Name))
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v; want 0600", fi.Mode(), err)
+	}
+	id := dlp.NewID()
+	hs, err := c.ListHeld(t.Context(), true, "X-A", "forged")
+	if err != nil || len(hs) != 1 || hs[0].Header != "X-A" || hs[0].State != "true" {
+		t.Errorf("ListHeld = %+v, %v", hs, err)
+	}
+	if h, err := c.ShowHeld(t.Context(), id, "forged"); err != nil || h.ID != id {
+		t.Errorf("ShowHeld = %+v, %v", h, err)
+	}
+	if q, err := c.ShowQueued(t.Context(), id); err != nil || q.ID != id {
+		t.Errorf("ShowQueued = %+v, %v", q, err)
+	}
+	if qs, err := c.ListQueue(t.Context(), true); err != nil || len(qs) != 1 || qs[0].Kind != "copy" {
+		t.Errorf("ListQueue = %+v, %v", qs, err)
+	}
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{
+		"Release": c.Release, "Reject": c.Reject, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+		if err := act(t.Context(), id, "forged"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var b bytes.Buffer
+	if err := c.Export(t.Context(), id, "forged", &b); err != nil || b.String() != "as it came\r\n" {
+		t.Errorf("Export = %q, %v", b.String(), err)
+	}
+	for _, a := range d.actors {
+		if a != control.Actor(os.Getuid()) {
+			t.Errorf("the desk was told the actor is %q, want who the kernel says", a)
+		}
+	}
+}
+
+func TestErrorsKeepTheirIdentity(t *testing.T) {
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent} {
+		t.Run(want.Error(), func(t *testing.T) {
+			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
+			err := c.Release(t.Context(), dlp.NewID(), "")
+			if !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+	c := dial(t, t.TempDir(), &desk{})
+	if err := c.Release(t.Context(), "../../etc", ""); !errors.Is(err, dlp.ErrBadID) {
+		t.Errorf("a path for an id: %v, want %v", err, dlp.ErrBadID)
+	}
+}
+
+func TestExportThatBreaksIsAnError(t *testing.T) {
+	d := &desk{export: func(w io.Writer) error {
+		if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
+			return err
+		}
+		return errors.New("tampered")
+	}}
+	c := dial(t, t.TempDir(), d)
+	if err := c.Export(t.Context(), dlp.NewID(), "", io.Discard); err == nil {
+		t.Error("a content that broke off was taken for whole")
+	}
+}
+
+func TestDataFolderWithALongPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, dir, &desk{})
+	if _, err := c.ListQueue(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNobodyServes(t *testing.T) {
+	if _, err := control.Dial(t.Context(), t.TempDir()); !errors.Is(err, control.ErrNotServing) {
+		t.Errorf("no socket: %v, want %v", err, control.ErrNotServing)
+	}
+	dir := t.TempDir()
+	ln, err := control.Listen(dir) // what a killed serve leaves: a socket that nobody answers on
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if _, err := control.Dial(t.Context(), dir); !errors.Is(err, control.ErrNotServing) {
+		t.Errorf("a dead socket: %v, want %v", err, control.ErrNotServing)
+	}
+	if ln, err = control.Listen(dir); err != nil {
+		t.Fatalf("listen over a dead socket: %v", err)
+	}
+	ln.Close()
+}
+
 // TestExportsLeaveRoom: readers of content that do not read keep nobody from
 // the queue.
 func TestExportsLeaveRoom(t *testing.T) {
 	const exports = 8
-	d := &desk{begun: make(chan struct{}), goOn: make(chan struct{})}
-	c := serve(t, t.TempDir(), d)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	d := &desk{export: func(w io.Writer) error {
+		begun <- struct{}{}
+		<-goOn
+		_, err := io.WriteString(w, "content")
+		return err
+	}}
+	c := dial(t, t.TempDir(), d)
 	var wg sync.WaitGroup
 	for range exports {
 		wg.Go(func() {
@@ -85,7 +212,7 @@ func TestExportsLeaveRoom(t *testing.T) {
 		})
 	}
 	for range exports {
-		<-d.begun
+		<-begun
 	}
 	if err := c.Export(t.Context(), dlp.NewID(), "", io.Discard); !errors.Is(err, gateway.ErrBusy) {
 		t.Errorf("one export more: got %v, want %v", err, gateway.ErrBusy)
@@ -93,15 +220,6 @@ func TestExportsLeaveRoom(t *testing.T) {
 	if hs, err := c.ListHeld(t.Context(), false, "", ""); err != nil || len(hs) != 1 {
 		t.Errorf("list beside them: got %+v, %v, want one item", hs, err)
 	}
-	close(d.goOn)
+	close(goOn)
 	wg.Wait()
-}
-
-func TestSocketIsPrivate(t *testing.T) {
-	dir := t.TempDir()
-	serve(t, dir, &desk{})
-	info, err := os.Stat(filepath.Join(dir, control.Name))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
-	}
 }
