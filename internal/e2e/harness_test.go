@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -30,10 +31,17 @@ var (
 
 const (
 	buildWithin = 10 * time.Minute // a cold build cache on a busy machine
-	waitWithin  = 60 * time.Second // an event that should come at once; generous because the machine is shared
+	waitWithin  = 60 * time.Second // an event that should come at once; generous, for a busy machine
 )
 
+// TestMain builds the program. With -short there is nothing to do: these tests
+// are none of the fast ones.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("skipped: -short")
+		return
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "stanch-e2e-")
 		if err != nil {

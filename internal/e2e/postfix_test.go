@@ -172,10 +172,10 @@ func TestBehindPostfix(t *testing.T) {
 	p := startPostfix(t, g.addr)
 
 	p.submit("ada@clinic.example", "sam@partner.example", strings.ReplaceAll(cleanMail, "\r\n", "\n"))
-	eventually(t, "the clean mail is at the next hop", func() bool { return len(messages()) == 1 })
-	if got := messages()[0]; !strings.Contains(got, "the meeting is at three.") || !strings.Contains(got, "X-Stanch-Id: ") {
-		t.Errorf("the next hop has %q", got)
-	}
+	eventually(t, "the clean mail is at the next hop", func() bool { // which makes its file before it has the text
+		ms := messages()
+		return len(ms) == 1 && strings.Contains(ms[0], "the meeting is at three.") && strings.Contains(ms[0], "X-Stanch-Id: ")
+	})
 	p.submit("ada@clinic.example", "sam@partner.example", "Subject: patient\n\nHer social security number is 536-22-8145.\n")
 	eventually(t, "the mail with PHI is held", func() bool { return len(g.held()) == 1 })
 	eventually(t, "Postfix has it off its hands", func() bool { return strings.Contains(p.logged(), "Held for review, id "+g.held()[0].ID) })
