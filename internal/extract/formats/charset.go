@@ -172,12 +172,37 @@ func lookup(name string) encoding.Encoding {
 	if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
 		return e
 	}
+	if isEBCDIC(name) {
+		return charmap.CodePage037
+	}
 	if n, ok := strings.CutPrefix(name, "cp"); ok {
 		if e, err := htmlindex.Get("windows-" + n); err == nil {
 			return e
 		}
 	}
 	return nil
+}
+
+// isEBCDIC reports the national code pages of EBCDIC. Letters, digits and the
+// hyphen stand at the same places in all of them.
+//
+// Source: RFC 1345, names of IANA's character sets.
+func isEBCDIC(name string) bool {
+	if strings.HasPrefix(name, "ebcdic") {
+		return true
+	}
+	for _, p := range []string{"cp", "ibm", "ibm-", "csibm"} {
+		n, ok := strings.CutPrefix(name, p)
+		if !ok {
+			continue
+		}
+		switch strings.TrimLeft(n, "0") {
+		case "273", "277", "278", "280", "284", "285", "290", "297", "420", "423", "424", "500", "870", "871", "875", "880",
+			"905", "918", "924", "1026", "1141", "1142", "1143", "1144", "1145", "1146", "1147", "1148", "1149":
+			return true
+		}
+	}
+	return false
 }
 
 // decoder returns what turns bytes in the encoding named into UTF-8.

@@ -3,10 +3,12 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"compress/flate"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -75,7 +77,7 @@ func (j *job) zip(at place, b []byte) error {
 	if z.Comment != "" {
 		j.out.field(decodeText([]byte(z.Comment), ""), "comment", 0)
 	}
-	doubt := false
+	doubt := unlisted(z, b)
 	for i, f := range z.File {
 		in := at.inside(itoa(i + 1))
 		in.name = decodeText([]byte(f.Name), "")
@@ -178,6 +180,26 @@ func agrees(f *zip.File, b []byte) bool {
 		return string(b[start+30:start+30+nameLen]) == f.Name && binary.LittleEndian.Uint16(h[8:]) == f.Method &&
 			binary.LittleEndian.Uint16(h[6:])&1 == f.Flags&1
 	}
+}
+
+// unlisted reports members that the directory does not name, as where one zip
+// stands behind another: what reads header by header, or takes another of the
+// directories, finds those.
+func unlisted(z *zip.Reader, b []byte) bool {
+	type span struct{ from, to int64 }
+	var data []span // what is packed may hold anything
+	for _, f := range z.File {
+		if off, err := f.DataOffset(); err == nil && off <= int64(len(b)) {
+			data = append(data, span{off, off + int64(min(f.CompressedSize64, uint64(int64(len(b))-off)))})
+		}
+	}
+	slices.SortFunc(data, func(x, y span) int { return cmp.Compare(x.from, y.from) })
+	headers, at := 0, int64(0)
+	for _, d := range data {
+		headers += bytes.Count(b[min(at, d.from):d.from], zipLocal)
+		at = max(at, d.to)
+	}
+	return headers+bytes.Count(b[at:], zipLocal) > len(z.File)
 }
 
 // localZip reads a zip without a usable directory, header by header.
