@@ -119,9 +119,7 @@ func TestFilesLeaveATurnToMail(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 4 {
-			doc := mail(out)
-			doc.Channel, doc.Rcpts, doc.Sender, doc.File, doc.Root, doc.Name = dlp.File, nil, dlp.Address{}, &dlp.FileMeta{}, "/srv", "a"
-			wg.Go(func() { g.File(ctx, doc, nil) })
+			wg.Go(func() { g.File(ctx, file(), nil) })
 		}
 		synctest.Wait()
 		if got := g.Message(t.Context(), mail(out), b).Kind; got != dlp.Passed {
@@ -204,3 +202,25 @@ func (r *slowReader) LastNotice(context.Context, [32]byte) (time.Time, bool, err
 }
 func (r *slowReader) Pseudonym(string, string) string    { return "aa" }
 func (r *slowReader) MAC(string, ...[]byte) (k [32]byte) { return k }
+
+// TestFilesSpareTheReserve: while there is no room, files are not tried over
+// and over, each try leaving its lines in the audit log.
+func TestFilesSpareTheReserve(t *testing.T) {
+	b := newBench(t)
+	b.db.broken = store.ErrNoRoom
+	taken := 0
+	claim := &claimed{take: func(context.Context) error { taken++; return nil }}
+	for range 100 {
+		if got := b.File(t.Context(), file(), claim).Kind; got != dlp.TryAgain {
+			t.Fatalf("without room: %v, want %v", got, dlp.TryAgain)
+		}
+	}
+	if n := len(b.audit.results()); taken != 1 || claim.back != 1 || n != 1 {
+		t.Errorf("taken %d times, put back %d times, %d outcomes on record; want 1 each", taken, claim.back, n)
+	}
+	b.db.broken = nil
+	b.skew.Store(int64(time.Minute))
+	if got := b.File(t.Context(), file(), claim).Kind; got != dlp.Held {
+		t.Errorf("with room again: %v, want %v", got, dlp.Held)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -29,6 +30,9 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 	out = dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
 	if err := doc.Validate(); err != nil {
 		g.warn(ctx, "door made a bad document", doc.ID, err)
+		return out
+	}
+	if g.storage.full(g.Now()) {
 		return out
 	}
 	j, err := g.judge(ctx, doc)
@@ -63,9 +67,29 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 		out.Kind, result = dlp.Changed, audit.ResultChanged
 	} else if err != nil {
 		g.warn(ctx, "file not acted on", doc.ID, err)
+		if errors.Is(err, store.ErrNoRoom) {
+			g.storage.filled(g.Now())
+		}
 	}
 	g.outcome(ctx, doc, seq, result)
 	return out
+}
+
+// storage remembers when the vault last had no room for a file. Each try leaves
+// a decision and an outcome on record: a share full of files that are tried
+// over and over would use up the room that the audit log has in reserve, with
+// which clean mail flows on.
+type storage struct{ since atomic.Pointer[time.Time] }
+
+// fullPause is how long no file is tried after one found no room: one try in a
+// pause leaves the reserve of 8 MiB for more than a day.
+const fullPause = 15 * time.Second
+
+func (s *storage) filled(now time.Time) { s.since.Store(&now) }
+
+func (s *storage) full(now time.Time) bool {
+	at := s.since.Load()
+	return at != nil && now.Sub(*at) < fullPause
 }
 
 // stopGrace is how long an act on a file may go on once its caller is told to

@@ -108,6 +108,7 @@ type Gateway struct {
 	reading turns    // who is being read
 	repeats repeats  // unacknowledged holds and splits
 	notices throttle // when each sender was last told, per policy
+	storage storage  // whether files find room
 	wake    chan struct{}
 	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
 }

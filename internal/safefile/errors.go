@@ -10,7 +10,14 @@ import (
 
 // ErrNoRoom says that stable storage could not take what was written: full,
 // over quota, read-only or failing.
-var ErrNoRoom = errors.New("no room on stable storage")
+var ErrNoRoom error = noRoomError{}
+
+type noRoomError struct{}
+
+func (noRoomError) Error() string { return "no room on stable storage" }
+
+// ErrKind is the word that stands for it in the log.
+func (noRoomError) ErrKind() string { return "no_room" }
 
 // ErrLocked says that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
