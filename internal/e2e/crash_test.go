@@ -34,13 +34,13 @@ func TestKilledUnderLoad(t *testing.T) {
 
 	g.start()
 	var loads []string
-	load := startLoad(t, g, dir, corpus, clients, &loads)
+	load := startLoad(t, g, dir, corpus, clients, 1500, &loads)
 	for range kills {
 		time.Sleep(time.Duration(random.IntN(1200)) * time.Millisecond) // the moment is the point
 		g.kill()
 		g.start()
 		if load.done() {
-			load = startLoad(t, g, dir, corpus, clients, &loads)
+			load = startLoad(t, g, dir, corpus, clients, 1500, &loads)
 		}
 	}
 	load.wait(t)
@@ -113,11 +113,13 @@ type loading struct {
 	err   error
 }
 
-func startLoad(t *testing.T, g *gateway, dir, corpus string, clients int, ledgers *[]string) *loading {
+// startLoad has clients send n messages of corpus, each until it is answered
+// for good.
+func startLoad(t *testing.T, g *gateway, dir, corpus string, clients, n int, ledgers *[]string) *loading {
 	t.Helper()
 	ledger := filepath.Join(dir, fmt.Sprintf("load%d.jsonl", len(*ledgers)))
 	*ledgers = append(*ledgers, ledger)
-	cmd := exec.Command(filepath.Join(tools, "load"), "-relay", g.addr, "-n", "1500", "-c", fmt.Sprint(clients), "-corpus", corpus,
+	cmd := exec.Command(filepath.Join(tools, "load"), "-relay", g.addr, "-n", fmt.Sprint(n), "-c", fmt.Sprint(clients), "-corpus", corpus,
 		"-retry", "500", "-retry-wait", "200ms", "-rcpts", "2", "-ledger", ledger, "-q", "-timeout", "30s")
 	l := &loading{ended: make(chan struct{}), out: &bytes.Buffer{}}
 	cmd.Stdout, cmd.Stderr = l.out, l.out

@@ -1,0 +1,194 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// smallDisk puts the data folder on a file system of its own of size bytes.
+func smallDisk(t *testing.T, g *gateway, size int) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("a file system is mounted by root only")
+	}
+	cache := filepath.Join(g.dir, "cache")
+	if err := os.Rename(filepath.Join(g.data(), "cache"), cache); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", g.data(), "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
+		t.Skipf("no file system can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		g.kill()
+		if err := syscall.Unmount(g.data(), syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Symlink(cache, filepath.Join(g.data(), "cache")); err != nil { // what is compiled is large, and no part of this
+		t.Fatal(err)
+	}
+}
+
+// fill takes all room that is left and returns what gives it back.
+func fill(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, n := range []int{1 << 20, 4096, 1} {
+		for b := make([]byte, n); ; {
+			if _, err := f.Write(b); err != nil {
+				break
+			}
+		}
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// bothPolicy is quietPolicy for files too.
+var bothPolicy = strings.Replace(quietPolicy, `["mail"]`, `["mail", "file"]`, 1)
+
+// TestFullDisk: without room what must be held is refused for now and clean
+// mail flows on, out of the reserve of the audit log; with room again all is as
+// it was, without a restart.
+func TestFullDisk(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy})
+	smallDisk(t, g, 48<<20)
+	g.start()
+	if answer, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		t.Fatalf("with room: %q, %v", answer, err)
+	}
+	large := phiMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
+	file := filepath.Join(g.share, "patients.csv")
+
+	free := fill(t, g.data())
+	for i, msg := range []string{phiMail + "2", large, phiMail + "3"} {
+		if answer, err := g.send("ada@clinic.example", outside, msg); !strings.HasPrefix(refused(err), "452 4.3.1") {
+			t.Errorf("PHI %d without room: %q, %s; want 452 4.3.1", i, answer, refused(err))
+		}
+	}
+	if answer, err := g.send("ada@clinic.example", []string{"nurse@clinic.example", "sam@partner.example"}, phiMail+"4"); !strings.HasPrefix(refused(err), "452 4.3.1") {
+		t.Errorf("split without room: %q, %s; want 452 4.3.1", answer, refused(err))
+	}
+	write(t, file, phiFile, 0o640)
+	for i := range 20 {
+		if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+			t.Errorf("clean mail %d without room: %q, %v", i, answer, err)
+		}
+	}
+	if got := hop.count(); got != 20 {
+		t.Errorf("%d at the next hop, want the 20 clean ones", got)
+	}
+	// A try to take the file finds no room, and leaves it where it is.
+	eventually(t, "the file was tried", func() bool { return strings.Contains(g.logged(), "file not acted on") })
+	eventually(t, "the file is in its place", func() bool { return exists(file) })
+	if got := len(g.held()); got != 1 {
+		t.Errorf("%d held, want the 1 from before", got)
+	}
+
+	free()
+	for _, msg := range []string{phiMail + "2", large} {
+		if answer, err := g.send("ada@clinic.example", outside, msg); err != nil || !strings.Contains(answer, "Held for review") {
+			t.Errorf("PHI with room again: %q, %v", answer, err)
+		}
+	}
+	eventually(t, "the file is held", func() bool { return !exists(file) })
+	if got := len(g.held()); got != 4 {
+		t.Errorf("%d held, want 4", got)
+	}
+	g.must("audit", "verify")
+	g.kill()
+	g.start()
+	if got := len(g.held()); got != 4 {
+		t.Errorf("%d held after a restart, want 4", got)
+	}
+	g.must("audit", "verify")
+}
+
+// TestAuditLogCannotBeWritten: no record, no act. With the reserve used up
+// every mail is to come again and files stay.
+func TestAuditLogCannotBeWritten(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy})
+	smallDisk(t, g, 48<<20)
+	g.start()
+	free := fill(t, g.data())
+	// What uses the reserve up in earnest is weeks of mail; here a second name
+	// for its room does.
+	log := filepath.Join(g.data(), "audit", "log")
+	unreserve(t, log)
+	unreserve(t, filepath.Join(g.data(), "audit", "hashes"))
+	free2 := fillMore(t, g.data())
+
+	passed := 0
+	for passed < 100 { // the last page of the log has some room left
+		if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+			break
+		}
+		passed++
+	}
+	for _, msg := range []string{cleanMail, phiMail} {
+		if answer, err := g.send("ada@clinic.example", outside, msg); !strings.HasPrefix(refused(err), "451 4.3.0") {
+			t.Errorf("answered %q, %s; want 451 4.3.0", answer, refused(err))
+		}
+	}
+	file := filepath.Join(g.share, "patients.csv")
+	write(t, file, phiFile, 0o640)
+	eventually(t, "the file was looked at", func() bool { return strings.Count(g.logged(), "decision not recorded") > 3 })
+	if !exists(file) || hop.count() != passed || len(g.held()) != 0 {
+		t.Errorf("file there: %v, %d sent, %d held; want nothing done", exists(file), hop.count()-passed, len(g.held()))
+	}
+	free2()
+	free()
+	if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+		t.Errorf("with room again: %q, %v", answer, err)
+	}
+	eventually(t, "the file is held", func() bool { return !exists(file) && len(g.held()) == 1 })
+	g.must("audit", "verify")
+}
+
+// unreserve gives back the room that a file keeps behind its end.
+func unreserve(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(size); err != nil { // cuts nothing but what is allocated ahead
+		t.Fatal(err)
+	}
+}
+
+// fillMore is fill, beside an earlier one.
+func fillMore(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	sub := filepath.Join(dir, "tmp", "more")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	remove := fill(t, sub)
+	return func() {
+		remove()
+		if err := os.Remove(sub); err != nil {
+			t.Error(err)
+		}
+	}
+}

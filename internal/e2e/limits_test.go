@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// selfMade writes a certificate for localhost and its key.
+func selfMade(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gw.example"},
+		DNSNames: []string{"gw.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})), 0o600)
+	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), 0o600)
+	return certFile, keyFile
+}
+
+func TestStartTLS(t *testing.T) {
+	cert, key := selfMade(t)
+	g := newGateway(t, options{smtp: fmt.Sprintf("tls_cert = %q\ntls_key = %q", cert, key)})
+	g.start()
+	c := dial(t, g)
+	if offer := c.want("EHLO client.example", "250"); !strings.Contains(offer, "STARTTLS") {
+		t.Fatalf("offered %q, want STARTTLS", offer)
+	}
+	c.want("STARTTLS", "220")
+	state := c.secure().ConnectionState()
+	if got := state.PeerCertificates[0].Subject.CommonName; got != "gw.example" {
+		t.Errorf("certificate of %s", got)
+	}
+	if offer := c.want("EHLO client.example", "250"); strings.Contains(offer, "STARTTLS") {
+		t.Errorf("offered twice: %q", offer)
+	}
+	c.want("MAIL FROM:<ada@clinic.example>", "250")
+	c.want("RCPT TO:<sam@partner.example>", "250")
+	c.want("DATA", "354")
+	c.want(strings.ReplaceAll(cleanMail, "\r\n.", "\r\n..")+".", "250")
+	got := g.delivered()
+	if len(got) != 1 || !strings.Contains(got[0], "with ESMTPS") || !strings.HasSuffix(got[0], cleanMail) {
+		t.Errorf("delivered %q, want it as sent, with ESMTPS on record", got)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	g := newGateway(t, options{smtp: "max_per_client = 3\nmax_message_size = \"64KiB\"\nmax_rcpts = 100\nmax_errors = 3"})
+	g.start()
+
+	c := dial(t, g)
+	if offer := c.want("EHLO client.example", "250"); !strings.Contains(offer, "SIZE 65536") {
+		t.Errorf("offered %q, want SIZE 65536", offer)
+	}
+	c.want("MAIL FROM:<ada@clinic.example> SIZE=65537", "552 5.3.4")
+	c.want("MAIL FROM:<ada@clinic.example> SIZE=10", "250") // a lie
+	for i := range 100 {
+		c.want(fmt.Sprintf("RCPT TO:<r%d@partner.example>", i), "250")
+	}
+	c.want("RCPT TO:<one-more@partner.example>", "452 4.5.3")
+	c.want("DATA", "354")
+	c.want(strings.Repeat("eighteen octets.\r\n", 3700)+".", "552 5.3.4")
+
+	// One client's share, then faults.
+	first, second := dial(t, g), dial(t, g)
+	fourth := &client{t: t}
+	fourth.use(dialRaw(t, g.addr))
+	if got := fourth.reply(); !strings.HasPrefix(got, "421 4.7.0") {
+		t.Errorf("a fourth connection: %q, want 421 4.7.0", got)
+	}
+	for range 3 {
+		first.want("NONSENSE", "500 5.5.1")
+	}
+	if got := first.reply(); !strings.HasPrefix(got, "421 4.7.0") {
+		t.Errorf("after three faults: %q, want 421 4.7.0", got)
+	}
+	second.want("NOOP", "250")
+	if n := len(g.delivered()); n != 0 {
+		t.Errorf("%d delivered, want 0", n)
+	}
+}
+
+func TestConnectionLimit(t *testing.T) {
+	g := newGateway(t, options{smtp: "max_connections = 2"}) // the last tenth is for clients that have none
+	g.start()
+	dial(t, g)
+	c := &client{t: t}
+	c.use(dialRaw(t, g.addr))
+	if got := c.reply(); !strings.HasPrefix(got, "421 4.3.2") {
+		t.Errorf("beyond the limit: %q, want 421 4.3.2", got)
+	}
+}
+
+// TestLoop: a message that has been through too many servers is refused.
+func TestLoop(t *testing.T) {
+	g := newGateway(t, options{})
+	g.start()
+	_, err := g.send("ada@clinic.example", outside, strings.Repeat("Received: from a by b; now\r\n", 101)+cleanMail)
+	if got := refused(err); !strings.HasPrefix(got, "554 5.4.6") {
+		t.Errorf("answered %s, want 554 5.4.6", got)
+	}
+}
+
+// TestStrangersMayNotRelay: only the configured networks may.
+func TestStrangersMayNotRelay(t *testing.T) {
+	g := newGateway(t, options{smtp: `networks = ["192.0.2.0/24"]`})
+	g.start()
+	c := &client{t: t}
+	c.use(dialRaw(t, g.addr))
+	if got := c.reply(); !strings.HasPrefix(got, "554 5.7.1") {
+		t.Errorf("greeted with %q, want 554 5.7.1", got)
+	}
+}
+
+// TestStopUnderLoad: told to stop, serve ends by itself with 0, and every
+// message it answered for is somewhere.
+func TestStopUnderLoad(t *testing.T) {
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	corpus := loadCorpus(t, dir)
+	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	g.start()
+	var loads []string
+	load := startLoad(t, g, dir, corpus, 20, 300, &loads)
+	for i := range 3 {
+		eventually(t, "mail flows", func() bool { return load.done() || strings.Count(read(t, sinkLedger), "\n") > 40*(i+1) })
+		if load.done() {
+			t.Errorf("the load ended before stop %d", i+1)
+		}
+		g.stop()
+		g.start()
+	}
+	load.wait(t)
+	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+	held := filepath.Join(dir, "held.txt")
+	write(t, held, strings.Join(heldLoadIDs(t, g), "\n")+"\n", 0o600)
+	args := []string{"-sink", sinkLedger, "-held", held, "-strict-header"}
+	for _, l := range loads {
+		args = append(args, "-load", l)
+	}
+	out, err := exec.Command(filepath.Join(tools, "account"), args...).CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("account: %v", err)
+	}
+	g.must("audit", "verify")
+}
+
+// TestAuditTells: the decision stands before its outcome, and a log that was
+// cut or changed does not verify.
+func TestAuditTells(t *testing.T) {
+	g := newGateway(t, options{extra: quietPolicy})
+	g.start()
+	for _, msg := range []string{cleanMail, phiMail} {
+		if _, err := g.send("ada@clinic.example", outside, msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := g.held()[0].ID
+	g.must("quarantine", "show", id)
+	g.must("quarantine", "release", id)
+	eventually(t, "it is delivered", func() bool { return len(g.delivered()) == 2 })
+	g.stop()
+
+	var order []string
+	seqs := map[float64]string{}
+	for _, e := range g.auditEvents() {
+		kind := fmt.Sprint(e["kind"])
+		if ref, ok := e["ref"].(float64); ok && kind == "outcome" {
+			kind += " of " + seqs[ref]
+		}
+		if seq, ok := e["seq"].(float64); ok {
+			seqs[seq] = fmt.Sprint(e["kind"])
+		}
+		order = append(order, kind)
+	}
+	got := strings.Join(order, ", ")
+	if !strings.Contains(got, "decision, outcome of decision, decision, outcome of decision, look, release, outcome of release") {
+		t.Errorf("the log tells %s", got)
+	}
+	g.must("audit", "verify")
+
+	path := filepath.Join(g.data(), "audit", "log")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	tests := []struct {
+		name, text string
+	}{
+		{"the last event cut off", strings.Join(lines[:len(lines)-2], "")},
+		{"half of the last event cut off", string(whole[:len(whole)-20])},
+		{"all of it gone", ""},
+		{"one byte changed", strings.Replace(string(whole), "quarantine", "quarantina", 1)},
+		{"an event taken out", strings.Join(append(append([]string{}, lines[:2]...), lines[3:]...), "")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			write(t, path, tt.text, 0o600)
+			if out, code := g.cli("audit", "verify"); code != 1 {
+				t.Errorf("verify ends with %d, want 1: %s", code, out)
+			}
+		})
+	}
+	write(t, path, string(whole), 0o600)
+	g.must("audit", "verify")
+}
