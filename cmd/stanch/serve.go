@@ -74,6 +74,9 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) (err error) {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("mark inherited handles: %w", err)
 	}
+	if err := keepMemory(); err != nil {
+		return fmt.Errorf("keep memory off the disk: %w", err)
+	}
 	// From the first moment: a SIGHUP that comes while readers and rules are
 	// prepared waits, and does not end the process.
 	hup := make(chan os.Signal, 1)
@@ -99,6 +102,16 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	return s.run(ctx)
+}
+
+// keepMemory sees to it that what stands in memory, which is mail and keys, is
+// neither written to a core file nor read by other programs of this user. The
+// children inherit the limit.
+//
+// Source: core(5), PR_SET_DUMPABLE in prctl(2): a core_pattern that is a
+// program does not mind the limit.
+func keepMemory() error {
+	return errors.Join(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}), unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
 // build makes the gateway and everything around it.
