@@ -100,8 +100,7 @@ func TestLine(t *testing.T) {
 		Time: time.Date(2026, 3, 1, 11, 0, 0, 123456789, time.FixedZone("x", 3600)), Kind: audit.Decision, Doc: doc,
 		Channel: dlp.Mail, Action: "quarantine", Monitored: "reject", Policy: "phi-leaves",
 		Rules: []dlp.RuleID{"us-ssn", "mrn"}, Causes: []string{"encrypted"}, Findings: 3, Gaps: 1, Rcpts: 2,
-		Positions: []audit.Position{{"us-ssn", "2/3.1", 10, 21}, {"mrn", "Quillon.docx", 0, 7}},
-		Sender:    "00112233445566778899aabbccddeeff", RcptKeys: []string{"ffeeddccbbaa99887766554433221100"},
+		Sender: "00112233445566778899aabbccddeeff", RcptKeys: []string{"ffeeddccbbaa99887766554433221100"},
 		Actor: "uid:0", Reason: "no_way", RuleSet: "0123456789abcdef", PolicyDigest: "fedcba9876543210",
 	})
 	closeLog(t, l)
@@ -116,8 +115,7 @@ func TestLine(t *testing.T) {
 	got = got[:strings.LastIndex(got, `,"mac":"`)]
 	want := `{"v":1,"seq":1,"time":"2026-03-01T10:00:00.123456Z","kind":"decision","doc":"` + string(doc) + `","channel":"mail",` +
 		`"action":"quarantine","monitored":"reject","policy":"phi-leaves","rules":["us-ssn","mrn"],"causes":["encrypted"],` +
-		`"findings":3,"gaps":1,"rcpts":2,"positions":[{"rule":"us-ssn","part":"2/3.1","start":10,"end":21},` +
-		`{"rule":"mrn","part":"?","start":0,"end":7}],"sender":"00112233445566778899aabbccddeeff",` +
+		`"findings":3,"gaps":1,"rcpts":2,"sender":"00112233445566778899aabbccddeeff",` +
 		`"rcpt_keys":["ffeeddccbbaa99887766554433221100"],"actor":"uid:0","reason":"no_way","ruleset":"0123456789abcdef",` +
 		`"policy_digest":"fedcba9876543210"`
 	if got != want {
@@ -153,7 +151,6 @@ func TestOnlyWhatIsOurs(t *testing.T) {
 		{"rule", func(e *audit.Event) { e.Rules = []dlp.RuleID{"q@clinic.example"} }},
 		{"cause", func(e *audit.Event) { e.Causes = []string{"Quillon"} }},
 		{"count", func(e *audit.Event) { e.Findings = -1 }},
-		{"position's rule", func(e *audit.Event) { e.Positions = []audit.Position{{Rule: "Quillon T"}} }},
 		{"sender", func(e *audit.Event) { e.Sender = "q@clinic.example" }},
 		{"recipient", func(e *audit.Event) { e.RcptKeys = []string{"q@clinic.example"} }},
 		{"empty recipient", func(e *audit.Event) { e.RcptKeys = []string{""} }},
@@ -185,20 +182,20 @@ func TestListsAreBounded(t *testing.T) {
 	opt := place(t)
 	l, _ := open(t, opt)
 	e := decision()
-	e.Positions = make([]audit.Position, 100_000)
-	for i := range e.Positions {
-		e.Positions[i] = audit.Position{Rule: "us-ssn", Part: strings.Repeat("1/", 120)}
+	e.RcptKeys = make([]string, 100_000)
+	for i := range e.RcptKeys {
+		e.RcptKeys[i] = "ffeeddccbbaa99887766554433221100"
 	}
-	e.Findings = len(e.Positions)
+	e.Rcpts = len(e.RcptKeys)
 	appendEvent(t, l, e)
 	closeLog(t, l)
 	verify(t, opt)
 	m := lines(t, opt)[1]
-	if got := len(m["positions"].([]any)); got != 200 {
-		t.Errorf("%d positions, want 200", got)
+	if got := len(m["rcpt_keys"].([]any)); got != 200 {
+		t.Errorf("%d keys of recipients, want 200", got)
 	}
-	if got := m["findings"]; got != 100_000.0 {
-		t.Errorf("findings = %v, want 100000", got)
+	if got := m["rcpts"]; got != 100_000.0 {
+		t.Errorf("rcpts = %v, want 100000", got)
 	}
 }
 

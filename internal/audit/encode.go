@@ -17,8 +17,8 @@ import (
 const formatVersion = 1
 
 const (
-	// maxLine bounds a line with its LF: three lists of maxListed entries, the
-	// longest of them positions of 400 bytes.
+	// maxLine bounds a line with its LF: three lists of maxListed entries, none
+	// longer than 400 bytes.
 	maxLine = 256 << 10
 	// macLength is the length of what is appended to a line's fields.
 	macLength = len(`,"mac":"0123456789abcdef"}` + "\n")
@@ -45,7 +45,6 @@ func (e *Event) fields(b []byte) []byte {
 	b = number(b, "findings", uint64(e.Findings))
 	b = number(b, "gaps", uint64(e.Gaps))
 	b = number(b, "rcpts", uint64(e.Rcpts))
-	b = positions(b, e.Positions)
 	b = text(b, "sender", e.Sender)
 	b = list(b, "rcpt_keys", e.RcptKeys)
 	b = text(b, "actor", e.Actor)
@@ -82,24 +81,6 @@ func list[S ~string](b []byte, key string, ss []S) []byte {
 			b = append(b, ',')
 		}
 		b = append(append(append(b, '"'), s...), '"')
-	}
-	return append(b, ']')
-}
-
-func positions(b []byte, ps []Position) []byte {
-	if len(ps) == 0 {
-		return b
-	}
-	b = append(b, `,"positions":[`...)
-	for i, p := range ps[:min(len(ps), maxListed)] {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, `{"rule":"`...), p.Rule...)
-		b = append(append(b, `","part":"`...), partPath(p.Part)...)
-		b = strconv.AppendInt(append(b, `","start":`...), p.Start, 10)
-		b = strconv.AppendInt(append(b, `,"end":`...), p.End, 10)
-		b = append(b, '}')
 	}
 	return append(b, ']')
 }

@@ -71,13 +71,6 @@ const (
 	ReasonHeader = "header" // a header field of held mail
 )
 
-// Position is where a rule matched. It carries no text.
-type Position struct {
-	Rule       dlp.RuleID
-	Part       string // dlp.PartInfo.Path
-	Start, End int64  // bytes, as in dlp.Finding
-}
-
 // Event is one line of the log. Nothing in it comes from a mail or a file:
 // what names a person is a keyed pseudonym, all else is a constant of the
 // program, an id of the configuration, a number or a time.
@@ -95,7 +88,6 @@ type Event struct {
 	Findings     int
 	Gaps         int
 	Rcpts        int
-	Positions    []Position
 	Sender       string   // keyed pseudonym, lower-case hex
 	RcptKeys     []string // keyed pseudonyms, lower-case hex
 	Actor        string   // who did it: "user:ID", "uid:0", "" for the gateway itself
@@ -146,8 +138,6 @@ func (e *Event) validate() error {
 		return notOurs("pseudonym")
 	case !all(e.Rules, func(r dlp.RuleID) bool { return r != "" && word(string(r)) }):
 		return notOurs("rules")
-	case !all(e.Positions, func(p Position) bool { return p.Rule != "" && word(string(p.Rule)) }):
-		return notOurs("positions")
 	case !all(e.Causes, func(c string) bool { _, ok := dlp.ParseCause(c); return ok }):
 		return notOurs("causes")
 	case e.Findings < 0 || e.Gaps < 0 || e.Rcpts < 0:
@@ -189,20 +179,4 @@ func pseudonym(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// partPath returns p if it has the form of a part's path, else "?".
-func partPath(p string) string {
-	if len(p) > 256 {
-		return "?"
-	}
-	for _, step := range strings.FieldsFunc(p, func(r rune) bool { return r == '/' || r == '.' || r == '~' }) {
-		if step == "HEADER" || step == "MIME" {
-			continue
-		}
-		if len(step) > 6 || strings.Trim(step, "0123456789") != "" {
-			return "?"
-		}
-	}
-	return p
 }

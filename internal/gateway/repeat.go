@@ -78,10 +78,28 @@ func (r *repeats) end(x store.Repeat, made bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if made {
+		r.prune(x.At)
 		r.byKey[x.Key], r.keyOf[x.ID] = x, x.Key
 	}
 	close(r.busy[x.Key])
 	delete(r.busy, x.Key)
+}
+
+// pruneAbove is how many unacknowledged holds may be known before old ones are
+// looked for: most are acknowledged by the client's next command.
+const pruneAbove = 10_000
+
+// prune forgets what is past the window. The caller holds mu.
+func (r *repeats) prune(now time.Time) {
+	if len(r.byKey) < pruneAbove {
+		return
+	}
+	for key, x := range r.byKey {
+		if now.Sub(x.At) > store.RepeatKept {
+			delete(r.byKey, key)
+			delete(r.keyOf, x.ID)
+		}
+	}
 }
 
 func (r *repeats) forget(ids []dlp.ID) {
