@@ -38,7 +38,7 @@ type Config struct {
 
 	// MaxMessageSize is the largest message; beyond it 552.
 	MaxMessageSize dlp.Size `toml:"max_message_size"`
-	// ScanTimeout is how long reading a message may take before it is held; keep it below the client's own limit.
+	// ScanTimeout is how long reading a message may take before it is held; waiting for other messages to be read does not count. Keep it below the client's own limit.
 	ScanTimeout dlp.Duration `toml:"scan_timeout"`
 	// MaxConnections is how many sessions there may be at once; beyond it 421. The last tenth goes only to client addresses that have no session yet.
 	MaxConnections int `toml:"max_connections"`
