@@ -42,8 +42,8 @@ func (w *Watcher) Restore(ctx context.Context, rootPath, relpath string, meta dl
 		return "", err
 	}
 	defer r.release(t)
-	if !t.begin(id) {
-		return "", fmt.Errorf("watch: restore %s: in hand already", id)
+	if err := t.beginAfter(ctx, id); err != nil {
+		return "", fmt.Errorf("watch: restore %s: %w", id, err)
 	}
 	defer t.end(id)
 	name, err = r.restore(ctx, t, relpath, meta, id, content, released)

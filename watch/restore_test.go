@@ -2,8 +2,10 @@ package watch_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +100,58 @@ func TestReleasedFileThatChangesIsNewAgain(t *testing.T) {
 	b.write("a.txt", "HOLD edited")
 	b.until("taking it", func() bool { return len(b.desk.held(t)) == 1 })
 }
+
+// A release that comes while the same document is still in hand, as it is to a
+// sweep after a crash, waits for its turn.
+func TestRestoreWaitsForItsTurn(t *testing.T) {
+	const content = "Mira Testcase,536-22-8145\n"
+	b := newBench(t).start()
+	id, feed := dlp.NewID(), make(chan struct{})
+	type result struct {
+		name string
+		err  error
+	}
+	results := make(chan result, 2)
+	begun := make(chan struct{})
+	go func() {
+		name, err := b.w.Restore(t.Context(), b.root, "a.csv", metaOf(content), id, &slowReader{strings.NewReader(content), begun, feed}, restoredSeen)
+		results <- result{name, err}
+	}()
+	<-begun // the first has it in hand
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.w.Restore(over, b.root, "a.csv", metaOf(content), id, strings.NewReader(content), restoredSeen); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second that may not wait: %v, want %v", err, context.Canceled)
+	}
+	go func() {
+		name, err := b.restore("a.csv", id, content)
+		results <- result{name, err}
+	}()
+	close(feed)
+	for range 2 {
+		if r := <-results; r.err != nil || r.name != "a.csv" {
+			t.Errorf("Restore = %q, %v; want a.csv", r.name, r.err)
+		}
+	}
+}
+
+// slowReader says when it is first read, and then waits.
+type slowReader struct {
+	*strings.Reader
+	begun, feed chan struct{}
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	if r.begun != nil {
+		close(r.begun)
+		<-r.feed
+		r.begun = nil
+	}
+	return r.Reader.Read(p)
+}
+
+// WriteTo would let a copy pass by Read.
+func (r *slowReader) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{r}) }
 
 func TestRestoreGivesOwnerBack(t *testing.T) {
 	if os.Getuid() != 0 {

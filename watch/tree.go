@@ -25,7 +25,7 @@ type tree struct {
 	refs      int  // users; guarded by root.mu
 
 	mu     sync.Mutex
-	active map[dlp.ID]struct{} // claims that a goroutine works on: not for the sweep; guarded by mu
+	active map[dlp.ID]chan struct{} // claims that a goroutine works on, not for the sweep; each is closed when that ends; guarded by mu
 }
 
 // errOwnFolder says that ROOT/.stanch cannot be used; nothing of the root is
@@ -41,7 +41,7 @@ func openTree(path string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoRoot, plain(err))
 	}
-	t := &tree{top: folder{f}, active: make(map[dlp.ID]struct{})}
+	t := &tree{top: folder{f}, active: make(map[dlp.ID]chan struct{})}
 	if t.at, err = fstat(f); err == nil {
 		t.network = networked(f)
 		t.own, t.ownAt, err = openOwn(t.top, t.at)
@@ -96,13 +96,33 @@ func (t *tree) begin(id dlp.ID) bool {
 	if _, busy := t.active[id]; busy {
 		return false
 	}
-	t.active[id] = struct{}{}
+	t.active[id] = make(chan struct{})
 	return true
+}
+
+// beginAfter is begin that waits for who works on id now: a sweep after a
+// crash, most likely.
+func (t *tree) beginAfter(ctx context.Context, id dlp.ID) error {
+	for !t.begin(id) {
+		t.mu.Lock()
+		ended := t.active[id]
+		t.mu.Unlock()
+		if ended == nil {
+			continue // it ended in between
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (t *tree) end(id dlp.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	close(t.active[id])
 	delete(t.active, id)
 }
 
