@@ -36,6 +36,9 @@ import (
 // service manager kills after 90 s by default, and 30 s is what we promise.
 const stopWithin = 25 * time.Second
 
+// stopRest is how long what is left may take then.
+const stopRest = 3 * time.Second
+
 func (a *app) serveCmd() *cobra.Command {
 	return &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
 		Long: "Run every configured door and the workers until SIGTERM or SIGINT: doors close, work in hand finishes.\n\n" +
@@ -242,19 +245,31 @@ func (s *server) run(ctx context.Context) error {
 
 // stop closes the doors, lets work in hand finish, then the workers.
 func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context) error, doors, workers *sync.WaitGroup) error {
-	ctx, done := context.WithTimeout(context.Background(), stopWithin)
-	defer done()
 	var errs []error
 	if s.smtp != nil {
-		errs = append(errs, s.smtp.Shutdown(ctx))
+		err := s.stopMail()
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("sessions that were still open are cut; their clients send again")
+			err = nil
+		}
+		errs = append(errs, err)
 	}
 	cancel()
+	ctx, done := context.WithTimeout(context.Background(), stopRest)
+	defer done()
 	errs = append(errs, s.control.Shutdown(ctx), endpoints(ctx))
 	doors.Wait()
 	workers.Wait()
 	errs = append(errs, s.gateway.Stopped(ctx))
 	s.log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// stopMail lets the sessions inside a message finish it within stopWithin.
+func (s *server) stopMail() error {
+	ctx, done := context.WithTimeout(context.Background(), stopWithin)
+	defer done()
+	return s.smtp.Shutdown(ctx)
 }
 
 // level is the slog level of that name; config has checked it.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -168,6 +169,42 @@ func TestStopUnderLoad(t *testing.T) {
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("account: %v", err)
+	}
+	g.must("audit", "verify")
+}
+
+// TestStopWithHangingSessions: a client that stopped in the middle of a message
+// and a next hop that does not answer are cut, which is no failure, and what
+// was not answered is sent again.
+func TestStopWithHangingSessions(t *testing.T) {
+	hop := newNextHop(t)
+	asked := make(chan struct{})
+	once := sync.OnceFunc(func() { close(asked) })
+	hop.follow(func(verb, _ string, _ hopMail) string {
+		if verb != "DOT" {
+			return ""
+		}
+		once()
+		return hang
+	})
+	g := newGateway(t, options{nextHop: hop.addr})
+	g.start()
+	for _, text := range []string{"Subject: half of a message\r\n", cleanMail + ".\r\n"} {
+		c := dial(t, g)
+		c.want("MAIL FROM:<ada@clinic.example>", "250")
+		c.want("RCPT TO:<sam@partner.example>", "250")
+		c.want("DATA", "354")
+		c.put(text)
+	}
+	<-asked
+	g.stop()
+	hop.follow(nil)
+	g.start()
+	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+		t.Fatal(err)
+	}
+	if got := hop.messages(); len(got) != 1 || !strings.HasSuffix(got[0].text, cleanMail) {
+		t.Errorf("the next hop has %q, want the message once", got)
 	}
 	g.must("audit", "verify")
 }
