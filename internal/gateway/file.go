@@ -52,7 +52,7 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 	case dlp.Allow, dlp.AddTag:
 		out.Kind, result = dlp.Reported, audit.ResultReported
 		if len(j.found) > 0 || len(j.gaps) > 0 {
-			g.keepFileCase(actx, doc, j)
+			g.keepCase(actx, doc.ID, caseOf(doc, j, fileEnvelope(doc), g.Now()))
 		}
 	case dlp.Encrypt:
 		if err = encryptFile(actx, claim); err == nil {
@@ -164,17 +164,6 @@ func (g *Gateway) vaultFile(ctx context.Context, doc *dlp.Document, j judgement,
 
 func fileEnvelope(doc *dlp.Document) vault.Envelope {
 	return vault.Envelope{Root: doc.Root, Path: doc.Name, File: doc.File}
-}
-
-// keepFileCase seals what was found in a file that stays.
-func (g *Gateway) keepFileCase(ctx context.Context, doc *dlp.Document, j judgement) {
-	rec, err := g.Vault.SealCase(ctx, doc.ID, caseOf(doc, j, fileEnvelope(doc), g.Now()))
-	if err == nil {
-		err = g.Store.Commit(ctx, store.Change{Cases: []vault.Record{rec}})
-	}
-	if err != nil {
-		g.warn(ctx, "case record not kept", doc.ID, err)
-	}
 }
 
 // Kept reports whether the file claimed under id is in the vault, whatever was

@@ -154,13 +154,7 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 func (m *mail) keepCase(ctx context.Context) {
 	ctx, cancel := lasting(ctx)
 	defer cancel()
-	rec, err := m.Vault.SealCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil)))
-	if err == nil {
-		err = m.Store.Commit(ctx, store.Change{Cases: []vault.Record{rec}})
-	}
-	if err != nil {
-		m.warn(ctx, "case record not kept", m.doc.ID, err)
-	}
+	m.Gateway.keepCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil)))
 }
 
 // reject refuses the message for everybody.

@@ -53,6 +53,19 @@ func (g *Gateway) outgoing(kind spool.Kind, doc dlp.ID, from dlp.Address, rcpts 
 	return m
 }
 
+// keepCase seals and commits why a document whose content is not kept was
+// decided upon as it was. Its failure is told and stops nothing: the decision
+// itself stands in the audit log.
+func (g *Gateway) keepCase(ctx context.Context, id dlp.ID, c vault.Case) {
+	rec, err := g.Vault.SealCase(ctx, id, c)
+	if err == nil {
+		err = g.Store.Commit(ctx, store.Change{Cases: []vault.Record{rec}})
+	}
+	if err != nil {
+		g.warn(ctx, "case record not kept", id, err)
+	}
+}
+
 func caseOf(doc *dlp.Document, j judgement, env vault.Envelope, now time.Time) vault.Case {
 	return vault.Case{Envelope: env, Channel: doc.Channel, Verdict: j.verdict, Findings: j.found, Gaps: j.gaps,
 		Decided: now, Size: doc.Size}
