@@ -67,6 +67,17 @@ race: ## run the tests under the race detector (needs gcc)
 	@.ci/deps race
 	CGO_ENABLED=1 go test -race ./... -timeout 40m
 
+.PHONY: long
+long: deps ## run the tests that take many minutes: a hundred kills, the large backlog, the soak (RUN=…)
+	@echo "STANCH_LONG=1: of ./internal/e2e these run beside the usual ones or longer than they do:"; \
+	grep -lE '\blongTest\(|STANCH_LONG' internal/e2e/*_test.go | sed 's/^/  /'
+	STANCH_LONG=1 go test ./internal/e2e -run '$(or $(RUN),.)' -count 1 -v -timeout 180m
+
+.PHONY: soak
+soak: deps ## send 200,000 messages through one gateway; its memory and file handles must not grow (SOAK_MESSAGES=…)
+	@echo "TestSoak of ./internal/e2e: $(or $(SOAK_MESSAGES),200000) messages"
+	STANCH_LONG=1 STANCH_SOAK_MESSAGES=$(or $(SOAK_MESSAGES),200000) go test ./internal/e2e -run '^TestSoak$$' -count 1 -v -timeout 120m
+
 .PHONY: lint
 lint: $(GOLANGCI) ## go vet, golangci-lint, the import rule
 	go vet ./...

@@ -415,3 +415,12 @@ func listens(addr string) bool {
 	c.Close()
 	return true
 }
+
+// longTest skips a test of many minutes unless it is asked for: make long, make
+// soak.
+func longTest(t testing.TB) {
+	t.Helper()
+	if os.Getenv("STANCH_LONG") != "1" {
+		t.Skip("takes many minutes; STANCH_LONG=1 runs it (make long)")
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -159,17 +158,7 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	load.wait(t)
 	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
-	held := filepath.Join(dir, "held.txt")
-	write(t, held, strings.Join(heldLoadIDs(t, g), "\n")+"\n", 0o600)
-	args := []string{"-sink", sinkLedger, "-held", held, "-strict-header"}
-	for _, l := range loads {
-		args = append(args, "-load", l)
-	}
-	out, err := exec.Command(filepath.Join(tools, "account"), args...).CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("account: %v", err)
-	}
+	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
 	g.must("audit", "verify")
 }
 
