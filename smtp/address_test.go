@@ -122,7 +122,7 @@ func TestArguments(t *testing.T) {
 		{"bare", "FROM:<ann@x.test>", ann, smtp.MailOptions{}, ""},
 		{"null", "from:<>", dlp.Address{}, smtp.MailOptions{}, ""},
 		{"space after the colon", "FROM: <ann@x.test>", ann, smtp.MailOptions{}, ""},
-		{"size and body", "FROM:<ann@x.test> SIZE=12 BODY=8bitmime", ann, smtp.MailOptions{Size: 12, Body: "8BITMIME"}, ""},
+		{"size and body", "FROM:<ann@x.test> SIZE=12 BODY=8bitmime", ann, smtp.MailOptions{Size: 12, MailParams: dlp.MailParams{Body: "8BITMIME"}}, ""},
 		{"size past int64", "FROM:<ann@x.test> SIZE=99999999999999999999", ann, smtp.MailOptions{Size: 1<<63 - 1}, ""},
 		{"size of 21 digits", "FROM:<ann@x.test> SIZE=100000000000000000000", ann, smtp.MailOptions{}, "501 5.5.4"},
 		{"negative size", "FROM:<ann@x.test> SIZE=-1", ann, smtp.MailOptions{}, "501 5.5.4"},
@@ -153,7 +153,7 @@ func TestArguments(t *testing.T) {
 		{"quoted address", `TO:<"evil@evil.test"@clinic.example>`, "550 5.7.1"},
 	} {
 		t.Run("RCPT "+tc.name, func(t *testing.T) {
-			if _, err := smtp.ParseRcpt(tc.in); codes(err) != tc.reply {
+			if _, _, err := smtp.ParseRcpt(tc.in); codes(err) != tc.reply {
 				t.Errorf("got %q, want %q", codes(err), tc.reply)
 			}
 		})
@@ -206,8 +206,8 @@ func FuzzArguments(f *testing.F) {
 				t.Fatalf("%q reads back as %+v %+v, %v", s, back, opt2, err)
 			}
 		}
-		if rcpt, err := smtp.ParseRcpt(s); err == nil {
-			if back, err := smtp.ParseRcpt("TO:<" + rcpt.String() + ">"); err != nil || back != rcpt {
+		if rcpt, _, err := smtp.ParseRcpt(s); err == nil {
+			if back, _, err := smtp.ParseRcpt("TO:<" + rcpt.String() + ">"); err != nil || back != rcpt {
 				t.Fatalf("%q reads back as %+v, %v", s, back, err)
 			}
 		}

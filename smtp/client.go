@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -111,15 +110,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.pool.put(h)
 		return nil, &ReplyError{replyTooLarge}
 	}
-	var b strings.Builder
-	b.WriteString("MAIL FROM:<" + from.String() + ">")
-	if h.offersSize && opt.Size > 0 {
-		b.WriteString(" SIZE=" + strconv.FormatInt(opt.Size, 10))
-	}
-	if h.offers8Bit && opt.Body != "" {
-		b.WriteString(" BODY=" + opt.Body)
-	}
-	r, err := h.command(ctx, c.cfg.CommandTimeout, b.String())
+	r, err := h.command(ctx, c.cfg.CommandTimeout, h.mailCommand(from, opt))
 	if err != nil {
 		h.close()
 		return nil, c.failed(ctx, metrics.StageMail, err)
@@ -263,8 +254,8 @@ type hop struct {
 	bw   *bufio.Writer
 	born time.Time
 
-	offers8Bit, offersTLS, offersSize bool
-	size                              int64 // the largest message it takes, 0 when it does not say
+	offers8Bit, offersTLS, offersSize, offersDSN bool
+	size                                         int64 // the largest message it takes, 0 when it does not say
 
 	idle *time.Timer // set while in the pool, guarded by its mutex
 }
@@ -286,7 +277,7 @@ func (h *hop) use(conn net.Conn) {
 
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
-	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
+	h.offers8Bit, h.offersTLS, h.offersSize, h.offersDSN, h.size = false, false, false, false, 0
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
 		word, arg, _ := strings.Cut(line, " ")
@@ -295,6 +286,8 @@ func (h *hop) learn(text string) {
 			h.offers8Bit = true
 		case "STARTTLS":
 			h.offersTLS = true
+		case "DSN":
+			h.offersDSN = true
 		case "SIZE":
 			h.offersSize = true
 			if n, err := parseSize(strings.TrimSpace(arg)); err == nil {

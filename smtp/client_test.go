@@ -43,7 +43,7 @@ func offer(t *testing.T, c *smtp.Client, opt smtp.MailOptions) smtp.Transaction 
 	if err != nil {
 		t.Fatalf("Begin: %v", err)
 	}
-	if r, err := tx.Rcpt(t.Context(), bob); err != nil || r.Code != 250 {
+	if r, err := tx.Rcpt(t.Context(), bob, dlp.RcptParams{}); err != nil || r.Code != 250 {
 		t.Fatalf("Rcpt: %+v, %v", r, err)
 	}
 	return tx
@@ -54,7 +54,7 @@ func TestClientSends(t *testing.T) {
 	c := h.client(t, nil)
 	for i, n := range []int{0, 100, 100_000, 2_000_000} {
 		body := randomBody(uint64(i), n)
-		tx := offer(t, c, smtp.MailOptions{Size: int64(n), Body: "8BITMIME"})
+		tx := offer(t, c, smtp.MailOptions{Size: int64(n), MailParams: dlp.MailParams{Body: "8BITMIME"}})
 		r, err := tx.Send(t.Context(), []byte("X-Front: 1\r\n"), bytes.NewReader(body))
 		if want := (dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "queued as 7"}); err != nil || r != want {
 			t.Fatalf("got %+v, %v, want %+v", r, err, want)
@@ -79,11 +79,11 @@ func TestClientSends(t *testing.T) {
 func TestClientQuotesAddresses(t *testing.T) {
 	h := &wireHop{}
 	c := h.client(t, nil)
-	tx, err := c.Begin(t.Context(), dlp.Address{}, smtp.MailOptions{Size: 5, Body: "8BITMIME"})
+	tx, err := c.Begin(t.Context(), dlp.Address{}, smtp.MailOptions{Size: 5, MailParams: dlp.MailParams{Body: "8BITMIME"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx.Rcpt(t.Context(), dlp.Address{Local: `a "b`, Domain: "out.test"})
+	tx.Rcpt(t.Context(), dlp.Address{Local: `a "b`, Domain: "out.test"}, dlp.RcptParams{})
 	if err := tx.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestClientRefusals(t *testing.T) {
 		if err != nil {
 			return "MAIL", r, err
 		}
-		if r, err = tx.Rcpt(ctx, bob); err != nil || !r.Positive() {
+		if r, err = tx.Rcpt(ctx, bob, dlp.RcptParams{}); err != nil || !r.Positive() {
 			return "RCPT", r, err
 		}
 		r, err = tx.Send(ctx, nil, strings.NewReader("x\r\n"))
@@ -202,7 +202,7 @@ func TestClientReuse(t *testing.T) {
 			h := &wireHop{on: tc.on}
 			c := h.client(t, nil)
 			delivered := func() bool {
-				ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, smtp.MailOptions{}, source("x\r\n"))
+				ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 				return ds[0].Err == nil && ds[0].Reply.Positive()
 			}
 			if !delivered() {
@@ -231,7 +231,7 @@ func TestClientAfterRefusals(t *testing.T) {
 	}}
 	c := h.client(t, nil)
 	for range 3 {
-		ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{{Local: "no", Domain: "out.test"}, bob}, smtp.MailOptions{}, source("x\r\n"))
+		ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{{Local: "no", Domain: "out.test"}, bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 		for _, d := range ds {
 			if d.Err != nil || d.Reply.Code != 550 {
 				t.Errorf("got %+v", d)
@@ -267,7 +267,7 @@ func TestClientGuards(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &wireHop{ext: tc.ext}
 			c := h.client(t, nil)
-			tx := offer(t, c, smtp.MailOptions{Body: "8BITMIME"})
+			tx := offer(t, c, smtp.MailOptions{MailParams: dlp.MailParams{Body: "8BITMIME"}})
 			r, err := tx.Send(t.Context(), nil, tc.body)
 			if got := fmt.Sprintf("%d %s", r.Code, r.Enhanced); err != nil || got != tc.want {
 				t.Errorf("got %q, %v, want %q", got, err, tc.want)
@@ -406,7 +406,7 @@ func TestClientFallsBackToHELO(t *testing.T) {
 		}
 		return ""
 	}}
-	tx := offer(t, h.client(t, nil), smtp.MailOptions{Size: 5, Body: "8BITMIME"})
+	tx := offer(t, h.client(t, nil), smtp.MailOptions{Size: 5, MailParams: dlp.MailParams{Body: "8BITMIME"}})
 	if r, err := tx.Send(t.Context(), nil, strings.NewReader("x\r\n")); err != nil || r.Code != 250 {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -438,7 +438,7 @@ func TestClientTimeouts(t *testing.T) {
 				cfg.Dial = h.pipe
 				c := smtp.NewClient(cfg)
 				start := time.Now()
-				ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, smtp.MailOptions{}, source("x\r\n"))
+				ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 				if ds[0].Err == nil {
 					t.Errorf("got %+v, want an error", ds[0].Reply)
 				}

@@ -71,23 +71,23 @@ func parseMail(arg string) (from dlp.Address, opt MailOptions, err error) {
 }
 
 // parseRcpt reads the argument of RCPT. RFC 5321 4.1.1.3.
-func parseRcpt(arg string) (dlp.Address, error) {
+func parseRcpt(arg string) (rcpt dlp.Address, p dlp.RcptParams, err error) {
 	inner, params, err := cutArgument(arg, "TO:")
 	if err != nil {
-		return dlp.Address{}, err
+		return dlp.Address{}, p, err
 	}
-	rcpt, err := parseInner(inner)
+	rcpt, err = parseInner(inner)
 	switch {
 	case err != nil:
-		return dlp.Address{}, err
+		return dlp.Address{}, p, err
 	case rcpt.IsNull():
-		return dlp.Address{}, errAddress
+		return dlp.Address{}, p, errAddress
 	case routed(rcpt):
-		return dlp.Address{}, errRouted
+		return dlp.Address{}, p, errRouted
 	case len(params) > 0:
-		return dlp.Address{}, errParam
+		return dlp.Address{}, p, errParam
 	}
-	return rcpt, nil
+	return rcpt, p, nil
 }
 
 // cutArgument splits "FROM:<path> params". Spaces after the colon, which the

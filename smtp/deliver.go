@@ -14,8 +14,9 @@ import (
 // the whole message, trace fields included, and may be called twice; size and
 // 8-bit data that opt does not declare are found by reading it. The result has
 // one Delivery for each of rcpts, in their order: the reply that settles it, or
-// the error that left it open.
-func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Address, opt MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
+// the error that left it open. params are parallel to rcpts, or nil.
+func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Address, params []dlp.RcptParams,
+	opt MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
 	out := make([]dlp.Delivery, len(rcpts))
 	for i, r := range rcpts {
 		out[i].Rcpt = r
@@ -33,7 +34,7 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 		settle(out, err)
 		return out
 	}
-	accepted, err := offerAll(ctx, tx, out)
+	accepted, err := offerAll(ctx, tx, out, params)
 	if err != nil || len(accepted) == 0 {
 		_ = tx.Reset(ctx) // a connection that cannot be reset is closed
 		return out
@@ -56,9 +57,13 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 
 // offerAll offers the recipients of ds and returns which were accepted. When
 // the next hop is lost, those it has not refused get the error.
-func offerAll(ctx context.Context, tx Transaction, ds []dlp.Delivery) (accepted []int, err error) {
+func offerAll(ctx context.Context, tx Transaction, ds []dlp.Delivery, params []dlp.RcptParams) (accepted []int, err error) {
 	for i := range ds {
-		reply, err := tx.Rcpt(ctx, ds[i].Rcpt)
+		var p dlp.RcptParams
+		if params != nil {
+			p = params[i]
+		}
+		reply, err := tx.Rcpt(ctx, ds[i].Rcpt, p)
 		if err != nil {
 			settle(ds[i:], err)
 			for _, j := range accepted {

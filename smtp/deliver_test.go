@@ -46,7 +46,7 @@ func TestDeliver(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &wireHop{on: on}
-			ds := smtp.Deliver(t.Context(), h.client(t, nil), tc.from, tc.rcpts, smtp.MailOptions{}, tc.open)
+			ds := smtp.Deliver(t.Context(), h.client(t, nil), tc.from, tc.rcpts, nil, smtp.MailOptions{}, tc.open)
 			var got []string
 			for i, d := range ds {
 				if d.Rcpt != tc.rcpts[i] {
@@ -68,7 +68,7 @@ func TestDeliver(t *testing.T) {
 	}
 	t.Run("next hop down", func(t *testing.T) {
 		h := &wireHop{on: func(int, string) string { return hangUp }}
-		ds := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob, no}, smtp.MailOptions{}, source("x"))
+		ds := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob, no}, nil, smtp.MailOptions{}, source("x"))
 		if ds[0].Err == nil || ds[1].Err == nil {
 			t.Errorf("got %+v", ds)
 		}
@@ -84,11 +84,11 @@ func TestDeliverDeclares(t *testing.T) {
 	}{
 		{"7-bit", "x\r\n", smtp.MailOptions{}, " SIZE=3"},
 		{"8-bit", "gr\u00fcn\r\n", smtp.MailOptions{}, " SIZE=7 BODY=8BITMIME"},
-		{"said before", "x\r\n", smtp.MailOptions{Size: 9, Body: "8BITMIME"}, " SIZE=9 BODY=8BITMIME"},
+		{"said before", "x\r\n", smtp.MailOptions{Size: 9, MailParams: dlp.MailParams{Body: "8BITMIME"}}, " SIZE=9 BODY=8BITMIME"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &wireHop{ext: []string{"8BITMIME", "SIZE"}}
-			ds := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob}, tc.opt, source(tc.body))
+			ds := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob}, nil, tc.opt, source(tc.body))
 			if ds[0].Err != nil || ds[0].Reply.Code != 250 {
 				t.Errorf("got %+v", ds[0])
 			}

@@ -43,11 +43,11 @@ type Transaction interface {
 	dlp.Onward
 	// Rcpt offers a recipient. The reply is the next hop's own; an error means
 	// that there was none and will be none.
-	Rcpt(ctx context.Context, rcpt dlp.Address) (dlp.Reply, error)
+	Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams) (dlp.Reply, error)
 }
 
 // MailOptions are the parameters of MAIL that are passed on.
 type MailOptions struct {
-	Size int64  // SIZE=, bytes, 0 when not declared; RFC 1870
-	Body string // BODY=: "", "7BIT" or "8BITMIME"; RFC 6152
+	Size int64 // SIZE=, bytes, 0 when not declared; RFC 1870
+	dlp.MailParams
 }

@@ -135,7 +135,7 @@ type memoryTx struct {
 	msg message
 }
 
-func (t *memoryTx) Rcpt(_ context.Context, a dlp.Address) (dlp.Reply, error) {
+func (t *memoryTx) Rcpt(_ context.Context, a dlp.Address, _ dlp.RcptParams) (dlp.Reply, error) {
 	if t.hop.rcpt != nil {
 		if r, err := t.hop.rcpt(a); err != nil || !r.Positive() {
 			return r, err

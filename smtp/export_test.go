@@ -88,7 +88,7 @@ func Received(msg []byte, size int) int {
 func ParseMail(arg string) (dlp.Address, MailOptions, error) { return parseMail(arg) }
 
 // ParseRcpt is the argument of RCPT read.
-func ParseRcpt(arg string) (dlp.Address, error) { return parseRcpt(arg) }
+func ParseRcpt(arg string) (dlp.Address, dlp.RcptParams, error) { return parseRcpt(arg) }
 
 // ParseBdat is the argument of BDAT read.
 func ParseBdat(arg string) (int64, bool, error) { return parseBdat(arg) }

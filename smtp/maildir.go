@@ -60,7 +60,7 @@ type maildirTx struct {
 }
 
 // Rcpt takes any recipient.
-func (t *maildirTx) Rcpt(_ context.Context, rcpt dlp.Address) (dlp.Reply, error) {
+func (t *maildirTx) Rcpt(_ context.Context, rcpt dlp.Address, _ dlp.RcptParams) (dlp.Reply, error) {
 	t.rcpts = append(t.rcpts, rcpt)
 	return replyRcptOK, nil
 }

@@ -18,7 +18,7 @@ func TestMaildir(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := string(randomBody(1, 200_000))
-	ds := smtp.Deliver(t.Context(), m, ann, []dlp.Address{bob, {Local: "a b", Domain: "x.test"}}, smtp.MailOptions{}, source("Subject: x\r\n\r\n"+body))
+	ds := smtp.Deliver(t.Context(), m, ann, []dlp.Address{bob, {Local: "a b", Domain: "x.test"}}, nil, smtp.MailOptions{}, source("Subject: x\r\n\r\n"+body))
 	for _, d := range ds {
 		if d.Err != nil || d.Reply.Code != 250 {
 			t.Errorf("got %+v", d)

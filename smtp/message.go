@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,12 +21,22 @@ type mailTx struct {
 	hop    Transaction
 	onward *onward
 	lost   bool // the next hop was lost; nothing can become of this
+	opt    MailOptions
 	rcpts  []dlp.Address
+	params []dlp.RcptParams         // parallel to rcpts
 	seen   map[dlp.Address]struct{} // of rcpts
 
 	chunks *intake // of BDAT, once begun
 	check  stuffer // over all chunks
 	since  time.Time
+}
+
+// given returns the parameters of the recipients, nil when none had any.
+func (tx *mailTx) given() []dlp.RcptParams {
+	if slices.ContainsFunc(tx.params, func(p dlp.RcptParams) bool { return p != dlp.RcptParams{} }) {
+		return tx.params
+	}
+	return nil
 }
 
 // mail answers MAIL: the next hop is asked before the client is told.
@@ -53,7 +64,7 @@ func (x *session) mail(ctx context.Context, arg string) bool {
 		x.reply(r)
 		return r.Code != 421
 	}
-	x.tx = &mailTx{from: from, hop: hop, onward: &onward{tx: hop}, seen: map[dlp.Address]struct{}{}}
+	x.tx = &mailTx{from: from, opt: opt, hop: hop, onward: &onward{tx: hop}, seen: map[dlp.Address]struct{}{}}
 	x.reply(replySenderOK)
 	return true
 }
@@ -64,7 +75,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	if tx == nil || tx.chunks != nil {
 		return x.fault(replySequence)
 	}
-	rcpt, err := parseRcpt(arg)
+	rcpt, params, err := parseRcpt(arg)
 	if err != nil {
 		return x.fault(toReply(err))
 	}
@@ -80,13 +91,14 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 		x.reply(replyTooMany)
 		return true
 	}
-	r, err := tx.hop.Rcpt(ctx, rcpt)
+	r, err := tx.hop.Rcpt(ctx, rcpt, params)
 	if err != nil {
 		tx.lost = true
 		r = replyUnreached
 	}
 	if r.Positive() {
 		tx.rcpts = append(tx.rcpts, rcpt)
+		tx.params = append(tx.params, params)
 		tx.seen[rcpt] = struct{}{}
 	}
 	x.reply(r)
@@ -272,6 +284,7 @@ func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 	id := dlp.NewID()
 	doc := &dlp.Document{
 		ID: id, Channel: dlp.Mail, Sender: tx.from, Rcpts: tx.rcpts, Received: now, Size: in.buf.Size(),
+		Params: tx.opt.MailParams, RcptParams: tx.given(),
 		Trace: traceHeader(x.srv.cfg.Hostname, x.helo, protocol(x.esmtp, x.secured), x.client, id, now),
 		Open:  in.buf.Open,
 	}

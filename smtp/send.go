@@ -21,11 +21,11 @@ type clientTx struct {
 }
 
 // Rcpt offers a recipient. A 421 ends the connection.
-func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address) (dlp.Reply, error) {
+func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams) (dlp.Reply, error) {
 	if t.h == nil {
 		return dlp.Reply{}, errEnded
 	}
-	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, "RCPT TO:<"+rcpt.String()+">")
+	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, t.h.rcptCommand(rcpt, p))
 	if err != nil || r.Code == 421 {
 		t.drop()
 	}

@@ -68,7 +68,7 @@ func TestEnvelopeAndTrace(t *testing.T) {
 	c.say("DATA\r\n", "354")
 	c.say("Subject: x\r\n\r\ny\r\n.\r\n", "250 2.0.0 queued")
 	got := d.hop.messages()[0]
-	if want := (smtp.MailOptions{Size: 100, Body: "8BITMIME"}); got.opt != want {
+	if want := (smtp.MailOptions{Size: 100, MailParams: dlp.MailParams{Body: "8BITMIME"}}); got.opt != want {
 		t.Errorf("got %+v, want %+v", got.opt, want)
 	}
 	want := []dlp.Address{{Local: "Bob", Domain: "out.test"}, {Local: "carol", Domain: "out.test"}, {Local: "d e", Domain: "out.test"}, {Local: "postmaster"}}

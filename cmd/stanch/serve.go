@@ -163,11 +163,11 @@ type outboxHop struct{ hop smtp.NextHop }
 
 // Deliver tries once.
 func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
-	rcpts := make([]dlp.Address, len(m.Rcpts))
+	rcpts, params := make([]dlp.Address, len(m.Rcpts)), make([]dlp.RcptParams, len(m.Rcpts))
 	for i, r := range m.Rcpts {
-		rcpts[i] = r.Addr
+		rcpts[i], params[i] = r.Addr, r.Params
 	}
-	return smtp.Deliver(ctx, o.hop, m.From, rcpts, smtp.MailOptions{Size: m.Size}, open)
+	return smtp.Deliver(ctx, o.hop, m.From, rcpts, params, smtp.MailOptions{Size: m.Size, MailParams: m.Params}, open)
 }
 
 // rulesOf is the rule source of the configuration alone.

@@ -122,6 +122,9 @@ type Document struct {
 	Received time.Time
 	Size     int64 // bytes, as received (mail: without our own trace headers)
 
+	Params     MailParams   // mail: the parameters of MAIL
+	RcptParams []RcptParams // mail: those of RCPT, parallel to Rcpts; nil: none were given
+
 	// Trace is the header fields that the mail door puts in front of the
 	// message when it goes on: complete lines ended by CRLF. PHI.
 	Trace []byte
@@ -159,6 +162,9 @@ func (d *Document) Validate() error {
 	}
 	if d.Channel != Mail && d.Channel != File {
 		return fmt.Errorf("document %s came by no known channel", d.ID)
+	}
+	if d.RcptParams != nil && len(d.RcptParams) != len(d.Rcpts) {
+		return fmt.Errorf("document %s has parameters for other recipients than its own", d.ID)
 	}
 	if d.Channel == Mail && len(d.Rcpts) == 0 {
 		return fmt.Errorf("document %s has no recipient", d.ID)

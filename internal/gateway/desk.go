@@ -223,7 +223,12 @@ func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch
 		return err
 	}
 	defer content.Close()
-	out, err := g.Spool.Seal(ctx, g.outgoing(spool.Release, e.ID, e.Envelope.Sender, e.Envelope.Rcpts, seq),
+	m := g.outgoing(spool.Release, e.ID, e.Envelope.Sender, e.Envelope.Rcpts, seq)
+	m.Params = e.Envelope.Params
+	for i, p := range e.Envelope.RcptParams {
+		m.Rcpts[i].Params = p
+	}
+	out, err := g.Spool.Seal(ctx, m,
 		io.MultiReader(bytes.NewReader(e.Envelope.Trace), content))
 	if err == nil {
 		ch.Out = append(ch.Out, out)

@@ -306,14 +306,27 @@ func (m *mail) sealCopy(ctx context.Context, c outCopy) (spool.Entry, error) {
 	}
 	defer body.Close()
 	head := front(m.doc.Trace, c.tag)
-	return m.Spool.Seal(ctx, m.outgoing(spool.Copy, m.doc.ID, m.doc.Sender, c.rcpts, m.seq),
+	out := m.outgoing(spool.Copy, m.doc.ID, m.doc.Sender, c.rcpts, m.seq)
+	out.Params = m.doc.Params
+	of := m.doc.ParamsOf()
+	for i := range out.Rcpts {
+		out.Rcpts[i].Params = of(out.Rcpts[i].Addr)
+	}
+	return m.Spool.Seal(ctx, out,
 		io.MultiReader(bytes.NewReader(head), body))
 }
 
 // envelope is what is sealed about the message; held are the recipients it is
 // held for.
 func (m *mail) envelope(held []dlp.Address) vault.Envelope {
-	return vault.Envelope{Sender: m.doc.Sender, Rcpts: held, AllRcpts: m.doc.Rcpts, Trace: m.doc.Trace}
+	env := vault.Envelope{Sender: m.doc.Sender, Rcpts: held, AllRcpts: m.doc.Rcpts, Params: m.doc.Params, Trace: m.doc.Trace}
+	if m.doc.RcptParams != nil {
+		of := m.doc.ParamsOf()
+		for _, r := range held {
+			env.RcptParams = append(env.RcptParams, of(r))
+		}
+	}
+	return env
 }
 
 func (m *mail) caseOf(env vault.Envelope) vault.Case { return caseOf(m.doc, m.j, env, m.Now()) }

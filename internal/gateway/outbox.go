@@ -99,16 +99,12 @@ func (g *Gateway) try(ctx context.Context, id dlp.ID) {
 	if err != nil || m.State != spool.Queued || !m.IsDue(g.Now()) {
 		return
 	}
-	var pending []dlp.Address
-	for _, r := range m.Rcpts {
-		if r.State == spool.RcptPending {
-			pending = append(pending, r.Addr)
-		}
-	}
 	tried := m
 	tried.Rcpts = nil
-	for _, a := range pending {
-		tried.Rcpts = append(tried.Rcpts, spool.Rcpt{Addr: a, State: spool.RcptPending})
+	for _, r := range m.Rcpts {
+		if r.State == spool.RcptPending {
+			tried.Rcpts = append(tried.Rcpts, r)
+		}
 	}
 	dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
 	defer cancel()

@@ -42,7 +42,7 @@ func (g *Gateway) discard(ctx context.Context, ch store.Change, err error) {
 	}
 }
 
-// outgoing is a new outbox message that is due at once.
+// outgoing is a new outbox message of ours that is due at once.
 func (g *Gateway) outgoing(kind spool.Kind, doc dlp.ID, from dlp.Address, rcpts []dlp.Address, seq uint64) spool.Message {
 	now := g.Now()
 	m := spool.Message{ID: dlp.NewID(), Doc: doc, Kind: kind, From: from, Created: now, Next: now,

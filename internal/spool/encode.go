@@ -25,21 +25,30 @@ type rcptJSON struct {
 	Code     int     `json:"code,omitempty"`
 	Enhanced string  `json:"enhanced,omitempty"`
 	Tries    int     `json:"tries,omitempty"`
+	Notify   string  `json:"notify,omitempty"`
+	ORcpt    []byte  `json:"orcpt,omitempty"`
 }
 
 type stateJSON struct {
 	V     int        `json:"v"`
 	From  address    `json:"from"`
+	Body  string     `json:"body,omitempty"`
+	UTF8  bool       `json:"utf8,omitempty"`
+	Ret   string     `json:"ret,omitempty"`
+	EnvID []byte     `json:"envid,omitempty"`
 	Rcpts []rcptJSON `json:"rcpts"`
 }
 
 func encodeState(m Message) ([]byte, error) {
-	out := stateJSON{V: version, From: addressOut(m.From), Rcpts: make([]rcptJSON, len(m.Rcpts))}
+	p := m.Params
+	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID),
+		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
 			r.State = RcptPending
 		}
-		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries}
+		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries,
+			Notify: r.Params.Notify, ORcpt: []byte(r.Params.ORcpt)}
 	}
 	return json.Marshal(out)
 }
@@ -53,9 +62,11 @@ func decodeState(b []byte, m *Message) error {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
 	m.From = addressIn(in.From)
+	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {
-		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries}
+		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries,
+			Params: dlp.RcptParams{Notify: r.Notify, ORcpt: string(r.ORcpt)}}
 	}
 	return nil
 }

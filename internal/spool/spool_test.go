@@ -87,6 +87,16 @@ func (r rows) Queued(_ context.Context, id dlp.ID) (spool.Row, error) {
 	return spool.Row{}, spool.ErrNotFound
 }
 
+// A state that a version without parameters sealed says that none were given.
+func TestAnEarlierStateIsRead(t *testing.T) {
+	s := spool.New(rows{rows: []spool.Row{{ID: "old", State: spool.Queued, Sealed: []byte(
+		`{"v":1,"from":["YQ==","Yi50ZXN0"],"rcpts":[{"addr":["Yw==","ZC50ZXN0"],"state":"pending"}]}`)}}}, nil, plain{}, nil)
+	m, err := s.Get(t.Context(), "old")
+	if err != nil || m.Params != (dlp.MailParams{}) || len(m.Rcpts) != 1 || m.Rcpts[0].Params != (dlp.RcptParams{}) || m.From.Local != "a" {
+		t.Errorf("got %+v, %v", m, err)
+	}
+}
+
 func TestADamagedMessageHidesNoOther(t *testing.T) {
 	u, err := spool.New(nil, nil, plain{}, nil).Progress(spool.Message{From: dlp.Address{Local: "a", Domain: "b.example"}})
 	if err != nil {

@@ -56,6 +56,7 @@ type Rcpt struct {
 	Code     int    // of the last reply, 0 before any
 	Enhanced string // of the last reply
 	Tries    int
+	Params   dlp.RcptParams // given by the client, for the next hop and our own DSNs
 }
 
 // Message is one message of the outbox, opened. PHI.
@@ -64,6 +65,7 @@ type Message struct {
 	Doc     dlp.ID // of the document it comes from
 	Kind    Kind
 	From    dlp.Address // the reverse-path
+	Params  dlp.MailParams
 	Rcpts   []Rcpt
 	Size    int64 // of the content, unsealed, in bytes; filled in by Seal
 	Created time.Time

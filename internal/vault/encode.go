@@ -30,17 +30,31 @@ type fileJSON struct {
 	SHA256 []byte    `json:"sha256"`
 }
 
+type paramsJSON struct {
+	Body  string `json:"body,omitempty"`
+	UTF8  bool   `json:"utf8,omitempty"`
+	Ret   string `json:"ret,omitempty"`
+	EnvID []byte `json:"envid,omitempty"`
+}
+
+type rcptParamsJSON struct {
+	Notify string `json:"notify,omitempty"`
+	ORcpt  []byte `json:"orcpt,omitempty"`
+}
+
 type envelopeJSON struct {
-	V        int       `json:"v"`
-	Sender   address   `json:"sender"`
-	Rcpts    []address `json:"rcpts,omitempty"`
-	AllRcpts []address `json:"all_rcpts,omitempty"`
-	Root     []byte    `json:"root,omitempty"` // bytes: a path need not be UTF-8
-	Path     []byte    `json:"path,omitempty"`
-	File     *fileJSON `json:"file,omitempty"`
-	Trace    []byte    `json:"trace,omitempty"`
-	Causes   []string  `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
-	SHA256   []byte    `json:"sha256"`
+	V          int              `json:"v"`
+	Sender     address          `json:"sender"`
+	Rcpts      []address        `json:"rcpts,omitempty"`
+	AllRcpts   []address        `json:"all_rcpts,omitempty"`
+	Params     *paramsJSON      `json:"params,omitempty"`
+	RcptParams []rcptParamsJSON `json:"rcpt_params,omitempty"` // parallel to rcpts
+	Root       []byte           `json:"root,omitempty"`        // bytes: a path need not be UTF-8
+	Path       []byte           `json:"path,omitempty"`
+	File       *fileJSON        `json:"file,omitempty"`
+	Trace      []byte           `json:"trace,omitempty"`
+	Causes     []string         `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
+	SHA256     []byte           `json:"sha256"`
 }
 
 type noteJSON struct {
@@ -112,6 +126,12 @@ func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 		V: version, Sender: addressOut(e.Sender), Rcpts: mapped(e.Rcpts, addressOut), AllRcpts: mapped(e.AllRcpts, addressOut),
 		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, SHA256: sum[:],
 	}
+	if p := e.Params; p != (dlp.MailParams{}) {
+		out.Params = &paramsJSON{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID)}
+	}
+	out.RcptParams = mapped(e.RcptParams, func(p dlp.RcptParams) rcptParamsJSON {
+		return rcptParamsJSON{Notify: p.Notify, ORcpt: []byte(p.ORcpt)}
+	})
 	if f := e.File; f != nil {
 		out.File = &fileJSON{UID: f.UID, GID: f.GID, Mode: f.Mode, MTime: f.ModTime, SHA256: f.SHA256[:]}
 	}
@@ -135,6 +155,14 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 	e := Envelope{
 		Sender: addressIn(in.Sender), Rcpts: mapped(in.Rcpts, addressIn), AllRcpts: mapped(in.AllRcpts, addressIn),
 		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace,
+	}
+	if p := in.Params; p != nil {
+		e.Params = dlp.MailParams{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: string(p.EnvID)}
+	}
+	if len(in.RcptParams) == len(in.Rcpts) {
+		e.RcptParams = mapped(in.RcptParams, func(p rcptParamsJSON) dlp.RcptParams {
+			return dlp.RcptParams{Notify: p.Notify, ORcpt: string(p.ORcpt)}
+		})
 	}
 	if f := in.File; f != nil {
 		fsum, err := digestIn(f.SHA256)

@@ -39,13 +39,15 @@ var (
 // Envelope is whose a held document is and where it was to go. PHI: it is kept
 // sealed under the index key.
 type Envelope struct {
-	Sender   dlp.Address   // mail: the reverse-path
-	Rcpts    []dlp.Address // mail: those it is held for
-	AllRcpts []dlp.Address // mail: all it was meant for, in order
-	Root     string        // file: the watched root
-	Path     string        // file: path relative to Root
-	File     *dlp.FileMeta // file: what a release must bring back
-	Trace    []byte        // mail: the trace header fields that go in front when it is released
+	Sender     dlp.Address   // mail: the reverse-path
+	Rcpts      []dlp.Address // mail: those it is held for
+	AllRcpts   []dlp.Address // mail: all it was meant for, in order
+	Params     dlp.MailParams
+	RcptParams []dlp.RcptParams // parallel to Rcpts; nil: none were given
+	Root       string           // file: the watched root
+	Path       string           // file: path relative to Root
+	File       *dlp.FileMeta    // file: what a release must bring back
+	Trace      []byte           // mail: the trace header fields that go in front when it is released
 }
 
 // Case is why a document was decided upon as it was. PHI: it is kept sealed to

@@ -63,8 +63,10 @@ var start = time.Date(2026, 3, 1, 9, 30, 0, 123456000, time.UTC)
 func Message(wait time.Duration) spool.Message {
 	return spool.Message{
 		ID: dlp.NewID(), Doc: dlp.NewID(), Kind: spool.Release, From: dlp.Address{Local: "ward 3", Domain: "clinic.example"},
+		Params: dlp.MailParams{Body: "BINARYMIME", UTF8: true, Ret: "FULL", EnvID: "q 7+"},
 		Rcpts: []spool.Rcpt{
-			{Addr: dlp.Address{Local: "records", Domain: "partner.example"}, State: spool.RcptPending},
+			{Addr: dlp.Address{Local: "records", Domain: "partner.example"}, State: spool.RcptPending,
+				Params: dlp.RcptParams{Notify: "SUCCESS,DELAY", ORcpt: "rfc822;caf\xe9"}},
 			{Addr: dlp.Address{Local: "caf\xe9", Domain: "other.example"}, State: spool.RcptPending},
 		},
 		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5,

@@ -85,6 +85,7 @@ func CaseOf(doc *dlp.Document, body []byte) vault.Case {
 	return vault.Case{
 		Envelope: vault.Envelope{
 			Sender: doc.Sender, Rcpts: doc.Rcpts, AllRcpts: append(slices.Clone(doc.Rcpts), dlp.Address{Local: "caf\xe9", Domain: "other.example"}),
+			Params: dlp.MailParams{Body: "8BITMIME", UTF8: true, Ret: "HDRS", EnvID: "q 7+"}, RcptParams: []dlp.RcptParams{{Notify: "NEVER", ORcpt: "rfc822;r=x"}},
 			Trace: []byte("Received: from a.example\r\n"),
 		},
 		Channel: doc.Channel, Decided: at, SHA256: sha256.Sum256(body), Size: int64(len(body)),

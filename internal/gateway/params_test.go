@@ -1,0 +1,33 @@
+package gateway_test
+
+import (
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+)
+
+// What the client asked for with MAIL and RCPT stays with each part of a split
+// message, and with what is released.
+func TestParametersStayWithTheMessage(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(in, out)
+	doc.Params = dlp.MailParams{Body: "8BITMIME", UTF8: true, Ret: "HDRS", EnvID: "q 7"}
+	doc.RcptParams = []dlp.RcptParams{{Notify: "DELAY"}, {Notify: "SUCCESS", ORcpt: "rfc822;a=b"}}
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	if err := b.Release(t.Context(), doc.ID, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := b.spool.List(t.Context(), spool.Filter{})
+	if err != nil || len(ms) != 2 {
+		t.Fatalf("queue %+v, %v; want a copy and a release", ms, err)
+	}
+	for i, m := range ms {
+		if m.Params != doc.Params || len(m.Rcpts) != 1 || m.Rcpts[0].Addr != doc.Rcpts[i] || m.Rcpts[0].Params != doc.RcptParams[i] {
+			t.Errorf("%s: got %+v %+v, want the parameters of the document", m.Kind, m.Params, m.Rcpts)
+		}
+	}
+}
