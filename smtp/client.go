@@ -20,7 +20,12 @@ import (
 type ClientConfig struct {
 	Addr     string // host:port
 	Hostname string // given in EHLO
-	TLS      string // TLSOff, TLSOpportunistic or TLSRequired
+	TLS      string // TLSOff, TLSOpportunistic, TLSRequired or TLSVerified
+
+	ServerName  string       // asked for in the handshake; "": the host of Addr
+	Proof       Proof        // what the certificate must prove under TLSVerified; nil: nothing passes
+	Certificate *KeyPair     // shown to a next hop that asks for one; nil: none
+	Auth        *Credentials // to log in with, over TLS only; nil: no login
 
 	ConnectTimeout time.Duration // connecting, greeting, TLS and EHLO together
 	CommandTimeout time.Duration // MAIL, RCPT, DATA, RSET each
@@ -175,16 +180,28 @@ func (c *Client) greet(ctx context.Context, h *hop) error {
 	if err := c.hello(ctx, h); err != nil {
 		return err
 	}
+	secured := false
 	switch {
 	case c.cfg.TLS == TLSOff:
-		return nil
 	case h.offersTLS:
 		if err := c.secure(ctx, h); err != nil {
 			return c.failed(ctx, metrics.StageTLS, err)
 		}
-		return c.hello(ctx, h) // RFC 3207 4.2: what was said before counts for nothing
-	case c.cfg.TLS == TLSRequired:
+		secured = true
+		if err := c.hello(ctx, h); err != nil { // RFC 3207 4.2: what was said before counts for nothing
+			return err
+		}
+	case c.cfg.TLS != TLSOpportunistic:
 		return c.failed(ctx, metrics.StageTLS, errNoTLS)
+	}
+	if c.cfg.Auth == nil {
+		return nil
+	}
+	if !secured {
+		return c.failed(ctx, metrics.StageAuth, errNoTLS)
+	}
+	if err := c.login(ctx, h); err != nil {
+		return c.failed(ctx, metrics.StageAuth, err)
 	}
 	return nil
 }
@@ -192,6 +209,7 @@ func (c *Client) greet(ctx context.Context, h *hop) error {
 var (
 	errNoTLS    = errors.New("STARTTLS is required and not offered")
 	errInjected = errors.New("more than an answer to STARTTLS came in the clear")
+	errNoProof  = errors.New("nothing says what the certificate has to prove")
 )
 
 // hello says EHLO, and HELO to a server too old for it. RFC 5321 3.2.
@@ -208,9 +226,9 @@ func (c *Client) hello(ctx context.Context, h *hop) error {
 	return nil
 }
 
-// secure runs STARTTLS. The certificate is not checked: both modes keep
-// onlookers out, neither proves who the next hop is; the configuration refuses
-// "verified" for that reason.
+// secure runs STARTTLS. Under TLSVerified nothing is said after the handshake
+// unless Proof holds for this very connection; the other modes keep onlookers
+// out and do not ask who the next hop is. No session is ever resumed.
 func (c *Client) secure(ctx context.Context, h *hop) error {
 	r, err := h.command(ctx, c.cfg.ConnectTimeout, "STARTTLS")
 	if err := positive(r, err); err != nil {
@@ -219,17 +237,35 @@ func (c *Client) secure(ctx context.Context, h *hop) error {
 	if h.br.Buffered() > 0 {
 		return errInjected
 	}
-	host, _, err := net.SplitHostPort(c.cfg.Addr)
-	if err != nil {
-		return err
-	}
-	conn := tls.Client(h.conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+	conn := tls.Client(h.conn, c.tlsConfig())
 	h.arm(ctx, c.cfg.ConnectTimeout)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	h.use(conn)
 	return nil
+}
+
+func (c *Client) tlsConfig() *tls.Config {
+	name := c.cfg.ServerName
+	if host, _, err := net.SplitHostPort(c.cfg.Addr); err == nil && name == "" {
+		name = host
+	}
+	cfg := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} // VerifyConnection is the check
+	if c.cfg.TLS == TLSVerified {
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			if c.cfg.Proof == nil {
+				return errNoProof
+			}
+			return c.cfg.Proof(cs)
+		}
+	}
+	if c.cfg.Certificate != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return c.cfg.Certificate.Certificate(), nil
+		}
+	}
+	return cfg
 }
 
 // positive turns anything but a 2yz reply into an error with its code alone.
@@ -243,7 +279,11 @@ func positive(r dlp.Reply, err error) error {
 // failed counts and logs a failure of the next hop, and names its stage.
 func (c *Client) failed(ctx context.Context, at metrics.Stage, err error) error {
 	c.cfg.Metrics.NextHopError(at)
-	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", slog.String("stage", string(at)))
+	attrs := []slog.Attr{slog.String("stage", string(at))}
+	if at == metrics.StageTLS || at == metrics.StageAuth {
+		attrs = append(attrs, slog.String("cause", tlsCause(err)))
+	}
+	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", attrs...)
 	return fmt.Errorf("smtp: next hop: %s: %w", at, err)
 }
 
@@ -256,6 +296,8 @@ type hop struct {
 
 	offers8Bit, offersTLS, offersSize, offersDSN bool
 	size                                         int64 // the largest message it takes, 0 when it does not say
+
+	auth []string // ways to log in that it offers
 
 	idle *time.Timer // set while in the pool, guarded by its mutex
 }
@@ -278,6 +320,7 @@ func (h *hop) use(conn net.Conn) {
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
 	h.offers8Bit, h.offersTLS, h.offersSize, h.offersDSN, h.size = false, false, false, false, 0
+	h.auth = nil
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
 		word, arg, _ := strings.Cut(line, " ")
@@ -288,6 +331,8 @@ func (h *hop) learn(text string) {
 			h.offersTLS = true
 		case "DSN":
 			h.offersDSN = true
+		case "AUTH":
+			h.auth = strings.Fields(strings.ToUpper(arg))
 		case "SIZE":
 			h.offersSize = true
 			if n, err := parseSize(strings.TrimSpace(arg)); err == nil {

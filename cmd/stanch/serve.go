@@ -149,7 +149,7 @@ func (s *server) buildDoor() error {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := s.cfg.SMTP.LoadTLS()
+	tlsConfig, err := s.cfg.SMTP.LoadTLS(s.log)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ const (
 	StageGreeting Stage = "greeting"
 	StageHello    Stage = "ehlo"
 	StageTLS      Stage = "tls"
+	StageAuth     Stage = "auth"
 	StageMail     Stage = "mail"
 	StageRcpt     Stage = "rcpt"
 	StageData     Stage = "data"
@@ -45,7 +46,7 @@ const (
 	StageReset    Stage = "reset"
 )
 
-var stages = []string{"connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "body", "dot", "reset"}
+var stages = []string{"connect", "greeting", "ehlo", "tls", "auth", "mail", "rcpt", "data", "body", "dot", "reset"}
 
 var channels = []string{dlp.Mail.String(), dlp.File.String()}
 
