@@ -30,7 +30,7 @@ func Lines() []Line {
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{
-			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog",
+			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "internal/arch",
 		}},
 		{"nouns", []string{"internal/dlp"}},

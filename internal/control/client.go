@@ -153,6 +153,21 @@ func (c *Client) DropQueued(ctx context.Context, id dlp.ID, _ string) error {
 	return c.post(ctx, "/queue/", id, "/drop")
 }
 
+// Process asks which process serves.
+func (c *Client) Process(ctx context.Context) (ProcessInfo, error) {
+	var p ProcessInfo
+	err := c.call(ctx, http.MethodGet, "/process", &p)
+	return p, err
+}
+
+// Upgrade asks serve to give way to the program that is installed now, and
+// returns the process id of that once it is prepared to begin.
+func (c *Client) Upgrade(ctx context.Context) (pid int, err error) {
+	var p ProcessInfo
+	err = c.call(ctx, http.MethodPost, "/upgrade", &p)
+	return p.PID, err
+}
+
 func (c *Client) post(ctx context.Context, base string, id dlp.ID, verb string) error {
 	return c.call(ctx, http.MethodPost, base+url.PathEscape(string(id))+verb, &struct{}{})
 }

@@ -31,6 +31,22 @@ type Desk interface {
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error
 }
 
+// Process is the serve that answers, as a process.
+type Process interface {
+	Process() ProcessInfo
+	// Upgrade starts what is installed now as this process's successor and
+	// returns its process id once it is prepared.
+	Upgrade(ctx context.Context) (pid int, err error)
+}
+
+// ProcessInfo says which process serves.
+type ProcessInfo struct {
+	PID     int    `json:"pid"`
+	Version string `json:"version,omitempty"`
+}
+
+var errNoProcess = errors.New("control: this serve knows nothing of its process")
+
 // ErrNotServing says that no serve answers on the socket.
 var ErrNotServing = errors.New("control: no running serve answers")
 
