@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -80,6 +81,7 @@ type server struct {
 	doors   map[string][]net.Listener // by service.Door's name
 	handed  handed
 	hup     <-chan os.Signal // SIGHUP: load configuration and rules anew
+	unread  atomic.Bool      // nothing can be read yet; see mend
 	usr2    <-chan os.Signal // SIGUSR2: give way to the installed program
 
 	handover *handover
@@ -161,7 +163,13 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 	s.handed.manager.Status("preparing readers and rules")
 	fmt.Fprintln(s.app.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
 	if err := s.extract.Warm(ctx); err != nil {
-		return fmt.Errorf("prepare the PDF reader: %w", err)
+		// A successor that cannot read does not take over from who can.
+		if !cfg.Bypass.Enabled || ctx.Err() != nil || s.handed.from != nil {
+			return fmt.Errorf("prepare the PDF reader: %w", err)
+		}
+		s.unread.Store(true)
+		s.log.LogAttrs(ctx, slog.LevelError, "nothing can be read: senders are to try again until that is mended or a bypass is begun", safelog.Err(err))
+		return s.bind(ctx, cfg)
 	}
 	if s.judges, err = newJudges(ctx, cfg, rulesOf(cfg), s.extract); err != nil {
 		return err
@@ -181,11 +189,16 @@ func keepMemory() error {
 
 // build makes the gateway and everything around it.
 func (s *server) build(ctx context.Context) (err error) {
-	s.announce(s.judges)
+	var rules *gateway.Rules // none: senders are to try again
+	if !s.unread.Load() {
+		s.announce(s.judges)
+		rules = s.judges.rules(s.cfg)
+	}
+	s.openBypass()
 	if s.hop, err = s.cfg.SMTP.OpenNextHop(s.log, s.metrics); err != nil {
 		return err
 	}
-	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, s.judges.rules(s.cfg)); err != nil {
+	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, rules); err != nil {
 		return err
 	}
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
@@ -201,7 +214,8 @@ func (s *server) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return s.gateway.Started(ctx, s.judges.set.Digest(), s.judges.policy.Digest())
+	ruleSet, policies := s.judges.digests()
+	return s.gateway.Started(ctx, ruleSet, policies)
 }
 
 func (s *server) buildDoor() error {
@@ -283,9 +297,13 @@ func (s *server) run(ctx context.Context) error {
 	if s.watcher != nil {
 		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
 	}
+	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
-	workers.Go(func() { s.reloads(inner) })
+	workers.Go(func() {
+		s.mend(inner)
+		s.reloads(inner)
+	})
 	workers.Go(func() { s.upgrades(inner) })
 	s.banner()
 	if s.handed.from != nil {
@@ -377,18 +395,32 @@ func (s *server) reloads(ctx context.Context) {
 
 // reload puts new rules and policies in force, wholly or not at all.
 func (s *server) reload(ctx context.Context) error {
-	cfg, err := s.app.load()
+	cfg, err := s.loadAgain()
 	if err != nil {
 		return err
 	}
-	if keys := config.RestartNeeded(s.cfg, cfg); len(keys) > 0 {
-		return fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
+	return s.enforce(ctx, cfg, "signal")
+}
+
+// loadAgain reads the configuration anew, and refuses one that takes a restart.
+func (s *server) loadAgain() (*config.Config, error) {
+	cfg, err := s.app.load()
+	if err != nil {
+		return nil, err
 	}
+	if keys := config.RestartNeeded(s.cfg, cfg); len(keys) > 0 {
+		return nil, fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
+	}
+	return cfg, nil
+}
+
+// enforce puts the rules and policies of cfg in force.
+func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
 	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.extract)
 	if err != nil {
 		return err
 	}
-	if err := s.gateway.Changed(ctx, "signal", j.set.Digest(), j.policy.Digest()); err != nil {
+	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest()); err != nil {
 		return err
 	}
 	// First the rules, then their digest: a file judged in between is noted

@@ -26,6 +26,16 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		_, _, err := s.db.Counts(ctx)
 		return err
 	})
+	s.health.Add("readers", func(context.Context) error {
+		if s.unread.Load() {
+			return errUnread
+		}
+		return nil
+	})
+	s.health.Alarm("bypass", func() bool {
+		_, on := s.bypass.Status()
+		return on
+	})
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
 	if len(s.doors["metrics"]) == 0 {
 		return func(context.Context) error { return nil }
@@ -81,7 +91,11 @@ func (s *server) banner() {
 	if s.cfg.Metrics.Listen != "" {
 		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")
 	}
-	line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
+	if s.unread.Load() {
+		line("rules", "none: nothing can be read; senders are to try again")
+	} else {
+		line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
+	}
 	flag := ""
 	if s.cfg.File != "" {
 		flag = " --config " + s.cfg.File

@@ -26,7 +26,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass",
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{

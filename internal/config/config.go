@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -51,6 +52,8 @@ type Config struct {
 	Policy
 	// Notify says how notices to senders speak. Without a contact of their own they name that of `[smtp]`.
 	Notify notify.Config `toml:"notify"`
+	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
+	Bypass bypass.Config `toml:"bypass"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -131,6 +134,7 @@ func Default() Config {
 		SMTP:    smtp.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
+		Bypass:  bypass.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -150,6 +154,7 @@ func (c *Config) Validate() error {
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),
+		c.Bypass.Validate(),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),

@@ -61,7 +61,11 @@ func (c *Client) call(ctx context.Context, method, path string, out any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://stanch"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://stanch"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("control: call: %w", err)
 	}

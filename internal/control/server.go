@@ -60,6 +60,9 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /queue/{id}/drop", s.act(desk.DropQueued))
 	mux.HandleFunc("GET /process", s.process)
 	mux.HandleFunc("POST /upgrade", s.upgrade)
+	mux.HandleFunc("GET /bypass", s.bypasses)
+	mux.HandleFunc("POST /bypass", s.beginBypass)
+	mux.HandleFunc("POST /bypass/end", s.endBypass)
 	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		IdleTimeout: time.Minute, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	return s

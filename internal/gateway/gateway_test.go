@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -42,6 +44,7 @@ type bench struct {
 	readErr error
 	hang    bool // reading takes for ever
 	panics  bool
+	bypass  *bypass.Switch
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
@@ -209,9 +212,14 @@ func newBench(t *testing.T) *bench {
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
 	b.vault = vault.New(db, db.VaultContents(), ring, age.NewSealer(ring.Release()))
 	b.spool = spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
+	if b.bypass, err = bypass.Open(bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: ring, Clock: b,
+		Config: bypass.Config{Enabled: true, Max: dlp.Duration(time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
 	b.Gateway, err = gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
-		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example"},
-		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop,
+		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example",
+		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}},
+		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
 			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found} }, Policy: b})
 	if err != nil {

@@ -18,6 +18,7 @@ type judgement struct {
 	verdict dlp.Verdict
 	found   []dlp.Finding
 	gaps    []dlp.Gap
+	bypass  dlp.ID // that it passes under, unread; "" for none
 }
 
 // errNotRead says that nothing at all is known about a Document; the sender is
@@ -27,6 +28,9 @@ var errNotRead = errors.New("gateway: document could not be read at all")
 // judge reads, detects and decides. Its error means that there is no verdict
 // and nothing may be done: errNotRead, or the caller's context is over.
 func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, err error) {
+	if j, on := g.passUnread(doc); on {
+		return j, nil
+	}
 	rules := g.rules.Load()
 	if rules == nil {
 		return judgement{}, errNotRead

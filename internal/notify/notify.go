@@ -6,6 +6,7 @@
 package notify
 
 import (
+	"fmt"
 	"net/mail"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ type Config struct {
 	// From is the address that notices come from. Empty: postmaster@ the
 	// gateway's hostname.
 	From string `toml:"from"`
+	// Officers are the addresses that are told when a bypass begins and ends, and first when mail of an urgent sender is held.
+	Officers []string `toml:"officers"`
 }
 
 // Default returns the defaults, which are empty.
@@ -34,6 +37,11 @@ func Default() Config { return Config{} }
 func (c *Config) Validate() error {
 	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return &dlp.KeyError{Key: "notify.contact", Want: "one line of at most 200 bytes"}
+	}
+	for i, o := range c.Officers {
+		if !ValidAddress(o) {
+			return &dlp.KeyError{Key: fmt.Sprintf("notify.officers[%d]", i), Want: "an address such as privacy@clinic.example, without a name"}
+		}
 	}
 	if c.From == "" {
 		return nil
