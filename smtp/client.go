@@ -65,6 +65,7 @@ type Client struct {
 	pool    pool
 	breaker breaker
 	bodies  sync.Pool // *[largeBuffer]byte, lent while a body is sent
+	learned learned
 }
 
 // NewClient returns a Client. Nothing is dialled before the first message.
@@ -85,14 +86,15 @@ func NewClient(cfg ClientConfig) *Client {
 // Close ends the idle connections. Transactions under way are not disturbed;
 // their connections are not kept.
 func (c *Client) Close() error {
+	c.learned.close()
 	c.pool.close()
 	return nil
 }
 
 // Begin opens a transaction, on an idle connection if there is one. Until MAIL
 // is accepted a connection that turns out to be dead is replaced by a new one.
-// A message that the next hop says it cannot take by its size is refused with
-// 552 5.3.4.
+// A message that the next hop says it cannot take is refused: by its size with
+// 552 5.3.4, binary data with 554 5.6.3, SMTPUTF8 with 553 5.6.7.
 func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions) (Transaction, error) {
 	if h := c.pool.get(); h != nil {
 		tx, err := c.begin(ctx, h, from, opt)
@@ -115,6 +117,10 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.pool.put(h)
 		return nil, &ReplyError{replyTooLarge}
 	}
+	if r := h.ext.unable(from, opt); r.Code != 0 {
+		c.pool.put(h)
+		return nil, &ReplyError{r}
+	}
 	r, err := h.command(ctx, c.cfg.CommandTimeout, h.mailCommand(from, opt))
 	if err != nil {
 		h.close()
@@ -124,7 +130,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.release(h, r)
 		return nil, &ReplyError{r}
 	}
-	return &clientTx{c: c, h: h}, nil
+	return &clientTx{c: c, h: h, opt: opt, dsn: h.ext.DSN}, nil
 }
 
 // release keeps h for reuse after r, unless r announces its end.
@@ -147,6 +153,7 @@ func (c *Client) connect(ctx context.Context) (*hop, error) {
 	switch {
 	case err == nil:
 		c.breaker.success()
+		c.learned.note(h.ext)
 		return h, nil
 	case ctx.Err() != nil:
 		c.breaker.pass() // given up by the caller: says nothing about the next hop
@@ -294,8 +301,9 @@ type hop struct {
 	bw   *bufio.Writer
 	born time.Time
 
-	offers8Bit, offersTLS, offersSize, offersDSN bool
-	size                                         int64 // the largest message it takes, 0 when it does not say
+	offers8Bit, offersTLS, offersSize bool
+	ext                               Extensions
+	size                              int64 // the largest message it takes, 0 when it does not say
 
 	auth []string // ways to log in that it offers
 
@@ -319,18 +327,18 @@ func (h *hop) use(conn net.Conn) {
 
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
-	h.offers8Bit, h.offersTLS, h.offersSize, h.offersDSN, h.size = false, false, false, false, 0
-	h.auth = nil
+	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
+	h.ext, h.auth = Extensions{}, nil
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
 		word, arg, _ := strings.Cut(line, " ")
-		switch strings.ToUpper(word) {
+		word = strings.ToUpper(word)
+		h.ext.learnExtension(word)
+		switch word {
 		case "8BITMIME":
 			h.offers8Bit = true
 		case "STARTTLS":
 			h.offersTLS = true
-		case "DSN":
-			h.offersDSN = true
 		case "AUTH":
 			h.auth = strings.Fields(strings.ToUpper(arg))
 		case "SIZE":

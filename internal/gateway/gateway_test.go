@@ -217,7 +217,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.Gateway, err = gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
-		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example",
+		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: 24 * time.Hour, Hostname: "gw.example",
 		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}},
 		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
 			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},

@@ -145,6 +145,9 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 		result = audit.ResultRefused
 	}
 	m.outcome(ctx, m.doc, seq, result)
+	if reply.Positive() {
+		m.relayed(ctx)
+	}
 	return dlp.Outcome{Kind: dlp.Passed, ID: m.doc.ID, Reply: reply}
 }
 
@@ -246,11 +249,11 @@ func (m *mail) take(ctx context.Context, rep store.Repeat) (kind dlp.OutcomeKind
 		ch.Out = append(ch.Out, e)
 	}
 	if len(groups.rejected) > 0 {
-		if e, ok, err := m.sealRefusal(ctx, groups.rejected); err != nil {
+		es, err := m.sealRefusal(ctx, groups.rejected)
+		if err != nil {
 			return 0, err
-		} else if ok {
-			ch.Out = append(ch.Out, e)
 		}
+		ch.Out = append(ch.Out, es...)
 	}
 	told := dlp.Hold
 	if len(groups.held) == 0 {

@@ -125,7 +125,7 @@ func (c Config) from(hostname string) string {
 func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []message.Named {
 	return []message.Named{
 		{Name: "From", Value: "<" + c.from(hostname) + ">"},
-		{Name: "To", Value: "<" + to.String() + ">"},
+		{Name: "To", Value: reader(to)},
 		{Name: "Subject", Value: subject},
 		{Name: "Date", Value: when.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
 		{Name: "Message-ID", Value: "<" + kind + "." + string(id) + "." + when.UTC().Format("20060102150405.000") + "@" + hostname + ">"},
@@ -133,6 +133,15 @@ func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, 
 		{Name: "X-Auto-Response-Suppress", Value: "All"},
 		{Name: "X-Stanch-Id", Value: string(id)},
 	}
+}
+
+// reader is the To field. An address outside ASCII cannot stand in a header that
+// is ASCII; its place is the envelope. RFC 5322 3.4: a group may be empty.
+func reader(to dlp.Address) string {
+	if to.IsASCII() {
+		return "<" + to.String() + ">"
+	}
+	return "undisclosed-recipients:;"
 }
 
 func (c Config) compose(n Notice, kind, subject, text string) []byte {

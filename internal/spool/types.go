@@ -61,20 +61,21 @@ type Rcpt struct {
 
 // Message is one message of the outbox, opened. PHI.
 type Message struct {
-	ID      dlp.ID // of the message itself
-	Doc     dlp.ID // of the document it comes from
-	Kind    Kind
-	From    dlp.Address // the reverse-path
-	Params  dlp.MailParams
-	Rcpts   []Rcpt
-	Size    int64 // of the content, unsealed, in bytes; filled in by Seal
-	Created time.Time
-	Next    time.Time // of the next try
-	Expires time.Time // no try after it
-	Tries   int
-	State   State
-	Seq     uint64 // of the audit event that decided it
-	Damaged bool   // List only: what is kept does not open; From and Rcpts are zero, and it is never Due
+	ID        dlp.ID // of the message itself
+	Doc       dlp.ID // of the document it comes from
+	Kind      Kind
+	From      dlp.Address // the reverse-path
+	Params    dlp.MailParams
+	Rcpts     []Rcpt
+	Size      int64 // of the content, unsealed, in bytes; filled in by Seal
+	Created   time.Time
+	Next      time.Time // of the next try
+	Expires   time.Time // no try after it
+	Tries     int
+	State     State
+	Seq       uint64 // of the audit event that decided it
+	DelayTold bool   // the sender knows that it waits
+	Damaged   bool   // List only: what is kept does not open; From and Rcpts are zero, and it is never Due
 }
 
 // IsDue reports whether the message is to be tried at now. A message set
