@@ -20,6 +20,7 @@ import (
 type ClientConfig struct {
 	Addr     string // host:port
 	Hostname string // given in EHLO
+	LMTP     bool   // it speaks LMTP, RFC 2033
 	TLS      string // TLSOff, TLSOpportunistic, TLSRequired or TLSVerified
 
 	ServerName  string       // asked for in the handshake; "": the host of Addr
@@ -219,10 +220,15 @@ var (
 	errNoProof  = errors.New("nothing says what the certificate has to prove")
 )
 
-// hello says EHLO, and HELO to a server too old for it. RFC 5321 3.2.
+// hello says EHLO, and HELO to a server too old for it; LHLO to an LMTP server.
+// RFC 5321 3.2, RFC 2033 4.1.
 func (c *Client) hello(ctx context.Context, h *hop) error {
-	r, err := h.command(ctx, c.cfg.ConnectTimeout, "EHLO "+c.cfg.Hostname)
-	if err == nil && r.Permanent() && r.Code != 554 {
+	verb := "EHLO "
+	if c.cfg.LMTP {
+		verb = "LHLO "
+	}
+	r, err := h.command(ctx, c.cfg.ConnectTimeout, verb+c.cfg.Hostname)
+	if err == nil && r.Permanent() && r.Code != 554 && !c.cfg.LMTP {
 		r, err = h.command(ctx, c.cfg.ConnectTimeout, "HELO "+c.cfg.Hostname)
 		r.Text = ""
 	}

@@ -51,12 +51,36 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 	defer body.Close()
 	passes, ok := tx.(DSNPasser)
 	relayed := ok && !passes.PassesDSN()
-	reply, err := tx.Send(ctx, nil, body)
-	for _, i := range accepted {
-		out[i].Reply, out[i].Err = reply, err
-		out[i].Relayed = relayed && err == nil && reply.Positive()
+	replies, err := sendEach(ctx, tx, body, len(accepted))
+	for j, i := range accepted {
+		out[i].Reply, out[i].Err = replies[j], nil
+		if replies[j].Code == 0 {
+			out[i].Err = err
+		}
+		out[i].Relayed = relayed && replies[j].Positive()
 	}
 	return out
+}
+
+// sendEach sends the message to the n accepted recipients and returns a reply
+// for each; the Code of those that were not answered is 0.
+func sendEach(ctx context.Context, tx Transaction, body io.Reader, n int) ([]dlp.Reply, error) {
+	out := make([]dlp.Reply, n)
+	if each, ok := tx.(EachSender); ok {
+		replies, err := each.SendEach(ctx, nil, body)
+		copy(out, replies)
+		if err == nil && len(replies) < n {
+			err = &dlp.SendError{AfterDot: true, Err: errReply}
+		}
+		return out, err
+	}
+	r, err := tx.Send(ctx, nil, body)
+	if err == nil {
+		for i := range out {
+			out[i] = r
+		}
+	}
+	return out, err
 }
 
 // offerAll offers the recipients of ds and returns which were accepted. When

@@ -102,7 +102,7 @@ func (h *wireHop) serve(conn net.Conn) {
 		verb, _, _ := strings.Cut(line, " ")
 		usual := "250 2.0.0 OK"
 		switch verb {
-		case "EHLO":
+		case "EHLO", "LHLO":
 			lines := append([]string{"hop.test"}, h.ext...)
 			usual = "250-" + strings.Join(lines[:len(lines)-1], "\n250-") + "\n250 " + lines[len(lines)-1]
 			if len(lines) == 1 {

@@ -287,9 +287,10 @@ func (x *session) finish(ctx context.Context, in *intake) bool {
 func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 	tx, now := x.tx, x.srv.d.Now()
 	id := dlp.NewID()
+	scatterer, ok := tx.hop.(Scatterer)
 	doc := &dlp.Document{
 		ID: id, Channel: dlp.Mail, Sender: tx.from, Rcpts: tx.rcpts, Received: now, Size: in.buf.Size(),
-		Params: tx.opt.MailParams, RcptParams: tx.given(),
+		Params: tx.opt.MailParams, RcptParams: tx.given(), Scattered: ok && scatterer.Scattered(),
 		Trace: traceHeader(x.srv.cfg.Hostname, x.helo, x.with(tx).String(), x.client, id, now),
 		Open:  in.buf.Open,
 	}

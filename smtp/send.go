@@ -18,10 +18,12 @@ import (
 // clientTx is a transaction over one connection, which it gives back or closes
 // when it ends.
 type clientTx struct {
-	c   *Client
-	h   *hop // nil once given back or closed
-	opt MailOptions
-	dsn bool // the next hop offers it
+	c        *Client
+	h        *hop // nil once given back or closed
+	opt      MailOptions
+	dsn      bool        // the next hop offers it
+	accepted int         // recipients
+	replies  []dlp.Reply // once answered: one for each of them
 }
 
 // Rcpt offers a recipient. A 421 ends the connection.
@@ -38,6 +40,9 @@ func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams)
 	}
 	if err != nil {
 		return dlp.Reply{}, t.c.failed(ctx, metrics.StageRcpt, err)
+	}
+	if r.Positive() {
+		t.accepted++
 	}
 	return r, nil
 }
@@ -182,21 +187,6 @@ func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) 
 // PassesDSN reports whether the next hop takes on reporting what the client
 // asked for.
 func (t *clientTx) PassesDSN() bool { return t.dsn }
-
-// final reads the reply that settles the message.
-func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
-	r, err := t.h.answer(ctx, t.c.cfg.AnswerTimeout)
-	if err != nil {
-		t.drop()
-		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}
-	}
-	if r.Code == 421 {
-		t.drop()
-	} else {
-		t.keep()
-	}
-	return r, nil
-}
 
 // broken closes a connection in the middle of a message. What the message was
 // stopped for is the answer where it has one; a next hop that stopped reading

@@ -135,6 +135,11 @@ type Document struct {
 	Params     MailParams   // mail: the parameters of MAIL
 	RcptParams []RcptParams // mail: those of RCPT, parallel to Rcpts; nil: none were given
 
+	// Scattered says of a mail that no one answer can stand for all its
+	// recipients: their next hops differ, or answer for each by itself. It
+	// cannot go on inside the client's transaction.
+	Scattered bool
+
 	// Trace is the header fields that the mail door puts in front of the
 	// message when it goes on: complete lines ended by CRLF. PHI.
 	Trace []byte

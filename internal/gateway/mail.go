@@ -77,13 +77,14 @@ func (m *mail) reset(ctx context.Context) {
 }
 
 // act carries out the verdict: in the client's own transaction when it is the
-// same for every recipient and lets the message pass, else as ours.
+// same for every recipient and lets the message pass, else as ours: also where
+// one answer cannot stand for all recipients.
 func (m *mail) act(ctx context.Context) dlp.Outcome {
 	first := m.j.verdict.Rcpts[0]
 	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != first.Action || tagOf(r) != tagOf(first)
 	})
-	if equal && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
+	if equal && !m.doc.Scattered && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
 		return m.pass(ctx, first)
 	}
 	if equal && first.Action == dlp.Reject {
