@@ -18,10 +18,7 @@ func params(o smtp.MailOptions) string {
 	if o.Body != "" {
 		s += " BODY=" + o.Body
 	}
-	if o.UTF8 {
-		s += " SMTPUTF8"
-	}
-	return s + smtp.DSNParams(o.MailParams)
+	return s
 }
 
 func TestEndOfData(t *testing.T) {

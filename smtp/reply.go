@@ -55,6 +55,7 @@ var (
 	replyTryAgain   = dlp.Reply{Code: 451, Enhanced: "4.3.0", Text: "Try again later"}
 	replyUnreached  = dlp.Reply{Code: 451, Enhanced: "4.4.1", Text: "The next mail server does not answer, try again later"}
 	replyNoRoom     = dlp.Reply{Code: 452, Enhanced: "4.3.1", Text: "No room for this message, try again later"}
+	replyQueueFull  = dlp.Reply{Code: 451, Enhanced: "4.3.2", Text: "This message takes long to read, and many wait for that already; try again later"}
 	replyTooMany    = dlp.Reply{Code: 452, Enhanced: "4.5.3", Text: "Too many recipients"}
 	replyBusy       = dlp.Reply{Code: 421, Enhanced: "4.3.2", Text: "Too many connections, try again later"}
 	replyBusyClient = dlp.Reply{Code: 421, Enhanced: "4.7.0", Text: "Too many connections from your address, try again later"}
@@ -70,8 +71,6 @@ var (
 	replyDenied     = dlp.Reply{Code: 554, Enhanced: "5.7.1", Text: "Your address may not relay here"}
 	replyEarly      = dlp.Reply{Code: 554, Enhanced: "5.5.0", Text: "You spoke before the greeting"}
 	replyTooLarge   = dlp.Reply{Code: 552, Enhanced: "5.3.4", Text: "Message too large"}
-	replyNoBinary   = dlp.Reply{Code: 554, Enhanced: "5.6.3", Text: "The next mail server takes no binary data"}
-	replyNoUTF8     = dlp.Reply{Code: 553, Enhanced: "5.6.7", Text: "The next mail server does not take SMTPUTF8"}
 	replyNo8Bit     = dlp.Reply{Code: 554, Enhanced: "5.6.3", Text: "The next mail server takes no 8-bit data"}
 )
 

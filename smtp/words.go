@@ -23,6 +23,10 @@ func wording(out dlp.Outcome, sent bool, contact string) dlp.Reply {
 			return heldReply(out.ID)
 		}
 		return dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted for delivery, id " + string(out.ID)}
+	case dlp.Spooled:
+		return dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted for reading, id " + string(out.ID)}
+	case dlp.QueueFull:
+		return replyQueueFull
 	case dlp.Rejected:
 		return rejectedReply(out.Types, contact)
 	case dlp.NoRoom:

@@ -23,7 +23,11 @@ func newExtract(cfg *config.Config, log *slog.Logger, m *metrics.Set) (*extract.
 	if m != nil {
 		d.Metrics = m
 	}
-	return extract.NewPool(cfg.Extract, d)
+	x := cfg.Extract
+	if m != nil { // serve: reading in the background has children of its own
+		x.Workers = x.Children() + cfg.Scan.BackgroundReaders
+	}
+	return extract.NewPool(x, d)
 }
 
 func cacheDir(cfg *config.Config) string {
@@ -71,22 +75,8 @@ func (j *judges) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) 
 	return v
 }
 
-// digests are those of rules and policies; empty where nothing judges yet.
-func (j *judges) digests() (rules, policies string) {
-	if j == nil {
-		return "", ""
-	}
-	return j.set.Digest(), j.policy.Digest()
-}
-
-// digest changes whenever the same file could be judged differently. Where
-// nothing judges yet, it is that of no file.
-func (j *judges) digest() string {
-	if j == nil {
-		return ""
-	}
-	return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader
-}
+// digest changes whenever the same file could be judged differently.
+func (j *judges) digest() string { return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader }
 
 // rules is what the gateway judges by.
 func (j *judges) rules(cfg *config.Config) *gateway.Rules {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
-	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
@@ -30,7 +29,6 @@ type node struct {
 	metrics *metrics.Set
 	ring    *crypt.Ring
 	db      *sqlite.DB
-	bypass  *bypass.Switch
 	audit   *audit.Log
 	pending []audit.Pending
 	lock    *safefile.Locked
@@ -41,7 +39,6 @@ func lockPath(dir string) string   { return filepath.Join(dir, "lock") }
 func keysDir(dir string) string    { return filepath.Join(dir, "keys") }
 func auditDir(dir string) string   { return filepath.Join(dir, "audit") }
 func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.head") }
-func bypassDir(dir string) string  { return filepath.Join(dir, "state", "bypass") }
 func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
 
 // openNode takes the data folder's lock and opens everything in it.
@@ -101,6 +98,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		OutboxExpiry:    spool.Lifetime,
 		Hostname:        n.cfg.SMTP.Hostname,
 		Notices:         n.cfg.Notify,
+		Background:      background(n.cfg.Scan),
 	}, gateway.Deps{
 		Extract: ex,
 		Audit:   n.audit,
@@ -109,11 +107,15 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Spool:   spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:   n.ring,
 		Deliver: d,
-		Bypass:  n.bypass,
 		Log:     n.log,
 		Metrics: n.metrics,
 		OnStep:  onStep,
 	}, rules)
+}
+
+// background is the reading that no client waits for.
+func background(s config.Scan) gateway.Background {
+	return gateway.Background{Timeout: s.BackgroundTimeout.D(), Readers: s.BackgroundReaders, Queue: s.BackgroundQueue, Bytes: int64(s.BackgroundSize)}
 }
 
 // watcher makes the file door, which the desk needs too: released files go

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
 // gaugeEvery is how often the sizes of queue and vault are counted.
@@ -21,26 +23,20 @@ const gaugeEvery = 15 * time.Second
 
 // endpoints serves metrics and health when they are configured. The returned
 // function ends that and waits.
-func (s *server) endpoints(ctx context.Context) (stop func(context.Context) error) {
+func (s *server) endpoints(ctx context.Context) (stop func(context.Context) error, err error) {
 	s.health.Add("store", func(ctx context.Context) error {
 		_, _, err := s.db.Counts(ctx)
 		return err
 	})
-	s.health.Add("readers", func(context.Context) error {
-		if s.unread.Load() {
-			return errUnread
-		}
-		return nil
-	})
-	s.health.Alarm("bypass", func() bool {
-		_, on := s.bypass.Status()
-		return on
-	})
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
-	if len(s.doors["metrics"]) == 0 {
-		return func(context.Context) error { return nil }
+	if s.cfg.Metrics.Listen == "" {
+		return func(context.Context) error { return nil }, nil
 	}
-	ln := s.doors["metrics"][0]
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.Metrics.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("metrics.listen: %w", err)
+	}
 	srv := &http.Server{Handler: metrics.Endpoints(s.metrics, &s.health), ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: safelog.Constant(s.log, slog.LevelWarn, "metrics endpoint complained")}
@@ -54,7 +50,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		err := srv.Shutdown(ctx)
 		wg.Wait()
 		return err
-	}
+	}, nil
 }
 
 // gauges keeps the sizes of queue and vault current until ctx ends.
@@ -68,6 +64,11 @@ func (s *server) gauges(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "queue and vault not counted", safelog.Err(err))
 		}
+		for _, st := range []spool.State{spool.Queued, spool.ToRead, spool.Poison} {
+			if n, _, err := s.db.QueueSize(ctx, st); err == nil {
+				s.metrics.QueueState(string(st), n)
+			}
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -77,11 +78,11 @@ func (s *server) gauges(ctx context.Context) {
 }
 
 // banner says where everything is and what to try.
-func (s *server) banner() {
+func (s *server) banner(lns []net.Listener) {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "  %-14s %s\n", name, value) }
 	fmt.Fprintf(&b, "stanch %s serves\n", version)
-	for _, ln := range s.doors["smtp"] {
+	for _, ln := range lns {
 		line("mail", "smtp://"+ln.Addr().String()+"  goes on to "+s.cfg.SMTP.NextHop)
 	}
 	for _, w := range s.cfg.Watch {
@@ -91,11 +92,7 @@ func (s *server) banner() {
 	if s.cfg.Metrics.Listen != "" {
 		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")
 	}
-	if s.unread.Load() {
-		line("rules", "none: nothing can be read; senders are to try again")
-	} else {
-		line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
-	}
+	line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
 	flag := ""
 	if s.cfg.File != "" {
 		flag = " --config " + s.cfg.File

@@ -15,9 +15,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
-	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -52,8 +52,6 @@ type Config struct {
 	Policy
 	// Notify says how notices to senders speak. Without a contact of their own they name that of `[smtp]`.
 	Notify notify.Config `toml:"notify"`
-	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
-	Bypass bypass.Config `toml:"bypass"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -84,6 +82,34 @@ type Rules struct {
 type Scan struct {
 	// Enabled is false for measurements of transport alone: then nothing is read and everything passes. It is warned of at start, counted, and put on the audit log.
 	Enabled bool `toml:"enabled"`
+	// BackgroundTimeout is how long a message may be read that took longer than `smtp.scan_timeout` and was taken into the spool; past it the message is held. What `[extract]` bounds stays bounded.
+	BackgroundTimeout dlp.Duration `toml:"background_timeout"`
+	// BackgroundReaders is how many such messages are read at once. They have readers of their own beside `extract.workers`, so that they never take a turn from mail whose client waits.
+	BackgroundReaders int `toml:"background_readers"`
+	// BackgroundQueue is how many such messages may be in the spool; one more is asked to come again (451 4.3.2). 0 takes none: what is not read within `smtp.scan_timeout` is held.
+	BackgroundQueue int `toml:"background_queue"`
+	// BackgroundSize is how large those may be together.
+	BackgroundSize dlp.Size `toml:"background_size"`
+}
+
+// Validate reports bounds under which nothing would ever be read.
+func (s *Scan) Validate() error {
+	var errs []error
+	for _, k := range []struct {
+		key  string
+		ok   bool
+		want string
+	}{
+		{"background_timeout", s.BackgroundTimeout > 0, `a duration above zero such as "15m"`},
+		{"background_readers", s.BackgroundReaders >= 1 && s.BackgroundReaders <= 64, "a number from 1 to 64"},
+		{"background_queue", s.BackgroundQueue >= 0, "a number of at least 0"},
+		{"background_size", s.BackgroundSize >= 1<<20, "a size of at least 1MiB"},
+	} {
+		if !k.ok {
+			errs = append(errs, &dlp.KeyError{Key: "scan." + k.key, Want: k.want})
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Encrypt is the [encrypt] table. Until one of its ways is there, mail that a
@@ -130,11 +156,11 @@ func Default() Config {
 	b := buffer.Default()
 	return Config{
 		DataDir: "var",
-		Scan:    Scan{Enabled: true},
+		Scan: Scan{Enabled: true, BackgroundTimeout: dlp.Duration(15 * time.Minute), BackgroundReaders: 1, BackgroundQueue: 100,
+			BackgroundSize: 1 << 30},
 		SMTP:    smtp.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
-		Bypass:  bypass.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -151,10 +177,10 @@ func ways() []string { return []string{"smime", "openpgp", "tls", "portal", "pdf
 func (c *Config) Validate() error {
 	errs := []error{
 		c.SMTP.Validate(),
+		c.Scan.Validate(),
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),
-		c.Bypass.Validate(),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),
@@ -252,8 +278,7 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
+	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
 		abs(p)
 	}
 	for i := range c.Rules.Paths {

@@ -61,7 +61,7 @@ const (
 	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole
 	ReasonReleased    = "released"     // a person released this content for the same reasons before
 	ReasonNotScanned  = "not_scanned"  // [scan] enabled = false
-	ReasonBypass      = "bypass"       // a person let mail pass unread for a while
+	ReasonReading     = "reading"      // taken into the spool past scan_timeout; the verdict follows
 )
 
 // RcptVerdict is the decision for one recipient. For a file there is exactly
@@ -119,9 +119,21 @@ const (
 	Reported                     // file: left where it is
 	Sealed                       // file: NAME.age stands in its place
 	Changed                      // file: it changed while being judged; read it again
+	Spooled                      // mail: in the spool on stable storage, to be read on and then judged
+	QueueFull                    // mail: takes long to read, and as many as may wait for that do (451 4.3.2)
 )
 
-var outcomeNames = [...]string{"try_again", "passed", "held", "rejected", "split", "no_room", "unreached", "reported", "encrypted", "changed"}
+// OutcomeKinds returns all kinds, in order.
+func OutcomeKinds() []OutcomeKind {
+	kinds := make([]OutcomeKind, len(outcomeNames))
+	for i := range kinds {
+		kinds[i] = OutcomeKind(i)
+	}
+	return kinds
+}
+
+var outcomeNames = [...]string{"try_again", "passed", "held", "rejected", "split", "no_room", "unreached", "reported", "encrypted", "changed",
+	"spooled", "queue_full"}
 
 // String returns the kind as metrics name it.
 func (k OutcomeKind) String() string {

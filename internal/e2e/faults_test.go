@@ -157,9 +157,15 @@ func TestRefusedCopyComesBack(t *testing.T) {
 }
 
 // TestScanTimeoutHolds: what could not be read in time is held, whatever the
-// configuration says of gaps.
+// configuration says of gaps: at once where nothing is read on in the
+// background, else past the time-out of that.
 func TestScanTimeoutHolds(t *testing.T) {
-	g := newGateway(t, options{smtp: `scan_timeout = "1ms"`, extra: `
+	for _, tt := range []struct{ name, scan, answer string }{
+		{"at once", "background_queue = 0", "Held for review, id "},
+		{"in the background", `background_timeout = "1ms"`, "Accepted for reading, id "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGateway(t, options{smtp: `scan_timeout = "1ms"`, extra: "[scan]\n" + tt.scan + `
 [defaults]
 on_gap = "allow"
 mode = "monitor"
@@ -169,23 +175,30 @@ mode = "monitor"
 any = [ { gap = "timeout" } ]
 action = "quarantine"
 `})
-	g.start()
-	large := cleanMail + strings.Repeat("Nothing much was said about anything at all.\r\n", 200_000)
-	answer, err := g.send("ada@clinic.example", outside, large)
-	if err != nil || !strings.Contains(answer, "Held for review, id ") {
-		t.Fatalf("answered %q, %v; want it held", answer, err)
+			g.start()
+			answer, err := g.send("ada@clinic.example", outside, slowMail(cleanMail))
+			if err != nil || !strings.Contains(answer, tt.answer) {
+				t.Fatalf("answered %q, %v; want %q", answer, err, tt.answer)
+			}
+			eventually(t, "it is held", func() bool { return len(g.held()) == 1 })
+			out := g.must("quarantine", "show", g.held()[0].ID, "--format", "json")
+			for _, want := range []string{`"cause": "timeout"`, `"reason": "timeout"`} {
+				if !strings.Contains(out, want) {
+					t.Errorf("show lacks %s: %s", want, out)
+				}
+			}
+			for _, m := range g.delivered() { // the sender's notice may be there
+				if strings.Contains(m, "the meeting is at three") {
+					t.Error("it was delivered")
+				}
+			}
+		})
 	}
-	out := g.must("quarantine", "show", g.held()[0].ID, "--format", "json")
-	for _, want := range []string{`"cause": "timeout"`, `"reason": "timeout"`} {
-		if !strings.Contains(out, want) {
-			t.Errorf("show lacks %s: %s", want, out)
-		}
-	}
-	for _, m := range g.delivered() { // the sender's notice may be there
-		if strings.Contains(m, "the meeting is at three") {
-			t.Error("it was delivered")
-		}
-	}
+}
+
+// slowMail is msg with so much behind it that nobody reads it in a millisecond.
+func slowMail(msg string) string {
+	return msg + strings.Repeat("Nothing much was said about anything at all.\r\n", 20_000)
 }
 
 var heldID = regexp.MustCompile(`Held for review, id ([a-z2-7]{26})`)

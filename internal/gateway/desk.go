@@ -81,6 +81,8 @@ type Queued struct {
 	Recipients []string  `json:"recipients"`
 	Pending    int       `json:"pending"`
 	LastCode   int       `json:"last_code"`
+	Why        string    `json:"why,omitempty"`     // set aside: why
+	Damaged    bool      `json:"damaged,omitempty"` // its envelope does not open: sender and recipients are not known
 }
 
 // ListHeld lists the vault, newest first: held items, or all of them. A
@@ -351,7 +353,8 @@ func (g *Gateway) ListQueue(ctx context.Context, all bool) ([]Queued, error) {
 
 func queuedOf(m spool.Message) Queued {
 	q := Queued{ID: m.ID, Doc: m.Doc, Kind: string(m.Kind), State: string(m.State), Created: m.Created, Next: m.Next,
-		Expires: m.Expires, Tries: m.Tries, Size: m.Size, Sender: m.From.String(), Recipients: []string{}}
+		Expires: m.Expires, Tries: m.Tries, Size: m.Size, Sender: m.From.String(), Recipients: []string{},
+		Why: string(m.Why), Damaged: m.Damaged}
 	for _, r := range m.Rcpts {
 		q.Recipients = append(q.Recipients, r.Addr.String())
 		if r.State == spool.RcptPending {
@@ -366,7 +369,7 @@ func queuedOf(m spool.Message) Queued {
 
 // ShowQueued returns one message of the outbox.
 func (g *Gateway) ShowQueued(ctx context.Context, id dlp.ID) (Queued, error) {
-	m, err := g.Spool.Get(ctx, id)
+	m, err := g.Spool.Find(ctx, id)
 	if err != nil {
 		return Queued{}, fmt.Errorf("gateway: show %s: %w", id, err)
 	}
@@ -375,7 +378,15 @@ func (g *Gateway) ShowQueued(ctx context.Context, id dlp.ID) (Queued, error) {
 
 // RetryQueued makes a message of the outbox due now.
 func (g *Gateway) RetryQueued(ctx context.Context, id dlp.ID, actor string) error {
-	return g.changeQueued(ctx, id, audit.QueueRetry, actor, func(m *spool.Message) { m.Next = g.Now() })
+	return g.changeQueued(ctx, id, audit.QueueRetry, actor, func(m *spool.Message) {
+		m.Next = g.Now()
+		if m.State == spool.Poison {
+			m.State, m.Why, m.Tries = spool.Queued, "", 0
+			if m.Kind == spool.Reading {
+				m.State = spool.ToRead
+			}
+		}
+	})
 }
 
 // DropQueued gives a message of the outbox up. It is on the audit log; the
@@ -402,11 +413,11 @@ func (g *Gateway) changeQueued(ctx context.Context, id dlp.ID, kind audit.Kind, 
 		return err
 	}
 	defer done()
-	m, err := g.Spool.Get(ctx, id)
+	m, err := g.Spool.Find(ctx, id)
 	if err != nil {
 		return fmt.Errorf("gateway: %s: %w", id, err)
 	}
-	if m.State != spool.Queued {
+	if m.State.Ended() {
 		return fmt.Errorf("gateway: %s: %w", id, ErrNotQueued)
 	}
 	e := audit.Event{Time: g.Now(), Kind: kind, Doc: m.Doc, Channel: dlp.Mail, Actor: actor}
@@ -421,7 +432,8 @@ func (g *Gateway) changeQueued(ctx context.Context, id dlp.ID, kind audit.Kind, 
 	if err := g.commit(ctx, store.Change{Progress: []spool.Update{up}}); err != nil {
 		return fmt.Errorf("gateway: %s: %w", id, err)
 	}
-	g.kick()
+	poke(g.wake)
+	poke(g.unread.wake)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 	if g.storage.full(g.Now()) {
 		return out
 	}
-	j, err := g.judge(ctx, doc)
+	j, err := g.judge(ctx, doc, g.read)
 	if err != nil {
 		return out
 	}

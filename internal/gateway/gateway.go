@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
-	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -74,7 +73,7 @@ type Rules struct {
 
 // Config is what the conductor itself needs to know.
 type Config struct {
-	ScanTimeout     time.Duration // reading and detecting a message for longer than this holds it
+	ScanTimeout     time.Duration // reading and detecting a message for longer than this goes on without its client
 	Readers         int           // documents read at once; what waits for its turn is not timed
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
@@ -82,6 +81,15 @@ type Config struct {
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
 	Notices         notify.Config
+	Background      Background
+}
+
+// Background bounds the reading that no client waits for.
+type Background struct {
+	Timeout time.Duration // reading and detecting a message for longer than this holds it
+	Readers int           // messages read so at once, beside Config.Readers; 0: 1
+	Queue   int           // how many may be in the spool for it; 0: none, and scan_timeout holds
+	Bytes   int64         // how large those may be together
 }
 
 // Deps are the neighbours of the gateway.
@@ -93,8 +101,7 @@ type Deps struct {
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
-	Files   FileReleaser   // nil: no watched folder
-	Bypass  *bypass.Switch // nil: no mail ever passes unread
+	Files   FileReleaser // nil: no watched folder
 	Log     *slog.Logger
 	Metrics *metrics.Set
 	Now     func() time.Time  // nil: time.Now
@@ -112,8 +119,8 @@ type Gateway struct {
 	notices throttle // when each sender was last told, per policy
 	storage storage  // whether files find room
 	wake    chan struct{}
-	begun   chan struct{} // a bypass has
-	busy    sync.Map      // ids being delivered or decided about: dlp.ID → struct{}
+	unread  backlog  // messages on their way into the spool, to be read on
+	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -128,7 +135,8 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1)}
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1)}
+	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)
 	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-store.RepeatKept))
 	if err != nil {
@@ -167,7 +175,6 @@ func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (u
 	e := g.event(audit.Decision, doc)
 	s := j.verdict.Strictest()
 	e.Action, e.Policy, e.Reason = s.Action.String(), s.Policy, s.Reason
-	e.Of = j.bypass
 	e.Rules, e.Findings, e.Gaps = s.Rules, len(j.found), len(j.gaps)
 	for _, c := range s.Causes {
 		e.Causes = append(e.Causes, c.String())

@@ -14,12 +14,10 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
-	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
-	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -34,6 +32,7 @@ var errBroken = errors.New("broken on purpose")
 // next hop.
 type bench struct {
 	*gateway.Gateway
+	dir     string
 	db      *breakable
 	vault   *vault.Vault
 	spool   *spool.Spool
@@ -42,9 +41,9 @@ type bench struct {
 	verdict map[string]dlp.RcptVerdict // by recipient
 	found   []dlp.Finding
 	readErr error
-	hang    bool // reading takes for ever
+	hang    bool                            // reading takes for ever
+	read    func(ctx context.Context) error // nil, or what reading does
 	panics  bool
-	bypass  *bypass.Switch
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
@@ -86,11 +85,15 @@ type breakable struct {
 	*sqlite.DB
 	broken     error
 	noProgress atomic.Int32 // how many more records of a delivery fail
+	noVerdict  atomic.Int32 // how many more verdicts on messages of the spool are not carried out
 }
 
 func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.broken != nil && (len(ch.Hold) > 0 || len(ch.Out) > 0) {
 		return b.broken
+	}
+	if len(ch.Progress) > 0 && ch.Progress[0].State == spool.Judged && b.noVerdict.Add(-1) >= 0 {
+		return store.ErrNoRoom
 	}
 	if len(ch.Progress) > 0 && b.noProgress.Add(-1) >= 0 {
 		return store.ErrNoRoom
@@ -152,6 +155,11 @@ func (b *bench) Extract(ctx context.Context, _ *dlp.Document, sink dlp.Sink) err
 	if b.panics {
 		panic("on purpose")
 	}
+	if b.read != nil {
+		if err := b.read(ctx); err != nil {
+			return err
+		}
+	}
 	if b.hang {
 		<-ctx.Done()
 		return ctx.Err()
@@ -187,7 +195,9 @@ func (b *bench) Decide(doc *dlp.Document, _ []dlp.Finding, gaps []dlp.Gap) dlp.V
 	return v
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchWith(t, func(*gateway.Config) {}) }
+
+func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	lock, err := safefile.Lock(filepath.Join(dir, "lock"))
@@ -207,19 +217,16 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{db: &breakable{DB: db}, audit: &recorder{}, verdict: map[string]dlp.RcptVerdict{},
+	b := &bench{dir: dir, db: &breakable{DB: db}, audit: &recorder{}, verdict: map[string]dlp.RcptVerdict{},
 		hop: &hop{reply: dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "taken"}}}
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
 	b.vault = vault.New(db, db.VaultContents(), ring, age.NewSealer(ring.Release()))
 	b.spool = spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
-	if b.bypass, err = bypass.Open(bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: ring, Clock: b,
-		Config: bypass.Config{Enabled: true, Max: dlp.Duration(time.Hour)}}); err != nil {
-		t.Fatal(err)
-	}
-	b.Gateway, err = gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
-		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: 24 * time.Hour, Hostname: "gw.example",
-		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}},
-		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
+	cfg := gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
+		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example"}
+	change(&cfg)
+	b.Gateway, err = gateway.New(t.Context(), cfg,
+		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop,
 			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found} }, Policy: b})
 	if err != nil {

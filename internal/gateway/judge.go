@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/policy"
@@ -18,19 +19,22 @@ type judgement struct {
 	verdict dlp.Verdict
 	found   []dlp.Finding
 	gaps    []dlp.Gap
-	bypass  dlp.ID // that it passes under, unread; "" for none
 }
 
 // errNotRead says that nothing at all is known about a Document; the sender is
 // to try again, and a file is to stay.
 var errNotRead = errors.New("gateway: document could not be read at all")
 
+// errSlow says that reading took longer than its client is to wait, and that
+// it may go on without.
+var errSlow = errors.New("gateway: reading takes longer than scan_timeout")
+
+// reader reads and detects one Document.
+type reader func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error)
+
 // judge reads, detects and decides. Its error means that there is no verdict
-// and nothing may be done: errNotRead, or the caller's context is over.
-func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, err error) {
-	if j, on := g.passUnread(doc); on {
-		return j, nil
-	}
+// and nothing may be done: errNotRead, errSlow, or the caller's context is over.
+func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j judgement, err error) {
 	rules := g.rules.Load()
 	if rules == nil {
 		return judgement{}, errNotRead
@@ -48,7 +52,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, er
 		return judgement{verdict: allowed(doc)}, nil
 	}
 	start := g.Now()
-	found, gaps, err := g.read(ctx, doc, rules)
+	found, gaps, err := read(ctx, doc, rules)
 	if err != nil {
 		return judgement{}, err
 	}
@@ -75,23 +79,41 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document) (j judgement, er
 	return judgement{verdict: v, found: found, gaps: gaps}, nil
 }
 
-// read extracts and detects, a message under the scan time-out. What of it was
-// not read in time is a Gap of the whole, which holds whatever the policies
-// say. No client waits for a file: the bounds of extraction are its bounds.
+// read extracts and detects while a client waits, a message under the scan
+// time-out. No client waits for a file: the bounds of extraction are its bounds.
 func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
 	done, err := g.reading.take(ctx, doc.Channel)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer done()
+	if doc.Channel == dlp.File {
+		return g.readWithin(ctx, 0, doc, rules)
+	}
+	found, gaps, err := g.readWithin(ctx, g.cfg.ScanTimeout, doc, rules)
+	if g.cfg.Background.Queue > 0 && timedOut(gaps) {
+		return nil, nil, errSlow
+	}
+	return found, gaps, err
+}
+
+// timedOut reports the gap of a document that was not read in time.
+func timedOut(gaps []dlp.Gap) bool {
+	return slices.ContainsFunc(gaps, func(gap dlp.Gap) bool { return gap.Cause == dlp.Timeout && gap.Detail == policy.ScanTimeout })
+}
+
+// readWithin extracts and detects for no longer than limit, 0 being no limit.
+// What was not read in time is a Gap of the whole, which holds whatever the
+// policies say.
+func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
 	timed := ctx
-	if doc.Channel != dlp.File {
+	if limit > 0 {
 		var cancel context.CancelFunc
-		timed, cancel = context.WithTimeout(ctx, g.cfg.ScanTimeout)
+		timed, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 	d := rules.Detect()
-	err = g.Extract.Extract(timed, doc, d)
+	err := g.Extract.Extract(timed, doc, d)
 	found, gaps := d.Finish()
 	switch {
 	case err == nil:

@@ -46,7 +46,10 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 			return m.absorb(ctx, x)
 		}
 	}
-	j, err := g.judge(ctx, doc)
+	j, err := g.judge(ctx, doc, g.read)
+	if errors.Is(err, errSlow) {
+		return m.readOn(ctx)
+	}
 	if err != nil {
 		return dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
 	}
@@ -77,14 +80,13 @@ func (m *mail) reset(ctx context.Context) {
 }
 
 // act carries out the verdict: in the client's own transaction when it is the
-// same for every recipient and lets the message pass, else as ours: also where
-// one answer cannot stand for all recipients.
+// same for every recipient and lets the message pass, else as ours.
 func (m *mail) act(ctx context.Context) dlp.Outcome {
 	first := m.j.verdict.Rcpts[0]
 	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != first.Action || tagOf(r) != tagOf(first)
 	})
-	if equal && !m.doc.Scattered && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
+	if equal && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
 		return m.pass(ctx, first)
 	}
 	if equal && first.Action == dlp.Reject {
@@ -113,7 +115,7 @@ func front(trace []byte, tag string) []byte {
 func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 	out := dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
 	var wg sync.WaitGroup
-	if len(m.j.found) > 0 || len(m.j.gaps) > 0 || r.Action != dlp.Allow {
+	if m.remarkable() {
 		wg.Go(func() { m.keepCase(ctx) })
 	}
 	seq, err := m.decide(ctx, m.doc, m.j)
@@ -146,10 +148,13 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 		result = audit.ResultRefused
 	}
 	m.outcome(ctx, m.doc, seq, result)
-	if reply.Positive() {
-		m.relayed(ctx)
-	}
 	return dlp.Outcome{Kind: dlp.Passed, ID: m.doc.ID, Reply: reply}
+}
+
+// remarkable reports whether a case is kept of the message: something was
+// found or not read, or it may not pass as it is.
+func (m *mail) remarkable() bool {
+	return len(m.j.found) > 0 || len(m.j.gaps) > 0 || m.j.verdict.Strictest().Action != dlp.Allow
 }
 
 // keepCase seals what was found in a message that passes. Clean mail must flow
@@ -184,6 +189,15 @@ func (m *mail) reject(ctx context.Context) dlp.Outcome {
 // own takes the message over: what is held, and the copies for recipients who
 // may have theirs, become ours in one durable transaction, or not at all.
 func (m *mail) own(ctx context.Context) dlp.Outcome {
+	return m.takeOver(ctx, func(rep store.Repeat) (dlp.OutcomeKind, string, error) {
+		return m.take(ctx, store.Change{Repeats: []store.Repeat{rep}})
+	})
+}
+
+// takeOver records the decision, gives the next hop's transaction up and has
+// take make the message ours: what it commits holds the repeat that it is
+// given. Of the same message at the same time only one is taken.
+func (m *mail) takeOver(ctx context.Context, take func(store.Repeat) (dlp.OutcomeKind, string, error)) dlp.Outcome {
 	out := dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
 	key, err := m.repeatKey(m.doc)
 	if err != nil {
@@ -205,25 +219,19 @@ func (m *mail) own(ctx context.Context) dlp.Outcome {
 		return out
 	}
 	m.reset(ctx)
-	kind, err := m.take(ctx, rep)
+	kind, result, err := take(rep)
 	if err != nil {
 		m.warn(ctx, "message not taken", m.doc.ID, err)
 		m.outcome(ctx, m.doc, m.seq, audit.ResultFailed)
 		return dlp.Outcome{Kind: dlp.NoRoom, ID: m.doc.ID}
 	}
 	made = true
-	m.kick()
-	result := audit.ResultHeld
-	if kind == dlp.Split {
-		result = audit.ResultSplit
-	}
 	m.outcome(ctx, m.doc, m.seq, result)
 	return dlp.Outcome{Kind: kind, ID: m.doc.ID, Acknowledge: true}
 }
 
-// take seals and commits everything that becomes ours.
-func (m *mail) take(ctx context.Context, rep store.Repeat) (kind dlp.OutcomeKind, err error) {
-	ch := store.Change{Repeats: []store.Repeat{rep}}
+// take seals everything that becomes ours and commits it together with ch.
+func (m *mail) take(ctx context.Context, ch store.Change) (kind dlp.OutcomeKind, result string, err error) {
 	defer func() {
 		if err != nil {
 			m.discard(ctx, ch, err)
@@ -234,27 +242,29 @@ func (m *mail) take(ctx context.Context, rep store.Repeat) (kind dlp.OutcomeKind
 		c := m.caseOf(m.envelope(groups.held))
 		item, err := m.Vault.Seal(ctx, m.doc, c)
 		if err != nil {
-			return 0, fmt.Errorf("gateway: seal %s: %w", m.doc.ID, err)
+			return 0, "", fmt.Errorf("gateway: seal %s: %w", m.doc.ID, err)
 		}
 		ch.Hold = append(ch.Hold, item)
-	} else if rec, err := m.Vault.SealCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil))); err != nil {
-		return 0, fmt.Errorf("gateway: seal case %s: %w", m.doc.ID, err)
-	} else {
+	} else if m.remarkable() {
+		rec, err := m.Vault.SealCase(ctx, m.doc.ID, m.caseOf(m.envelope(nil)))
+		if err != nil {
+			return 0, "", fmt.Errorf("gateway: seal case %s: %w", m.doc.ID, err)
+		}
 		ch.Cases = append(ch.Cases, rec)
 	}
 	for _, c := range groups.copies {
 		e, err := m.sealCopy(ctx, c)
 		if err != nil {
-			return 0, fmt.Errorf("gateway: seal copy of %s: %w", m.doc.ID, err)
+			return 0, "", fmt.Errorf("gateway: seal copy of %s: %w", m.doc.ID, err)
 		}
 		ch.Out = append(ch.Out, e)
 	}
 	if len(groups.rejected) > 0 {
-		es, err := m.sealRefusal(ctx, groups.rejected)
-		if err != nil {
-			return 0, err
+		if e, ok, err := m.sealRefusal(ctx, groups.rejected); err != nil {
+			return 0, "", err
+		} else if ok {
+			ch.Out = append(ch.Out, e)
 		}
-		ch.Out = append(ch.Out, es...)
 	}
 	told := dlp.Hold
 	if len(groups.held) == 0 {
@@ -263,12 +273,17 @@ func (m *mail) take(ctx context.Context, rep store.Repeat) (kind dlp.OutcomeKind
 	notice, mark := m.notice(ctx, told)
 	ch.Out, ch.Notices = append(ch.Out, notice...), mark
 	if err := m.commit(ctx, ch); err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	if len(groups.copies) == 0 && len(groups.rejected) == 0 {
-		return dlp.Held, nil
+	switch {
+	case len(groups.copies) == 0 && len(groups.rejected) == 0:
+		return dlp.Held, audit.ResultHeld, nil
+	case len(groups.held) == 0 && len(groups.rejected) == 0:
+		return dlp.Split, audit.ResultSpooled, nil
+	case len(groups.held) == 0 && len(groups.copies) == 0:
+		return dlp.Split, audit.ResultRejected, nil
 	}
-	return dlp.Split, nil
+	return dlp.Split, audit.ResultSplit, nil
 }
 
 // acts are the recipients of a Verdict by what happens to them.
@@ -310,14 +325,18 @@ func (m *mail) sealCopy(ctx context.Context, c outCopy) (spool.Entry, error) {
 	}
 	defer body.Close()
 	head := front(m.doc.Trace, c.tag)
-	out := m.outgoing(spool.Copy, m.doc.ID, m.doc.Sender, c.rcpts, m.seq)
+	return m.Spool.Seal(ctx, m.ours(spool.Copy, c.rcpts), io.MultiReader(bytes.NewReader(head), body))
+}
+
+// ours is a new message of the outbox that stands for m and goes to rcpts.
+func (m *mail) ours(kind spool.Kind, rcpts []dlp.Address) spool.Message {
+	out := m.outgoing(kind, m.doc.ID, m.doc.Sender, rcpts, m.seq)
 	out.Params = m.doc.Params
 	of := m.doc.ParamsOf()
 	for i := range out.Rcpts {
 		out.Rcpts[i].Params = of(out.Rcpts[i].Addr)
 	}
-	return m.Spool.Seal(ctx, out,
-		io.MultiReader(bytes.NewReader(head), body))
+	return out
 }
 
 // envelope is what is sealed about the message; held are the recipients it is
@@ -346,12 +365,30 @@ func (m *mail) absorb(ctx context.Context, x store.Repeat) dlp.Outcome {
 		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
 	}
 	m.reset(ctx)
-	out := dlp.Outcome{Kind: dlp.Held, ID: x.ID, Acknowledge: true}
-	if _, err := m.Vault.Get(rctx, x.ID); errors.Is(err, vault.ErrNotFound) {
-		out.Kind = dlp.Split // nothing of it was held
-	} else if err != nil {
+	kind, err := m.kindOf(rctx, x.ID)
+	if err != nil {
 		m.warn(ctx, "repeated hold not looked up", m.doc.ID, err)
 		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
 	}
-	return out
+	return dlp.Outcome{Kind: kind, ID: x.ID, Acknowledge: true}
+}
+
+// kindOf says what became of a message that is ours: it waits to be read, is
+// held, or nothing of it was held.
+func (g *Gateway) kindOf(ctx context.Context, id dlp.ID) (dlp.OutcomeKind, error) {
+	ms, err := g.Spool.Of(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if slices.ContainsFunc(ms, func(m spool.Message) bool { return m.Kind == spool.Reading && !m.State.Ended() }) {
+		return dlp.Spooled, nil
+	}
+	_, err = g.Vault.Get(ctx, id)
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return dlp.Split, nil
+	case err != nil:
+		return 0, err
+	}
+	return dlp.Held, nil
 }

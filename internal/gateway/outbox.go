@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -18,87 +17,22 @@ import (
 	"github.com/stanch-dlp/stanch/internal/store"
 )
 
-// outboxPoll is the longest the outbox sleeps; a wake-up that was missed costs
-// no more than this.
-const outboxPoll = 30 * time.Second
-
-// kick wakes the outbox; a wake-up that is already waiting serves both.
-func (g *Gateway) kick() {
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-}
-
 func (g *Gateway) kickIf(any bool) {
 	if any {
-		g.kick()
+		poke(g.wake)
 	}
 }
 
 // RunOutbox delivers what is due until ctx ends, and returns when the tries
 // under way have ended too.
 func (g *Gateway) RunOutbox(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, max(1, g.cfg.DeliveryWorkers))
-	for {
-		due, err := g.Spool.Due(ctx, g.Now(), 2*cap(slots))
-		if err != nil && ctx.Err() == nil {
-			g.warn(ctx, "outbox not read", "", err)
-		}
-		started := false
-		for _, m := range due {
-			if _, active := g.busy.LoadOrStore(m.ID, struct{}{}); active {
-				continue
-			}
-			started = true
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				g.busy.Delete(m.ID)
-				return nil
-			}
-			wg.Go(func() {
-				defer g.kick()
-				defer func() { <-slots }()
-				defer g.busy.Delete(m.ID)
-				g.try(ctx, m.ID)
-			})
-		}
-		if started {
-			continue
-		}
-		if !g.sleep(ctx) {
-			return nil
-		}
-	}
-}
-
-// sleep waits for a wake-up, for the next message to be due, or for ctx.
-func (g *Gateway) sleep(ctx context.Context) bool {
-	wait := outboxPoll
-	if next, ok, err := g.Spool.NextDue(ctx); err == nil && ok {
-		wait = min(wait, max(next.Sub(g.Now()), time.Second))
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-g.wake:
-	case <-t.C:
-	case <-ctx.Done():
-		return false
-	}
-	return ctx.Err() == nil
+	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, work: g.try,
+		broken: func(ctx context.Context, m spool.Message) { g.setAside(ctx, m, spool.WhyBroke) }})
 }
 
 // try makes one delivery of a message and records what became of each
 // recipient before anything else happens to it.
-func (g *Gateway) try(ctx context.Context, id dlp.ID) {
-	m, err := g.Spool.Get(ctx, id) // as it is now: another try may have ended since it was listed
-	if err != nil || m.State != spool.Queued || !m.IsDue(g.Now()) {
-		return
-	}
+func (g *Gateway) try(ctx context.Context, m spool.Message) {
 	tried := m
 	tried.Rcpts = nil
 	for _, r := range m.Rcpts {
@@ -109,7 +43,7 @@ func (g *Gateway) try(ctx context.Context, id dlp.ID) {
 	dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
 	defer cancel()
 	g.OnStep("deliver")
-	results := g.Deliver.Deliver(dctx, tried, func() (io.ReadCloser, error) { return g.Spool.Open(ctx, id) })
+	results := g.Deliver.Deliver(dctx, tried, func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) })
 	g.OnStep("delivered")
 	if ctx.Err() != nil && allFailed(results) { // stopping: the try is not counted
 		return
@@ -130,11 +64,7 @@ func (g *Gateway) keepSettling(ctx context.Context, m spool.Message, results []d
 		if errors.Is(err, store.ErrState) { // an earlier try was recorded after all
 			return
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !g.pause(ctx, pause) {
 			return
 		}
 	}
@@ -162,13 +92,12 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
 	m.Tries++
 	expired := !now.Before(m.Expires)
-	var rs reports
+	d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, Arrived: m.Created, When: now}
 	byAddr := make(map[dlp.Address]dlp.Delivery, len(results))
 	for _, r := range results {
 		byAddr[r.Rcpt] = r
 	}
-	late := !m.DelayTold && !now.Before(m.Created.Add(delayTold))
-	pending, delivered, failed := 0, 0, 0
+	pending, delivered := 0, 0
 	for i := range m.Rcpts {
 		r := &m.Rcpts[i]
 		if r.State != spool.RcptPending {
@@ -181,29 +110,20 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 		case ok && res.Err == nil && res.Reply.Positive():
 			r.State = spool.RcptDelivered
 			delivered++
-			if res.Relayed {
-				rs.relay(r.Addr, r.Params)
-			}
 		case ok && res.Err == nil && res.Reply.Permanent():
 			r.State = spool.RcptFailed
-			failed++
-			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply.Code)
+			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: statusOf(res.Reply), Code: res.Reply.Code})
 		case expired:
 			r.State = spool.RcptFailed
-			failed++
-			rs.fail(r.Addr, r.Params, "4.4.7", res.Reply.Code)
+			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: "4.4.7", Code: res.Reply.Code})
 		default:
 			pending++
-			if late {
-				rs.delay(r.Addr, r.Params, res.Reply.Code)
-			}
 		}
 	}
-	m.DelayTold = m.DelayTold || late
 	m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
 	if pending == 0 {
 		m.State = spool.Delivered
-		if failed > 0 {
+		if len(d.Failed) > 0 {
 			m.State = spool.Failed
 		}
 	}
@@ -212,17 +132,20 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 		return fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
 	}
 	ch := store.Change{Progress: []spool.Update{up}}
-	if m.Kind != spool.Notice && m.Kind != spool.DSN {
-		d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, EnvID: m.Params.EnvID, Arrived: m.Created, When: now, Until: m.Expires}
-		if ch.Out, err = g.sealReports(ctx, d, rs); err != nil {
+	if len(d.Failed) > 0 && m.Kind != spool.Notice && m.Kind != spool.DSN {
+		e, ok, err := g.sealDSN(ctx, d)
+		if err != nil {
 			return fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
+		}
+		if ok {
+			ch.Out = append(ch.Out, e)
 		}
 	}
 	if err := g.commit(ctx, ch); err != nil {
 		return fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
 	}
-	if delivered > 0 || failed > 0 {
-		g.recordDelivery(ctx, m, delivered, failed)
+	if delivered > 0 || len(d.Failed) > 0 {
+		g.recordDelivery(ctx, m, delivered, len(d.Failed))
 	}
 	return nil
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
-	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -16,15 +16,12 @@ import (
 // a person's act was not carried out, else `unknown`: the client never had its
 // 250 and sends again, or the next hop took it in the last moment.
 func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
-	if len(open) == 0 {
-		return nil
-	}
-	queued, err := g.queued(ctx)
-	if err != nil {
-		return err
-	}
 	for _, p := range open {
 		result := audit.ResultUnknown
+		ms, err := g.Spool.Of(ctx, p.Doc)
+		if err != nil {
+			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
+		}
 		item, err := g.Vault.Get(ctx, p.Doc)
 		if err != nil && !errors.Is(err, vault.ErrNotFound) {
 			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
@@ -32,7 +29,9 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 		switch {
 		case p.Kind != audit.Decision && err == nil && item.State == vault.Held:
 			result = audit.ResultFailed // a person's act that was not carried out; it is still theirs to do
-		case err == nil || queued[p.Doc]:
+		case slices.ContainsFunc(ms, func(m spool.Message) bool { return m.Kind == spool.Reading && !m.State.Ended() && m.Seq < p.Seq }):
+			result = audit.ResultFailed // read in the background, and not carried out: it is read again
+		case err == nil || len(ms) > 0:
 			result = audit.ResultRecovered
 		}
 		e := audit.Event{Time: g.Now(), Kind: audit.Outcome, Doc: p.Doc, Channel: p.Channel, Ref: p.Seq, Result: result}
@@ -41,25 +40,6 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 		}
 	}
 	return nil
-}
-
-// queued is the set of documents that the outbox has, or lately had.
-func (g *Gateway) queued(ctx context.Context) (map[dlp.ID]bool, error) {
-	docs := map[dlp.ID]bool{}
-	f := spool.Filter{All: true}
-	for {
-		ms, err := g.Spool.List(ctx, f)
-		if err != nil {
-			return nil, fmt.Errorf("gateway: read outbox: %w", err)
-		}
-		if len(ms) == 0 {
-			return docs, nil
-		}
-		for _, m := range ms {
-			docs[m.Doc] = true
-		}
-		f.After = ms[len(ms)-1].ID
-	}
 }
 
 // Started records that this process began to serve, and what with.

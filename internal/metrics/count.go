@@ -70,24 +70,6 @@ func (s *Set) ScanDisabled(off bool) {
 	}
 }
 
-// BypassActive says whether a bypass lets mail pass unread.
-func (s *Set) BypassActive(on bool) {
-	if s == nil {
-		return
-	}
-	s.bypass.Set(0)
-	if on {
-		s.bypass.Set(1)
-	}
-}
-
-// BypassPassed counts a message that passed unread under a bypass.
-func (s *Set) BypassPassed() {
-	if s != nil {
-		s.bypassPassed.Inc()
-	}
-}
-
 // ExtractKill counts a worker that was killed or died; cause is the Cause of
 // the Gap it leaves.
 func (s *Set) ExtractKill(cause dlp.Cause) {
@@ -168,6 +150,20 @@ func (s *Set) DSN() {
 func (s *Set) QueueMessages(n int) {
 	if s != nil {
 		s.queue.Set(float64(n))
+	}
+}
+
+// SetAside counts a message of the spool that is worked on no more.
+func (s *Set) SetAside(cause string) {
+	if s != nil {
+		s.setAside.WithLabelValues(in(setAsideCauses, cause)).Inc()
+	}
+}
+
+// QueueState says how many messages of the spool wait in a state.
+func (s *Set) QueueState(state string, n int) {
+	if s != nil {
+		s.queueStates.WithLabelValues(in(queueStates, state)).Set(float64(n))
 	}
 }
 

@@ -37,7 +37,6 @@ const (
 	StageGreeting Stage = "greeting"
 	StageHello    Stage = "ehlo"
 	StageTLS      Stage = "tls"
-	StageAuth     Stage = "auth"
 	StageMail     Stage = "mail"
 	StageRcpt     Stage = "rcpt"
 	StageData     Stage = "data"
@@ -46,7 +45,13 @@ const (
 	StageReset    Stage = "reset"
 )
 
-var stages = []string{"connect", "greeting", "ehlo", "tls", "auth", "mail", "rcpt", "data", "body", "dot", "reset"}
+var stages = []string{"connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "body", "dot", "reset"}
+
+// Of messages of the spool: why they were set aside, and states they wait in.
+var (
+	setAsideCauses = []string{"damaged", "content", "broke"}
+	queueStates    = []string{"queued", "reading", "poison"}
+)
 
 var channels = []string{dlp.Mail.String(), dlp.File.String()}
 
@@ -60,10 +65,12 @@ type Set struct {
 
 	documents, findings, gaps, verdicts, notScanned *prometheus.CounterVec
 	kills, refusals, nextHop, deliveries, notices   *prometheus.CounterVec
+	setAside                                        *prometheus.CounterVec
+	queueStates                                     *prometheus.GaugeVec
 	judge, auditSync                                prometheus.Histogram
 	watched                                         *prometheus.CounterVec
-	sessions, queue, held, scanDisabled, bypass     prometheus.Gauge
-	inlineImages, workers, bypassPassed             prometheus.Counter
+	sessions, queue, held, scanDisabled             prometheus.Gauge
+	inlineImages, workers                           prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -83,6 +90,11 @@ func New() *Set {
 	s.deliveries = s.vec("stanch_deliveries_total", "Recipients the outbox came to an end with, by result.", "result")
 	s.notices = s.vec("stanch_notices_total", "Notices and DSNs written, by kind.", "kind")
 
+	s.setAside = s.vec("stanch_queue_set_aside_total", "Messages of the spool that were set aside, by cause.", "cause")
+	s.queueStates = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stanch_queue_state_messages",
+		Help: "Messages of the spool that are not finished, by state: queued, reading, poison (set aside: an alarm)."}, []string{"state"})
+	s.registry.MustRegister(s.queueStates)
+
 	s.judge = s.histogram("stanch_judge_seconds", "Time to read, detect and decide on a document.",
 		prometheus.ExponentialBuckets(0.001, 2, 17)) // to 65 s: past the default scan_timeout
 	s.auditSync = s.histogram("stanch_audit_sync_seconds", "Time until an audit event is on stable storage.",
@@ -92,8 +104,6 @@ func New() *Set {
 	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
-	s.bypass = s.gauge("stanch_bypass_active", "1 while a bypass lets mail pass unread.")
-	s.bypassPassed = s.counter("stanch_bypass_passed_total", "Messages that passed unread under a bypass.")
 	s.workers = s.counter("stanch_extract_workers_started_total", "Extraction workers started.")
 
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
@@ -117,6 +127,12 @@ func (s *Set) zero() {
 	}
 	for _, c := range dlp.Causes() {
 		s.gaps.WithLabelValues(c.String())
+	}
+	for _, c := range setAsideCauses {
+		s.setAside.WithLabelValues(c)
+	}
+	for _, st := range queueStates {
+		s.queueStates.WithLabelValues(st)
 	}
 	for _, st := range stages {
 		s.nextHop.WithLabelValues(st)
@@ -189,7 +205,7 @@ func actions() []string {
 
 func outcomes() []string {
 	var out []string
-	for k := dlp.TryAgain; k <= dlp.Changed; k++ {
+	for _, k := range dlp.OutcomeKinds() {
 		out = append(out, k.String())
 	}
 	return out

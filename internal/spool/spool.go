@@ -31,11 +31,14 @@ func New(s Store, c Contents, k Keys, w Sealer) *Spool {
 
 // Seal streams content, sealed, to where it will stay and returns the Entry to
 // be committed. A zero ID is filled in, an empty recipient state becomes
-// RcptPending, a zero Next becomes Created, a zero Expires Created plus
+// RcptPending, an empty State Queued, a zero Next becomes Created, a zero Expires Created plus
 // Lifetime. After an error nothing is left behind.
 func (s *Spool) Seal(ctx context.Context, m Message, content io.Reader) (Entry, error) {
 	if m.ID == "" {
 		m.ID = dlp.NewID()
+	}
+	if m.State == "" {
+		m.State = Queued
 	}
 	if m.Next.IsZero() {
 		m.Next = m.Created
@@ -63,7 +66,7 @@ func (s *Spool) Seal(ctx context.Context, m Message, content io.Reader) (Entry, 
 	}
 	return Entry{
 		ID: m.ID, Doc: m.Doc, Kind: m.Kind, Created: m.Created, Next: m.Next, Expires: m.Expires,
-		Size: size, Seq: m.Seq, Sealed: sealed, Inline: inline,
+		State: m.State, Size: size, Seq: m.Seq, Dest: m.Dest, Sealed: sealed, Inline: inline,
 	}, nil
 }
 
@@ -82,20 +85,23 @@ func (s *Spool) Discard(ctx context.Context, e Entry) error {
 // Progress returns the Update that journals where m and its recipients stand
 // now, to be committed before the next recipient is tried.
 func (s *Spool) Progress(m Message) (Update, error) {
-	sealed, err := s.sealState(m)
-	if err != nil {
+	u := Update{ID: m.ID, State: m.State, Next: m.Next, Expires: m.Expires, Tries: m.Tries, Dest: m.Dest, Why: m.Why}
+	if m.Damaged {
+		return u, nil
+	}
+	var err error
+	if u.Sealed, err = s.sealState(m); err != nil {
 		return Update{}, fmt.Errorf("spool: progress %s: %w", m.ID, err)
 	}
-	return Update{
-		ID: m.ID, State: m.State, Next: m.Next, Tries: m.Tries, Sealed: sealed,
-	}, nil
+	return u, nil
 }
 
-// Due returns at most limit queued messages whose time has come (see
-// Message.IsDue), the longest waiting first. One that does not open is left
-// where it is.
-func (s *Spool) Due(ctx context.Context, now time.Time, limit int) ([]Message, error) {
-	rows, err := s.store.QueueDue(ctx, now, now.Add(MaxBackoff), min(max(limit, 0), MaxList))
+// Due returns at most limit messages in state st whose time has come (see
+// Message.IsDue), the longest waiting first; none that goes to one of except.
+// One that does not open hides no other: it comes back Damaged.
+func (s *Spool) Due(ctx context.Context, st State, now time.Time, limit int, except ...int64) ([]Message, error) {
+	rows, err := s.store.QueueDue(ctx, DueFilter{State: st, Now: now, Horizon: now.Add(MaxBackoff), Except: except,
+		Limit: min(max(limit, 0), MaxList)})
 	if err != nil {
 		return nil, fmt.Errorf("spool: due: %w", err)
 	}
@@ -103,14 +109,32 @@ func (s *Spool) Due(ctx context.Context, now time.Time, limit int) ([]Message, e
 	return slices.DeleteFunc(ms, func(m Message) bool { return !m.IsDue(now) }), nil
 }
 
-// NextDue returns when the next queued message is due, false when none is
-// queued. A caller waits no longer than MaxBackoff, whatever it says.
-func (s *Spool) NextDue(ctx context.Context) (time.Time, bool, error) {
-	t, ok, err := s.store.QueueNext(ctx)
+// NextDue returns when the next message in state st is due, false when there
+// is none. A caller waits no longer than MaxBackoff, whatever it says.
+func (s *Spool) NextDue(ctx context.Context, st State) (time.Time, bool, error) {
+	t, ok, err := s.store.QueueNext(ctx, st)
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("spool: next due: %w", err)
 	}
 	return t, ok, nil
+}
+
+// Size returns how many messages are in state st and how many bytes they have.
+func (s *Spool) Size(ctx context.Context, st State) (n int, bytes int64, err error) {
+	if n, bytes, err = s.store.QueueSize(ctx, st); err != nil {
+		return 0, 0, fmt.Errorf("spool: size: %w", err)
+	}
+	return n, bytes, nil
+}
+
+// Of returns the messages that come of the document doc, ended ones too while
+// they are kept.
+func (s *Spool) Of(ctx context.Context, doc dlp.ID) ([]Message, error) {
+	rows, err := s.store.QueueOf(ctx, doc)
+	if err != nil {
+		return nil, fmt.Errorf("spool: of %s: %w", doc, err)
+	}
+	return s.messages(rows), nil
 }
 
 // List returns messages in the order they were queued. One that does not open
@@ -130,6 +154,16 @@ func (s *Spool) Get(ctx context.Context, id dlp.ID) (Message, error) {
 		return Message{}, fmt.Errorf("spool: get %s: %w", id, err)
 	}
 	return s.message(row)
+}
+
+// Find is Get for who must see a message that does not open too: it comes back
+// Damaged.
+func (s *Spool) Find(ctx context.Context, id dlp.ID) (Message, error) {
+	row, err := s.store.Queued(ctx, id)
+	if err != nil {
+		return Message{}, fmt.Errorf("spool: find %s: %w", id, err)
+	}
+	return s.messages([]Row{row})[0], nil
 }
 
 // Open returns the content of id as it is to be sent. The reader ends with
@@ -192,7 +226,7 @@ func (s *Spool) message(r Row) (Message, error) {
 func plainMessage(r Row) Message {
 	return Message{
 		ID: r.ID, Doc: r.Doc, Kind: r.Kind, Size: r.Size, Created: r.Created, Next: r.Next, Expires: r.Expires,
-		Tries: r.Tries, State: r.State, Seq: r.Seq,
+		Tries: r.Tries, State: r.State, Seq: r.Seq, Dest: r.Dest, Why: r.Why,
 	}
 }
 

@@ -44,7 +44,8 @@ func TestIsDue(t *testing.T) {
 		{"the longest wait", spool.Message{State: spool.Queued, Next: now.Add(spool.MaxBackoff)}, false},
 		{"longer than any wait: the clock was put back", spool.Message{State: spool.Queued, Next: now.Add(spool.MaxBackoff + 1)}, true},
 		{"ended", spool.Message{State: spool.Delivered, Next: now}, false},
-		{"damaged", spool.Message{State: spool.Queued, Next: now, Damaged: true}, false},
+		{"to be read", spool.Message{State: spool.ToRead, Next: now}, true},
+		{"set aside", spool.Message{State: spool.Poison, Next: now}, false},
 	} {
 		if got := c.m.IsDue(now); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
@@ -74,7 +75,7 @@ type rows struct {
 
 func (r rows) Queue(context.Context, spool.Filter) ([]spool.Row, error) { return r.rows, nil }
 
-func (r rows) QueueDue(context.Context, time.Time, time.Time, int) ([]spool.Row, error) {
+func (r rows) QueueDue(context.Context, spool.DueFilter) ([]spool.Row, error) {
 	return r.rows, nil
 }
 
@@ -112,9 +113,9 @@ func TestADamagedMessageHidesNoOther(t *testing.T) {
 	if err != nil || len(all) != 4 || !all[0].Damaged || !all[1].Damaged || !all[2].Damaged || all[3].Damaged {
 		t.Errorf("list: got %+v, %v; want four, the first three damaged", all, err)
 	}
-	due, err := s.Due(t.Context(), time.Now(), 10)
-	if err != nil || len(due) != 1 || due[0].ID != "good" || due[0].From.Local != "a" {
-		t.Errorf("due: got %+v, %v; want the good one", due, err)
+	due, err := s.Due(t.Context(), spool.Queued, time.Now(), 10)
+	if err != nil || len(due) != 4 || !due[0].Damaged || due[3].ID != "good" || due[3].From.Local != "a" {
+		t.Errorf("due: got %+v, %v; want all, so that the damaged ones can be set aside", due, err)
 	}
 	if _, err := s.Get(t.Context(), "rotten"); !errors.Is(err, errBound) {
 		t.Errorf("Get: got %v, want the error itself", err)

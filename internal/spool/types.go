@@ -18,14 +18,20 @@ const (
 	Copy    Kind = "copy"    // the part of a split message that may leave
 	Notice  Kind = "notice"  // words of ours to a sender or an officer
 	DSN     Kind = "dsn"     // a delivery status notification of ours
+	Reading Kind = "reading" // a document as it came, which takes long to read: judged first, never delivered as it is
 )
 
 // State is where a message stands.
 type State string
 
-// The states. Only Queued messages are tried; the others have no content.
+// The states. Only Queued messages are delivered and only ToRead ones are read;
+// a person may let one that is set aside be tried again. The others have ended
+// and have no content.
 const (
 	Queued    State = "queued"
+	ToRead    State = "reading"   // of Kind Reading: to be read and judged
+	Poison    State = "poison"    // set aside: it broke what handled it, or cannot be opened
+	Judged    State = "judged"    // of Kind Reading: judged, and what came of it committed together with this
 	Delivered State = "delivered" // every recipient's next hop took it
 	Failed    State = "failed"    // ended, and some recipient did not get it
 	Dropped   State = "dropped"   // a person took it out
@@ -42,9 +48,9 @@ const (
 var (
 	// ErrNotFound says that the outbox has no such message.
 	ErrNotFound = errors.New("spool: no such message")
-	// ErrState says that an Update came for a message that is queued no more.
+	// ErrState says that an Update came for a message that has ended.
 	// The Change that held it did nothing.
-	ErrState = errors.New("spool: message is not queued")
+	ErrState = errors.New("spool: message has ended")
 	// ErrNoContent says that the message has ended and its content is gone.
 	ErrNoContent = errors.New("spool: the content is gone")
 )
@@ -61,28 +67,43 @@ type Rcpt struct {
 
 // Message is one message of the outbox, opened. PHI.
 type Message struct {
-	ID        dlp.ID // of the message itself
-	Doc       dlp.ID // of the document it comes from
-	Kind      Kind
-	From      dlp.Address // the reverse-path
-	Params    dlp.MailParams
-	Rcpts     []Rcpt
-	Size      int64 // of the content, unsealed, in bytes; filled in by Seal
-	Created   time.Time
-	Next      time.Time // of the next try
-	Expires   time.Time // no try after it
-	Tries     int
-	State     State
-	Seq       uint64 // of the audit event that decided it
-	DelayTold bool   // the sender knows that it waits
-	Damaged   bool   // List only: what is kept does not open; From and Rcpts are zero, and it is never Due
+	ID      dlp.ID // of the message itself
+	Doc     dlp.ID // of the document it comes from
+	Kind    Kind
+	From    dlp.Address // the reverse-path
+	Params  dlp.MailParams
+	Rcpts   []Rcpt
+	Size    int64 // of the content, unsealed, in bytes; filled in by Seal
+	Created time.Time
+	Next    time.Time // of the next try
+	Expires time.Time // no try after it
+	Tries   int
+	State   State
+	Seq     uint64 // of the audit event that decided it
+	Dest    int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
+	Why     Why    // Poison: why it was set aside
+	Trace   []byte // Reading: the trace fields that go in front of what is sent on. PHI
+	Damaged bool   // List and Due: what is kept does not open; From and Rcpts are zero
 }
+
+// Ended reports whether s is an end: without content, and never changed again.
+func (s State) Ended() bool { return s != Queued && s != ToRead && s != Poison }
+
+// Why says why a message was set aside. The set is closed.
+type Why string
+
+// The reasons.
+const (
+	WhyDamaged Why = "damaged" // its recipients cannot be opened or read
+	WhyContent Why = "content" // its content cannot be opened or read
+	WhyBroke   Why = "broke"   // what delivered it broke
+)
 
 // IsDue reports whether the message is to be tried at now. A message set
 // further ahead than any schedule of ours sets one is due too: the clock was
 // put back.
 func (m Message) IsDue(now time.Time) bool {
-	return m.State == Queued && !m.Damaged && (!m.Next.After(now) || m.Next.After(now.Add(MaxBackoff)))
+	return (m.State == Queued || m.State == ToRead) && (!m.Next.After(now) || m.Next.After(now.Add(MaxBackoff)))
 }
 
 // Entry is a message sealed, staged and ready for a commit. It must end in a
@@ -91,21 +112,25 @@ type Entry struct {
 	ID, Doc                dlp.ID
 	Kind                   Kind
 	Created, Next, Expires time.Time
+	State                  State
 	Size                   int64
 	Seq                    uint64
+	Dest                   int64
 	Sealed                 []byte // sender, recipients and their state, sealed under the index key
 	Inline                 []byte // the sealed content where it is small; nil where Contents has it
 }
 
 // Update is what became of a message by a try or by a person's word, ready for
-// a commit. Spool.Progress makes it. The commit of an Update whose State is
-// not Queued deletes the content.
+// a commit. Spool.Progress makes it. The commit of an Update whose State is an
+// end deletes the content.
 type Update struct {
-	ID     dlp.ID
-	State  State
-	Next   time.Time
-	Tries  int
-	Sealed []byte
+	ID            dlp.ID
+	State         State
+	Next, Expires time.Time
+	Tries         int
+	Dest          int64
+	Why           Why
+	Sealed        []byte // nil: as it is
 }
 
 // Row is a message as a Store gives it back.
@@ -117,7 +142,18 @@ type Row struct {
 	Size                   int64
 	Seq                    uint64
 	Tries                  int
+	Dest                   int64
+	Why                    Why
 	Sealed                 []byte
+}
+
+// DueFilter says which messages are asked for.
+type DueFilter struct {
+	State   State     // Queued or ToRead
+	Now     time.Time // those whose Next is not after it
+	Horizon time.Time // or whose Next is after this
+	Except  []int64   // none that goes to one of these
+	Limit   int
 }
 
 // Filter narrows a list.
@@ -142,11 +178,16 @@ const KeptFor = 7 * 24 * time.Hour
 type Store interface {
 	// Queue returns the rows f asks for, in the order they were queued.
 	Queue(ctx context.Context, f Filter) ([]Row, error)
-	// QueueDue returns at most limit queued rows whose Next is not after now,
-	// or is after horizon; the oldest Next first.
-	QueueDue(ctx context.Context, now, horizon time.Time, limit int) ([]Row, error)
-	// QueueNext returns the earliest Next of a queued row, false for none.
-	QueueNext(ctx context.Context) (time.Time, bool, error)
+	// QueueDue returns at most f.Limit rows that f asks for, the oldest Next
+	// first.
+	QueueDue(ctx context.Context, f DueFilter) ([]Row, error)
+	// QueueNext returns the earliest Next of a row in state s, false for none.
+	QueueNext(ctx context.Context, s State) (time.Time, bool, error)
+	// QueueSize returns how many rows are in state s and how many bytes their
+	// contents have.
+	QueueSize(ctx context.Context, s State) (n int, bytes int64, err error)
+	// QueueOf returns the rows that come of the document doc, at most MaxList.
+	QueueOf(ctx context.Context, doc dlp.ID) ([]Row, error)
 	// Queued returns one row in any state, or ErrNotFound.
 	Queued(ctx context.Context, id dlp.ID) (Row, error)
 	// QueueContent returns the sealed content kept in the database, or nil

@@ -43,6 +43,9 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"a content that cannot be read leaves nothing", unreadable},
 		{"discarded entries leave no content", discard},
 		{"due ones come oldest first, and no others", due},
+		{"each state has its own line, and destinations can be left out", lines},
+		{"what has not ended is kept and can come back", notEnded},
+		{"what comes of a document is found by it", ofDocument},
 		{"a clock put back delays nothing without bound", clock},
 		{"progress is kept for each recipient", progress},
 		{"an ended message has no content and changes no more", ended},
@@ -69,7 +72,7 @@ func Message(wait time.Duration) spool.Message {
 				Params: dlp.RcptParams{Notify: "SUCCESS,DELAY", ORcpt: "rfc822;caf\xe9"}},
 			{Addr: dlp.Address{Local: "caf\xe9", Domain: "other.example"}, State: spool.RcptPending},
 		},
-		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5, DelayTold: true,
+		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5,
 	}
 }
 
@@ -178,12 +181,12 @@ func due(t *testing.T, b Backend) {
 		{"limited", 3 * time.Minute, 1, []dlp.ID{early.ID}},
 		{"no room", 3 * time.Minute, 0, nil},
 	} {
-		got, err := b.spool().Due(t.Context(), start.Add(c.after), c.limit)
+		got, err := b.spool().Due(t.Context(), spool.Queued, start.Add(c.after), c.limit)
 		if err != nil || !slices.Equal(ids(got), c.want) {
 			t.Errorf("%s: got %v, %v; want %v", c.name, ids(got), err, c.want)
 		}
 	}
-	next, ok, err := b.spool().NextDue(t.Context())
+	next, ok, err := b.spool().NextDue(t.Context(), spool.Queued)
 	if err != nil || !ok || !next.Equal(early.Next) {
 		t.Errorf("NextDue: got %v, %v, %v; want %v", next, ok, err, early.Next)
 	}
@@ -197,13 +200,94 @@ func ids(ms []spool.Message) []dlp.ID {
 	return out
 }
 
+func lines(t *testing.T, b Backend) {
+	var of [3]spool.Message
+	for i, dest := range []int64{-7, -7, 9} {
+		m := Message(time.Duration(i) * time.Second)
+		m.Dest = dest
+		of[i] = b.queue(t, m, "12345")
+	}
+	unread := Message(0)
+	unread.Kind, unread.State, unread.Trace = spool.Reading, spool.ToRead, []byte("X-Stanch-Id: t\r\n")
+	unread = b.queue(t, unread, "1234567")
+	at := start.Add(time.Minute)
+	for _, c := range []struct {
+		name   string
+		state  spool.State
+		except []int64
+		want   []dlp.ID
+	}{
+		{"queued", spool.Queued, nil, ids(of[:])},
+		{"without one destination", spool.Queued, []int64{-7, 3}, ids(of[2:])},
+		{"without any", spool.Queued, []int64{9, -7}, nil},
+		{"to be read", spool.ToRead, nil, []dlp.ID{unread.ID}},
+	} {
+		got, err := b.spool().Due(t.Context(), c.state, at, 10, c.except...)
+		if err != nil || !slices.Equal(ids(got), c.want) {
+			t.Errorf("%s: got %v, %v; want %v", c.name, ids(got), err, c.want)
+		}
+	}
+	for st, want := range map[spool.State]int64{spool.Queued: 15, spool.ToRead: 7, spool.Poison: 0} {
+		if _, bytes, err := b.spool().Size(t.Context(), st); err != nil || bytes != want {
+			t.Errorf("%s: got %d bytes, %v; want %d", st, bytes, err, want)
+		}
+	}
+	if got, err := b.spool().Get(t.Context(), unread.ID); err != nil || !reflect.DeepEqual(got, unread) {
+		t.Errorf("err %v:\ngot  %+v\nwant %+v", err, got, unread)
+	}
+}
+
+func notEnded(t *testing.T, b Backend) {
+	m := b.queue(t, Message(0), strings.Repeat("x", 2*spool.InlineMax))
+	for _, st := range []spool.State{spool.Poison, spool.ToRead, spool.Queued} {
+		m.State, m.Why, m.Expires = st, spool.WhyBroke, m.Expires.Add(time.Hour)
+		if err := b.progress(t, m); err != nil {
+			t.Fatalf("%s: %v", st, err)
+		}
+		b = b.Reopen(t)
+		if got, err := b.spool().Get(t.Context(), m.ID); err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%s, err %v:\ngot  %+v\nwant %+v", st, err, got, m)
+		}
+		if got, err := b.read(t, m.ID); err != nil || int64(len(got)) != m.Size {
+			t.Errorf("%s: content: got %d bytes, %v", st, len(got), err)
+		}
+		if got, err := b.spool().List(t.Context(), spool.Filter{}); err != nil || len(got) != 1 {
+			t.Errorf("%s: listed %d, %v; want it", st, len(got), err)
+		}
+	}
+	m.Damaged, m.State = true, spool.Poison // its state does not open, and stays as it is
+	if err := b.progress(t, m); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.spool().Get(t.Context(), m.ID); err != nil || got.From != m.From || got.State != spool.Poison {
+		t.Errorf("got %+v, %v; want what was sealed before", got, err)
+	}
+}
+
+func ofDocument(t *testing.T, b Backend) {
+	one, other := Message(0), Message(0)
+	again := Message(0)
+	again.Doc = one.Doc
+	one, _, again = b.queue(t, one, "x"), b.queue(t, other, "x"), b.queue(t, again, "x")
+	one.State = spool.Delivered
+	if err := b.progress(t, one); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.spool().Of(t.Context(), one.Doc); err != nil || !slices.Equal(ids(got), []dlp.ID{one.ID, again.ID}) {
+		t.Errorf("got %v, %v; want both", ids(got), err)
+	}
+	if got, err := b.spool().Of(t.Context(), dlp.NewID()); err != nil || len(got) != 0 {
+		t.Errorf("another document's: got %v, %v; want none", ids(got), err)
+	}
+}
+
 func clock(t *testing.T, b Backend) {
 	m := b.queue(t, Message(spool.MaxBackoff), "x")
-	got, err := b.spool().Due(t.Context(), start.Add(-24*time.Hour), 10)
+	got, err := b.spool().Due(t.Context(), spool.Queued, start.Add(-24*time.Hour), 10)
 	if err != nil || !slices.Equal(ids(got), []dlp.ID{m.ID}) {
 		t.Errorf("a day back: got %v, %v; want it due", ids(got), err)
 	}
-	got, err = b.spool().Due(t.Context(), start, 10)
+	got, err = b.spool().Due(t.Context(), spool.Queued, start, 10)
 	if err != nil || len(got) != 0 {
 		t.Errorf("in its time: got %v, %v; want none", ids(got), err)
 	}
@@ -242,7 +326,7 @@ func ended(t *testing.T, b Backend) {
 		}
 	}
 	b = b.Reopen(t)
-	if got, err := b.spool().Due(t.Context(), start.Add(time.Hour), 10); err != nil || len(got) != 0 {
+	if got, err := b.spool().Due(t.Context(), spool.Queued, start.Add(time.Hour), 10); err != nil || len(got) != 0 {
 		t.Errorf("due: got %v, %v; want none", ids(got), err)
 	}
 	if got, err := b.spool().List(t.Context(), spool.Filter{All: true}); err != nil || len(got) != 6 {

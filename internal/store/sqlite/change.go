@@ -139,9 +139,9 @@ func (db *DB) out(g *group, ch *store.Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = g.exec(`INSERT INTO outbox (id, doc, kind, state, created, next, expires, size, audit_seq, tries, sealed, external, ended)
-			VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, 0, ?, ?, 0)`,
-			string(e.ID), string(e.Doc), string(e.Kind), micros(e.Created), micros(e.Next), micros(e.Expires), e.Size, int64(e.Seq), e.Sealed, external)
+		_, err = g.exec(`INSERT INTO outbox (id, doc, kind, state, created, next, expires, size, audit_seq, tries, dest, sealed, external, ended)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, 0)`,
+			string(e.ID), string(e.Doc), string(e.Kind), string(e.State), micros(e.Created), micros(e.Next), micros(e.Expires), e.Size, int64(e.Seq), e.Dest, e.Sealed, external)
 		if err != nil {
 			return fmt.Errorf("sqlite: queue %s: %w", e.ID, err)
 		}
@@ -152,12 +152,12 @@ func (db *DB) out(g *group, ch *store.Change) error {
 func (db *DB) progress(g *group, ch *store.Change) error {
 	for _, u := range ch.Progress {
 		var ended int64
-		if u.State != spool.Queued {
+		if u.State.Ended() {
 			ended = micros(db.now())
 		}
-		res, err := g.exec(`UPDATE outbox SET state = ?, next = ?, tries = ?, sealed = ?, ended = ?
-			WHERE id = ? AND state = 'queued'`,
-			string(u.State), micros(u.Next), u.Tries, u.Sealed, ended, string(u.ID))
+		res, err := g.exec(`UPDATE outbox SET state = ?, next = ?, expires = ?, tries = ?, dest = ?, why = ?,
+			sealed = coalesce(?, sealed), ended = ? WHERE id = ? AND ended = 0`,
+			string(u.State), micros(u.Next), micros(u.Expires), u.Tries, u.Dest, string(u.Why), u.Sealed, ended, string(u.ID))
 		if err != nil {
 			return fmt.Errorf("sqlite: progress %s: %w", u.ID, err)
 		}

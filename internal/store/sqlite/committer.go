@@ -308,7 +308,7 @@ func (c *committer) prune(ctx context.Context, now time.Time) error {
 			query string
 			kept  time.Duration
 		}{
-			{"DELETE FROM outbox WHERE state <> 'queued' AND ended < ?", spool.KeptFor},
+			{"DELETE FROM outbox WHERE ended > 0 AND ended < ?", spool.KeptFor},
 			{"DELETE FROM repeats WHERE at < ?", store.RepeatKept},
 			{"DELETE FROM notices WHERE at < ?", store.NoticeKept},
 		} {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -146,11 +148,11 @@ func (db *DB) CaseRecord(ctx context.Context, id dlp.ID) (vault.Record, error) {
 	return one(got, err, vault.ErrNotFound)
 }
 
-const queueColumns = `SELECT id, doc, kind, state, created, next, expires, size, audit_seq, tries, sealed FROM outbox `
+const queueColumns = `SELECT id, doc, kind, state, created, next, expires, size, audit_seq, tries, dest, why, sealed FROM outbox `
 
 func scanQueued(r *spool.Row) ([]any, func() error) {
 	var created, next, expires, seq int64
-	return []any{&r.ID, &r.Doc, &r.Kind, &r.State, &created, &next, &expires, &r.Size, &seq, &r.Tries, &r.Sealed},
+	return []any{&r.ID, &r.Doc, &r.Kind, &r.State, &created, &next, &expires, &r.Size, &seq, &r.Tries, &r.Dest, &r.Why, &r.Sealed},
 		func() error {
 			r.Created, r.Next, r.Expires, r.Seq = fromMicros(created), fromMicros(next), fromMicros(expires), uint64(seq)
 			return nil
@@ -163,7 +165,7 @@ func (db *DB) Queue(ctx context.Context, f spool.Filter) ([]spool.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := "WHERE seq > ? AND state = 'queued' ORDER BY seq LIMIT ?"
+	where := "WHERE seq > ? AND ended = 0 ORDER BY seq LIMIT ?"
 	if f.All {
 		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
 	}
@@ -171,26 +173,83 @@ func (db *DB) Queue(ctx context.Context, f spool.Filter) ([]spool.Row, error) {
 	return collect(rows, err, "list queue", scanQueued)
 }
 
-// QueueDue returns at most limit queued rows whose next is not after now, the
-// oldest first, then those whose next is after horizon.
-func (db *DB) QueueDue(ctx context.Context, now, horizon time.Time, limit int) ([]spool.Row, error) {
-	rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE state = 'queued' AND next <= ? ORDER BY next LIMIT ?", micros(now), limit)
-	due, err := collect(rows, err, "due", scanQueued)
-	if err != nil || len(due) >= limit {
-		return due, err
+// QueueDue returns at most f.Limit rows that f asks for: those whose time has
+// come, the oldest first, then those further ahead than any time we set.
+func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, error) {
+	state, err := stateIs(f.State)
+	if err != nil {
+		return nil, err
 	}
-	rows, err = db.read.QueryContext(ctx, queueColumns+"WHERE state = 'queued' AND next > ? ORDER BY next LIMIT ?", micros(horizon), limit-len(due))
-	far, err := collect(rows, err, "due", scanQueued)
-	return append(due, far...), err
+	var not strings.Builder
+	for i, d := range f.Except {
+		not.WriteString([]string{" AND dest NOT IN (", ","}[min(i, 1)])
+		not.WriteString(strconv.FormatInt(d, 10))
+	}
+	if len(f.Except) > 0 {
+		not.WriteString(")")
+	}
+	var due []spool.Row
+	for _, x := range []struct {
+		when string
+		at   time.Time
+	}{{" AND next <= ?", f.Now}, {" AND next > ?", f.Horizon}} {
+		if len(due) >= f.Limit {
+			break
+		}
+		rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE "+state+x.when+not.String()+" ORDER BY next LIMIT ?",
+			micros(x.at), f.Limit-len(due))
+		more, err := collect(rows, err, "due", scanQueued)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, more...)
+	}
+	return due, nil
 }
 
-// QueueNext returns the earliest next of a queued row, false for none.
-func (db *DB) QueueNext(ctx context.Context) (time.Time, bool, error) {
+// stateIs is the condition of a state that is waited in. It is a constant, so
+// that SQLite sees which index fits.
+func stateIs(s spool.State) (string, error) {
+	switch s {
+	case spool.Queued:
+		return "state = 'queued'", nil
+	case spool.ToRead:
+		return "state = 'reading'", nil
+	case spool.Poison:
+		return "state = 'poison'", nil
+	}
+	return "", fmt.Errorf("sqlite: nothing waits in state %q", s)
+}
+
+// QueueNext returns the earliest next of a row in state s, false for none.
+func (db *DB) QueueNext(ctx context.Context, s spool.State) (time.Time, bool, error) {
+	state, err := stateIs(s)
+	if err != nil {
+		return time.Time{}, false, err
+	}
 	var next sql.NullInt64
-	if err := db.read.QueryRowContext(ctx, "SELECT min(next) FROM outbox WHERE state = 'queued'").Scan(&next); err != nil {
+	if err := db.read.QueryRowContext(ctx, "SELECT min(next) FROM outbox WHERE "+state).Scan(&next); err != nil {
 		return time.Time{}, false, fmt.Errorf("sqlite: next due: %w", classify(err))
 	}
 	return fromMicros(next.Int64), next.Valid, nil
+}
+
+// QueueSize returns how many rows are in state s and how many bytes they have.
+func (db *DB) QueueSize(ctx context.Context, s spool.State) (n int, bytes int64, err error) {
+	state, err := stateIs(s)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := db.read.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM outbox WHERE "+state).Scan(&n, &bytes); err != nil {
+		return 0, 0, fmt.Errorf("sqlite: queue size: %w", classify(err))
+	}
+	return n, bytes, nil
+}
+
+// QueueOf returns the rows that come of the document doc.
+func (db *DB) QueueOf(ctx context.Context, doc dlp.ID) ([]spool.Row, error) {
+	rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE doc = ? ORDER BY seq LIMIT ?", string(doc), spool.MaxList)
+	return collect(rows, err, "read queue", scanQueued)
 }
 
 // Queued returns one row in any state, or spool.ErrNotFound.
@@ -203,6 +262,6 @@ func (db *DB) Queued(ctx context.Context, id dlp.ID) (spool.Row, error) {
 // QueueContent returns the sealed content kept in the database, nil where a
 // file has it. spool.ErrNotFound, spool.ErrNoContent.
 func (db *DB) QueueContent(ctx context.Context, id dlp.ID) ([]byte, error) {
-	return db.inline(ctx, id, `SELECT external AND state = 'queued', content FROM outbox LEFT JOIN outbox_contents USING (id) WHERE id = ?`,
+	return db.inline(ctx, id, `SELECT external AND ended = 0, content FROM outbox LEFT JOIN outbox_contents USING (id) WHERE id = ?`,
 		spool.ErrNotFound, spool.ErrNoContent)
 }

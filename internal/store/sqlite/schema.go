@@ -74,6 +74,23 @@ CREATE TABLE watch_marks (digest BLOB PRIMARY KEY, id TEXT NOT NULL) STRICT, WIT
 CREATE TABLE watch_claims (id TEXT PRIMARY KEY, root BLOB NOT NULL, phase INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
 CREATE INDEX watch_claims_root ON watch_claims(root);
 `,
+	// Form 2: documents that are read on in the background (kind and state
+	// "reading"), messages set aside ("poison"), and where a message goes next,
+	// as a keyed digest. What has not ended has ended = 0, whatever its state.
+	`
+ALTER TABLE outbox ADD COLUMN dest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN why TEXT NOT NULL DEFAULT '';
+DROP INDEX outbox_next;
+DROP INDEX outbox_ended;
+DROP INDEX outbox_files;
+CREATE INDEX outbox_next ON outbox(next, dest) WHERE state = 'queued';
+CREATE INDEX outbox_reading ON outbox(next, size) WHERE state = 'reading';
+CREATE INDEX outbox_poison ON outbox(next, size) WHERE state = 'poison';
+CREATE INDEX outbox_open ON outbox(seq) WHERE ended = 0;
+CREATE INDEX outbox_ended ON outbox(ended) WHERE ended > 0;
+CREATE INDEX outbox_files ON outbox(id) WHERE external = 1 AND ended = 0;
+CREATE INDEX outbox_doc ON outbox(doc);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

@@ -12,7 +12,7 @@ import (
 // Queries for the ids whose contents stand in files.
 const (
 	heldFiles   = "SELECT id FROM holds WHERE external = 1 AND state <> 'expired'"
-	queuedFiles = "SELECT id FROM outbox WHERE external = 1 AND state = 'queued'"
+	queuedFiles = "SELECT id FROM outbox WHERE external = 1 AND ended = 0"
 )
 
 // sweep takes away files that no row owns: staged and never committed, or

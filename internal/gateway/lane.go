@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/spool"
+)
+
+// lane is the work on the messages of the spool that are in one state.
+type lane struct {
+	state spool.State
+	slots chan struct{} // bounds the messages in hand
+	wake  chan struct{}
+	// broken is called when work on m broke; the process goes on.
+	broken func(ctx context.Context, m spool.Message)
+	work   func(ctx context.Context, m spool.Message)
+}
+
+// lanePoll is the longest a lane sleeps; a wake-up that was missed costs no
+// more than this.
+const lanePoll = 30 * time.Second
+
+// poke wakes who sleeps on c; a wake-up that is already waiting serves both.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// drain works on what is due until ctx ends, and returns when the work in hand
+// has ended too.
+func (g *Gateway) drain(ctx context.Context, l *lane) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots))
+		if err != nil && ctx.Err() == nil {
+			g.warn(ctx, "spool not read", "", err)
+		}
+		started := false
+		for _, m := range due {
+			done, err := g.alone(m.ID)
+			if err != nil {
+				continue
+			}
+			started = true
+			select {
+			case l.slots <- struct{}{}:
+			case <-ctx.Done():
+				done()
+				return nil
+			}
+			wg.Go(func() {
+				defer poke(l.wake)
+				defer func() { <-l.slots }()
+				defer done()
+				g.handle(ctx, l, m)
+			})
+		}
+		if !started && !g.sleep(ctx, l) {
+			return nil
+		}
+	}
+}
+
+// handle works on one message. It is looked up again: since it was listed,
+// other work on it may have ended.
+func (g *Gateway) handle(ctx context.Context, l *lane, listed spool.Message) {
+	if listed.Damaged {
+		g.setAside(ctx, listed, spool.WhyDamaged)
+		return
+	}
+	m, err := g.Spool.Get(ctx, listed.ID)
+	if err != nil || m.State != l.state || !m.IsDue(g.Now()) {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.Log.LogAttrs(ctx, slog.LevelError, "background work on a message broke",
+				slog.String("doc", string(m.Doc)), slog.String("stack", string(debug.Stack())))
+			l.broken(ctx, m)
+		}
+	}()
+	l.work(ctx, m)
+}
+
+// sleep waits for a wake-up, for the next message to be due, or for ctx.
+func (g *Gateway) sleep(ctx context.Context, l *lane) bool {
+	wait := lanePoll
+	if next, ok, err := g.Spool.NextDue(ctx, l.state); err == nil && ok {
+		wait = min(wait, max(next.Sub(g.Now()), time.Second))
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-l.wake:
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// pause waits, and reports whether ctx is still alive.
+func (g *Gateway) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// setAside takes a message out of all further work, until a person has it
+// tried again or drops it: it would only break again, and stand before others.
+func (g *Gateway) setAside(ctx context.Context, m spool.Message, why spool.Why) {
+	g.Log.LogAttrs(ctx, slog.LevelError, "a message of the spool is set aside; see stanch queue list",
+		slog.String("doc", string(m.Doc)), slog.String("id", string(m.ID)), slog.String("cause", string(why)))
+	g.Metrics.SetAside(string(why))
+	m.State, m.Why = spool.Poison, why
+	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
+		err := g.progress(ctx, m)
+		if err == nil {
+			return
+		}
+		g.warn(ctx, "message not set aside", m.Doc, err)
+		if !g.pause(ctx, pause) {
+			return
+		}
+	}
+}

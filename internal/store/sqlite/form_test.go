@@ -1,0 +1,100 @@
+package sqlite_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/store/sqlite"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// unpack writes the files of a data folder that an earlier version made.
+func unpack(t *testing.T, archive, dir string) {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.FromSlash(h.Name))
+		if h.FileInfo().IsDir() {
+			err = os.MkdirAll(path, 0o700)
+		} else {
+			var b []byte
+			if b, err = io.ReadAll(r); err == nil {
+				err = os.WriteFile(path, b, 0o600)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestForm1IsBroughtUp opens a data folder as form 1 left it: one held
+// document, two queued messages, the larger one in a file, and one delivered.
+func TestForm1IsBroughtUp(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, "testdata/form1.tar.gz", dir)
+	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	o := sqlite.Options{Now: func() time.Time { return now }}
+	in := open(t, dir, o)
+	for range 2 {
+		if n := in.db.Swept(); n != 0 {
+			t.Errorf("swept %d: a queued message has lost its content", n)
+		}
+		held, err := in.vault.List(t.Context(), vault.Filter{})
+		if err != nil || len(held) != 1 || held[0].Damaged {
+			t.Errorf("held %+v, %v; want the one", held, err)
+		}
+		ms, err := in.spool.List(t.Context(), spool.Filter{})
+		if err != nil || len(ms) != 2 || ms[0].Rcpts[0].Addr.String() != "sam@partner.example" || ms[0].State != spool.Queued || ms[0].Seq != 7 {
+			t.Errorf("queued %+v, %v; want two", ms, err)
+		}
+		if due, err := in.spool.Due(t.Context(), spool.Queued, now, 10); err != nil || len(due) != 2 {
+			t.Errorf("due %+v, %v; want both", due, err)
+		}
+		if all, err := in.spool.List(t.Context(), spool.Filter{All: true}); err != nil || len(all) != 3 || all[2].State != spool.Delivered {
+			t.Errorf("all %+v, %v; want three", all, err)
+		}
+		in.close(t)
+		in = open(t, dir, o)
+	}
+	ms, err := in.spool.List(t.Context(), spool.Filter{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := in.spool.Open(t.Context(), ms[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || string(b) != "small" || r.Close() != nil {
+		t.Errorf("content %q, %v", b, err)
+	}
+	ms[0].State, ms[0].Dest = spool.Poison, 5
+	u, err := in.spool.Progress(ms[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, in, store.Change{Progress: []spool.Update{u}})
+}
