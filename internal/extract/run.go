@@ -56,8 +56,12 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 
 	var wg sync.WaitGroup
 	over := make(chan struct{})
-	wg.Go(func() { t.send(f) })
 	wg.Go(func() { t.guard(ctx, over) })
+	if r.doc.Channel == dlp.Mail && r.doc.Size <= smallDocument-4096 { // the rest is for the job
+		t.send(f) // the pipe is empty: it takes all of it at once
+	} else {
+		wg.Go(func() { t.send(f) })
+	}
 	err = t.receive(ctx)
 	close(over)
 	if err != nil {
@@ -170,13 +174,14 @@ func (t *try) send(f io.Reader) {
 	if job.Warm = t.p.warm.Load(); job.Warm {
 		job.CacheDir = t.p.cache
 	}
-	if wire.Write(t.c.in, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
+	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return
 	}
-	buf := make([]byte, min(wire.MaxData, max(t.doc.Size+1, 4096)))
+	buf := t.c.room(t.doc.Size)
+	defer clear(buf) // it held the document
 	for !t.stop.Load() {
 		n, err := io.ReadFull(f, buf)
-		if n > 0 && wire.Write(t.c.in, wire.OpData, buf[:n]) != nil {
+		if n > 0 && wire.Write(t.c.w, wire.OpData, buf[:n]) != nil {
 			return
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -184,11 +189,11 @@ func (t *try) send(f io.Reader) {
 		}
 		if err != nil {
 			t.readErr = err
-			_ = wire.Write(t.c.in, wire.OpLost, nil) // the error is told anyway
+			_ = t.c.tell(wire.OpLost, nil) // the error is told anyway
 			return
 		}
 	}
-	_ = wire.Write(t.c.in, wire.OpEnd, nil)
+	_ = t.c.tell(wire.OpEnd, nil)
 }
 
 // receive relays what the child tells until it is done. A nil error means that
@@ -317,7 +322,7 @@ func (t *try) want(ctx context.Context) error {
 		t.p.log.LogAttrs(ctx, slog.LevelError, "pdf reader cannot be had", slog.String("doc", string(t.doc.ID)))
 	}
 	t.watch.resume()
-	if wire.Write(t.c.in, wire.OpGo, answer) != nil {
+	if t.c.tell(wire.OpGo, answer) != nil {
 		return errBroken
 	}
 	return nil

@@ -25,7 +25,11 @@ const (
 func sniffCSV(s string) (delim byte, header, ok bool) {
 	best := 0
 	var bestRows [][]string
+	first := firstRow(s)
 	for _, d := range []byte{',', '\t', ';', '|'} {
+		if strings.IndexByte(first, d) < 0 && strings.IndexByte(first, '"') < 0 {
+			continue // one cell
+		}
 		rows := sniffedRows(s, d)
 		if len(rows) < 2 || len(rows[0]) < 2 {
 			continue
@@ -45,6 +49,19 @@ func sniffCSV(s string) (delim byte, header, ok bool) {
 		return delim, headerRow(bestRows[0]), true
 	}
 	return 0, true, singleColumn(s)
+}
+
+// firstRow is the first line of s that holds anything. It is the first row,
+// unless a quote goes on behind it.
+func firstRow(s string) string {
+	for s != "" {
+		line, rest, _ := strings.Cut(s, "\n")
+		if strings.TrimSuffix(line, "\r") != "" {
+			return line
+		}
+		s = rest
+	}
+	return ""
 }
 
 // sniffedRows cuts the first rows of s into cells; a last row that the sample

@@ -32,7 +32,7 @@ type job struct {
 }
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
-	j := &job{conn: c, out: &emitter{w: c.w}, lim: head.Limits, pdf: pdf, skip: make(map[string]bool, len(head.Skip))}
+	j := &job{conn: c, out: &emitter{w: c.w, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, skip: make(map[string]bool, len(head.Skip))}
 	if head.Warm {
 		j.dir = head.CacheDir
 	}
@@ -231,7 +231,7 @@ func (j *job) hold(n int64) {
 
 // document reads the whole document.
 func (j *job) document(head *wire.Job) {
-	s := &stream{r: bufio.NewReaderSize(j.conn, headSize), size: head.Size}
+	s := &stream{r: j.conn.document(), size: head.Size}
 	if !head.Mail {
 		j.leaf(place{}, s)
 		return

@@ -39,7 +39,7 @@ func (j *job) otherReadings(at place, k kind, b []byte) {
 }
 
 func (j *job) otherText(at place, b []byte) {
-	if uuBegin.Match(b) || yencLine.Match(b) {
+	if lineBegins(b, "begin", uuBegin) || lineBegins(b, "=ybegin ", yencLine) {
 		for i, f := range inlineFiles(b) {
 			j.leaf(at.inside(itoa(i+1)), memory(f))
 		}
@@ -56,6 +56,30 @@ func (j *job) otherText(at place, b []byte) {
 				j.leaf(at.again(), memory(decodeQP(b)))
 				return
 			}
+		}
+	}
+}
+
+// lineBegins reports a line of b that begins with word and matches line. The
+// expression looks at lines with the word only: over all of an ordinary text it
+// takes longer than everything else that is done with it.
+func lineBegins(b []byte, word string, line *regexp.Regexp) bool {
+	for from := 0; ; {
+		i := bytes.Index(b[from:], []byte(word))
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + len(word)
+		if i > 0 && b[i-1] != '\n' {
+			continue
+		}
+		end := len(b)
+		if k := bytes.IndexByte(b[i:], '\n'); k >= 0 {
+			end = i + k
+		}
+		if line.Match(b[i:end]) {
+			return true
 		}
 	}
 }

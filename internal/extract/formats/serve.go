@@ -62,8 +62,10 @@ func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
 	c.ended, c.rest = false, nil
 	j := newJob(c, head, pdf)
 	j.document(head)
-	j.out.flush()
+	j.out.window() // it goes out with OpDone or OpStop
+	c.reuse(j.out)
 	if j.peak > freeAfter {
+		j.out.flush() // first, since this takes a while
 		debug.FreeOSMemory()
 	}
 	if j.out.err != nil {
@@ -79,6 +81,34 @@ type conn struct {
 	w     *bufio.Writer
 	rest  []byte // of the data frame at hand
 	ended bool   // the document's end was seen
+
+	// Lent to one document after another, nil while in use.
+	doc         *bufio.Reader
+	copied      []byte // of copyText
+	frame, text []byte // of the emitter
+}
+
+// most that is kept of a buffer from one document to the next, in bytes
+const maxReused = 256 << 10
+
+// reuse takes back what out was lent.
+func (c *conn) reuse(out *emitter) {
+	c.frame, c.text = nil, nil
+	if cap(out.frame) <= maxReused {
+		c.frame = out.frame[:0]
+	}
+	if cap(out.text) <= maxReused {
+		c.text = out.text[:0]
+	}
+}
+
+// document returns the reader of the document at hand.
+func (c *conn) document() *bufio.Reader {
+	if c.doc == nil {
+		c.doc = bufio.NewReaderSize(c, headSize)
+	}
+	c.doc.Reset(c)
+	return c.doc
 }
 
 // tell writes one frame and sends all that is buffered.

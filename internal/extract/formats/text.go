@@ -57,7 +57,12 @@ func (j *job) text(at place, k kind, s *stream) error {
 // copyText decodes r and hands it on in pieces of valid UTF-8.
 func (j *job) copyText(r io.Reader, enc string, write func([]byte)) error {
 	t := transform.NewReader(r, decoder(enc))
-	buf := make([]byte, 64<<10)
+	buf := j.conn.copied
+	j.conn.copied = nil
+	if buf == nil {
+		buf = make([]byte, 64<<10)
+	}
+	defer func() { j.conn.copied = buf }()
 	kept := 0
 	for j.out.err == nil {
 		n, err := t.Read(buf[kept:])
