@@ -31,7 +31,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## build bin/stanch, one static binary
@@ -94,6 +94,12 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=…)
 .PHONY: bench
 bench: ## run the benchmarks, beside those of the last tag (BENCH=…)
 	.ci/bench '$(or $(BENCH),.)'
+
+.PHONY: bench-mail
+bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and print every figure and how it was made
+	@STANCH_BENCH=1 go test ./internal/e2e -run '^TestMailFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |PASS|ok )'
+	@echo; echo "Held messages a second, commits in groups against one transaction each, 16 writers, in one run:"
+	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkCommit$$' -benchtime 1000x -count 3 | sed -n '/^Benchmark/p'
 
 .PHONY: golden
 golden: ## rewrite the golden files; read the diff before you commit it

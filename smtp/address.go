@@ -3,8 +3,12 @@ package smtp
 import (
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -19,7 +23,7 @@ const (
 // What an address is refused for. Each is a *gosmtp.SMTPError.
 var (
 	errAddress  = refusal(501, gosmtp.EnhancedCode{5, 1, 3}, "Bad address syntax")
-	errNonASCII = refusal(553, gosmtp.EnhancedCode{5, 6, 7}, "Addresses outside ASCII are not supported")
+	errNonASCII = refusal(553, gosmtp.EnhancedCode{5, 6, 7}, "Addresses outside ASCII need SMTPUTF8")
 )
 
 // ParseAddress reads a mailbox as it stands between angle brackets: Dot-string
@@ -31,9 +35,22 @@ var (
 // The error is a *gosmtp.SMTPError: 501 5.1.3, or 553 5.6.7 outside ASCII.
 //
 // Source: RFC 5321 4.1.2, 4.1.3; source routes: appendix C.
-func ParseAddress(s string) (dlp.Address, error) {
-	if !isASCII(s) {
+func ParseAddress(s string) (dlp.Address, error) { return parseMailbox(s, false) }
+
+// ParseUTF8Address is ParseAddress for a message with SMTPUTF8: the local part
+// may be outside ASCII and comes back in Normalization Form C, a domain as its
+// A-labels.
+//
+// Source: RFC 6531 3.3; the form: RFC 6532 3.1; the labels: RFC 5891 5, UTS 46.
+func ParseUTF8Address(s string) (dlp.Address, error) { return parseMailbox(s, true) }
+
+func parseMailbox(s string, beyondASCII bool) (dlp.Address, error) {
+	switch {
+	case isASCII(s):
+	case !beyondASCII:
 		return dlp.Address{}, errNonASCII
+	case !isPrintableUTF8(s):
+		return dlp.Address{}, errAddress
 	}
 	s, ok := dropRoute(s)
 	if !ok {
@@ -44,7 +61,7 @@ func ParseAddress(s string) (dlp.Address, error) {
 		return dlp.Address{}, errAddress
 	}
 	domain, ok := parseDomain(rest[1:])
-	a := dlp.Address{Local: local, Domain: domain}
+	a := dlp.Address{Local: norm.NFC.String(local), Domain: domain}
 	if !ok || len(a.String())-len(domain)-1 > maxLocal {
 		return dlp.Address{}, errAddress
 	}
@@ -56,14 +73,14 @@ func ParseAddress(s string) (dlp.Address, error) {
 // ParseAddress.
 //
 // Source: RFC 5321 4.1.2; postmaster: 4.5.1.
-func parseInner(s string) (dlp.Address, error) {
+func parseInner(s string, beyondASCII bool) (dlp.Address, error) {
 	if s == "" {
 		return dlp.Address{}, nil
 	}
 	if strings.EqualFold(s, "postmaster") {
 		return dlp.Address{Local: "postmaster"}, nil
 	}
-	return ParseAddress(s)
+	return parseMailbox(s, beyondASCII)
 }
 
 // cutPath takes the path between angle brackets off the front of s. A bracket
@@ -131,7 +148,7 @@ func cutLocal(s string) (local, rest string, ok bool) {
 			}
 			c = s[i]
 		}
-		if c < ' ' || c > '~' || c == '<' || c == '>' {
+		if c < ' ' || c == 0x7f || c == '<' || c == '>' {
 			return "", "", false
 		}
 		b.WriteByte(c)
@@ -154,9 +171,10 @@ func isDotString(s string) bool {
 	return true
 }
 
-// isAtext is RFC 5322 3.2.3.
+// isAtext is RFC 5322 3.2.3, and RFC 6531 3.3 for what is outside ASCII: who
+// may have that there is asked before.
 func isAtext(c byte) bool {
-	return isAlnum(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
+	return isAlnum(c) || c >= utf8.RuneSelf || strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
 }
 
 func isAlnum(c byte) bool {
@@ -164,11 +182,18 @@ func isAlnum(c byte) bool {
 }
 
 // parseDomain returns a domain in lower case, or an address literal in the one
-// form that netip gives it. Underscores are let through: hosts that have them
-// get mail.
+// form that netip gives it. U-labels come back as A-labels, so that one domain
+// has one form for policy, the next hop and the record. Underscores are let
+// through: hosts that have them get mail.
 func parseDomain(s string) (string, bool) {
 	if strings.HasPrefix(s, "[") {
 		return parseLiteral(s)
+	}
+	if !isASCII(s) {
+		var err error
+		if s, err = lookup().ToASCII(s); err != nil {
+			return "", false
+		}
 	}
 	if s == "" || len(s) > maxDomain {
 		return "", false
@@ -182,8 +207,27 @@ func parseDomain(s string) (string, bool) {
 				return "", false
 			}
 		}
+		if !isLabel(strings.ToLower(label)) {
+			return "", false
+		}
 	}
 	return strings.ToLower(s), true
+}
+
+// lookup maps a domain as a resolver would: case, width and the dots of other
+// scripts are folded, nothing is left to the next hop to fold differently.
+func lookup() *idna.Profile {
+	return idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false))
+}
+
+// isLabel refuses a label that only looks like an A-label: one that stands for
+// ASCII, or for nothing, may be taken for another domain by who decodes it.
+func isLabel(label string) bool {
+	if !strings.HasPrefix(label, "xn--") {
+		return true
+	}
+	u, err := idna.Punycode.ToUnicode(label)
+	return err == nil && !isASCII(u)
 }
 
 // parseLiteral reads "[192.0.2.1]" and "[IPv6:2001:db8::1]". RFC 5321 4.1.3.
@@ -207,6 +251,26 @@ func parseLiteral(s string) (string, bool) {
 	return "[" + a.String() + "]", true
 }
 
+// isPrintableUTF8 reports well-formed UTF-8 in which nothing outside ASCII is
+// invisible, turns the direction of text or is not assigned. The joiners pass:
+// words of some scripts need them.
+func isPrintableUTF8(s string) bool {
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError:
+			return false
+		case r < utf8.RuneSelf:
+			if s[i] < ' ' || s[i] == 0x7f {
+				return false
+			}
+		case r == '\u200c', r == '\u200d':
+		case !unicode.IsGraphic(r), unicode.IsSpace(r):
+			return false
+		}
+	}
+	return true
+}
+
 func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] > '~'+1 {
@@ -218,7 +282,8 @@ func isASCII(s string) bool {
 
 // routed reports whether a's local part asks the next hop to send the message
 // somewhere other than a's own domain: user%host, host!user, "user@host".
-// Postfix and Sendmail know these forms, policy does not.
+// Postfix and Sendmail know these forms, policy does not. The wide and small
+// forms of the signs count as the signs.
 //
 // Source: RFC 5321 appendix F.2 calls them deprecated.
-func routed(a dlp.Address) bool { return strings.ContainsAny(a.Local, "%!@") }
+func routed(a dlp.Address) bool { return strings.ContainsAny(norm.NFKC.String(a.Local), "%!@") }

@@ -127,9 +127,22 @@ func TestArguments(t *testing.T) {
 		{"size of 21 digits", "FROM:<ann@x.test> SIZE=100000000000000000000", ann, smtp.MailOptions{}, "501 5.5.4"},
 		{"negative size", "FROM:<ann@x.test> SIZE=-1", ann, smtp.MailOptions{}, "501 5.5.4"},
 		{"size twice", "FROM:<ann@x.test> SIZE=1 SIZE=2", ann, smtp.MailOptions{Size: 1}, "501 5.5.4"},
-		{"binary body", "FROM:<ann@x.test> BODY=BINARYMIME", ann, smtp.MailOptions{}, "555 5.5.4"},
-		{"unknown parameter", "FROM:<ann@x.test> RET=FULL", ann, smtp.MailOptions{}, "555 5.5.4"},
-		{"SMTPUTF8", "FROM:<ann@x.test> SMTPUTF8", ann, smtp.MailOptions{}, "555 5.5.4"},
+		{"binary body", "FROM:<ann@x.test> BODY=BINARYMIME", ann, smtp.MailOptions{MailParams: dlp.MailParams{Body: "BINARYMIME"}}, ""},
+		{"unknown body", "FROM:<ann@x.test> BODY=9BIT", ann, smtp.MailOptions{}, "555 5.5.4"},
+		{"unknown parameter", "FROM:<ann@x.test> HOLDFOR=5", ann, smtp.MailOptions{}, "555 5.5.4"},
+		{"a parameter in letters that only fold to it", "FROM:<ann@x.test> \u017fIZE=5", ann, smtp.MailOptions{}, "555 5.5.4"},
+		{"SMTPUTF8", "FROM:<ann@x.test> smtputf8", ann, smtp.MailOptions{MailParams: dlp.MailParams{UTF8: true}}, ""},
+		{"SMTPUTF8 with a value", "FROM:<ann@x.test> SMTPUTF8=1", ann, smtp.MailOptions{}, "555 5.5.4"},
+		{"SMTPUTF8 sender", "FROM:<gr\u00fcn@x.test> SMTPUTF8", dlp.Address{Local: "gr\u00fcn", Domain: "x.test"}, smtp.MailOptions{MailParams: dlp.MailParams{UTF8: true}}, ""},
+		{"DSN", "FROM:<ann@x.test> RET=hdrs ENVID=q+207", ann, smtp.MailOptions{MailParams: dlp.MailParams{Ret: "HDRS", EnvID: "q 7"}}, ""},
+		{"unknown RET", "FROM:<ann@x.test> RET=ALL", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"empty ENVID", "FROM:<ann@x.test> ENVID=", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"line end in ENVID", "FROM:<ann@x.test> ENVID=a+0D+0ARCPT", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"small hexits in ENVID", "FROM:<ann@x.test> ENVID=a+2f", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"half a hexit in ENVID", "FROM:<ann@x.test> ENVID=a+2", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"equals sign in ENVID", "FROM:<ann@x.test> ENVID=a=b", ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"ENVID of 101", "FROM:<ann@x.test> ENVID=" + strings.Repeat("a", 101), ann, smtp.MailOptions{}, "501 5.5.4"},
+		{"AUTH is taken and not believed", "FROM:<ann@x.test> AUTH=<>", ann, smtp.MailOptions{}, ""},
 		{"text behind the path", "FROM:<ann@x.test>SIZE=1", dlp.Address{}, smtp.MailOptions{}, "501 5.5.4"},
 		{"postmaster is nobody's sender", "FROM:<postmaster>", dlp.Address{}, smtp.MailOptions{}, "501 5.1.7"},
 		{"bad sender", "FROM:<ann>", dlp.Address{}, smtp.MailOptions{}, "501 5.1.7"},
@@ -138,7 +151,7 @@ func TestArguments(t *testing.T) {
 	} {
 		t.Run("MAIL "+tc.name, func(t *testing.T) {
 			from, opt, err := smtp.ParseMail(tc.in)
-			if got := codes(err); got != tc.reply || from != tc.from || err == nil && opt != tc.opt {
+			if got := codes(err); got != tc.reply || err == nil && from != tc.from || err == nil && opt != tc.opt {
 				t.Errorf("got %+v %+v %q, want %+v %+v %q", from, opt, got, tc.from, tc.opt, tc.reply)
 			}
 		})
@@ -147,13 +160,14 @@ func TestArguments(t *testing.T) {
 		{"plain", "TO:<ann@x.test>", ""},
 		{"postmaster", "TO:<postmaster>", ""},
 		{"null", "TO:<>", "501 5.1.3"},
-		{"parameter", "TO:<ann@x.test> NOTIFY=NEVER", "555 5.5.4"},
+		{"parameter", "TO:<ann@x.test> HOLD", "555 5.5.4"},
+		{"outside ASCII", "TO:<gr\u00fcn@x.test>", "553 5.6.7"},
 		{"percent route", "TO:<evil%evil.test@clinic.example>", "550 5.7.1"},
 		{"bang route", "TO:<evil.test!evil@clinic.example>", "550 5.7.1"},
 		{"quoted address", `TO:<"evil@evil.test"@clinic.example>`, "550 5.7.1"},
 	} {
 		t.Run("RCPT "+tc.name, func(t *testing.T) {
-			if _, _, err := smtp.ParseRcpt(tc.in); codes(err) != tc.reply {
+			if _, _, err := smtp.ParseRcpt(tc.in, false); codes(err) != tc.reply {
 				t.Errorf("got %q, want %q", codes(err), tc.reply)
 			}
 		})
@@ -165,7 +179,7 @@ func FuzzParseAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, err := smtp.ParseAddress(s)
+		a, err := smtp.ParseUTF8Address(s)
 		if err != nil {
 			if a != (dlp.Address{}) {
 				t.Fatalf("refused, and yet got %+v", a)
@@ -173,7 +187,7 @@ func FuzzParseAddress(f *testing.F) {
 			return
 		}
 		out := a.String()
-		if strings.ContainsAny(out, "<>\r\n\x00") {
+		if strings.ContainsAny(out, "<>\r\n\x00") || strings.ContainsAny(a.Domain, "@%! ") {
 			t.Fatalf("%q goes on the wire as %q", s, out)
 		}
 		back, err := smtp.ParsePath("<" + out + ">")
@@ -196,7 +210,9 @@ func cutLast(s, sep string) (before, after string, found bool) {
 }
 
 func FuzzArguments(f *testing.F) {
-	for _, s := range []string{"FROM:<a@b.test> SIZE=5 BODY=7BIT", "TO:<\"a b\"@x.test>", "FROM:<>", "TO:<@a.test:b@c.test>"} {
+	for _, s := range []string{"FROM:<a@b.test> SIZE=5 BODY=7BIT", "TO:<\"a b\"@x.test>", "FROM:<>", "TO:<@a.test:b@c.test>",
+		"FROM:<a@b.test> RET=FULL ENVID=a+2Bb SMTPUTF8 AUTH=<>", "TO:<a@b.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+3Db",
+		"TO:<\u00e4@b\u00fc.test> ORCPT=utf-8;\\x{E4}@b.test", "TO:<a@b.test> NOTIFY=NEVER ORCPT=utf-8;\u00e4"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -206,9 +222,10 @@ func FuzzArguments(f *testing.F) {
 				t.Fatalf("%q reads back as %+v %+v, %v", s, back, opt2, err)
 			}
 		}
-		if rcpt, _, err := smtp.ParseRcpt(s); err == nil {
-			if back, _, err := smtp.ParseRcpt("TO:<" + rcpt.String() + ">"); err != nil || back != rcpt {
-				t.Fatalf("%q reads back as %+v, %v", s, back, err)
+		if rcpt, p, err := smtp.ParseRcpt(s, true); err == nil {
+			out, _ := strings.CutPrefix(smtp.RcptCommand(rcpt, p), "RCPT ")
+			if back, p2, err := smtp.ParseRcpt(out, true); err != nil || back != rcpt || p2 != p {
+				t.Fatalf("%q written as %q reads back as %+v %+v, %v", s, out, back, p2, err)
 			}
 		}
 	})

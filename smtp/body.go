@@ -21,6 +21,7 @@ type intake struct {
 	size    int64 // bytes seen, also once refused
 	line    int   // bytes since the last LF
 	head    headerScan
+	binary  bool  // it has no lines that could be too long
 	refused error // the first reason, a *gosmtp.SMTPError
 }
 
@@ -34,7 +35,7 @@ func (in *intake) add(p []byte) {
 	case in.size > in.max:
 		in.refuse(errTooLarge)
 		return
-	case !in.lineFits(p):
+	case !in.binary && !in.lineFits(p):
 		in.refuse(errLongLine)
 		return
 	}

@@ -20,7 +20,13 @@ import (
 type ClientConfig struct {
 	Addr     string // host:port
 	Hostname string // given in EHLO
-	TLS      string // TLSOff, TLSOpportunistic or TLSRequired
+	LMTP     bool   // it speaks LMTP, RFC 2033
+	TLS      string // TLSOff, TLSOpportunistic, TLSRequired or TLSVerified
+
+	ServerName  string       // asked for in the handshake; "": the host of Addr
+	Proof       Proof        // what the certificate must prove under TLSVerified; nil: nothing passes
+	Certificate *KeyPair     // shown to a next hop that asks for one; nil: none
+	Auth        *Credentials // to log in with, over TLS only; nil: no login
 
 	ConnectTimeout time.Duration // connecting, greeting, TLS and EHLO together
 	CommandTimeout time.Duration // MAIL, RCPT, DATA, RSET each
@@ -60,6 +66,7 @@ type Client struct {
 	pool    pool
 	breaker breaker
 	bodies  sync.Pool // *[largeBuffer]byte, lent while a body is sent
+	learned learned
 }
 
 // NewClient returns a Client. Nothing is dialled before the first message.
@@ -80,14 +87,15 @@ func NewClient(cfg ClientConfig) *Client {
 // Close ends the idle connections. Transactions under way are not disturbed;
 // their connections are not kept.
 func (c *Client) Close() error {
+	c.learned.close()
 	c.pool.close()
 	return nil
 }
 
 // Begin opens a transaction, on an idle connection if there is one. Until MAIL
 // is accepted a connection that turns out to be dead is replaced by a new one.
-// A message that the next hop says it cannot take by its size is refused with
-// 552 5.3.4.
+// A message that the next hop says it cannot take is refused: by its size with
+// 552 5.3.4, binary data with 554 5.6.3, SMTPUTF8 with 553 5.6.7.
 func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions) (Transaction, error) {
 	if h := c.pool.get(); h != nil {
 		tx, err := c.begin(ctx, h, from, opt)
@@ -110,6 +118,10 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.pool.put(h)
 		return nil, &ReplyError{replyTooLarge}
 	}
+	if r := h.ext.unable(from, opt); r.Code != 0 {
+		c.pool.put(h)
+		return nil, &ReplyError{r}
+	}
 	r, err := h.command(ctx, c.cfg.CommandTimeout, h.mailCommand(from, opt))
 	if err != nil {
 		h.close()
@@ -119,7 +131,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.release(h, r)
 		return nil, &ReplyError{r}
 	}
-	return &clientTx{c: c, h: h}, nil
+	return &clientTx{c: c, h: h, opt: opt, dsn: h.ext.DSN}, nil
 }
 
 // release keeps h for reuse after r, unless r announces its end.
@@ -142,6 +154,7 @@ func (c *Client) connect(ctx context.Context) (*hop, error) {
 	switch {
 	case err == nil:
 		c.breaker.success()
+		c.learned.note(h.ext)
 		return h, nil
 	case ctx.Err() != nil:
 		c.breaker.pass() // given up by the caller: says nothing about the next hop
@@ -175,16 +188,28 @@ func (c *Client) greet(ctx context.Context, h *hop) error {
 	if err := c.hello(ctx, h); err != nil {
 		return err
 	}
+	secured := false
 	switch {
 	case c.cfg.TLS == TLSOff:
-		return nil
 	case h.offersTLS:
 		if err := c.secure(ctx, h); err != nil {
 			return c.failed(ctx, metrics.StageTLS, err)
 		}
-		return c.hello(ctx, h) // RFC 3207 4.2: what was said before counts for nothing
-	case c.cfg.TLS == TLSRequired:
+		secured = true
+		if err := c.hello(ctx, h); err != nil { // RFC 3207 4.2: what was said before counts for nothing
+			return err
+		}
+	case c.cfg.TLS != TLSOpportunistic:
 		return c.failed(ctx, metrics.StageTLS, errNoTLS)
+	}
+	if c.cfg.Auth == nil {
+		return nil
+	}
+	if !secured {
+		return c.failed(ctx, metrics.StageAuth, errNoTLS)
+	}
+	if err := c.login(ctx, h); err != nil {
+		return c.failed(ctx, metrics.StageAuth, err)
 	}
 	return nil
 }
@@ -192,12 +217,18 @@ func (c *Client) greet(ctx context.Context, h *hop) error {
 var (
 	errNoTLS    = errors.New("STARTTLS is required and not offered")
 	errInjected = errors.New("more than an answer to STARTTLS came in the clear")
+	errNoProof  = errors.New("nothing says what the certificate has to prove")
 )
 
-// hello says EHLO, and HELO to a server too old for it. RFC 5321 3.2.
+// hello says EHLO, and HELO to a server too old for it; LHLO to an LMTP server.
+// RFC 5321 3.2, RFC 2033 4.1.
 func (c *Client) hello(ctx context.Context, h *hop) error {
-	r, err := h.command(ctx, c.cfg.ConnectTimeout, "EHLO "+c.cfg.Hostname)
-	if err == nil && r.Permanent() && r.Code != 554 {
+	verb := "EHLO "
+	if c.cfg.LMTP {
+		verb = "LHLO "
+	}
+	r, err := h.command(ctx, c.cfg.ConnectTimeout, verb+c.cfg.Hostname)
+	if err == nil && r.Permanent() && r.Code != 554 && !c.cfg.LMTP {
 		r, err = h.command(ctx, c.cfg.ConnectTimeout, "HELO "+c.cfg.Hostname)
 		r.Text = ""
 	}
@@ -208,9 +239,9 @@ func (c *Client) hello(ctx context.Context, h *hop) error {
 	return nil
 }
 
-// secure runs STARTTLS. The certificate is not checked: both modes keep
-// onlookers out, neither proves who the next hop is; the configuration refuses
-// "verified" for that reason.
+// secure runs STARTTLS. Under TLSVerified nothing is said after the handshake
+// unless Proof holds for this very connection; the other modes keep onlookers
+// out and do not ask who the next hop is. No session is ever resumed.
 func (c *Client) secure(ctx context.Context, h *hop) error {
 	r, err := h.command(ctx, c.cfg.ConnectTimeout, "STARTTLS")
 	if err := positive(r, err); err != nil {
@@ -219,17 +250,35 @@ func (c *Client) secure(ctx context.Context, h *hop) error {
 	if h.br.Buffered() > 0 {
 		return errInjected
 	}
-	host, _, err := net.SplitHostPort(c.cfg.Addr)
-	if err != nil {
-		return err
-	}
-	conn := tls.Client(h.conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+	conn := tls.Client(h.conn, c.tlsConfig())
 	h.arm(ctx, c.cfg.ConnectTimeout)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	h.use(conn)
 	return nil
+}
+
+func (c *Client) tlsConfig() *tls.Config {
+	name := c.cfg.ServerName
+	if host, _, err := net.SplitHostPort(c.cfg.Addr); err == nil && name == "" {
+		name = host
+	}
+	cfg := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} // VerifyConnection is the check
+	if c.cfg.TLS == TLSVerified {
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			if c.cfg.Proof == nil {
+				return errNoProof
+			}
+			return c.cfg.Proof(cs)
+		}
+	}
+	if c.cfg.Certificate != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return c.cfg.Certificate.Certificate(), nil
+		}
+	}
+	return cfg
 }
 
 // positive turns anything but a 2yz reply into an error with its code alone.
@@ -243,7 +292,11 @@ func positive(r dlp.Reply, err error) error {
 // failed counts and logs a failure of the next hop, and names its stage.
 func (c *Client) failed(ctx context.Context, at metrics.Stage, err error) error {
 	c.cfg.Metrics.NextHopError(at)
-	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", slog.String("stage", string(at)))
+	attrs := []slog.Attr{slog.String("stage", string(at))}
+	if at == metrics.StageTLS || at == metrics.StageAuth {
+		attrs = append(attrs, slog.String("cause", tlsCause(err)))
+	}
+	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", attrs...)
 	return fmt.Errorf("smtp: next hop: %s: %w", at, err)
 }
 
@@ -254,8 +307,11 @@ type hop struct {
 	bw   *bufio.Writer
 	born time.Time
 
-	offers8Bit, offersTLS, offersSize, offersDSN bool
-	size                                         int64 // the largest message it takes, 0 when it does not say
+	offers8Bit, offersTLS, offersSize bool
+	ext                               Extensions
+	size                              int64 // the largest message it takes, 0 when it does not say
+
+	auth []string // ways to log in that it offers
 
 	idle *time.Timer // set while in the pool, guarded by its mutex
 }
@@ -277,17 +333,20 @@ func (h *hop) use(conn net.Conn) {
 
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
-	h.offers8Bit, h.offersTLS, h.offersSize, h.offersDSN, h.size = false, false, false, false, 0
+	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
+	h.ext, h.auth = Extensions{}, nil
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
 		word, arg, _ := strings.Cut(line, " ")
-		switch strings.ToUpper(word) {
+		word = strings.ToUpper(word)
+		h.ext.learnExtension(word)
+		switch word {
 		case "8BITMIME":
 			h.offers8Bit = true
 		case "STARTTLS":
 			h.offersTLS = true
-		case "DSN":
-			h.offersDSN = true
+		case "AUTH":
+			h.auth = strings.Fields(strings.ToUpper(arg))
 		case "SIZE":
 			h.offersSize = true
 			if n, err := parseSize(strings.TrimSpace(arg)); err == nil {

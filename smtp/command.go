@@ -28,64 +28,46 @@ func parseCommand(line string) (verb, arg string, err error) {
 		}
 	}
 	verb, arg, _ = strings.Cut(line, " ")
-	return strings.ToUpper(verb), strings.Trim(arg, " \t"), nil
+	return upper(verb), strings.Trim(arg, " \t"), nil
 }
 
-// parseMail reads the argument of MAIL. RFC 5321 4.1.1.2.
+// parseMail reads the argument of MAIL. RFC 5321 4.1.1.2; what may be outside
+// ASCII the parameters say: RFC 6531 3.4.
 func parseMail(arg string) (from dlp.Address, opt MailOptions, err error) {
 	inner, params, err := cutArgument(arg, "FROM:")
 	if err != nil {
 		return from, opt, err
 	}
-	if from, err = parseInner(inner); err != nil || from.Domain == "" && !from.IsNull() {
+	if err := parseParams(params, opt.set); err != nil {
+		return from, MailOptions{}, err
+	}
+	if from, err = parseInner(inner, opt.UTF8); err != nil || from.Domain == "" && !from.IsNull() {
 		if !errors.Is(err, errNonASCII) {
 			err = errSender // RFC 3463 3.2 has a code of its own for the sender
 		}
-		return dlp.Address{}, opt, err
-	}
-	seen := map[string]bool{}
-	for _, p := range params {
-		key, value, hasValue := strings.Cut(p, "=")
-		key = strings.ToUpper(key)
-		if seen[key] {
-			return from, opt, errSyntax
-		}
-		seen[key] = true
-		switch {
-		case key == "SIZE" && hasValue:
-			if opt.Size, err = parseSize(value); err != nil {
-				return from, opt, err
-			}
-		case key == "BODY" && hasValue:
-			switch b := gosmtp.BodyType(strings.ToUpper(value)); b {
-			case gosmtp.Body7Bit, gosmtp.Body8BitMIME:
-				opt.Body = string(b)
-			default:
-				return from, opt, errParam
-			}
-		default:
-			return from, opt, errParam
-		}
+		return dlp.Address{}, MailOptions{}, err
 	}
 	return from, opt, nil
 }
 
 // parseRcpt reads the argument of RCPT. RFC 5321 4.1.1.3.
-func parseRcpt(arg string) (rcpt dlp.Address, p dlp.RcptParams, err error) {
+func parseRcpt(arg string, beyondASCII bool) (rcpt dlp.Address, p dlp.RcptParams, err error) {
 	inner, params, err := cutArgument(arg, "TO:")
 	if err != nil {
 		return dlp.Address{}, p, err
 	}
-	rcpt, err = parseInner(inner)
+	rcpt, err = parseInner(inner, beyondASCII)
 	switch {
 	case err != nil:
-		return dlp.Address{}, p, err
 	case rcpt.IsNull():
-		return dlp.Address{}, p, errAddress
+		err = errAddress
 	case routed(rcpt):
-		return dlp.Address{}, p, errRouted
-	case len(params) > 0:
-		return dlp.Address{}, p, errParam
+		err = errRouted
+	default:
+		err = parseParams(params, func(key, value string, has bool) error { return setRcpt(&p, key, value, has) })
+	}
+	if err != nil {
+		return dlp.Address{}, dlp.RcptParams{}, err
 	}
 	return rcpt, p, nil
 }
@@ -93,7 +75,7 @@ func parseRcpt(arg string) (rcpt dlp.Address, p dlp.RcptParams, err error) {
 // cutArgument splits "FROM:<path> params". Spaces after the colon, which the
 // standard forbids and old clients send, are let through.
 func cutArgument(arg, prefix string) (inner string, params []string, err error) {
-	if len(arg) < len(prefix) || !strings.EqualFold(arg[:len(prefix)], prefix) {
+	if len(arg) < len(prefix) || upper(arg[:len(prefix)]) != prefix {
 		return "", nil, errSyntax
 	}
 	inner, rest, ok := cutPath(strings.TrimLeft(arg[len(prefix):], " "))
@@ -103,7 +85,7 @@ func cutArgument(arg, prefix string) (inner string, params []string, err error) 
 	if rest != "" && rest[0] != ' ' {
 		return "", nil, errSyntax
 	}
-	return inner, strings.Fields(rest), nil
+	return inner, strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' }), nil
 }
 
 // parseSize reads up to 20 digits. A number past what an int64 holds is as
@@ -123,7 +105,7 @@ func parseSize(s string) (int64, error) {
 func parseBdat(arg string) (size int64, last bool, err error) {
 	num, flag, _ := strings.Cut(arg, " ")
 	flag = strings.TrimSpace(flag)
-	if flag != "" && !strings.EqualFold(flag, "LAST") {
+	if flag != "" && upper(flag) != "LAST" {
 		return 0, false, errSyntax
 	}
 	size, err = parseSize(num)
@@ -143,4 +125,15 @@ func parseHello(arg string) (string, error) {
 		}
 	}
 	return arg, nil
+}
+
+// upper folds ASCII letters only: in Unicode a long s is a capital S too, which
+// other servers may see differently.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
 }

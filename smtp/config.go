@@ -23,8 +23,20 @@ type Config struct {
 	Hostname string `toml:"hostname"`
 	// NextHop is where mail goes on to: "host:port", or "maildir:DIR" to keep it in a folder.
 	NextHop string `toml:"next_hop"`
-	// NextHopTLS is "off", "opportunistic" (when offered) or "required" (else mail waits); neither checks the certificate.
+	// NextHopTLS is "off", "opportunistic" (when offered), "required" (else mail waits) or "verified" (else, and unless the certificate proves who the next hop is, mail waits). Only "verified" keeps out one who stands in between.
 	NextHopTLS string `toml:"next_hop_tls"`
+	// NextHopName is the name that the next hop's certificate must bear under "verified". Empty: the host of next_hop.
+	NextHopName string `toml:"next_hop_name"`
+	// NextHopCA is a PEM file with the roots, or the very certificates, that are accepted under "verified". Empty: the system's roots.
+	NextHopCA string `toml:"next_hop_ca"`
+	// NextHopPins are public keys accepted under "verified", whatever name and dates the certificate has: "sha256:" and the digest, in base64 or hexadecimal.
+	NextHopPins []string `toml:"next_hop_pins"`
+	// NextHopCert is a PEM file with a certificate and its chain, shown to a next hop that asks for one.
+	NextHopCert string `toml:"next_hop_cert"`
+	// NextHopKey is the PEM file with that certificate's key.
+	NextHopKey string `toml:"next_hop_key"`
+	// NextHopAuth is a file of one line, USER:PASSWORD, to log in with at the next hop (SCRAM-SHA-256, PLAIN or LOGIN). It wants mode 0600, and next_hop_tls "required" or "verified".
+	NextHopAuth string `toml:"next_hop_auth"`
 	// Networks are the clients that may relay, as CIDR prefixes.
 	Networks []string `toml:"networks"`
 	// InternalDomains are the domains of this organisation; recipients elsewhere are external.
@@ -99,6 +111,7 @@ const (
 	TLSOff           = "off"
 	TLSOpportunistic = "opportunistic" // STARTTLS when offered
 	TLSRequired      = "required"      // no mail without it
+	TLSVerified      = "verified"      // no mail unless the certificate proves who the next hop is
 )
 
 // maildirPrefix marks a next hop that is a folder.
@@ -122,13 +135,8 @@ func (c *Config) Validate() error {
 			v.want("smtp.next_hop", "host:port or maildir:DIR")
 		}
 	}
-	switch c.NextHopTLS {
-	case TLSOff, TLSOpportunistic, TLSRequired:
-	case "verified":
-		v.want("smtp.next_hop_tls", "off, opportunistic or required: verified is not available in this version")
-	default:
-		v.want("smtp.next_hop_tls", "off, opportunistic or required")
-	}
+	security, keys := c.nextHopTLS()
+	security.validate(&v, keys)
 	if _, i := parseNetworks(c.Networks); i >= 0 {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
@@ -219,16 +227,20 @@ func parseNetworks(ss []string) ([]netip.Prefix, int) {
 }
 
 // LoadTLS reads the certificate for STARTTLS, or returns nil when none is
-// configured.
-func (c *Config) LoadTLS() (*tls.Config, error) {
+// configured. A renewed one is used from the next handshake on; log hears of
+// it, and may be nil.
+func (c *Config) LoadTLS(log *slog.Logger) (*tls.Config, error) {
 	if c.TLSCert == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	pair, err := LoadKeyPair(c.TLSCert, c.TLSKey, log)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: load certificate: %w", err)
+		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Certificate(), nil },
+		MinVersion:     tls.VersionTLS12,
+	}, nil
 }
 
 // OpenNextHop returns the next hop that the configuration names: a *Client or
@@ -237,10 +249,17 @@ func (c *Config) OpenNextHop(log *slog.Logger, m *metrics.Set) (NextHop, error) 
 	if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); ok {
 		return NewMaildir(dir)
 	}
-	cc := DefaultClient()
-	cc.Addr, cc.Hostname, cc.TLS = c.NextHop, c.Hostname, c.NextHopTLS
-	cc.ConnectTimeout, cc.AnswerTimeout = c.NextHopConnectTimeout.D(), c.NextHopAnswerTimeout.D()
-	cc.MaxIdle, cc.IdleTimeout = c.NextHopIdle, c.NextHopIdleTimeout.D()
-	cc.Log, cc.Metrics = log, m
+	host, _, err := net.SplitHostPort(c.NextHop)
+	if err != nil {
+		return nil, fmt.Errorf("smtp: next hop: %w", &dlp.KeyError{Key: "smtp.next_hop", Want: "host:port"})
+	}
+	security, _ := c.nextHopTLS()
+	files, err := security.open(log)
+	if err != nil {
+		return nil, err
+	}
+	cc := c.client(log, m)
+	cc.Addr = c.NextHop
+	files.apply(&cc, host)
 	return NewClient(cc), nil
 }

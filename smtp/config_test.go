@@ -23,7 +23,14 @@ func TestConfig(t *testing.T) {
 		{"maildir", strings.ReplaceAll(base, "127.0.0.1:2526", "maildir:var/mail"), ""},
 		{"single address", base + `networks = ["192.0.2.1", "2001:db8::/32"]`, ""},
 		{"units", base + "max_message_size = \"10MiB\"\nscan_timeout = \"30s\"", ""},
-		{"verified promises what is not there", base + `next_hop_tls = "verified"`, "smtp.next_hop_tls"},
+		{"verified", base + `next_hop_tls = "verified"`, ""},
+		{"verified by an authority", base + "next_hop_tls = \"verified\"\nnext_hop_ca = \"ca.pem\"\nnext_hop_name = \"mx.test\"", ""},
+		{"an authority nobody asks", base + `next_hop_ca = "ca.pem"`, "smtp.next_hop_ca"},
+		{"a name nobody asks for", base + "next_hop_tls = \"required\"\nnext_hop_name = \"mx.test\"", "smtp.next_hop_name"},
+		{"a pin that is none", base + "next_hop_tls = \"verified\"\nnext_hop_pins = [\"sha256:00\"]", "smtp.next_hop_pins[0]"},
+		{"pins and a name", base + "next_hop_tls = \"verified\"\nnext_hop_name = \"mx.test\"\nnext_hop_pins = [\"sha256:" + strings.Repeat("00", 32) + "\"]", "smtp.next_hop_pins"},
+		{"a certificate to show without its key", base + `next_hop_cert = "c.pem"`, "smtp.next_hop_cert"},
+		{"a password in the clear", base + `next_hop_auth = "auth"`, "smtp.next_hop_auth"},
 		{"unknown TLS", base + `next_hop_tls = "yes"`, "smtp.next_hop_tls"},
 		{"no port", strings.ReplaceAll(base, "127.0.0.1:2525", "127.0.0.1"), "smtp.listen[0]"},
 		{"no hostname", "listen = [\"127.0.0.1:2525\"]\nnext_hop = \"127.0.0.1:2526\"", "smtp.hostname"},
@@ -69,7 +76,7 @@ func TestOpenNextHop(t *testing.T) {
 		t.Errorf("got %T, %v", hop, err)
 	}
 	cfg.TLSCert, cfg.TLSKey = "/nowhere", "/nowhere"
-	if _, err := cfg.LoadTLS(); err == nil {
+	if _, err := cfg.LoadTLS(nil); err == nil {
 		t.Error("a certificate that is not there was loaded")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	gosmtp "github.com/emersion/go-smtp"
 
@@ -24,7 +25,7 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 	if len(rcpts) == 0 {
 		return out
 	}
-	opt, err := declare(opt, open)
+	opt, err := declare(from, rcpts, opt, open)
 	if err != nil {
 		settle(out, &dlp.SendError{Err: err})
 		return out
@@ -48,11 +49,38 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 		return out
 	}
 	defer body.Close()
-	reply, err := tx.Send(ctx, nil, body)
-	for _, i := range accepted {
-		out[i].Reply, out[i].Err = reply, err
+	passes, ok := tx.(DSNPasser)
+	relayed := ok && !passes.PassesDSN()
+	replies, err := sendEach(ctx, tx, body, len(accepted))
+	for j, i := range accepted {
+		out[i].Reply, out[i].Err = replies[j], nil
+		if replies[j].Code == 0 {
+			out[i].Err = err
+		}
+		out[i].Relayed = relayed && replies[j].Positive()
 	}
 	return out
+}
+
+// sendEach sends the message to the n accepted recipients and returns a reply
+// for each; the Code of those that were not answered is 0.
+func sendEach(ctx context.Context, tx Transaction, body io.Reader, n int) ([]dlp.Reply, error) {
+	out := make([]dlp.Reply, n)
+	if each, ok := tx.(EachSender); ok {
+		replies, err := each.SendEach(ctx, nil, body)
+		copy(out, replies)
+		if err == nil && len(replies) < n {
+			err = &dlp.SendError{AfterDot: true, Err: errReply}
+		}
+		return out, err
+	}
+	r, err := tx.Send(ctx, nil, body)
+	if err == nil {
+		for i := range out {
+			out[i] = r
+		}
+	}
+	return out, err
 }
 
 // offerAll offers the recipients of ds and returns which were accepted. When
@@ -80,9 +108,13 @@ func offerAll(ctx context.Context, tx Transaction, ds []dlp.Delivery, params []d
 }
 
 // declare fills in what opt does not say about the message. RFC 6152 2: 8-bit
-// data is to be declared.
-func declare(opt MailOptions, open func() (io.ReadCloser, error)) (MailOptions, error) {
-	if opt.Size > 0 && opt.Body != "" {
+// data is to be declared. SMTPUTF8 that nothing in message and envelope needs is
+// dropped, so that every next hop can take it.
+func declare(from dlp.Address, rcpts []dlp.Address, opt MailOptions, open func() (io.ReadCloser, error)) (MailOptions, error) {
+	outside := func(a dlp.Address) bool { return !a.IsASCII() }
+	needed := outside(from) || slices.ContainsFunc(rcpts, outside)
+	opt.UTF8 = opt.UTF8 || needed
+	if opt.Size > 0 && opt.Body != "" && opt.UTF8 == needed {
 		return opt, nil
 	}
 	body, err := open()
@@ -101,6 +133,7 @@ func declare(opt MailOptions, open func() (io.ReadCloser, error)) (MailOptions, 
 	if opt.Size == 0 {
 		opt.Size = n
 	}
+	opt.UTF8 = needed || opt.UTF8 && eight
 	if opt.Body == "" && eight {
 		opt.Body = string(gosmtp.Body8BitMIME)
 	}

@@ -95,6 +95,7 @@ type memoryHop struct {
 	begin func(from dlp.Address, opt smtp.MailOptions) error
 	rcpt  func(dlp.Address) (dlp.Reply, error)
 	send  func() (dlp.Reply, error)
+	ext   smtp.Extensions // offered
 
 	mu     sync.Mutex // guards below
 	got    []message
@@ -104,6 +105,7 @@ type memoryHop struct {
 type message struct {
 	from   dlp.Address
 	rcpts  []dlp.Address
+	params []dlp.RcptParams
 	opt    smtp.MailOptions
 	header string
 	body   string
@@ -117,6 +119,8 @@ func (m *memoryHop) Begin(_ context.Context, from dlp.Address, opt smtp.MailOpti
 	}
 	return &memoryTx{hop: m, msg: message{from: from, opt: opt}}, nil
 }
+
+func (m *memoryHop) Offers() smtp.Extensions { return m.ext }
 
 func (m *memoryHop) messages() []message {
 	m.mu.Lock()
@@ -135,13 +139,13 @@ type memoryTx struct {
 	msg message
 }
 
-func (t *memoryTx) Rcpt(_ context.Context, a dlp.Address, _ dlp.RcptParams) (dlp.Reply, error) {
+func (t *memoryTx) Rcpt(_ context.Context, a dlp.Address, p dlp.RcptParams) (dlp.Reply, error) {
 	if t.hop.rcpt != nil {
 		if r, err := t.hop.rcpt(a); err != nil || !r.Positive() {
 			return r, err
 		}
 	}
-	t.msg.rcpts = append(t.msg.rcpts, a)
+	t.msg.rcpts, t.msg.params = append(t.msg.rcpts, a), append(t.msg.params, p)
 	return dlp.Reply{Code: 250, Enhanced: "2.1.5", Text: "Ok"}, nil
 }
 

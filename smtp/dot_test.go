@@ -18,7 +18,10 @@ func params(o smtp.MailOptions) string {
 	if o.Body != "" {
 		s += " BODY=" + o.Body
 	}
-	return s
+	if o.UTF8 {
+		s += " SMTPUTF8"
+	}
+	return s + smtp.DSNParams(o.MailParams)
 }
 
 func TestEndOfData(t *testing.T) {

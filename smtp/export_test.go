@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -15,7 +16,7 @@ func ParsePath(s string) (dlp.Address, error) {
 	if !ok || rest != "" {
 		return dlp.Address{}, errAddress
 	}
-	return parseInner(inner)
+	return parseInner(inner, true)
 }
 
 // Unstuff takes the body out of wire, handed over in pieces of the given sizes
@@ -88,7 +89,26 @@ func Received(msg []byte, size int) int {
 func ParseMail(arg string) (dlp.Address, MailOptions, error) { return parseMail(arg) }
 
 // ParseRcpt is the argument of RCPT read.
-func ParseRcpt(arg string) (dlp.Address, dlp.RcptParams, error) { return parseRcpt(arg) }
+func ParseRcpt(arg string, beyondASCII bool) (dlp.Address, dlp.RcptParams, error) {
+	return parseRcpt(arg, beyondASCII)
+}
+
+// DSNParams are RET and ENVID as the client writes them.
+func DSNParams(p dlp.MailParams) string {
+	h := hop{ext: Extensions{DSN: true}}
+	return strings.TrimPrefix(h.mailCommand(dlp.Address{}, MailOptions{MailParams: p}), "MAIL FROM:<>")
+}
+
+// RcptCommand is RCPT as the client writes it to a next hop with DSN.
+func RcptCommand(rcpt dlp.Address, p dlp.RcptParams) string {
+	h := hop{ext: Extensions{DSN: true}}
+	return h.rcptCommand(rcpt, p)
+}
+
+// With is the clause of a trace field.
+func With(lmtp, extended, secured, authenticated, utf8 bool) string {
+	return with{lmtp, extended, secured, authenticated, utf8}.String()
+}
 
 // ParseBdat is the argument of BDAT read.
 func ParseBdat(arg string) (int64, bool, error) { return parseBdat(arg) }

@@ -74,8 +74,8 @@ func TestDoorToNextHop(t *testing.T) {
 	}
 	c.say(offer+"QUIT\r\n", "250", "250", "221", "closed")
 	conns, lines, bodies := h.seen()
-	if conns != 1 || len(bodies) != 3 {
-		t.Errorf("got %d messages over %d connections, want 3 over 1", len(bodies), conns)
+	if conns > 2 || len(bodies) != 3 { // one may have been opened to see what the next hop offers
+		t.Errorf("got %d messages over %d connections, want 3 over 1 or 2", len(bodies), conns)
 	}
 	if last := lines[len(lines)-1]; last != "RSET" {
 		t.Errorf("got %q last, want RSET: the transaction was given up", last)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -65,6 +66,7 @@ func (h *wireHop) serve(conn net.Conn) {
 	n := h.conns
 	h.mu.Unlock()
 	br := bufio.NewReader(conn)
+	chunks := ""
 	answer := func(command, usual string) bool {
 		r := ""
 		if h.on != nil {
@@ -100,7 +102,7 @@ func (h *wireHop) serve(conn net.Conn) {
 		verb, _, _ := strings.Cut(line, " ")
 		usual := "250 2.0.0 OK"
 		switch verb {
-		case "EHLO":
+		case "EHLO", "LHLO":
 			lines := append([]string{"hop.test"}, h.ext...)
 			usual = "250-" + strings.Join(lines[:len(lines)-1], "\n250-") + "\n250 " + lines[len(lines)-1]
 			if len(lines) == 1 {
@@ -116,6 +118,23 @@ func (h *wireHop) serve(conn net.Conn) {
 			conn = tls.Server(conn, h.tls)
 			br = bufio.NewReader(conn)
 			continue
+		case "BDAT":
+			var n int64
+			last := strings.HasSuffix(line, " LAST")
+			if _, err := fmt.Sscanf(line, "BDAT %d", &n); err != nil {
+				return
+			}
+			b, err := io.ReadAll(io.LimitReader(br, n))
+			if err != nil || int64(len(b)) < n {
+				return
+			}
+			chunks += string(b)
+			if last {
+				h.mu.Lock()
+				h.bodies = append(h.bodies, chunks)
+				h.mu.Unlock()
+				chunks = ""
+			}
 		case "DATA":
 			usual = "354 Go"
 			if h.on != nil && h.on(n, "DATA") != "" {

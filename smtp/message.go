@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	gosmtp "github.com/emersion/go-smtp"
+
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -38,6 +40,9 @@ func (tx *mailTx) given() []dlp.RcptParams {
 	}
 	return nil
 }
+
+// binary reports a message that has no lines. RFC 3030 3.
+func (tx *mailTx) binary() bool { return tx.opt.Body == string(gosmtp.BodyBinaryMIME) }
 
 // mail answers MAIL: the next hop is asked before the client is told.
 // RFC 5321 4.1.1.2; a second MAIL inside a transaction: 4.1.4.
@@ -75,7 +80,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	if tx == nil || tx.chunks != nil {
 		return x.fault(replySequence)
 	}
-	rcpt, params, err := parseRcpt(arg)
+	rcpt, params, err := parseRcpt(arg, tx.opt.UTF8)
 	if err != nil {
 		return x.fault(toReply(err))
 	}
@@ -136,8 +141,8 @@ func (x *session) data(ctx context.Context, arg string) bool {
 	if r, ok := x.sendable(); !ok {
 		return x.unsendable(r)
 	}
-	if x.tx.chunks != nil {
-		return x.fault(replySequence) // RFC 3030 2: BDAT and DATA do not mix
+	if x.tx.chunks != nil || x.tx.binary() {
+		return x.fault(replySequence) // RFC 3030 2: BDAT and DATA do not mix; 3: binary data is no DATA
 	}
 	x.reply(replyGoAhead)
 	in := x.newIntake()
@@ -196,14 +201,14 @@ func (x *session) bdat(ctx context.Context, arg string) bool {
 	var bad error
 	err = x.chunk(size, tx.since, func(p []byte) {
 		in.add(p)
-		if bad == nil {
+		if bad == nil && !in.binary { // binary data goes on by BDAT, which has no end mark
 			bad = tx.check.write(p, func([]byte) error { return nil })
 		}
 	})
 	if err != nil {
 		return x.cutShort(ctx, err)
 	}
-	if bad == nil && last {
+	if bad == nil && last && !in.binary {
 		_, bad = tx.check.end()
 	}
 	switch {
@@ -262,7 +267,7 @@ func (x *session) cutShort(ctx context.Context, err error) bool {
 }
 
 func (x *session) newIntake() *intake {
-	return &intake{buf: x.srv.d.Buffers.New(), max: int64(x.srv.cfg.MaxMessageSize)}
+	return &intake{buf: x.srv.d.Buffers.New(), max: int64(x.srv.cfg.MaxMessageSize), binary: x.tx.binary()}
 }
 
 // finish answers a whole message and ends its transaction.
@@ -282,10 +287,11 @@ func (x *session) finish(ctx context.Context, in *intake) bool {
 func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 	tx, now := x.tx, x.srv.d.Now()
 	id := dlp.NewID()
+	scatterer, ok := tx.hop.(Scatterer)
 	doc := &dlp.Document{
 		ID: id, Channel: dlp.Mail, Sender: tx.from, Rcpts: tx.rcpts, Received: now, Size: in.buf.Size(),
-		Params: tx.opt.MailParams, RcptParams: tx.given(),
-		Trace: traceHeader(x.srv.cfg.Hostname, x.helo, protocol(x.esmtp, x.secured), x.client, id, now),
+		Params: tx.opt.MailParams, RcptParams: tx.given(), Scattered: ok && scatterer.Scattered(),
+		Trace: traceHeader(x.srv.cfg.Hostname, x.helo, x.with(tx).String(), x.client, id, now),
 		Open:  in.buf.Open,
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.srv.cfg.AnswerTimeout.D())
@@ -296,6 +302,11 @@ func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 		x.unacked = append(x.unacked, out.ID)
 	}
 	return wording(out, sent, x.srv.cfg.Contact)
+}
+
+// with tells how the message of tx came.
+func (x *session) with(tx *mailTx) with {
+	return with{extended: x.esmtp, secured: x.secured, utf8: tx.opt.UTF8}
 }
 
 // handle calls the Handler. One that breaks costs its message a "try again".
@@ -394,6 +405,12 @@ func (o *onward) Reset(ctx context.Context) error {
 		return nil
 	}
 	return o.tx.Reset(ctx)
+}
+
+// PassesDSN reports whether the next hop reports on deliveries.
+func (o *onward) PassesDSN() bool {
+	d, ok := o.tx.(DSNPasser)
+	return !ok || d.PassesDSN()
 }
 
 // begin claims the one end that the transaction has.

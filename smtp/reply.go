@@ -71,6 +71,8 @@ var (
 	replyDenied     = dlp.Reply{Code: 554, Enhanced: "5.7.1", Text: "Your address may not relay here"}
 	replyEarly      = dlp.Reply{Code: 554, Enhanced: "5.5.0", Text: "You spoke before the greeting"}
 	replyTooLarge   = dlp.Reply{Code: 552, Enhanced: "5.3.4", Text: "Message too large"}
+	replyNoBinary   = dlp.Reply{Code: 554, Enhanced: "5.6.3", Text: "The next mail server takes no binary data"}
+	replyNoUTF8     = dlp.Reply{Code: 553, Enhanced: "5.6.7", Text: "The next mail server does not take SMTPUTF8"}
 	replyNo8Bit     = dlp.Reply{Code: 554, Enhanced: "5.6.3", Text: "The next mail server takes no 8-bit data"}
 )
 

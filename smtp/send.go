@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	gosmtp "github.com/emersion/go-smtp"
+
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 )
@@ -16,8 +18,12 @@ import (
 // clientTx is a transaction over one connection, which it gives back or closes
 // when it ends.
 type clientTx struct {
-	c *Client
-	h *hop // nil once given back or closed
+	c        *Client
+	h        *hop // nil once given back or closed
+	opt      MailOptions
+	dsn      bool        // the next hop offers it
+	accepted int         // recipients
+	replies  []dlp.Reply // once answered: one for each of them
 }
 
 // Rcpt offers a recipient. A 421 ends the connection.
@@ -25,12 +31,18 @@ func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams)
 	if t.h == nil {
 		return dlp.Reply{}, errEnded
 	}
+	if !t.h.ext.UTF8 && !rcpt.IsASCII() {
+		return replyNoUTF8, nil
+	}
 	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, t.h.rcptCommand(rcpt, p))
 	if err != nil || r.Code == 421 {
 		t.drop()
 	}
 	if err != nil {
 		return dlp.Reply{}, t.c.failed(ctx, metrics.StageRcpt, err)
+	}
+	if r.Positive() {
+		t.accepted++
 	}
 	return r, nil
 }
@@ -74,6 +86,9 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	}
 	if r, err := t.unfit(header, body); err != nil || r.Code != 0 {
 		return t.refuse(ctx, r, err)
+	}
+	if t.opt.Body == string(gosmtp.BodyBinaryMIME) {
+		return t.sendChunks(ctx, header, body) // RFC 3030 3: DATA cannot carry it
 	}
 	r, err := t.h.data(ctx, t.c.cfg.CommandTimeout)
 	switch {
@@ -166,18 +181,12 @@ func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) 
 		t.drop()
 		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: c.failed(ctx, metrics.StageDot, err)}
 	}
-	r, err := h.answer(ctx, c.cfg.AnswerTimeout)
-	if err != nil {
-		t.drop()
-		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: c.failed(ctx, metrics.StageDot, err)}
-	}
-	if r.Code == 421 {
-		t.drop()
-	} else {
-		t.keep()
-	}
-	return r, nil
+	return t.final(ctx)
 }
+
+// PassesDSN reports whether the next hop takes on reporting what the client
+// asked for.
+func (t *clientTx) PassesDSN() bool { return t.dsn }
 
 // broken closes a connection in the middle of a message. What the message was
 // stopped for is the answer where it has one; a next hop that stopped reading

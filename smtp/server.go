@@ -58,6 +58,7 @@ func NewServer(cfg Config, d Deps) (*Server, error) {
 		d.Now = time.Now
 	}
 	nets, _ := parseNetworks(cfg.Networks) // Validate has accepted them
+	offersOf(d.NextHop)                    // so that it is known when the first client asks
 	return &Server{
 		cfg: cfg, d: d, nets: nets,
 		bodies:    sync.Pool{New: func() any { return new([largeBuffer]byte) }},

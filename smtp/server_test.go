@@ -106,7 +106,7 @@ func TestConversations(t *testing.T) {
 		{"null sender", []string{"MAIL FROM:<>\r\n=250", rcpt + "=250"}},
 		{"breaking out of the brackets", []string{mail + "=250", `RCPT TO:<"evil@evil.test> ORCPT=rfc822;x"@allowed.test>` + "\r\n=501 5.1.3"}},
 		{"routes", []string{mail + "=250", "RCPT TO:<evil%evil.test@clinic.example>\r\n=550 5.7.1"}},
-		{"unknown parameter", []string{mail + "=250", "RCPT TO:<c@d.test> NOTIFY=NEVER\r\n=555 5.5.4"}},
+		{"unknown parameter", []string{mail + "=250", "RCPT TO:<c@d.test> HOLD=5\r\n=555 5.5.4"}},
 		{"outside ASCII", []string{"MAIL FROM:<\u00e4@b.test>\r\n=553 5.6.7"}},
 		{"size over the limit", []string{"MAIL FROM:<a@b.test> SIZE=99999999999\r\n=552 5.3.4", mail + "=250"}},
 		{"EHLO without a name", []string{"EHLO\r\n=501 5.5.4"}},
@@ -129,6 +129,7 @@ func TestConversations(t *testing.T) {
 		{"BDAT, the mark across chunks", []string{mail + rcpt + "BDAT 3\r\na\n.=250=250=250", "BDAT 3 LAST\r\n\nb\n=554 5.6.0=closed"}},
 		{"DATA with an end mark for others", []string{mail + rcpt + "DATA\r\n=250=250=354", "a\n.\r\nMAIL FROM:<x@y.test>\r\n.\r\n=554 5.6.0=closed"}},
 		{"line over 64 KiB", []string{mail + rcpt + "DATA\r\n=250=250=354", strings.Repeat("x", 70_000) + "\r\n.\r\n=554 5.6.0", "NOOP\r\n=250"}},
+		{"binary data by DATA", []string{"MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n" + rcpt + "=250=250", "DATA\r\n=503 5.5.1"}},
 		{"loop", []string{mail + rcpt + "DATA\r\n=250=250=354", strings.Repeat("Received: x\r\n", 100) + "\r\n.\r\n=554 5.4.6", "NOOP\r\n=250"}},
 		{"99 hops", []string{mail + rcpt + "DATA\r\n=250=250=354", strings.Repeat("Received: x\r\n", 99) + "\r\n.\r\n=250"}},
 	} {
@@ -156,12 +157,12 @@ func TestRefusalsBeforeMail(t *testing.T) {
 		t.Errorf("got %q after HELO", got)
 	}
 	got = c.say("EHLO x\r\n", "250")
-	for _, want := range []string{"PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING"} {
+	for _, want := range []string{"PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("EHLO lacks %s: %q", want, got)
 		}
 	}
-	for _, not := range []string{"STARTTLS", "AUTH", "DSN", "SMTPUTF8", "BINARYMIME"} {
+	for _, not := range []string{"STARTTLS", "AUTH", "SMTPUTF8", "BINARYMIME"} {
 		if strings.Contains(got, not) {
 			t.Errorf("EHLO offers %s", not)
 		}

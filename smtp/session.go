@@ -237,7 +237,14 @@ func (x *session) hello(ctx context.Context, verb, arg string) bool {
 	lines := []string{x.srv.cfg.Hostname}
 	if x.esmtp {
 		lines = append(lines, "PIPELINING", "SIZE "+strconv.FormatInt(int64(x.srv.cfg.MaxMessageSize), 10),
-			"8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING")
+			"8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")
+		offers := offersOf(x.srv.d.NextHop)
+		if offers.UTF8 {
+			lines = append(lines, "SMTPUTF8")
+		}
+		if offers.Binary && offers.Chunking {
+			lines = append(lines, "BINARYMIME")
+		}
 		if x.srv.d.TLS != nil && !x.secured {
 			lines = append(lines, "STARTTLS")
 		}

@@ -26,15 +26,31 @@ func addressLiteral(a netip.Addr) string {
 	return "[" + a.String() + "]"
 }
 
-// protocol is the "with" clause of a session. RFC 3848.
-func protocol(extended, secured bool) string {
+// with is what the "with" clause of a trace field tells.
+type with struct {
+	lmtp, extended, secured, authenticated, utf8 bool
+}
+
+// String is the clause. RFC 3848; UTF8: RFC 6531 4.3.
+func (w with) String() string {
 	var b strings.Builder
-	if extended || secured {
+	switch {
+	case w.utf8:
+		b.WriteString("UTF8")
+	case w.lmtp:
+	case w.extended || w.secured || w.authenticated:
 		b.WriteByte('E')
 	}
-	b.WriteString("SMTP")
-	if secured {
+	if w.lmtp {
+		b.WriteString("LMTP")
+	} else {
+		b.WriteString("SMTP")
+	}
+	if w.secured {
 		b.WriteByte('S')
+	}
+	if w.authenticated {
+		b.WriteByte('A')
 	}
 	return b.String()
 }

@@ -75,8 +75,22 @@ func (j *judges) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) 
 	return v
 }
 
-// digest changes whenever the same file could be judged differently.
-func (j *judges) digest() string { return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader }
+// digests are those of rules and policies; empty where nothing judges yet.
+func (j *judges) digests() (rules, policies string) {
+	if j == nil {
+		return "", ""
+	}
+	return j.set.Digest(), j.policy.Digest()
+}
+
+// digest changes whenever the same file could be judged differently. Where
+// nothing judges yet, it is that of no file.
+func (j *judges) digest() string {
+	if j == nil {
+		return ""
+	}
+	return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader
+}
 
 // rules is what the gateway judges by.
 func (j *judges) rules(cfg *config.Config) *gateway.Rules {

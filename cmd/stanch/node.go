@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
@@ -29,6 +30,7 @@ type node struct {
 	metrics *metrics.Set
 	ring    *crypt.Ring
 	db      *sqlite.DB
+	bypass  *bypass.Switch
 	audit   *audit.Log
 	pending []audit.Pending
 	lock    *safefile.Locked
@@ -39,6 +41,7 @@ func lockPath(dir string) string   { return filepath.Join(dir, "lock") }
 func keysDir(dir string) string    { return filepath.Join(dir, "keys") }
 func auditDir(dir string) string   { return filepath.Join(dir, "audit") }
 func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.head") }
+func bypassDir(dir string) string  { return filepath.Join(dir, "state", "bypass") }
 func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
 
 // openNode takes the data folder's lock and opens everything in it.
@@ -107,6 +110,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Spool:   spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:   n.ring,
 		Deliver: d,
+		Bypass:  n.bypass,
 		Log:     n.log,
 		Metrics: n.metrics,
 		OnStep:  onStep,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,17 +40,29 @@ const stopWithin = 25 * time.Second
 // stopRest is how long what is left may take then.
 const stopRest = 3 * time.Second
 
+// statusServing is what a service manager shows.
+const statusServing = "serving"
+
 func (a *app) serveCmd() *cobra.Command {
 	return &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
 		Long: "Run every configured door and the workers until SIGTERM or SIGINT: doors close, work in hand finishes.\n\n" +
 			"SIGHUP loads the configuration and the rules anew. If anything is wrong with them, what was in force stays in\n" +
-			"force and standard error says why.",
+			"force and standard error says why. SIGUSR2 lets serve give way to the program that is installed now, as\n" +
+			"`stanch upgrade` does.\n\n" +
+			"Sockets that a service manager hands over (sd_listen_fds) serve the door whose address they have.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load()
+			in, err := inherit()
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), cfg)
+			cfg, err := a.load()
+			if err == nil {
+				err = a.serve(cmd.Context(), cfg, in)
+			}
+			if err != nil && in.from != nil {
+				in.from.Failed(err)
+			}
+			return err
 		}}
 }
 
@@ -57,6 +70,7 @@ func (a *app) serveCmd() *cobra.Command {
 type server struct {
 	*node
 	app     *app
+	log     *slog.Logger // before there is a node, too
 	extract *extract.Pool
 	gateway *gateway.Gateway
 	watcher *watch.Watcher
@@ -64,47 +78,103 @@ type server struct {
 	hop     smtp.NextHop
 	control *control.Server
 	health  metrics.Health
+	doors   map[string][]net.Listener // by service.Door's name
+	handed  handed
 	hup     <-chan os.Signal // SIGHUP: load configuration and rules anew
+	unread  atomic.Bool      // nothing can be read yet; see mend
+	usr2    <-chan os.Signal // SIGUSR2: give way to the installed program
+
+	handover *handover
 
 	mu     sync.Mutex
 	judges *judges // guarded by mu; what is in force
 }
 
-// serve runs until ctx ends. Starting order: folder, record, readers, rules,
-// gateway, then the doors; stopping is the reverse, the audit log last.
-func (a *app) serve(ctx context.Context, cfg *config.Config) (err error) {
-	// Nothing this process was handed passes on to its children.
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("mark inherited handles: %w", err)
-	}
+// serve runs until ctx ends or a successor takes over.
+func (a *app) serve(ctx context.Context, cfg *config.Config, in handed) error {
 	if err := keepMemory(); err != nil {
 		return fmt.Errorf("keep memory off the disk: %w", err)
 	}
-	// From the first moment: a SIGHUP that comes while readers and rules are
+	// From the first moment: a signal that comes while readers and rules are
 	// prepared waits, and does not end the process.
-	hup := make(chan os.Signal, 1)
+	hup, usr2 := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	signal.Notify(usr2, syscall.SIGUSR2)
+	defer signal.Stop(usr2)
+	s := &server{app: a, handed: in, hup: hup, usr2: usr2, handover: newHandover()}
+	s.log = safelog.New(a.errs, level(cfg.Log.Level))
+	defer in.listeners.Close()
+	living, done := context.WithCancel(context.WithoutCancel(ctx))
+	var watched sync.WaitGroup
+	defer watched.Wait()
+	defer done()
+	err := s.live(ctx, cfg, func() { watched.Go(func() { s.alive(living) }) })
+	s.handover.close()
+	return errors.Join(err, s.pass(ctx))
+}
+
+// live is serve from opening the data folder to closing it. Starting order:
+// folder, record, readers, rules, sockets, gateway, then the doors; stopping is
+// the reverse, the audit log last. Where a predecessor gives way, it does so
+// only after all that could be wrong without the folder is known to be right.
+func (s *server) live(ctx context.Context, cfg *config.Config, opened func()) (err error) {
 	m := metrics.New()
-	log := safelog.New(a.errs, level(cfg.Log.Level))
-	n, err := openServing(ctx, cfg, log, m)
-	if err != nil {
+	defer func() {
+		if s.extract != nil {
+			err = errors.Join(err, s.extract.Close())
+		}
+		if s.node != nil {
+			err = errors.Join(err, s.node.Close())
+		}
+	}()
+	open := func() (err error) {
+		s.node, err = openServing(ctx, cfg, s.log, m)
 		return err
 	}
-	defer func() { err = errors.Join(err, n.Close()) }()
-	s := &server{node: n, app: a, hup: hup}
-	if s.extract, err = newExtract(cfg, log, m); err != nil {
+	if s.handed.from == nil {
+		if err := open(); err != nil {
+			return err
+		}
+	}
+	if err := s.prepare(ctx, cfg, m); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.extract.Close()) }()
-	fmt.Fprintln(a.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
-	if err := s.extract.Warm(ctx); err != nil {
-		return fmt.Errorf("prepare the PDF reader: %w", err)
+	if s.handed.from != nil {
+		if err := s.handed.from.Prepared(ctx); err != nil {
+			return err
+		}
+		if err := open(); err != nil {
+			return err
+		}
 	}
+	opened()
 	if err := s.build(ctx); err != nil {
 		return err
 	}
 	return s.run(ctx)
+}
+
+// prepare does what needs no data folder.
+func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set) (err error) {
+	if s.extract, err = newExtract(cfg, s.log, m); err != nil {
+		return err
+	}
+	s.handed.manager.Status("preparing readers and rules")
+	fmt.Fprintln(s.app.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
+	if err := s.extract.Warm(ctx); err != nil {
+		// A successor that cannot read does not take over from who can.
+		if !cfg.Bypass.Enabled || ctx.Err() != nil || s.handed.from != nil {
+			return fmt.Errorf("prepare the PDF reader: %w", err)
+		}
+		s.unread.Store(true)
+		s.log.LogAttrs(ctx, slog.LevelError, "nothing can be read: senders are to try again until that is mended or a bypass is begun", safelog.Err(err))
+		return s.bind(ctx, cfg)
+	}
+	if s.judges, err = newJudges(ctx, cfg, rulesOf(cfg), s.extract); err != nil {
+		return err
+	}
+	return s.bind(ctx, cfg)
 }
 
 // keepMemory sees to it that what stands in memory, which is mail and keys, is
@@ -119,14 +189,16 @@ func keepMemory() error {
 
 // build makes the gateway and everything around it.
 func (s *server) build(ctx context.Context) (err error) {
-	if s.judges, err = newJudges(ctx, s.cfg, rulesOf(s.cfg), s.extract); err != nil {
-		return err
+	var rules *gateway.Rules // none: senders are to try again
+	if !s.unread.Load() {
+		s.announce(s.judges)
+		rules = s.judges.rules(s.cfg)
 	}
-	s.announce(s.judges)
+	s.openBypass()
 	if s.hop, err = s.cfg.SMTP.OpenNextHop(s.log, s.metrics); err != nil {
 		return err
 	}
-	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, s.judges.rules(s.cfg)); err != nil {
+	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, rules); err != nil {
 		return err
 	}
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
@@ -136,12 +208,14 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.control = control.NewServer(s.gateway, s.log)
+	s.control.Of(s)
 	if len(s.cfg.SMTP.Listen) > 0 {
 		if err := s.buildDoor(); err != nil {
 			return err
 		}
 	}
-	return s.gateway.Started(ctx, s.judges.set.Digest(), s.judges.policy.Digest())
+	ruleSet, policies := s.judges.digests()
+	return s.gateway.Started(ctx, ruleSet, policies)
 }
 
 func (s *server) buildDoor() error {
@@ -149,7 +223,7 @@ func (s *server) buildDoor() error {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := s.cfg.SMTP.LoadTLS()
+	tlsConfig, err := s.cfg.SMTP.LoadTLS(s.log)
 	if err != nil {
 		return err
 	}
@@ -200,14 +274,10 @@ func (s *server) ruleSet() string {
 
 // run serves until ctx ends or a part breaks, and stops in order.
 func (s *server) run(ctx context.Context) error {
-	listeners, err := s.listen(ctx)
-	if err != nil {
-		return err
-	}
 	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
 	defer stop()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(listeners)+5)
+	broken := make(chan error, len(s.doors["smtp"])+6)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -220,7 +290,7 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	}
 	watchdog(&doors, "control socket", func() error { return s.control.Serve(sock) })
-	for _, ln := range listeners {
+	for _, ln := range s.doors["smtp"] {
 		watchdog(&doors, "mail door", func() error { return s.smtp.Serve(ctx, ln) })
 	}
 	watchdog(&workers, "outbox", func() error { return s.gateway.RunOutbox(inner) })
@@ -228,16 +298,26 @@ func (s *server) run(ctx context.Context) error {
 	if s.watcher != nil {
 		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
 	}
-	endpoints, err := s.endpoints(ctx)
-	if err != nil {
-		return err
-	}
+	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
+	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
-	workers.Go(func() { s.reloads(inner) })
-	s.banner(listeners)
+	workers.Go(func() {
+		s.mend(inner)
+		s.reloads(inner)
+	})
+	workers.Go(func() { s.upgrades(inner) })
+	s.banner()
+	if s.handed.from != nil {
+		s.handed.from.Serving()
+	}
+	s.handed.manager.Ready(statusServing)
 	select {
 	case <-ctx.Done():
+		s.handed.manager.Stopping()
 		s.log.Info("stopping: doors close, work in hand finishes")
+	case <-s.handover.decided:
+		s.handed.manager.Status("giving way to the new program")
+		s.log.Info("giving way to the new program: work in hand finishes, new clients wait")
 	case err = <-broken:
 		s.log.LogAttrs(ctx, slog.LevelError, "a part of serve broke; stopping", safelog.Err(err))
 	}
@@ -247,6 +327,7 @@ func (s *server) run(ctx context.Context) error {
 // stop closes the doors, lets work in hand finish, then the workers.
 func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context) error, doors, workers *sync.WaitGroup) error {
 	var errs []error
+	s.handover.close()
 	if s.smtp != nil {
 		err := s.stopMail()
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -280,21 +361,18 @@ func level(name string) slog.Level {
 	return l
 }
 
-// listen binds all mail doors, or none.
-func (s *server) listen(ctx context.Context) ([]net.Listener, error) {
-	var lns []net.Listener
-	for _, addr := range s.cfg.SMTP.Listen {
-		var lc net.ListenConfig
-		ln, err := lc.Listen(ctx, "tcp", addr)
-		if err != nil {
-			for _, l := range lns {
-				l.Close() // nobody has been accepted
+// upgrades answers SIGUSR2 until ctx ends.
+func (s *server) upgrades(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.usr2:
+			if _, err := s.Upgrade(ctx); err != nil {
+				fmt.Fprintf(s.app.errs, "stanch: upgrade: %v\n", err)
 			}
-			return nil, fmt.Errorf("smtp.listen: %w", err)
 		}
-		lns = append(lns, ln)
 	}
-	return lns, nil
 }
 
 // reloads answers SIGHUP until ctx ends.
@@ -304,28 +382,46 @@ func (s *server) reloads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.hup:
+			s.handed.manager.Reloading()
+			status := statusServing
 			if err := s.reload(ctx); err != nil {
+				status = "serving; a reload was refused, see the log"
 				s.log.LogAttrs(ctx, slog.LevelError, "reload refused; what was in force stays in force", safelog.Err(err))
 				fmt.Fprintf(s.app.errs, "stanch: reload: %v\n", err)
 			}
+			s.handed.manager.Ready(status)
 		}
 	}
 }
 
 // reload puts new rules and policies in force, wholly or not at all.
 func (s *server) reload(ctx context.Context) error {
-	cfg, err := s.app.load()
+	cfg, err := s.loadAgain()
 	if err != nil {
 		return err
 	}
-	if keys := config.RestartNeeded(s.cfg, cfg); len(keys) > 0 {
-		return fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
+	return s.enforce(ctx, cfg, "signal")
+}
+
+// loadAgain reads the configuration anew, and refuses one that takes a restart.
+func (s *server) loadAgain() (*config.Config, error) {
+	cfg, err := s.app.load()
+	if err != nil {
+		return nil, err
 	}
+	if keys := config.RestartNeeded(s.cfg, cfg); len(keys) > 0 {
+		return nil, fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
+	}
+	return cfg, nil
+}
+
+// enforce puts the rules and policies of cfg in force.
+func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
 	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.extract)
 	if err != nil {
 		return err
 	}
-	if err := s.gateway.Changed(ctx, "signal", j.set.Digest(), j.policy.Digest()); err != nil {
+	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest()); err != nil {
 		return err
 	}
 	// First the rules, then their digest: a file judged in between is noted

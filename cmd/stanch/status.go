@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,20 +22,26 @@ const gaugeEvery = 15 * time.Second
 
 // endpoints serves metrics and health when they are configured. The returned
 // function ends that and waits.
-func (s *server) endpoints(ctx context.Context) (stop func(context.Context) error, err error) {
+func (s *server) endpoints(ctx context.Context) (stop func(context.Context) error) {
 	s.health.Add("store", func(ctx context.Context) error {
 		_, _, err := s.db.Counts(ctx)
 		return err
 	})
+	s.health.Add("readers", func(context.Context) error {
+		if s.unread.Load() {
+			return errUnread
+		}
+		return nil
+	})
+	s.health.Alarm("bypass", func() bool {
+		_, on := s.bypass.Status()
+		return on
+	})
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
-	if s.cfg.Metrics.Listen == "" {
-		return func(context.Context) error { return nil }, nil
+	if len(s.doors["metrics"]) == 0 {
+		return func(context.Context) error { return nil }
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", s.cfg.Metrics.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("metrics.listen: %w", err)
-	}
+	ln := s.doors["metrics"][0]
 	srv := &http.Server{Handler: metrics.Endpoints(s.metrics, &s.health), ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: safelog.Constant(s.log, slog.LevelWarn, "metrics endpoint complained")}
@@ -50,7 +55,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		err := srv.Shutdown(ctx)
 		wg.Wait()
 		return err
-	}, nil
+	}
 }
 
 // gauges keeps the sizes of queue and vault current until ctx ends.
@@ -78,11 +83,11 @@ func (s *server) gauges(ctx context.Context) {
 }
 
 // banner says where everything is and what to try.
-func (s *server) banner(lns []net.Listener) {
+func (s *server) banner() {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "  %-14s %s\n", name, value) }
 	fmt.Fprintf(&b, "stanch %s serves\n", version)
-	for _, ln := range lns {
+	for _, ln := range s.doors["smtp"] {
 		line("mail", "smtp://"+ln.Addr().String()+"  goes on to "+s.cfg.SMTP.NextHop)
 	}
 	for _, w := range s.cfg.Watch {
@@ -92,7 +97,11 @@ func (s *server) banner(lns []net.Listener) {
 	if s.cfg.Metrics.Listen != "" {
 		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")
 	}
-	line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
+	if s.unread.Load() {
+		line("rules", "none: nothing can be read; senders are to try again")
+	} else {
+		line("rules", fmt.Sprintf("%d, digest %.12s", len(s.judges.set.Rules()), s.judges.set.Digest()))
+	}
 	flag := ""
 	if s.cfg.File != "" {
 		flag = " --config " + s.cfg.File

@@ -26,12 +26,12 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass",
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{
-			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog",
-			"internal/metrics", "internal/tomlpos", "scanner/check", "internal/arch",
+			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service",
+			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "internal/arch",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 	}

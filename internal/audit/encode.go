@@ -51,6 +51,9 @@ func (e *Event) fields(b []byte) []byte {
 	b = text(b, "reason", e.Reason)
 	b = text(b, "ruleset", e.RuleSet)
 	b = text(b, "policy_digest", e.PolicyDigest)
+	if !e.Until.IsZero() {
+		b = text(b, "until", e.Until.UTC().Format(timeForm))
+	}
 	b = text(b, "result", e.Result)
 	return number(b, "ref", e.Ref)
 }

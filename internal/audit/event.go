@@ -27,6 +27,8 @@ const (
 	QueueDrop    Kind = "queue_drop"
 	RulesChanged Kind = "rules" // the rule set or the policies changed
 	ScanOff      Kind = "scan_off"
+	BypassOn     Kind = "bypass_on"  // a person lets mail pass unread until Until; Doc is the bypass
+	BypassOff    Kind = "bypass_off" // that ended, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -35,7 +37,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, ScanOff,
-	Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -80,7 +82,7 @@ type Event struct {
 	Time         time.Time // zero: now
 	Kind         Kind
 	Doc          dlp.ID
-	Of           dlp.ID // Repeat: the hold that absorbed it
+	Of           dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under
 	Channel      dlp.Channel
 	Action       string // dlp.Action.String
 	Monitored    string // what a policy in monitor mode would have done
@@ -90,14 +92,15 @@ type Event struct {
 	Findings     int
 	Gaps         int
 	Rcpts        int
-	Sender       string   // keyed pseudonym, lower-case hex
-	RcptKeys     []string // keyed pseudonyms, lower-case hex
-	Actor        string   // who did it: "user:ID", "uid:0", "" for the gateway itself
-	Reason       string   // a constant
-	RuleSet      string   // digest, lower-case hex
-	PolicyDigest string   // digest, lower-case hex
-	Result       string   // a Result constant
-	Ref          uint64   // the sequence number that an Outcome, a Deliver or a tail event speaks of
+	Sender       string    // keyed pseudonym, lower-case hex
+	RcptKeys     []string  // keyed pseudonyms, lower-case hex
+	Actor        string    // who did it: "user:ID", "uid:0", "" for the gateway itself
+	Reason       string    // a constant
+	RuleSet      string    // digest, lower-case hex
+	PolicyDigest string    // digest, lower-case hex
+	Until        time.Time // BypassOn: when it ends by itself
+	Result       string    // a Result constant
+	Ref          uint64    // the sequence number that an Outcome, a Deliver or a tail event speaks of
 }
 
 // maxListed bounds each list of an Event; the counts tell of all.
@@ -144,7 +147,7 @@ func (e *Event) validate() error {
 		return notOurs("causes")
 	case e.Findings < 0 || e.Gaps < 0 || e.Rcpts < 0:
 		return notOurs("count")
-	case e.Time.Year() < 0 || e.Time.Year() > 9999:
+	case e.Time.Year() < 0 || e.Time.Year() > 9999 || e.Until.Year() < 0 || e.Until.Year() > 9999:
 		return notOurs("time")
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -52,6 +53,8 @@ type Config struct {
 	Policy
 	// Notify says how notices to senders speak. Without a contact of their own they name that of `[smtp]`.
 	Notify notify.Config `toml:"notify"`
+	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
+	Bypass bypass.Config `toml:"bypass"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -161,6 +164,7 @@ func Default() Config {
 		SMTP:    smtp.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
+		Bypass:  bypass.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -181,6 +185,7 @@ func (c *Config) Validate() error {
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),
+		c.Bypass.Validate(),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),
@@ -278,7 +283,8 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
+	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
+		&c.SMTP.NextHopAuth, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
 		abs(p)
 	}
 	for i := range c.Rules.Paths {

@@ -61,7 +61,11 @@ func (c *Client) call(ctx context.Context, method, path string, out any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://stanch"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://stanch"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("control: call: %w", err)
 	}
@@ -151,6 +155,21 @@ func (c *Client) RetryQueued(ctx context.Context, id dlp.ID, _ string) error {
 // DropQueued gives a message up.
 func (c *Client) DropQueued(ctx context.Context, id dlp.ID, _ string) error {
 	return c.post(ctx, "/queue/", id, "/drop")
+}
+
+// Process asks which process serves.
+func (c *Client) Process(ctx context.Context) (ProcessInfo, error) {
+	var p ProcessInfo
+	err := c.call(ctx, http.MethodGet, "/process", &p)
+	return p, err
+}
+
+// Upgrade asks serve to give way to the program that is installed now, and
+// returns the process id of that once it is prepared to begin.
+func (c *Client) Upgrade(ctx context.Context) (pid int, err error) {
+	var p ProcessInfo
+	err = c.call(ctx, http.MethodPost, "/upgrade", &p)
+	return p.PID, err
 }
 
 func (c *Client) post(ctx context.Context, base string, id dlp.ID, verb string) error {

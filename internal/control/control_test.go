@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -62,6 +63,15 @@ func (d *desk) ShowQueued(_ context.Context, id dlp.ID) (gateway.Queued, error) 
 }
 func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
+func (d *desk) BeginBypass(_ context.Context, last time.Duration, reason, actor string) (gateway.Bypassed, error) {
+	return gateway.Bypassed{Reason: reason, Passed: int64(last / time.Second)}, d.seen(actor)
+}
+func (d *desk) EndBypass(_ context.Context, actor string) (gateway.Bypassed, error) {
+	return gateway.Bypassed{How: "stopped"}, d.seen(actor)
+}
+func (d *desk) Bypasses(_ context.Context, all bool, actor string) ([]gateway.Bypassed, error) {
+	return []gateway.Bypassed{{Active: all}}, d.seen(actor)
+}
 
 // dial serves d on a socket in dir and returns a client of it.
 func dial(t *testing.T, dir string, d control.Desk) *control.Client {
@@ -124,6 +134,15 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if err := c.Export(t.Context(), id, "forged", &b); err != nil || b.String() != "as it came\r\n" {
 		t.Errorf("Export = %q, %v", b.String(), err)
 	}
+	if b, err := c.BeginBypass(t.Context(), time.Minute, "broken, \"really\"", "forged"); err != nil || b.Passed != 60 || b.Reason != "broken, \"really\"" {
+		t.Errorf("BeginBypass = %+v, %v", b, err)
+	}
+	if b, err := c.EndBypass(t.Context(), "forged"); err != nil || b.How != "stopped" {
+		t.Errorf("EndBypass = %+v, %v", b, err)
+	}
+	if bs, err := c.Bypasses(t.Context(), true, "forged"); err != nil || len(bs) != 1 || !bs[0].Active {
+		t.Errorf("Bypasses = %+v, %v", bs, err)
+	}
 	for _, a := range d.actors {
 		if a != control.Actor(os.Getuid()) {
 			t.Errorf("the desk was told the actor is %q, want who the kernel says", a)
@@ -132,7 +151,8 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentity(t *testing.T) {
-	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent} {
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent,
+		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
 			err := c.Release(t.Context(), dlp.NewID(), "")

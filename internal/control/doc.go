@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -29,7 +31,26 @@ type Desk interface {
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error
+	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
+	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
+	Bypasses(ctx context.Context, all bool, actor string) ([]gateway.Bypassed, error)
 }
+
+// Process is the serve that answers, as a process.
+type Process interface {
+	Process() ProcessInfo
+	// Upgrade starts what is installed now as this process's successor and
+	// returns its process id once it is prepared.
+	Upgrade(ctx context.Context) (pid int, err error)
+}
+
+// ProcessInfo says which process serves.
+type ProcessInfo struct {
+	PID     int    `json:"pid"`
+	Version string `json:"version,omitempty"`
+}
+
+var errNoProcess = errors.New("control: this serve knows nothing of its process")
 
 // ErrNotServing says that no serve answers on the socket.
 var ErrNotServing = errors.New("control: no running serve answers")
@@ -47,6 +68,11 @@ var kinds = []struct {
 	{"no_root", gateway.ErrNoRoot},
 	{"no_content", vault.ErrNoContent},
 	{"bad_id", dlp.ErrBadID},
+	{"bypass_off", bypass.ErrOff},
+	{"bypass_on", bypass.ErrOn},
+	{"bypass_none", bypass.ErrNone},
+	{"bypass_too_long", bypass.ErrTooLong},
+	{"bypass_reason", bypass.ErrReason},
 }
 
 // Error is an error of the gateway that came through the socket.

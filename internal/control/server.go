@@ -42,6 +42,7 @@ type Server struct {
 	http    *http.Server
 	slots   chan struct{}
 	exports chan struct{}
+	of      Process // nil: calls about the process are refused
 }
 
 // NewServer makes a Server that passes calls to desk.
@@ -57,6 +58,11 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /queue/{id}", s.showQueued)
 	mux.HandleFunc("POST /queue/{id}/retry", s.act(desk.RetryQueued))
 	mux.HandleFunc("POST /queue/{id}/drop", s.act(desk.DropQueued))
+	mux.HandleFunc("GET /process", s.process)
+	mux.HandleFunc("POST /upgrade", s.upgrade)
+	mux.HandleFunc("GET /bypass", s.bypasses)
+	mux.HandleFunc("POST /bypass", s.beginBypass)
+	mux.HandleFunc("POST /bypass/end", s.endBypass)
 	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		IdleTimeout: time.Minute, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	return s
@@ -187,6 +193,26 @@ func (s *Server) showQueued(w http.ResponseWriter, r *http.Request) {
 	}
 	q, err := s.desk.ShowQueued(r.Context(), id)
 	s.answer(w, r, q, err)
+}
+
+// Of names the process that calls are about. It is called before Serve.
+func (s *Server) Of(p Process) { s.of = p }
+
+func (s *Server) process(w http.ResponseWriter, r *http.Request) {
+	if s.of == nil {
+		s.fail(w, r, errNoProcess)
+		return
+	}
+	s.answer(w, r, s.of.Process(), nil)
+}
+
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if s.of == nil {
+		s.fail(w, r, errNoProcess)
+		return
+	}
+	pid, err := s.of.Upgrade(context.WithoutCancel(r.Context()))
+	s.answer(w, r, ProcessInfo{PID: pid}, err)
 }
 
 func (s *Server) act(do func(context.Context, dlp.ID, string) error) http.HandlerFunc {

@@ -64,12 +64,22 @@ func (c Channel) String() string {
 //
 // Source: RFC 5321 4.1.2.
 type Address struct {
-	Local  string // local part, unquoted
+	Local  string // local part, unquoted; outside ASCII it is UTF-8 in Normalization Form C
 	Domain string // lower-case ASCII domain (A-labels), or an address literal in brackets
 }
 
 // IsNull reports whether a is the null reverse-path.
 func (a Address) IsNull() bool { return a == Address{} }
+
+// IsASCII reports whether a can go to a server without SMTPUTF8.
+func (a Address) IsASCII() bool {
+	for i := range len(a.Local) {
+		if a.Local[i] >= 0x80 {
+			return false
+		}
+	}
+	return true // a domain is A-labels
+}
 
 // String returns the address as it goes on the wire, without angle brackets;
 // the local part is quoted where RFC 5321 4.1.2 demands it. The null
@@ -124,6 +134,11 @@ type Document struct {
 
 	Params     MailParams   // mail: the parameters of MAIL
 	RcptParams []RcptParams // mail: those of RCPT, parallel to Rcpts; nil: none were given
+
+	// Scattered says of a mail that no one answer can stand for all its
+	// recipients: their next hops differ, or answer for each by itself. It
+	// cannot go on inside the client's transaction.
+	Scattered bool
 
 	// Trace is the header fields that the mail door puts in front of the
 	// message when it goes on: complete lines ended by CRLF. PHI.
@@ -239,6 +254,9 @@ type Delivery struct {
 	Rcpt  Address
 	Reply Reply
 	Err   error
+	// Relayed says that a next hop took it that does not report on deliveries:
+	// whoever asked to be told of success is told that it went on. RFC 3461 6.
+	Relayed bool
 }
 
 // Reply is an SMTP reply.

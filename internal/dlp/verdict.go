@@ -61,6 +61,7 @@ const (
 	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole
 	ReasonReleased    = "released"     // a person released this content for the same reasons before
 	ReasonNotScanned  = "not_scanned"  // [scan] enabled = false
+	ReasonBypass      = "bypass"       // a person let mail pass unread for a while
 	ReasonReading     = "reading"      // taken into the spool past scan_timeout; the verdict follows
 )
 

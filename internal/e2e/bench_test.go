@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -103,6 +104,13 @@ func prose(size int) string {
 func rate(b *testing.B, addr string, msg []byte, n int) float64 {
 	b.Helper()
 	start := time.Now()
+	sendAll(b, addr, msg, n)
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// sendAll sends n messages over benchSessions connections.
+func sendAll(t testing.TB, addr string, msg []byte, n int) {
+	t.Helper()
 	var wg sync.WaitGroup
 	errs := make(chan error, benchSessions)
 	for s := range benchSessions {
@@ -115,9 +123,8 @@ func rate(b *testing.B, addr string, msg []byte, n int) float64 {
 	wg.Wait()
 	close(errs)
 	for err := range errs {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	return float64(n) / time.Since(start).Seconds()
 }
 
 func sendMany(addr string, msg []byte, n int) error {
@@ -169,14 +176,18 @@ func sendMany(addr string, msg []byte, n int) error {
 }
 
 // sink takes everything and keeps nothing.
-type sink struct{ addr string }
+type sink struct {
+	addr  string
+	taken atomic.Int64
+}
 
-func newSink(b *testing.B) *sink {
+func newSink(b testing.TB) *sink {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
+	s := &sink{addr: l.Addr().String()}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -184,14 +195,14 @@ func newSink(b *testing.B) *sink {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { take(c) })
+			wg.Go(func() { s.take(c) })
 		}
 	})
 	b.Cleanup(func() { l.Close() })
-	return &sink{addr: l.Addr().String()}
+	return s
 }
 
-func take(c net.Conn) {
+func (s *sink) take(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 64<<10)
 	say := func(s string) { _, _ = io.WriteString(c, s+"\r\n") } // the client sees it end
@@ -218,6 +229,7 @@ func take(c net.Conn) {
 					break
 				}
 			}
+			s.taken.Add(1)
 			say("250 taken")
 		default:
 			say("250 ok")
@@ -226,34 +238,71 @@ func take(c net.Conn) {
 }
 
 // cpuSeconds is what a process and its living and ended children have used.
-func cpuSeconds(b *testing.B, pid int) float64 {
-	b.Helper()
-	total := 0.0
-	es, err := os.ReadDir("/proc")
-	if err != nil {
-		b.Fatal(err)
+func cpuSeconds(t testing.TB, pid int) float64 {
+	t.Helper()
+	total := procTimes(t, pid).self + procTimes(t, pid).ended
+	for _, child := range childrenOf(t, pid) {
+		total += child.self
 	}
-	for _, e := range es {
-		raw, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		_, rest, ok := strings.Cut(string(raw), ") ")
-		f := strings.Fields(rest)
-		if !ok || len(f) < 15 || e.Name() != strconv.Itoa(pid) && f[1] != strconv.Itoa(pid) {
-			continue
-		}
-		fields := f[11:13] // utime, stime (proc(5))
-		if e.Name() == strconv.Itoa(pid) {
-			fields = f[11:15] // and those of children that have ended
-		}
-		for _, x := range fields {
-			ticks, err := strconv.ParseFloat(x, 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			total += ticks / 100 // USER_HZ
+	return total
+}
+
+// cpuOfChild is what the living children of that name have used.
+func cpuOfChild(t testing.TB, pid int, name string) (total float64) {
+	t.Helper()
+	for _, child := range childrenOf(t, pid) {
+		if child.name == name {
+			total += child.self
 		}
 	}
 	return total
+}
+
+// procTime is what one process has used, in seconds.
+type procTime struct {
+	name        string
+	parent      int
+	self, ended float64 // its own, and that of children it has waited for
+}
+
+func childrenOf(t testing.TB, pid int) (ps []procTime) {
+	t.Helper()
+	es, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range es {
+		if child, err := strconv.Atoi(e.Name()); err == nil {
+			if p := procTimes(t, child); p.parent == pid {
+				ps = append(ps, p)
+			}
+		}
+	}
+	return ps
+}
+
+// procTimes reads /proc/PID/stat, see proc(5); zero once the process has ended.
+func procTimes(t testing.TB, pid int) procTime {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return procTime{}
+	}
+	_, rest, _ := strings.Cut(string(raw), "(")
+	end := strings.LastIndex(rest, ") ")
+	if end < 0 {
+		return procTime{}
+	}
+	f := strings.Fields(rest[end+2:]) // from the third field of the file on
+	var ticks [4]float64
+	for i := range ticks { // utime, stime, cutime, cstime
+		if ticks[i], err = strconv.ParseFloat(f[11+i], 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parent, err := strconv.Atoi(f[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return procTime{name: rest[:end], parent: parent, self: (ticks[0] + ticks[1]) / 100, ended: (ticks[2] + ticks[3]) / 100} // USER_HZ
 }

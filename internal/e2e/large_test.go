@@ -121,6 +121,20 @@ func watchMemory(pid int, stop <-chan struct{}) (peak int64) {
 	}
 }
 
+// watchOne is watchMemory of the process alone.
+func watchOne(pid int, stop <-chan struct{}) (peak int64) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		peak = max(peak, proportional(pid))
+		select {
+		case <-stop:
+			return peak
+		case <-tick.C:
+		}
+	}
+}
+
 // family lists pid and all its descendants.
 func family(pid int) []int {
 	pids := []int{pid}
@@ -146,15 +160,24 @@ func family(pid int) []int {
 // One that may not be looked into counts with all that is resident, shared
 // pages too.
 func proportional(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	field := "\nPss:"
-	if err != nil {
-		if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err != nil {
-			return 0
-		}
-		field = "\nVmRSS:"
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
+		return kibibytes(string(b), "\nPss:")
 	}
-	_, rest, _ := strings.Cut(string(b), field)
+	return resident(pid)
+}
+
+// resident is all of a process that is in memory, shared pages too, in bytes; 0
+// once it has ended.
+func resident(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	return kibibytes(string(b), "\nVmRSS:")
+}
+
+func kibibytes(b, field string) int64 {
+	_, rest, _ := strings.Cut(b, field)
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {
 		return 0

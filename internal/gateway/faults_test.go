@@ -27,7 +27,7 @@ func TestOutboxGivesUp(t *testing.T) {
 	}
 	b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
 	b.Message(t.Context(), mail(in, out), b.hop)
-	b.skew.Store(int64(2 * time.Hour)) // past OutboxExpiry
+	b.skew.Store(int64(25 * time.Hour)) // past OutboxExpiry
 	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 2 })
 	dsn := b.hop.texts()[1]
 	for _, want := range []string{"multipart/report", "Status: 4.4.7", "Final-Recipient: rfc822; " + out.String()} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -101,7 +102,8 @@ type Deps struct {
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
-	Files   FileReleaser // nil: no watched folder
+	Files   FileReleaser   // nil: no watched folder
+	Bypass  *bypass.Switch // nil: no mail ever passes unread
 	Log     *slog.Logger
 	Metrics *metrics.Set
 	Now     func() time.Time  // nil: time.Now
@@ -119,8 +121,9 @@ type Gateway struct {
 	notices throttle // when each sender was last told, per policy
 	storage storage  // whether files find room
 	wake    chan struct{}
-	unread  backlog  // messages on their way into the spool, to be read on
-	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
+	begun   chan struct{} // a bypass has
+	unread  backlog       // messages on their way into the spool, to be read on
+	busy    sync.Map      // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -135,7 +138,7 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1)}
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1)}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)
 	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-store.RepeatKept))
@@ -175,6 +178,7 @@ func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (u
 	e := g.event(audit.Decision, doc)
 	s := j.verdict.Strictest()
 	e.Action, e.Policy, e.Reason = s.Action.String(), s.Policy, s.Reason
+	e.Of = j.bypass
 	e.Rules, e.Findings, e.Gaps = s.Rules, len(j.found), len(j.gaps)
 	for _, c := range s.Causes {
 		e.Causes = append(e.Causes, c.String())

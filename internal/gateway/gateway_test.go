@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -44,6 +46,7 @@ type bench struct {
 	hang    bool                            // reading takes for ever
 	read    func(ctx context.Context) error // nil, or what reading does
 	panics  bool
+	bypass  *bypass.Switch
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
@@ -222,11 +225,16 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
 	b.vault = vault.New(db, db.VaultContents(), ring, age.NewSealer(ring.Release()))
 	b.spool = spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
+	if b.bypass, err = bypass.Open(bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: ring, Clock: b,
+		Config: bypass.Config{Enabled: true, Max: dlp.Duration(time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
 	cfg := gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
-		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: time.Hour, Hostname: "gw.example"}
+		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: 24 * time.Hour, Hostname: "gw.example",
+		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}}
 	change(&cfg)
 	b.Gateway, err = gateway.New(t.Context(), cfg,
-		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop,
+		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
 			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found} }, Policy: b})
 	if err != nil {

@@ -80,13 +80,14 @@ func (m *mail) reset(ctx context.Context) {
 }
 
 // act carries out the verdict: in the client's own transaction when it is the
-// same for every recipient and lets the message pass, else as ours.
+// same for every recipient and lets the message pass, else as ours: also where
+// one answer cannot stand for all recipients.
 func (m *mail) act(ctx context.Context) dlp.Outcome {
 	first := m.j.verdict.Rcpts[0]
 	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != first.Action || tagOf(r) != tagOf(first)
 	})
-	if equal && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
+	if equal && !m.doc.Scattered && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
 		return m.pass(ctx, first)
 	}
 	if equal && first.Action == dlp.Reject {
@@ -148,6 +149,9 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 		result = audit.ResultRefused
 	}
 	m.outcome(ctx, m.doc, seq, result)
+	if reply.Positive() {
+		m.relayed(ctx)
+	}
 	return dlp.Outcome{Kind: dlp.Passed, ID: m.doc.ID, Reply: reply}
 }
 
@@ -260,11 +264,11 @@ func (m *mail) take(ctx context.Context, ch store.Change) (kind dlp.OutcomeKind,
 		ch.Out = append(ch.Out, e)
 	}
 	if len(groups.rejected) > 0 {
-		if e, ok, err := m.sealRefusal(ctx, groups.rejected); err != nil {
+		es, err := m.sealRefusal(ctx, groups.rejected)
+		if err != nil {
 			return 0, "", err
-		} else if ok {
-			ch.Out = append(ch.Out, e)
 		}
+		ch.Out = append(ch.Out, es...)
 	}
 	told := dlp.Hold
 	if len(groups.held) == 0 {

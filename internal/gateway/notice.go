@@ -102,26 +102,3 @@ func (m *mail) mayTell() bool {
 	}
 	return notify.Wanted(head, m.doc.Sender)
 }
-
-// sealRefusal makes the DSN that tells the sender which recipients a split
-// message was refused for; none to the null reverse-path.
-//
-// Source: RFC 3464; RFC 5321 6.1.
-func (m *mail) sealRefusal(ctx context.Context, rejected []dlp.Address) (spool.Entry, bool, error) {
-	d := notify.DSN{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Arrived: m.doc.Received, When: m.Now(),
-		Types: typesOf(m.j, dlp.Reject)}
-	for _, a := range rejected {
-		d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: a, Status: "5.7.1", Code: 550})
-	}
-	return m.sealDSN(ctx, d)
-}
-
-func (g *Gateway) sealDSN(ctx context.Context, d notify.DSN) (spool.Entry, bool, error) {
-	if d.To.IsNull() {
-		return spool.Entry{}, false, nil
-	}
-	e, err := g.Spool.Seal(ctx, g.outgoing(spool.DSN, d.ID, dlp.Address{}, []dlp.Address{d.To}, 0),
-		bytes.NewReader(g.cfg.Notices.DSN(d)))
-	g.Metrics.DSN()
-	return e, err == nil, err
-}

@@ -92,12 +92,13 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
 	m.Tries++
 	expired := !now.Before(m.Expires)
-	d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, Arrived: m.Created, When: now}
+	var rs reports
 	byAddr := make(map[dlp.Address]dlp.Delivery, len(results))
 	for _, r := range results {
 		byAddr[r.Rcpt] = r
 	}
-	pending, delivered := 0, 0
+	late := !m.DelayTold && !now.Before(m.Created.Add(delayTold))
+	pending, delivered, failed := 0, 0, 0
 	for i := range m.Rcpts {
 		r := &m.Rcpts[i]
 		if r.State != spool.RcptPending {
@@ -110,20 +111,29 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 		case ok && res.Err == nil && res.Reply.Positive():
 			r.State = spool.RcptDelivered
 			delivered++
+			if res.Relayed {
+				rs.relay(r.Addr, r.Params)
+			}
 		case ok && res.Err == nil && res.Reply.Permanent():
 			r.State = spool.RcptFailed
-			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: statusOf(res.Reply), Code: res.Reply.Code})
+			failed++
+			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply.Code)
 		case expired:
 			r.State = spool.RcptFailed
-			d.Failed = append(d.Failed, notify.FailedRcpt{Rcpt: r.Addr, Status: "4.4.7", Code: res.Reply.Code})
+			failed++
+			rs.fail(r.Addr, r.Params, "4.4.7", res.Reply.Code)
 		default:
 			pending++
+			if late {
+				rs.delay(r.Addr, r.Params, res.Reply.Code)
+			}
 		}
 	}
+	m.DelayTold = m.DelayTold || late
 	m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
 	if pending == 0 {
 		m.State = spool.Delivered
-		if len(d.Failed) > 0 {
+		if failed > 0 {
 			m.State = spool.Failed
 		}
 	}
@@ -132,20 +142,17 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 		return fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
 	}
 	ch := store.Change{Progress: []spool.Update{up}}
-	if len(d.Failed) > 0 && m.Kind != spool.Notice && m.Kind != spool.DSN {
-		e, ok, err := g.sealDSN(ctx, d)
-		if err != nil {
+	if m.Kind != spool.Notice && m.Kind != spool.DSN {
+		d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, EnvID: m.Params.EnvID, Arrived: m.Created, When: now, Until: m.Expires}
+		if ch.Out, err = g.sealReports(ctx, d, rs); err != nil {
 			return fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
-		}
-		if ok {
-			ch.Out = append(ch.Out, e)
 		}
 	}
 	if err := g.commit(ctx, ch); err != nil {
 		return fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
 	}
-	if delivered > 0 || len(d.Failed) > 0 {
-		g.recordDelivery(ctx, m, delivered, len(d.Failed))
+	if delivered > 0 || failed > 0 {
+		g.recordDelivery(ctx, m, delivered, failed)
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func (g *Gateway) outgoing(kind spool.Kind, doc dlp.ID, from dlp.Address, rcpts 
 		Expires: now.Add(g.cfg.OutboxExpiry), State: spool.Queued, Seq: seq}
 	for _, r := range rcpts {
 		m.Rcpts = append(m.Rcpts, spool.Rcpt{Addr: r, State: spool.RcptPending})
+		m.Params.UTF8 = m.Params.UTF8 || !r.IsASCII()
 	}
 	return m
 }

@@ -31,3 +31,17 @@ func TestParametersStayWithTheMessage(t *testing.T) {
 		}
 	}
 }
+
+// A message whose recipients no one answer can stand for is ours, clean or not.
+func TestScatteredIsOurs(t *testing.T) {
+	b := newBench(t)
+	doc := mail(in, out)
+	doc.Scattered = true
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split || !got.Acknowledge || len(b.hop.sent) != 0 || b.hop.resets != 1 {
+		t.Errorf("outcome %+v after %d sent, %d resets", got, len(b.hop.sent), b.hop.resets)
+	}
+	q, err := b.ListQueue(t.Context(), false)
+	if err != nil || len(q) != 1 || q[0].Kind != "copy" || len(q[0].Recipients) != 2 {
+		t.Errorf("queue %+v, %v; want one copy for both", q, err)
+	}
+}

@@ -70,6 +70,24 @@ func (s *Set) ScanDisabled(off bool) {
 	}
 }
 
+// BypassActive says whether a bypass lets mail pass unread.
+func (s *Set) BypassActive(on bool) {
+	if s == nil {
+		return
+	}
+	s.bypass.Set(0)
+	if on {
+		s.bypass.Set(1)
+	}
+}
+
+// BypassPassed counts a message that passed unread under a bypass.
+func (s *Set) BypassPassed() {
+	if s != nil {
+		s.bypassPassed.Inc()
+	}
+}
+
 // ExtractKill counts a worker that was killed or died; cause is the Cause of
 // the Gap it leaves.
 func (s *Set) ExtractKill(cause dlp.Cause) {

@@ -37,6 +37,7 @@ const (
 	StageGreeting Stage = "greeting"
 	StageHello    Stage = "ehlo"
 	StageTLS      Stage = "tls"
+	StageAuth     Stage = "auth"
 	StageMail     Stage = "mail"
 	StageRcpt     Stage = "rcpt"
 	StageData     Stage = "data"
@@ -45,7 +46,7 @@ const (
 	StageReset    Stage = "reset"
 )
 
-var stages = []string{"connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "body", "dot", "reset"}
+var stages = []string{"connect", "greeting", "ehlo", "tls", "auth", "mail", "rcpt", "data", "body", "dot", "reset"}
 
 // Of messages of the spool: why they were set aside, and states they wait in.
 var (
@@ -69,8 +70,8 @@ type Set struct {
 	queueStates                                     *prometheus.GaugeVec
 	judge, auditSync                                prometheus.Histogram
 	watched                                         *prometheus.CounterVec
-	sessions, queue, held, scanDisabled             prometheus.Gauge
-	inlineImages, workers                           prometheus.Counter
+	sessions, queue, held, scanDisabled, bypass     prometheus.Gauge
+	inlineImages, workers, bypassPassed             prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -104,6 +105,8 @@ func New() *Set {
 	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
+	s.bypass = s.gauge("stanch_bypass_active", "1 while a bypass lets mail pass unread.")
+	s.bypassPassed = s.counter("stanch_bypass_passed_total", "Messages that passed unread under a bypass.")
 	s.workers = s.counter("stanch_extract_workers_started_total", "Extraction workers started.")
 
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")

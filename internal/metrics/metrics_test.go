@@ -135,14 +135,16 @@ func TestHealth(t *testing.T) {
 	var h metrics.Health
 	serve := metrics.Endpoints(metrics.New(), &h)
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if code, body := get(t, serve, path); code != 200 || strings.TrimSpace(body) != `{"ok":true,"failing":[]}` {
+		if code, body := get(t, serve, path); code != 200 || strings.TrimSpace(body) != `{"ok":true,"failing":[],"alarms":[]}` {
 			t.Errorf("%s without checks = %d %s", path, code, body)
 		}
 	}
 	h.Add("vault", func(context.Context) error { return errors.New("open /data/Quillon: denied") })
 	h.Add("audit", func(context.Context) error { return errors.New("full") })
+	h.Alarm("bypass", func() bool { return true })
+	h.Alarm("quiet", func() bool { return false })
 	h.Add("next_hop", func(context.Context) error { return nil })
-	if code, body := get(t, serve, "/readyz"); code != 503 || strings.TrimSpace(body) != `{"ok":false,"failing":["audit","vault"]}` {
+	if code, body := get(t, serve, "/readyz"); code != 503 || strings.TrimSpace(body) != `{"ok":false,"failing":["audit","vault"],"alarms":["bypass"]}` {
 		t.Errorf("/readyz = %d %s", code, body)
 	}
 	if code, _ := get(t, serve, "/healthz"); code != 200 {

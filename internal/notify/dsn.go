@@ -3,38 +3,65 @@ package notify
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
 )
 
-// DSN is a mail that some recipients did not get.
+// DSNKind says what a DSN tells.
+type DSNKind uint8
+
+// The kinds. RFC 3464 2.3.3 calls them actions.
+const (
+	Failed  DSNKind = iota // some recipients will not get the mail
+	Delayed                // they do not have it yet; it is tried again
+	Relayed                // it went on to a server that will not report on it
+)
+
+// String is the action of RFC 3464 2.3.3.
+func (k DSNKind) String() string {
+	switch k {
+	case Delayed:
+		return "delayed"
+	case Relayed:
+		return "relayed"
+	}
+	return "failed"
+}
+
+// DSN is what a sender is told about some recipients of a mail.
 type DSN struct {
+	Kind     DSNKind
 	ID       dlp.ID
 	Hostname string      // of the gateway
 	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
+	EnvID    string      // the sender's own name for the mail, RFC 3461 4.4; "" for none
 	Arrived  time.Time   // when the gateway took the mail
 	When     time.Time   // of the notification
+	Until    time.Time   // Delayed: when it is given up
 	Types    []dlp.Type  // kinds of data, when a policy refused it
-	Failed   []FailedRcpt
+	Rcpts    []RcptStatus
 }
 
-// FailedRcpt is one recipient who did not get it.
-type FailedRcpt struct {
+// RcptStatus is one recipient that a DSN is about.
+type RcptStatus struct {
 	Rcpt   dlp.Address
+	ORcpt  string // as dlp.RcptParams has it
 	Status string // RFC 3463, such as "5.7.1"
 	Code   int    // the last reply's; 0 when there was none. Its text is not told: it may quote the mail
 }
 
 // DSN returns the notification as a complete message with CRLF line ends, to
 // be sent from the null reverse-path. It returns nothing of the mail but our
-// id: not its header, which RFC 3464 2 leaves open.
+// id: not its header, which RFC 3464 2 leaves open, whatever RET asked for.
 //
-// Source: RFC 3464 (delivery-status); RFC 6522 (multipart/report).
+// Source: RFC 3464 (delivery-status); RFC 6522 (multipart/report); RFC 3461 6.2.
 func (c Config) DSN(d DSN) []byte {
+	subject, _ := d.Kind.words(d)
 	return message.Entity{
-		Fields: c.head("dsn", "Your message could not be delivered", d.Hostname, d.ID, d.To, d.When),
+		Fields: c.head("dsn", subject, d.Hostname, d.ID, d.To, d.When),
 		Type:   "multipart/report",
 		// "=_" stands in no text that is 7bit or quoted-printable
 		Params: map[string]string{"report-type": "delivery-status", "boundary": "=_stanch_" + string(d.ID)},
@@ -51,31 +78,59 @@ func (c Config) DSN(d DSN) []byte {
 //
 // Source: RFC 3464 2.1.
 func deliveryStatus(d DSN) string {
-	fields := []message.Named{{Name: "Reporting-MTA", Value: "dns; " + d.Hostname}}
+	var fields []message.Named
+	if d.EnvID != "" {
+		fields = append(fields, message.Named{Name: "Original-Envelope-Id", Value: d.EnvID})
+	}
+	fields = append(fields, message.Named{Name: "Reporting-MTA", Value: "dns; " + d.Hostname})
 	if !d.Arrived.IsZero() {
 		fields = append(fields, message.Named{Name: "Arrival-Date", Value: d.Arrived.Format("Mon, 02 Jan 2006 15:04:05 -0700")})
 	}
 	text := message.Block(fields)
-	for _, f := range d.Failed {
-		fields := []message.Named{
-			{Name: "Final-Recipient", Value: "rfc822; " + f.Rcpt.String()},
-			{Name: "Action", Value: "failed"},
-			{Name: "Status", Value: status(f)},
+	for _, f := range d.Rcpts {
+		var fields []message.Named
+		if f.ORcpt != "" {
+			fields = append(fields, message.Named{Name: "Original-Recipient", Value: originalRcpt(f.ORcpt)})
 		}
+		fields = append(fields,
+			message.Named{Name: "Final-Recipient", Value: finalRcpt(f.Rcpt)},
+			message.Named{Name: "Action", Value: d.Kind.String()},
+			message.Named{Name: "Status", Value: status(f)})
 		if f.Code > 0 {
 			fields = append(fields, message.Named{Name: "Diagnostic-Code", Value: fmt.Sprintf("smtp; %d %s", f.Code, status(f))})
+		}
+		if d.Kind == Delayed && !d.Until.IsZero() {
+			fields = append(fields, message.Named{Name: "Will-Retry-Until", Value: d.Until.Format("Mon, 02 Jan 2006 15:04:05 -0700")})
 		}
 		text += "\r\n" + message.Block(fields)
 	}
 	return text
 }
 
+// finalRcpt is an address with its type. Outside ASCII it has the type utf-8, in
+// the form that needs no more than ASCII. RFC 6533 3.
+func finalRcpt(a dlp.Address) string {
+	if a.IsASCII() {
+		return "rfc822; " + a.String()
+	}
+	return "utf-8; " + message.UTF8Xtext(a.String())
+}
+
+// originalRcpt is what the sender called a recipient. RFC 3464 2.3.1.
+func originalRcpt(s string) string {
+	kind, addr, _ := strings.Cut(s, ";")
+	if kind == "utf-8" {
+		addr = message.UTF8Xtext(addr)
+	}
+	return kind + "; " + addr
+}
+
 // status returns f.Status if it has the form of RFC 3463 2, else one of the
 // class of its code.
-func status(f FailedRcpt) string {
+func status(f RcptStatus) string {
 	var class, subject, detail int
 	if n, err := fmt.Sscanf(f.Status, "%d.%d.%d", &class, &subject, &detail); err == nil && n == 3 &&
-		(class == 4 || class == 5) && subject >= 0 && subject < 1000 && detail >= 0 && detail < 1000 {
+		(class == 2 || class == 4 || class == 5) && subject >= 0 && subject < 1000 && detail >= 0 && detail < 1000 {
 		return strconv.Itoa(class) + "." + strconv.Itoa(subject) + "." + strconv.Itoa(detail)
 	}
 	if f.Code >= 400 && f.Code <= 499 {
@@ -90,13 +145,25 @@ func (c Config) dsnText(d DSN) string {
 		why = "It was refused, because " + reason("it", Notice{Types: d.Types})
 	}
 	rcpts := "Recipients:"
-	for _, f := range d.Failed {
+	for _, f := range d.Rcpts {
 		rcpts += "\n" + f.Rcpt.String() + " " + status(f)
 	}
-	return paragraphs(
-		"Your message could not be delivered to the recipients named below. It will not be tried again.",
-		why,
-		rcpts,
-		c.help(d.Hostname, d.ID),
-	)
+	_, text := d.Kind.words(d)
+	return paragraphs(text, why, rcpts, c.help(d.Hostname, d.ID))
+}
+
+// words are the subject and the first paragraph.
+func (k DSNKind) words(d DSN) (subject, text string) {
+	switch k {
+	case Delayed:
+		text = "Your message has not reached the recipients named below yet. It is still being tried; you need not send it again."
+		if !d.Until.IsZero() {
+			text += " It is given up on " + d.Until.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "."
+		}
+		return "Your message is delayed", text
+	case Relayed:
+		return "Your message went on", "You asked to be told when your message is delivered. It went on to a mail server that " +
+			"will not report on the recipients named below, so this is the last you hear of it unless something goes wrong."
+	}
+	return "Your message could not be delivered", "Your message could not be delivered to the recipients named below. It will not be tried again."
 }

@@ -6,6 +6,7 @@
 package notify
 
 import (
+	"fmt"
 	"net/mail"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ type Config struct {
 	// From is the address that notices come from. Empty: postmaster@ the
 	// gateway's hostname.
 	From string `toml:"from"`
+	// Officers are the addresses that are told when a bypass begins and ends, and first when mail of an urgent sender is held.
+	Officers []string `toml:"officers"`
 }
 
 // Default returns the defaults, which are empty.
@@ -34,6 +37,11 @@ func Default() Config { return Config{} }
 func (c *Config) Validate() error {
 	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return &dlp.KeyError{Key: "notify.contact", Want: "one line of at most 200 bytes"}
+	}
+	for i, o := range c.Officers {
+		if !ValidAddress(o) {
+			return &dlp.KeyError{Key: fmt.Sprintf("notify.officers[%d]", i), Want: "an address such as privacy@clinic.example, without a name"}
+		}
 	}
 	if c.From == "" {
 		return nil
@@ -117,7 +125,7 @@ func (c Config) from(hostname string) string {
 func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []message.Named {
 	return []message.Named{
 		{Name: "From", Value: "<" + c.from(hostname) + ">"},
-		{Name: "To", Value: "<" + to.String() + ">"},
+		{Name: "To", Value: reader(to)},
 		{Name: "Subject", Value: subject},
 		{Name: "Date", Value: when.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
 		{Name: "Message-ID", Value: "<" + kind + "." + string(id) + "." + when.UTC().Format("20060102150405.000") + "@" + hostname + ">"},
@@ -125,6 +133,15 @@ func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, 
 		{Name: "X-Auto-Response-Suppress", Value: "All"},
 		{Name: "X-Stanch-Id", Value: string(id)},
 	}
+}
+
+// reader is the To field. An address outside ASCII cannot stand in a header that
+// is ASCII; its place is the envelope. RFC 5322 3.4: a group may be empty.
+func reader(to dlp.Address) string {
+	if to.IsASCII() {
+		return "<" + to.String() + ">"
+	}
+	return "undisclosed-recipients:;"
 }
 
 func (c Config) compose(n Notice, kind, subject, text string) []byte {

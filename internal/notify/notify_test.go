@@ -35,7 +35,7 @@ func notice() notify.Notice {
 }
 
 func dsn() notify.DSN {
-	return notify.DSN{ID: doc, Hostname: "gw.example", To: alice, Arrived: at.Add(-time.Hour), When: at, Failed: []notify.FailedRcpt{
+	return notify.DSN{ID: doc, Hostname: "gw.example", To: alice, Arrived: at.Add(-time.Hour), When: at, Rcpts: []notify.RcptStatus{
 		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, Status: "5.1.1", Code: 550},
 		{Rcpt: dlp.Address{Local: "carol jones", Domain: "other.example"}, Status: "4.4.7"},
 	}}
@@ -68,6 +68,12 @@ func TestGolden(t *testing.T) {
 	}
 	policy := dsn()
 	policy.Types = []dlp.Type{"SSN"}
+	delayed, relayed := dsn(), dsn()
+	delayed.Kind, delayed.Until, delayed.EnvID = notify.Delayed, at.Add(24*time.Hour), "q 7"
+	delayed.To.Local = "gr\u00fcn"
+	relayed.Kind = notify.Relayed
+	relayed.Rcpts = []notify.RcptStatus{{Rcpt: dlp.Address{Local: "gr\u00fcn", Domain: "other.example"}, ORcpt: "utf-8;gr\u00fcn@other.example", Status: "2.0.0"},
+		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, ORcpt: "rfc822;list=bob", Status: "2.0.0"}}
 	for _, tc := range []struct {
 		name string
 		got  []byte
@@ -78,6 +84,8 @@ func TestGolden(t *testing.T) {
 		{"rejected.eml", notify.Config{}.Rejected(notice())},
 		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(*notify.Notice) {}))},
 		{"dsn.eml", notify.Config{}.DSN(dsn())},
+		{"dsn-delayed.eml", notify.Config{}.DSN(delayed)},
+		{"dsn-relayed.eml", notify.Config{}.DSN(relayed)},
 		{"dsn-policy.eml", contact.DSN(policy)},
 		{"stub.txt", notify.Stub(notice(), notify.Config{})},
 		{"stub-contact.txt", notify.Stub(only(func(*notify.Notice) {}), contact)},
@@ -188,7 +196,7 @@ func TestNothingForeign(t *testing.T) {
 	n.Types = []dlp.Type{"Quillon"}
 	n.To.Local = "x\r\nBcc: eve@other.example\r\n"
 	d := dsn()
-	d.Failed[0].Status = "5.1.1 Quillon"
+	d.Rcpts[0].Status = "5.1.1 Quillon"
 	for _, msg := range [][]byte{notify.Config{}.Held(n), notify.Config{}.Rejected(n), notify.Config{}.DSN(d), notify.Stub(n, notify.Config{})} {
 		if bytes.Contains(msg, []byte("Quillon")) {
 			t.Errorf("a name stands in\n%s", msg)

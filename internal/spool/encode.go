@@ -36,13 +36,14 @@ type stateJSON struct {
 	UTF8  bool       `json:"utf8,omitempty"`
 	Ret   string     `json:"ret,omitempty"`
 	EnvID []byte     `json:"envid,omitempty"`
+	Told  bool       `json:"told,omitempty"`
 	Rcpts []rcptJSON `json:"rcpts"`
 	Trace []byte     `json:"trace,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
 	p := m.Params
-	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Trace: m.Trace,
+	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Trace: m.Trace,
 		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
@@ -63,6 +64,7 @@ func decodeState(b []byte, m *Message) error {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
 	m.From, m.Trace = addressIn(in.From), in.Trace
+	m.DelayTold = in.Told
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {

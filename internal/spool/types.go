@@ -67,23 +67,24 @@ type Rcpt struct {
 
 // Message is one message of the outbox, opened. PHI.
 type Message struct {
-	ID      dlp.ID // of the message itself
-	Doc     dlp.ID // of the document it comes from
-	Kind    Kind
-	From    dlp.Address // the reverse-path
-	Params  dlp.MailParams
-	Rcpts   []Rcpt
-	Size    int64 // of the content, unsealed, in bytes; filled in by Seal
-	Created time.Time
-	Next    time.Time // of the next try
-	Expires time.Time // no try after it
-	Tries   int
-	State   State
-	Seq     uint64 // of the audit event that decided it
-	Dest    int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
-	Why     Why    // Poison: why it was set aside
-	Trace   []byte // Reading: the trace fields that go in front of what is sent on. PHI
-	Damaged bool   // List and Due: what is kept does not open; From and Rcpts are zero
+	ID        dlp.ID // of the message itself
+	Doc       dlp.ID // of the document it comes from
+	Kind      Kind
+	From      dlp.Address // the reverse-path
+	Params    dlp.MailParams
+	Rcpts     []Rcpt
+	Size      int64 // of the content, unsealed, in bytes; filled in by Seal
+	Created   time.Time
+	Next      time.Time // of the next try
+	Expires   time.Time // no try after it
+	Tries     int
+	State     State
+	Seq       uint64 // of the audit event that decided it
+	Dest      int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
+	Why       Why    // Poison: why it was set aside
+	Trace     []byte // Reading: the trace fields that go in front of what is sent on. PHI
+	DelayTold bool   // the sender knows that it waits
+	Damaged   bool   // List and Due: what is kept does not open; From and Rcpts are zero
 }
 
 // Ended reports whether s is an end: without content, and never changed again.

@@ -72,7 +72,7 @@ func Message(wait time.Duration) spool.Message {
 				Params: dlp.RcptParams{Notify: "SUCCESS,DELAY", ORcpt: "rfc822;caf\xe9"}},
 			{Addr: dlp.Address{Local: "caf\xe9", Domain: "other.example"}, State: spool.RcptPending},
 		},
-		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5,
+		Created: start, Next: start.Add(wait), Expires: start.Add(spool.Lifetime), State: spool.Queued, Seq: 1<<63 + 5, DelayTold: true,
 	}
 }
 

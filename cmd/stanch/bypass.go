@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+func (a *app) bypassCmd() *cobra.Command {
+	var last time.Duration
+	var reason string
+	cmd := &cobra.Command{Use: "bypass --for DURATION --reason TEXT", Short: "Let mail pass unread for a while, when reading it has broken down",
+		Long: "Let mail pass unread for a while, when reading it has broken down. It takes [bypass] enabled = true and a running\n" +
+			"serve, stands in the audit log with who and until when, raises an alarm, and ends by itself, also when serve is\n" +
+			"restarted. The reason is kept sealed: `bypass list` shows it. Files are not let pass, and nothing that guards the\n" +
+			"transport is given up: docs/flow.md.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withServe(cmd.Context(), func(d control.Desk) error {
+				b, err := d.BeginBypass(cmd.Context(), last, reason, "")
+				if err != nil {
+					return plainlyBypass(err)
+				}
+				_, err = fmt.Fprintf(a.out, "%s in force: mail passes unread until %s; `stanch bypass end` ends it before\n", b.ID,
+					b.Ends.Local().Format(time.DateTime))
+				return err
+			})
+		}}
+	cmd.Flags().DurationVar(&last, "for", 0, "how long at most, such as 30m")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, in one line, for those who ask later")
+	for _, name := range []string{"for", "reason"} {
+		_ = cmd.MarkFlagRequired(name) // the flag exists
+	}
+	cmd.AddCommand(a.bypassListCmd("status", "Say whether a bypass is in force, and until when", false),
+		a.bypassListCmd("list", "List all bypasses that there were, with their reasons", true), a.bypassEndCmd())
+	return cmd
+}
+
+func (a *app) bypassEndCmd() *cobra.Command {
+	return &cobra.Command{Use: "end", Short: "Have mail read again, now", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withServe(cmd.Context(), func(d control.Desk) error {
+				b, err := d.EndBypass(cmd.Context(), "")
+				if err != nil {
+					return plainlyBypass(err)
+				}
+				_, err = fmt.Fprintf(a.out, "%s ended: mail is read again; messages that passed unread: %d\n", b.ID, b.Passed)
+				return err
+			})
+		}}
+}
+
+func (a *app) bypassListCmd(use, short string, all bool) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withServe(cmd.Context(), func(d control.Desk) error {
+				bs, err := d.Bypasses(cmd.Context(), all, "")
+				if err != nil {
+					return err
+				}
+				if format == "json" {
+					return a.printJSON(bs)
+				}
+				return a.bypassTable(bs, all)
+			})
+		}}
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) bypassTable(bs []gateway.Bypassed, all bool) error {
+	if len(bs) == 0 {
+		none := "No bypass is in force: mail is read."
+		if all {
+			none = "There was no bypass."
+		}
+		_, err := fmt.Fprintln(a.out, none)
+		return err
+	}
+	var rows [][]string
+	for _, b := range bs {
+		state, until := "in force", b.Ends
+		if b.Ended != nil {
+			state, until = b.How, *b.Ended
+		}
+		rows = append(rows, []string{string(b.ID), state, b.Began.Local().Format(time.DateTime), until.Local().Format(time.DateTime),
+			fmt.Sprint(b.Passed), b.Actor, cmp.Or(b.EndedBy, "-"), b.Reason})
+	}
+	return report.Table(a.out, []string{"ID", "STATE", "BEGAN", "UNTIL", "PASSED", "BY", "ENDED BY", "REASON"}, rows, colourful(a.out))
+}
+
+// errNoServe says that there is nothing that a bypass could be in force in.
+var errNoServe = errors.New("serve does not run: no mail passes, read or unread; start it and try again")
+
+// withServe runs do against the running serve. One that starts is waited for.
+func (a *app) withServe(ctx context.Context, do func(control.Desk) error) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(deskWithin); ; {
+		c, err := control.Dial(ctx, cfg.DataDir)
+		if err == nil {
+			return do(c)
+		}
+		if !errors.Is(err, control.ErrNotServing) {
+			return err
+		}
+		if !owned(cfg.DataDir) || time.Now().After(deadline) || !pause(ctx, lookEvery) {
+			return errNoServe
+		}
+	}
+}
+
+// owned reports whether a process has the data folder: a serve that starts, or
+// a command that works while none runs.
+func owned(dir string) bool {
+	if _, err := os.Stat(lockPath(dir)); err != nil {
+		return false
+	}
+	l, err := safefile.Lock(lockPath(dir))
+	if err == nil {
+		err = l.Unlock()
+	}
+	return errors.Is(err, safefile.ErrLocked)
+}
+
+// plainlyBypass drops the path that an error came by.
+func plainlyBypass(err error) error {
+	for _, known := range []error{bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return err
+}
+
+// openBypass opens the switch, for serve alone: single commands let no mail
+// pass. A record that cannot be read is no bypass.
+func (n *node) openBypass() {
+	s, err := bypass.Open(bypass.Options{Dir: bypassDir(n.cfg.DataDir), Config: n.cfg.Bypass, Keys: n.ring, Steps: onStep})
+	if err != nil {
+		n.log.LogAttrs(context.Background(), slog.LevelError, "a record of a bypass could not be read; it is not in force", safelog.Err(err))
+	}
+	n.bypass = s
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/service"
+)
+
+// doors lists every address on which the configuration has serve listen. It is
+// the one place that knows: sockets that a service manager or a predecessor
+// hands over are matched with it, the others are bound.
+func doors(cfg *config.Config) []service.Door {
+	var ds []service.Door
+	for _, addr := range cfg.SMTP.Listen {
+		ds = append(ds, service.Door{Name: "smtp", Key: "smtp.listen", Addr: addr})
+	}
+	if cfg.Metrics.Listen != "" {
+		ds = append(ds, service.Door{Name: "metrics", Key: "metrics.listen", Addr: cfg.Metrics.Listen})
+	}
+	return ds
+}
+
+// handed is what serve was started with beside its arguments.
+type handed struct {
+	listeners *service.Listeners
+	from      *service.Predecessor // who gives way; nil: nobody
+	manager   service.Notifier
+}
+
+// inherit takes what this process was handed. From then on nothing of it
+// passes on to children.
+func inherit() (handed, error) {
+	ls, from, err := service.Inherit(os.Getenv)
+	if err != nil {
+		return handed{}, err
+	}
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return handed{}, fmt.Errorf("mark inherited handles: %w", err)
+	}
+	return handed{ls, from, service.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}}, nil
+}
+
+// bind makes all doors' sockets, or none, by the name of the door.
+func (s *server) bind(ctx context.Context, cfg *config.Config) error {
+	ds := doors(cfg)
+	if s.handed.from != nil {
+		s.handed.listeners.Keep(ds)
+	}
+	lns, err := s.handed.listeners.Bind(ctx, ds)
+	if err != nil {
+		return err
+	}
+	s.doors = map[string][]net.Listener{}
+	for i, d := range ds {
+		s.doors[d.Name] = append(s.doors[d.Name], lns[i])
+	}
+	return nil
+}

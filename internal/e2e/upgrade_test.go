@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// installed is a gateway that runs as it would from a package: from a file
+// that is replaced, under a parent that does not wait for successors.
+type installed struct {
+	*gateway
+	program string
+	cmd     *exec.Cmd // of the first process
+}
+
+func newInstalled(t *testing.T, o options) *installed {
+	t.Helper()
+	g := &installed{gateway: newGateway(t, o)}
+	g.program = filepath.Join(g.dir, "bin", "stanch")
+	if err := os.Mkdir(filepath.Dir(g.program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	g.install(stanch)
+	t.Cleanup(func() {
+		if pid := g.pid(); pid > 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+		if g.cmd != nil {
+			_ = g.cmd.Process.Kill() // the first may have ended long ago
+			_ = g.cmd.Wait()
+		}
+		if t.Failed() {
+			b, _ := os.ReadFile(g.logFile())
+			t.Logf("log:\n%s", tail(string(b), 6000))
+		}
+	})
+	return g
+}
+
+func (g *installed) logFile() string { return filepath.Join(g.dir, "log") }
+
+// install puts a copy of the file at path where the program stands, as a
+// package manager does: by rename.
+func (g *installed) install(path string) {
+	g.t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(g.program+".new", b, 0o755); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Rename(g.program+".new", g.program); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// pid is the process that answers on the control socket, by what the kernel
+// says of the socket's other end; 0 while none does.
+func (g *installed) pid() int {
+	c, err := net.DialTimeout("unix", filepath.Join(g.data(), "control.sock"), time.Second)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var cred *syscall.Ucred
+	_ = raw.Control(func(fd uintptr) {
+		cred, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err != nil || cred == nil {
+		return 0
+	}
+	return int(cred.Pid)
+}
+
+// run starts the program under command, which ends in the program's path, with
+// sockets handed over as a service manager does.
+func (g *installed) run(command []string, sockets ...*os.File) {
+	g.t.Helper()
+	log, err := os.OpenFile(g.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer log.Close()
+	if len(sockets) > 0 {
+		command = append([]string{"/bin/sh", "-c", fmt.Sprintf(`LISTEN_FDS=%d LISTEN_FDNAMES=smtp LISTEN_PID=$$ exec "$0" "$@"`, len(sockets))}, command...)
+	}
+	command = append(command, "serve", "--config", g.config)
+	g.cmd = exec.Command(command[0], command[1:]...)
+	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = log, log, sockets
+	if err := g.cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// startInstalled runs the program by itself and waits for its doors.
+func (g *installed) startInstalled() {
+	g.t.Helper()
+	g.run([]string{g.program})
+	eventually(g.t, "serve answers", func() bool { return g.pid() > 0 && listens(g.addr) })
+}
+
+// upgrade runs `stanch upgrade`.
+func (g *installed) upgrade() (out string, code int) {
+	g.t.Helper()
+	b, err := exec.Command(stanch, "upgrade", "--config", g.config).CombinedOutput()
+	if err != nil {
+		return string(b), err.(*exec.ExitError).ExitCode()
+	}
+	return string(b), 0
+}
+
+// neverRefused counts what clients saw beside an answer or a 421 at a boundary.
+func neverRefused(t *testing.T, ledgers []string) {
+	t.Helper()
+	stages := map[string]int{}
+	for _, l := range ledgers {
+		for line := range strings.Lines(read(t, l)) {
+			var s struct {
+				Code         int
+				Stage, Reply string
+			}
+			if err := json.Unmarshal([]byte(line), &s); err != nil {
+				t.Fatal(err)
+			}
+			stages[s.Stage+" "+strconv.Itoa(s.Code)]++
+			switch {
+			case s.Code == 0 && s.Stage == "connect", s.Code == 0 && s.Stage == "greeting", s.Stage == "greeting" && s.Code != 220:
+				t.Errorf("refused: %s %s", s.Stage, s.Reply)
+			case s.Code == 0 && (s.Stage == "dot" || s.Stage == "body"):
+				t.Errorf("cut inside a message: %s %s", s.Stage, s.Reply)
+			}
+		}
+	}
+	t.Logf("by stage: %v", stages)
+}
+
+// underLoad calls change five times while 20 clients send, and accounts for
+// every message.
+func underLoad(t *testing.T, g *installed, sinkLedger string, change func()) {
+	t.Helper()
+	corpus := loadCorpus(t, g.dir)
+	var loads []string
+	load := startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
+	for range 5 {
+		time.Sleep(500 * time.Millisecond) // mail flows between two upgrades
+		if load.done() {
+			load = startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
+		}
+		change()
+	}
+	load.wait(t)
+	neverRefused(t, loads)
+	account(t, g.dir, sinkLedger, heldLoadIDs(t, g.gateway), loads)
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
+	g.must("audit", "verify")
+}
+
+// TestUpgradedUnderLoad replaces the running program five times by the handover
+// of our own.
+func TestUpgradedUnderLoad(t *testing.T) {
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	g := newInstalled(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	g.startInstalled()
+	first := g.pid()
+	underLoad(t, g, sinkLedger, func() {
+		before := g.pid()
+		g.install(stanch)
+		if out, code := g.upgrade(); code != 0 {
+			t.Errorf("upgrade: exit %d: %s", code, out)
+		}
+		if now := g.pid(); now == before || now == 0 {
+			t.Errorf("after the upgrade process %d serves, want another than %d", now, before)
+		}
+	})
+	if err := g.cmd.Wait(); err != nil {
+		t.Errorf("the first process, %d: %v, want exit 0", first, err)
+	}
+	g.cmd = nil
+}
+
+// TestRestartedUnderActivation restarts the service five times while its
+// parent holds the socket, as systemd does for a socket unit.
+func TestRestartedUnderActivation(t *testing.T) {
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	g := newInstalled(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	ln, err := net.Listen("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	socket, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	g.run([]string{g.program}, socket)
+	underLoad(t, g, sinkLedger, func() {
+		eventually(t, "serve answers", func() bool { return g.pid() == g.cmd.Process.Pid })
+		if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.cmd.Wait(); err != nil {
+			t.Errorf("stop: %v, want exit 0", err)
+		}
+		g.run([]string{g.program}, socket)
+	})
+}
+
+// TestUpgradeThatFails: whatever is wrong with the new program or with the
+// configuration, mail goes on through the old one.
+func TestUpgradeThatFails(t *testing.T) {
+	g := newInstalled(t, options{})
+	g.startInstalled()
+	first := g.pid()
+	flows := func(what string) {
+		t.Helper()
+		if reply, err := g.send("a@clinic.example", []string{"b@other.example"}, "Subject: "+what+"\r\n\r\nhello\r\n"); err != nil {
+			t.Errorf("%s: mail: %q, %v", what, reply, err)
+		}
+	}
+	script := func(text string) {
+		path := filepath.Join(g.dir, "script")
+		write(t, path, "#!/bin/sh\n"+text+"\n", 0o755)
+		g.install(path)
+	}
+	config := read(t, g.config)
+
+	write(t, filepath.Join(g.dir, "garbage"), "not a program", 0o755)
+	g.install(filepath.Join(g.dir, "garbage"))
+	if out, code := g.upgrade(); code != 2 || g.pid() != first {
+		t.Errorf("no program: exit %d, %q, process %d serves, want exit 2 and %d", code, out, g.pid(), first)
+	}
+	script("exit 1")
+	if out, code := g.upgrade(); code != 2 || g.pid() != first {
+		t.Errorf("a program that ends: exit %d, %q, process %d serves, want exit 2 and %d", code, out, g.pid(), first)
+	}
+	g.install(stanch)
+	write(t, g.config, config+"\n[no_such_section]\nkey = 1\n", 0o600)
+	if out, code := g.upgrade(); code != 2 || g.pid() != first {
+		t.Errorf("a bad configuration: exit %d, %q, process %d serves, want exit 2 and %d", code, out, g.pid(), first)
+	}
+	write(t, g.config, config, 0o600)
+	flows("after three that could not be prepared")
+
+	script(`printf 'prepared\n' >&3; read -r go <&3; exit 1`)
+	out, code := g.upgrade()
+	now := g.pid()
+	if code != 2 || !strings.Contains(out, "serves again") || now == 0 || now == first {
+		t.Errorf("a program that does not begin: exit %d, %q, process %d serves, want exit 2 and the old program anew", code, out, now)
+	}
+	flows("after one that did not begin")
+
+	g.install(stanch)
+	if out, code := g.upgrade(); code != 0 || g.pid() == now {
+		t.Errorf("a good program at last: exit %d, %q", code, out)
+	}
+	flows("after one that did")
+}
+
+// TestUpgradeByActivator runs serve under systemd's own test activator, which
+// hands the socket over by its rules.
+func TestUpgradeByActivator(t *testing.T) {
+	need(t, "systemd-socket-activate")
+	g := newInstalled(t, options{})
+	g.run([]string{"systemd-socket-activate", "--listen", g.addr, "--fdname", "smtp", g.program})
+	eventually(t, "the activator listens", func() bool { return listens(g.addr) })
+	for range 2 {
+		if _, err := g.send("a@clinic.example", []string{"b@other.example"}, "Subject: a\r\n\r\nhello\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := g.upgrade(); code != 0 {
+			t.Fatalf("upgrade: exit %d: %s", code, out)
+		}
+	}
+	if n := len(g.delivered()); n != 2 {
+		t.Errorf("got %d messages, want 2", n)
+	}
+}

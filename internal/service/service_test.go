@@ -1,0 +1,345 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/service"
+)
+
+// playVar makes this test program play the part it names.
+const playVar = "SERVICE_TEST_PLAY"
+
+func TestMain(m *testing.M) {
+	if part := os.Getenv(playVar); part != "" {
+		if err := play(part); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// play is a process that was handed sockets.
+func play(part string) error {
+	ls, from, err := service.Inherit(os.Getenv)
+	if err != nil {
+		return err
+	}
+	defer ls.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	door := []service.Door{{Name: "smtp", Key: "smtp.listen", Addr: os.Getenv("SERVICE_TEST_ADDR")}}
+	switch part {
+	case "bind":
+		_, err := ls.Bind(ctx, door)
+		return err
+	case "dies":
+		return nil
+	case "refuses":
+		from.Failed(errors.New("stanch.toml:3: smtp.listen:\nwhat was expected"))
+		return nil
+	}
+	lns, err := ls.Bind(ctx, door)
+	if err != nil {
+		return err
+	}
+	if err := from.Prepared(ctx); err != nil {
+		return err
+	}
+	if part == "gives up" {
+		from.Failed(errors.New("no folder"))
+		return nil
+	}
+	from.Serving()
+	c, err := lns[0].Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = io.WriteString(c, "the new one\n")
+	return err
+}
+
+func door(addr string) service.Door {
+	return service.Door{Name: "smtp", Key: "smtp.listen", Addr: addr}
+}
+
+func bind(t *testing.T, ds ...service.Door) (*service.Listeners, []net.Listener) {
+	t.Helper()
+	ls, from, err := service.Inherit(func(string) string { return "" })
+	if err != nil || from != nil {
+		t.Fatalf("Inherit of nothing: %v, %v", from, err)
+	}
+	t.Cleanup(ls.Close)
+	lns, err := ls.Bind(t.Context(), ds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ls, lns
+}
+
+// activated runs this program as a service manager runs a service for which it
+// holds the socket at addr, and returns what it printed.
+func activated(t *testing.T, addr, name, wants string, env ...string) (string, error) {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	wants = strings.ReplaceAll(wants, "PORT", fmt.Sprint(ln.Addr().(*net.TCPAddr).Port))
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
+	cmd.Env = append([]string{playVar + "=bind", "SERVICE_TEST_ADDR=" + wants, "LISTEN_FDS=1", "LISTEN_FDNAMES=" + name}, env...)
+	cmd.ExtraFiles = []*os.File{f}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestActivation(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, addr, fdname, wants string
+		want                      string // of the error; "" for none
+	}{
+		{"by address", "127.0.0.1:0", "stanch.socket", "127.0.0.1:PORT", ""},
+		{"by address and name", "127.0.0.1:0", "smtp", "127.0.0.1:PORT", ""},
+		{"host name", "127.0.0.1:0", "smtp", "localhost:PORT", ""},
+		{"every address", "0.0.0.0:0", "smtp", ":PORT", ""},
+		{"another address", "127.0.0.1:0", "smtp", "127.0.0.2:PORT", "is no door's: name its address in smtp.listen"},
+		{"another door's name", "127.0.0.1:0", "metrics", "127.0.0.1:PORT", "is called metrics, and smtp.listen has its address"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			out, err := activated(t, tt.addr, tt.fdname, tt.wants)
+			if (err == nil) != (tt.want == "") || !strings.Contains(out, tt.want) {
+				t.Errorf("got %v, %q, want %q", err, out, tt.want)
+			}
+		})
+	}
+}
+
+// TestNotOurs holds that what was handed to another process is left alone.
+func TestNotOurs(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"LISTEN_PID": "1", "LISTEN_FDS": "3"}
+	ls, from, err := service.Inherit(func(k string) string { return env[k] })
+	if err != nil || from != nil {
+		t.Fatalf("got %v, %v, want nothing", from, err)
+	}
+	ls.Close()
+	env = map[string]string{"LISTEN_PID": fmt.Sprint(os.Getpid()), "LISTEN_FDS": "many"}
+	if _, _, err := service.Inherit(func(k string) string { return env[k] }); err == nil {
+		t.Error("a number that is none: got no error")
+	}
+}
+
+func TestBindIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	var ls service.Listeners
+	_, err = ls.Bind(t.Context(), []service.Door{door(free.Addr().String()), {Name: "metrics", Key: "metrics.listen", Addr: busy.Addr().String()}})
+	if err == nil || !strings.Contains(err.Error(), "metrics.listen") {
+		t.Fatalf("got %v, want an error that names metrics.listen", err)
+	}
+	again, err := net.Listen("tcp", free.Addr().String())
+	if err != nil {
+		t.Fatalf("the other door stayed bound: %v", err)
+	}
+	again.Close()
+}
+
+func TestAlive(t *testing.T) {
+	t.Parallel()
+	ls, lns := bind(t, door("127.0.0.1:0"))
+	if !ls.Alive(time.Now(), time.Minute) {
+		t.Error("before the first Accept: got not alive")
+	}
+	dial := func() {
+		c, err := net.Dial("tcp", lns[0].Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.Close()
+	}
+	dial()
+	c, err := lns[0].Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if !ls.Alive(time.Now(), time.Minute) {
+		t.Error("just after Accept: got not alive")
+	}
+	if ls.Alive(time.Now().Add(2*time.Minute), time.Minute) {
+		t.Error("long after the last Accept, with nobody waiting: got alive")
+	}
+	lns[0].Close()
+	if !ls.Alive(time.Now().Add(2*time.Minute), time.Minute) {
+		t.Error("closed: got not alive")
+	}
+}
+
+func TestNotifier(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "notify-") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "n")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	n := service.Notifier{Socket: path}
+	for _, tt := range []struct {
+		say  func()
+		want []string // beginnings of lines
+	}{
+		{func() { n.Ready("serving") }, []string{"READY=1", "STATUS=serving"}},
+		{n.Reloading, []string{"RELOADING=1", "MONOTONIC_USEC="}},
+		{n.Stopping, []string{"STOPPING=1", "STATUS="}},
+		{n.Watchdog, []string{"WATCHDOG=1"}},
+		{func() { n.MainPID(42) }, []string{"MAINPID=42"}},
+	} {
+		tt.say()
+		b := make([]byte, 4096)
+		k, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(strings.TrimSuffix(string(b[:k]), "\n"), "\n")
+		if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
+			t.Errorf("got %q, want lines that begin with %q", got, tt.want)
+		}
+	}
+	service.Notifier{}.Ready("nobody hears")
+	service.Notifier{Socket: filepath.Join(dir, "gone")}.Ready("nobody hears")
+}
+
+func TestWatchdogEvery(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		usec, pid string
+		want      time.Duration
+	}{
+		{"", "", 0}, {"x", "", 0}, {"-5", "", 0}, {"30000000", "1", 0},
+		{"30000000", "", 15 * time.Second}, {"30000000", fmt.Sprint(os.Getpid()), 15 * time.Second},
+	} {
+		got := service.WatchdogEvery(func(k string) string {
+			return map[string]string{"WATCHDOG_USEC": tt.usec, "WATCHDOG_PID": tt.pid}[k]
+		})
+		if got != tt.want {
+			t.Errorf("%q, %q: got %v, want %v", tt.usec, tt.pid, got, tt.want)
+		}
+	}
+}
+
+// successor starts this program in a part, to take over from one with a door.
+func successor(t *testing.T, part string) (*service.Successor, net.Listener) {
+	t.Helper()
+	ls, lns := bind(t, door("127.0.0.1:0"))
+	shared, err := ls.Share()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shared.Close)
+	s, err := service.Start(os.Args[0], []string{os.Args[0]},
+		[]string{playVar + "=" + part, "SERVICE_TEST_ADDR=" + lns[0].Addr().String(), "LISTEN_FDS=7", "LISTEN_PID=1"}, shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	return s, lns[0]
+}
+
+// TestHandover: who dials while the old one is gone and the new one does not
+// accept yet is served by the new one.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	s, ln := successor(t, "takes over")
+	if err := s.Prepared(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := ln.Accept()
+		ended <- err
+	}()
+	ln.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("Accept of a shared socket that was closed: got %v, want %v", err, net.ErrClosed)
+	}
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatalf("between the two: %v", err)
+	}
+	defer c.Close()
+	if err := s.Go(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "the new one\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestSuccessorThatFails(t *testing.T) {
+	t.Parallel()
+	s, _ := successor(t, "refuses")
+	if err := s.Prepared(t.Context()); err == nil || err.Error() != "stanch.toml:3: smtp.listen:; what was expected" {
+		t.Errorf("refuses: got %v", err)
+	}
+	s, _ = successor(t, "dies")
+	if err := s.Prepared(t.Context()); err == nil {
+		t.Error("dies: got no error")
+	}
+	s, _ = successor(t, "gives up")
+	if err := s.Prepared(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Go(t.Context()); err == nil || err.Error() != "no folder" {
+		t.Errorf("gives up: got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s, _ = successor(t, "takes over")
+	if err := s.Prepared(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := s.Go(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended wait: got %v, want %v", err, context.Canceled)
+	}
+	if _, err := service.Start("/nonexistent/stanch", nil, nil, &service.Shared{}); err == nil {
+		t.Error("no program: got no error")
+	}
+}

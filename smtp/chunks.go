@@ -1,0 +1,86 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+)
+
+// sendChunks passes header and body on by BDAT, byte for byte: no dot is
+// doubled, no line end added. Every chunk but the last is answered before the
+// next is sent, so that no server needs to understand pipelined chunks. A chunk
+// is a promise of its length: when the message cannot be read to its end, the
+// last one is never sent. RFC 3030 2.
+func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader) (dlp.Reply, error) {
+	buf := t.c.bodies.Get().(*[largeBuffer]byte)
+	defer func() {
+		clear(buf[:]) // it held mail
+		t.c.bodies.Put(buf)
+	}()
+	n := copy(buf[:], header)
+	rest := header[n:] // trace fields are a few hundred bytes; a longer header takes more chunks
+	for {
+		for n < len(buf) && len(rest) > 0 {
+			m := copy(buf[n:], rest)
+			n, rest = n+m, rest[m:]
+		}
+		m, err := io.ReadFull(body, buf[n:])
+		n += m
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if n == len(buf) && len(rest) > 0 {
+			last, err = false, nil
+		}
+		if err != nil && !last {
+			t.drop()
+			return dlp.Reply{}, &dlp.SendError{Err: fmt.Errorf("%w: %w", errUnreadable, err)}
+		}
+		if last {
+			return t.lastChunk(ctx, buf[:n])
+		}
+		r, err := t.chunk(ctx, buf[:n], "")
+		if err != nil {
+			t.drop()
+			return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageBody, err)}
+		}
+		if !r.Positive() {
+			if r.Code == 421 {
+				t.drop()
+				return r, nil
+			}
+			return t.refuse(ctx, r, nil)
+		}
+		n = 0
+	}
+}
+
+// chunk sends one BDAT and reads its reply.
+func (t *clientTx) chunk(ctx context.Context, p []byte, last string) (dlp.Reply, error) {
+	if err := t.writeChunk(ctx, p, last); err != nil {
+		return dlp.Reply{}, err
+	}
+	return t.h.answer(ctx, t.c.cfg.CommandTimeout)
+}
+
+func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error {
+	h := t.h
+	defer h.watch(ctx)()
+	h.arm(ctx, t.c.cfg.BlockTimeout)
+	_, _ = h.bw.WriteString("BDAT " + strconv.Itoa(len(p)) + last + "\r\n") // the writer keeps its error for Flush
+	_, _ = h.bw.Write(p)                                                    // as above
+	return h.bw.Flush()
+}
+
+// lastChunk sends the chunk that makes the message one, and reads the final
+// reply.
+func (t *clientTx) lastChunk(ctx context.Context, p []byte) (dlp.Reply, error) {
+	if err := t.writeChunk(ctx, p, " LAST"); err != nil {
+		t.drop()
+		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}
+	}
+	return t.final(ctx)
+}

@@ -1,0 +1,4 @@
+package scram
+
+// SetNonce makes the exchange the one of a test vector.
+func (c *Client) SetNonce(nonce string) { c.nonce = nonce }
