@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 // folder is an open handle of a directory. Every name given to its methods is
@@ -169,25 +170,9 @@ func heldForWriting(f *os.File) bool {
 
 // networked reports whether the file system of f is one whose changes other
 // machines make without the kernel here telling of them.
-//
-// Source: statfs(2) and linux/magic.h; the drivers of cluster file systems.
 func networked(f *os.File) bool {
-	var st unix.Statfs_t
-	if err := again(func() error { return unix.Fstatfs(int(f.Fd()), &st) }); err != nil {
-		return true // not known: the walks find everything
-	}
-	switch uint32(st.Type) {
-	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC,
-		unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC,
-		unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,
-		0x0bd00bd0, // Lustre
-		0x47504653, // GPFS
-		0x01161970, // GFS2
-		0x786f4256, // VirtualBox shared folder
-		0xbacbacbc: // VMware shared folder
-		return true
-	}
-	return false
+	k, err := safefile.KindOf(f.Fd())
+	return err != nil || k.Network // not known: the walks find everything
 }
 
 // split cuts a path relative to the root into its components, and refuses what

@@ -87,7 +87,8 @@ type server struct {
 	handover *handover
 
 	mu     sync.Mutex
-	judges *judges // guarded by mu; what is in force
+	judges *judges   // guarded by mu; what is in force
+	loaded time.Time // guarded by mu; when its configuration was read
 }
 
 // serve runs until ctx ends or a successor takes over.
@@ -102,7 +103,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, in handed) error {
 	defer signal.Stop(hup)
 	signal.Notify(usr2, syscall.SIGUSR2)
 	defer signal.Stop(usr2)
-	s := &server{app: a, handed: in, hup: hup, usr2: usr2, handover: newHandover()}
+	s := &server{app: a, handed: in, hup: hup, usr2: usr2, handover: newHandover(), loaded: time.Now()}
 	s.log = safelog.New(a.errs, level(cfg.Log.Level))
 	defer in.listeners.Close()
 	living, done := context.WithCancel(context.WithoutCancel(ctx))
@@ -428,7 +429,7 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	// under the old digest, and read again.
 	s.gateway.SetRules(j.rules(s.cfg))
 	s.mu.Lock()
-	s.judges = j
+	s.judges, s.loaded = j, time.Now()
 	s.mu.Unlock()
 	s.announce(j)
 	if s.watcher != nil {

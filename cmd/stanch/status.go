@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -56,6 +58,18 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		wg.Wait()
 		return err
 	}
+}
+
+// Status is what serve says of itself to `stanch doctor`.
+func (s *server) Status(ctx context.Context) control.Status {
+	s.mu.Lock()
+	st := control.Status{ProcessInfo: s.Process(), Loaded: s.loaded, Files: doctor.OpenFiles()}
+	if s.judges != nil { // nothing can be read yet: see mend
+		st.RuleSet = s.judges.set.Digest()
+	}
+	s.mu.Unlock()
+	st.Failing = s.health.Failing(ctx)
+	return st
 }
 
 // gauges keeps the sizes of queue and vault current until ctx ends.

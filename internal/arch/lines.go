@@ -18,7 +18,7 @@ func Lines() []Line {
 		{"tests of the whole road", []string{"internal/e2e"}},
 		{"programs", []string{"cmd/stanch", "internal/synth/demo"}},
 		{"configuration", []string{"internal/config"}},
-		{"faces", []string{"internal/control", "internal/report"}},
+		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age"}},
 		{"the shared half of every store, conformance suites", []string{

@@ -84,6 +84,13 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 	return nil, e
 }
 
+// Status asks serve what it says of itself.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/status", &s)
+	return s, err
+}
+
 // ListHeld asks for the list of held documents. The actor is what the kernel
 // tells serve; the argument is not sent.
 func (c *Client) ListHeld(ctx context.Context, all bool, header, _ string) ([]gateway.Held, error) {

@@ -39,6 +39,8 @@ type Desk interface {
 // Process is the serve that answers, as a process.
 type Process interface {
 	Process() ProcessInfo
+	// Status is what `stanch doctor` asks for.
+	Status(ctx context.Context) Status
 	// Upgrade starts what is installed now as this process's successor and
 	// returns its process id once it is prepared.
 	Upgrade(ctx context.Context) (pid int, err error)
@@ -101,4 +103,13 @@ func wireError(err error) Error {
 		}
 	}
 	return Error{Kind: "other", Text: err.Error()}
+}
+
+// Status is what a running serve says of itself to `stanch doctor`.
+type Status struct {
+	ProcessInfo
+	Loaded  time.Time `json:"loaded"` // when it last read its configuration
+	Files   uint64    `json:"files"`  // how many files it may have open
+	RuleSet string    `json:"ruleset"`
+	Failing []string  `json:"failing"` // of its health checks
 }

@@ -63,6 +63,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /bypass", s.bypasses)
 	mux.HandleFunc("POST /bypass", s.beginBypass)
 	mux.HandleFunc("POST /bypass/end", s.endBypass)
+	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		IdleTimeout: time.Minute, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	return s
@@ -213,6 +214,14 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	pid, err := s.of.Upgrade(context.WithoutCancel(r.Context()))
 	s.answer(w, r, ProcessInfo{PID: pid}, err)
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	if s.of == nil {
+		s.fail(w, r, errNoProcess)
+		return
+	}
+	s.answer(w, r, s.of.Status(r.Context()), nil)
 }
 
 func (s *Server) act(do func(context.Context, dlp.ID, string) error) http.HandlerFunc {

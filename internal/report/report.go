@@ -274,3 +274,38 @@ func Table(w io.Writer, header []string, rows [][]string, colour bool) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// Graded is a row of Grades.
+type Graded struct {
+	Grade string // "ok", "warn" or "fail"
+	Cells []string
+	Below string // a sentence under the last cell; "" for none
+}
+
+// Grades prints rows with their grade in front, columns aligned. Cells are made
+// Plain.
+func Grades(w io.Writer, rows []Graded, colour bool) error {
+	paint := painter(colour)
+	all := make([][]string, 0, len(rows))
+	for _, r := range rows {
+		cells := []string{r.Grade}
+		for _, c := range r.Cells {
+			cells = append(cells, Plain(c))
+		}
+		all = append(all, cells)
+		if r.Below != "" {
+			below := make([]string, len(cells))
+			below[len(cells)-1] = "-> " + Plain(r.Below)
+			all = append(all, below)
+		}
+	}
+	var b strings.Builder
+	writeRows(&b, all, func(_, col int, s string) string {
+		if col != 0 || s == "" {
+			return s
+		}
+		return paint(map[string]string{"ok": green, "warn": yellow, "fail": red}[s], s)
+	})
+	_, err := io.WriteString(w, b.String())
+	return err
+}

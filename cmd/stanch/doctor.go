@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/doctor"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// askWithin bounds asking a running serve how it is.
+const askWithin = 5 * time.Second
+
+// doctorFlags are the flags of `stanch doctor`.
+type doctorFlags struct {
+	format   string
+	only     []string
+	postconf string
+	quiet    bool
+}
+
+func (a *app) doctorCmd() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{Use: "doctor", Short: "Say whether this installation is sound, and what to do where it is not", Args: cobra.NoArgs,
+		Long: "Look at configuration, data folder, keys, audit log, database, certificate, DNS, clock, limits, next hops, watched\n" +
+			"folders, rules, policies, extraction and a Postfix beside, and say what to do where something is not sound. It works\n" +
+			"whether serve runs or not, sends no mail and changes nothing.\n\n" +
+			"Exit status: 0 sound (warnings included), 1 something fails, 2 usage or configuration error.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), f) }}
+	cmd.Flags().StringSliceVar(&f.only, "only", nil, "make these checks alone, such as tls,dns")
+	cmd.Flags().StringVar(&f.postconf, "postconf", "",
+		"a Postfix's configuration folder, or a file with what `postconf -x; postconf -P; postconf -M` print (else this machine's Postfix)")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only what is not sound")
+	formatFlag(cmd, &f.format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) doctor(ctx context.Context, f doctorFlags) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	ex, err := newExtract(cfg, nil, nil)
+	if err != nil {
+		return err
+	}
+	checks := a.checks(ctx, cfg, ex, f)
+	for _, name := range f.only {
+		if !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.Name == name }) {
+			return errors.Join(fmt.Errorf("--only: no check %q: want some of %s", name, strings.Join(names(checks), ", ")), ex.Close())
+		}
+	}
+	if len(f.only) > 0 {
+		checks = slices.DeleteFunc(checks, func(c doctor.Check) bool { return !slices.Contains(f.only, c.Name) })
+	}
+	found := doctor.Run(ctx, checks)
+	if err := errors.Join(a.printFindings(found, f), ex.Close()); err != nil {
+		return err
+	}
+	if doctor.Worst(found) == doctor.Fail {
+		return exitCode(exitFound)
+	}
+	return nil
+}
+
+func names(checks []doctor.Check) []string {
+	var ns []string
+	for _, c := range checks {
+		if !slices.Contains(ns, c.Name) {
+			ns = append(ns, c.Name)
+		}
+	}
+	return ns
+}
+
+// checks are all checks of this configuration, in the order they are printed.
+func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, f doctorFlags) []doctor.Check {
+	dir := cfg.DataDir
+	running := askServe(ctx, dir)
+	files, whose, ruleSet := doctor.OpenFiles(), "this shell's programs", ""
+	if running != nil {
+		files, whose, ruleSet = running.Files, "the running serve", running.RuleSet
+	}
+	own := !reflect.DeepEqual(cfg.Policies, policy.Starter().Policies)
+	need := doctor.Need{SMTP: cfg.SMTP, Watch: cfg.Watch, Extract: cfg.Extract, Memory: int64(cfg.Buffer.MemoryAll)}
+	checks := []doctor.Check{
+		doctor.Configuration(cfg.File),
+		doctor.Serving(running, locked(dir), version, cfg.File),
+		doctor.DataDir(dir),
+		doctor.Keys(keysDir(dir), auditKey(dir)),
+		doctor.Audit(auditDir(dir), anchorPath(dir), auditKey(dir), time.Now),
+		doctor.Store(dir),
+		doctor.Rules(func(ctx context.Context) doctor.RulesLoaded { return loadRules(ctx, cfg, ex) }, ruleSet),
+		doctor.Policies(cfg.Policy, cfg.SMTP, own, cfg.Scan.Enabled),
+		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, ex.Warm, hasEntries(cacheDir(cfg))),
+		doctor.TLS(cfg.SMTP, nil, time.Now),
+		doctor.DNS(cfg.SMTP, net.DefaultResolver),
+		doctor.NextHops(cfg.SMTP),
+	}
+	checks = append(checks, doctor.Folders(cfg.Watch)...)
+	checks = append(checks,
+		doctor.Limits(need, files, whose, "/proc", "/sys/fs/cgroup"),
+		doctor.Clock(doctor.KernelClock, filepath.Join(dir, "stanch.db")))
+	if read := postconf(f.postconf); read != nil {
+		checks = append(checks, doctor.Postfix(doctor.Doors{SMTP: cfg.SMTP}, read))
+	}
+	return checks
+}
+
+// askServe returns what a running serve says of itself, nil where none answers.
+func askServe(ctx context.Context, dir string) *doctor.Running {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	c, err := control.Dial(ctx, dir)
+	if err != nil {
+		return nil
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return &doctor.Running{PID: s.PID, Version: s.Version, Loaded: s.Loaded, Files: s.Files, RuleSet: s.RuleSet, Failing: s.Failing}
+}
+
+// locked reports whether a process has the data folder. It asks for a shared
+// lock and gives it back at once; serve waits longer than that for its own.
+func locked(dir string) bool {
+	file, err := os.Open(lockPath(dir))
+	if err != nil {
+		return false
+	}
+	defer file.Close() // read only; it gives the lock back too
+	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+func loadRules(ctx context.Context, cfg *config.Config, ex *extract.Pool) doctor.RulesLoaded {
+	l := doctor.RulesLoaded{MRNs: len(cfg.Site.MRN)}
+	j, err := newJudges(ctx, cfg, rulesOf(cfg), ex)
+	if err != nil {
+		l.Err = err
+		return l
+	}
+	l.Rules, l.Digest = len(j.set.Rules()), j.set.Digest()
+	for _, r := range j.set.Rules() {
+		l.Tests += len(r.Tests)
+	}
+	for _, w := range patterns.Lint(j.set) {
+		if w.Key != "site.mrn" { // it has a line of its own
+			l.Lint = append(l.Lint, w.Error())
+		}
+	}
+	return l
+}
+
+// readText has a child read a line, as serve would.
+func readText(ctx context.Context, ex *extract.Pool) error {
+	const text = "a line of text\n"
+	doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Size: int64(len(text)),
+		Open: func() (io.ReadSeekCloser, error) { return nopCloser{strings.NewReader(text)}, nil }}
+	var sink echo
+	if err := ex.Extract(ctx, doc, &sink); err != nil {
+		return err
+	}
+	if string(sink) != text {
+		return errors.New("what came back is not what was read")
+	}
+	return nil
+}
+
+// echo keeps the text of a document.
+type echo []byte
+
+func (e *echo) Part(dlp.PartInfo) error { return nil }
+func (e *echo) Gap(dlp.Gap) error       { return nil }
+func (e *echo) Text(w dlp.Window) error { *e = append(*e, w.Text...); return nil }
+
+// postconf returns how to read the Postfix that named speaks of, or that of
+// this machine; nil where there is none.
+func postconf(named string) func(context.Context) (doctor.Postconf, error) {
+	program := doctor.FindPostconf()
+	if named == "" && program == "" {
+		return nil
+	}
+	return func(ctx context.Context) (doctor.Postconf, error) {
+		info, err := os.Stat(named)
+		if named != "" && err != nil {
+			return doctor.Postconf{}, err
+		}
+		if named == "" || info.IsDir() {
+			return doctor.ReadPostconf(ctx, program, named)
+		}
+		b, err := os.ReadFile(named)
+		return doctor.ParsePostconf(string(b)), err
+	}
+}
+
+func hasEntries(dir string) bool {
+	es, err := os.ReadDir(dir)
+	return err == nil && len(es) > 0
+}
+
+func (a *app) printFindings(found []doctor.Finding, f doctorFlags) error {
+	if f.quiet {
+		found = slices.DeleteFunc(found, func(x doctor.Finding) bool { return x.Level == doctor.OK })
+	}
+	if f.format == "json" {
+		if found == nil {
+			found = []doctor.Finding{}
+		}
+		return a.printJSON(found)
+	}
+	fails, warns := 0, 0
+	var rows []report.Graded
+	for _, x := range found {
+		rows = append(rows, report.Graded{Grade: x.Level.String(), Cells: []string{x.Check, x.Object, x.Found}, Below: x.Remedy})
+		switch x.Level {
+		case doctor.Fail:
+			fails++
+		case doctor.Warn:
+			warns++
+		}
+	}
+	if err := report.Grades(a.out, rows, colourful(a.out)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "%s, %s.\n", report.Count(fails, "failure"), report.Count(warns, "warning"))
+	return err
+}

@@ -1,0 +1,252 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/doctor"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/watch"
+)
+
+func one(c doctor.Check) []doctor.Finding { return doctor.Run(context.Background(), []doctor.Check{c}) }
+
+// has reports whether a finding of that level speaks of all words.
+func has(fs []doctor.Finding, level doctor.Level, words ...string) bool {
+	for _, f := range fs {
+		text := f.Object + " " + f.Found + " " + f.Remedy
+		ok := f.Level == level
+		for _, w := range words {
+			ok = ok && strings.Contains(text, w)
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRunKeepsOrderAndNames(t *testing.T) {
+	say := func(what string) doctor.Check {
+		return doctor.Check{Name: what, Run: func(context.Context) []doctor.Finding {
+			return []doctor.Finding{{Object: what, Level: doctor.OK}}
+		}}
+	}
+	fs := doctor.Run(t.Context(), []doctor.Check{say("a"), say("b"), say("c")})
+	if len(fs) != 3 || fs[0].Check != "a" || fs[1].Check != "b" || fs[2].Check != "c" || doctor.Worst(fs) != doctor.OK {
+		t.Errorf("got %+v", fs)
+	}
+	var zero doctor.Finding
+	if zero.Level != doctor.Fail || doctor.Worst([]doctor.Finding{{Level: doctor.OK}, zero}) != doctor.Fail {
+		t.Error("what nobody filled in is not a failure")
+	}
+}
+
+func TestRunBoundsAndRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		fs := doctor.Run(t.Context(), []doctor.Check{
+			{Name: "hangs", Within: time.Second, Run: func(context.Context) []doctor.Finding { <-release; return nil }},
+			{Name: "breaks", Run: func(context.Context) []doctor.Finding { panic("it") }},
+			{Name: "ends", Run: func(ctx context.Context) []doctor.Finding {
+				<-ctx.Done()
+				return []doctor.Finding{{Level: doctor.Warn, Found: "late"}}
+			}},
+		})
+		if len(fs) != 3 || !has(fs[:1], doctor.Fail, "did not end within 1s") || !has(fs[1:2], doctor.Fail, "broke") || !has(fs[2:], doctor.Warn, "late") {
+			t.Errorf("got %+v", fs)
+		}
+	})
+}
+
+func TestClock(t *testing.T) {
+	synced := func() (doctor.ClockState, error) { return doctor.ClockState{Synchronised: true}, nil }
+	for name, tc := range map[string]struct {
+		kernel func() (doctor.ClockState, error)
+		level  doctor.Level
+		word   string
+	}{
+		"synchronised": {synced, doctor.OK, "synchronised"},
+		"not":          {func() (doctor.ClockState, error) { return doctor.ClockState{}, nil }, doctor.Warn, "chrony"},
+		"not told":     {func() (doctor.ClockState, error) { return doctor.ClockState{}, errors.New("denied") }, doctor.Warn, "does not tell"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fs := one(doctor.Clock(tc.kernel, "")); !has(fs, tc.level, tc.word) {
+				t.Errorf("got %+v", fs)
+			}
+		})
+	}
+}
+
+// names is a small domain name system.
+type names struct {
+	forward, back map[string][]string
+	err           error
+}
+
+func (n names) LookupHost(_ context.Context, h string) ([]string, error) { return n.look(n.forward, h) }
+func (n names) LookupAddr(_ context.Context, a string) ([]string, error) { return n.look(n.back, a) }
+func (n names) look(in map[string][]string, key string) ([]string, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	if v, ok := in[key]; ok {
+		return v, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: key, IsNotFound: true}
+}
+
+func TestDNS(t *testing.T) {
+	c := smtp.Config{Hostname: "gw.example", NextHop: "mx.example:25"}
+	whole := names{forward: map[string][]string{"gw.example": {"192.0.2.1"}, "mx.example": {"192.0.2.2"}}, back: map[string][]string{"192.0.2.1": {"GW.example."}}}
+	noPTR := names{forward: whole.forward}
+	otherPTR := names{forward: whole.forward, back: map[string][]string{"192.0.2.1": {"host7.provider.example."}}}
+	noHop := names{forward: map[string][]string{"gw.example": {"192.0.2.1"}}, back: whole.back}
+	for name, tc := range map[string]struct {
+		r     names
+		level doctor.Level
+		words []string
+	}{
+		"whole":        {whole, doctor.OK, []string{"and back"}},
+		"no PTR":       {noPTR, doctor.Warn, []string{"does not resolve back", "PTR"}},
+		"another PTR":  {otherPTR, doctor.Warn, []string{"host7.provider.example", "PTR"}},
+		"no such name": {names{}, doctor.Warn, []string{"gw.example does not resolve"}},
+		"no next hop":  {noHop, doctor.Fail, []string{"smtp.next_hop does not resolve"}},
+		"no answer":    {names{err: &net.DNSError{Err: "timeout", IsTimeout: true}}, doctor.Fail, []string{"does not answer", "resolv.conf"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fs := one(doctor.DNS(c, tc.r)); !has(fs, tc.level, tc.words...) {
+				t.Errorf("got %+v", fs)
+			}
+		})
+	}
+}
+
+// machine makes a /proc and a /sys/fs/cgroup.
+func machine(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestLimits(t *testing.T) {
+	root := t.TempDir()
+	for _, d := range []string{"a", "a/b", "c"} {
+		if err := os.Mkdir(filepath.Join(root, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	need := doctor.Need{SMTP: smtp.Default(), Watch: []watch.Config{{Path: root}}, Extract: extract.Config{Workers: 2, MaxMemory: 384 << 20}, Memory: 128 << 20}
+	need.SMTP.Listen = []string{"127.0.0.1:25"}
+	fine := map[string]string{
+		"proc/meminfo": "MemFree: 1 kB\nMemTotal: 16777216 kB\n", "proc/self/cgroup": "0::/a/b\n", "sys/a/b/memory.max": "max\n",
+		"proc/sys/net/core/somaxconn": "4096\n", "proc/sys/fs/inotify/max_user_watches": "1000\n", "proc/sys/fs/inotify/max_user_instances": "128\n",
+	}
+	for name, tc := range map[string]struct {
+		change map[string]string
+		files  uint64
+		level  doctor.Level
+		words  []string
+	}{
+		"fine":            {nil, 65536, doctor.OK, []string{"4 folders"}},
+		"few files":       {nil, 1024, doctor.Fail, []string{"1024 allowed", "LimitNOFILE="}},
+		"control group":   {map[string]string{"sys/a/memory.max": "536870912\n"}, 65536, doctor.Fail, []string{"this control group has 512.0 MiB", "extract.workers"}},
+		"tight":           {map[string]string{"proc/meminfo": "MemTotal: 1258291 kB\n"}, 65536, doctor.Warn, []string{"this machine has 1.2 GiB"}},
+		"few watches":     {map[string]string{"proc/sys/fs/inotify/max_user_watches": "3\n"}, 65536, doctor.Fail, []string{"3 allowed, 4 folders", "sysctl -w fs.inotify.max_user_watches=8"}},
+		"just enough":     {map[string]string{"proc/sys/fs/inotify/max_user_watches": "5\n"}, 65536, doctor.Warn, []string{"other programs share"}},
+		"few instances":   {map[string]string{"proc/sys/fs/inotify/max_user_instances": "4\n"}, 65536, doctor.Warn, []string{"max_user_instances=129"}},
+		"short backlog":   {map[string]string{"proc/sys/net/core/somaxconn": "128\n"}, 65536, doctor.Warn, []string{"somaxconn=1024"}},
+		"nothing to read": {map[string]string{"proc/meminfo": ""}, 65536, doctor.Warn, []string{"could not be read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{}
+			for k, v := range fine {
+				files[k] = v
+			}
+			for k, v := range tc.change {
+				files[k] = v
+			}
+			dir := machine(t, files)
+			fs := one(doctor.Limits(need, tc.files, "the running serve", filepath.Join(dir, "proc"), filepath.Join(dir, "sys")))
+			if !has(fs, tc.level, tc.words...) {
+				t.Errorf("got %+v", fs)
+			}
+			if tc.level == doctor.OK && doctor.Worst(fs) != doctor.OK {
+				t.Errorf("not sound: %+v", fs)
+			}
+		})
+	}
+}
+
+func TestPostconf(t *testing.T) {
+	p := doctor.ParsePostconf(strings.Join([]string{
+		"message_size_limit = 10240000", "relayhost =", "127.0.0.1:10026/inet/content_filter = ", "smtp/inet/smtpd_proxy_filter = [127.0.0.1]:2525",
+		"smtp       inet  n       -       y       -       -       smtpd", "127.0.0.1:10026 inet n - n - - smtpd", "pickup unix n - y 60 1 pickup", "rubbish"}, "\n"))
+	if p.Main["message_size_limit"] != "10240000" || p.Override["smtp/inet"]["smtpd_proxy_filter"] != "[127.0.0.1]:2525" {
+		t.Errorf("got %+v", p)
+	}
+	if v, ok := p.Override["127.0.0.1:10026/inet"]["content_filter"]; !ok || v != "" {
+		t.Errorf("an empty override is %q, %v", v, ok)
+	}
+	if strings.Join(p.Services, " ") != "smtp/inet 127.0.0.1:10026/inet" {
+		t.Errorf("services %q", p.Services)
+	}
+}
+
+func TestPostfix(t *testing.T) {
+	c := smtp.Default()
+	c.Listen, c.NextHop = []string{"127.0.0.1:2525"}, "127.0.0.1:10026"
+	usual := "message_size_limit = 10240000\nmilter_default_action = tempfail\nsmtp_data_done_timeout = 600s\nsmtpd_proxy_timeout = 570s\nmilter_content_timeout = 300s\n"
+	behind := "127.0.0.1:10026 inet n - n - - smtpd\n"
+	for name, tc := range map[string]struct {
+		text  string
+		level doctor.Level
+		words []string
+	}{
+		"content filter":       {"content_filter = smtp:[127.0.0.1]:2525\n" + behind + "127.0.0.1:10026/inet/content_filter = \n", doctor.OK, []string{"after its queue"}},
+		"content filter again": {"content_filter = smtp:[127.0.0.1]:2525\n" + behind, doctor.Fail, []string{"to stanch again", "postconf -P '127.0.0.1:10026/inet/content_filter='"}},
+		"relay and behind":     {"relayhost = [localhost]:2525\n" + behind, doctor.Fail, []string{"to stanch again", "next_hop"}},
+		"milter that lets by":  {"smtpd_milters = inet:127.0.0.1:9900\nmilter_default_action = accept\n", doctor.Fail, []string{"leaves unread", "milter_default_action = tempfail"}},
+		"milter":               {"smtpd_milters = inet:127.0.0.1:9900, unix:/x\n", doctor.OK, []string{"Postfix waits 5m0s, stanch answers within 1m15s"}},
+		"milter by socket":     {"non_smtpd_milters = unix:/run/stanch/milter.sock\n", doctor.OK, []string{"local mail"}},
+		"minutes":              {"relayhost = [127.0.0.1]:2525\nsmtp_data_done_timeout = 1m\n", doctor.Fail, []string{"waits 1m0s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := doctor.Doors{SMTP: c, Milters: []string{"127.0.0.1:9900", "/run/stanch/milter.sock"}}
+			fs := one(doctor.Postfix(d, func(context.Context) (doctor.Postconf, error) { return doctor.ParsePostconf(usual + tc.text), nil }))
+			if !has(fs, tc.level, tc.words...) {
+				t.Errorf("got %+v", fs)
+			}
+		})
+	}
+}
+
+func TestNextHopTLS(t *testing.T) {
+	c := smtp.Config{NextHop: "127.0.0.1:1", Listen: []string{"0.0.0.0:1"}, Hostname: "gw.example", MaxMessageSize: dlp.Size(1 << 20)}
+	if fs := one(doctor.NextHops(c)); !has(fs, doctor.Fail, "round in a circle") {
+		t.Errorf("a door on all addresses: got %+v", fs)
+	}
+	c.Listen = []string{"[::1]:1"}
+	if fs := one(doctor.NextHops(c)); !has(fs, doctor.Fail, "cannot be used", "451 4.4.1") {
+		t.Errorf("another address: got %+v", fs)
+	}
+}

@@ -1,0 +1,343 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// scanMargin is how much longer than scan_timeout Postfix must wait: taking the
+// message over, recording it, and answering.
+const scanMargin = 15 * time.Second
+
+// Postconf is what a Postfix is set to, as postconf(1) prints it.
+type Postconf struct {
+	Main     map[string]string            // parameters in effect
+	Override map[string]map[string]string // by service, as "smtp/inet": parameters that master.cf sets for it
+	Services []string                     // of master.cf, as "smtp/inet", that run smtpd
+}
+
+// maxPostconf bounds what is read of postconf, in bytes.
+const maxPostconf = 1 << 20
+
+// ReadPostconf asks the Postfix of this machine, or with dir the one whose
+// configuration lies there. program is the postconf to run.
+func ReadPostconf(ctx context.Context, program, dir string) (Postconf, error) {
+	var text strings.Builder
+	for _, args := range [][]string{{"-x"}, {"-P"}, {"-M"}} {
+		if dir != "" {
+			args = append([]string{"-c", dir}, args...)
+		}
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.WaitDelay = time.Second
+		out, err := cmd.Output()
+		if err != nil {
+			return Postconf{}, fmt.Errorf("doctor: postconf %s: %w", strings.Join(args, " "), err)
+		}
+		text.Write(out)
+		if text.Len() > maxPostconf {
+			return Postconf{}, errors.New("doctor: postconf prints more than a configuration")
+		}
+	}
+	return ParsePostconf(text.String()), nil
+}
+
+var masterLine = regexp.MustCompile(`^(\S+)\s+(inet|unix|fifo|pass)\s+\S+\s+\S+\s+\S+\s+\S+\s+\S+\s+(\S+)`)
+
+// ParsePostconf reads what `postconf -x`, `postconf -P` and `postconf -M`
+// print, in any order.
+func ParsePostconf(text string) Postconf {
+	p := Postconf{Main: map[string]string{}, Override: map[string]map[string]string{}}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if m := masterLine.FindStringSubmatch(line); m != nil {
+			if m[3] == "smtpd" {
+				p.Services = append(p.Services, m[1]+"/"+m[2])
+			}
+			continue
+		}
+		name, value, ok := strings.Cut(line, " =")
+		if !ok {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		if i := strings.LastIndexByte(name, '/'); i > 0 {
+			service := name[:i]
+			if p.Override[service] == nil {
+				p.Override[service] = map[string]string{}
+			}
+			p.Override[service][name[i+1:]] = value
+			continue
+		}
+		p.Main[name] = value
+	}
+	return p
+}
+
+// postfixTime reads a time such as "100s" or "5m".
+//
+// Source: postconf(5), "time values": s, m, h, d or w; seconds where none.
+func postfixTime(s string) (time.Duration, bool) {
+	unit := time.Second
+	switch {
+	case s == "":
+		return 0, false
+	case strings.HasSuffix(s, "m"):
+		unit = time.Minute
+	case strings.HasSuffix(s, "h"):
+		unit = time.Hour
+	case strings.HasSuffix(s, "d"):
+		unit = 24 * time.Hour
+	case strings.HasSuffix(s, "w"):
+		unit = 7 * 24 * time.Hour
+	}
+	n, err := strconv.ParseInt(strings.TrimRight(s, "smhdw"), 10, 32)
+	return time.Duration(n) * unit, err == nil
+}
+
+// Doors are stanch's own, as a Postfix could name them.
+type Doors struct {
+	SMTP    smtp.Config
+	Milters []string // host:port, or the path of a socket
+}
+
+// Postfix compares a Postfix beside stanch with what stanch promises: that it
+// waits long enough, sends what stanch takes, and does not go round it.
+func Postfix(d Doors, read func(context.Context) (Postconf, error)) Check {
+	return Check{Name: "postfix", Within: 20 * time.Second, Run: func(ctx context.Context) []Finding {
+		p, err := read(ctx)
+		if err != nil {
+			return []Finding{poor("postconf", "does not answer: "+plain(err), "Run this as a user that may run postconf, or give its output with --postconf FILE.")}
+		}
+		return comparePostfix(d, p)
+	}}
+}
+
+// use is one way in which a Postfix hands mail to stanch.
+type use struct {
+	param   string // "relayhost"
+	service string // of master.cf; "" for main.cf
+	limit   string // the parameter that bounds its wait
+	what    string
+}
+
+func comparePostfix(d Doors, p Postconf) []Finding {
+	var out []Finding
+	found := false
+	for _, u := range []use{
+		{param: "relayhost", limit: "smtp_data_done_timeout", what: "sends what leaves through stanch"},
+		{param: "default_transport", limit: "smtp_data_done_timeout", what: "sends what leaves through stanch"},
+		{param: "content_filter", limit: "smtp_data_done_timeout", what: "sends everything through stanch after its queue"},
+		{param: "smtpd_proxy_filter", limit: "smtpd_proxy_timeout", what: "has stanch judge before its queue"},
+		{param: "smtpd_milters", limit: "milter_content_timeout", what: "asks stanch's milter before its queue"},
+		{param: "non_smtpd_milters", limit: "milter_content_timeout", what: "asks stanch's milter about local mail"},
+	} {
+		doors := d.SMTP.Listen
+		milter := strings.HasSuffix(u.param, "_milters")
+		if milter {
+			doors = d.Milters
+		}
+		for _, service := range p.servicesWith(u.param, doors) {
+			found = true
+			u.service = service
+			out = append(out, good(u.object(), "Postfix %s", u.what))
+			out = append(out, waits(d.SMTP, p, u))
+			if milter {
+				out = append(out, milterAction(p, u))
+			}
+			if f, ok := circle(d.SMTP, p, u); ok {
+				out = append(out, f)
+			}
+		}
+	}
+	if !found {
+		if len(d.SMTP.Listen) == 0 {
+			return []Finding{good("postfix", "stanch has no mail door")}
+		}
+		return []Finding{poor("postfix", "the Postfix here sends nothing through stanch by relayhost, content_filter, smtpd_proxy_filter or smtpd_milters",
+			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(d.SMTP.Listen[0])))}
+	}
+	return append(out, sizes(d.SMTP, p))
+}
+
+func (u use) object() string {
+	if u.service != "" {
+		return u.service + " " + u.param
+	}
+	return u.param
+}
+
+// value is a parameter as service has it.
+func (p Postconf) value(service, name string) string {
+	if v, ok := p.Override[service][name]; ok {
+		return v
+	}
+	return p.Main[name]
+}
+
+// servicesWith lists where param names one of doors: "" for main.cf, or
+// services of master.cf.
+func (p Postconf) servicesWith(param string, doors []string) []string {
+	var out []string
+	if pointsAt(p.Main[param], doors) {
+		out = append(out, "")
+	}
+	for _, s := range p.Services {
+		if v, ok := p.Override[s][param]; ok && pointsAt(v, doors) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// pointsAt reports whether a Postfix value such as "smtp:[127.0.0.1]:2525" or
+// "inet:localhost:9900, unix:/run/x" names one of doors.
+func pointsAt(value string, doors []string) bool {
+	for _, word := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t{}", r) }) {
+		host, port := lastHostPort(word)
+		for _, d := range doors {
+			if strings.HasPrefix(d, "/") && strings.HasSuffix(word, ":"+d) {
+				return true
+			}
+			dhost, dport, err := net.SplitHostPort(d)
+			if err != nil || host == "" || port != dport {
+				continue
+			}
+			if strings.EqualFold(host, dhost) || sameHost(host, dhost) || host == "localhost" && sameHost("127.0.0.1", dhost) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lastHostPort takes "[TRANSPORT:]HOST:PORT" apart, the host with or without
+// brackets.
+func lastHostPort(word string) (host, port string) {
+	i := strings.LastIndexByte(word, ':')
+	if i < 0 {
+		return "", ""
+	}
+	host, port = word[:i], word[i+1:]
+	if inner, ok := strings.CutSuffix(host, "]"); ok {
+		return inner[strings.LastIndexByte(inner, '[')+1:], port
+	}
+	return host[strings.LastIndexByte(host, ':')+1:], port
+}
+
+// waits compares how long Postfix waits for stanch's answer with how long that
+// may take.
+func waits(c smtp.Config, p Postconf, u use) Finding {
+	limit, ok := postfixTime(p.value(u.service, u.limit))
+	object := u.limit
+	if !ok {
+		return poor(object, "is not told by postconf", "Run `postconf "+u.limit+"` and see that it is above scan_timeout.")
+	}
+	scan, answer := c.ScanTimeout.D(), c.AnswerTimeout.D()
+	if u.limit == "milter_content_timeout" {
+		answer = scan + scanMargin // a milter answers with the verdict; it passes nothing on
+	}
+	line := fmt.Sprintf("`postconf -e '%s = %ds'` and `postfix reload`", u.limit, int((answer + 30*time.Second).Seconds()))
+	if u.service != "" && p.Override[u.service][u.limit] != "" {
+		line = fmt.Sprintf("`postconf -P '%s/%s=%ds'` and `postfix reload`", u.service, u.limit, int((answer + 30*time.Second).Seconds()))
+	}
+	switch {
+	case limit < scan+scanMargin:
+		return bad(object, fmt.Sprintf("Postfix waits %s, and reading alone may take smtp.scan_timeout = %s: it gives up and sends again what stanch then has twice", limit, scan),
+			fmt.Sprintf("Run %s, or set smtp.scan_timeout = %q.", line, (max(limit-2*scanMargin, limit/2)).String()))
+	case limit < answer:
+		return poor(object, fmt.Sprintf("Postfix waits %s; reading may take smtp.scan_timeout = %s and the next hop's answer up to smtp.answer_timeout = %s in all", limit, scan, answer),
+			fmt.Sprintf("Run %s, or set smtp.answer_timeout = %q.", line, (limit-scanMargin).String()))
+	}
+	return good(object, "Postfix waits %s, stanch answers within %s", limit, answer)
+}
+
+func milterAction(p Postconf, u use) Finding {
+	switch a := p.value(u.service, "milter_default_action"); a {
+	case "accept":
+		return bad("milter_default_action", "is accept: when stanch does not answer, mail leaves unread", "Run `postconf -e 'milter_default_action = tempfail'` and `postfix reload`.")
+	default:
+		return good("milter_default_action", "is %s: when stanch does not answer, nothing leaves unread", a)
+	}
+}
+
+func sizes(c smtp.Config, p Postconf) Finding {
+	const object = "message_size_limit"
+	n, err := strconv.ParseInt(p.Main[object], 10, 64)
+	ours := int64(c.MaxMessageSize)
+	switch {
+	case err != nil:
+		return poor(object, "is not told by postconf", "Run `postconf message_size_limit`.")
+	case n == 0 || n > ours:
+		said := size(uint64(n))
+		if n == 0 {
+			said = "messages of any size"
+		}
+		return poor(object, fmt.Sprintf("Postfix takes %s, stanch up to %s: those between are returned to the sender", said, size(uint64(ours))),
+			fmt.Sprintf("Run `postconf -e 'message_size_limit = %d'` and `postfix reload`, or raise smtp.max_message_size.", ours))
+	}
+	return good(object, "Postfix takes up to %s, stanch up to %s", size(uint64(n)), size(uint64(ours)))
+}
+
+// circle reports a Postfix that is both before and behind stanch and would send
+// what comes back to stanch again.
+func circle(c smtp.Config, p Postconf, u use) (Finding, bool) {
+	host, port, err := net.SplitHostPort(c.NextHop)
+	if err != nil || host != "localhost" && !sameHost(host, "") {
+		return Finding{}, false
+	}
+	if u.param != "content_filter" && u.param != "smtpd_proxy_filter" && u.param != "relayhost" {
+		return Finding{}, false
+	}
+	for _, s := range p.Services {
+		name, _, _ := strings.Cut(s, "/")
+		if name == "smtp" {
+			name = "25"
+		}
+		if _, sport, err := net.SplitHostPort(name); err == nil {
+			name = sport
+		}
+		if name != port {
+			continue
+		}
+		if u.param == "relayhost" {
+			return bad("relayhost", "the Postfix that stanch hands mail back to sends it to stanch again", "Set smtp.next_hop to the server behind, or use content_filter as in docs/postfix.md."), true
+		}
+		if pointsAt(p.value(s, u.param), c.Listen) {
+			return bad(s+" "+u.param, "what stanch hands back is sent to stanch again", fmt.Sprintf("Run `postconf -P '%s/%s='` and `postfix reload`.", s, u.param)), true
+		}
+	}
+	return Finding{}, false
+}
+
+// bracketed writes an address as Postfix wants a host that is not looked up.
+func bracketed(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "[" + host + "]:" + port
+}
+
+// FindPostconf returns the path of postconf, "" where there is none.
+func FindPostconf() string {
+	for _, p := range []string{"/usr/sbin/postconf", "/usr/local/sbin/postconf"} {
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() {
+			return p
+		}
+	}
+	return ""
+}

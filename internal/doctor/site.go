@@ -1,0 +1,110 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// RulesLoaded is what loading the rules came to.
+type RulesLoaded struct {
+	Rules  int
+	Tests  int
+	Digest string
+	Err    error // what does not load, or a test that fails
+	MRNs   int   // [[site.mrn]] tables
+	Lint   []string
+}
+
+// Rules tells what loading the rules, with their tests, came to.
+func Rules(load func(context.Context) RulesLoaded, running string) Check {
+	return Check{Name: "rules", Within: time.Minute, Run: func(ctx context.Context) []Finding {
+		l := load(ctx)
+		if l.Err != nil {
+			return []Finding{bad("rules", l.Err.Error(), "Mend the file, and try it with `stanch rules lint`: until then serve does not start, and a reload changes nothing.")}
+		}
+		out := []Finding{good("rules", "%d rules, %d tests hold, digest %.12s", l.Rules, l.Tests, l.Digest)}
+		if running != "" && running != l.Digest {
+			out = append(out, poor("rules", fmt.Sprintf("serve judges by %.12s, the files say %.12s", running, l.Digest), "Run `systemctl reload stanch`, or send serve SIGHUP."))
+		}
+		if l.MRNs == 0 {
+			out = append(out, poor("site.mrn", "the site's own record number form is not known: record numbers are found by their label only",
+				"Add [[site.mrn]] with the form of your record numbers: see docs/rules.md."))
+		} else {
+			out = append(out, good("site.mrn", "%d forms of record numbers", l.MRNs))
+		}
+		for _, w := range l.Lint {
+			out = append(out, poor("lint", w, "See `stanch rules lint`."))
+		}
+		return out
+	}}
+}
+
+// Policies looks at what the configuration lets leave.
+func Policies(c policy.Config, s smtp.Config, own, scanning bool) Check {
+	return Check{Name: "policies", Run: func(context.Context) []Finding {
+		var out []Finding
+		if !scanning {
+			out = append(out, bad("scan.enabled", "scanning is switched off: everything passes unread", "Set scan.enabled = true."))
+		}
+		if own {
+			out = append(out, good("policies", "%d of your own", len(c.Policies)))
+		} else {
+			out = append(out, poor("policies", "none of your own: the built-in starter policies decide", "Write [[policies]] for your site: see docs/policy.md; `stanch config init` prints those in force."))
+		}
+		held := false
+		for _, p := range c.Policies {
+			object := "policies " + p.ID
+			if p.Mode == "monitor" {
+				out = append(out, poor(object, "is in monitor mode: what it speaks of leaves, and is only recorded", fmt.Sprintf("Set mode = \"enforce\" in policy %q when the audit log shows what you expect.", p.ID)))
+				continue
+			}
+			if mail(p.Where.Channels) && !slices.Contains([]string{"allow", "tag", "report"}, p.Action) {
+				held = true
+			}
+		}
+		if !held && len(s.Listen) > 0 {
+			out = append(out, bad("policies", "no policy in force holds, encrypts or rejects any mail", `Give one of the policies mode = "enforce" and action = "quarantine".`))
+		}
+		if c.Defaults.Mode == "monitor" {
+			out = append(out, poor("defaults.mode", "is monitor: what could not be read leaves, and is only recorded", `Set defaults.mode = "enforce".`))
+		}
+		if c.Defaults.OnGap == "allow" {
+			out = append(out, poor("defaults.on_gap", "is allow: what could not be read leaves, an encrypted archive for one", `Set defaults.on_gap = "quarantine".`))
+		}
+		if len(s.InternalDomains) == 0 && len(s.Listen) > 0 {
+			out = append(out, poor("smtp.internal_domains", "none: every recipient counts as external", "Name the domains of your organisation in smtp.internal_domains."))
+		}
+		return out
+	}}
+}
+
+func mail(channels []string) bool {
+	return len(channels) == 0 || slices.ContainsFunc(channels, func(c string) bool { return strings.EqualFold(c, "mail") })
+}
+
+// Extraction starts a child and has it read, as serve does. read reads a small
+// text; warm sees that the compiled PDF reader works, when there is one.
+func Extraction(read, warm func(context.Context) error, compiled bool) Check {
+	return Check{Name: "extract", Within: time.Minute, Run: func(ctx context.Context) []Finding {
+		const remedy = "Look at the memory limit, and whether this program may start itself again (noexec, a system-call filter)."
+		if err := read(ctx); err != nil {
+			return []Finding{bad("child", "does not start or does not read: "+plain(err), remedy)}
+		}
+		out := []Finding{good("child", "starts, and reads a text")}
+		if !compiled {
+			out = append(out, poor("PDF reader", "is not compiled yet", "The next `stanch serve` compiles it before it opens its doors, which takes up to half a minute."))
+		} else if err := warm(ctx); err != nil {
+			out = append(out, bad("PDF reader", "does not work: "+plain(err), remedy))
+		} else {
+			out = append(out, good("PDF reader", "is compiled, and works"))
+		}
+		return append(out, poor("sandbox", "the child is bounded in time and memory, and not yet locked in by landlock and a system-call filter of its own",
+			"Run stanch under the hardened unit (docs/install.md), which takes most of the system from it."))
+	}}
+}
