@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,9 @@ func doors(cfg *config.Config) []service.Door {
 	var ds []service.Door
 	for _, addr := range cfg.SMTP.Listen {
 		ds = append(ds, service.Door{Name: "smtp", Key: "smtp.listen", Addr: addr})
+	}
+	for _, addr := range cfg.Milter.Listen {
+		ds = append(ds, service.Door{Name: "milter", Key: "milter.listen", Addr: strings.TrimPrefix(addr, "inet:")})
 	}
 	if cfg.Metrics.Listen != "" {
 		ds = append(ds, service.Door{Name: "metrics", Key: "metrics.listen", Addr: cfg.Metrics.Listen})
@@ -52,8 +56,15 @@ func (s *server) bind(ctx context.Context, cfg *config.Config) error {
 	if s.handed.from != nil {
 		s.handed.listeners.Keep(ds)
 	}
+	own, err := sockets(cfg)
+	if err != nil {
+		return err
+	}
 	lns, err := s.handed.listeners.Bind(ctx, ds)
 	if err != nil {
+		return err
+	}
+	if err := permit(cfg, own); err != nil {
 		return err
 	}
 	s.doors = map[string][]net.Listener{}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/smtp/milter"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -75,6 +77,8 @@ type server struct {
 	gateway *gateway.Gateway
 	watcher *watch.Watcher
 	smtp    *smtp.Server
+	milter  *milter.Server
+	buffers *buffer.Pool // of both mail doors
 	hop     smtp.NextHop
 	control *control.Server
 	health  metrics.Health
@@ -210,8 +214,16 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
+	if s.buffers, err = buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp"))); err != nil {
+		return err
+	}
 	if len(s.cfg.SMTP.Listen) > 0 {
 		if err := s.buildDoor(); err != nil {
+			return err
+		}
+	}
+	if len(s.cfg.Milter.Listen) > 0 {
+		if err := s.buildMilter(); err != nil {
 			return err
 		}
 	}
@@ -220,15 +232,11 @@ func (s *server) build(ctx context.Context) (err error) {
 }
 
 func (s *server) buildDoor() error {
-	buffers, err := buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp")))
-	if err != nil {
-		return err
-	}
 	tlsConfig, err := s.cfg.SMTP.LoadTLS(s.log)
 	if err != nil {
 		return err
 	}
-	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hop, Buffers: buffers, TLS: tlsConfig,
+	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hop, Buffers: s.buffers, TLS: tlsConfig,
 		Log: s.log, Metrics: s.metrics})
 	return err
 }
@@ -278,7 +286,7 @@ func (s *server) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
 	defer stop()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+6)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+6)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -293,6 +301,9 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&doors, "control socket", func() error { return s.control.Serve(sock) })
 	for _, ln := range s.doors["smtp"] {
 		watchdog(&doors, "mail door", func() error { return s.smtp.Serve(ctx, ln) })
+	}
+	for _, ln := range s.doors["milter"] {
+		watchdog(&doors, "milter door", func() error { return s.milter.Serve(ctx, ln) })
 	}
 	watchdog(&workers, "outbox", func() error { return s.gateway.RunOutbox(inner) })
 	watchdog(&workers, "background reading", func() error { return s.gateway.RunReading(inner) })
@@ -329,14 +340,12 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context) error, doors, workers *sync.WaitGroup) error {
 	var errs []error
 	s.handover.close()
-	if s.smtp != nil {
-		err := s.stopMail()
-		if errors.Is(err, context.DeadlineExceeded) {
-			s.log.Warn("sessions that were still open are cut; their clients send again")
-			err = nil
-		}
-		errs = append(errs, err)
+	err := s.stopMail()
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("sessions that were still open are cut; their clients send again")
+		err = nil
 	}
+	errs = append(errs, err)
 	cancel()
 	ctx, done := context.WithTimeout(context.Background(), stopRest)
 	defer done()
@@ -352,7 +361,16 @@ func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context)
 func (s *server) stopMail() error {
 	ctx, done := context.WithTimeout(context.Background(), stopWithin)
 	defer done()
-	return s.smtp.Shutdown(ctx)
+	var wg sync.WaitGroup
+	var relay, asked error
+	if s.smtp != nil {
+		wg.Go(func() { relay = s.smtp.Shutdown(ctx) })
+	}
+	if s.milter != nil {
+		wg.Go(func() { asked = s.milter.Shutdown(ctx) })
+	}
+	wg.Wait()
+	return cmp.Or(relay, asked)
 }
 
 // level is the slog level of that name; config has checked it.

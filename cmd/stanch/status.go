@@ -104,6 +104,9 @@ func (s *server) banner() {
 	for _, ln := range s.doors["smtp"] {
 		line("mail", "smtp://"+ln.Addr().String()+"  goes on to "+s.cfg.SMTP.NextHop)
 	}
+	for _, ln := range s.doors["milter"] {
+		line("milter", ln.Addr().Network()+":"+ln.Addr().String())
+	}
 	for _, w := range s.cfg.Watch {
 		line("watched", w.Path)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/smtp/milter"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -48,6 +49,8 @@ type Config struct {
 	Scan Scan `toml:"scan"`
 	// SMTP is the mail door.
 	SMTP smtp.Config `toml:"smtp"`
+	// Milter is the mail door for servers that ask before they accept: Postfix and Sendmail.
+	Milter milter.Config `toml:"milter"`
 	// Watch are the watched folders, one [[watch]] for each.
 	Watch []watch.Config `toml:"watch"`
 	Policy
@@ -162,6 +165,7 @@ func Default() Config {
 		Scan: Scan{Enabled: true, BackgroundTimeout: dlp.Duration(15 * time.Minute), BackgroundReaders: 1, BackgroundQueue: 100,
 			BackgroundSize: 1 << 30},
 		SMTP:    smtp.Default(),
+		Milter:  milter.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
 		Bypass:  bypass.Default(),
@@ -182,6 +186,8 @@ func (c *Config) Validate() error {
 	errs := []error{
 		c.SMTP.Validate(),
 		c.Scan.Validate(),
+		c.Milter.Validate(),
+		c.validateMilter(),
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),
@@ -196,6 +202,27 @@ func (c *Config) Validate() error {
 	}
 	if k, ok := errors.AsType[*dlp.KeyError](c.Site.Validate()); ok {
 		errs = append(errs, &dlp.KeyError{Key: "site." + k.Key, Want: k.Want})
+	}
+	return errors.Join(errs...)
+}
+
+// validateMilter sees to it that what the milter door holds can leave: released
+// mail, notices and delivery status notifications have no other way out than
+// the next hop.
+func (c *Config) validateMilter() error {
+	if len(c.Milter.Listen) == 0 {
+		return nil
+	}
+	var errs []error
+	want := func(key, want string) { errs = append(errs, &dlp.KeyError{Key: key, Want: want}) }
+	if c.SMTP.NextHop == "" && len(c.SMTP.Listen) == 0 {
+		want("smtp.next_hop", "host:port or maildir:DIR, with milter.listen too: released mail and notices leave there")
+	}
+	if c.SMTP.Hostname == "" && len(c.SMTP.Listen) == 0 {
+		want("smtp.hostname", "a host name such as gw.example, with milter.listen too: it stands in what leaves")
+	}
+	if c.SMTP.ScanTimeout >= c.Milter.AnswerTimeout && c.Milter.AnswerTimeout > 0 {
+		want("milter.answer_timeout", "more than smtp.scan_timeout")
 	}
 	return errors.Join(errs...)
 }

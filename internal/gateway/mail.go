@@ -36,26 +36,24 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 		g.warn(ctx, "door made a bad document", doc.ID, err)
 		return dlp.Outcome{ID: doc.ID}
 	}
-	if g.repeats.any() {
-		key, err := g.repeatKey(doc)
-		if err != nil {
-			g.warn(ctx, "repeat not looked up", doc.ID, err)
-			return dlp.Outcome{ID: doc.ID}
-		}
-		if x, ok := g.repeats.find(key, g.Now()); ok {
-			return m.absorb(ctx, x)
-		}
+	if out, done := m.repeated(ctx); done {
+		return out
 	}
-	j, err := g.judge(ctx, doc, g.read)
+	return m.lead(ctx)
+}
+
+// lead judges the message and acts.
+func (m *mail) lead(ctx context.Context) dlp.Outcome {
+	j, err := m.judge(ctx, m.doc, m.read)
 	if errors.Is(err, errSlow) {
 		return m.readOn(ctx)
 	}
 	if err != nil {
-		return dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
+		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
 	}
 	m.j = j
-	out = m.act(ctx)
-	out.Verdict = j.verdict
+	out := m.act(ctx)
+	out.Verdict = m.j.verdict
 	return out
 }
 
@@ -64,7 +62,8 @@ type mail struct {
 	*Gateway
 	doc    *dlp.Document
 	onward dlp.Onward
-	ended  bool // onward was sent or reset
+	ended  bool          // onward was sent or reset
+	apart  []dlp.Address // recipients that an earlier offer of this message is held for; doc is without them
 	j      judgement
 	seq    uint64 // of the decision
 }
@@ -87,11 +86,15 @@ func (m *mail) act(ctx context.Context) dlp.Outcome {
 	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != first.Action || tagOf(r) != tagOf(first)
 	})
-	if equal && !m.doc.Scattered && (first.Action == dlp.Allow || first.Action == dlp.AddTag) {
+	passes := equal && !m.doc.Scattered && (first.Action == dlp.Allow || first.Action == dlp.AddTag)
+	if passes && (len(m.apart) == 0 || m.keeps(nil)) {
 		return m.pass(ctx, first)
 	}
-	if equal && first.Action == dlp.Reject {
+	if equal && first.Action == dlp.Reject && len(m.apart) == 0 {
 		return m.reject(ctx)
+	}
+	if groups := groupByAct(m.j.verdict); len(groups.copies) == 1 && len(groups.rejected) == 0 && m.keeps(groups.held) {
+		return m.part(ctx, groups)
 	}
 	return m.own(ctx)
 }
@@ -134,7 +137,13 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 	defer body.Close()
 	m.OnStep("send")
 	m.ended = true
-	reply, err := m.onward.Send(ctx, front(m.doc.Trace, tagOf(r)), body)
+	head := front(m.doc.Trace, tagOf(r))
+	var reply dlp.Reply
+	if k, ok := m.onward.(dlp.Keeper); ok {
+		reply, err = k.Keep(ctx, head, m.apart)
+	} else {
+		reply, err = m.onward.Send(ctx, head, body)
+	}
 	m.OnStep("sent")
 	if err != nil {
 		result := audit.ResultUnreached
@@ -194,7 +203,7 @@ func (m *mail) reject(ctx context.Context) dlp.Outcome {
 // may have theirs, become ours in one durable transaction, or not at all.
 func (m *mail) own(ctx context.Context) dlp.Outcome {
 	return m.takeOver(ctx, func(rep store.Repeat) (dlp.OutcomeKind, string, error) {
-		return m.take(ctx, store.Change{Repeats: []store.Repeat{rep}})
+		return m.take(ctx, store.Change{Repeats: []store.Repeat{rep}}, groupByAct(m.j.verdict))
 	})
 }
 
@@ -234,14 +243,14 @@ func (m *mail) takeOver(ctx context.Context, take func(store.Repeat) (dlp.Outcom
 	return dlp.Outcome{Kind: kind, ID: m.doc.ID, Acknowledge: true}
 }
 
-// take seals everything that becomes ours and commits it together with ch.
-func (m *mail) take(ctx context.Context, ch store.Change) (kind dlp.OutcomeKind, result string, err error) {
+// take seals everything of groups, which becomes ours, and commits it together
+// with ch.
+func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp.OutcomeKind, result string, err error) {
 	defer func() {
 		if err != nil {
 			m.discard(ctx, ch, err)
 		}
 	}()
-	groups := groupByAct(m.j.verdict)
 	if len(groups.held) > 0 {
 		c := m.caseOf(m.envelope(groups.held))
 		item, err := m.Vault.Seal(ctx, m.doc, c)

@@ -185,7 +185,7 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 		return 0, err
 	}
 	m.OnStep("judged")
-	kind, result, err := m.take(ctx, store.Change{Progress: []spool.Update{end}})
+	kind, result, err := m.take(ctx, store.Change{Progress: []spool.Update{end}}, groupByAct(m.j.verdict))
 	if err != nil {
 		result = audit.ResultFailed
 		if errors.Is(err, store.ErrUnknown) {

@@ -115,7 +115,13 @@ func (r *repeats) forget(ids []dlp.ID) {
 
 // repeatKey is equal for two offers of the same message: same reverse-path,
 // same recipients, same bytes but for Received, Return-Path and X-Stanch-*.
-func (g *Gateway) repeatKey(doc *dlp.Document) ([32]byte, error) {
+func (g *Gateway) repeatKey(doc *dlp.Document) ([32]byte, error) { return g.keyOf("repeat", doc) }
+
+// partKey is as repeatKey, apart from it: of messages that are ours only in
+// part, the rest being with their mail server.
+func (g *Gateway) partKey(doc *dlp.Document) ([32]byte, error) { return g.keyOf("repeat in part", doc) }
+
+func (g *Gateway) keyOf(kind string, doc *dlp.Document) ([32]byte, error) {
 	r, err := doc.Open()
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("gateway: open %s: %w", doc.ID, err)
@@ -130,7 +136,7 @@ func (g *Gateway) repeatKey(doc *dlp.Document) ([32]byte, error) {
 		rcpts[i] = a.String()
 	}
 	slices.Sort(rcpts)
-	return g.Names.MAC("repeat", []byte(doc.Sender.String()), []byte(strings.Join(rcpts, "\n")), digest[:]), nil
+	return g.Names.MAC(kind, []byte(doc.Sender.String()), []byte(strings.Join(rcpts, "\n")), digest[:]), nil
 }
 
 // Acknowledge marks holds and splits whose 250 the client has seen: from now
