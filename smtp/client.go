@@ -92,6 +92,10 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Down reports whether the next hop counts as down: it is tried again now and
+// then by one message at a time.
+func (c *Client) Down() bool { return c.breaker.down() }
+
 // Begin opens a transaction, on an idle connection if there is one. Until MAIL
 // is accepted a connection that turns out to be dead is replaced by a new one.
 // A message that the next hop says it cannot take is refused: by its size with

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
 // Config is the section [smtp].
@@ -37,6 +36,12 @@ type Config struct {
 	NextHopKey string `toml:"next_hop_key"`
 	// NextHopAuth is a file of one line, USER:PASSWORD, to log in with at the next hop (SCRAM-SHA-256, PLAIN or LOGIN). It wants mode 0600, and next_hop_tls "required" or "verified".
 	NextHopAuth string `toml:"next_hop_auth"`
+	// Routes send some recipients or senders another way than next_hop; the first that fits decides.
+	Routes []Route `toml:"routes"`
+	// Resolver is the DNS resolver that routes by MX ask, as "host:port". Its word that an answer is proved (DNSSEC) is believed when it is on this machine. Empty: those of this system, whose word is not.
+	Resolver string `toml:"resolver"`
+	// ResolverTrusted is true when resolver is on another machine and nobody can stand between: then its word is believed too.
+	ResolverTrusted bool `toml:"resolver_trusted"`
 	// Networks are the clients that may relay, as CIDR prefixes.
 	Networks []string `toml:"networks"`
 	// InternalDomains are the domains of this organisation; recipients elsewhere are external.
@@ -106,12 +111,14 @@ func Default() Config {
 	}
 }
 
-// The values of next_hop_tls.
+// The values of next_hop_tls and of a route's tls.
 const (
 	TLSOff           = "off"
 	TLSOpportunistic = "opportunistic" // STARTTLS when offered
 	TLSRequired      = "required"      // no mail without it
 	TLSVerified      = "verified"      // no mail unless the certificate proves who the next hop is
+	TLSSTS           = "mta-sts"       // what the recipient's domain promises by MTA-STS, else opportunistic
+	TLSDANE          = "dane"          // what it promises by DANE, else as mta-sts
 )
 
 // maildirPrefix marks a next hop that is a folder.
@@ -128,15 +135,7 @@ func (c *Config) Validate() error {
 	if _, ok := parseDomain(c.Hostname); !ok && (len(c.Listen) > 0 || c.Hostname != "") {
 		v.want("smtp.hostname", "a host name such as gw.example")
 	}
-	if len(c.Listen) > 0 || c.NextHop != "" {
-		if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); !ok {
-			v.hostPort("smtp.next_hop", c.NextHop)
-		} else if dir == "" {
-			v.want("smtp.next_hop", "host:port or maildir:DIR")
-		}
-	}
-	security, keys := c.nextHopTLS()
-	security.validate(&v, keys)
+	c.validateHops(&v)
 	if _, i := parseNetworks(c.Networks); i >= 0 {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
@@ -241,25 +240,4 @@ func (c *Config) LoadTLS(log *slog.Logger) (*tls.Config, error) {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Certificate(), nil },
 		MinVersion:     tls.VersionTLS12,
 	}, nil
-}
-
-// OpenNextHop returns the next hop that the configuration names: a *Client or
-// a *Maildir. log and m may be nil.
-func (c *Config) OpenNextHop(log *slog.Logger, m *metrics.Set) (NextHop, error) {
-	if dir, ok := strings.CutPrefix(c.NextHop, maildirPrefix); ok {
-		return NewMaildir(dir)
-	}
-	host, _, err := net.SplitHostPort(c.NextHop)
-	if err != nil {
-		return nil, fmt.Errorf("smtp: next hop: %w", &dlp.KeyError{Key: "smtp.next_hop", Want: "host:port"})
-	}
-	security, _ := c.nextHopTLS()
-	files, err := security.open(log)
-	if err != nil {
-		return nil, err
-	}
-	cc := c.client(log, m)
-	cc.Addr = c.NextHop
-	files.apply(&cc, host)
-	return NewClient(cc), nil
 }

@@ -2,7 +2,6 @@ package smtp_test
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,18 +62,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-func TestOpenNextHop(t *testing.T) {
+func TestLoadTLS(t *testing.T) {
 	cfg := smtp.Default()
-	cfg.NextHop = "maildir:" + filepath.Join(t.TempDir(), "m")
-	hop, err := cfg.OpenNextHop(nil, nil)
-	if _, ok := hop.(*smtp.Maildir); err != nil || !ok {
-		t.Errorf("got %T, %v", hop, err)
-	}
-	cfg.NextHop = "127.0.0.1:25"
-	hop, err = cfg.OpenNextHop(nil, nil)
-	if _, ok := hop.(*smtp.Client); err != nil || !ok {
-		t.Errorf("got %T, %v", hop, err)
-	}
 	cfg.TLSCert, cfg.TLSKey = "/nowhere", "/nowhere"
 	if _, err := cfg.LoadTLS(nil); err == nil {
 		t.Error("a certificate that is not there was loaded")

@@ -9,57 +9,67 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
-// hopTLS is how the connections to a next hop are secured, as configured.
-type hopTLS struct {
-	mode, name, ca, cert, key, auth string
-	pins                            []string
-}
-
-// keys are the names of hopTLS's values in the configuration.
+// hopKeys are the names in the configuration of what secures a route.
 type hopKeys struct{ mode, name, ca, pins, cert, key, auth string }
 
-// nextHopTLS is the TLS of next_hop.
-func (c *Config) nextHopTLS() (hopTLS, hopKeys) {
-	return hopTLS{c.NextHopTLS, c.NextHopName, c.NextHopCA, c.NextHopCert, c.NextHopKey, c.NextHopAuth, c.NextHopPins},
-		hopKeys{"smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins", "smtp.next_hop_cert", "smtp.next_hop_key", "smtp.next_hop_auth"}
+// keysOf are those of the route at prefix, "" for next_hop.
+func keysOf(prefix string) hopKeys {
+	if prefix == "" {
+		return hopKeys{"smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins",
+			"smtp.next_hop_cert", "smtp.next_hop_key", "smtp.next_hop_auth"}
+	}
+	return hopKeys{prefix + ".tls", prefix + ".tls_name", prefix + ".tls_ca", prefix + ".tls_pins",
+		prefix + ".tls_cert", prefix + ".tls_key", prefix + ".auth"}
 }
 
-// validate reports what contradicts itself: a value that promises a protection
-// which the others take away is an error.
-func (t hopTLS) validate(v *validation, k hopKeys) {
-	switch t.mode {
+// validateTLS reports what contradicts itself, and what promises a protection
+// that cannot be had.
+func (r *Route) validateTLS(v *validation, k hopKeys, proves bool) {
+	kind := r.kind()
+	switch r.TLS {
 	case TLSOff, TLSOpportunistic, TLSRequired, TLSVerified:
+	case TLSDANE:
+		if !proves {
+			v.want(k.mode, "another value, or a validating resolver on this machine as smtp.resolver: without one nobody proves what DNS says")
+		}
+		if kind == TargetMaildir || kind == TargetLMTP {
+			v.want(k.mode, "off, opportunistic, required or verified")
+		}
+	case TLSSTS:
+		if kind != TargetMX {
+			v.want(k.mode, `another value, or "mx" as next hop: MTA-STS speaks of the servers that a domain names in DNS`)
+		}
 	default:
-		v.want(k.mode, "off, opportunistic, required or verified")
+		v.want(k.mode, "off, opportunistic, required, verified, mta-sts or dane")
 		return
 	}
-	verified := t.mode == TLSVerified
+	verified := r.TLS == TLSVerified
 	for _, x := range []struct {
 		key string
 		set bool
-	}{{k.name, t.name != ""}, {k.ca, t.ca != ""}, {k.pins, len(t.pins) > 0}} {
+	}{{k.name, r.TLSName != ""}, {k.ca, r.TLSCA != ""}, {k.pins, len(r.TLSPins) > 0}} {
 		if x.set && !verified {
 			v.want(x.key, `nothing, or "verified" as `+last(k.mode)+": the certificate is not checked otherwise")
 		}
 	}
-	if len(t.pins) > 0 && (t.ca != "" || t.name != "") {
+	if len(r.TLSPins) > 0 && (r.TLSCA != "" || r.TLSName != "") {
 		v.want(k.pins, "either pins, or "+last(k.ca)+" and "+last(k.name)+": a pinned key is the whole proof")
 	}
-	if _, ok := parseDomain(t.name); t.name != "" && !ok && net.ParseIP(t.name) == nil {
+	if _, ok := parseDomain(r.TLSName); r.TLSName != "" && !ok && net.ParseIP(r.TLSName) == nil {
 		v.want(k.name, "a host name such as mx.partner.example")
 	}
-	for i, p := range t.pins {
+	for i, p := range r.TLSPins {
 		if _, ok := ParsePin(p); !ok {
 			v.want(fmt.Sprintf("%s[%d]", k.pins, i), `"sha256:" and the digest of the public key in base64 or hexadecimal`)
 		}
 	}
-	if (t.cert == "") != (t.key == "") {
+	if (r.TLSCert == "") != (r.TLSKey == "") {
 		v.want(k.cert, "both "+last(k.cert)+" and "+last(k.key)+", or neither")
 	}
-	if t.cert != "" && t.mode == TLSOff {
+	if r.TLSCert != "" && r.TLS == TLSOff {
 		v.want(k.cert, "nothing, or another "+last(k.mode)+" than off")
 	}
-	if t.auth != "" && t.mode != TLSRequired && !verified {
+	if r.Auth != "" && r.TLS != TLSRequired && !verified {
 		v.want(k.auth, `nothing, or "required" or "verified" as `+last(k.mode)+": a password does not go in the clear")
 	}
 }
@@ -67,8 +77,8 @@ func (t hopTLS) validate(v *validation, k hopKeys) {
 // last is the last word of a key.
 func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
-// securing is what of a hopTLS was read from files.
-type securing struct {
+// Security is how a route's connections are secured, its files read.
+type Security struct {
 	mode, name string
 	roots      *Roots
 	pins       []Pin
@@ -76,31 +86,33 @@ type securing struct {
 	auth       *Credentials
 }
 
-// open reads the files that t names.
-func (t hopTLS) open(log *slog.Logger) (s securing, err error) {
-	s.mode, s.name = t.mode, t.name
-	for _, p := range t.pins {
+// LoadSecurity reads the files that r names; log hears of later changes and may
+// be nil.
+func (r *Route) LoadSecurity(log *slog.Logger) (s Security, err error) {
+	s.mode, s.name = r.TLS, r.TLSName
+	for _, p := range r.TLSPins {
 		pin, _ := ParsePin(p) // Validate has accepted it
 		s.pins = append(s.pins, pin)
 	}
-	if t.ca != "" {
-		if s.roots, err = LoadRoots(t.ca, log); err != nil {
+	if r.TLSCA != "" {
+		if s.roots, err = LoadRoots(r.TLSCA, log); err != nil {
 			return s, err
 		}
 	}
-	if t.cert != "" {
-		if s.cert, err = LoadKeyPair(t.cert, t.key, log); err != nil {
+	if r.TLSCert != "" {
+		if s.cert, err = LoadKeyPair(r.TLSCert, r.TLSKey, log); err != nil {
 			return s, err
 		}
 	}
-	if t.auth != "" {
-		s.auth, err = LoadCredentials(t.auth, log)
+	if r.Auth != "" {
+		s.auth, err = LoadCredentials(r.Auth, log)
 	}
 	return s, err
 }
 
-// apply sets what a connection to host must prove.
-func (s securing) apply(cc *ClientConfig, host string) {
+// Apply sets what a connection to host must prove, as far as the configuration
+// alone says it.
+func (s Security) Apply(cc *ClientConfig, host string) {
 	cc.TLS, cc.ServerName, cc.Certificate, cc.Auth = s.mode, s.name, s.cert, s.auth
 	if s.name == "" {
 		cc.ServerName = host
@@ -112,8 +124,11 @@ func (s securing) apply(cc *ClientConfig, host string) {
 	}
 }
 
-// client is what all connections to next hops have in common.
-func (c *Config) client(log *slog.Logger, m *metrics.Set) ClientConfig {
+// Roots are those that a certificate must go back to; nil for the system's.
+func (s Security) Roots() *Roots { return s.roots }
+
+// Client is what all connections to next hops have in common.
+func (c *Config) Client(log *slog.Logger, m *metrics.Set) ClientConfig {
 	cc := DefaultClient()
 	cc.Hostname = c.Hostname
 	cc.ConnectTimeout, cc.AnswerTimeout = c.NextHopConnectTimeout.D(), c.NextHopAnswerTimeout.D()

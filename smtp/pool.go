@@ -118,6 +118,12 @@ func (b *breaker) allow(now time.Time) bool {
 	return true
 }
 
+func (b *breaker) down() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed >= breakAfter
+}
+
 func (b *breaker) success() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

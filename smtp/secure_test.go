@@ -160,11 +160,7 @@ func TestVerified(t *testing.T) {
 			if err := cfg.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			hop, err := cfg.OpenNextHop(nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { hop.(*smtp.Client).Close() })
+			hop := openHop(t, &cfg)
 			for range 2 { // the second over a connection that was kept, or a new one
 				ds := smtp.Deliver(t.Context(), hop, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 				if got := ds[0].Err == nil && ds[0].Reply.Positive(); got != tc.want {
@@ -197,11 +193,7 @@ func TestVerifiedByAddress(t *testing.T) {
 	h := &wireHop{ext: []string{"STARTTLS"}, tls: ca.serving("127.0.0.1", nil)}
 	cfg := smtp.Default()
 	cfg.Hostname, cfg.NextHop, cfg.NextHopTLS, cfg.NextHopCA = "gw.example", h.listen(t), smtp.TLSVerified, pemFile(t, ca.cert)
-	hop, err := cfg.OpenNextHop(nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { hop.(*smtp.Client).Close() })
+	hop := openHop(t, &cfg)
 	if ds := smtp.Deliver(t.Context(), hop, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n")); ds[0].Err != nil {
 		t.Error(ds[0].Err)
 	}
@@ -294,11 +286,7 @@ func TestLogin(t *testing.T) {
 			if err := cfg.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			hop, err := cfg.OpenNextHop(nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { hop.(*smtp.Client).Close() })
+			hop := openHop(t, &cfg)
 			ds := smtp.Deliver(t.Context(), hop, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 			if got := ds[0].Err == nil && ds[0].Reply.Positive(); got != tc.want || ds[0].Reply.Permanent() {
 				t.Errorf("delivered: got %v (%v, %d), want %v", got, ds[0].Err, ds[0].Reply.Code, tc.want)
@@ -383,14 +371,30 @@ func TestClientCertificate(t *testing.T) {
 		if shown {
 			cfg.NextHopCert, cfg.NextHopKey = pemFile(t, cert), keyFile
 		}
-		hop, err := cfg.OpenNextHop(nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { hop.(*smtp.Client).Close() })
+		hop := openHop(t, &cfg)
 		ds := smtp.Deliver(t.Context(), hop, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
 		if got := ds[0].Err == nil; got != shown {
 			t.Errorf("certificate shown %v: delivered %v (%v)", shown, got, ds[0].Err)
 		}
 	}
+}
+
+// openHop makes the client of next_hop.
+func openHop(t *testing.T, cfg *smtp.Config) *smtp.Client {
+	t.Helper()
+	routes := cfg.AllRoutes()
+	security, err := routes[len(routes)-1].LoadSecurity(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cc := cfg.Client(nil, nil)
+	cc.Addr = cfg.NextHop
+	host, _, err := net.SplitHostPort(cfg.NextHop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	security.Apply(&cc, host)
+	c := smtp.NewClient(cc)
+	t.Cleanup(func() { c.Close() })
+	return c
 }

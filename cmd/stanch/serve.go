@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -28,10 +27,10 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safelog"
-	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/milter"
+	"github.com/stanch-dlp/stanch/smtp/route"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -79,7 +78,7 @@ type server struct {
 	smtp    *smtp.Server
 	milter  *milter.Server
 	buffers *buffer.Pool // of both mail doors
-	hop     smtp.NextHop
+	hops    *route.Router
 	control *control.Server
 	health  metrics.Health
 	doors   map[string][]net.Listener // by service.Door's name
@@ -200,10 +199,10 @@ func (s *server) build(ctx context.Context) (err error) {
 		rules = s.judges.rules(s.cfg)
 	}
 	s.openBypass()
-	if s.hop, err = s.cfg.SMTP.OpenNextHop(s.log, s.metrics); err != nil {
+	if s.hops, err = s.node.openHops(); err != nil {
 		return err
 	}
-	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hop}, rules); err != nil {
+	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hops}, rules); err != nil {
 		return err
 	}
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
@@ -236,21 +235,9 @@ func (s *server) buildDoor() error {
 	if err != nil {
 		return err
 	}
-	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hop, Buffers: s.buffers, TLS: tlsConfig,
+	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hops, Buffers: s.buffers, TLS: tlsConfig,
 		Log: s.log, Metrics: s.metrics})
 	return err
-}
-
-// outboxHop lets the outbox deliver through the door's own next hop.
-type outboxHop struct{ hop smtp.NextHop }
-
-// Deliver tries once.
-func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
-	rcpts, params := make([]dlp.Address, len(m.Rcpts)), make([]dlp.RcptParams, len(m.Rcpts))
-	for i, r := range m.Rcpts {
-		rcpts[i], params[i] = r.Addr, r.Params
-	}
-	return smtp.Deliver(ctx, o.hop, m.From, rcpts, params, smtp.MailOptions{Size: m.Size, MailParams: m.Params}, open)
 }
 
 // rulesOf is the rule source of the configuration alone.
@@ -419,7 +406,15 @@ func (s *server) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.enforce(ctx, cfg, "signal")
+	use, err := s.hops.Prepare(&cfg.SMTP)
+	if err != nil {
+		return err
+	}
+	if err := s.enforce(ctx, cfg, "signal"); err != nil {
+		return err
+	}
+	use()
+	return nil
 }
 
 // loadAgain reads the configuration anew, and refuses one that takes a restart.

@@ -88,6 +88,9 @@ func (s *server) gauges(ctx context.Context) {
 				s.metrics.QueueState(string(st), n)
 			}
 		}
+		for name, down := range s.hops.Down() {
+			s.metrics.RouteHostsDown(name, down)
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():

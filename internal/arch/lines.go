@@ -20,18 +20,18 @@ func Lines() []Line {
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey"}},
-		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "smtp/milter"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
 		}},
 		{"stations", []string{
-			"smtp", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
+			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass",
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service",
-			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "internal/arch",
+			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/resolve", "internal/arch",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 	}

@@ -317,6 +317,15 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Rules.Paths {
 		abs(&c.Rules.Paths[i])
 	}
+	for i := range c.SMTP.Routes {
+		for _, p := range c.SMTP.Routes[i].Paths() {
+			abs(p)
+		}
+		c.SMTP.Routes[i].MapFolders(func(folder string) string {
+			abs(&folder)
+			return folder
+		})
+	}
 	for i := range c.Watch {
 		abs(&c.Watch[i].Path)
 	}

@@ -167,7 +167,7 @@ func TestMistakes(t *testing.T) {
 		{"not a table", "smtp = 1", []string{"1: smtp: a table, [smtp]"}},
 		{"not an array of tables", "[watch]\npath = '/a'", []string{"1: watch: an array of tables, [[watch]]"}},
 		{"not recipients", "[[policies]]\nid='p'\naction='tag'\nall=[{tag='x'}]\nwhere={recipients=1}", []string{`5: policies[0].where.recipients: "external"`}},
-		{"a value a package does not take", door + "next_hop_tls = 'sure'", []string{"3: smtp.next_hop_tls: off, opportunistic, required or verified"}},
+		{"a value a package does not take", door + "next_hop_tls = 'sure'", []string{"3: smtp.next_hop_tls: off, opportunistic, required, verified, mta-sts or dane"}},
 		{"a value of the second policy", "[[policies]]\nid='a'\naction='tag'\nall=[{tag='x'}]\n[[policies]]\nid='b'\naction='hold'\nall=[{tag='x'}]", []string{`7: policies[1].action: "allow"`}},
 		{"a missing key is at its table", "\n[[watch]]\nstub=true", []string{"2: watch[0].path: the folder to watch"}},
 		{"site", "[[site.mrn]]\nissuer='a'\nregex='('", []string{"3: site.mrn[0].regex: an RE2 expression"}},
@@ -302,9 +302,10 @@ func TestRestartNeeded(t *testing.T) {
 	}{
 		{"nothing", sample, nil},
 		{"data_dir", strings.Replace(sample, `"var"`, `"/other"`, 1), []string{"data_dir"}},
-		{"listen", strings.Replace(sample, "2525", "2526", 1), []string{"smtp.listen"}},
+		{"listen", strings.Replace(sample, "2525", "2528", 1), []string{"smtp.listen"}},
 		{"metrics and console", strings.NewReplacer("9026", "9027", "8025", "8026").Replace(sample), []string{"console.listen", "metrics.listen"}},
 		{"a folder's key", strings.Replace(sample, `"3s"`, `"4s"`, 1), []string{"watch"}},
+		{"the next hop", strings.Replace(sample, "2526", "2527", 1), nil},
 		{"policies, rules and numbers", strings.NewReplacer(`"quarantine"`, `"reject"`, "patterns.d", "rules.d", "Main", "East", "clinic.example", "other.example").Replace(sample), nil},
 	}
 	dir := t.TempDir()

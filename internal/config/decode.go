@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
+	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -138,8 +139,11 @@ func (d *decoder) list(path []any, src any, dst reflect.Value) {
 // element returns a new element of a list with its defaults.
 func element(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
-	if w, ok := v.Addr().Interface().(*watch.Config); ok {
-		*w = watch.DefaultConfig()
+	switch e := v.Addr().Interface().(type) {
+	case *watch.Config:
+		*e = watch.DefaultConfig()
+	case *smtp.Route:
+		*e = smtp.DefaultRoute()
 	}
 	return v
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -128,6 +129,8 @@ func defaults(table reflect.Type, v reflect.Value) reflect.Value {
 	switch {
 	case table == reflect.TypeFor[watch.Config]():
 		return reflect.ValueOf(watch.DefaultConfig())
+	case table == reflect.TypeFor[smtp.Route]():
+		return reflect.ValueOf(smtp.DefaultRoute())
 	case v.Kind() == reflect.Struct:
 		return v
 	}

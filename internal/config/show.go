@@ -35,7 +35,9 @@ func (c *Config) Effective() ([]byte, error) {
 // reloaded are the keys, and the tables with all their keys, that a reload
 // puts in force. Everything else is bound when the process starts.
 func reloaded() []string {
-	return []string{"rules", "site", "policies", "defaults", "smtp.internal_domains"}
+	return []string{"rules", "site", "policies", "defaults", "smtp.internal_domains",
+		"smtp.next_hop", "smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins", "smtp.next_hop_cert",
+		"smtp.next_hop_key", "smtp.next_hop_auth", "smtp.routes", "smtp.resolver", "smtp.resolver_trusted"}
 }
 
 // RestartNeeded returns the keys in which two configurations differ and which

@@ -211,3 +211,26 @@ func (s *Set) Watched(what string, n int) {
 	}
 	s.watched.WithLabelValues(in(known, what)).Add(float64(n))
 }
+
+// Route counts what came of asking a route's next hops for a transaction; a
+// route that Routes did not name is "other".
+func (s *Set) Route(route, result string) {
+	if s != nil {
+		s.routes.WithLabelValues(s.route(route), in(routeResults, result)).Inc()
+	}
+}
+
+// RouteHostsDown says how many of a route's hosts count as down.
+func (s *Set) RouteHostsDown(route string, n int) {
+	if s != nil {
+		s.hostsDown.WithLabelValues(s.route(route)).Set(float64(n))
+	}
+}
+
+func (s *Set) route(name string) string {
+	var known []string
+	if p := s.routed.Load(); p != nil {
+		known = *p
+	}
+	return in(known, name)
+}

@@ -63,13 +63,15 @@ type Set struct {
 	registry *prometheus.Registry
 	rules    atomic.Pointer[map[dlp.RuleID]bool] // rule ids of the configuration
 	watches  atomic.Pointer[[]string]            // labels of the watcher
+	routed   atomic.Pointer[[]string]            // names of routes
 
 	documents, findings, gaps, verdicts, notScanned *prometheus.CounterVec
 	kills, refusals, nextHop, deliveries, notices   *prometheus.CounterVec
 	setAside                                        *prometheus.CounterVec
 	queueStates                                     *prometheus.GaugeVec
 	judge, auditSync                                prometheus.Histogram
-	watched                                         *prometheus.CounterVec
+	watched, routes                                 *prometheus.CounterVec
+	hostsDown                                       *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass     prometheus.Gauge
 	inlineImages, workers, bypassPassed             prometheus.Counter
 }
@@ -111,6 +113,9 @@ func New() *Set {
 
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
 	s.watched = s.vec("stanch_watch_total", "What the folder watcher did and saw, by what it was.", "what")
+	s.routes = s.vec("stanch_route_total", "Transactions asked of each route's next hops, by what came of it.", "route", "result")
+	s.hostsDown = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stanch_route_hosts_down", Help: "Hosts of each route that count as down."}, []string{"route"})
+	s.registry.MustRegister(s.hostsDown)
 	s.zero()
 	return s
 }
@@ -185,6 +190,22 @@ func (s *Set) Rules(ids []dlp.RuleID) {
 		s.findings.WithLabelValues(string(id))
 	}
 	s.rules.Store(&known)
+}
+
+// routeResults are what can come of asking a next hop for a transaction.
+var routeResults = []string{"opened", "refused", "unreached", "unroutable", "failover"}
+
+// Routes names the routes in force: Route counts only those by name.
+func (s *Set) Routes(names []string) {
+	if s == nil {
+		return
+	}
+	for _, n := range names {
+		for _, r := range routeResults {
+			s.routes.WithLabelValues(n, r)
+		}
+	}
+	s.routed.Store(&names)
 }
 
 // Watches names what the watcher counts: Watched counts only those by name.

@@ -27,7 +27,7 @@ var forms = map[string]form{
 	"rule": word, "policy": word, "action": word, "cause": word, "reason": word, "channel": word,
 	"stage": word, "step": word, "kind": word, "state": word, "mode": word, "result": word, "outcome": word,
 	"err_kind": word, "check": word, "signal": word, "format": word, "event": word, "component": word,
-	"command": word, "verb": word, "check_name": word, "key": word,
+	"command": word, "verb": word, "route": word, "check_name": word, "key": word,
 	"code":     matching(`[1-5]\d\d|[245]\.\d{1,3}\.\d{1,3}`),
 	"enhanced": matching(`[245]\.\d{1,3}\.\d{1,3}`),
 	"ruleset":  matching(`[0-9a-f]{0,64}`),

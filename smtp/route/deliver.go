@@ -1,0 +1,89 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// Groups returns the indices of rcpts by next hop, in the order in which the
+// hops first come up.
+func (r *Router) Groups(from dlp.Address, rcpts []dlp.Address) [][]int {
+	var out [][]int
+	for _, g := range r.table.Load().groups(from, rcpts) {
+		out = append(out, g.members)
+	}
+	return out
+}
+
+// Destination names where mail from from to rcpt goes on to. Two recipients with
+// the same share a transaction, a queue and its fate.
+func (r *Router) Destination(from, rcpt dlp.Address) string {
+	d := r.table.Load().of(from, rcpt)
+	return hostKey(d.e.Name, d.domain)
+}
+
+// group is a destination and who goes there.
+type group struct {
+	dest    *destination
+	members []int
+}
+
+func (t *table) groups(from dlp.Address, rcpts []dlp.Address) []group {
+	var out []group
+	type place struct {
+		e      *entry
+		domain string
+	}
+	at := map[place]int{}
+	for i, rcpt := range rcpts {
+		d := t.of(from, rcpt)
+		k := place{d.e, d.domain}
+		j, ok := at[k]
+		if !ok {
+			j = len(out)
+			at[k] = j
+			out = append(out, group{dest: d})
+		}
+		out[j].members = append(out[j].members, i)
+	}
+	return out
+}
+
+// Deliver tries once to bring a message of ours to its recipients, hop by hop.
+// It differs from what a client is told in one thing: that a domain does not
+// exist, or that none of its servers does, is final here. RFC 5321 5.1 wants it
+// reported, and there is nobody else who would give up in time.
+func (r *Router) Deliver(ctx context.Context, from dlp.Address, rcpts []dlp.Address, params []dlp.RcptParams,
+	opt smtp.MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
+	out := make([]dlp.Delivery, len(rcpts))
+	for _, g := range r.table.Load().groups(from, rcpts) {
+		some := make([]dlp.Address, len(g.members))
+		var with []dlp.RcptParams
+		for j, i := range g.members {
+			some[j] = rcpts[i]
+			if params != nil {
+				with = append(with, params[i])
+			}
+		}
+		for j, d := range smtp.Deliver(ctx, final{g.dest}, from, some, with, opt, open) {
+			out[g.members[j]] = d
+		}
+	}
+	return out
+}
+
+// final is a destination whose not existing is a refusal.
+type final struct{ *destination }
+
+// Begin is that of the destination.
+func (f final) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+	tx, err := f.destination.Begin(ctx, from, opt)
+	if u, ok := errors.AsType[*unroutable](err); ok {
+		return nil, &smtp.ReplyError{Reply: u.later}
+	}
+	return tx, err
+}

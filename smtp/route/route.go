@@ -1,0 +1,464 @@
+// Package route chooses the next hop of each recipient, and what it must prove
+// before mail goes over to it.
+//
+// It promises that a message which has one next hop goes there inside the
+// client's own transaction; that a host which does not answer is passed over
+// for the next one only while nothing of a message was accepted; and that what
+// a domain promises about its servers, by DANE or MTA-STS, holds on the very
+// connection that carries the message.
+//
+// Sources: RFC 5321 5.1 (MX), RFC 7505 (null MX), RFC 8461 (MTA-STS), RFC 7672
+// (DANE for SMTP).
+package route
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/smtp/mtasts"
+	"github.com/stanch-dlp/stanch/smtp/resolve"
+)
+
+// Deps are what a Router needs beside the configuration. All may be left out.
+type Deps struct {
+	Log     *slog.Logger
+	Metrics *metrics.Set
+	// Policies is the file in which MTA-STS policies are kept, sealed by Keys;
+	// "": in memory only.
+	Policies string
+	Keys     mtasts.Keys
+
+	// Dial connects; nil: net.Dialer. Roots are those of policy hosts and of
+	// servers under MTA-STS; nil: the system's. Both are for tests.
+	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	Roots *smtp.Roots
+	Pool  *x509.CertPool
+}
+
+// Router is a smtp.NextHop of all configured ones. It is safe for use by many
+// goroutines.
+type Router struct {
+	d     Deps
+	table atomic.Pointer[table]
+}
+
+// New opens what the routes of cfg name. Nothing is dialled or resolved yet.
+func New(cfg *smtp.Config, d Deps) (*Router, error) {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Dial == nil {
+		d.Dial = new(net.Dialer).DialContext
+	}
+	r := &Router{d: d}
+	t, err := newTable(cfg, d, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.table.Store(t)
+	t.announce()
+	return r, nil
+}
+
+// Prepare opens the routes of cfg and returns what puts them in force, for all
+// that begins from then on. Transactions under way are not disturbed.
+func (r *Router) Prepare(cfg *smtp.Config) (use func(), err error) {
+	old := r.table.Load()
+	t, err := newTable(cfg, r.d, old)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		r.table.Store(t)
+		t.announce()
+		old.close()
+	}, nil
+}
+
+// Close ends the idle connections.
+func (r *Router) Close() error {
+	r.table.Load().close()
+	return nil
+}
+
+// Begin opens a transaction. Where the next hop does not depend on the
+// recipient, MAIL is the next hop's own; otherwise it is asked with the first
+// recipient, and a refusal of it answers RCPT.
+func (r *Router) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+	t := r.table.Load()
+	if d := t.fixed(from); d != nil {
+		return d.Begin(ctx, from, opt)
+	}
+	return &transaction{t: t, from: from, opt: opt}, nil
+}
+
+// Offers returns what every next hop offers. Of servers that DNS names nothing
+// is known beforehand, so with a route to them nothing is promised.
+func (r *Router) Offers() smtp.Extensions {
+	t := r.table.Load()
+	all := smtp.Extensions{UTF8: true, Chunking: true, Binary: true, DSN: true}
+	for _, e := range t.entries {
+		switch {
+		case e.maildir != nil:
+			all = smtp.Extensions{}
+		case e.kind == smtp.TargetMX || e.TLS == smtp.TLSDANE:
+			return smtp.Extensions{}
+		}
+		p := t.destination(e, "").fixedPlan()
+		several := p.hosts() > 1
+		for _, g := range p.groups {
+			for _, h := range g {
+				if c := t.client(e, h, several); !several || !c.Down() {
+					all = all.And(c.Offers())
+				}
+			}
+		}
+	}
+	return all
+}
+
+// table is one configuration of routes. It is not changed.
+type table struct {
+	cfg      *smtp.Config
+	d        Deps
+	entries  []*entry
+	resolver *resolve.Resolver
+	policies *mtasts.Store // nil: no route asks for policies
+	self     []netip.AddrPort
+	plans    plans
+	clients  clients
+}
+
+// entry is a route with its files read.
+type entry struct {
+	smtp.Route
+	kind     smtp.TargetKind
+	port     string // mx
+	groups   [][]smtp.Target
+	security smtp.Security
+	maildir  *smtp.Maildir
+	turn     atomic.Uint32 // who of a group comes first
+}
+
+func newTable(cfg *smtp.Config, d Deps, old *table) (*table, error) {
+	c := *cfg
+	t := &table{cfg: &c, d: d}
+	t.plans.init()
+	t.clients.init()
+	asks := false // by DNS
+	for _, r := range cfg.AllRoutes() {
+		e := &entry{Route: r, groups: r.Groups()}
+		first := e.groups[0][0]
+		e.kind = first.Kind
+		var err error
+		if e.security, err = r.LoadSecurity(d.Log); err != nil {
+			return nil, err
+		}
+		switch e.kind {
+		case smtp.TargetMaildir:
+			if e.maildir, err = first.OpenMaildir(); err != nil {
+				return nil, err
+			}
+		case smtp.TargetMX:
+			e.port, asks = first.Addr, true
+		}
+		asks = asks || r.TLS == smtp.TLSDANE
+		t.entries = append(t.entries, e)
+	}
+	if !asks {
+		return t, nil
+	}
+	var err error
+	t.self = ownAddresses(cfg.Listen)
+	if t.resolver, err = newResolver(cfg); err != nil {
+		return nil, err
+	}
+	if old != nil && old.policies != nil && old.cfg.Resolver == cfg.Resolver {
+		t.policies = old.policies
+		return t, nil
+	}
+	t.policies, err = mtasts.Open(mtasts.Options{
+		TXT: func(ctx context.Context, name string) ([]string, error) {
+			txt, _, err := t.resolver.TXT(ctx, name)
+			return txt, err
+		},
+		File: d.Policies, Keys: d.Keys, Dial: t.dialName, Roots: d.Pool,
+	})
+	return t, err
+}
+
+// announce tells the counters the routes.
+func (t *table) announce() {
+	var names []string
+	for _, e := range t.entries {
+		names = append(names, e.Name)
+	}
+	t.d.Metrics.Routes(names)
+}
+
+func newResolver(cfg *smtp.Config) (*resolve.Resolver, error) {
+	if cfg.Resolver == "" {
+		return resolve.System()
+	}
+	return &resolve.Resolver{Servers: []string{cfg.Resolver}, Proves: cfg.ResolverProves()}, nil
+}
+
+// ownAddresses are the addresses and ports at which our own door is reached.
+func ownAddresses(listen []string) []netip.AddrPort {
+	var out []netip.AddrPort
+	ifs, _ := net.InterfaceAddrs() // none: a loop is then found by its many hops
+	for _, l := range listen {
+		host, port, _ := net.SplitHostPort(l)
+		if ap, err := netip.ParseAddrPort(l); err == nil && !ap.Addr().IsUnspecified() {
+			out = append(out, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+			continue
+		}
+		if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+			continue // a name
+		}
+		for _, a := range ifs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				if ap, err := netip.ParseAddrPort(net.JoinHostPort(p.Addr().Unmap().String(), port)); err == nil {
+					out = append(out, ap)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// dialName connects to a host by its name in DNS as the configured resolver
+// gives it.
+func (t *table) dialName(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	addrs, _, err := t.resolver.Addrs(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return dialEach(ctx, t.d.Dial, network, addrs, port)
+}
+
+var errNoAddress = errors.New("route: host has no address")
+
+// dialEach connects to the first of addrs that answers, each within its share
+// of the time that is left.
+func dialEach(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), network string, addrs []netip.Addr, port string) (net.Conn, error) {
+	err := errNoAddress
+	for i, a := range addrs {
+		actx, cancel := context.WithCancel(ctx)
+		if end, ok := ctx.Deadline(); ok {
+			cancel()
+			actx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(len(addrs)-i))
+		}
+		var conn net.Conn
+		conn, err = dial(actx, network, net.JoinHostPort(a.String(), port))
+		cancel()
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (t *table) close() { t.clients.close() }
+
+// fixed returns the one destination of everything from from, or nil when it
+// depends on the recipient.
+func (t *table) fixed(from dlp.Address) *destination {
+	for _, e := range t.entries {
+		if !e.MatchesSender(from) {
+			continue
+		}
+		if !e.AnyRcpt() || e.kind == smtp.TargetMX {
+			return nil
+		}
+		return t.destination(e, "")
+	}
+	return nil
+}
+
+// of returns where mail from from to a recipient in domain goes on to.
+func (t *table) of(from dlp.Address, rcpt dlp.Address) *destination {
+	for _, e := range t.entries {
+		if e.Matches(from, rcpt.Domain) {
+			return t.destination(e, rcpt.Domain)
+		}
+	}
+	return t.destination(t.entries[len(t.entries)-1], rcpt.Domain)
+}
+
+// destination is a route, and for one by MX a domain: recipients with the same
+// destination share a transaction.
+type destination struct {
+	t      *table
+	e      *entry
+	domain string // mx
+}
+
+func (t *table) destination(e *entry, domain string) *destination {
+	d := &destination{t: t, e: e}
+	if e.kind == smtp.TargetMX {
+		d.domain = domain
+		if domain == "" { // postmaster, RFC 5321 4.5.1: ours
+			d.domain = t.cfg.Hostname
+		}
+	}
+	return d
+}
+
+func (d *destination) same(o *destination) bool { return d.e == o.e && d.domain == o.domain }
+
+// Begin opens a transaction with the first host that answers. A host that
+// answers MAIL with 4yz is passed over too, and its reply given only if no
+// other takes the message. A *unroutable says that there is no host.
+func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+	if d.e.maildir != nil {
+		return d.e.maildir.Begin(ctx, from, opt)
+	}
+	p, err := d.plan(ctx)
+	if err != nil {
+		d.count("unroutable")
+		return nil, err
+	}
+	start := time.Now()
+	var refusal *smtp.ReplyError
+	for i, c := range d.t.order(d.e, p) {
+		if i > 0 {
+			if time.Since(start) > d.t.cfg.NextHopConnectTimeout.D() {
+				break
+			}
+			d.count("failover")
+		}
+		tx, e := c.Begin(ctx, from, opt)
+		if e == nil {
+			d.count("opened")
+			return tx, nil
+		}
+		if re, ok := errors.AsType[*smtp.ReplyError](e); ok {
+			refusal = re
+			if re.Permanent() {
+				break
+			}
+		}
+		err = e
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if refusal != nil {
+		d.count("refused")
+		return nil, refusal
+	}
+	d.count("unreached")
+	return nil, fmt.Errorf("route: %w", err)
+}
+
+func (d *destination) count(result string) { d.t.d.Metrics.Route(d.e.Name, result) }
+
+// clients are the connections to each host under each way to be secured.
+type clients struct {
+	mu     sync.Mutex // guards all below
+	closed bool
+	byKey  map[string]*pooled
+}
+
+type pooled struct {
+	*smtp.Client
+	route string
+	used  time.Time
+}
+
+// maxClients is how many hosts are known at once; the one not used for longest
+// is forgotten.
+const maxClients = 1000
+
+func (c *clients) init() { c.byKey = map[string]*pooled{} }
+
+// get returns the client at key, made by build where there is none.
+func (c *clients) get(key, route string, build func() *smtp.Client) *smtp.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.byKey[key]
+	if !ok {
+		if len(c.byKey) >= maxClients {
+			c.forgetOne()
+		}
+		p = &pooled{Client: build(), route: route}
+		c.byKey[key] = p
+		if c.closed {
+			_ = p.Close() // it keeps no connection then
+		}
+	}
+	p.used = time.Now()
+	return p.Client
+}
+
+// forgetOne drops the client not used for longest. The caller holds mu.
+func (c *clients) forgetOne() {
+	oldest := ""
+	for k, p := range c.byKey {
+		if oldest == "" || p.used.Before(c.byKey[oldest].used) {
+			oldest = k
+		}
+	}
+	go c.byKey[oldest].Close() // says goodbye to idle connections, each within a second
+	delete(c.byKey, oldest)
+}
+
+func (c *clients) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, p := range c.byKey {
+		_ = p.Close() // it has no error
+	}
+}
+
+// Down counts the hosts of each route that count as down.
+func (r *Router) Down() map[string]int {
+	t := r.table.Load()
+	out := map[string]int{}
+	for _, e := range t.entries {
+		out[e.Name] = 0
+	}
+	t.clients.mu.Lock()
+	defer t.clients.mu.Unlock()
+	for _, p := range t.clients.byKey {
+		if p.Client.Down() {
+			out[p.route]++
+		}
+	}
+	return out
+}
+
+// hostKey tells one way to reach and secure a host from another.
+func hostKey(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// addrsText is a stable text of addresses.
+func addrsText(addrs []netip.Addr) string {
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	slices.Sort(out)
+	return strings.Join(out, ",")
+}
