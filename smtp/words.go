@@ -29,6 +29,8 @@ func wording(out dlp.Outcome, sent bool, contact string) dlp.Reply {
 		return replyQueueFull
 	case dlp.Rejected:
 		return rejectedReply(out.Types, contact)
+	case dlp.Looped:
+		return toReply(errLoop)
 	case dlp.NoRoom:
 		return replyNoRoom
 	case dlp.Unreached:

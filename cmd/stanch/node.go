@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -111,6 +112,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Names:   n.ring,
 		Deliver: d,
 		Bypass:  n.bypass,
+		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:     n.log,
 		Metrics: n.metrics,
 		OnStep:  onStep,

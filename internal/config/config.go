@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/policy"
@@ -58,6 +59,8 @@ type Config struct {
 	Notify notify.Config `toml:"notify"`
 	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
 	Bypass bypass.Config `toml:"bypass"`
+	// Loop says when a message goes round in circles; see docs/flow.md.
+	Loop loop.Config `toml:"loop"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -169,6 +172,7 @@ func Default() Config {
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
 		Bypass:  bypass.Default(),
+		Loop:    loop.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -192,6 +196,7 @@ func (c *Config) Validate() error {
 		c.Policy.Validate(),
 		c.Notify.Validate(),
 		c.Bypass.Validate(),
+		c.Loop.Validate(),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),

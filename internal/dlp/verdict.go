@@ -61,6 +61,7 @@ const (
 	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole
 	ReasonReleased    = "released"     // a person released this content for the same reasons before
 	ReasonNotScanned  = "not_scanned"  // [scan] enabled = false
+	ReasonLoop        = "loop"         // the message has passed as often as it may
 	ReasonBypass      = "bypass"       // a person let mail pass unread for a while
 	ReasonReading     = "reading"      // taken into the spool past scan_timeout; the verdict follows
 )
@@ -122,6 +123,7 @@ const (
 	Changed                      // file: it changed while being judged; read it again
 	Spooled                      // mail: in the spool on stable storage, to be read on and then judged
 	QueueFull                    // mail: takes long to read, and as many as may wait for that do (451 4.3.2)
+	Looped                       // it goes round in circles: refused (554 5.4.6)
 )
 
 // OutcomeKinds returns all kinds, in order.
@@ -134,7 +136,7 @@ func OutcomeKinds() []OutcomeKind {
 }
 
 var outcomeNames = [...]string{"try_again", "passed", "held", "rejected", "split", "no_room", "unreached", "reported", "encrypted", "changed",
-	"spooled", "queue_full"}
+	"spooled", "queue_full", "looped"}
 
 // String returns the kind as metrics name it.
 func (k OutcomeKind) String() string {

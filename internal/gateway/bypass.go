@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -200,7 +199,7 @@ func (g *Gateway) toOfficers(ctx context.Context, id dlp.ID, officers []dlp.Addr
 	defer cancel()
 	var out []spool.Entry
 	for _, to := range officers {
-		e, err := g.Spool.Seal(ctx, g.outgoing(spool.Notice, id, dlp.Address{}, []dlp.Address{to}, 0), bytes.NewReader(text(to)))
+		e, err := g.sealOwn(ctx, spool.Notice, id, to, text(to))
 		if err != nil {
 			g.warn(ctx, "notice to an officer not sealed", id, err)
 			continue

@@ -230,8 +230,15 @@ func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch
 	for i, p := range e.Envelope.RcptParams {
 		m.Rcpts[i].Params = p
 	}
-	out, err := g.Spool.Seal(ctx, m,
-		io.MultiReader(bytes.NewReader(e.Envelope.Trace), content))
+	id, err := g.identityOf(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	mark, err := g.mark(id, e.Envelope.Rcpts)
+	if err != nil {
+		return err
+	}
+	out, err := g.Spool.Seal(ctx, m, io.MultiReader(bytes.NewReader(e.Envelope.Trace), bytes.NewReader(mark), content))
 	if err == nil {
 		ch.Out = append(ch.Out, out)
 	}

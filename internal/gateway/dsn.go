@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -76,8 +75,7 @@ func (g *Gateway) sealDSN(ctx context.Context, d notify.DSN) (spool.Entry, bool,
 	if d.To.IsNull() {
 		return spool.Entry{}, false, nil
 	}
-	e, err := g.Spool.Seal(ctx, g.outgoing(spool.DSN, d.ID, dlp.Address{}, []dlp.Address{d.To}, 0),
-		bytes.NewReader(g.cfg.Notices.DSN(d)))
+	e, err := g.sealOwn(ctx, spool.DSN, d.ID, d.To, g.cfg.Notices.DSN(d))
 	g.Metrics.DSN()
 	return e, err == nil, err
 }

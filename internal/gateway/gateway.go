@@ -12,6 +12,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -103,6 +104,7 @@ type Deps struct {
 	Names   Pseudonyms
 	Deliver Deliverer
 	Files   FileReleaser   // nil: no watched folder
+	Loop    *loop.Guard    // nil: mail that leaves is not marked
 	Bypass  *bypass.Switch // nil: no mail ever passes unread
 	Log     *slog.Logger
 	Metrics *metrics.Set

@@ -36,6 +36,14 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 		g.warn(ctx, "door made a bad document", doc.ID, err)
 		return dlp.Outcome{ID: doc.ID}
 	}
+	looped, err := m.looped()
+	if err != nil {
+		g.warn(ctx, "header not read", doc.ID, err)
+		return dlp.Outcome{ID: doc.ID}
+	}
+	if looped {
+		return m.refuseLoop(ctx)
+	}
 	if out, done := m.repeated(ctx); done {
 		return out
 	}
@@ -66,6 +74,9 @@ type mail struct {
 	apart  []dlp.Address // recipients that an earlier offer of this message is held for; doc is without them
 	j      judgement
 	seq    uint64 // of the decision
+
+	identified bool   // messageID was read
+	messageID  string // as the header has it, or ""
 }
 
 func (m *mail) reset(ctx context.Context) {
@@ -107,12 +118,20 @@ func tagOf(r dlp.RcptVerdict) string {
 	return r.Policy
 }
 
-// front is what stanch writes above the message: trace fields and tag.
-func front(trace []byte, tag string) []byte {
-	if tag == "" {
-		return trace
+// front is what stanch writes above the message for rcpts: tag, trace fields
+// and loop mark.
+func (m *mail) front(tag string, rcpts []dlp.Address) ([]byte, error) {
+	if _, err := m.identify(); err != nil {
+		return nil, err
 	}
-	return append([]byte("X-Stanch-Tag: "+tag+"\r\n"), trace...)
+	mark, err := m.mark(m.messageID, rcpts)
+	if err != nil {
+		return nil, err
+	}
+	if tag != "" {
+		tag = "X-Stanch-Tag: " + tag + "\r\n"
+	}
+	return slices.Concat([]byte(tag), m.doc.Trace, mark), nil
 }
 
 // pass sends the message on; the client's reply is the next hop's own.
@@ -128,7 +147,11 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 		m.warn(ctx, "decision not recorded", m.doc.ID, err)
 		return out
 	}
-	body, err := m.doc.Open()
+	var body io.ReadCloser
+	head, err := m.front(tagOf(r), m.doc.Rcpts)
+	if err == nil {
+		body, err = m.doc.Open()
+	}
 	if err != nil {
 		m.warn(ctx, "message not read back", m.doc.ID, err)
 		m.outcome(ctx, m.doc, seq, audit.ResultFailed)
@@ -137,7 +160,6 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 	defer body.Close()
 	m.OnStep("send")
 	m.ended = true
-	head := front(m.doc.Trace, tagOf(r))
 	var reply dlp.Reply
 	if k, ok := m.onward.(dlp.Keeper); ok {
 		reply, err = k.Keep(ctx, head, m.apart)
@@ -337,7 +359,10 @@ func (m *mail) sealCopy(ctx context.Context, c outCopy) (spool.Entry, error) {
 		return spool.Entry{}, err
 	}
 	defer body.Close()
-	head := front(m.doc.Trace, c.tag)
+	head, err := m.front(c.tag, c.rcpts)
+	if err != nil {
+		return spool.Entry{}, err
+	}
 	return m.Spool.Seal(ctx, m.ours(spool.Copy, c.rcpts), io.MultiReader(bytes.NewReader(head), body))
 }
 

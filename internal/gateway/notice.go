@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -78,7 +77,7 @@ func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spo
 	if !g.notices.take(key, now) {
 		return nil, nil
 	}
-	e, err := g.Spool.Seal(ctx, g.outgoing(spool.Notice, n.ID, dlp.Address{}, []dlp.Address{n.To}, 0), bytes.NewReader(text))
+	e, err := g.sealOwn(ctx, spool.Notice, n.ID, n.To, text)
 	if err != nil {
 		g.warn(ctx, "notice not sealed", n.ID, err)
 		return nil, nil

@@ -116,12 +116,16 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 		}
 		return m.lead(ctx)
 	}
+	copy := groups.copies[0]
+	head, err := m.front(copy.tag, copy.rcpts)
 	rep := store.Repeat{Key: key, ID: m.doc.ID, At: m.Now()}
 	made := false
 	end := func() { m.repeats.end(rep, made) }
 	defer func() { end() }()
 
-	m.seq, err = m.decide(ctx, m.doc, m.j)
+	if err == nil {
+		m.seq, err = m.decide(ctx, m.doc, m.j)
+	}
 	if err != nil {
 		m.warn(ctx, "decision not recorded", m.doc.ID, err)
 		return out
@@ -135,10 +139,9 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 	end()
 	end = func() {}
 
-	copy := groups.copies[0]
 	m.OnStep("send")
 	m.ended = true
-	reply, err := m.onward.(dlp.Keeper).Keep(ctx, front(m.doc.Trace, copy.tag), slices.Concat(m.apart, groups.held))
+	reply, err := m.onward.(dlp.Keeper).Keep(ctx, head, slices.Concat(m.apart, groups.held))
 	m.OnStep("sent")
 	if err != nil || !reply.Positive() {
 		m.outcome(ctx, m.doc, m.seq, audit.ResultUnknown)

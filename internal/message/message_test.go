@@ -279,3 +279,60 @@ func FuzzComposeField(f *testing.F) {
 		}
 	})
 }
+
+func TestPick(t *testing.T) {
+	for _, tc := range []struct {
+		name, in string
+		max      int64
+		want     [2][]string // of Message-ID and X-A
+	}{
+		{"none", "Subject: x\r\n\r\nMessage-ID: <b>\r\n", 1000, [2][]string{}},
+		{"nothing", "", 1000, [2][]string{}},
+		{"one", "Message-ID: <a>\r\n\r\n", 1000, [2][]string{{"<a>"}}},
+		{"any case, folded", "message-id:\r\n <a>\r\nX-a: 1\r\n\t2\r\nSubject: x\r\nx-A: 3\r\n\r\n", 1000, [2][]string{{"<a>"}, {"1\t2", "3"}}},
+		{"bare LF, no body", "X-A: 1\nMessage-ID: <a>", 1000, [2][]string{{"<a>"}, {"1"}}},
+		{"mbox line", "From x\r\nX-A: 1\r\n\r\n", 1000, [2][]string{nil, {"1"}}},
+		{"body without an empty line", "X-A: 1\r\nhello\r\nX-A: 2\r\n", 1000, [2][]string{nil, {"1"}}},
+		{"too long", "X-A: " + strings.Repeat("x", 5000) + "\r\n y\r\nX-A: 2\r\n\r\n", 10_000, [2][]string{nil, {"2"}}},
+		{"behind a long line", "Subject: " + strings.Repeat("X-A: 9 ", 5000) + "\r\nX-A: 2\r\n\r\n", 100_000, [2][]string{nil, {"2"}}},
+		{"past the bound", "Subject: x\r\nX-A: 1\r\n\r\n", 12, [2][]string{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := message.Pick(iotest.OneByteReader(strings.NewReader(tc.in)), tc.max, "Message-ID", "X-A")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range tc.want {
+				if !slices.Equal(got[i], want) {
+					t.Errorf("got %q, want %q", got[i], want)
+				}
+			}
+		})
+	}
+	boom := errors.New("boom")
+	if _, err := message.Pick(iotest.ErrReader(boom), 100, "X-A"); !errors.Is(err, boom) {
+		t.Errorf("reader's error = %v", err)
+	}
+}
+
+// FuzzPick: it finds what ReadHeader finds.
+func FuzzPick(f *testing.F) {
+	f.Add([]byte("X-A: a\r\nSubject: b\r\n c\r\nx-a : d\r\n e\r\n\r\nX-A: body"))
+	f.Add([]byte("From x\nX-A: y\n z\n\nb"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		fs, err := message.ReadHeader(bytes.NewReader(in), 1<<20)
+		if err != nil {
+			return
+		}
+		var want []string
+		for _, f := range fs {
+			if f.Is("X-A") && len(f.Raw) <= 4<<10 {
+				want = append(want, f.Value())
+			}
+		}
+		got, err := message.Pick(bytes.NewReader(in), 1<<20, "X-A")
+		if err != nil || !slices.Equal(got[0], want) {
+			t.Errorf("got %q, %v, want %q", got[0], err, want)
+		}
+	})
+}
