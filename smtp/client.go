@@ -126,6 +126,10 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		c.pool.put(h)
 		return nil, &ReplyError{r}
 	}
+	if err := c.forward(ctx, h, opt.Origin); err != nil {
+		h.close()
+		return nil, err
+	}
 	r, err := h.command(ctx, c.cfg.CommandTimeout, h.mailCommand(from, opt))
 	if err != nil {
 		h.close()
@@ -315,7 +319,8 @@ type hop struct {
 	ext                               Extensions
 	size                              int64 // the largest message it takes, 0 when it does not say
 
-	auth []string // ways to log in that it offers
+	auth     []string // ways to log in that it offers
+	forwards []string // attributes of XFORWARD that it takes
 
 	idle *time.Timer // set while in the pool, guarded by its mutex
 }
@@ -338,7 +343,7 @@ func (h *hop) use(conn net.Conn) {
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
 	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
-	h.ext, h.auth = Extensions{}, nil
+	h.ext, h.auth, h.forwards = Extensions{}, nil, nil
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
 		word, arg, _ := strings.Cut(line, " ")
@@ -351,6 +356,8 @@ func (h *hop) learn(text string) {
 			h.offersTLS = true
 		case "AUTH":
 			h.auth = strings.Fields(strings.ToUpper(arg))
+		case "XFORWARD":
+			h.forwards = strings.Fields(strings.ToUpper(arg))
 		case "SIZE":
 			h.offersSize = true
 			if n, err := parseSize(strings.TrimSpace(arg)); err == nil {

@@ -53,6 +53,15 @@ type Config struct {
 	// TLSKey is the PEM file with the certificate's key.
 	TLSKey string `toml:"tls_key"`
 
+	// Doors are listeners that differ from those of listen: submission, LMTP, TLS from the first byte, behind a proxy.
+	Doors []Door `toml:"doors"`
+	// Auth is who may log in.
+	Auth Auth `toml:"auth"`
+	// ProxyFrom are the proxies whose PROXY header is believed, as CIDR prefixes, on doors with proxy = true.
+	ProxyFrom []string `toml:"proxy_from"`
+	// XClientFrom are the mail proxies and filters that may say by XCLIENT and XFORWARD who their client is, as CIDR prefixes.
+	XClientFrom []string `toml:"xclient_from"`
+
 	// MaxMessageSize is the largest message; beyond it 552.
 	MaxMessageSize dlp.Size `toml:"max_message_size"`
 	// ScanTimeout is how long reading a message may take while its client waits; past it the message is taken into the spool and read on (see `[scan]`). Waiting for other messages to be read does not count. Keep it below the client's own limit.
@@ -132,7 +141,7 @@ func (c *Config) Validate() error {
 	for i, l := range c.Listen {
 		v.hostPort(fmt.Sprintf("smtp.listen[%d]", i), l)
 	}
-	if _, ok := parseDomain(c.Hostname); !ok && (len(c.Listen) > 0 || c.Hostname != "") {
+	if _, ok := parseDomain(c.Hostname); !ok && (len(c.AllDoors()) > 0 || c.Hostname != "") {
 		v.want("smtp.hostname", "a host name such as gw.example")
 	}
 	c.validateHops(&v)
@@ -153,6 +162,7 @@ func (c *Config) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		v.want("smtp.tls_cert", "both tls_cert and tls_key, or neither")
 	}
+	c.validateDoors(&v)
 	c.validateLimits(&v)
 	return errors.Join(v.errs...)
 }

@@ -9,7 +9,8 @@
 //
 // Sources: RFC 5321 (SMTP), RFC 1870 (SIZE), RFC 2034 and RFC 3463 (enhanced
 // status codes), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 3207
-// (STARTTLS), RFC 6152 (8BITMIME).
+// (STARTTLS), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8), RFC 2033
+// (LMTP), RFC 4954 (AUTH), RFC 6409 (submission).
 package smtp
 
 import (
@@ -50,4 +51,5 @@ type Transaction interface {
 type MailOptions struct {
 	Size int64 // SIZE=, bytes, 0 when not declared; RFC 1870
 	dlp.MailParams
+	Origin Origin // for the log of a next hop that takes XFORWARD
 }

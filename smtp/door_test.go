@@ -177,6 +177,7 @@ type door struct {
 	handler *handler
 	hop     *memoryHop
 	addr    string
+	as      smtp.Door // how it is served
 }
 
 // open starts a Server on the loopback. change may be nil.
@@ -217,7 +218,7 @@ func (d *door) start(t *testing.T, cfg smtp.Config, deps smtp.Deps, l net.Listen
 	d.Server = s
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := s.Serve(context.Background(), l); err != nil {
+		if err := s.ServeDoor(context.Background(), l, d.as); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})

@@ -27,6 +27,7 @@ type mailTx struct {
 	rcpts  []dlp.Address
 	params []dlp.RcptParams         // parallel to rcpts
 	seen   map[dlp.Address]struct{} // of rcpts
+	taken  int                      // RCPT commands accepted, repeated ones too
 
 	chunks *intake // of BDAT, once begun
 	check  stuffer // over all chunks
@@ -50,14 +51,22 @@ func (x *session) mail(ctx context.Context, arg string) bool {
 	if x.helo == "" || x.tx != nil {
 		return x.fault(replySequence)
 	}
+	if r := x.unwelcome(); r.Code != 0 {
+		return x.fault(r)
+	}
 	from, opt, err := parseMail(arg)
 	if err != nil {
 		return x.fault(toReply(err))
+	}
+	if !x.ownSender(from) {
+		x.reply(replyNotOwn)
+		return true
 	}
 	if opt.Size > int64(x.srv.cfg.MaxMessageSize) {
 		x.reply(replyTooLarge)
 		return true
 	}
+	opt.Origin = x.takeOrigin()
 	x.setBusy(true)
 	hop, err := x.srv.d.NextHop.Begin(ctx, from, opt)
 	if err != nil {
@@ -90,6 +99,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 		x.reply(replyUnreached)
 		return true
 	case again:
+		tx.taken++
 		x.reply(replyRcptOK)
 		return true
 	case len(tx.rcpts) >= x.srv.cfg.MaxRcpts:
@@ -102,6 +112,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 		r = replyUnreached
 	}
 	if r.Positive() {
+		tx.taken++
 		tx.rcpts = append(tx.rcpts, rcpt)
 		tx.params = append(tx.params, params)
 		tx.seen[rcpt] = struct{}{}
@@ -214,7 +225,7 @@ func (x *session) bdat(ctx context.Context, arg string) bool {
 	switch {
 	case bad != nil:
 		return x.abort(ctx, bad)
-	case in.refused != nil:
+	case in.refused != nil && !last:
 		x.reply(toReply(in.refused))
 		x.endTx(ctx)
 	case last:
@@ -278,8 +289,14 @@ func (x *session) finish(ctx context.Context, in *intake) bool {
 	} else {
 		r = x.judge(ctx, in)
 	}
+	n := 1
+	if x.door.Protocol == DoorLMTP {
+		n = x.tx.taken // RFC 2033 4.2: one for each RCPT that was accepted
+	}
 	x.endTx(ctx)
-	x.reply(r)
+	for range n {
+		x.reply(r)
+	}
 	return r.Code != 421
 }
 
@@ -306,7 +323,7 @@ func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 
 // with tells how the message of tx came.
 func (x *session) with(tx *mailTx) with {
-	return with{extended: x.esmtp, secured: x.secured, utf8: tx.opt.UTF8}
+	return with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp, secured: x.secured, authenticated: x.user != "", utf8: tx.opt.UTF8}
 }
 
 // handle calls the Handler. One that breaks costs its message a "try again".

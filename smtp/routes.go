@@ -120,7 +120,7 @@ var routeName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // validateHops checks next_hop, routes and resolver.
 func (c *Config) validateHops(v *validation) {
-	if len(c.Listen) > 0 || c.NextHop != "" {
+	if len(c.AllDoors()) > 0 || c.NextHop != "" {
 		if t, ok := ParseTarget(c.NextHop); !ok {
 			v.want("smtp.next_hop", `"host:port", "lmtp:host:port", "mx" or "maildir:DIR"`)
 		} else if t.Kind == TargetSMTP && slices.Contains(c.Listen, c.NextHop) {

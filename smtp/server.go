@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +21,7 @@ type Deps struct {
 	NextHop NextHop
 	Buffers *buffer.Pool
 	TLS     *tls.Config // nil: STARTTLS is not offered
+	Users   *Users      // who may log in; nil: nobody
 	Log     *slog.Logger
 	Metrics *metrics.Set     // nil: nothing is counted
 	Now     func() time.Time // for trace headers and Document.Received; nil: time.Now
@@ -29,10 +29,12 @@ type Deps struct {
 
 // Server is the mail door. It is safe for use by many goroutines.
 type Server struct {
-	cfg    Config
-	d      Deps
-	nets   []netip.Prefix
-	bodies sync.Pool // *[largeBuffer]byte, lent while a body is read
+	cfg               Config
+	d                 Deps
+	nets              []netip.Prefix
+	proxies, xclients []netip.Prefix // who may speak for others, by PROXY and by XCLIENT
+	gate              *gate
+	bodies            sync.Pool // *[largeBuffer]byte, lent while a body is read
 
 	mu        sync.Mutex // guards all below
 	stopping  bool
@@ -58,9 +60,11 @@ func NewServer(cfg Config, d Deps) (*Server, error) {
 		d.Now = time.Now
 	}
 	nets, _ := parseNetworks(cfg.Networks) // Validate has accepted them
-	offersOf(d.NextHop)                    // so that it is known when the first client asks
+	proxies, _ := parseNetworks(cfg.ProxyFrom)
+	xclients, _ := parseNetworks(cfg.XClientFrom)
+	offersOf(d.NextHop) // so that it is known when the first client asks
 	return &Server{
-		cfg: cfg, d: d, nets: nets,
+		cfg: cfg, d: d, nets: nets, proxies: proxies, xclients: xclients, gate: newGate(),
 		bodies:    sync.Pool{New: func() any { return new([largeBuffer]byte) }},
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
@@ -72,6 +76,12 @@ func NewServer(cfg Config, d Deps) (*Server, error) {
 // and returns nil; any other end is an error. Sessions go on after it: Shutdown
 // waits for them. Values of ctx reach the Handler, its end does not.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.ServeDoor(ctx, l, Door{})
+}
+
+// ServeDoor is Serve for a door of its own kind; d's address does not matter.
+func (s *Server) ServeDoor(ctx context.Context, l net.Listener, d Door) error {
+	d = d.filled()
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	if !s.addListener(l, cut) {
 		cut()
@@ -84,7 +94,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		conn, err := l.Accept()
 		if err == nil {
 			pause = 0
-			s.admit(base, conn)
+			s.admit(base, conn, d)
 			continue
 		}
 		if ctx.Err() != nil || s.isStopping() {
@@ -130,9 +140,13 @@ func (s *Server) isStopping() bool {
 }
 
 // admit starts a session for conn, or tells it why there is none.
-func (s *Server) admit(ctx context.Context, conn net.Conn) {
-	refused, ok := s.enter(ctx, conn)
+func (s *Server) admit(ctx context.Context, conn net.Conn, d Door) {
+	refused, ok := s.enter(ctx, conn, d)
 	if ok {
+		return
+	}
+	if d.TLS == DoorTLSImplicit {
+		_ = conn.Close() // who waits for TLS could not read the courtesy
 		return
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
@@ -146,12 +160,15 @@ func (s *Server) admit(ctx context.Context, conn net.Conn) {
 // that refuses it.
 //
 // Of the slots the last tenth, at least one where there are two, is only for
-// clients without a session: one busy client cannot keep another out.
-func (s *Server) enter(ctx context.Context, conn net.Conn) (dlp.Reply, bool) {
+// clients of the networks without a session: neither one busy client nor any
+// number of strangers that may log in keeps another out.
+func (s *Server) enter(ctx context.Context, conn net.Conn, d Door) (dlp.Reply, bool) {
 	client := clientAddr(conn)
-	if !s.relays(client) {
+	if d.Proxy && !within(s.proxies, client) || !d.Proxy && !s.enters(d, client) {
 		return replyDenied, false
 	}
+	one := !s.multiplexed(d, client)
+	stranger := !d.Proxy && !within(s.nets, client)
 	key := clientKey(client)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,12 +180,12 @@ func (s *Server) enter(ctx context.Context, conn net.Conn) (dlp.Reply, bool) {
 	switch {
 	case s.stopping:
 		return replyStopping, false
-	case n >= s.cfg.MaxConnections, mine > 0 && n >= s.cfg.MaxConnections-reserved:
+	case n >= s.cfg.MaxConnections, (stranger || one && mine > 0) && n >= s.cfg.MaxConnections-reserved:
 		return replyBusy, false
-	case mine >= s.cfg.MaxPerClient:
+	case one && mine >= s.cfg.MaxPerClient:
 		return replyBusyClient, false
 	}
-	x := newSession(s, conn, client)
+	x := newSession(s, conn, client, d)
 	s.sessions[x] = struct{}{}
 	s.perClient[key]++
 	s.d.Metrics.SessionOpened()
@@ -203,9 +220,23 @@ func (s *Server) giveUp(x *session) {
 	}
 }
 
-// relays reports whether client is in one of the networks.
-func (s *Server) relays(client netip.Addr) bool {
-	return slices.ContainsFunc(s.nets, func(p netip.Prefix) bool { return p.Contains(client) })
+// move counts x as client's from now on, unless client has as many as it may.
+// x's own goroutine calls it.
+func (s *Server) move(x *session, client netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, to := clientKey(x.client), clientKey(client)
+	if from != to {
+		if s.perClient[to] >= s.cfg.MaxPerClient {
+			return false
+		}
+		s.perClient[to]++
+		if s.perClient[from]--; s.perClient[from] == 0 {
+			delete(s.perClient, from)
+		}
+	}
+	x.client = client
+	return true
 }
 
 // clientAddr is the address conn comes from; the zero Addr, which is in no

@@ -68,8 +68,9 @@ func TestEnvelopeAndTrace(t *testing.T) {
 	c.say("DATA\r\n", "354")
 	c.say("Subject: x\r\n\r\ny\r\n.\r\n", "250 2.0.0 queued")
 	got := d.hop.messages()[0]
-	if want := (smtp.MailOptions{Size: 100, MailParams: dlp.MailParams{Body: "8BITMIME"}}); got.opt != want {
-		t.Errorf("got %+v, want %+v", got.opt, want)
+	want0 := smtp.MailOptions{Size: 100, MailParams: dlp.MailParams{Body: "8BITMIME"}, Origin: smtp.Origin{Addr: "127.0.0.1", Proto: "ESMTP", Helo: "client.example", Source: "REMOTE"}}
+	if got.opt != want0 {
+		t.Errorf("got %+v, want %+v", got.opt, want0)
 	}
 	want := []dlp.Address{{Local: "Bob", Domain: "out.test"}, {Local: "carol", Domain: "out.test"}, {Local: "d e", Domain: "out.test"}, {Local: "postmaster"}}
 	doc := d.handler.docs[0]

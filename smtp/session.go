@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp/scram"
 )
 
 const (
@@ -30,21 +31,27 @@ const (
 // session is one connection of a client. Its goroutine owns all but what mu
 // guards.
 type session struct {
-	srv     *Server
-	client  netip.Addr
-	in      reader
-	small   []byte // the reader's own buffer while it has a large one
-	out     *bufio.Writer
-	opened  time.Time
-	limit   time.Time // end of the command or message under way; zero: set at the next wait
-	body    *bodyClock
-	helo    string // name the client gave itself; "" before EHLO or HELO
-	esmtp   bool
-	secured bool
-	linger  bool // let the client read the last reply before the connection closes
-	faults  int
-	tx      *mailTx
-	unacked []dlp.ID // answered 250, not yet known to have been read
+	srv        *Server
+	door       Door
+	peer       netip.Addr // the connection's own
+	client     netip.Addr // the peer, or whom a trusted proxy names
+	name, port string     // of the client, as a proxy named them
+	origin     Origin     // of the next message, as a filter named it
+	user       string     // who logged in; "" before
+	logins     int        // that failed
+	in         reader
+	small      []byte // the reader's own buffer while it has a large one
+	out        *bufio.Writer
+	opened     time.Time
+	limit      time.Time // end of the command or message under way; zero: set at the next wait
+	body       *bodyClock
+	helo       string // name the client gave itself; "" before EHLO or HELO
+	esmtp      bool
+	secured    bool
+	linger     bool // let the client read the last reply before the connection closes
+	faults     int
+	tx         *mailTx
+	unacked    []dlp.ID // answered 250, not yet known to have been read
 
 	uncounted bool // not among its client's sessions any more; guarded by srv.mu
 
@@ -54,8 +61,8 @@ type session struct {
 	stopping bool
 }
 
-func newSession(srv *Server, conn net.Conn, client netip.Addr) *session {
-	x := &session{srv: srv, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
+func newSession(srv *Server, conn net.Conn, client netip.Addr, d Door) *session {
+	x := &session{srv: srv, door: d, peer: client, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
 	x.in = reader{src: conn, wait: x.wait, buf: make([]byte, smallBuffer)}
 	return x
 }
@@ -69,12 +76,10 @@ func (x *session) run(ctx context.Context) {
 			x.reply(replyBroken)
 		}
 	}()
-	if spokeEarly(x.conn) {
-		x.reply(replyEarly)
-		x.linger = true
+	if !x.open(ctx) {
 		return
 	}
-	x.reply(dlp.Reply{Code: 220, Text: x.srv.cfg.Hostname + " ESMTP"})
+	x.reply(x.greeting())
 	for {
 		x.limit = time.Time{}
 		line, err := x.in.line()
@@ -89,6 +94,29 @@ func (x *session) run(ctx context.Context) {
 			x.returnBuffer()
 		}
 	}
+}
+
+// open does what comes before the greeting.
+func (x *session) open(ctx context.Context) bool {
+	if !x.proxied(ctx) {
+		return false
+	}
+	if x.door.TLS == DoorTLSImplicit {
+		return x.srv.d.TLS != nil && x.handshake(ctx)
+	}
+	if spokeEarly(x.conn) {
+		x.reply(replyEarly)
+		x.linger = true
+		return false
+	}
+	return true
+}
+
+func (x *session) greeting() dlp.Reply {
+	if x.door.Protocol == DoorLMTP {
+		return dlp.Reply{Code: 220, Text: x.srv.cfg.Hostname + " LMTP"}
+	}
+	return dlp.Reply{Code: 220, Text: x.srv.cfg.Hostname + " ESMTP"}
 }
 
 // broken answers a failed read of a command.
@@ -185,8 +213,14 @@ func (x *session) command(ctx context.Context, line string) bool {
 		return x.fault(toReply(err))
 	}
 	switch verb {
-	case "EHLO", "HELO":
+	case "EHLO", "HELO", "LHLO":
 		return x.hello(ctx, verb, arg)
+	case "AUTH":
+		return x.auth(ctx, arg)
+	case "XCLIENT":
+		return x.xclient(ctx, arg)
+	case "XFORWARD":
+		return x.xforward(arg)
 	case "MAIL":
 		return x.mail(ctx, arg)
 	case "RCPT":
@@ -211,7 +245,7 @@ func (x *session) command(ctx context.Context, line string) bool {
 		x.reply(dlp.Reply{Code: 252, Enhanced: "2.5.0", Text: "Not verified; send mail to find out"})
 	case "HELP":
 		x.reply(dlp.Reply{Code: 214, Enhanced: "2.0.0", Text: "See RFC 5321"})
-	case "EXPN", "AUTH", "ETRN", "TURN", "SEND", "SOML", "SAML":
+	case "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML":
 		return x.fault(replyNotHere)
 	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
 		// A web browser was talked into sending a request here: nothing of it
@@ -225,32 +259,48 @@ func (x *session) command(ctx context.Context, line string) bool {
 	return true
 }
 
-// hello answers EHLO and HELO, which also end a transaction. RFC 5321 4.1.1.1,
-// 4.1.4.
+// hello answers EHLO and HELO, which also end a transaction, and LHLO, which
+// alone is known where LMTP is spoken. RFC 5321 4.1.1.1, 4.1.4; RFC 2033 4.1.
 func (x *session) hello(ctx context.Context, verb, arg string) bool {
+	if (verb == "LHLO") != (x.door.Protocol == DoorLMTP) {
+		return x.fault(replyUnknown)
+	}
 	name, err := parseHello(arg)
 	if err != nil {
 		return x.fault(toReply(err))
 	}
 	x.endTx(ctx)
-	x.helo, x.esmtp = name, verb == "EHLO"
+	x.helo, x.esmtp = name, verb != "HELO"
 	lines := []string{x.srv.cfg.Hostname}
 	if x.esmtp {
-		lines = append(lines, "PIPELINING", "SIZE "+strconv.FormatInt(int64(x.srv.cfg.MaxMessageSize), 10),
-			"8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")
-		offers := offersOf(x.srv.d.NextHop)
-		if offers.UTF8 {
-			lines = append(lines, "SMTPUTF8")
-		}
-		if offers.Binary && offers.Chunking {
-			lines = append(lines, "BINARYMIME")
-		}
-		if x.srv.d.TLS != nil && !x.secured {
-			lines = append(lines, "STARTTLS")
-		}
+		lines = append(lines, x.extensions()...)
 	}
 	x.reply(dlp.Reply{Code: 250, Text: strings.Join(lines, "\n")})
 	return true
+}
+
+// extensions are what EHLO offers.
+func (x *session) extensions() []string {
+	var lines []string
+	lines = append(lines, "PIPELINING", "SIZE "+strconv.FormatInt(int64(x.srv.cfg.MaxMessageSize), 10),
+		"8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")
+	offers := offersOf(x.srv.d.NextHop)
+	if offers.UTF8 {
+		lines = append(lines, "SMTPUTF8")
+	}
+	if offers.Binary && offers.Chunking {
+		lines = append(lines, "BINARYMIME")
+	}
+	if x.srv.d.TLS != nil && !x.secured {
+		lines = append(lines, "STARTTLS")
+	}
+	if x.mayLogIn() {
+		lines = append(lines, "AUTH PLAIN "+scram.Mechanism)
+	}
+	if within(x.srv.xclients, x.peer) {
+		lines = append(lines, "XCLIENT "+xclientNames, "XFORWARD "+xforwardNames)
+	}
+	return lines
 }
 
 // startTLS secures the connection. Whatever the client sent in the clear after
@@ -269,9 +319,11 @@ func (x *session) startTLS(ctx context.Context, arg string) bool {
 		return false
 	}
 	x.reply(dlp.Reply{Code: 220, Enhanced: "2.0.0", Text: "Ready for TLS"})
-	if x.flush() != nil {
-		return false
-	}
+	return x.flush() == nil && x.handshake(ctx)
+}
+
+// handshake secures the connection.
+func (x *session) handshake(ctx context.Context) bool {
 	conn := tls.Server(x.conn, x.srv.d.TLS)
 	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
 	defer cancel()
@@ -285,7 +337,7 @@ func (x *session) startTLS(ctx context.Context, arg string) bool {
 	x.mu.Unlock()
 	x.in.src = conn
 	x.out.Reset(conn)
-	x.secured, x.helo = true, "" // RFC 3207 4.2: start over, knowing nothing
+	x.secured, x.helo, x.user, x.origin = true, "", "", Origin{} // RFC 3207 4.2: start over, knowing nothing
 	return true
 }
 

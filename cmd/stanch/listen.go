@@ -18,8 +18,12 @@ import (
 // hands over are matched with it, the others are bound.
 func doors(cfg *config.Config) []service.Door {
 	var ds []service.Door
-	for _, addr := range cfg.SMTP.Listen {
-		ds = append(ds, service.Door{Name: "smtp", Key: "smtp.listen", Addr: addr})
+	for i, d := range cfg.SMTP.AllDoors() { // serve counts on this order
+		key := "smtp.listen"
+		if n := i - len(cfg.SMTP.Listen); n >= 0 {
+			key = fmt.Sprintf("smtp.doors[%d].listen", n)
+		}
+		ds = append(ds, service.Door{Name: "smtp", Key: key, Addr: d.Listen})
 	}
 	for _, addr := range cfg.Milter.Listen {
 		ds = append(ds, service.Door{Name: "milter", Key: "milter.listen", Addr: strings.TrimPrefix(addr, "inet:")})

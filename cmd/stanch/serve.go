@@ -216,7 +216,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if s.buffers, err = buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp"))); err != nil {
 		return err
 	}
-	if len(s.cfg.SMTP.Listen) > 0 {
+	if len(s.cfg.SMTP.AllDoors()) > 0 {
 		if err := s.buildDoor(); err != nil {
 			return err
 		}
@@ -235,7 +235,13 @@ func (s *server) buildDoor() error {
 	if err != nil {
 		return err
 	}
-	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Handler: s.gateway, NextHop: s.hops, Buffers: s.buffers, TLS: tlsConfig,
+	var users *smtp.Users
+	if s.cfg.SMTP.Auth.Users != "" {
+		if users, err = smtp.LoadUsers(s.cfg.SMTP.Auth.Users, s.log); err != nil {
+			return err
+		}
+	}
+	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Users: users, Handler: s.gateway, NextHop: s.hops, Buffers: s.buffers, TLS: tlsConfig,
 		Log: s.log, Metrics: s.metrics})
 	return err
 }
@@ -286,8 +292,9 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	}
 	watchdog(&doors, "control socket", func() error { return s.control.Serve(sock) })
-	for _, ln := range s.doors["smtp"] {
-		watchdog(&doors, "mail door", func() error { return s.smtp.Serve(ctx, ln) })
+	kinds := s.cfg.SMTP.AllDoors()
+	for i, ln := range s.doors["smtp"] {
+		watchdog(&doors, "mail door", func() error { return s.smtp.ServeDoor(ctx, ln, kinds[i]) })
 	}
 	for _, ln := range s.doors["milter"] {
 		watchdog(&doors, "milter door", func() error { return s.milter.Serve(ctx, ln) })

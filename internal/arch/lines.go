@@ -31,7 +31,7 @@ func Lines() []Line {
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service",
-			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/resolve", "internal/arch",
+			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 	}

@@ -315,7 +315,7 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
+	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
 		&c.SMTP.NextHopAuth, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
 		abs(p)
 	}

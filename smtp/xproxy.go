@@ -1,0 +1,204 @@
+package smtp
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp/proxyproto"
+)
+
+// proxyTimeout is how long a proxy may take for its header; it has it at hand.
+const proxyTimeout = 10 * time.Second
+
+// Origin is where a message comes from, as it is told to a next hop that takes
+// XFORWARD, for its log. "" is not known. PHI: a name or a HELO may tell of a
+// person's device.
+//
+// Source: https://www.postfix.org/XFORWARD_README.html
+type Origin struct {
+	Name, Addr, Port, Proto, Helo, Ident, Source string
+}
+
+const (
+	unavailable = "[UNAVAILABLE]"
+	tempUnavail = "[TEMPUNAVAIL]"
+	maxOrigin   = 255 // bytes of a value, once decoded
+)
+
+// attributes are the names of both commands that are read here; DESTADDR and
+// DESTPORT say nothing that matters.
+const (
+	xclientNames  = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
+	xforwardNames = "NAME ADDR PORT PROTO HELO IDENT SOURCE"
+)
+
+// parseAttributes reads NAME=value pairs, each once, values in xtext. One that
+// the proxy could not find out is "".
+func parseAttributes(arg, names string) (map[string]string, error) {
+	known := strings.Fields(names)
+	out := map[string]string{}
+	fields := strings.FieldsFunc(arg, func(r rune) bool { return r == ' ' || r == '\t' })
+	if len(fields) == 0 {
+		return nil, errSyntax
+	}
+	for _, f := range fields {
+		key, value, ok := strings.Cut(f, "=")
+		key = upper(key)
+		v, decoded := decodeXtext(value)
+		_, twice := out[key]
+		if !ok || !decoded || twice || !contains(known, key) || len(v) > maxOrigin || !isPrintable(v) || strings.ContainsAny(v, "<>()\\\";,@") && key != "LOGIN" {
+			return nil, errSyntax
+		}
+		if u := upper(v); u == unavailable || u == tempUnavail {
+			v = ""
+		}
+		out[key] = v
+	}
+	return out, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+// parseClientAddr reads an address as both commands write it.
+func parseClientAddr(s string) (netip.Addr, bool) {
+	const tag = "IPV6:"
+	if len(s) > len(tag) && upper(s[:len(tag)]) == tag {
+		a, err := netip.ParseAddr(s[len(tag):])
+		return a.Unmap(), err == nil && a.Is6() && a.Zone() == ""
+	}
+	a, err := netip.ParseAddr(s)
+	return a.Unmap(), err == nil && a.Zone() == ""
+}
+
+// xclient answers XCLIENT of a trusted proxy: from here on the session is that
+// of the client it names. A login the proxy has checked counts as one here.
+//
+// Source: https://www.postfix.org/XCLIENT_README.html
+func (x *session) xclient(ctx context.Context, arg string) bool {
+	switch {
+	case !within(x.srv.xclients, x.peer):
+		return x.fault(replyNotTrusted)
+	case x.tx != nil:
+		return x.fault(replySequence)
+	}
+	attrs, err := parseAttributes(arg, xclientNames)
+	if err != nil {
+		return x.fault(toReply(err))
+	}
+	client := x.client
+	if s := attrs["ADDR"]; s != "" {
+		var ok bool
+		if client, ok = parseClientAddr(s); !ok {
+			return x.fault(toReply(errSyntax))
+		}
+	}
+	if login, ok := attrs["LOGIN"]; ok {
+		x.user = login
+	}
+	if r := x.become(client, attrs["LOGIN"] != ""); r.Code != 0 {
+		x.reply(r)
+		x.linger = true
+		return false
+	}
+	x.helo, x.esmtp, x.origin = "", false, Origin{}
+	x.name, x.port = attrs["NAME"], attrs["PORT"]
+	x.srv.d.Log.LogAttrs(ctx, slog.LevelDebug, "client told by a proxy")
+	x.reply(x.greeting())
+	return true
+}
+
+// become makes client the one whom limits and networks are about. A reply says
+// why it may not be.
+func (x *session) become(client netip.Addr, loggedIn bool) dlp.Reply {
+	if !loggedIn && !x.srv.enters(x.door, client) {
+		return replyDenied
+	}
+	if !x.srv.move(x, client) {
+		return replyBusyClient
+	}
+	return dlp.Reply{}
+}
+
+// xforward answers XFORWARD of a trusted proxy: what the next message's next
+// hop is told for its log. It changes nobody's rights.
+func (x *session) xforward(arg string) bool {
+	switch {
+	case !within(x.srv.xclients, x.peer):
+		return x.fault(replyNotTrusted)
+	case x.tx != nil:
+		return x.fault(replySequence)
+	}
+	attrs, err := parseAttributes(arg, xforwardNames)
+	if err != nil {
+		return x.fault(toReply(err))
+	}
+	for key, v := range attrs {
+		switch key {
+		case "NAME":
+			x.origin.Name = v
+		case "ADDR":
+			x.origin.Addr = v
+		case "PORT":
+			x.origin.Port = v
+		case "PROTO":
+			x.origin.Proto = v
+		case "HELO":
+			x.origin.Helo = v
+		case "IDENT":
+			x.origin.Ident = v
+		case "SOURCE":
+			x.origin.Source = v
+		}
+	}
+	x.reply(replyOK)
+	return true
+}
+
+// takeOrigin returns what a next hop is told of where the next message comes
+// from: what a proxy said, else this session's own client.
+func (x *session) takeOrigin() Origin {
+	if o := x.origin; o != (Origin{}) {
+		x.origin = Origin{}
+		return o
+	}
+	addr := x.client.String()
+	if x.client.Is6() {
+		addr = "IPV6:" + addr
+	}
+	return Origin{Name: x.name, Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: x.helo, Source: "REMOTE"}
+}
+
+// proxied reads the header of a proxy in front of the door. A connection
+// without a proper one is closed without a word.
+func (x *session) proxied(ctx context.Context) bool {
+	if !x.door.Proxy {
+		return true
+	}
+	_ = x.conn.SetReadDeadline(time.Now().Add(proxyTimeout)) // fails only when it is closed already
+	ap, err := proxyproto.Read(x.conn)
+	if err != nil {
+		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection without a PROXY header closed")
+		return false
+	}
+	if !ap.IsValid() {
+		return true
+	}
+	if r := x.become(ap.Addr(), false); r.Code != 0 {
+		x.reply(r)
+		x.linger = true
+		return false
+	}
+	x.port = portText(ap.Port())
+	return true
+}

@@ -1,0 +1,124 @@
+package smtp_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// behind opens a door that believes proxies at 127.0.0.1.
+func behind(t *testing.T, as smtp.Door, change func(*smtp.Config)) *door {
+	t.Helper()
+	return open(t, func(cfg *smtp.Config, _ *smtp.Deps, d *door) {
+		d.as = as
+		cfg.XClientFrom, cfg.ProxyFrom, cfg.Networks = []string{"127.0.0.1"}, []string{"127.0.0.1"}, []string{"192.0.2.0/24", "2001:db8::/32"}
+		if change != nil {
+			change(cfg)
+		}
+	})
+}
+
+func TestXCLIENT(t *testing.T) {
+	d := behind(t, smtp.Door{}, nil)
+	c := d.hello(t)
+	if got := c.say("EHLO x\r\n", "250"); !strings.Contains(got, "XCLIENT NAME ADDR") || !strings.Contains(got, "XFORWARD NAME ADDR") {
+		t.Errorf("got %q", got)
+	}
+	c.say("MAIL FROM:<a@b.test>\r\n", "550 5.7.1") // the proxy itself relays nothing
+	c.say("XCLIENT NAME=pc.clinic.example ADDR=192.0.2.7 PORT=1234 PROTO=ESMTP HELO=pc LOGIN=[UNAVAILABLE]\r\n", "220 gw.example ESMTP")
+	c.say("MAIL FROM:<a@b.test>\r\n", "503 5.5.1") // it starts over
+	c.say("EHLO pc.clinic.example\r\n", "250")
+	c.envelope("bob@out.test")
+	c.say("XCLIENT ADDR=192.0.2.8\r\n", "503 5.5.1")
+	c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+	if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from pc.clinic.example ([192.0.2.7])") {
+		t.Errorf("got %q", got)
+	}
+	want := smtp.Origin{Name: "pc.clinic.example", Addr: "192.0.2.7", Port: "1234", Proto: "ESMTP", Helo: "pc.clinic.example", Source: "REMOTE"}
+	if got := d.hop.messages()[0].opt.Origin; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	c.say("XCLIENT ADDR=IPV6:2001:db8::7\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
+	for _, bad := range []string{"", "ADDR", "ADDR=x", "ADDR=192.0.2.7 ADDR=192.0.2.8", "ROLE=admin", "NAME=a+0Ab", "NAME=<a>", "ADDR=fe80::1%eth0", "NAME=" + strings.Repeat("a", 300)} {
+		d.hello(t).say("XCLIENT "+bad+"\r\n", "501 5.5.4")
+	}
+	t.Run("a client outside the networks", func(t *testing.T) {
+		d.hello(t).say("XCLIENT ADDR=198.51.100.1\r\n", "554 5.7.1", "closed")
+	})
+	t.Run("who logged in at the proxy", func(t *testing.T) {
+		c := d.hello(t)
+		c.say("XCLIENT ADDR=198.51.100.1 LOGIN=ann@clinic.example\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
+	})
+	t.Run("not trusted", func(t *testing.T) {
+		d := open(t, nil)
+		c := d.hello(t)
+		if got := c.say("EHLO x\r\n", "250"); strings.Contains(got, "XCLIENT") || strings.Contains(got, "XFORWARD") {
+			t.Errorf("offered to everybody: %q", got)
+		}
+		c.say("XCLIENT ADDR=192.0.2.7\r\nXFORWARD ADDR=192.0.2.7\r\n", "550 5.7.0", "550 5.7.0")
+	})
+	t.Run("each client has its own limit", func(t *testing.T) {
+		d := behind(t, smtp.Door{}, func(cfg *smtp.Config) { cfg.MaxPerClient = 2 })
+		var a []*client
+		for range 2 {
+			c := d.hello(t)
+			c.say("XCLIENT ADDR=192.0.2.7\r\n", "220")
+			a = append(a, c)
+		}
+		for range 3 {
+			d.hello(t)
+		}
+		d.hello(t).say("XCLIENT ADDR=192.0.2.7\r\n", "421 4.7.0", "closed")
+		d.hello(t).say("XCLIENT ADDR=192.0.2.8\r\n", "220")
+		a[0].say("QUIT\r\n", "221")
+		d.hello(t).say("XCLIENT ADDR=192.0.2.7\r\n", "220")
+	})
+}
+
+func TestXFORWARD(t *testing.T) {
+	h := &wireHop{ext: []string{"8BITMIME", "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE"}}
+	d := open(t, func(cfg *smtp.Config, deps *smtp.Deps, _ *door) {
+		cfg.XClientFrom = []string{"127.0.0.0/8"}
+		deps.NextHop = h.client(t, nil)
+	})
+	c := d.hello(t)
+	c.say("XFORWARD NAME=pc.clinic.example ADDR=IPV6:2001:db8::7 PORT=4321\r\nXFORWARD IDENT=4A+3DB HELO=[UNAVAILABLE]\r\n", "250", "250")
+	send := func() {
+		c.say("MAIL FROM:<ann@clinic.example>\r\n", "250 2.1.0")
+		c.say("XFORWARD ADDR=192.0.2.7\r\n", "503 5.5.1")
+		c.say("RCPT TO:<bob@out.test>\r\nDATA\r\n", "250", "354")
+		c.say("x\r\n.\r\n", "250")
+	}
+	send()
+	send()
+	_, lines, _ := h.seen()
+	got := strings.Join(lines, "|")
+	first := "|XFORWARD NAME=pc.clinic.example ADDR=IPV6:2001:db8::7 PORT=4321 PROTO=[UNAVAILABLE] HELO=[UNAVAILABLE] IDENT=4A+3DB SOURCE=[UNAVAILABLE]|MAIL "
+	second := "|XFORWARD NAME=[UNAVAILABLE] ADDR=127.0.0.1 PORT=[UNAVAILABLE] PROTO=ESMTP HELO=client.example IDENT=[UNAVAILABLE] SOURCE=REMOTE|MAIL "
+	if !strings.Contains(got, first) || !strings.Contains(got, second) {
+		t.Errorf("got %q, want %q and %q", got, first, second)
+	}
+}
+
+func TestPROXY(t *testing.T) {
+	d := behind(t, smtp.Door{Proxy: true}, nil)
+	c := d.raw(t)
+	c.say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "220")
+	c.say("EHLO pc.clinic.example\r\n", "250")
+	c.envelope("bob@out.test")
+	c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+	if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from pc.clinic.example ([192.0.2.7])") {
+		t.Errorf("got %q", got)
+	}
+	if got := d.hop.messages()[0].opt.Origin; got.Addr != "192.0.2.7" || got.Port != "1234" {
+		t.Errorf("got %+v", got)
+	}
+	d.raw(t).say("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x04\xd2\x00\x19", "220")
+	d.raw(t).say("PROXY TCP4 198.51.100.1 192.0.2.1 1234 25\r\n", "554 5.7.1", "closed")
+	d.raw(t).say("EHLO pc.clinic.example\r\n", "closed")
+	d.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\nEHLO early.example\r\n", "554 5.5.0", "closed")
+
+	far := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) { cfg.ProxyFrom, cfg.Networks = []string{"192.0.2.9"}, []string{"127.0.0.0/8"} })
+	far.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "554 5.7.1", "closed")
+}
