@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -216,6 +217,7 @@ func (l *Log) run() {
 // gather adds what is already waiting, to the bound of a group.
 func (l *Log) gather(group []*request) []*request {
 	bytes := 0
+	runtime.Gosched() // who is about to send gets to it: a sync costs more than a turn
 	for bytes < maxGroup {
 		select {
 		case r, ok := <-l.in:

@@ -38,8 +38,9 @@ var (
 // chunk has room for chunkSize bytes and for the tag, so that it is sealed and
 // opened in place.
 type chunk struct {
-	b [chunkSize + sealOverhead]byte
-	n int // bytes of plaintext
+	b    [chunkSize + sealOverhead]byte
+	n    int // bytes of plaintext
+	used int // bytes that hold or held anything of a document
 }
 
 // Buffer keeps the bytes of one document. Write, Done and Close may be called
@@ -81,6 +82,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 		k := copy(t.b[t.n:chunkSize], p[n:])
 		b.hash.Write(p[n : n+k]) // a Hash never returns an error
 		t.n += k
+		t.used = t.n
 		b.size += int64(k)
 		n += k
 	}
@@ -212,6 +214,7 @@ func (b *Buffer) flush() error {
 			return ErrFull
 		}
 		b.onDisk += length
+		c.used = c.n + sealOverhead
 		out := b.aead.Seal(c.b[:0], nonce(b.sealed), c.b[:c.n], nil)
 		if _, err := b.file.WriteAt(out, b.sealed*(chunkSize+sealOverhead)); err != nil {
 			return full(err)

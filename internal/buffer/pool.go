@@ -118,7 +118,8 @@ func (p *Pool) getChunk() *chunk {
 
 // putChunk takes c back, wiped: a freed chunk holds nothing of a document.
 func (p *Pool) putChunk(c *chunk) {
-	clear(c.b[:])
+	clear(c.b[:c.used])
+	c.used = 0
 	p.chunks.Put(c)
 }
 

@@ -54,6 +54,7 @@ func (r *reader) chunk(i int64) (*chunk, error) {
 	}
 	r.at = -1
 	length := min(chunkSize, r.b.size-i*chunkSize) + sealOverhead
+	r.open.used = max(r.open.used, int(length))
 	if _, err := r.b.file.ReadAt(r.open.b[:length], i*(chunkSize+sealOverhead)); err != nil {
 		return nil, fmt.Errorf("buffer: read: %w", err)
 	}

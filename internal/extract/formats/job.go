@@ -200,7 +200,11 @@ func (j *job) load(s *stream) ([]byte, error) {
 	if s.size > room {
 		return nil, gapOf(dlp.TooLarge, "more than may be held")
 	}
-	buf := make([]byte, 0, max(s.size+1, headSize))
+	first := s.size + 1 // with which the end shows
+	if s.size == 0 {
+		first = headSize // not known
+	}
+	buf := make([]byte, 0, first)
 	for {
 		n, err := s.r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
