@@ -354,7 +354,6 @@ func (x *session) returnBuffer() {
 		x.in.take(x.in.buffered()) // the session is over
 	}
 	old := x.in.swap(x.small)
-	clear(old) // it held mail
 	x.srv.bodies.Put((*[largeBuffer]byte)(old))
 }
 

@@ -24,6 +24,7 @@ type reader struct {
 	wait func() error // called before each read from src: answers out, deadline set
 	buf  []byte
 	r, w int // buf[r:w] was read and not yet taken
+	top  int // bytes of buf that were written to
 }
 
 // window returns what was read and not taken. It is valid until fill.
@@ -52,6 +53,7 @@ func (r *reader) fill() error {
 	for range 100 { // as bufio: a Reader that returns nothing for ever is broken
 		n, err := r.src.Read(r.buf[r.w:])
 		r.w += n
+		r.top = max(r.top, r.w)
 		if n > 0 {
 			return nil // an error that came with bytes comes again
 		}
@@ -63,12 +65,14 @@ func (r *reader) fill() error {
 }
 
 // swap moves the window into buf, which must have room for it, and returns the
-// buffer used until now.
+// buffer used until now, wiped.
 func (r *reader) swap(buf []byte) []byte {
 	old := r.buf
 	r.w = copy(buf, r.window())
 	r.r = 0
 	r.buf = buf
+	clear(old[:r.top]) // it held mail
+	r.top = r.w
 	return old
 }
 

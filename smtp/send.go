@@ -229,12 +229,14 @@ func (h *hop) stuff(ctx context.Context, d time.Duration, header []byte, body io
 		return "", err
 	}
 	buf := bufs.Get().(*[largeBuffer]byte)
+	used := 0
 	defer func() {
-		clear(buf[:]) // it held mail
+		clear(buf[:used]) // it held mail
 		bufs.Put(buf)
 	}()
 	for {
 		n, err := body.Read(buf[:])
+		used = max(used, n)
 		if werr := write(buf[:n]); werr != nil {
 			return "", werr
 		}
