@@ -48,6 +48,8 @@ type Config struct {
 	Site patterns.Site `toml:"site"`
 	// Scan switches detection.
 	Scan Scan `toml:"scan"`
+	// Outbox bounds the delivery of what is stanch's own: released, split, read on in the background, notices.
+	Outbox Outbox `toml:"outbox"`
 	// SMTP is the mail door.
 	SMTP smtp.Config `toml:"smtp"`
 	// Milter is the mail door for servers that ask before they accept: Postfix and Sendmail.
@@ -121,6 +123,35 @@ func (s *Scan) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Outbox is the [outbox] table.
+type Outbox struct {
+	// Workers is how many deliveries are under way at once.
+	Workers int `toml:"workers"`
+	// PerDestination is how many of these go to one next hop, or to one domain where DNS names the next hop. One that gave no answer gets one at a time until it does.
+	PerDestination int `toml:"per_destination"`
+	// Expiry is how long a message is tried before it comes back to its sender as undelivered. Time in which nothing was tried, because stanch did not run or the clock was put forward, does not count.
+	Expiry dlp.Duration `toml:"expiry"`
+}
+
+// Validate reports bounds under which nothing would be delivered.
+func (o *Outbox) Validate() error {
+	var errs []error
+	for _, k := range []struct {
+		key  string
+		ok   bool
+		want string
+	}{
+		{"workers", o.Workers >= 1 && o.Workers <= 256, "a number from 1 to 256"},
+		{"per_destination", o.PerDestination >= 1 && o.PerDestination <= o.Workers, "a number from 1 to workers"},
+		{"expiry", o.Expiry >= dlp.Duration(time.Hour), `a duration of at least an hour such as "5d"`},
+	} {
+		if !k.ok {
+			errs = append(errs, &dlp.KeyError{Key: "outbox." + k.key, Want: k.want})
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Encrypt is the [encrypt] table. Until one of its ways is there, mail that a
 // policy encrypts is held with the reason no_way.
 type Encrypt struct {
@@ -167,6 +198,7 @@ func Default() Config {
 		DataDir: "var",
 		Scan: Scan{Enabled: true, BackgroundTimeout: dlp.Duration(15 * time.Minute), BackgroundReaders: 1, BackgroundQueue: 100,
 			BackgroundSize: 1 << 30},
+		Outbox:  Outbox{Workers: 16, PerDestination: 4, Expiry: dlp.Duration(5 * 24 * time.Hour)}, // RFC 5321 4.5.4.1
 		SMTP:    smtp.Default(),
 		Milter:  milter.Default(),
 		Policy:  policy.Starter(),
@@ -192,6 +224,7 @@ func (c *Config) Validate() error {
 		c.Scan.Validate(),
 		c.Milter.Validate(),
 		c.validateMilter(),
+		c.Outbox.Validate(),
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),

@@ -16,9 +16,9 @@ import (
 )
 
 // TestOutboxGivesUp: a copy that nobody takes comes back to its sender once it
-// is too old.
+// has been tried for too long.
 func TestOutboxGivesUp(t *testing.T) {
-	b := newBench(t)
+	b := newBenchWith(t, func(c *gateway.Config) { c.OutboxExpiry = 90 * time.Minute })
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
 		if a == out || a == in {
 			return dlp.Delivery{Rcpt: a, Err: errBroken}
@@ -27,9 +27,15 @@ func TestOutboxGivesUp(t *testing.T) {
 	}
 	b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
 	b.Message(t.Context(), mail(in, out), b.hop)
-	b.skew.Store(int64(25 * time.Hour)) // past OutboxExpiry
-	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 2 })
-	dsn := b.hop.texts()[1]
+	for tries := range 2 {
+		runOutboxUntil(t, b, func() bool {
+			q, err := b.ListQueue(t.Context(), false)
+			return err == nil && len(q) == 1 && q[0].Tries == tries+1
+		})
+		b.skew.Add(int64(50 * time.Minute))
+	}
+	runOutboxUntil(t, b, func() bool { return b.hop.took("clinic.example") == 1 })
+	dsn := b.hop.texts()[len(b.hop.texts())-1]
 	for _, want := range []string{"multipart/report", "Status: 4.4.7", "Final-Recipient: rfc822; " + out.String()} {
 		if !strings.Contains(dsn, want) {
 			t.Errorf("the report lacks %q:\n%s", want, dsn)

@@ -79,6 +79,7 @@ type Config struct {
 	Readers         int           // documents read at once; what waits for its turn is not timed
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
+	PerDestination  int           // of these, to one place; 0: 1
 	DeliverTimeout  time.Duration // one try of the outbox
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
@@ -103,6 +104,9 @@ type Deps struct {
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
+	// Places tells where each recipient goes next, by a name of its own for
+	// each place that can be reached or not by itself. Nil: there is one.
+	Places  func(from dlp.Address, rcpts []dlp.Address) []string
 	Files   FileReleaser   // nil: no watched folder
 	Loop    *loop.Guard    // nil: mail that leaves is not marked
 	Bypass  *bypass.Switch // nil: no mail ever passes unread

@@ -113,6 +113,7 @@ type hop struct {
 	err           error
 	deliver       func(rcpt dlp.Address) dlp.Delivery
 	deliveredText []string
+	domains       map[string]int // recipients that were delivered to, by domain
 }
 
 func (h *hop) Send(_ context.Context, header []byte, body io.Reader) (dlp.Reply, error) {
@@ -144,11 +145,18 @@ func (h *hop) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCl
 		return nil
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.deliveredText = append(h.deliveredText, string(b))
+	h.mu.Unlock()
 	var out []dlp.Delivery
 	for _, rc := range m.Rcpts {
-		out = append(out, h.deliver(rc.Addr))
+		d := h.deliver(rc.Addr)
+		h.mu.Lock()
+		if h.domains == nil {
+			h.domains = map[string]int{}
+		}
+		h.domains[rc.Addr.Domain]++
+		h.mu.Unlock()
+		out = append(out, d)
 	}
 	return out
 }

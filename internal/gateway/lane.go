@@ -15,6 +15,7 @@ type lane struct {
 	state spool.State
 	slots chan struct{} // bounds the messages in hand
 	wake  chan struct{}
+	dests *destinations // bounds the messages in hand by where they go; nil: it does not matter
 	// broken is called when work on m broke; the process goes on.
 	broken func(ctx context.Context, m spool.Message)
 	work   func(ctx context.Context, m spool.Message)
@@ -38,7 +39,7 @@ func (g *Gateway) drain(ctx context.Context, l *lane) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
-		due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots))
+		due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots), l.dests.full()...)
 		if err != nil && ctx.Err() == nil {
 			g.warn(ctx, "spool not read", "", err)
 		}
@@ -48,17 +49,22 @@ func (g *Gateway) drain(ctx context.Context, l *lane) error {
 			if err != nil {
 				continue
 			}
+			if !l.dests.take(m.Dest) {
+				done()
+				continue
+			}
 			started = true
+			release := func() { l.dests.done(m.Dest); done() }
 			select {
 			case l.slots <- struct{}{}:
 			case <-ctx.Done():
-				done()
+				release()
 				return nil
 			}
 			wg.Go(func() {
 				defer poke(l.wake)
 				defer func() { <-l.slots }()
-				defer done()
+				defer release()
 				g.handle(ctx, l, m)
 			})
 		}

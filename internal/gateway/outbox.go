@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -26,46 +27,117 @@ func (g *Gateway) kickIf(any bool) {
 // RunOutbox delivers what is due until ctx ends, and returns when the tries
 // under way have ended too.
 func (g *Gateway) RunOutbox(ctx context.Context) error {
-	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, work: g.try,
+	dests := newDestinations(g.cfg.PerDestination)
+	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, dests: dests,
+		work:   func(ctx context.Context, m spool.Message) { g.try(ctx, m, dests) },
 		broken: func(ctx context.Context, m spool.Message) { g.setAside(ctx, m, spool.WhyBroke) }})
 }
 
-// try makes one delivery of a message and records what became of each
-// recipient before anything else happens to it.
-func (g *Gateway) try(ctx context.Context, m spool.Message) {
-	tried := m
-	tried.Rcpts = nil
-	for _, r := range m.Rcpts {
-		if r.State == spool.RcptPending {
-			tried.Rcpts = append(tried.Rcpts, r)
+// try makes one delivery of a message, to one place after the other, and
+// records what became of the recipients at one before the next is tried.
+func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations) {
+	m = g.shifted(m)
+	m.Tries++
+	parts := g.parts(m)
+	for i, p := range parts {
+		tried := m
+		tried.Rcpts = p.rcpts
+		content := &watched{open: func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) }}
+		dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
+		g.OnStep("deliver")
+		results := g.Deliver.Deliver(dctx, tried, content.reader)
+		g.OnStep("delivered")
+		cancel()
+		failed := allFailed(results)
+		if ctx.Err() != nil && failed { // stopping: the try is not counted
+			return
+		}
+		broken := content.failed() && failed
+		if broken && m.Tries >= maxReads {
+			g.setAside(ctx, m, spool.WhyContent)
+			return
+		}
+		if !broken {
+			dests.heard(p.dest, !failed)
+		}
+		var ok bool
+		if m, ok = g.keepSettling(ctx, m, p.rcpts, results, i == len(parts)-1); !ok {
+			return
 		}
 	}
-	dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
-	defer cancel()
-	g.OnStep("deliver")
-	results := g.Deliver.Deliver(dctx, tried, func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) })
-	g.OnStep("delivered")
-	if ctx.Err() != nil && allFailed(results) { // stopping: the try is not counted
-		return
-	}
-	g.keepSettling(ctx, m, results)
 }
 
-// keepSettling records results until that is done. Until then the message
-// keeps its place among those being delivered: what the next hop took is not
-// sent again because a disk is full.
-func (g *Gateway) keepSettling(ctx context.Context, m spool.Message, results []dlp.Delivery) {
+// maxLate is how much later than it was to be a try may come and all of the
+// wait count towards the message's expiry.
+const maxLate = time.Hour
+
+// shifted moves the expiry of a message that comes up at another time than it
+// was set to: because the clock was put forward or back, or because nothing was
+// tried for long. A message expires by the time in which it was tried.
+func (g *Gateway) shifted(m spool.Message) spool.Message {
+	switch late := g.Now().Sub(m.Next); {
+	case late > maxLate:
+		m.Expires = m.Expires.Add(late - maxLate)
+	case late < 0:
+		m.Expires = m.Expires.Add(late)
+	}
+	return m
+}
+
+// watched passes a content on and remembers whether it could be read.
+type watched struct {
+	open func() (io.ReadCloser, error)
+	bad  atomic.Bool
+}
+
+func (w *watched) reader() (io.ReadCloser, error) {
+	r, err := w.open()
+	if err != nil {
+		w.note(err)
+		return nil, err
+	}
+	return &watchedReader{r, w}, nil
+}
+
+// note remembers an error of the content itself; that of a disk may pass.
+func (w *watched) note(err error) {
+	if !errors.Is(err, store.ErrNoRoom) && !errors.Is(err, context.Canceled) {
+		w.bad.Store(true)
+	}
+}
+
+func (w *watched) failed() bool { return w.bad.Load() }
+
+type watchedReader struct {
+	io.ReadCloser
+	of *watched
+}
+
+// Read reads on.
+func (r *watchedReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		r.of.note(err)
+	}
+	return n, err
+}
+
+// keepSettling records what became of the recipients that were tried until
+// that is done; ok is then true. Until then the message keeps its place among
+// those being delivered: what the next hop took is not sent again because a
+// disk is full.
+func (g *Gateway) keepSettling(ctx context.Context, m spool.Message, tried []spool.Rcpt, results []dlp.Delivery, last bool) (now spool.Message, ok bool) {
 	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
-		err := g.settle(ctx, m, results)
+		now, err := g.settle(ctx, m, tried, results, last)
 		if err == nil {
-			return
+			return now, true
 		}
 		g.warn(ctx, "delivery not recorded", m.Doc, err)
 		if errors.Is(err, store.ErrState) { // an earlier try was recorded after all
-			return
+			return m, false
 		}
 		if !g.pause(ctx, pause) {
-			return
+			return m, false
 		}
 	}
 }
@@ -85,23 +157,31 @@ func allFailed(ds []dlp.Delivery) bool {
 	return true
 }
 
-// settle works the results of one try into m and makes them durable, together
-// with the DSN they may lead to.
-func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Delivery) error {
+// settle works the results of one try of the recipients tried into m and makes
+// them durable, together with the DSN they may lead to. last says that no other
+// place is tried after this one.
+func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcpt, results []dlp.Delivery, last bool) (spool.Message, error) {
 	now := g.Now()
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
-	m.Tries++
 	expired := !now.Before(m.Expires)
 	var rs reports
 	byAddr := make(map[dlp.Address]dlp.Delivery, len(results))
 	for _, r := range results {
 		byAddr[r.Rcpt] = r
 	}
+	here := make(map[dlp.Address]bool, len(tried))
+	for _, r := range tried {
+		here[r.Addr] = true
+	}
 	late := !m.DelayTold && !now.Before(m.Created.Add(delayTold))
 	pending, delivered, failed := 0, 0, 0
 	for i := range m.Rcpts {
 		r := &m.Rcpts[i]
 		if r.State != spool.RcptPending {
+			continue
+		}
+		if !here[r.Addr] {
+			pending++
 			continue
 		}
 		res, ok := byAddr[r.Addr]
@@ -129,7 +209,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 			}
 		}
 	}
-	m.DelayTold = m.DelayTold || late
+	m.DelayTold = m.DelayTold || late && last
 	m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
 	if pending == 0 {
 		m.State = spool.Delivered
@@ -137,24 +217,27 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, results []dlp.Del
 			m.State = spool.Failed
 		}
 	}
+	if left := g.parts(m); len(left) > 0 {
+		m.Dest = left[0].dest
+	}
 	up, err := g.Spool.Progress(m)
 	if err != nil {
-		return fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
+		return m, fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
 	}
 	ch := store.Change{Progress: []spool.Update{up}}
 	if m.Kind != spool.Notice && m.Kind != spool.DSN {
 		d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, EnvID: m.Params.EnvID, Arrived: m.Created, When: now, Until: m.Expires}
 		if ch.Out, err = g.sealReports(ctx, d, rs); err != nil {
-			return fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
+			return m, fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
 		}
 	}
 	if err := g.commit(ctx, ch); err != nil {
-		return fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
+		return m, fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
 	}
 	if delivered > 0 || failed > 0 {
 		g.recordDelivery(ctx, m, delivered, failed)
 	}
-	return nil
+	return m, nil
 }
 
 func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {

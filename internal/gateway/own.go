@@ -51,6 +51,9 @@ func (g *Gateway) outgoing(kind spool.Kind, doc dlp.ID, from dlp.Address, rcpts 
 		m.Rcpts = append(m.Rcpts, spool.Rcpt{Addr: r, State: spool.RcptPending})
 		m.Params.UTF8 = m.Params.UTF8 || !r.IsASCII()
 	}
+	if len(rcpts) > 0 {
+		m.Dest = g.destsOf(from, rcpts[:1])[0]
+	}
 	return m
 }
 

@@ -1,0 +1,290 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// put queues one message of ours to rcpts.
+func (b *bench) put(t testing.TB, rcpts ...dlp.Address) spool.Message {
+	t.Helper()
+	m := spool.Message{ID: dlp.NewID(), Doc: dlp.NewID(), Kind: spool.Release, From: dlp.Address{Local: "ada", Domain: "clinic.example"},
+		Created: b.now(), Expires: b.now().Add(24 * time.Hour)}
+	for _, r := range rcpts {
+		m.Rcpts = append(m.Rcpts, spool.Rcpt{Addr: r})
+		m.Dest = int64(len(rcpts[0].Domain))
+	}
+	e, err := b.spool.Seal(t.Context(), m, strings.NewReader(text))
+	if err == nil {
+		err = b.db.Commit(t.Context(), store.Change{Out: []spool.Entry{e}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }
+
+// byDomain tells places apart by domain, and has a destination of a test's own
+// making: the length of the domain.
+func byDomain(_ dlp.Address, rcpts []dlp.Address) (places []string) {
+	for _, r := range rcpts {
+		places = append(places, r.Domain)
+	}
+	return places
+}
+
+// TestClockJumpExpiresNothing: a clock that is put a day forward or back costs
+// no message its life, and delays none for long.
+func TestClockJumpExpiresNothing(t *testing.T) {
+	for _, jump := range []time.Duration{30 * time.Hour, -30 * time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			b := newBench(t) // a message expires after 24 hours
+			b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}} }
+			m := b.put(t, out)
+			tries := 0
+			for _, skew := range []time.Duration{0, jump, jump + 2*time.Minute, 5 * time.Minute} {
+				b.skew.Store(int64(skew))
+				tries++
+				runOutboxUntil(t, b, func() bool {
+					q, err := b.ShowQueued(t.Context(), m.ID)
+					return err == nil && q.Tries >= tries
+				})
+			}
+			q, err := b.ShowQueued(t.Context(), m.ID)
+			if err != nil || q.State != "queued" {
+				t.Fatalf("%+v, %v; want it still queued", q, err)
+			}
+			if left := q.Expires.Sub(b.now()); left < 20*time.Hour || left > 26*time.Hour {
+				t.Errorf("expires in %v, want about a day", left)
+			}
+		})
+	}
+}
+
+// TestAHangingPlaceTakesFewWorkers: deliveries to everywhere else go on, and no
+// more than its share wait for the place that hangs.
+func TestAHangingPlaceTakesFewWorkers(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = 4, 2 })
+	b.Places = byDomain
+	var waiting, most atomic.Int32
+	free := make(chan struct{})
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if a.Domain == "hangs.example" {
+			if n := waiting.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			<-free
+			waiting.Add(-1)
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	for i := range 30 {
+		b.put(t, dlp.Address{Local: fmt.Sprint("h", i), Domain: "hangs.example"})
+	}
+	for i := range 10 {
+		b.put(t, dlp.Address{Local: fmt.Sprint("o", i), Domain: "other.example.net"})
+	}
+	runOutboxUntil(t, b, func() bool {
+		select {
+		case <-free:
+		default:
+			if b.hop.took("other.example.net") == 10 {
+				if n := waiting.Load(); n != 2 {
+					t.Errorf("%d deliveries wait for the place that hangs, want 2", n)
+				}
+				close(free)
+			}
+		}
+		return b.hop.took("hangs.example") == 30
+	})
+	if n := most.Load(); n > 2 {
+		t.Errorf("%d deliveries at once to one place, want 2 at most", n)
+	}
+}
+
+// took counts the recipients of a domain that were delivered to.
+func (h *hop) took(domain string) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.domains[domain]
+}
+
+// TestEachPlaceIsOnRecordBeforeTheNext: what one place took is not sent there
+// again, whatever happens at the next.
+func TestEachPlaceIsOnRecordBeforeTheNext(t *testing.T) {
+	b := newBench(t)
+	b.Places = byDomain
+	first := dlp.Address{Local: "a", Domain: "one.example"}
+	also := dlp.Address{Local: "b", Domain: "one.example"}
+	second := dlp.Address{Local: "c", Domain: "two.example.net"}
+	m := b.put(t, first, second, also)
+	var tries []string
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		tries = append(tries, a.String())
+		if a == second {
+			q, err := b.spool.Get(t.Context(), m.ID)
+			if err != nil || q.Rcpts[0].State != spool.RcptDelivered || q.Rcpts[2].State != spool.RcptDelivered || q.Rcpts[1].State != spool.RcptPending {
+				t.Errorf("before the second place: %+v, %v", q.Rcpts, err)
+			}
+			return dlp.Delivery{Rcpt: a, Err: errBroken}
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ShowQueued(t.Context(), m.ID)
+		return err == nil && q.Tries == 1 && q.Pending == 1
+	})
+	b.skew.Store(int64(2 * time.Minute))
+	runOutboxUntil(t, b, func() bool { q, err := b.ShowQueued(t.Context(), m.ID); return err == nil && q.Tries == 2 })
+	if want := []string{first.String(), also.String(), second.String(), second.String()}; !slices.Equal(tries, want) {
+		t.Errorf("tried %q, want %q", tries, want)
+	}
+}
+
+// TestPoisonIsSetAside: a message that breaks what delivers it, or does not
+// open, is tried no more, shown, and stands before no other.
+func TestPoisonIsSetAside(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = 1, 1 })
+	for range 10 { // more than are looked at together
+		m := b.put(t, out)
+		b.db.spoil(t, m.ID)
+	}
+	breaks := b.put(t, dlp.Address{Local: "breaks", Domain: "partner.example"})
+	good := b.put(t, in)
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if a.Local == "breaks" {
+			panic("on purpose")
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ShowQueued(t.Context(), good.ID)
+		n, _, serr := b.spool.Size(t.Context(), spool.Poison)
+		return err == nil && q.State == "delivered" && serr == nil && n == 11
+	})
+	why := map[string]int{}
+	qs, err := b.ListQueue(t.Context(), false)
+	for _, q := range qs {
+		why[q.State+" "+q.Why]++
+	}
+	if err != nil || why["poison damaged"] != 10 || why["poison broke"] != 1 || len(qs) != 11 {
+		t.Errorf("queue %v, %v; want 10 damaged and 1 that broke", why, err)
+	}
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
+	if err := b.RetryQueued(t.Context(), breaks.ID, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ShowQueued(t.Context(), breaks.ID)
+		return err == nil && q.State == "delivered"
+	})
+	if err := b.DropQueued(t.Context(), qs[0].ID, "uid:0"); err != nil {
+		t.Errorf("a damaged one cannot be dropped: %v", err)
+	}
+}
+
+// spoil replaces the sealed state of a message by that of another.
+func (b *breakable) spoil(t *testing.T, id dlp.ID) {
+	t.Helper()
+	u := spool.Update{ID: id, State: spool.Queued, Next: time.Now(), Expires: time.Now().Add(time.Hour), Sealed: []byte("\x01rotten")}
+	if err := b.DB.Commit(t.Context(), store.Change{Progress: []spool.Update{u}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnreadableContentIsSetAside after a few tries: a disk's fault may pass.
+func TestUnreadableContentIsSetAside(t *testing.T) {
+	b := newBench(t)
+	m := spool.Message{ID: dlp.NewID(), Doc: dlp.NewID(), Kind: spool.Release, Rcpts: []spool.Rcpt{{Addr: out}}, Created: time.Now()}
+	e, err := b.spool.Seal(t.Context(), m, strings.NewReader(strings.Repeat(text, 2*spool.InlineMax/len(text))))
+	if err == nil {
+		err = b.db.Commit(t.Context(), store.Change{Out: []spool.Entry{e}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, b, m.ID)
+	b.Deliver = unreadable{b}
+	for tries := range 3 {
+		runOutboxUntil(t, b, func() bool {
+			q, err := b.ShowQueued(t.Context(), m.ID)
+			return err == nil && (q.Tries == tries+1 || q.State == "poison")
+		})
+		b.skew.Add(int64(time.Hour))
+	}
+	if q, err := b.ShowQueued(t.Context(), m.ID); err != nil || q.Why != "content" || q.Tries != 3 {
+		t.Errorf("%+v, %v; want it set aside for its content, at the third try", q, err)
+	}
+}
+
+// unreadable is a deliverer that says what smtp.Deliver says of a content that
+// breaks off.
+type unreadable struct{ b *bench }
+
+func (u unreadable) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
+	r, err := open()
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+		_ = r.Close()
+	}
+	return []dlp.Delivery{{Rcpt: m.Rcpts[0].Addr, Err: &dlp.SendError{Err: err}}}
+}
+
+// TestBacklog: ten thousand messages from before the start are delivered by a
+// bounded number of workers, while mail that comes in goes its way.
+func TestBacklog(t *testing.T) {
+	n := 2_000
+	if testing.Short() {
+		n = 200
+	}
+	b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = 4, 4 })
+	for range n / 100 {
+		var ch store.Change
+		for range 100 {
+			e, err := b.spool.Seal(t.Context(), spool.Message{Doc: dlp.NewID(), Kind: spool.Release, Rcpts: []spool.Rcpt{{Addr: out}}, Created: time.Now()},
+				strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ch.Out = append(ch.Out, e)
+		}
+		if err := b.db.Commit(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var at, most atomic.Int32
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if now := at.Add(1); now > most.Load() {
+			most.Store(now)
+		}
+		defer at.Add(-1)
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 20 {
+			if got := b.Message(t.Context(), mail(in), &hop{reply: dlp.Reply{Code: 250}}).Kind; got != dlp.Passed {
+				t.Errorf("new mail: %v", got)
+			}
+		}
+	})
+	runOutboxUntil(t, b, func() bool { return b.hop.took(out.Domain) == n })
+	wg.Wait()
+	if got := most.Load(); got > 4 {
+		t.Errorf("%d deliveries at once, want 4 at most", got)
+	}
+}
