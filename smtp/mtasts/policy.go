@@ -91,7 +91,7 @@ func Parse(text string, now time.Time) (Policy, error) {
 			if err != nil || len(value) > 10 {
 				return Policy{}, errPolicy
 			}
-			age = min(time.Duration(n)*time.Second, maxAge)
+			age = time.Duration(min(n, uint64(maxAge/time.Second))) * time.Second
 		}
 	}
 	known := p.Mode == Enforce || p.Mode == Testing || p.Mode == None

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"os"
@@ -54,14 +55,18 @@ func newZone(t *testing.T, text string, signed ...string) *zone {
 		z.signed[s] = true
 	}
 	z.set(t, text)
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	z.addr = pc.LocalAddr().String()
-	l, err := net.Listen("tcp", z.addr)
-	if err != nil {
-		t.Fatal(err)
+	var pc net.PacketConn
+	var l net.Listener
+	for { // the port has to be free both ways
+		var err error
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		z.addr = pc.LocalAddr().String()
+		if l, err = net.Listen("tcp", z.addr); err == nil {
+			break
+		}
+		pc.Close()
 	}
 	for _, s := range []*dns.Server{{PacketConn: pc, Handler: z}, {Listener: l, Handler: z}} {
 		up := make(chan struct{})
@@ -426,3 +431,5 @@ func later(t *testing.T, r *route.Router, from dlp.Address, rcpts ...dlp.Address
 	}
 	return out
 }
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,242 @@
+package mtasts_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/smtp/mtasts"
+)
+
+var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func TestParse(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       mtasts.Policy
+		ok         bool
+	}{
+		{"as in RFC 8461 3.2", "version: STSv1\nmode: enforce\nmx: mail.example.com\nmx: *.example.net\nmx: backupmx.example.com\nmax_age: 604800\n",
+			mtasts.Policy{Mode: "enforce", MX: []string{"mail.example.com", "*.example.net", "backupmx.example.com"}, Fetched: now, Expires: now.Add(7 * 24 * time.Hour)}, true},
+		{"CRLF, no line end at the end, an extension, tabs", "version:\tSTSv1\r\nmode: testing \r\nfuture: yes: no\r\nmx:Mail.Example.com\r\nmax_age: 600",
+			mtasts.Policy{Mode: "testing", MX: []string{"mail.example.com"}, Fetched: now, Expires: now.Add(600 * time.Second)}, true},
+		{"none without servers", "version: STSv1\nmode: none\nmax_age: 86400\n", mtasts.Policy{Mode: "none", Fetched: now, Expires: now.Add(24 * time.Hour)}, true},
+		{"the first of two modes", "version: STSv1\nmode: enforce\nmode: none\nmx: a.b\nmax_age: 86400\n",
+			mtasts.Policy{Mode: "enforce", MX: []string{"a.b"}, Fetched: now, Expires: now.Add(24 * time.Hour)}, true},
+		{"longer than a year", "version: STSv1\nmode: none\nmax_age: 9999999999\n", mtasts.Policy{Mode: "none", Fetched: now, Expires: now.Add(31557600 * time.Second)}, true},
+		{"no time at all is five minutes", "version: STSv1\nmode: none\nmax_age: 0\n", mtasts.Policy{Mode: "none", Fetched: now, Expires: now.Add(5 * time.Minute)}, true},
+		{"nothing", "", mtasts.Policy{}, false},
+		{"another version", "version: STSv2\nmode: none\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"no version", "mode: none\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"no mode", "version: STSv1\nmx: a.b\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"unknown mode", "version: STSv1\nmode: Enforce\nmx: a.b\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"no age", "version: STSv1\nmode: enforce\nmx: a.b\n", mtasts.Policy{}, false},
+		{"a negative age", "version: STSv1\nmode: enforce\nmx: a.b\nmax_age: -1\n", mtasts.Policy{}, false},
+		{"an endless age", "version: STSv1\nmode: enforce\nmx: a.b\nmax_age: 99999999999\n", mtasts.Policy{}, false},
+		{"enforce without servers", "version: STSv1\nmode: enforce\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"a star inside", "version: STSv1\nmode: enforce\nmx: a.*.b\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"a star alone", "version: STSv1\nmode: enforce\nmx: *\nmax_age: 86400\n", mtasts.Policy{}, false},
+		{"no colon", "version: STSv1\nmode: none\nmax_age: 1\nhello\n", mtasts.Policy{}, false},
+		{"too many servers", "version: STSv1\nmode: enforce\n" + strings.Repeat("mx: a.b\n", 1000) + "max_age: 1\n", mtasts.Policy{}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := mtasts.Parse(tc.text, now)
+			if (err == nil) != tc.ok || err == nil && !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("got %+v, %v, want %+v", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// FuzzParse: whatever a policy host serves, what comes of it can be applied.
+func FuzzParse(f *testing.F) {
+	f.Add("version: STSv1\nmode: enforce\nmx: *.example.net\nmax_age: 604800\n")
+	f.Add("version: STSv1\r\nmode: none\r\nmax_age: 0")
+	f.Add("mx: \nmx:*.\nversion:")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := mtasts.Parse(text, now)
+		if err != nil {
+			return
+		}
+		if p.Expires.Before(now) || p.Expires.After(now.Add(366*24*time.Hour)) {
+			t.Errorf("ends at %v", p.Expires)
+		}
+		if p.Mode != mtasts.None && len(p.MX) == 0 || p.Fits("") {
+			t.Errorf("got %+v", p)
+		}
+		for _, m := range p.MX {
+			if host := strings.Replace(m, "*", "x", 1); !p.Fits(host) {
+				t.Errorf("%q does not fit its own pattern %q", host, m)
+			}
+		}
+	})
+}
+
+// keys seal as a test can see through.
+type keys struct{}
+
+func (keys) Seal(ad string, b []byte) ([]byte, error) { return append([]byte(ad+"|"), flip(b)...), nil }
+func (keys) Open(ad string, b []byte) ([]byte, error) {
+	b, ok := bytes.CutPrefix(b, []byte(ad+"|"))
+	if !ok {
+		return nil, errors.New("not sealed here")
+	}
+	return flip(b), nil
+}
+
+func flip(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i := range b {
+		out[i] = b[i] ^ 0xff
+	}
+	return out
+}
+
+// world is DNS, a policy host and a clock.
+type world struct {
+	mu     sync.Mutex // guards below
+	txt    string     // "" for none
+	broken bool       // DNS and policy host
+	policy string
+	asked  int
+	now    time.Time
+}
+
+func (w *world) options(t *testing.T, file string) mtasts.Options {
+	t.Helper()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.asked++
+		if w.broken {
+			rw.WriteHeader(500)
+			return
+		}
+		rw.Header().Set("Content-Type", "text/plain")
+		io.WriteString(rw, w.policy)
+	}))
+	t.Cleanup(s.Close)
+	// httptest's certificate is for example.com, which serves for mta-sts too.
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	return mtasts.Options{
+		TXT: func(_ context.Context, name string) ([]string, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.broken {
+				return nil, errors.New("no answer")
+			}
+			if name != "_mta-sts.example.com" || w.txt == "" {
+				return nil, nil
+			}
+			return []string{"v=spf1 -all", w.txt}, nil
+		},
+		File: file, Keys: keys{}, Roots: pool,
+		Now: func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now },
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+		},
+	}
+}
+
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// TestStore: a policy once had holds until it runs out, also over a restart and
+// while nobody answers; one never had is none.
+func TestStore(t *testing.T) {
+	const policy = "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 604800\n"
+	w := &world{txt: "v=STSv1; id=1;", policy: policy, now: now}
+	file := filepath.Join(t.TempDir(), "state", "mta-sts")
+	o := w.options(t, file)
+	open := func() *mtasts.Store {
+		t.Helper()
+		s, err := mtasts.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	check := func(step, mode, mx string, asked int) {
+		t.Helper()
+		p, ok := s.Policy(t.Context(), "example.com")
+		got := ""
+		if len(p.MX) > 0 {
+			got = p.MX[0]
+		}
+		if ok != (mode != "") || p.Mode != mode || got != mx || w.asked != asked {
+			t.Errorf("%s: got %q for %q after %d questions, want %q for %q after %d", step, p.Mode, got, w.asked, mode, mx, asked)
+		}
+	}
+	later := func(d time.Duration) { w.change(func() { w.now = w.now.Add(d) }) }
+
+	check("first", "enforce", "a.example", 1)
+	check("again", "enforce", "a.example", 1)
+	later(time.Hour)
+	check("same id", "enforce", "a.example", 1)
+	w.change(func() { w.txt, w.policy = "v=STSv1; id=2", strings.Replace(policy, "a.example", "b.example", 1) })
+	check("another id, asked lately", "enforce", "a.example", 1)
+	later(time.Hour)
+	check("another id", "enforce", "b.example", 2)
+	later(25 * time.Hour)
+	check("refreshed", "enforce", "b.example", 3)
+	w.change(func() { w.broken = true })
+	later(time.Hour)
+	check("nobody answers", "enforce", "b.example", 3)
+	w.change(func() { w.broken, w.txt = false, "" })
+	later(time.Hour)
+	check("the record is gone", "enforce", "b.example", 3)
+	s = open()
+	later(time.Hour)
+	check("after a restart", "enforce", "b.example", 3)
+	later(8 * 24 * time.Hour)
+	check("run out", "", "", 3)
+
+	w.change(func() { w.txt, w.broken = "v=STSv1; id=3", true })
+	later(time.Hour)
+	check("never had, nobody answers", "", "", 3)
+
+	raw, err := os.ReadFile(file)
+	if err != nil || bytes.Contains(raw, []byte("example")) {
+		t.Errorf("what is kept can be read: %v", err)
+	}
+	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want mode 0600", fi.Mode(), err)
+	}
+	if err := os.WriteFile(file, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.change(func() { w.broken = false })
+	s = open()
+	later(time.Hour)
+	check("a damaged file is begun anew", "enforce", "b.example", 4)
+}
+
+func TestHostIsProved(t *testing.T) {
+	w := &world{txt: "v=STSv1; id=1", policy: "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 604800\n", now: now}
+	o := w.options(t, "")
+	o.Roots = x509.NewCertPool() // knows nobody
+	s, err := mtasts.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := s.Policy(t.Context(), "example.com"); ok {
+		t.Errorf("got %+v from a host that proved nothing", p)
+	}
+}
