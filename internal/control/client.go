@@ -136,14 +136,17 @@ func (c *Client) Export(ctx context.Context, id dlp.ID, _ string, w io.Writer) e
 	return nil
 }
 
-// ListQueue asks for the outbox.
-func (c *Client) ListQueue(ctx context.Context, all bool) ([]gateway.Queued, error) {
-	path := "/queue"
+// QueuePage asks for a page of the spool.
+func (c *Client) QueuePage(ctx context.Context, all bool, after dlp.ID) ([]gateway.Queued, error) {
+	q := url.Values{}
 	if all {
-		path += "?all=1"
+		q.Set("all", "1")
+	}
+	if after != "" {
+		q.Set("after", string(after))
 	}
 	var qs []gateway.Queued
-	err := c.call(ctx, http.MethodGet, path, &qs)
+	err := c.call(ctx, http.MethodGet, "/queue?"+q.Encode(), &qs)
 	return qs, err
 }
 

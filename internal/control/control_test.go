@@ -55,8 +55,11 @@ func (d *desk) Export(_ context.Context, _ dlp.ID, actor string, w io.Writer) er
 	}
 	return d.export(w)
 }
-func (d *desk) ListQueue(context.Context, bool) ([]gateway.Queued, error) {
-	return []gateway.Queued{{Kind: "copy"}}, d.err
+
+const queueID = dlp.ID("aaaaaaaaaaaaaaaaaaaaaaaaaa")
+
+func (d *desk) QueuePage(_ context.Context, all bool, after dlp.ID) ([]gateway.Queued, error) {
+	return []gateway.Queued{{ID: after, Kind: "copy", Damaged: all}}, d.err
 }
 func (d *desk) ShowQueued(_ context.Context, id dlp.ID) (gateway.Queued, error) {
 	return gateway.Queued{ID: id}, d.err
@@ -121,8 +124,8 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if q, err := c.ShowQueued(t.Context(), id); err != nil || q.ID != id {
 		t.Errorf("ShowQueued = %+v, %v", q, err)
 	}
-	if qs, err := c.ListQueue(t.Context(), true); err != nil || len(qs) != 1 || qs[0].Kind != "copy" {
-		t.Errorf("ListQueue = %+v, %v", qs, err)
+	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
+		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
 	for name, act := range map[string]func(context.Context, dlp.ID, string) error{
 		"Release": c.Release, "Reject": c.Reject, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
@@ -186,7 +189,7 @@ func TestDataFolderWithALongPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := dial(t, dir, &desk{})
-	if _, err := c.ListQueue(t.Context(), false); err != nil {
+	if _, err := c.QueuePage(t.Context(), false, ""); err != nil {
 		t.Error(err)
 	}
 }

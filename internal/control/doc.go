@@ -27,7 +27,7 @@ type Desk interface {
 	Release(ctx context.Context, id dlp.ID, actor string) error
 	Reject(ctx context.Context, id dlp.ID, actor string) error
 	Export(ctx context.Context, id dlp.ID, actor string, w io.Writer) error
-	ListQueue(ctx context.Context, all bool) ([]gateway.Queued, error)
+	QueuePage(ctx context.Context, all bool, after dlp.ID) ([]gateway.Queued, error)
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error

@@ -54,7 +54,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /held/{id}/content", s.export)
 	mux.HandleFunc("POST /held/{id}/release", s.act(desk.Release))
 	mux.HandleFunc("POST /held/{id}/reject", s.act(desk.Reject))
-	mux.HandleFunc("GET /queue", s.listQueue)
+	mux.HandleFunc("GET /queue", s.queuePage)
 	mux.HandleFunc("GET /queue/{id}", s.showQueued)
 	mux.HandleFunc("POST /queue/{id}/retry", s.act(desk.RetryQueued))
 	mux.HandleFunc("POST /queue/{id}/drop", s.act(desk.DropQueued))
@@ -181,8 +181,16 @@ func (s *Server) showHeld(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, d, err)
 }
 
-func (s *Server) listQueue(w http.ResponseWriter, r *http.Request) {
-	qs, err := s.desk.ListQueue(r.Context(), r.URL.Query().Get("all") == "1")
+func (s *Server) queuePage(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	after := dlp.ID(q.Get("after"))
+	if after != "" {
+		if _, err := dlp.ParseID(string(after)); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	qs, err := s.desk.QueuePage(r.Context(), q.Get("all") == "1", after)
 	s.answer(w, r, qs, err)
 }
 

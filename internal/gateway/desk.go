@@ -339,23 +339,19 @@ func (g *Gateway) done(ctx context.Context, e vault.Entry, seq uint64, result st
 	g.outcome(ctx, &dlp.Document{ID: e.ID, Channel: e.Channel}, seq, result)
 }
 
-// ListQueue lists the outbox: what is still to be delivered, or all it knows.
-func (g *Gateway) ListQueue(ctx context.Context, all bool) ([]Queued, error) {
-	out := []Queued{}
-	f := spool.Filter{All: all}
-	for {
-		page, err := g.Spool.List(ctx, f)
-		if err != nil {
-			return nil, fmt.Errorf("gateway: list outbox: %w", err)
-		}
-		if len(page) == 0 {
-			return out, nil
-		}
-		for _, m := range page {
-			out = append(out, queuedOf(m))
-		}
-		f.After = page[len(page)-1].ID
+// QueuePage lists a page of the spool in the order of arrival, from behind the
+// message after: what has not ended, or all it knows. The page after the last
+// is empty.
+func (g *Gateway) QueuePage(ctx context.Context, all bool, after dlp.ID) ([]Queued, error) {
+	page, err := g.Spool.List(ctx, spool.Filter{All: all, After: after})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: list outbox: %w", err)
 	}
+	out := make([]Queued, 0, len(page))
+	for _, m := range page {
+		out = append(out, queuedOf(m))
+	}
+	return out, nil
 }
 
 func queuedOf(m spool.Message) Queued {

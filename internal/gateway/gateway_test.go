@@ -50,6 +50,19 @@ type bench struct {
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
+// ListQueue lists the whole queue.
+func (b *bench) ListQueue(ctx context.Context, all bool) ([]gateway.Queued, error) {
+	var qs []gateway.Queued
+	var after dlp.ID
+	for {
+		page, err := b.QueuePage(ctx, all, after)
+		if err != nil || len(page) == 0 {
+			return qs, err
+		}
+		qs, after = append(qs, page...), page[len(page)-1].ID
+	}
+}
+
 // recorder is an audit log that can be broken.
 type recorder struct {
 	mu       sync.Mutex
