@@ -70,7 +70,11 @@ func (c *Client) Ask(ctx context.Context) (Offer, error) {
 }
 
 func (c *Client) askHello(ctx context.Context, h *hop, o *Offer) error {
-	r, err := h.command(ctx, c.cfg.ConnectTimeout, "EHLO "+c.cfg.Hostname)
+	verb := "EHLO "
+	if c.cfg.LMTP {
+		verb = "LHLO "
+	}
+	r, err := h.command(ctx, c.cfg.ConnectTimeout, verb+c.cfg.Hostname)
 	if err := positive(r, err); err != nil {
 		return fmt.Errorf("smtp: EHLO: %w", err)
 	}

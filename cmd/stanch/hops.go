@@ -30,8 +30,3 @@ func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io
 	}
 	return o.hops.Deliver(ctx, m.From, rcpts, params, smtp.MailOptions{Size: m.Size, MailParams: m.Params}, open)
 }
-
-// Groups returns the indices of rcpts by next hop.
-func (o outboxHop) Groups(from dlp.Address, rcpts []dlp.Address) [][]int {
-	return o.hops.Groups(from, rcpts)
-}

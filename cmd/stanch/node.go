@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -20,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 	"github.com/stanch-dlp/stanch/internal/vault"
+	"github.com/stanch-dlp/stanch/smtp/route"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -30,6 +32,7 @@ type node struct {
 	log     *slog.Logger
 	metrics *metrics.Set
 	ring    *crypt.Ring
+	hops    *route.Router // serve only
 	db      *sqlite.DB
 	bypass  *bypass.Switch
 	audit   *audit.Log
@@ -92,6 +95,10 @@ func (n *node) Close() error {
 
 // gateway joins the stations. rules may be nil: then it serves the desk only.
 func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deliverer, rules *gateway.Rules) (*gateway.Gateway, error) {
+	var places func(dlp.Address, []dlp.Address) []string
+	if n.hops != nil {
+		places = n.hops.Places
+	}
 	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
 	return gateway.New(ctx, gateway.Config{
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
@@ -112,6 +119,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Spool:   spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:   n.ring,
 		Deliver: d,
+		Places:  places,
 		Bypass:  n.bypass,
 		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:     n.log,

@@ -30,7 +30,6 @@ import (
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/milter"
-	"github.com/stanch-dlp/stanch/smtp/route"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -78,7 +77,6 @@ type server struct {
 	smtp    *smtp.Server
 	milter  *milter.Server
 	buffers *buffer.Pool // of both mail doors
-	hops    *route.Router
 	control *control.Server
 	health  metrics.Health
 	doors   map[string][]net.Listener // by service.Door's name

@@ -9,21 +9,16 @@ import (
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
-// Groups returns the indices of rcpts by next hop, in the order in which the
-// hops first come up.
-func (r *Router) Groups(from dlp.Address, rcpts []dlp.Address) [][]int {
-	var out [][]int
-	for _, g := range r.table.Load().groups(from, rcpts) {
-		out = append(out, g.members)
+// Places names where each of rcpts goes on to. Those with the same place share
+// a transaction and its fate. A name may hold a recipient's domain.
+func (r *Router) Places(from dlp.Address, rcpts []dlp.Address) []string {
+	t := r.table.Load()
+	out := make([]string, len(rcpts))
+	for i, rcpt := range rcpts {
+		d := t.of(from, rcpt)
+		out[i] = hostKey(d.e.Name, d.domain)
 	}
 	return out
-}
-
-// Destination names where mail from from to rcpt goes on to. Two recipients with
-// the same share a transaction, a queue and its fate.
-func (r *Router) Destination(from, rcpt dlp.Address) string {
-	d := r.table.Load().of(from, rcpt)
-	return hostKey(d.e.Name, d.domain)
 }
 
 // group is a destination and who goes there.

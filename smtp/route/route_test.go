@@ -1,7 +1,6 @@
 package route_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -113,8 +112,9 @@ func TestScattered(t *testing.T) {
 		na, nb := len(a.took()), len(b.took())
 		rcpts := []dlp.Address{at("a.example"), at("b.example"), nobody("b.example"), {Local: "c", Domain: "a.example"}, at("down.example")}
 		same(t, "answers", later(t, r, ann, rcpts...), []string{"250 2.0.0", "250 2.0.0", "550 5.1.1", "250 2.0.0", "unreached"})
-		if got := fmt.Sprint(r.Groups(ann, rcpts)); got != "[[0 3] [1 2] [4]]" {
-			t.Errorf("got groups %s", got)
+		p := r.Places(ann, rcpts)
+		if p[0] != p[3] || p[1] != p[2] || p[0] == p[1] || p[0] == p[4] || p[1] == p[4] {
+			t.Errorf("got places %q", p)
 		}
 		if len(a.took()) != na+1 || len(b.took()) != nb+1 || !strings.HasPrefix(a.took()[na], "bob@a.example,c@a.example: ") {
 			t.Errorf("got %v and %v", a.took()[na:], b.took()[nb:])
@@ -308,5 +308,32 @@ func TestFailingDNSIsAskedOnce(t *testing.T) {
 	wg.Wait()
 	if got := z.questions("failing.test"); got != 2 { // two rounds of one lookup
 		t.Errorf("got %d questions, want 2", got)
+	}
+}
+
+// TestAsk: what doctor wants to know, with no mail sent.
+func TestAsk(t *testing.T) {
+	ca := newAuthority(t)
+	named := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, nil, "mx.test"))
+	byMX := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, expired, "mx.d.test"))
+	z := newZone(t, "d.test. MX 10 mx.d.test.\nmx.d.test. A 127.0.0.1\n")
+	r := router(t, route.Deps{}, asking(z),
+		smtp.Route{Name: "partner", Recipients: []string{"p.test"}, NextHops: []string{named.addr, "127.0.0.1:1"}, TLS: smtp.TLSVerified, TLSName: "mx.test", TLSCA: ca.file(t)},
+		smtp.Route{Name: "world", Recipients: []string{"*"}, NextHops: []string{"mx@" + byMX.port()}, TLS: smtp.TLSVerified, TLSCA: ca.file(t)})
+	all := r.Ask(t.Context())
+	if len(all) != 3 || all[0].Route != "partner" || all[0].Err != nil || !all[0].Offer.TLS || all[0].Offer.Proof != nil || all[0].TLS != smtp.TLSVerified {
+		t.Errorf("got %+v", all)
+	}
+	if all[1].Host != "127.0.0.1:1" || all[1].Err == nil || all[2].Route != smtp.DefaultName || all[2].Err == nil {
+		t.Errorf("got %+v", all[1:])
+	}
+	if one := r.AskDomain(t.Context(), "d.test"); len(one) != 1 || one[0].Err != nil || one[0].Offer.Proof == nil {
+		t.Errorf("got %+v", one)
+	}
+	if none := r.AskDomain(t.Context(), "missing.test"); len(none) != 1 || none[0].Err == nil {
+		t.Errorf("got %+v", none)
+	}
+	if len(named.took())+len(byMX.took())+named.inClear()+byMX.inClear() != 0 {
+		t.Error("mail was sent")
 	}
 }
