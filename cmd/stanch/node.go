@@ -17,6 +17,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/notify/hook"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
@@ -35,6 +36,7 @@ type node struct {
 	hops    *route.Router // serve only
 	db      *sqlite.DB
 	bypass  *bypass.Switch
+	hook    *hook.Command // nil: calls are made by mail alone
 	audit   *audit.Log
 	pending []audit.Pending
 	lock    *safefile.Locked
@@ -100,6 +102,10 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		places = n.hops.Places
 	}
 	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
+	var caller gateway.Caller
+	if n.hook != nil {
+		caller = n.hook
+	}
 	return gateway.New(ctx, gateway.Config{
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
 		Readers:         n.cfg.Extract.Children(),
@@ -110,6 +116,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		OutboxExpiry:    n.cfg.Outbox.Expiry.D(),
 		Hostname:        n.cfg.SMTP.Hostname,
 		Notices:         n.cfg.Notify,
+		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
 	}, gateway.Deps{
 		Extract: ex,
@@ -121,6 +128,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Deliver: d,
 		Places:  places,
 		Bypass:  n.bypass,
+		Caller:  caller,
 		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:     n.log,
 		Metrics: n.metrics,

@@ -49,7 +49,7 @@ func (a *app) quarantineCmd() *cobra.Command {
 func (a *app) quarantineListCmd() *cobra.Command {
 	var format, header string
 	var all bool
-	cmd := &cobra.Command{Use: "list", Short: "List what is held, newest first", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "list", Short: "List what is held, urgent first, else newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			hs := []gateway.Held{}
 			err := a.withDesk(cmd.Context(), func(d control.Desk, actor string) (err error) {
@@ -88,6 +88,9 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 			from = "<>"
 		}
 		state := h.State
+		if h.Urgent {
+			state += ", urgent: answer by " + h.AnswerBy.Local().Format(time.TimeOnly)
+		}
 		if h.Damaged {
 			state, from = state+", damaged", "?"
 		}
@@ -154,6 +157,9 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	}
 	line("id", string(h.ID))
 	line("state", h.State)
+	if h.Urgent {
+		line("urgent", fmt.Sprintf("officers were called %d times; the next call is at %s", h.Calls, h.AnswerBy.Local().Format(time.DateTime)))
+	}
 	line("channel", h.Channel)
 	line("received", h.Received.Local().Format(time.DateTime))
 	line("from", h.Sender)

@@ -26,6 +26,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/notify/hook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -197,6 +198,9 @@ func (s *server) build(ctx context.Context) (err error) {
 		rules = s.judges.rules(s.cfg)
 	}
 	s.openBypass()
+	if len(s.cfg.Urgent.Command) > 0 {
+		s.hook = hook.New(s.cfg.Urgent.Command, s.log)
+	}
 	if s.hops, err = s.node.openHops(); err != nil {
 		return err
 	}
@@ -277,7 +281,7 @@ func (s *server) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
 	defer stop()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+6)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+7)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -302,6 +306,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.watcher != nil {
 		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
 	}
+	watchdog(&workers, "calls", func() error { return s.gateway.RunCalls(inner) })
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
@@ -344,6 +349,9 @@ func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context)
 	errs = append(errs, s.control.Shutdown(ctx), endpoints(ctx))
 	doors.Wait()
 	workers.Wait()
+	if s.hook != nil {
+		s.hook.Wait(ctx)
+	}
 	errs = append(errs, s.gateway.Stopped(ctx))
 	s.log.Info("stopped")
 	return errors.Join(errs...)

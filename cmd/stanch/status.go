@@ -35,6 +35,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		}
 		return nil
 	})
+	s.health.Alarm("urgent_held", s.gateway.UrgentHeld)
 	s.health.Alarm("bypass", func() bool {
 		_, on := s.bypass.Status()
 		return on

@@ -20,7 +20,7 @@ func Lines() []Line {
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey"}},
-		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "smtp/milter", "smtp/route"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/notify/hook", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
 		}},

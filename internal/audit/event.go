@@ -29,6 +29,7 @@ const (
 	ScanOff      Kind = "scan_off"
 	BypassOn     Kind = "bypass_on"  // a person lets mail pass unread until Until; Doc is the bypass
 	BypassOff    Kind = "bypass_off" // that ended, as Reason says
+	Call         Kind = "call"       // officers were called to the held document Doc; Reason is "level_N"
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -37,7 +38,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, ScanOff,
-	BypassOn, BypassOff, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.

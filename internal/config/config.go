@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -61,6 +62,8 @@ type Config struct {
 	Notify notify.Config `toml:"notify"`
 	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
 	Bypass bypass.Config `toml:"bypass"`
+	// Urgent says whose mail cannot wait; see docs/flow.md.
+	Urgent gateway.UrgentConfig `toml:"urgent"`
 	// Loop says when a message goes round in circles; see docs/flow.md.
 	Loop loop.Config `toml:"loop"`
 	// Encrypt says how mail is encrypted.
@@ -204,6 +207,7 @@ func Default() Config {
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
 		Bypass:  bypass.Default(),
+		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
@@ -230,6 +234,7 @@ func (c *Config) Validate() error {
 		c.Notify.Validate(),
 		c.Bypass.Validate(),
 		c.Loop.Validate(),
+		c.Urgent.Validate(len(c.Notify.Officers) > 0),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Encrypt.Validate(),

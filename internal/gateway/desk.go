@@ -34,7 +34,10 @@ type Held struct {
 	Path       string       `json:"path"`
 	Size       int64        `json:"size"`
 	Header     string       `json:"header,omitempty"`
-	Damaged    bool         `json:"damaged,omitempty"` // what is kept does not open: who, where and why are not known
+	Urgent     bool         `json:"urgent,omitempty"`    // from an urgent sender: officers are called until somebody decides
+	Calls      int          `json:"calls,omitempty"`     // how often they were
+	AnswerBy   *time.Time   `json:"answer_by,omitempty"` // when the next call is due
+	Damaged    bool         `json:"damaged,omitempty"`   // what is kept does not open: who, where and why are not known
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -85,7 +88,7 @@ type Queued struct {
 	Damaged    bool      `json:"damaged,omitempty"` // its envelope does not open: sender and recipients are not known
 }
 
-// ListHeld lists the vault, newest first: held items, or all of them. A
+// ListHeld lists the vault, urgent items first, else newest first: held items, or all of them. A
 // non-empty header adds that field of held mail, which opens its content.
 func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) ([]Held, error) {
 	es, err := g.entries(ctx, all)
@@ -108,7 +111,40 @@ func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) 
 		}
 		out = append(out, h)
 	}
+	if err := g.urgentFirst(ctx, out); err != nil {
+		return nil, err
+	}
 	return out, nil
+}
+
+// urgentFirst says what of hs is urgent, and puts that first: what is due
+// first before the others. All else stays in its order.
+func (g *Gateway) urgentFirst(ctx context.Context, hs []Held) error {
+	calls, err := g.Store.Calls(ctx)
+	if err != nil {
+		return fmt.Errorf("gateway: list calls: %w", err)
+	}
+	of := make(map[dlp.ID]*store.Call, len(calls))
+	for i := range calls {
+		of[calls[i].ID] = &calls[i]
+	}
+	for i := range hs {
+		if c := of[hs[i].ID]; c != nil {
+			hs[i].Urgent, hs[i].Calls, hs[i].AnswerBy = true, c.Level, &c.Due
+		}
+	}
+	slices.SortStableFunc(hs, func(a, b Held) int {
+		switch {
+		case a.Urgent && b.Urgent:
+			return a.AnswerBy.Compare(*b.AnswerBy)
+		case a.Urgent:
+			return -1
+		case b.Urgent:
+			return 1
+		}
+		return 0
+	})
+	return nil
 }
 
 // entries reads the whole list, page by page, and turns it newest first.
@@ -173,7 +209,11 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDe
 		return HeldDetail{}, fmt.Errorf("gateway: open case %s: %w", id, err)
 	}
 	s := c.Verdict.Strictest()
-	d := HeldDetail{Held: heldOf(e), Reason: s.Reason, Findings: []Position{}, Gaps: []HeldGap{}, DecidedBy: e.DecidedBy}
+	h := []Held{heldOf(e)}
+	if err := g.urgentFirst(ctx, h); err != nil {
+		return HeldDetail{}, err
+	}
+	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: []Position{}, Gaps: []HeldGap{}, DecidedBy: e.DecidedBy}
 	if !e.Decided.IsZero() {
 		d.Decided = &e.Decided
 	}

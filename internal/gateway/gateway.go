@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -84,6 +85,7 @@ type Config struct {
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
 	Notices         notify.Config
+	Urgent          UrgentConfig
 	Background      Background
 }
 
@@ -109,6 +111,7 @@ type Deps struct {
 	Places  func(from dlp.Address, rcpts []dlp.Address) []string
 	Files   FileReleaser   // nil: no watched folder
 	Loop    *loop.Guard    // nil: mail that leaves is not marked
+	Caller  Caller         // nil: calls are made by mail alone
 	Bypass  *bypass.Switch // nil: no mail ever passes unread
 	Log     *slog.Logger
 	Metrics *metrics.Set
@@ -122,14 +125,17 @@ type Gateway struct {
 	cfg   Config
 	rules atomic.Pointer[Rules]
 
-	reading turns    // who is being read
+	reading *turns   // who is being read
 	repeats repeats  // unacknowledged holds and splits
 	notices throttle // when each sender was last told, per policy
 	storage storage  // whether files find room
 	wake    chan struct{}
-	begun   chan struct{} // a bypass has
-	unread  backlog       // messages on their way into the spool, to be read on
-	busy    sync.Map      // ids being delivered or decided about: dlp.ID → struct{}
+	begun   chan struct{}  // a bypass has
+	calls   chan struct{}  // urgent mail was held, or decided about
+	waiting atomic.Int64   // urgent messages that wait for a decision
+	urgent  policy.Senders // whose mail is
+	unread  backlog        // messages on their way into the spool, to be read on
+	busy    sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -144,9 +150,13 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1)}
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1), calls: make(chan struct{}, 1)}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)
+	var err error
+	if g.urgent, err = policy.ParseSenders(cfg.Urgent.Senders); err != nil {
+		return nil, fmt.Errorf("gateway: urgent senders: %w", err)
+	}
 	left, err := d.Store.Unacknowledged(ctx, d.Now().Add(-store.RepeatKept))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: load unacknowledged holds: %w", err)

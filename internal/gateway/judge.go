@@ -86,7 +86,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 // read extracts and detects while a client waits, a message under the scan
 // time-out. No client waits for a file: the bounds of extraction are its bounds.
 func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	done, err := g.reading.take(ctx, doc.Channel)
+	done, err := g.reading.take(ctx, g.classOf(doc))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -307,8 +307,12 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	}
 	notice, mark := m.notice(ctx, told)
 	ch.Out, ch.Notices = append(ch.Out, notice...), mark
+	ch.Call = m.callsOf(m.doc, ch.Hold)
 	if err := m.commit(ctx, ch); err != nil {
 		return 0, "", err
+	}
+	if len(ch.Call) > 0 {
+		poke(m.calls)
 	}
 	switch {
 	case len(groups.copies) == 0 && len(groups.rejected) == 0:

@@ -81,6 +81,20 @@ func (s *Set) BypassActive(on bool) {
 	}
 }
 
+// UrgentHeld says how many messages of urgent senders wait for a decision.
+func (s *Set) UrgentHeld(n int) {
+	if s != nil {
+		s.urgent.Set(float64(n))
+	}
+}
+
+// UrgentCall counts a call of officers.
+func (s *Set) UrgentCall() {
+	if s != nil {
+		s.calls.Inc()
+	}
+}
+
 // BypassPassed counts a message that passed unread under a bypass.
 func (s *Set) BypassPassed() {
 	if s != nil {

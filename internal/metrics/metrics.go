@@ -65,15 +65,15 @@ type Set struct {
 	watches  atomic.Pointer[[]string]            // labels of the watcher
 	routed   atomic.Pointer[[]string]            // names of routes
 
-	documents, findings, gaps, verdicts, notScanned *prometheus.CounterVec
-	kills, refusals, nextHop, deliveries, notices   *prometheus.CounterVec
-	setAside                                        *prometheus.CounterVec
-	queueStates                                     *prometheus.GaugeVec
-	judge, auditSync                                prometheus.Histogram
-	watched, routes                                 *prometheus.CounterVec
-	hostsDown                                       *prometheus.GaugeVec
-	sessions, queue, held, scanDisabled, bypass     prometheus.Gauge
-	inlineImages, workers, bypassPassed             prometheus.Counter
+	documents, findings, gaps, verdicts, notScanned     *prometheus.CounterVec
+	kills, refusals, nextHop, deliveries, notices       *prometheus.CounterVec
+	setAside                                            *prometheus.CounterVec
+	queueStates                                         *prometheus.GaugeVec
+	judge, auditSync                                    prometheus.Histogram
+	watched, routes                                     *prometheus.CounterVec
+	hostsDown                                           *prometheus.GaugeVec
+	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
+	inlineImages, workers, bypassPassed, calls          prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -108,6 +108,8 @@ func New() *Set {
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
 	s.bypass = s.gauge("stanch_bypass_active", "1 while a bypass lets mail pass unread.")
+	s.urgent = s.gauge("stanch_urgent_held", "Messages of urgent senders that are held and wait for a decision.")
+	s.calls = s.counter("stanch_urgent_calls_total", "Calls of officers to held messages of urgent senders.")
 	s.bypassPassed = s.counter("stanch_bypass_passed_total", "Messages that passed unread under a bypass.")
 	s.workers = s.counter("stanch_extract_workers_started_total", "Extraction workers started.")
 

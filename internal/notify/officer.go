@@ -76,3 +76,36 @@ func ValidAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
 	return err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' })
 }
+
+// UrgentNotice calls an officer to a held message of an urgent sender.
+type UrgentNotice struct {
+	ID       dlp.ID
+	Hostname string      // of the gateway
+	To       dlp.Address // the reader
+	Since    time.Time   // it is held
+	By       time.Time   // when the next level is called
+	Level    int         // how often somebody was called before
+	When     time.Time
+}
+
+// Urgent returns the notice as a complete message with CRLF line ends, to be
+// sent from the null reverse-path. It names neither sender nor recipients.
+func (c Config) Urgent(n UrgentNotice) []byte {
+	const form = "2006-01-02 15:04 MST"
+	again := ""
+	if n.Level > 0 {
+		again = fmt.Sprintf("This is call %d: nobody has decided yet.", n.Level+1)
+	}
+	text := paragraphs(
+		"A message of an urgent sender is held by "+n.Hostname+" since "+n.Since.UTC().Format(form)+" and waits for a decision. "+
+			"It stays held until somebody decides.",
+		again,
+		"Look at it: stanch quarantine show "+string(n.ID)+
+			"\nLet it go: stanch quarantine release "+string(n.ID)+
+			"\nRefuse it: stanch quarantine reject "+string(n.ID),
+		"Without a decision the next call is made at "+n.By.UTC().Format(form)+".",
+		"This notice was written by a program. It repeats nothing of any message.",
+	)
+	kind := "urgent" + fmt.Sprint(n.Level)
+	return message.Entity{Fields: c.officerHead(kind, "Urgent mail is held and waits for you", n.Hostname, n.ID, n.To, n.When), Text: text}.Compose()
+}

@@ -41,6 +41,17 @@ type Change struct {
 	Repeats     []Repeat           // holds and splits not yet acknowledged
 	Acknowledge []dlp.ID           // documents whose repeats are to be forgotten: the client has our answer
 	Notices     []NoticeMark
+	Call        []Call // of officers, about documents of Hold
+	Recall      []Call // what is to become of calls; ErrState where the document is decided about
+}
+
+// Call says when somebody is called next about a held document that cannot
+// wait. It ends with the decision: a Transition of the document takes it away.
+type Call struct {
+	ID    dlp.ID    // of the document
+	Since time.Time // it is held
+	Level int       // how many calls were made
+	Due   time.Time // of the next
 }
 
 // Repeat is a hold or split that absorbs a repetition of the same mail while
@@ -74,4 +85,7 @@ type Store interface {
 	Unacknowledged(ctx context.Context, since time.Time) ([]Repeat, error)
 	// LastNotice returns the latest mark under key, false for none.
 	LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error)
+	// Calls returns the calls about documents that nobody has decided about, the
+	// one that is due first before the others.
+	Calls(ctx context.Context) ([]Call, error)
 }

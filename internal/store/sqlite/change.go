@@ -38,7 +38,7 @@ func size(ch *store.Change) int {
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.calls, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err
@@ -107,6 +107,9 @@ func (db *DB) decide(g *group, ch *store.Change) error {
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return fmt.Errorf("sqlite: move %s: %w", t.ID, store.ErrState)
 		}
+		if _, err := g.exec("DELETE FROM calls WHERE id = ?", string(t.ID)); err != nil {
+			return fmt.Errorf("sqlite: end calls about %s: %w", t.ID, err)
+		}
 		if t.To != vault.Expired {
 			continue
 		}
@@ -172,6 +175,39 @@ func (db *DB) progress(g *group, ch *store.Change) error {
 		}
 	}
 	return nil
+}
+
+// calls keeps what is called about held documents. A call about one that is
+// decided about undoes the Change.
+func (db *DB) calls(g *group, ch *store.Change) error {
+	for _, x := range ch.Call {
+		if _, err := g.exec("INSERT INTO calls VALUES (?, ?, ?, ?)", string(x.ID), micros(x.Since), x.Level, micros(x.Due)); err != nil {
+			return fmt.Errorf("sqlite: call about %s: %w", x.ID, err)
+		}
+	}
+	for _, x := range ch.Recall {
+		res, err := g.exec("UPDATE calls SET level = ?, due = ? WHERE id = ?", x.Level, micros(x.Due), string(x.ID))
+		if err != nil {
+			return fmt.Errorf("sqlite: call about %s: %w", x.ID, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fmt.Errorf("sqlite: call about %s: %w", x.ID, store.ErrState)
+		}
+	}
+	return nil
+}
+
+// Calls returns the calls about documents that nobody has decided about, the
+// one that is due first before the others.
+func (db *DB) Calls(ctx context.Context) ([]store.Call, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT id, since, level, due FROM calls ORDER BY due, id")
+	return collect(rows, err, "calls", func(c *store.Call) ([]any, func() error) {
+		var since, due int64
+		return []any{&c.ID, &since, &c.Level, &due}, func() error {
+			c.Since, c.Due = fromMicros(since), fromMicros(due)
+			return nil
+		}
+	})
 }
 
 // small keeps what has neither content nor state.

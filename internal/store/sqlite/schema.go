@@ -91,6 +91,15 @@ CREATE INDEX outbox_ended ON outbox(ended) WHERE ended > 0;
 CREATE INDEX outbox_files ON outbox(id) WHERE external = 1 AND ended = 0;
 CREATE INDEX outbox_doc ON outbox(doc);
 `,
+	// Form 3: calls about held documents that cannot wait.
+	`
+CREATE TABLE calls (
+	id    TEXT PRIMARY KEY,             -- of holds, while it is held
+	since INTEGER NOT NULL,
+	level INTEGER NOT NULL,             -- calls made
+	due   INTEGER NOT NULL              -- of the next
+) STRICT, WITHOUT ROWID;
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

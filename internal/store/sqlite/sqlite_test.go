@@ -232,3 +232,35 @@ type nothing struct{}
 
 // Read ends at once.
 func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+
+// TestCalls: they begin with a hold, and end with the decision.
+func TestCalls(t *testing.T) {
+	dir := t.TempDir()
+	in := open(t, dir, sqlite.Options{})
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	id, other := dlp.NewID(), dlp.NewID()
+	first := []store.Call{{ID: id, Since: now, Due: now.Add(time.Minute)}, {ID: other, Since: now, Due: now}}
+	commit(t, in, store.Change{Hold: []vault.Item{{ID: id, Channel: dlp.Mail, Sealed: []byte("s"), Inline: []byte("c")}}, Call: first})
+	got, err := in.db.Calls(t.Context())
+	if err != nil || len(got) != 2 || got[0] != first[1] || got[1] != first[0] {
+		t.Errorf("got %+v, %v; want both, the one that is due first before", got, err)
+	}
+	next := store.Call{ID: id, Since: now, Level: 1, Due: now.Add(time.Hour)}
+	commit(t, in, store.Change{Recall: []store.Call{next}})
+	in.close(t)
+	in = open(t, dir, sqlite.Options{})
+	if got, err := in.db.Calls(t.Context()); err != nil || len(got) != 2 || got[1] != next {
+		t.Errorf("after a restart: got %+v, %v; want %+v", got, err, next)
+	}
+	commit(t, in, store.Change{Decide: []vault.Transition{{ID: id, From: vault.Held, To: vault.Released, At: now}}})
+	if got, err := in.db.Calls(t.Context()); err != nil || len(got) != 1 || got[0].ID != other {
+		t.Errorf("after the decision: got %+v, %v; want the other", got, err)
+	}
+	err = in.db.Commit(t.Context(), store.Change{Recall: []store.Call{next}, Notices: []store.NoticeMark{{Key: [32]byte{1}, At: now}}})
+	if !errors.Is(err, store.ErrState) {
+		t.Errorf("a call after the decision: got %v, want ErrState", err)
+	}
+	if _, ok, err := in.db.LastNotice(t.Context(), [32]byte{1}); ok || err != nil {
+		t.Errorf("what came with it: got %v, %v; want it undone", ok, err)
+	}
+}
