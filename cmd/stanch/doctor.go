@@ -22,6 +22,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/patterns"
 )
@@ -45,6 +46,7 @@ func (a *app) doctorCmd() *cobra.Command {
 			"whether serve runs or not, sends no mail and changes nothing.\n\n" +
 			"Exit status: 0 sound (warnings included), 1 something fails, 2 usage or configuration error.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), f) }}
+	cmd.AddCommand(a.doctorRoutesCmd())
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "make these checks alone, such as tls,dns")
 	cmd.Flags().StringVar(&f.postconf, "postconf", "",
 		"a Postfix's configuration folder, or a file with what `postconf -x; postconf -P; postconf -M` print (else this machine's Postfix)")
@@ -116,6 +118,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.NextHops(cfg.SMTP),
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
+	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
 	checks = append(checks,
 		doctor.Limits(need, files, whose, "/proc", "/sys/fs/cgroup"),
 		doctor.Clock(doctor.KernelClock, filepath.Join(dir, "stanch.db")))

@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
@@ -37,6 +38,7 @@ type node struct {
 	db      *sqlite.DB
 	bypass  *bypass.Switch
 	hook    *hook.Command // nil: calls are made by mail alone
+	probes  *probe.Book
 	audit   *audit.Log
 	pending []audit.Pending
 	lock    *safefile.Locked
@@ -127,6 +129,8 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Names:   n.ring,
 		Deliver: d,
 		Places:  places,
+		Probes:  n.probes,
+		Submit:  submitter{n.cfg.SMTP.Hostname},
 		Bypass:  n.bypass,
 		Caller:  caller,
 		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),

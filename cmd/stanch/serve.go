@@ -198,6 +198,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		rules = s.judges.rules(s.cfg)
 	}
 	s.openBypass()
+	s.openProbes(ctx)
 	if len(s.cfg.Urgent.Command) > 0 {
 		s.hook = hook.New(s.cfg.Urgent.Command, s.log)
 	}
@@ -281,7 +282,7 @@ func (s *server) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
 	defer stop()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+7)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+8)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -308,6 +309,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	watchdog(&workers, "calls", func() error { return s.gateway.RunCalls(inner) })
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
+	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
 	workers.Go(func() {

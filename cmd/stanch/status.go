@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
@@ -39,6 +41,9 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 	s.health.Alarm("bypass", func() bool {
 		_, on := s.bypass.Status()
 		return on
+	})
+	s.health.Alarm("routes", func() bool {
+		return slices.ContainsFunc(s.probes.List(), func(r probe.Status) bool { return r.Alarm })
 	})
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
 	if len(s.doors["metrics"]) == 0 {

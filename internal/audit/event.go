@@ -30,6 +30,7 @@ const (
 	BypassOn     Kind = "bypass_on"  // a person lets mail pass unread until Until; Doc is the bypass
 	BypassOff    Kind = "bypass_off" // that ended, as Reason says
 	Call         Kind = "call"       // officers were called to the held document Doc; Reason is "level_N"
+	Probe        Kind = "probe"      // a mail or file about an invented patient tries the route Reason
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -38,13 +39,13 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, ScanOff,
-	BypassOn, BypassOff, Call, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
 func (k Kind) awaits() bool { return k == Decision || k == Release || k == Reject }
 
-// Results of an Outcome or a Deliver.
+// Results of an Outcome, a Deliver or a Probe.
 const (
 	ResultPassed      = "passed"      // the next hop took it
 	ResultRefused     = "refused"     // the next hop refused it
@@ -62,12 +63,16 @@ const (
 	ResultFailed      = "failed"      // it was not done
 	ResultDelivered   = "delivered"   // every recipient's copy was taken
 	ResultUndelivered = "undelivered" // some recipient's was not
+	ResultSent        = "sent"        // a probe is on its way
+	ResultCaught      = "caught"      // it was held, refused or encrypted
+	ResultMissed      = "missed"      // nobody saw it in time
 )
 
 var results = []string{
 	ResultPassed, ResultRefused, ResultUnreached, ResultUnknown, ResultHeld, ResultSplit, ResultSpooled, ResultRejected,
 	ResultReported,
 	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
+	ResultSent, ResultCaught, ResultMissed,
 }
 
 // Reasons of a Look; those of a Decision are dlp's.

@@ -26,6 +26,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -76,6 +77,8 @@ type Config struct {
 	Console Console `toml:"console"`
 	// Metrics is the listener for measurements and health.
 	Metrics metrics.Config `toml:"metrics"`
+	// Doctor tries the ways out with mails and files about invented patients.
+	Doctor probe.Config `toml:"doctor"`
 	// Log says what is logged.
 	Log Log `toml:"log"`
 
@@ -241,6 +244,7 @@ func (c *Config) Validate() error {
 		c.Buffer.Validate(),
 		c.Console.Validate(),
 		c.Log.Validate(),
+		c.validateDoctor(),
 		c.validateDataDir(),
 	}
 	if k, ok := errors.AsType[*dlp.KeyError](c.Site.Validate()); ok {
@@ -280,6 +284,19 @@ func (c *Config) validateDataDir() error {
 	for i, w := range c.Watch {
 		if root := real(w.Path); w.Path != "" && (within(data, root) || within(root, data)) {
 			return &dlp.KeyError{Key: fmt.Sprintf("watch[%d].path", i), Want: "a folder neither inside nor around data_dir"}
+		}
+	}
+	return nil
+}
+
+// validateDoctor reports a route by a folder that nobody watches.
+func (c *Config) validateDoctor() error {
+	if err := c.Doctor.Validate(); err != nil {
+		return err
+	}
+	for i, r := range c.Doctor.Routes {
+		if r.Folder != "" && !slices.ContainsFunc(c.Watch, func(w watch.Config) bool { return within(real(r.Folder), real(w.Path)) }) {
+			return &dlp.KeyError{Key: fmt.Sprintf("doctor.routes[%d].folder", i), Want: "a watched folder, or one below it"}
 		}
 	}
 	return nil
@@ -371,6 +388,9 @@ func (c *Config) resolve(dir string) {
 	}
 	for i := range c.Watch {
 		abs(&c.Watch[i].Path)
+	}
+	for i := range c.Doctor.Routes {
+		abs(&c.Doctor.Routes[i].Folder)
 	}
 	for i := range c.Policies {
 		for _, m := range []*policy.Match{&c.Policies[i].Where, &c.Policies[i].Except} {

@@ -17,6 +17,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -63,6 +64,12 @@ func (d *desk) QueuePage(_ context.Context, all bool, after dlp.ID) ([]gateway.Q
 }
 func (d *desk) ShowQueued(_ context.Context, id dlp.ID) (gateway.Queued, error) {
 	return gateway.Queued{ID: id}, d.err
+}
+func (d *desk) Routes(context.Context) ([]probe.Status, error) {
+	return []probe.Status{{Route: "out", Result: probe.Caught}}, d.err
+}
+func (d *desk) SendProbes(_ context.Context, names []string, actor string) ([]probe.Status, error) {
+	return []probe.Status{{Route: names[0]}}, d.seen(actor)
 }
 func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
@@ -132,6 +139,12 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if rs, err := c.Routes(t.Context()); err != nil || len(rs) != 1 || rs[0].Result != probe.Caught {
+		t.Errorf("Routes = %+v, %v", rs, err)
+	}
+	if rs, err := c.SendProbes(t.Context(), []string{"a b"}, "forged"); err != nil || len(rs) != 1 || rs[0].Route != "a b" {
+		t.Errorf("SendProbes = %+v, %v", rs, err)
 	}
 	var b bytes.Buffer
 	if err := c.Export(t.Context(), id, "forged", &b); err != nil || b.String() != "as it came\r\n" {

@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -31,6 +32,8 @@ type Desk interface {
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error
+	Routes(ctx context.Context) ([]probe.Status, error)
+	SendProbes(ctx context.Context, names []string, actor string) ([]probe.Status, error)
 	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
 	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
 	Bypasses(ctx context.Context, all bool, actor string) ([]gateway.Bypassed, error)

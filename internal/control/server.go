@@ -64,6 +64,8 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /bypass", s.beginBypass)
 	mux.HandleFunc("POST /bypass/end", s.endBypass)
 	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("GET /routes", s.routes)
+	mux.HandleFunc("POST /routes", s.sendProbes)
 	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
 		IdleTimeout: time.Minute, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	return s

@@ -356,6 +356,9 @@ func (g *Gateway) Export(ctx context.Context, id dlp.ID, actor string, w io.Writ
 	return nil
 }
 
+// ErrNoRoutes says that no route is configured to be tried.
+var ErrNoRoutes = errors.New("no [[doctor.routes]] are configured")
+
 // ErrNotHeld says that somebody decided about the item before.
 var ErrNotHeld = errors.New("not held any more; see `stanch quarantine list --all`")
 

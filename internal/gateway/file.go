@@ -45,6 +45,7 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 		g.warn(ctx, "decision not recorded", doc.ID, err)
 		return out
 	}
+	seen, isProbe := g.sighted(doc) // where it is: afterwards it may be gone
 	actx, cancel := acting(ctx)
 	defer cancel()
 	result := audit.ResultFailed
@@ -72,6 +73,9 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 		}
 	}
 	g.outcome(ctx, doc, seq, result)
+	if isProbe {
+		g.probed(ctx, seen, doc, j.verdict, out)
+	}
 	return out
 }
 

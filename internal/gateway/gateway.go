@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -113,6 +114,8 @@ type Deps struct {
 	Loop    *loop.Guard    // nil: mail that leaves is not marked
 	Caller  Caller         // nil: calls are made by mail alone
 	Bypass  *bypass.Switch // nil: no mail ever passes unread
+	Probes  *probe.Book    // nil: no way out is tried
+	Submit  Submitter      // hands probes in; nil: none are sent
 	Log     *slog.Logger
 	Metrics *metrics.Set
 	Now     func() time.Time  // nil: time.Now
@@ -131,6 +134,7 @@ type Gateway struct {
 	storage storage  // whether files find room
 	wake    chan struct{}
 	begun   chan struct{}  // a bypass has
+	probing chan struct{}  // probes were sent on demand
 	calls   chan struct{}  // urgent mail was held, or decided about
 	waiting atomic.Int64   // urgent messages that wait for a decision
 	urgent  policy.Senders // whose mail is
@@ -150,7 +154,8 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1), calls: make(chan struct{}, 1)}
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
+		calls: make(chan struct{}, 1), probing: make(chan struct{}, 1)}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)
 	var err error

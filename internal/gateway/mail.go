@@ -62,6 +62,9 @@ func (m *mail) lead(ctx context.Context) dlp.Outcome {
 	m.j = j
 	out := m.act(ctx)
 	out.Verdict = m.j.verdict
+	if s, ok := m.sighted(m.doc); ok {
+		m.probed(ctx, s, m.doc, m.j.verdict, out)
+	}
 	return out
 }
 

@@ -143,10 +143,14 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 // comes of the message and the end of its unread form are one transaction.
 func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Document, j judgement) {
 	x := &mail{Gateway: g, doc: doc, j: j, ended: true} // there is no onward transaction
+	seen, isProbe := g.sighted(doc)                     // the unread form is gone afterwards
 	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
 		kind, err := x.judged(ctx, m)
 		if err == nil {
 			g.Metrics.Document("mail", kind.String())
+			if isProbe {
+				g.probed(ctx, seen, doc, j.verdict, dlp.Outcome{Kind: kind})
+			}
 			return
 		}
 		g.warn(ctx, "verdict on a message of the spool not carried out", m.Doc, err)

@@ -95,6 +95,56 @@ func (s *Set) UrgentCall() {
 	}
 }
 
+// ProbeRoutes names the ways out that are tried: Probe and ProbeRoute know only
+// those by name.
+func (s *Set) ProbeRoutes(names []string) {
+	if s == nil {
+		return
+	}
+	s.probed.Store(&names)
+	for _, n := range names {
+		for _, r := range probeResults {
+			s.probes.WithLabelValues(n, r)
+		}
+		s.ProbeRoute(n, false, time.Time{})
+	}
+}
+
+var probeResults = []string{"sent", "caught", "missed", "passed", "not_sent"}
+
+func (s *Set) probedRoute(name string) string {
+	if known := s.probed.Load(); known != nil {
+		return in(*known, name)
+	}
+	return other
+}
+
+// Probe counts what became of a probe.
+func (s *Set) Probe(route, result string) {
+	if s != nil {
+		s.probes.WithLabelValues(s.probedRoute(route), in(probeResults, result)).Inc()
+	}
+}
+
+// ProbeRoute says whether the alarm of a way out stands, and when a probe was last
+// caught on it.
+func (s *Set) ProbeRoute(name string, alarm bool, caught time.Time) {
+	if s == nil {
+		return
+	}
+	name = s.probedRoute(name)
+	v := 0.0
+	if alarm {
+		v = 1
+	}
+	s.probeAlarm.WithLabelValues(name).Set(v)
+	at := 0.0
+	if !caught.IsZero() {
+		at = float64(caught.Unix())
+	}
+	s.probeCaught.WithLabelValues(name).Set(at)
+}
+
 // BypassPassed counts a message that passed unread under a bypass.
 func (s *Set) BypassPassed() {
 	if s != nil {

@@ -64,6 +64,7 @@ type Set struct {
 	rules    atomic.Pointer[map[dlp.RuleID]bool] // rule ids of the configuration
 	watches  atomic.Pointer[[]string]            // labels of the watcher
 	routed   atomic.Pointer[[]string]            // names of routes
+	probed   atomic.Pointer[[]string]            // names of the ways out that are tried
 
 	documents, findings, gaps, verdicts, notScanned     *prometheus.CounterVec
 	kills, refusals, nextHop, deliveries, notices       *prometheus.CounterVec
@@ -71,6 +72,8 @@ type Set struct {
 	queueStates                                         *prometheus.GaugeVec
 	judge, auditSync                                    prometheus.Histogram
 	watched, routes                                     *prometheus.CounterVec
+	probes                                              *prometheus.CounterVec
+	probeAlarm, probeCaught                             *prometheus.GaugeVec
 	hostsDown                                           *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
 	inlineImages, workers, bypassPassed, calls          prometheus.Counter
@@ -107,6 +110,9 @@ func New() *Set {
 	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
+	s.probes = s.vec("stanch_probes_total", "Probes with invented patient data, by route and what became of them.", "route", "result")
+	s.probeAlarm = s.gaugeVec("stanch_probe_alarm", "1 while the last probe on the route that ended was not caught.", "route")
+	s.probeCaught = s.gaugeVec("stanch_probe_last_caught_timestamp_seconds", "When a probe on the route was last caught, 0 for never.", "route")
 	s.bypass = s.gauge("stanch_bypass_active", "1 while a bypass lets mail pass unread.")
 	s.urgent = s.gauge("stanch_urgent_held", "Messages of urgent senders that are held and wait for a decision.")
 	s.calls = s.counter("stanch_urgent_calls_total", "Calls of officers to held messages of urgent senders.")
@@ -165,6 +171,12 @@ func (s *Set) gauge(name, help string) prometheus.Gauge {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	s.registry.MustRegister(g)
 	return g
+}
+
+func (s *Set) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	s.registry.MustRegister(v)
+	return v
 }
 
 func (s *Set) histogram(name, help string, buckets []float64) prometheus.Histogram {
