@@ -53,7 +53,7 @@ func (o *MailOptions) set(key, value string, hasValue bool) (err error) {
 	case key == "SMTPUTF8" && !hasValue: // RFC 6531 3.4
 		o.UTF8 = true
 	case key == "AUTH" && hasValue: // RFC 4954 5: to be taken, and need not be believed
-		if _, ok := decodeXtext(value); !ok {
+		if who, ok := decodeXtext(value); !ok || !isPrintable(who) {
 			return errValue
 		}
 	case key == "RET" && hasValue:

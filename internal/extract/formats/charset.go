@@ -57,7 +57,7 @@ func textEncoding(head []byte, declared string) string {
 			control++
 		}
 	}
-	if control*20 > len(head) { // 5 %: text with a stray NUL is text
+	if control > 1 && control*20 > len(head) { // 5 %, and one in a short line is no sign: text with a stray NUL is text
 		return ""
 	}
 	if control > 0 || !utf8.Valid(cutRune(head)) {

@@ -179,6 +179,7 @@ func TestText(t *testing.T) {
 		{"windows-1252", "na\xefve \x80 5", "naïve € 5", "text/plain"},
 		{"utf-16 without mark", utf16le, "Ada Example 1234\r\nSecond line\r\n", "text/plain"},
 		{"stray NUL", "a fairly long line of text with one NUL \x00 in it", "a fairly long line of text with one NUL \x00 in it", "text/plain"},
+		{"stray NUL in a short line", "a\x00b\r\n", "a\x00b\r\n", "text/plain"},
 		{"hl7", "MSH|^~\\&|A\rPID|1||E1234567\r", "MSH|^~\\&|A\rPID|1||E1234567\r", "x-application/hl7-v2+er7"},
 		{"json", `{"ssn": "536-22-8145"}`, `{"ssn": "536-22-8145"}`, "application/json"},
 		{"empty", "", "", "text/plain"},
