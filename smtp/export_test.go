@@ -110,6 +110,15 @@ func With(lmtp, extended, secured, authenticated, utf8 bool) string {
 	return with{lmtp, extended, secured, authenticated, utf8}.String()
 }
 
+// Attributes is the argument of XCLIENT or XFORWARD read.
+func Attributes(arg, names string) (map[string]string, error) { return parseAttributes(arg, names) }
+
+// ParseUsers reads a users file and returns the names.
+func ParseUsers(b []byte) ([]string, error) {
+	f, err := parseUsers(b)
+	return f.names, err
+}
+
 // ParseBdat is the argument of BDAT read.
 func ParseBdat(arg string) (int64, bool, error) { return parseBdat(arg) }
 
