@@ -265,7 +265,7 @@ func TestAnswers(t *testing.T) {
 		{"said to be let through, and was not", become(dlp.Passed), nil, nil, "", `RejectWithCode 451 "451 4.3.0 Try again later"`},
 		{"held", become(dlp.Held), nil, nil, "", "Discard"},
 		{"held, with a copy at the server", become(dlp.Held), func(c *milter.Config) { c.Held = milter.HeldQuarantine }, nil,
-			`Quarantine "stanch ID"`, "Accept"},
+			`InsertHeader 0 "X-Stanch-Id" " ID"; Quarantine "stanch ID"`, "Accept"},
 		{"held, and the server keeps no copies", become(dlp.Held), func(c *milter.Config) { c.Held = milter.HeldQuarantine },
 			[]gomilter.Option{gomilter.WithoutAction(gomilter.OptQuarantine)}, "", "Discard"},
 		{"split and ours", become(dlp.Split), nil, nil, "", "Discard"},

@@ -240,7 +240,8 @@ func (x *session) answer(out dlp.Outcome, o *onward, m gomilter.Modifier) *gomil
 	case o.kept:
 		order = gomilter.RespAccept
 	case out.Kind == dlp.Held && x.srv.cfg.Held == HeldQuarantine && m.Actions()&gomilter.OptQuarantine != 0:
-		if m.Quarantine("stanch "+string(out.ID)) != nil {
+		mark := o.insert([]byte("X-Stanch-Id: " + string(out.ID) + "\r\n")) // Postfix says no reason
+		if mark != nil || m.Quarantine("stanch "+string(out.ID)) != nil {
 			return gomilter.RespTempFail
 		}
 		order = gomilter.RespAccept
