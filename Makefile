@@ -18,8 +18,14 @@ LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.dat
 
 GOLANGCI_VERSION    := v2.15.0
 GOVULNCHECK_VERSION := v1.9.0
+NFPM_VERSION        := v2.43.4
 GOLANGCI    := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+NFPM        := $(TOOLS)/nfpm-$(NFPM_VERSION)
+# The version of a package: the tag's, or one that sorts by the commit's time.
+PKGVERSION  := $(shell v="$$(git describe --tags --match 'v[0-9]*' --abbrev=8 2>/dev/null)" \
+	&& echo "$${v\#v}" | sed -E 's/-([0-9]+)-g/+\1.g/' \
+	|| echo "0.0.0+$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d.%H%M%S 2>/dev/null || echo 0).g$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 0)")
 
 # go install names what it builds itself; the version goes into the file's name,
 # so that a new pin builds a new file.
@@ -121,9 +127,30 @@ $(GOVULNCHECK):
 licences: ## check the licence of every module that is linked in
 	go test ./internal/arch -run Licences -count 1 -v
 
+.PHONY: package
+package: $(NFPM) ## build .deb, .rpm, SBOM and the container's content in dist/
+	.ci/package $(NFPM) '$(PKGVERSION)'
+
+.PHONY: pkgversion
+pkgversion: # for the scripts
+	@echo '$(PKGVERSION)'
+
+.PHONY: sbom
+sbom: build ## write dist/stanch.spdx.json, what is linked into bin/stanch
+	@mkdir -p dist
+	go run ./internal/sbom -binary $(BIN) -version '$(VERSION)' -created '$(DATE)' > dist/stanch.spdx.json
+
+.PHONY: test-package
+test-package: $(NFPM) ## install, upgrade, purge and run what `make package` builds, in a namespace of its own (root)
+	@.ci/deps package
+	.ci/test-package $(NFPM)
+
+$(NFPM):
+	$(call go-install,github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION),nfpm)
+
 .PHONY: repro
-repro: ## build twice and compare
-	.ci/repro
+repro: $(NFPM) ## build twice and compare, program and packages
+	.ci/repro $(NFPM)
 
 .PHONY: eval
 eval: ## measure detection on labelled text and on text without patients, beside the checkout

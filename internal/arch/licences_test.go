@@ -7,25 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-)
 
-// licences are the texts we accept, each known by a sentence of its own. The
-// first whose sentence stands in the file is the file's licence.
-func licences() []struct{ name, sentence string } {
-	return []struct{ name, sentence string }{
-		{"Apache-2.0", "Apache License Version 2.0"},
-		{"MPL-2.0", "Mozilla Public License Version 2.0"},
-		{"MPL-2.0", "Mozilla Public License, version 2.0"},
-		{"MIT", "Permission is hereby granted, free of charge"},
-		{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose"},
-		{"ISC", "Permission to use, copy, modify, and distribute this software for any purpose"},
-		{"BSD", "Redistribution and use in source and binary forms"},
-		{"SQLite", "dedicated to the public domain by the authors"},
-	}
-}
+	"github.com/stanch-dlp/stanch/internal/arch"
+)
 
 // TestLicences looks at every module linked into the program: each has a
 // licence file, and each such file is one we accept.
@@ -40,7 +26,11 @@ func TestLicences(t *testing.T) {
 			t.Errorf("%s: got no licence file, want one", path)
 		}
 		for _, file := range files {
-			if name := licence(t, file); name == "" {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name := arch.Licence(raw); name == "" {
 				t.Errorf("%s: %s is no licence on the list", path, filepath.Base(file))
 			} else {
 				t.Logf("%-50s %-10s %s", path, name, filepath.Base(file))
@@ -87,29 +77,9 @@ func licenceFiles(t *testing.T, dir string) []string {
 	}
 	var files []string
 	for _, e := range entries {
-		name := strings.ToUpper(e.Name())
-		if name == "LICENSE-LOGO" { // of a picture in the repository of modernc.org/memory, which no program links
-			continue
-		}
-		if !e.IsDir() && slices.ContainsFunc([]string{"LICENSE", "LICENCE", "COPYING"}, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		if !e.IsDir() && arch.IsLicence(e.Name()) {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
 	return files
-}
-
-// licence returns the name of the licence in file, "" for none on the list.
-func licence(t *testing.T, file string) string {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Join(strings.Fields(strings.ReplaceAll(string(raw), "#", "")), " ")
-	for _, l := range licences() {
-		if strings.Contains(text, l.sentence) {
-			return l.name
-		}
-	}
-	return ""
 }

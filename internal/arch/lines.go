@@ -16,7 +16,7 @@ type Line struct {
 func Lines() []Line {
 	return []Line{
 		{"tests of the whole road", []string{"internal/e2e"}},
-		{"programs", []string{"cmd/stanch", "internal/synth/demo"}},
+		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/sbom"}},
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey"}},
