@@ -1,11 +1,18 @@
 package e2e
 
 import (
+	"archive/zip"
 	"bufio"
+	"bytes"
+	"encoding/base64"
 	"fmt"
+	"io"
 	"net"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,4 +72,382 @@ func idleCost(t *testing.T, n int) (each, all int64) {
 	idle(t, g.addr, net.IPv4(127, 0, 0, 1), n)
 	all = resident(g.cmd.Process.Pid)
 	return (all - before) / int64(n), all
+}
+
+// TestIdleConnections: ten thousand clients that say nothing cost little, one
+// address cannot take the last places, and a client that has none gets one.
+func TestIdleConnections(t *testing.T) {
+	n := 10_000
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	if most := int(files.Max) - 1000; most < n {
+		t.Logf("only %d file handles: %d connections instead of %d", files.Max, most, n)
+		n = most
+	}
+	hop := newNextHop(t)
+	all := (n + 10) * 10 / 9 // the last tenth is for clients that have no session
+	g := newGateway(t, options{nextHop: hop.addr, smtp: fmt.Sprintf("max_connections = %d\nmax_per_client = %d", all, all)})
+	g.start()
+	before := resident(g.cmd.Process.Pid)
+	idle(t, g.addr, net.IPv4(127, 0, 0, 1), n)
+	each := (resident(g.cmd.Process.Pid) - before) / int64(n)
+	t.Logf("%d connections, %d bytes each", n, each)
+	if each > 64<<10 {
+		t.Errorf("%d bytes a connection, want at most 64 KiB", each)
+	}
+	refused := ""
+	for range 20 { // up to the last tenth and beyond
+		conn := dialRaw(t, g.addr)
+		c := &client{t: t}
+		c.use(conn)
+		if refused = c.reply(); !strings.HasPrefix(refused, "220") {
+			break
+		}
+	}
+	if !strings.HasPrefix(refused, "421 4.3.2") {
+		t.Errorf("beyond the limit: %q, want 421 4.3.2", refused)
+	}
+	other := net.Dialer{Timeout: waitWithin, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	conn, err := other.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &client{t: t}
+	c.use(conn)
+	if got := c.reply(); !strings.HasPrefix(got, "220") {
+		t.Fatalf("a relay that has no session: %q, want 220", got)
+	}
+	c.want("EHLO relay.example", "250")
+	c.mail(cleanMail)
+	if got := hop.count(); got != 1 {
+		t.Errorf("%d at the next hop, want 1", got)
+	}
+}
+
+// mail sends one message to outside.
+func (c *client) mail(msg string) {
+	c.t.Helper()
+	c.want("MAIL FROM:<ada@clinic.example>", "250")
+	c.want("RCPT TO:<sam@partner.example>", "250")
+	c.want("DATA", "354")
+	c.want(strings.ReplaceAll(msg, "\r\n.", "\r\n..")+".", "250")
+}
+
+// TestSlowClients: clients that send a byte a second, in a command or in a
+// message, are closed by the ceilings on each, and hold up nobody meanwhile.
+func TestSlowClients(t *testing.T) {
+	const slow, mails = 200, 300
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"4s\"\ndata_timeout = \"6s\""})
+	g.start()
+	alone := latencies(t, g, mails)
+	var started, ended sync.WaitGroup
+	started.Add(2 * slow)
+	closed := make([]string, 2*slow)
+	for i := range 2 * slow {
+		c := dial(t, g)
+		line := strings.Repeat("x", 2000)
+		if i%2 == 1 {
+			c.want("MAIL FROM:<ada@clinic.example>", "250")
+			c.want("RCPT TO:<sam@partner.example>", "250")
+			c.want("DATA", "354")
+		}
+		ended.Go(func() { closed[i] = drip(c.conn, line, sync.OnceFunc(started.Done)) })
+	}
+	started.Wait()
+	beside := latencies(t, g, mails)
+	ended.Wait()
+	for i, got := range closed {
+		if !strings.HasPrefix(got, "421 ") {
+			t.Errorf("slow client %d: closed with %q, want 421", i, got)
+		}
+	}
+	if got := hop.count(); got != 2*mails {
+		t.Errorf("%d at the next hop, want the %d of the others", got, 2*mails)
+	}
+	t.Logf("99 of 100 messages within %v without slow clients, %v beside %d", percentile(alone, 99), percentile(beside, 99), 2*slow)
+}
+
+// drip sends a byte a second until the other side ends the connection, and
+// returns what it said.
+func drip(conn net.Conn, line string, begun func()) string {
+	defer begun()
+	gone := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(conn).ReadString('\n') // "" when it ends without a word
+		gone <- answer
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for i := range line {
+		if _, err := conn.Write([]byte{line[i]}); err != nil {
+			break
+		}
+		begun()
+		select {
+		case answer := <-gone:
+			return answer
+		case <-tick.C:
+		}
+	}
+	return <-gone
+}
+
+// latencies sends n messages over ten connections and returns what each took.
+func latencies(t *testing.T, g *gateway, n int) []time.Duration {
+	t.Helper()
+	var mu sync.Mutex
+	var took []time.Duration
+	var wg sync.WaitGroup
+	conns := make([]*client, 10)
+	for i := range conns {
+		conns[i] = dial(t, g)
+	}
+	for _, c := range conns {
+		wg.Go(func() {
+			for range n / len(conns) {
+				start := time.Now()
+				c.mail(cleanMail)
+				mu.Lock()
+				took = append(took, time.Since(start))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for _, c := range conns {
+		c.cut()
+	}
+	return took
+}
+
+func percentile(ds []time.Duration, p int) time.Duration {
+	if len(ds) == 0 {
+		return 0
+	}
+	slices.Sort(ds)
+	return ds[min(len(ds)-1, len(ds)*p/100)]
+}
+
+// TestHostileSizes: what is huge in one way or another is refused, held or
+// passed; the process lives, in bounded memory, and goes on.
+func TestHostileSizes(t *testing.T) {
+	const most = 1 << 30
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	g.start()
+	pid := g.cmd.Process.Pid
+	stop, peak := make(chan struct{}), make(chan int64, 1)
+	go func() { peak <- watchMemory(pid, stop) }()
+
+	ssn := "Her social security number is 536-22-8145.\r\n"
+	for _, tt := range []struct {
+		name  string
+		write func(w io.Writer) // the message, dots stuffed
+		want  []string          // ways the answer may begin
+	}{
+		{"a line of a gigabyte", func(w io.Writer) {
+			_, _ = io.CopyN(w, endless("x"), 1<<30) // refused on the way
+		}, []string{"554 5.6.0"}},
+		{"a million header fields", func(w io.Writer) {
+			_, _ = io.WriteString(w, strings.Repeat("X-Field: value\r\n", 1_000_000)+"\r\n"+ssn)
+		}, []string{"250 2.0.0 Held", "250 2.0.0 Accepted for reading", "552", "550"}},
+		{"ten thousand parts", func(w io.Writer) {
+			_, _ = io.WriteString(w, "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"+
+				strings.Repeat("--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n", 10_000)+"--b\r\n\r\n"+ssn+"--b--\r\n")
+		}, []string{"250 2.0.0 Held", "250 2.0.0 Accepted for reading"}},
+		{"thirty deep", func(w io.Writer) { _, _ = io.WriteString(w, nested(30, ssn)) }, []string{"250 2.0.0 Held"}},
+		{"deeper than is read", func(w io.Writer) { _, _ = io.WriteString(w, nested(60, "nothing\r\n")) }, []string{"250 2.0.0 Held"}},
+		{"a zip bomb", func(w io.Writer) { _, _ = io.WriteString(w, withFile("bomb.zip", zipBomb(t, 256<<20))) },
+			[]string{"250 2.0.0 Held", "250 2.0.0 Accepted for reading"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dial(t, g)
+			c.want("MAIL FROM:<ada@clinic.example>", "250")
+			c.want("RCPT TO:<sam@partner.example>", "250")
+			c.want("DATA", "354")
+			w := bufio.NewWriterSize(c.conn, 256<<10)
+			tt.write(w)
+			_, _ = w.WriteString("\r\n.\r\n") // both may fail: the answer says why
+			_ = w.Flush()
+			got := c.reply()
+			if !slices.ContainsFunc(tt.want, func(p string) bool { return strings.HasPrefix(got, p) }) {
+				t.Errorf("answered %q, want one of %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("a hundred thousand recipients", func(t *testing.T) { manyRecipients(t, g, hop, 100_000) })
+
+	eventually(t, "all is read", func() bool { return len(g.queue()) == 0 })
+	close(stop)
+	got := <-peak
+	t.Logf("at most %d MiB, gateway and readers", got>>20)
+	if got > most {
+		t.Errorf("took %d MiB, want at most %d", got>>20, most>>20)
+	}
+	before := hop.count()
+	if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil || hop.count() != before+1 {
+		t.Errorf("a clean mail afterwards: %q, %v", answer, err)
+	}
+	if g.cmd.Process.Pid != pid || g.cmd.Process.Signal(syscall.Signal(0)) != nil {
+		t.Error("the process is gone")
+	}
+	for _, m := range hop.messages() {
+		if strings.Contains(m.text, "536-22-8145") {
+			t.Error("what is to be held was passed on")
+		}
+	}
+	g.must("audit", "verify")
+}
+
+// manyRecipients offers n recipients in one transaction: as many as may be are
+// taken, and the message goes to those.
+func manyRecipients(t *testing.T, g *gateway, hop *nextHop, n int) {
+	t.Helper()
+	const taken = 1000 // max_rcpts
+	c := dial(t, g)
+	c.want("MAIL FROM:<ada@clinic.example>", "250")
+	go func() {
+		w := bufio.NewWriterSize(c.conn, 64<<10)
+		for i := range n {
+			_, _ = fmt.Fprintf(w, "RCPT TO:<r%d@partner.example>\r\n", i) // the reader below sees it end
+		}
+		_ = w.Flush()
+	}()
+	count := map[string]int{}
+	for range n {
+		count[c.reply()[:9]]++
+	}
+	if count["250 2.1.5"] != taken || count["452 4.5.3"] != n-taken {
+		t.Errorf("answered %v, want %d taken and the others told to come again", count, taken)
+	}
+	c.want("DATA", "354")
+	c.want(cleanMail+".", "250")
+	got := hop.messages()
+	if last := got[len(got)-1]; len(last.rcpts) != taken {
+		t.Errorf("the next hop has it for %d recipients, want %d", len(last.rcpts), taken)
+	}
+}
+
+// endless reads as s over and over.
+type endless string
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = e[i%len(e)]
+	}
+	return len(p), nil
+}
+
+// nested is a message of so many multiparts, each within the one before, with
+// text in the last.
+func nested(depth int, text string) string {
+	var s strings.Builder
+	s.WriteString("MIME-Version: 1.0\r\n")
+	for i := range depth {
+		fmt.Fprintf(&s, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	}
+	s.WriteString("Content-Type: text/plain\r\n\r\n" + text)
+	for i := depth - 1; i >= 0; i-- {
+		fmt.Fprintf(&s, "--b%d--\r\n", i)
+	}
+	return s.String()
+}
+
+// withFile is a message with one file, of whatever kind.
+func withFile(name string, content []byte) string {
+	var s strings.Builder
+	s.WriteString("MIME-Version: 1.0\r\nContent-Type: application/octet-stream; name=" + name + "\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+	b := base64.StdEncoding.EncodeToString(content)
+	for len(b) > 76 {
+		s.WriteString(b[:76] + "\r\n")
+		b = b[76:]
+	}
+	s.WriteString(b + "\r\n")
+	return s.String()
+}
+
+// zipBomb is a zip with one member of n zero bytes.
+func zipBomb(t *testing.T, n int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("zeros.txt")
+	if err == nil {
+		_, err = io.CopyN(w, endless("\x00"), n)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestExactLimit: a message of just the size that is allowed passes, one byte
+// more does not, nor does one that said it was smaller.
+func TestExactLimit(t *testing.T) {
+	const limit = 64 << 10
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, smtp: fmt.Sprintf("max_message_size = %d", limit)})
+	g.start()
+	body := func(n int) string { return strings.Repeat("x", n%16) + strings.Repeat("fourteen bytes\r\n", n/16) }
+	for _, tt := range []struct {
+		name, mail string
+		size       int
+		want       string
+	}{
+		{"the limit", "MAIL FROM:<ada@clinic.example> SIZE=65536", limit, "250"},
+		{"the limit and one", "MAIL FROM:<ada@clinic.example>", limit + 1, "552 5.3.4"},
+		{"a size that is a lie", "MAIL FROM:<ada@clinic.example> SIZE=100", 2 * limit, "552 5.3.4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dial(t, g)
+			c.want(tt.mail, "250")
+			c.want("RCPT TO:<sam@partner.example>", "250")
+			c.want("DATA", "354")
+			c.want(body(tt.size)+".", tt.want)
+		})
+	}
+	if got := hop.messages(); len(got) != 1 || !strings.HasSuffix(got[0].text, body(limit)) {
+		t.Errorf("%d at the next hop, want the one of the limit", len(got))
+	}
+}
+
+// TestClientVanishes: of a message that was never finished nothing is
+// delivered, held or left.
+func TestClientVanishes(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	g.start()
+	for _, tt := range []struct{ name, text string }{
+		{"in DATA", "DATA\r\n" + phiMail},
+		{"in DATA, after a dot", "DATA\r\n" + phiMail + "\r\n."},
+		{"in a chunk", "BDAT 100000 LAST\r\n" + phiMail},
+		{"between chunks", fmt.Sprintf("BDAT %d\r\n%s", len(phiMail), phiMail)},
+		{"in a large message", "DATA\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 50_000)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dial(t, g)
+			c.want("MAIL FROM:<ada@clinic.example>", "250")
+			c.want("RCPT TO:<sam@partner.example>", "250")
+			c.put(tt.text)
+			c.cut()
+		})
+	}
+	eventually(t, "the messages were seen to end", func() bool { return strings.Count(g.logged(), "message cut short") >= 4 })
+	if got := hop.count(); got != 0 {
+		t.Errorf("%d at the next hop, want 0", got)
+	}
+	if got := len(g.held()); got != 0 {
+		t.Errorf("%d held, want 0", got)
+	}
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
+	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+		t.Error(err)
+	}
 }

@@ -1,0 +1,282 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// cutAll closes every connection; new ones are taken.
+func (h *nextHop) cutAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		c.Close()
+	}
+}
+
+// dialled counts the connections that there are.
+func (h *nextHop) dialled() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.conns)
+}
+
+// TestNextHopClosesIdleConnections: a connection that was kept and is closed by
+// the next hop costs nothing: the message goes out once, over a new one.
+func TestNextHopClosesIdleConnections(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr})
+	g.start()
+	for i := range 5 {
+		if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if got := hop.count(); got != i+1 {
+			t.Fatalf("%d at the next hop after %d messages", got, i+1)
+		}
+		hop.cutAll()
+		eventually(t, "the connections are closed", func() bool { return hop.dialled() == 0 })
+	}
+	// One that says goodbye first is no other case.
+	hop.follow(always("MAIL", "421 4.3.2 idle for too long"))
+	if _, err := g.send("ada@clinic.example", outside, cleanMail); err == nil {
+		t.Error("a next hop that always closes took it")
+	}
+	hop.follow(nil)
+	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil || hop.count() != 6 {
+		t.Errorf("afterwards: %v, %d at the next hop, want 6", err, hop.count())
+	}
+}
+
+// TestHangingConnectionIsNotUsedAgain: a next hop that does not answer the dot
+// is asked nothing more on that connection.
+func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, smtp: "next_hop_answer_timeout = \"1s\""})
+	g.start()
+	for _, fault := range []string{hang, drop} {
+		hop.follow(always("DOT", fault))
+		if answer, err := g.send("ada@clinic.example", outside, cleanMail); !strings.HasPrefix(refused(err), "451 4.4.1") {
+			t.Errorf("%s after the dot: %q, %s; want 451 4.4.1", fault, answer, refused(err))
+		}
+		eventually(t, "the connection is closed", func() bool { return hop.dialled() == 0 })
+		hop.follow(nil)
+		if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+			t.Errorf("after %s: %v", fault, err)
+		}
+		hop.cutAll()
+		eventually(t, "the connections are closed", func() bool { return hop.dialled() == 0 })
+	}
+	if got := hop.count(); got != 2 {
+		t.Errorf("%d at the next hop, want the 2 that were answered", got)
+	}
+}
+
+// TestNextHopOffersLess: what the next hop cannot take is refused, or goes over
+// as it is where nothing of it is lost; nothing is changed on the way.
+func TestNextHopOffersLess(t *testing.T) {
+	hop := newNextHop(t)
+	hop.follow(always("EHLO", "250-hop.example\r\n250 SIZE 2000"))
+	g := newGateway(t, options{nextHop: hop.addr})
+	g.start()
+	latin, utf8 := "Subject: caf\xe9\r\n\r\nun caf\xe9\r\n", "Subject: x\r\n\r\ncaf\u00e9\r\n"
+	large := cleanMail + strings.Repeat("nothing much was said\r\n", 200)
+	for _, tt := range []struct{ name, msg, want string }{
+		{"plain", cleanMail, ""},
+		{"larger than its SIZE", large, "552 5.3.4"},
+		{"8-bit, not 8BITMIME", latin, "554 5.6.3"},
+		{"UTF-8, not 8BITMIME", utf8, "554 5.6.3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := hop.count()
+			answer, err := g.send("ada@clinic.example", outside, tt.msg)
+			switch {
+			case tt.want != "" && !strings.HasPrefix(refused(err), tt.want):
+				t.Errorf("answered %q, %s; want %s", answer, refused(err), tt.want)
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			}
+			got := hop.messages()[before:]
+			if want := tt.want == ""; want != (len(got) == 1) || want && !strings.HasSuffix(got[0].text, tt.msg) {
+				t.Errorf("the next hop took %d, want it whole or not at all", len(got))
+			}
+		})
+	}
+	t.Run("no SMTPUTF8", func(t *testing.T) {
+		c := dial(t, g)
+		before := hop.count()
+		c.put("MAIL FROM:<ada@clinic.example> SMTPUTF8 BODY=8BITMIME\r\n")
+		answer := c.reply()
+		if strings.HasPrefix(answer, "250") {
+			c.put("RCPT TO:<s\u00e4m@partner.example>\r\n")
+			answer = c.reply()
+		}
+		if !strings.HasPrefix(answer, "5") {
+			t.Errorf("answered %q, want a refusal", answer)
+		}
+		if hop.count() != before {
+			t.Error("something went out")
+		}
+	})
+}
+
+// TestKilledMidMessage kills the gateway while a message comes in, while it is
+// read and while it goes out: the client has no answer and sends it again, and
+// it arrives once.
+func TestKilledMidMessage(t *testing.T) {
+	large := "Subject: minutes\r\n\r\n" + strings.Repeat("The meeting went on and nothing much was said about anything.\r\n", 150_000)
+	for _, tt := range []struct {
+		name, msg string
+		at        func(t *testing.T, g *gateway, hop *nextHop, c *client) // returns at the moment to kill at
+	}{
+		{"before the dot", cleanMail, func(t *testing.T, _ *gateway, _ *nextHop, c *client) { c.put(cleanMail) }},
+		{"while it is read", large, func(t *testing.T, g *gateway, _ *nextHop, c *client) {
+			c.put(large + ".\r\n")
+			eventually(t, "a reader has begun", func() bool { return len(family(g.cmd.Process.Pid)) > 1 })
+		}},
+		{"while it goes out", cleanMail, func(t *testing.T, _ *gateway, hop *nextHop, c *client) {
+			asked := hop.signal("DATA", hang)
+			c.put(cleanMail + ".\r\n")
+			<-asked
+		}},
+		{"before the next hop has answered", cleanMail, func(t *testing.T, _ *gateway, hop *nextHop, c *client) {
+			asked := hop.signal("DOT", hang)
+			c.put(cleanMail + ".\r\n")
+			<-asked
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			hop := newNextHop(t)
+			g := newGateway(t, options{nextHop: hop.addr})
+			g.start()
+			c := dial(t, g)
+			c.want("MAIL FROM:<ada@clinic.example>", "250")
+			c.want("RCPT TO:<sam@partner.example>", "250")
+			c.want("DATA", "354")
+			tt.at(t, g, hop, c)
+			g.kill()
+			if line, err := c.in.ReadString('\n'); err == nil {
+				t.Errorf("the client was told %q", line)
+			}
+			hop.follow(nil)
+			g.start()
+			noneLeft(t, g.data()+"/tmp")
+			if _, err := g.send("ada@clinic.example", outside, tt.msg); err != nil {
+				t.Fatal(err)
+			}
+			if got := hop.messages(); len(got) != 1 || !strings.HasSuffix(got[0].text, tt.msg) {
+				t.Errorf("%d at the next hop, want it once and whole", len(got))
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
+// signal follows a script that answers verb with reply, and tells of the first
+// time it does.
+func (h *nextHop) signal(verb, reply string) <-chan struct{} {
+	asked := make(chan struct{})
+	h.follow(func(v, _ string, _ hopMail) string { // called under h.mu
+		if v != verb {
+			return ""
+		}
+		select {
+		case <-asked:
+		default:
+			close(asked)
+		}
+		return reply
+	})
+	return asked
+}
+
+// TestReaderKilled: a reader that dies under a message costs that message a
+// gap, which holds it; the others go on.
+func TestReaderKilled(t *testing.T) {
+	hop := newNextHop(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	g.start()
+	large := "Subject: minutes\r\n\r\n" + strings.Repeat("The meeting went on and nothing much was said about anything.\r\n", 150_000)
+	c := dial(t, g)
+	c.want("MAIL FROM:<ada@clinic.example>", "250")
+	c.want("RCPT TO:<sam@partner.example>", "250")
+	c.want("DATA", "354")
+	answered, killed := make(chan string, 1), 0
+	go func() {
+		c.put(large + ".\r\n")
+		answered <- c.reply()
+	}()
+	answer := ""
+	eventually(t, "the message is answered", func() bool {
+		select {
+		case answer = <-answered:
+			return true
+		default:
+		}
+		for _, pid := range family(g.cmd.Process.Pid)[1:] {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+			killed++
+		}
+		return false
+	})
+	if killed == 0 || !strings.HasPrefix(answer, "250 2.0.0 Held for review") {
+		t.Errorf("%d readers killed, answered %q; want it held", killed, answer)
+	}
+	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+		t.Errorf("another message: %v", err)
+	}
+	for _, m := range hop.messages() { // a notice to the sender may be there
+		if strings.Contains(m.text, "Subject: minutes") {
+			t.Error("what could not be read was passed on")
+		}
+	}
+	if items := g.held(); len(items) == 1 {
+		if out := g.must("quarantine", "show", items[0].ID, "--format", "json"); !strings.Contains(out, `"cause": "crashed"`) {
+			t.Errorf("held for %s, want a gap that crashed", out)
+		}
+	} else {
+		t.Errorf("%d held, want 1", len(items))
+	}
+}
+
+// TestReloadUnderLoad: a reload, with another configuration or with one that is
+// refused, ends no session and refuses no message.
+func TestReloadUnderLoad(t *testing.T) {
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	corpus := loadCorpus(t, dir)
+	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	g.start()
+	good := read(t, g.config)
+	var loads []string
+	load := startLoad(t, g, dir, corpus, 20, 300, &loads)
+	reloads := 0
+	for i := 0; !load.done(); i++ {
+		text := good + strings.Repeat("# another line\n", i)
+		if i%3 == 2 {
+			text += "nonsense = true\n" // refused: what runs stays in force
+		}
+		write(t, g.config, text, 0o600)
+		told := strings.Count(g.logged(), "in force")
+		if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the reload is told of", func() bool { return load.done() || strings.Count(g.logged(), "in force") > told })
+		reloads++
+	}
+	load.wait(t)
+	if out := load.out.String(); !strings.Contains(out, " ok=300 4xx=0 5xx=0 noanswer=0 ") {
+		t.Errorf("load: %s, want 300 answered 250 at the first try", out)
+	}
+	if reloads < 5 {
+		t.Errorf("only %d reloads", reloads)
+	}
+	t.Logf("%d reloads", reloads)
+	write(t, g.config, good, 0o600)
+	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
+	g.must("audit", "verify")
+}

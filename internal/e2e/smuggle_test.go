@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+var noneBad = regexp.MustCompile(`(?m)^cases=[1-9][0-9]* bad=0 *$`)
+
+// TestSmuggle runs every case of smuggle against the gateway: ends of data,
+// commands inside others, bodies that must stay as they are, STARTTLS with more
+// behind it. The next hop reads strictly, or every way there is, which shows
+// that nothing ambiguous was passed on.
+func TestSmuggle(t *testing.T) {
+	if tools == "" {
+		t.Skip("smuggle and the sink are not beside the checkout")
+	}
+	patience := "3s"
+	if os.Getenv("STANCH_LONG") == "1" {
+		patience = "6s"
+	}
+	for _, eod := range []string{"strict", "all"} {
+		t.Run(eod, func(t *testing.T) {
+			t.Parallel() // each mostly waits for answers that must not come
+			dir := t.TempDir()
+			cmds := filepath.Join(dir, "commands.jsonl")
+			sinkAddr, sinkLedger := startSink(t, dir, "-eod", eod, "-cmdlog", cmds)
+			cert, key := selfMade(t)
+			// A text of five bytes with a NUL among them is a gap: that it would
+			// be held is no matter of this test.
+			g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy + "\n[defaults]\non_gap = \"allow\"\n",
+				smtp: fmt.Sprintf("tls_cert = %q\ntls_key = %q", cert, key)})
+			g.start()
+			args := []string{"-relay", g.addr, "-sink-ledger", sinkLedger, "-sink-cmdlog", cmds, "-timeout", patience}
+			if os.Getenv("STANCH_LONG") == "1" {
+				args = append(args, "-stall", "70s")
+			}
+			out, err := exec.Command(filepath.Join(tools, "smuggle"), args...).CombinedOutput()
+			t.Logf("%s", out)
+			if err != nil || !noneBad.Match(out) {
+				t.Errorf("smuggle: %v", err)
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
