@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,11 @@ const (
 // TestMain builds the program. With -short there is nothing to do: these tests
 // are none of the fast ones.
 func TestMain(m *testing.M) {
+	if os.Getenv(layerEnv) != "" {
+		os.Unsetenv(layerEnv)
+		fmt.Fprintln(os.Stderr, "fault layer:", becomeGateway())
+		os.Exit(1)
+	}
 	flag.Parse()
 	if testing.Short() {
 		fmt.Println("skipped: -short")
@@ -110,6 +116,8 @@ type gateway struct {
 	config string
 	share  string // the watched folder
 
+	via    []string   // what runs serve, and hands it
+	extra  []*os.File // these
 	cmd    *exec.Cmd
 	waited chan struct{}
 	mu     sync.Mutex
@@ -184,7 +192,9 @@ func (g *gateway) maildir() string { return filepath.Join(g.dir, "maildir") }
 // (by a crash point that is reached while it starts).
 func (g *gateway) start(env ...string) {
 	g.t.Helper()
-	g.cmd = exec.Command(stanch, "serve", "--config", g.config)
+	args := append(slices.Clone(g.via), stanch, "serve", "--config", g.config)
+	g.cmd = exec.Command(args[0], args[1:]...)
+	g.cmd.ExtraFiles = g.extra
 	g.cmd.Env = append(os.Environ(), env...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	outR, outW := io.Pipe()

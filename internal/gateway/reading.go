@@ -118,6 +118,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 	m.Next = g.Now().Add(spool.Backoff(m.Tries, 0))
 	if err := g.progress(ctx, m); err != nil {
 		g.warn(ctx, "reading not begun", m.Doc, err)
+		g.pause(ctx, settleFirst) // it is due again at once
 		return
 	}
 	g.OnStep("read on")
@@ -161,9 +162,12 @@ func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Docume
 		if !g.pause(ctx, pause) {
 			return
 		}
-		if now, err := g.Spool.Get(ctx, m.ID); err == nil && now.State.Ended() {
-			return // it was carried out after all
+		if now, err := g.Spool.Get(ctx, m.ID); err != nil || now.State.Ended() {
+			return // it was carried out after all; or it is read anew later
 		}
+		// What was staged for the hold may still be there: the disk that failed
+		// did not let it be taken away either. Nothing of it stands.
+		_ = g.Vault.Discard(ctx, vault.Item{ID: m.Doc})
 	}
 }
 
@@ -193,20 +197,17 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 	if err != nil {
 		result = audit.ResultFailed
 		if errors.Is(err, store.ErrUnknown) {
-			m.settle(ctx, unread.ID)
+			m.decided(ctx)
 		}
 	}
 	m.outcome(ctx, m.doc, m.seq, result)
 	return kind, err
 }
 
-// settle waits until stable storage has come to all that was handed to it
-// before, and takes away what was staged for the hold if that does not stand.
-func (m *mail) settle(ctx context.Context, unread dlp.ID) {
-	for errors.Is(m.Store.Commit(ctx, store.Change{}), store.ErrUnknown) && ctx.Err() == nil {
-	}
-	if now, err := m.Spool.Get(ctx, unread); err == nil && !now.State.Ended() {
-		_ = m.Vault.Discard(ctx, vault.Item{ID: m.doc.ID}) // else the next start's sweep does
+// decided waits until stable storage has come to all that was handed to it
+// before: then it shows whether that stands.
+func (g *Gateway) decided(ctx context.Context) {
+	for errors.Is(g.Store.Commit(ctx, store.Change{}), store.ErrUnknown) && ctx.Err() == nil {
 	}
 }
 

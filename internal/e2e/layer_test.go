@@ -1,0 +1,411 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// faultLayer stands between a gateway and its disk: every call that changes a
+// file asks it first, and it lets the call through or has it fail as a disk
+// would. It sees SQLite's calls too.
+//
+// The kernel's seccomp filter asks (seccomp_unotify(2)). The gateway is begun by
+// this test program, which puts the filter on and becomes the gateway.
+type faultLayer struct {
+	listener int
+	match    func(path string) bool
+	stop     chan struct{}
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex    // guards all below
+	ops   int           // calls that matched
+	last  time.Time     // when the last one came
+	at    int           // the call from which on calls fail, 0: none
+	only  bool          // only that one fails
+	errno syscall.Errno // with which they fail
+	hits  []string      // what failed
+}
+
+// The calls that change files, and which argument says the file: a handle, or
+// the name where at is true.
+var watchedCalls = map[int32]struct {
+	name string
+	arg  int
+	at   bool
+}{
+	unix.SYS_WRITE: {"write", 0, false}, unix.SYS_PWRITE64: {"pwrite", 0, false}, unix.SYS_FSYNC: {"fsync", 0, false},
+	unix.SYS_FDATASYNC: {"fdatasync", 0, false}, unix.SYS_FTRUNCATE: {"ftruncate", 0, false}, unix.SYS_FALLOCATE: {"fallocate", 0, false},
+	unix.SYS_OPENAT: {"openat", 1, true}, unix.SYS_RENAMEAT: {"renameat", 1, true}, unix.SYS_RENAMEAT2: {"renameat2", 1, true},
+	unix.SYS_UNLINKAT: {"unlinkat", 1, true}, unix.SYS_MKDIRAT: {"mkdirat", 1, true}, unix.SYS_OPEN: {"open", 0, true}, unix.SYS_UNLINK: {"unlink", 0, true},
+}
+
+// layerEnv marks the run of this test program that becomes a gateway.
+const layerEnv = "STANCH_E2E_LAYER"
+
+// becomeGateway puts the filter on, hands its listener to the test over handle
+// 3 and runs what the arguments name. It returns only on an error.
+func becomeGateway() error {
+	runtime.LockOSThread() // the filter is this thread's, and so the gateway's
+	unix.CloseOnExec(3)
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
+	var nrs []uint32
+	for nr := range watchedCalls {
+		nrs = append(nrs, uint32(nr))
+	}
+	for i, nr := range nrs {
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jt: uint8(len(nrs) - i)})
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
+	env := os.Environ()
+	args := os.Args[1:]
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, uintptr(unsafe.Pointer(&prog)))
+	if errno != 0 {
+		return errno
+	}
+	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, env)
+}
+
+// startLayered is start behind a faultLayer that watches the files in data that
+// match.
+func (g *gateway) startLayered(match func(path string) bool) *faultLayer {
+	g.t.Helper()
+	if os.Getuid() != 0 {
+		g.t.Skip("the layer looks into the gateway, which is root's to do")
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "listener")
+	l := &faultLayer{match: match, stop: make(chan struct{}), listener: -1}
+	ready := make(chan error, 1)
+	go func() { ready <- l.receive(pair[0]) }()
+	g.via, g.extra = []string{os.Args[0]}, []*os.File{theirs}
+	g.start(layerEnv + "=1")
+	g.via, g.extra = nil, nil
+	theirs.Close()
+	if err := <-ready; err != nil {
+		g.t.Skipf("no fault layer here: %v\n%s", err, g.logged())
+	}
+	g.t.Cleanup(func() {
+		g.kill() // before the layer, which its calls wait for
+		close(l.stop)
+		l.wg.Wait()
+		unix.Close(l.listener)
+	})
+	return l
+}
+
+// receive takes the filter's listener and begins to answer it.
+func (l *faultLayer) receive(sock int) error {
+	defer unix.Close(sock)
+	b, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(sock, b, oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil || len(msgs) != 1 {
+		return errors.Join(err, errors.New("no listener came"))
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil || len(fds) != 1 {
+		return errors.Join(err, errors.New("no listener came"))
+	}
+	l.listener = fds[0]
+	l.wg.Go(l.run)
+	return nil
+}
+
+// notif and notifResp are struct seccomp_notif and seccomp_notif_resp.
+type notif struct {
+	id         uint64
+	pid, flags uint32
+	nr         int32
+	arch       uint32
+	ip         uint64
+	args       [6]uint64
+}
+
+type notifResp struct {
+	id    uint64
+	val   int64
+	errno int32
+	flags uint32
+}
+
+func (l *faultLayer) run() {
+	for {
+		select {
+		case <-l.stop:
+			return
+		default:
+		}
+		p := []unix.PollFd{{Fd: int32(l.listener), Events: unix.POLLIN}}
+		if n, err := unix.Poll(p, 50); n <= 0 || p[0].Revents&unix.POLLIN == 0 {
+			if err == nil && n > 0 {
+				return // nobody is left behind the filter
+			}
+			continue
+		}
+		var n notif
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); errno != 0 {
+			continue // the call was given up
+		}
+		r := notifResp{id: n.id, flags: 1} // SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		if errno := l.judge(&n); errno != 0 {
+			r.flags, r.errno = 0, -int32(errno)
+		}
+		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(l.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r))) // the caller may be gone
+	}
+}
+
+// judge says how the call is to fail, 0 for not at all.
+func (l *faultLayer) judge(n *notif) syscall.Errno {
+	call := watchedCalls[n.nr]
+	var path string
+	if call.at {
+		const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT
+		if call.name == "openat" && n.args[2]&writes == 0 || call.name == "open" && n.args[1]&writes == 0 {
+			return 0
+		}
+		path = stringOf(int(n.pid), n.args[call.arg])
+	} else {
+		path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", n.pid, n.args[call.arg])) // gone: no file of ours
+	}
+	if !l.match(path) {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ops, l.last = l.ops+1, time.Now()
+	if l.at == 0 || l.ops < l.at || l.only && l.ops > l.at {
+		return 0
+	}
+	l.hits = append(l.hits, call.name+" "+filepath.Base(path))
+	return l.errno
+}
+
+// stringOf reads a string of another process.
+func stringOf(pid int, addr uint64) string {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b := make([]byte, 512)
+	n, _ := f.ReadAt(b, int64(addr)) // as far as it goes
+	s, _, _ := bytes.Cut(b[:n], []byte{0})
+	return string(s)
+}
+
+// arm has the nth call from now on fail with errno: only it, or all from it on.
+func (l *faultLayer) arm(nth int, only bool, errno syscall.Errno) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.only, l.errno, l.hits = l.ops+nth, only, errno, nil
+}
+
+// disarm lets everything through again and returns what failed.
+func (l *faultLayer) disarm() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = 0
+	return l.hits
+}
+
+// settle waits until no call has come for a while, or until one has failed and
+// a moment has passed.
+func (l *faultLayer) settle() {
+	for {
+		l.mu.Lock()
+		quiet, hit := time.Since(l.last), len(l.hits) > 0
+		l.mu.Unlock()
+		if quiet > 250*time.Millisecond || hit && quiet > 50*time.Millisecond {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // nothing else tells that nothing comes
+	}
+}
+
+func (l *faultLayer) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ops
+}
+
+// storage matches the database and the sealed files of data.
+func storage(data string) func(string) bool {
+	return func(path string) bool {
+		rel, ok := strings.CutPrefix(path, data+"/")
+		return ok && (strings.HasPrefix(rel, "stanch.db") || strings.HasPrefix(rel, "vault/") || strings.HasPrefix(rel, "spool/"))
+	}
+}
+
+// TestFaultAtEachStep has the disk fail at the calls (with STANCH_LONG=1: at
+// every single one) of a hold, a split
+// with the delivery of its copy, and a message that is read on: for good until
+// it is mended, and at that call alone. Each time nothing is answered 250 that
+// is not there in the end, clean mail flows meanwhile, what was refused is taken
+// once the disk works, without a restart, and everything is there once.
+func TestFaultAtEachStep(t *testing.T) {
+	filler := "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 6_000)
+	for _, tt := range []struct {
+		name   string
+		o      options
+		rcpts  []string
+		msg    string
+		held   int // of each message, in the end
+		copies int // of each message, at the next hop
+	}{
+		{"hold", options{extra: quietPolicy}, outside, phiMail, 1, 0},
+		{"large hold", options{extra: quietPolicy}, outside, phiMail + filler, 1, 0},
+		{"split", options{extra: quietPolicy}, []string{"nurse@clinic.example", "sam@partner.example"}, phiMail, 1, 1},
+		{"read on and held", readingOn, outside, slowMail(phiMail), 1, 0},
+		{"read on and sent", readingOn, outside, slowMail(cleanMail), 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			hop := newNextHop(t)
+			tt.o.nextHop = hop.addr
+			g := newGateway(t, tt.o)
+			l := g.startLayered(storage(g.data()))
+			f := &faultRun{t: t, g: g, l: l, hop: hop, rcpts: tt.rcpts, msg: tt.msg, passes: tt.o.smtp == ""}
+			f.once(0, false, 0) // what is made at first use
+			before := l.count()
+			f.once(0, false, 0)
+			steps := l.count() - before
+			errnos, stride := []syscall.Errno{unix.EIO}, 1+steps/10
+			if os.Getenv("STANCH_LONG") == "1" { // every call, and every way to fail
+				errnos, stride = []syscall.Errno{unix.EIO, unix.ENOSPC, unix.EROFS}, 1
+			}
+			for _, errno := range errnos {
+				for nth := 1; nth <= steps; nth += stride {
+					f.once(nth, false, errno)
+					f.once(nth, true, errno)
+				}
+			}
+			t.Logf("%d steps, %d messages, %d refused for now, failed calls: %v", steps, f.n, f.refused, f.kinds)
+			f.check(tt.held, tt.copies)
+			g.kill()
+			g.start()
+			f.check(tt.held, tt.copies)
+		})
+	}
+}
+
+// faultRun is one gateway whose disk fails again and again.
+type faultRun struct {
+	t       *testing.T
+	g       *gateway
+	l       *faultLayer
+	hop     *nextHop
+	rcpts   []string
+	msg     string
+	passes  bool // small clean mail is read in time, and so never stanch's
+	n       int  // messages
+	refused int
+	clean   int
+	kinds   map[string]int // calls that failed
+}
+
+// once sends one message while the nth call fails, and sees it taken.
+func (f *faultRun) once(nth int, only bool, errno syscall.Errno) {
+	f.t.Helper()
+	f.n++
+	msg := fmt.Sprintf("X-Fault-Id: %d\r\n%s", f.n, f.msg)
+	if nth > 0 {
+		f.l.arm(nth, only, errno)
+	}
+	answer := f.send(f.rcpts, msg)
+	f.l.settle()
+	if nth > 0 && f.passes {
+		f.clean++
+		if got := f.send([]string{"nurse@clinic.example"}, fmt.Sprintf("X-Clean-Id: %d\r\n%s", f.clean, cleanMail)); !strings.HasPrefix(got, "250 ") {
+			f.t.Errorf("call %d fails: clean mail answered %q", nth, got)
+		}
+	}
+	hits := f.l.disarm()
+	for _, h := range hits {
+		if f.kinds == nil {
+			f.kinds = map[string]int{}
+		}
+		call, _, _ := strings.Cut(h, " ")
+		f.kinds[call]++
+	}
+	if !f.passes {
+		defer eventually(f.t, "the message is read", func() bool { return len(f.g.queue()) == 0 })
+	}
+	switch {
+	case strings.HasPrefix(answer, "250 "):
+		return
+	case len(hits) == 0 || !strings.HasPrefix(answer, "452 4.3.1"):
+		f.t.Errorf("call %d (%v, only %v): answered %q after %q, want 452 4.3.1", nth, errno, only, answer, hits)
+	}
+	f.refused++
+	if answer = f.send(f.rcpts, msg); !strings.HasPrefix(answer, "250 ") {
+		f.t.Errorf("call %d (%v, only %v): %q failed; with the disk mended: %q", nth, errno, only, hits, answer)
+	}
+}
+
+// send gives one message over and breaks the connection: what is not
+// acknowledged can be sent again.
+func (f *faultRun) send(rcpts []string, msg string) string {
+	c := dial(f.t, f.g)
+	defer c.cut()
+	c.want("MAIL FROM:<ada@clinic.example>", "250")
+	for _, r := range rcpts {
+		c.want("RCPT TO:<"+r+">", "250")
+	}
+	c.want("DATA", "354")
+	c.put(msg + "\r\n.\r\n")
+	return c.reply()
+}
+
+// check finds every message where it belongs, once.
+func (f *faultRun) check(held, copies int) {
+	f.t.Helper()
+	eventually(f.t, "the queue is empty", func() bool { return len(f.g.queue()) == 0 })
+	inVault, atHop, clean := map[string]int{}, map[string]int{}, 0
+	for _, it := range f.g.held("--header", "X-Fault-Id") {
+		inVault[it.Header]++
+	}
+	for _, m := range f.hop.messages() {
+		if _, rest, ok := strings.Cut(m.text, "X-Fault-Id: "); ok {
+			id, _, _ := strings.Cut(rest, "\r\n")
+			atHop[id]++
+		} else if strings.Contains(m.text, "X-Clean-Id: ") {
+			clean++
+		}
+	}
+	for i := 1; i <= f.n; i++ {
+		id := fmt.Sprint(i)
+		if inVault[id] != held || atHop[id] != copies {
+			f.t.Errorf("message %s is held %d times and was sent %d times, want %d and %d", id, inVault[id], atHop[id], held, copies)
+		}
+	}
+	if clean != f.clean {
+		f.t.Errorf("%d clean messages at the next hop, want %d", clean, f.clean)
+	}
+	f.g.must("audit", "verify")
+}
