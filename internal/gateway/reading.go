@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -115,7 +116,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 		return
 	}
 	m.Tries++
-	m.Next = g.Now().Add(spool.Backoff(m.Tries, 0))
+	m.Next = g.Now() // after a crash it is read anew at once
 	if err := g.progress(ctx, m); err != nil {
 		g.warn(ctx, "reading not begun", m.Doc, err)
 		g.pause(ctx, settleFirst) // it is due again at once
@@ -128,12 +129,16 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 	switch {
 	case ctx.Err() != nil: // stopping: the try is not counted
 		m.Tries--
-		m.Next = g.Now()
 		if err := g.progress(ctx, m); err != nil {
 			g.warn(ctx, "broken off reading not noted", m.Doc, err)
 		}
 	case err != nil:
 		g.warn(ctx, "message not read in the background; it is tried again", m.Doc, err)
+		m.Next = g.Now().Add(spool.Backoff(m.Tries, rand.Float64()))
+		if err := g.progress(ctx, m); err != nil {
+			g.warn(ctx, "failed reading not noted", m.Doc, err)
+			g.pause(ctx, settleFirst)
+		}
 	default:
 		g.conclude(ctx, m, doc, j)
 	}

@@ -54,6 +54,19 @@ func runReadingUntil(t *testing.T, b *bench, done func() bool) {
 	wg.Wait()
 }
 
+// readUntilJudged has the only message of the spool read on, however often that
+// has to be tried; an hour passes between two tries.
+func readUntilJudged(t *testing.T, b *bench) {
+	t.Helper()
+	for tries := 0; b.unread(t) > 0 && !t.Failed(); tries++ {
+		runReadingUntil(t, b, func() bool {
+			q, err := b.ListQueue(t.Context(), false)
+			return err == nil && (len(q) == 0 || q[0].State != "reading" || q[0].Tries > tries && q[0].Next.After(b.now()))
+		})
+		b.skew.Add(int64(time.Hour))
+	}
+}
+
 func (b *bench) unread(t *testing.T) int {
 	t.Helper()
 	n, _, err := b.spool.Size(t.Context(), spool.ToRead)
@@ -193,7 +206,6 @@ func TestSlowMessageIsHeld(t *testing.T) {
 			first := true
 			b.read = func(ctx context.Context) error {
 				if !first {
-					b.skew.Add(int64(time.Hour)) // the next try is due
 					return errBroken
 				}
 				first = false
@@ -217,7 +229,7 @@ func TestSlowMessageIsHeld(t *testing.T) {
 			if got := b.Message(t.Context(), mail(out), b.hop); got.Kind != dlp.Spooled {
 				t.Fatalf("outcome %v", got.Kind)
 			}
-			runReadingUntil(t, b, func() bool { return b.unread(t) == 0 })
+			readUntilJudged(t, b)
 			held, err := b.ListHeld(t.Context(), false, "", "uid:0")
 			if err != nil || len(held) != 1 {
 				t.Fatalf("held %+v, %v", held, err)
@@ -302,8 +314,8 @@ func TestUnreadableIsSetAside(t *testing.T) {
 	}
 	damage(t, b, q[0].ID)
 	background.Store(true)
-	b.read = func(context.Context) error { b.skew.Add(int64(time.Hour)); return errBroken }
-	runReadingUntil(t, b, func() bool { return b.unread(t) == 0 })
+	b.read = func(context.Context) error { return errBroken }
+	readUntilJudged(t, b)
 	q, err = b.ListQueue(t.Context(), false)
 	if err != nil || len(q) != 1 || q[0].State != "poison" || q[0].Why != "content" {
 		t.Fatalf("queue %+v, %v; want it set aside", q, err)
