@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -120,24 +119,4 @@ func (c *Client) askTLS(ctx context.Context, h *hop, o *Offer) error {
 	}
 	h.use(conn)
 	return nil
-}
-
-// AskNextHop asks the server at next_hop as the configuration reaches it, within
-// the given time.
-func (c *Config) AskNextHop(ctx context.Context, within time.Duration) (Offer, error) {
-	routes := c.AllRoutes()
-	s, err := routes[len(routes)-1].LoadSecurity(nil)
-	if err != nil {
-		return Offer{}, err
-	}
-	cc := c.Client(nil, nil)
-	cc.Addr, cc.ConnectTimeout = c.NextHop, within
-	host, _, err := net.SplitHostPort(c.NextHop)
-	if err != nil {
-		return Offer{}, fmt.Errorf("smtp: next hop: %w", err)
-	}
-	s.Apply(&cc, host)
-	client := NewClient(cc)
-	defer client.Close() // it keeps no connection
-	return client.Ask(ctx)
 }

@@ -25,6 +25,9 @@ import (
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/smtp/milter"
+	"github.com/stanch-dlp/stanch/smtp/resolve"
+	"github.com/stanch-dlp/stanch/smtp/route"
 )
 
 // askWithin bounds asking a running serve how it is.
@@ -102,7 +105,17 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		files, whose, ruleSet = running.Files, "the running serve", running.RuleSet
 	}
 	own := !reflect.DeepEqual(cfg.Policies, policy.Starter().Policies)
-	need := doctor.Need{SMTP: cfg.SMTP, Watch: cfg.Watch, Extract: cfg.Extract, Memory: int64(cfg.Buffer.MemoryAll)}
+	need := doctor.Need{SMTP: cfg.SMTP, Watch: cfg.Watch, Extract: cfg.Extract, Children: cfg.Extract.Children(), Memory: int64(cfg.Buffer.MemoryAll)}
+	if cfg.Scan.BackgroundQueue > 0 {
+		need.Children += cfg.Scan.BackgroundReaders
+	}
+	var milters []string
+	for _, l := range cfg.Milter.Listen {
+		if _, addr, err := milter.ParseListen(l); err == nil {
+			milters, need.Milters = append(milters, addr), cfg.Milter.MaxConnections
+		}
+	}
+	ask, hopErr := hopsAsker(cfg)
 	checks := []doctor.Check{
 		doctor.Configuration(cfg.File),
 		doctor.Serving(running, locked(dir), version, cfg.File),
@@ -111,11 +124,11 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.Audit(auditDir(dir), anchorPath(dir), auditKey(dir), time.Now),
 		doctor.Store(dir),
 		doctor.Rules(func(ctx context.Context) doctor.RulesLoaded { return loadRules(ctx, cfg, ex) }, ruleSet),
-		doctor.Policies(cfg.Policy, cfg.SMTP, own, cfg.Scan.Enabled),
+		doctor.Policies(cfg.Policy, cfg.SMTP.InternalDomains, own, len(cfg.SMTP.AllDoors())+len(cfg.Milter.Listen) > 0, cfg.Scan.Enabled),
 		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, ex.Warm, hasEntries(cacheDir(cfg))),
 		doctor.TLS(cfg.SMTP, nil, time.Now),
-		doctor.DNS(cfg.SMTP, net.DefaultResolver),
-		doctor.NextHops(cfg.SMTP),
+		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
+		doctor.NextHops(cfg.SMTP, ask, hopErr),
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
@@ -123,9 +136,33 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.Limits(need, files, whose, "/proc", "/sys/fs/cgroup"),
 		doctor.Clock(doctor.KernelClock, filepath.Join(dir, "stanch.db")))
 	if read := postconf(f.postconf); read != nil {
-		checks = append(checks, doctor.Postfix(doctor.Doors{SMTP: cfg.SMTP}, read))
+		checks = append(checks, doctor.Postfix(doctor.Doors{SMTP: cfg.SMTP, Milters: milters}, read))
 	}
 	return checks
+}
+
+// hopsAsker returns what asks every next hop what it offers. No policy of
+// another domain is read or kept.
+func hopsAsker(cfg *config.Config) (func(context.Context) []route.Asked, error) {
+	if cfg.SMTP.NextHop == "" {
+		return nil, nil
+	}
+	r, err := route.New(&cfg.SMTP, route.Deps{})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) []route.Asked {
+		defer r.Close() // it keeps no connection
+		return r.Ask(ctx)
+	}, nil
+}
+
+// prover is the resolver that the configuration names, nil for the system's.
+func prover(cfg *config.Config) doctor.Prover {
+	if cfg.SMTP.Resolver == "" {
+		return nil
+	}
+	return &resolve.Resolver{Servers: []string{cfg.SMTP.Resolver}, Proves: cfg.SMTP.ResolverProves()}
 }
 
 // askServe returns what a running serve says of itself, nil where none answers.
@@ -140,7 +177,7 @@ func askServe(ctx context.Context, dir string) *doctor.Running {
 	if err != nil {
 		return nil
 	}
-	return &doctor.Running{PID: s.PID, Version: s.Version, Loaded: s.Loaded, Files: s.Files, RuleSet: s.RuleSet, Failing: s.Failing}
+	return &doctor.Running{PID: s.PID, Version: s.Version, Loaded: s.Loaded, Files: s.Files, RuleSet: s.RuleSet, Failing: s.Failing, Alarms: s.Alarms}
 }
 
 // locked reports whether a process has the data folder. It asks for a shared

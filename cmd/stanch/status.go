@@ -74,7 +74,7 @@ func (s *server) Status(ctx context.Context) control.Status {
 		st.RuleSet = s.judges.set.Digest()
 	}
 	s.mu.Unlock()
-	st.Failing = s.health.Failing(ctx)
+	st.Failing, st.Alarms = s.health.Failing(ctx), s.health.Raised()
 	return st
 }
 

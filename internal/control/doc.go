@@ -115,4 +115,5 @@ type Status struct {
 	Files   uint64    `json:"files"`  // how many files it may have open
 	RuleSet string    `json:"ruleset"`
 	Failing []string  `json:"failing"` // of its health checks
+	Alarms  []string  `json:"alarms"`  // what an operator should see, such as "bypass"
 }

@@ -2,6 +2,8 @@ package doctor_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -11,10 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/smtp/resolve"
+	"github.com/stanch-dlp/stanch/smtp/route"
 	"github.com/stanch-dlp/stanch/watch"
 )
 
@@ -125,7 +129,7 @@ func TestDNS(t *testing.T) {
 		"no answer":    {names{err: &net.DNSError{Err: "timeout", IsTimeout: true}}, doctor.Fail, []string{"does not answer", "resolv.conf"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if fs := one(doctor.DNS(c, tc.r)); !has(fs, tc.level, tc.words...) {
+			if fs := one(doctor.DNS(c, tc.r, nil)); !has(fs, tc.level, tc.words...) {
 				t.Errorf("got %+v", fs)
 			}
 		})
@@ -155,7 +159,7 @@ func TestLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	need := doctor.Need{SMTP: smtp.Default(), Watch: []watch.Config{{Path: root}}, Extract: extract.Config{Workers: 2, MaxMemory: 384 << 20}, Memory: 128 << 20}
+	need := doctor.Need{SMTP: smtp.Default(), Watch: []watch.Config{{Path: root}}, Extract: extract.Config{MaxMemory: 384 << 20}, Children: 2, Memory: 128 << 20}
 	need.SMTP.Listen = []string{"127.0.0.1:25"}
 	fine := map[string]string{
 		"proc/meminfo": "MemFree: 1 kB\nMemTotal: 16777216 kB\n", "proc/self/cgroup": "0::/a/b\n", "sys/a/b/memory.max": "max\n",
@@ -226,7 +230,8 @@ func TestPostfix(t *testing.T) {
 		"content filter again": {"content_filter = smtp:[127.0.0.1]:2525\n" + behind, doctor.Fail, []string{"to stanch again", "postconf -P '127.0.0.1:10026/inet/content_filter='"}},
 		"relay and behind":     {"relayhost = [localhost]:2525\n" + behind, doctor.Fail, []string{"to stanch again", "next_hop"}},
 		"milter that lets by":  {"smtpd_milters = inet:127.0.0.1:9900\nmilter_default_action = accept\n", doctor.Fail, []string{"leaves unread", "milter_default_action = tempfail"}},
-		"milter":               {"smtpd_milters = inet:127.0.0.1:9900, unix:/x\n", doctor.OK, []string{"Postfix waits 5m0s, stanch answers within 1m15s"}},
+		"milter":               {"smtpd_milters = inet:127.0.0.1:9900, unix:/x\n", doctor.OK, []string{"Postfix waits 5m0s for word"}},
+		"hasty milter":         {"smtpd_milters = inet:127.0.0.1:9900\nmilter_content_timeout = 20s\n", doctor.Fail, []string{"waits 20s", "milter_content_timeout = 300s"}},
 		"milter by socket":     {"non_smtpd_milters = unix:/run/stanch/milter.sock\n", doctor.OK, []string{"local mail"}},
 		"minutes":              {"relayhost = [127.0.0.1]:2525\nsmtp_data_done_timeout = 1m\n", doctor.Fail, []string{"waits 1m0s"}},
 	} {
@@ -240,13 +245,142 @@ func TestPostfix(t *testing.T) {
 	}
 }
 
-func TestNextHopTLS(t *testing.T) {
-	c := smtp.Config{NextHop: "127.0.0.1:1", Listen: []string{"0.0.0.0:1"}, Hostname: "gw.example", MaxMessageSize: dlp.Size(1 << 20)}
-	if fs := one(doctor.NextHops(c)); !has(fs, doctor.Fail, "round in a circle") {
-		t.Errorf("a door on all addresses: got %+v", fs)
+// root answers for the root zone.
+type root struct {
+	proved bool
+	err    error
+}
+
+func (r root) TXT(context.Context, string) ([]string, resolve.Meta, error) {
+	return nil, resolve.Meta{Proved: r.proved}, r.err
+}
+
+func TestDNSForDANE(t *testing.T) {
+	dane := smtp.Config{Resolver: "127.0.0.1:53", Routes: []smtp.Route{{Name: "all", NextHops: []string{"mx"}, TLS: smtp.TLSDANE}}}
+	without := dane
+	without.Resolver = ""
+	plain := smtp.Config{Resolver: "127.0.0.1:53"}
+	for name, tc := range map[string]struct {
+		c     smtp.Config
+		ask   doctor.Prover
+		level doctor.Level
+		word  string
+	}{
+		"validates":             {dane, root{proved: true}, doctor.OK, "answers, and validates"},
+		"does not validate":     {dane, root{}, doctor.Fail, "AD bit"},
+		"does not answer":       {dane, root{err: resolve.ErrFailed}, doctor.Fail, "does not answer"},
+		"no resolver":           {without, nil, doctor.Fail, "smtp.resolver = \"127.0.0.1:53\""},
+		"nothing asks for that": {plain, root{}, doctor.OK, "nothing asks for that"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fs := one(doctor.DNS(tc.c, names{}, tc.ask)); !has(fs, tc.level, "smtp.resolver", tc.word) {
+				t.Errorf("got %+v", fs)
+			}
+		})
 	}
-	c.Listen = []string{"[::1]:1"}
-	if fs := one(doctor.NextHops(c)); !has(fs, doctor.Fail, "cannot be used", "451 4.4.1") {
-		t.Errorf("another address: got %+v", fs)
+}
+
+func TestNextHops(t *testing.T) {
+	c := smtp.Config{NextHop: "mx.partner.example:25", NextHopTLS: smtp.TLSRequired, Hostname: "gw.example", MaxMessageSize: 50 << 20}
+	far, soon := time.Now().Add(200*24*time.Hour), time.Now().Add(5*24*time.Hour)
+	all := []string{"8BITMIME", "SMTPUTF8", "DSN", "STARTTLS", "SIZE"}
+	whole := smtp.Offer{Greeting: 220, Name: "mx.partner.example", Extensions: all, TLS: true, Version: tls.VersionTLS13, CertEnds: far}
+	offer := func(change func(*smtp.Offer)) smtp.Offer { o := whole; change(&o); return o }
+	for name, tc := range map[string]struct {
+		mode  string
+		o     smtp.Offer
+		level doctor.Level
+		words []string
+	}{
+		"verified":              {smtp.TLSVerified, whole, doctor.OK, []string{"TLS 1.3", "proves who it is"}},
+		"not asked to prove":    {smtp.TLSRequired, whole, doctor.Warn, []string{"in between", `"verified"`}},
+		"proves nothing":        {smtp.TLSRequired, offer(func(o *smtp.Offer) { o.Proof = x509.UnknownAuthorityError{} }), doctor.Warn, []string{"unknown authority"}},
+		"does not prove":        {smtp.TLSVerified, offer(func(o *smtp.Offer) { o.Proof = x509.HostnameError{} }), doctor.Fail, []string{"another name", "next_hop_name"}},
+		"ends soon":             {smtp.TLSVerified, offer(func(o *smtp.Offer) { o.CertEnds = soon }), doctor.Warn, []string{"ends on"}},
+		"TLS fails":             {smtp.TLSOpportunistic, offer(func(o *smtp.Offer) { o.TLS, o.TLSError = false, errors.New("handshake") }), doctor.Fail, []string{"offered and fails"}},
+		"TLS is not offered":    {smtp.TLSRequired, offer(func(o *smtp.Offer) { o.TLS = false }), doctor.Fail, []string{"not offered", "no mail passes"}},
+		"in the clear":          {smtp.TLSOpportunistic, offer(func(o *smtp.Offer) { o.TLS = false }), doctor.Warn, []string{"in the clear"}},
+		"off":                   {smtp.TLSOff, whole, doctor.Warn, []string{"in the clear"}},
+		"smaller mail":          {smtp.TLSVerified, offer(func(o *smtp.Offer) { o.Size = 10 << 20 }), doctor.Warn, []string{"up to 10.0 MiB", "max_message_size = 10485760"}},
+		"seven bits":            {smtp.TLSVerified, offer(func(o *smtp.Offer) { o.Extensions = []string{"STARTTLS"} }), doctor.Warn, []string{"8BITMIME, SMTPUTF8, DSN"}},
+		"calls itself as we do": {smtp.TLSVerified, offer(func(o *smtp.Offer) { o.Name = "GW.example" }), doctor.Warn, []string{"our own name"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(context.Context) []route.Asked {
+				return []route.Asked{{Route: "default", Host: "mx.partner.example:25", TLS: tc.mode, Offer: tc.o}}
+			}
+			if fs := one(doctor.NextHops(c, ask, nil)); !has(fs, tc.level, tc.words...) {
+				t.Errorf("got %+v", fs)
+			}
+		})
+	}
+	down := func(context.Context) []route.Asked {
+		return []route.Asked{{Route: "default", Host: "a.example:25", Err: errors.New("smtp: greeting: replied 554")},
+			{Route: "default", Host: "b.example:25", TLS: smtp.TLSVerified, Offer: whole}, {Route: "partner", Host: "c.example:25", Err: context.DeadlineExceeded}}
+	}
+	fs := one(doctor.NextHops(c, down, nil))
+	if !has(fs, doctor.Warn, "a.example:25", "replied 554", "another host of route default answers") || !has(fs, doctor.Fail, "c.example:25", "no answer in time", "route partner") {
+		t.Errorf("got %+v", fs)
+	}
+	if fs := one(doctor.NextHops(c, nil, errors.New("no such file"))); !has(fs, doctor.Fail, "no such file") {
+		t.Errorf("got %+v", fs)
+	}
+}
+
+func TestNextHopIsOurselves(t *testing.T) {
+	none := func(context.Context) []route.Asked { return nil }
+	for listen, want := range map[string]bool{"0.0.0.0:1": true, "127.0.0.1:1": true, "127.0.0.2:1": false, "0.0.0.0:2": false, "[::]:1": true} {
+		c := smtp.Config{NextHop: "127.0.0.1:1", Doors: []smtp.Door{{Listen: listen}}}
+		if got := has(one(doctor.NextHops(c, none, nil)), doctor.Fail, "round in a circle"); got != want {
+			t.Errorf("a door on %s: got %v, want %v", listen, got, want)
+		}
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	at := time.Now()
+	for name, tc := range map[string]struct {
+		s     probe.Status
+		level doctor.Level
+		word  string
+	}{
+		"caught":     {probe.Status{Route: "out", LastSent: at, LastCaught: at, Result: probe.Caught}, doctor.OK, "last caught"},
+		"passed":     {probe.Status{Route: "out", LastSent: at, Result: probe.Passed, Alarm: true}, doctor.Fail, "bypass status"},
+		"missed":     {probe.Status{Route: "out", LastSent: at, Result: probe.Missed, Alarm: true}, doctor.Fail, "goes round stanch"},
+		"not sent":   {probe.Status{Route: "out", LastSent: at, Result: probe.NotSent, Alarm: true}, doctor.Fail, "doctor.routes.via"},
+		"never sent": {probe.Status{Route: "out", Result: probe.NeverSent}, doctor.Warn, "--send"},
+		"the first":  {probe.Status{Route: "out", LastSent: at, Result: probe.OnItsWay}, doctor.Warn, "on its way"},
+		"forgotten":  {probe.Status{Route: "out", LastSent: at.Add(-48 * time.Hour), LastCaught: at.Add(-48 * time.Hour), Result: probe.Caught, Next: at.Add(-42 * time.Hour)}, doctor.Warn, "not tried since"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fs := one(doctor.Routes(func() ([]probe.Status, error) { return []probe.Status{tc.s}, nil }, true)); !has(fs, tc.level, tc.word) {
+				t.Errorf("got %+v", fs)
+			}
+		})
+	}
+	if fs := one(doctor.Routes(func() ([]probe.Status, error) { return nil, nil }, true)); !has(fs, doctor.Warn, "[[doctor.routes]]") {
+		t.Errorf("no routes: %+v", fs)
+	}
+}
+
+func TestServing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		r      *doctor.Running
+		locked bool
+		level  doctor.Level
+		word   string
+	}{
+		"runs":            {&doctor.Running{PID: 7, Version: "1", Loaded: time.Now()}, true, doctor.OK, "process 7"},
+		"another version": {&doctor.Running{Version: "0"}, true, doctor.Warn, "restart"},
+		"not well":        {&doctor.Running{Version: "1", Failing: []string{"audit"}}, true, doctor.Fail, "audit"},
+		"bypass":          {&doctor.Running{Version: "1", Alarms: []string{"bypass"}}, true, doctor.Fail, "stanch bypass end"},
+		"hangs":           {nil, true, doctor.Fail, "does not answer"},
+		"does not run":    {nil, false, doctor.Warn, "does not run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fs := one(doctor.Serving(tc.r, tc.locked, "1", "")); !has(fs, tc.level, tc.word) {
+				t.Errorf("got %+v", fs)
+			}
+		})
 	}
 }

@@ -19,23 +19,25 @@ import (
 
 // Need is what a configuration asks of the machine.
 type Need struct {
-	SMTP    smtp.Config
-	Watch   []watch.Config
-	Extract extract.Config
-	Memory  int64 // of messages while they are judged, in bytes: buffer.memory_all
+	SMTP     smtp.Config
+	Milters  int // connections of the milter door
+	Watch    []watch.Config
+	Extract  extract.Config
+	Children int   // that read at once, those in the background included
+	Memory   int64 // of messages while they are judged, in bytes: buffer.memory_all
 }
 
 // files is how many files may be open at once: two ends for each session, the
 // next hop's, the pipes of each child, and the data folder's own.
 func (n Need) files() uint64 {
-	return uint64(2*n.SMTP.MaxConnections + n.SMTP.NextHopIdle + 8*n.Extract.Children() + 200)
+	return uint64(2*(n.SMTP.MaxConnections+n.Milters) + n.SMTP.NextHopIdle + 8*n.Children + 200)
 }
 
 // bytes is how much memory may be in use at once: what the program itself
 // takes, messages, and children at their limit.
 func (n Need) bytes() uint64 {
 	const own = 150 << 20
-	return uint64(own + n.Memory + int64(n.Extract.Children())*int64(n.Extract.MaxMemory))
+	return uint64(own + n.Memory + int64(n.Children)*int64(n.Extract.MaxMemory))
 }
 
 // Limits compares what the configuration may ask for with what the machine
@@ -78,7 +80,7 @@ func memory(n Need, proc, cgroup string) Finding {
 	if total == 0 {
 		return poor(object, "how much there is could not be read", "See that /proc is mounted.")
 	}
-	said := fmt.Sprintf("%s has %s; up to %s may be used: %d children of %s, and messages", from, size(total), size(need), n.Extract.Children(), size(uint64(n.Extract.MaxMemory)))
+	said := fmt.Sprintf("%s has %s; up to %s may be used: %d children of %s, and messages", from, size(total), size(need), n.Children, size(uint64(n.Extract.MaxMemory)))
 	remedy := "Lower extract.workers, extract.max_memory or buffer.memory_all, or give it more memory."
 	switch {
 	case need > total:
@@ -143,7 +145,7 @@ func number(path string) uint64 {
 
 func backlog(n Need, proc string) Finding {
 	const object = "net.core.somaxconn"
-	if len(n.SMTP.Listen) == 0 {
+	if len(n.SMTP.AllDoors()) == 0 {
 		return good(object, "no mail door")
 	}
 	have := number(filepath.Join(proc, "sys/net/core/somaxconn"))

@@ -111,6 +111,14 @@ type Doors struct {
 	Milters []string // host:port, or the path of a socket
 }
 
+func (d Doors) listens() []string {
+	var out []string
+	for _, door := range d.SMTP.AllDoors() {
+		out = append(out, door.Listen)
+	}
+	return out
+}
+
 // Postfix compares a Postfix beside stanch with what stanch promises: that it
 // waits long enough, sends what stanch takes, and does not go round it.
 func Postfix(d Doors, read func(context.Context) (Postconf, error)) Check {
@@ -142,7 +150,7 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 		{param: "smtpd_milters", limit: "milter_content_timeout", what: "asks stanch's milter before its queue"},
 		{param: "non_smtpd_milters", limit: "milter_content_timeout", what: "asks stanch's milter about local mail"},
 	} {
-		doors := d.SMTP.Listen
+		doors := d.listens()
 		milter := strings.HasSuffix(u.param, "_milters")
 		if milter {
 			doors = d.Milters
@@ -162,7 +170,7 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 	}
 	if !found {
 		if len(d.SMTP.Listen) == 0 {
-			return []Finding{good("postfix", "stanch has no mail door")}
+			return []Finding{good("postfix", "the Postfix here is none of stanch's: no door of smtp.listen, and no milter of its own names it")}
 		}
 		return []Finding{poor("postfix", "the Postfix here sends nothing through stanch by relayhost, content_filter, smtpd_proxy_filter or smtpd_milters",
 			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(d.SMTP.Listen[0])))}
@@ -245,7 +253,7 @@ func waits(c smtp.Config, p Postconf, u use) Finding {
 	}
 	scan, answer := c.ScanTimeout.D(), c.AnswerTimeout.D()
 	if u.limit == "milter_content_timeout" {
-		answer = scan + scanMargin // a milter answers with the verdict; it passes nothing on
+		return waitsForMilter(limit)
 	}
 	line := fmt.Sprintf("`postconf -e '%s = %ds'` and `postfix reload`", u.limit, int((answer + 30*time.Second).Seconds()))
 	if u.service != "" && p.Override[u.service][u.limit] != "" {
@@ -260,6 +268,18 @@ func waits(c smtp.Config, p Postconf, u use) Finding {
 			fmt.Sprintf("Run %s, or set smtp.answer_timeout = %q.", line, (limit-scanMargin).String()))
 	}
 	return good(object, "Postfix waits %s, stanch answers within %s", limit, answer)
+}
+
+// milterPatience is how long a Postfix must wait for word from the milter door,
+// which says each ten seconds that work goes on.
+const milterPatience = 30 * time.Second
+
+func waitsForMilter(limit time.Duration) Finding {
+	const object = "milter_content_timeout"
+	if limit < milterPatience {
+		return bad(object, fmt.Sprintf("Postfix waits %s for word that work goes on, which comes each 10s", limit), "Run `postconf -e 'milter_content_timeout = 300s'` and `postfix reload`.")
+	}
+	return good(object, "Postfix waits %s for word that work goes on, which comes each 10s", limit)
 }
 
 func milterAction(p Postconf, u use) Finding {
@@ -313,7 +333,7 @@ func circle(c smtp.Config, p Postconf, u use) (Finding, bool) {
 		if u.param == "relayhost" {
 			return bad("relayhost", "the Postfix that stanch hands mail back to sends it to stanch again", "Set smtp.next_hop to the server behind, or use content_filter as in docs/postfix.md."), true
 		}
-		if pointsAt(p.value(s, u.param), c.Listen) {
+		if pointsAt(p.value(s, u.param), Doors{SMTP: c}.listens()) {
 			return bad(s+" "+u.param, "what stanch hands back is sent to stanch again", fmt.Sprintf("Run `postconf -P '%s/%s='` and `postfix reload`.", s, u.param)), true
 		}
 	}

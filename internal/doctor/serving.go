@@ -16,6 +16,7 @@ type Running struct {
 	Files   uint64    // how many files it may have open
 	RuleSet string    // digest of the rules it judges by
 	Failing []string  // of its own health checks
+	Alarms  []string  // what an operator should see, such as "bypass"
 }
 
 // Serving tells whether serve runs and is well. r is nil when none answers;
@@ -34,6 +35,15 @@ func Serving(r *Running, locked bool, version, configFile string) Check {
 		}
 		if len(r.Failing) > 0 {
 			out = append(out, bad("serve", "says that it is not well: "+strings.Join(r.Failing, ", "), "Look at its log: `journalctl -u stanch`."))
+		}
+		for _, a := range r.Alarms {
+			switch a {
+			case "bypass":
+				out = append(out, bad("bypass", "a bypass is in force: mail passes unread", "Run `stanch bypass status`, and `stanch bypass end` when it is not needed any more."))
+			case "routes": // the check of that name says more
+			default:
+				out = append(out, poor("alarm", "serve raises the alarm "+a, "Look at its log: `journalctl -u stanch`."))
+			}
 		}
 		if info, err := os.Stat(configFile); err == nil && info.ModTime().After(r.Loaded.Add(time.Second)) {
 			out = append(out, poor(configFile, "was changed after serve read it", "Run `systemctl reload stanch`; keys that a reload cannot put in force are named in the log."))

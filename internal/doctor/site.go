@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/policy"
-	"github.com/stanch-dlp/stanch/smtp"
 )
 
 // RulesLoaded is what loading the rules came to.
@@ -45,8 +44,9 @@ func Rules(load func(context.Context) RulesLoaded, running string) Check {
 	}}
 }
 
-// Policies looks at what the configuration lets leave.
-func Policies(c policy.Config, s smtp.Config, own, scanning bool) Check {
+// Policies looks at what the configuration lets leave. own says that there are
+// policies of the site, mailDoor that mail comes here, scanning that it is read.
+func Policies(c policy.Config, internal []string, own, mailDoor, scanning bool) Check {
 	return Check{Name: "policies", Run: func(context.Context) []Finding {
 		var out []Finding
 		if !scanning {
@@ -68,7 +68,7 @@ func Policies(c policy.Config, s smtp.Config, own, scanning bool) Check {
 				held = true
 			}
 		}
-		if !held && len(s.Listen) > 0 {
+		if !held && mailDoor {
 			out = append(out, bad("policies", "no policy in force holds, encrypts or rejects any mail", `Give one of the policies mode = "enforce" and action = "quarantine".`))
 		}
 		if c.Defaults.Mode == "monitor" {
@@ -77,7 +77,7 @@ func Policies(c policy.Config, s smtp.Config, own, scanning bool) Check {
 		if c.Defaults.OnGap == "allow" {
 			out = append(out, poor("defaults.on_gap", "is allow: what could not be read leaves, an encrypted archive for one", `Set defaults.on_gap = "quarantine".`))
 		}
-		if len(s.InternalDomains) == 0 && len(s.Listen) > 0 {
+		if len(internal) == 0 && mailDoor {
 			out = append(out, poor("smtp.internal_domains", "none: every recipient counts as external", "Name the domains of your organisation in smtp.internal_domains."))
 		}
 		return out

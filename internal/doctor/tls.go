@@ -24,10 +24,11 @@ const certWarn = 30 * 24 * time.Hour
 // it; nil: those of the system.
 func TLS(c smtp.Config, roots *x509.CertPool, now func() time.Time) Check {
 	return Check{Name: "tls", Run: func(context.Context) []Finding {
-		if len(c.Listen) == 0 {
+		doors := c.AllDoors()
+		if len(doors) == 0 {
 			return []Finding{good("smtp.listen", "no mail door, no certificate")}
 		}
-		if c.TLSCert == "" && !slices.ContainsFunc(c.Listen, fromOutside) {
+		if c.TLSCert == "" && !slices.ContainsFunc(doors, fromOutside) {
 			return []Finding{good("smtp.tls_cert", "none, and none needed: the mail doors are open to this machine alone")}
 		}
 		if c.TLSCert == "" {
@@ -51,8 +52,8 @@ func TLS(c smtp.Config, roots *x509.CertPool, now func() time.Time) Check {
 }
 
 // fromOutside reports whether other machines reach the door.
-func fromOutside(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
+func fromOutside(d smtp.Door) bool {
+	host, _, err := net.SplitHostPort(d.Listen)
 	if err != nil {
 		return true
 	}

@@ -152,7 +152,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 		}, "fail", "no policy in force", "enforce", 1},
 		{"nothing is scanned", "policies", func(t *testing.T) { g.change(t, "[metrics]", "[scan]\nenabled = false\n[metrics]") }, "fail", "switched off", "scan.enabled = true", 1},
 		{"the next hop is down", "next_hop", func(t *testing.T) { g.change(t, sink, freeAddr(t)) }, "fail", "connection refused", "smtp.next_hop", 1},
-		{"the next hop is stanch itself", "next_hop", func(t *testing.T) { g.change(t, sink, g.addr) }, "fail", "round in a circle", "behind stanch", 1},
+		{"the next hop is stanch itself", "next_hop", func(t *testing.T) { g.change(t, sink, "localhost:"+port(g.addr)) }, "fail", "round in a circle", "behind stanch", 1},
 		{"the next hop says nothing", "next_hop", func(t *testing.T) { g.change(t, sink, silent(t)) }, "fail", "no answer in time", "smtp.next_hop", 1},
 		{"a watched folder is gone", "watch", func(t *testing.T) {
 			os.Rename(g.share, g.share+"-x")

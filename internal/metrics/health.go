@@ -47,8 +47,8 @@ func (h *Health) Alarm(name string, on func() bool) {
 	h.alarms = append(h.alarms, alarm{name, on})
 }
 
-// raised returns the names of the alarms that are on, sorted.
-func (h *Health) raised() []string {
+// Raised returns the names of the alarms that are on, sorted.
+func (h *Health) Raised() []string {
 	h.mu.Lock()
 	alarms := slices.Clone(h.alarms)
 	h.mu.Unlock()
@@ -95,8 +95,8 @@ func (h *Health) Failing(ctx context.Context) []string {
 // {"ok":false,"failing":["vault"],"alarms":["bypass"]}.
 func (h *Health) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, []string{}, h.raised()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.Failing(r.Context()), h.raised()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, []string{}, h.Raised()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.Failing(r.Context()), h.Raised()) })
 	return mux
 }
 
