@@ -20,6 +20,7 @@ import (
 type ClientConfig struct {
 	Addr     string // host:port
 	Hostname string // given in EHLO
+	Route    string // what logs call the way to it; "" for nothing
 	LMTP     bool   // it speaks LMTP, RFC 2033
 	TLS      string // TLSOff, TLSOpportunistic, TLSRequired or TLSVerified
 
@@ -167,7 +168,7 @@ func (c *Client) connect(ctx context.Context) (*hop, error) {
 	case ctx.Err() != nil:
 		c.breaker.pass() // given up by the caller: says nothing about the next hop
 	case c.breaker.failure(time.Now()):
-		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop is down, not trying for a while")
+		c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop is down, not trying for a while", slog.String("route", c.cfg.Route))
 	}
 	return nil, err
 }
@@ -300,7 +301,7 @@ func positive(r dlp.Reply, err error) error {
 // failed counts and logs a failure of the next hop, and names its stage.
 func (c *Client) failed(ctx context.Context, at metrics.Stage, err error) error {
 	c.cfg.Metrics.NextHopError(at)
-	attrs := []slog.Attr{slog.String("stage", string(at))}
+	attrs := []slog.Attr{slog.String("route", c.cfg.Route), slog.String("stage", string(at))}
 	if at == metrics.StageTLS || at == metrics.StageAuth {
 		attrs = append(attrs, slog.String("cause", tlsCause(err)))
 	}

@@ -62,6 +62,69 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestRoutes: each mistake is named by its key.
+func TestRoutes(t *testing.T) {
+	const base = "listen = [\"127.0.0.1:2525\"]\nhostname = \"gw.example\"\nnext_hop = \"127.0.0.1:2526\"\n"
+	const route = "[[routes]]\nname = \"partner\"\n"
+	const resolver = "resolver = \"127.0.0.1:53\"\n"
+	for _, tc := range []struct{ name, text, key string }{
+		{"hosts", base + route + `next_hops = ["a.example:25, b.example:25", "c.example:25"]`, ""},
+		{"all kinds of senders and recipients", base + route + "recipients = [\"*\", \"a.example\", \"*.a.example\"]\nsenders = [\"<>\", \"a@b.example\", \"b.example\", \"*.b.example\"]\nnext_hops = [\"mx\"]", ""},
+		{"LMTP", base + route + `next_hops = ["lmtp:/run/lmtp", "lmtp:a.example:24"]`, ""},
+		{"a host called lmtp", base + route + `next_hops = ["lmtp:24"]`, ""},
+		{"a host called mx", base + route + `next_hops = ["mx:25", "b:25"]`, ""},
+		{"a folder", base + route + `next_hops = ["maildir:/var/mail"]`, ""},
+		{"no name", base + "[[routes]]\nnext_hops = [\"a:25\"]", "smtp.routes[0].name"},
+		{"a name that could be a number of somebody", base + "[[routes]]\nname = \"p1234567\"\nnext_hops = [\"a:25\"]", "smtp.routes[0].name"},
+		{"the default's name", base + "[[routes]]\nname = \"default\"\nnext_hops = [\"a:25\"]", "smtp.routes[0].name"},
+		{"the same name twice", base + route + "next_hops = [\"a:25\"]\n" + route + "next_hops = [\"a:25\"]", "smtp.routes[1].name"},
+		{"no next hop", base + route, "smtp.routes[0].next_hops"},
+		{"no port", base + route + `next_hops = ["a:25, b"]`, "smtp.routes[0].next_hops[0]"},
+		{"MX beside a host", base + route + `next_hops = ["mx", "a:25"]`, "smtp.routes[0].next_hops[0]"},
+		{"a folder beside a host", base + route + `next_hops = ["a:25", "maildir:/x"]`, "smtp.routes[0].next_hops[1]"},
+		{"ourselves", base + route + `next_hops = ["a:25, 127.0.0.1:2525"]`, "smtp.routes[0].next_hops[0]"},
+		{"the default is ourselves", strings.ReplaceAll(base, "2526", "2525"), "smtp.next_hop"},
+		{"too many hosts", base + route + "next_hops = [" + strings.Repeat(`"a:25",`, 17) + "]", "smtp.routes[0].next_hops"},
+		{"no domain", base + route + "recipients = [\"a b\"]\nnext_hops = [\"a:25\"]", "smtp.routes[0].recipients[0]"},
+		{"a star inside", base + route + "recipients = [\"a.*.b\"]\nnext_hops = [\"a:25\"]", "smtp.routes[0].recipients[0]"},
+		{"no sender", base + route + "senders = [\"a@\"]\nnext_hops = [\"a:25\"]", "smtp.routes[0].senders[0]"},
+		{"unknown TLS", base + route + "next_hops = [\"a:25\"]\ntls = \"sure\"", "smtp.routes[0].tls"},
+		{"DANE", resolver + base + route + "next_hops = [\"mx\"]\ntls = \"dane\"", ""},
+		{"DANE without a resolver", base + route + "next_hops = [\"mx\"]\ntls = \"dane\"", "smtp.routes[0].tls"},
+		{"DANE by a resolver elsewhere", strings.Replace(resolver, "127.0.0.1", "192.0.2.1", 1) + base + route + "next_hops = [\"mx\"]\ntls = \"dane\"", "smtp.routes[0].tls"},
+		{"DANE by a trusted one elsewhere", "resolver_trusted = true\n" + strings.Replace(resolver, "127.0.0.1", "192.0.2.1", 1) + base + route + "next_hops = [\"mx\"]\ntls = \"dane\"", ""},
+		{"DANE to an address", resolver + base + route + "next_hops = [\"192.0.2.1:25\"]\ntls = \"dane\"", "smtp.routes[0].tls"},
+		{"trust in nobody", "resolver_trusted = true\n" + base, "smtp.resolver_trusted"},
+		{"MTA-STS", base + route + "next_hops = [\"mx\"]\ntls = \"mta-sts\"", ""},
+		{"MTA-STS to a host", base + route + "next_hops = [\"a:25\"]\ntls = \"mta-sts\"", "smtp.routes[0].tls"},
+		{"MTA-STS of the default", base + "next_hop_tls = \"mta-sts\"", "smtp.next_hop_tls"},
+		{"a pin nobody asks", base + route + "next_hops = [\"a:25\"]\ntls_pins = [\"sha256:00\"]", "smtp.routes[0].tls_pins"},
+		{"a proof by a socket", base + route + "next_hops = [\"lmtp:/x\"]\ntls = \"verified\"", "smtp.routes[0].tls"},
+		{"a password for everybody", base + route + "next_hops = [\"mx\"]\ntls = \"verified\"\nauth = \"x\"", "smtp.routes[0].auth"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := smtp.Default()
+			if md, err := toml.Decode(tc.text, &cfg); err != nil || len(md.Undecoded()) > 0 {
+				t.Fatalf("decode: %v %v", err, md.Undecoded())
+			}
+			for i := range cfg.Routes {
+				if cfg.Routes[i].TLS == "" {
+					cfg.Routes[i].TLS = smtp.DefaultRoute().TLS
+				}
+			}
+			err := cfg.Validate()
+			ke, _ := errors.AsType[*dlp.KeyError](err)
+			got := ""
+			if ke != nil {
+				got = ke.Key
+			}
+			if (err == nil) != (tc.key == "") || got != tc.key {
+				t.Errorf("got %v, want key %q", err, tc.key)
+			}
+		})
+	}
+}
+
 func TestLoadTLS(t *testing.T) {
 	cfg := smtp.Default()
 	cfg.TLSCert, cfg.TLSKey = "/nowhere", "/nowhere"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -34,6 +35,12 @@ func (r *Route) validateTLS(v *validation, k hopKeys, proves bool) {
 		}
 		if kind == TargetMaildir || kind == TargetLMTP {
 			v.want(k.mode, "off, opportunistic, required or verified")
+		}
+		if slices.ContainsFunc(slices.Concat(r.Groups()...), func(t Target) bool {
+			host, _, _ := net.SplitHostPort(t.Addr)
+			return t.Kind == TargetSMTP && net.ParseIP(host) != nil
+		}) {
+			v.want(k.mode, "another value, or host names: an address has no records")
 		}
 	case TLSSTS:
 		if kind != TargetMX {
@@ -68,6 +75,12 @@ func (r *Route) validateTLS(v *validation, k hopKeys, proves bool) {
 	}
 	if r.TLSCert != "" && r.TLS == TLSOff {
 		v.want(k.cert, "nothing, or another "+last(k.mode)+" than off")
+	}
+	if kind == TargetMX && r.Auth != "" {
+		v.want(k.auth, "nothing with mx: it would be shown to everybody's servers")
+	}
+	if kind == TargetLMTP && strings.HasPrefix(r.Groups()[0][0].Addr, "/") && (r.TLS == TLSRequired || verified) {
+		v.want(k.mode, "off or opportunistic: nobody stands between here and a socket")
 	}
 	if r.Auth != "" && r.TLS != TLSRequired && !verified {
 		v.want(k.auth, `nothing, or "required" or "verified" as `+last(k.mode)+": a password does not go in the clear")

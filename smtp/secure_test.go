@@ -398,3 +398,48 @@ func openHop(t *testing.T, cfg *smtp.Config) *smtp.Client {
 	t.Cleanup(func() { c.Close() })
 	return c
 }
+
+// TestDoorCertificateIsRenewed: from the next handshake on, without a restart; a
+// certificate whose key is not there yet waits for it.
+func TestDoorCertificateIsRenewed(t *testing.T) {
+	ca := newAuthority(t)
+	dir := t.TempDir()
+	put := func(serial int64, files ...string) {
+		t.Helper()
+		cert, key := ca.sign(func(c *x509.Certificate) { c.SerialNumber = big.NewInt(serial) })
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: cert.Raw}, "key": {Type: "PRIVATE KEY", Bytes: der}}
+		for _, f := range files {
+			next := filepath.Join(dir, "next")
+			if err := os.WriteFile(next, pem.EncodeToMemory(blocks[f]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(next, filepath.Join(dir, f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(1, "cert", "key")
+	cfg := smtp.Default()
+	cfg.TLSCert, cfg.TLSKey = filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	door, err := cfg.LoadTLS(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := func() int64 {
+		c, err := door.GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Leaf.SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Errorf("got %d, want 1", got)
+	}
+	put(2, "cert") // without its key
+	put(3, "cert", "key")
+	eventually(t, "the renewed certificate is shown", func() bool { return serial() == 3 })
+}

@@ -58,10 +58,16 @@ func (l *lookup) dane(ctx context.Context, h *host, base, port, domain string) e
 			h.tls = demand{mode: smtp.TLSRequired, name: name, print: "dane, unusable"}
 			return nil
 		}
-		h.tls = demand{smtp.TLSVerified, name, proveTLSA(records, name, domain), "dane " + name + fmt.Sprint(records)}
+		h.tls = demand{smtp.TLSVerified, name, proveTLSA(records, name, domain), printOf(name, records)}
 		return nil
 	}
 	return nil
+}
+
+// printOf is a short text that is the same for the same demand only.
+func printOf(name string, records []resolve.TLSA) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %v", name, records))
+	return "dane " + hex.EncodeToString(sum[:])
 }
 
 // usable returns the records that a mail client can use, and of digests over

@@ -75,7 +75,7 @@ type demand struct {
 	mode  string // of smtp.ClientConfig.TLS; "": the configuration decides
 	name  string // in the handshake
 	proof smtp.Proof
-	print string // tells one demand from another
+	print string // tells one demand from another; "" where the mode does
 }
 
 // plans keeps what DNS said as long as it may be kept, and has many sessions
@@ -114,8 +114,11 @@ func (d *destination) plan(ctx context.Context) (*plan, error) {
 			clear(ps.all)
 		}
 		p = &plan{ready: make(chan struct{})}
+		if !d.t.work.do(func(ctx context.Context) { d.look(ctx, p) }) {
+			ps.mu.Unlock()
+			return nil, errNoAnswer
+		}
 		ps.all[key] = p
-		go d.look(context.WithoutCancel(ctx), p) // ends within planTimeout
 	}
 	ps.mu.Unlock()
 	select {
@@ -416,9 +419,9 @@ func (t *table) order(e *entry, p *plan) []*smtp.Client {
 // did not prove it.
 func (t *table) client(e *entry, h host, several bool) *smtp.Client {
 	key := hostKey(e.Name, h.addr, addrsText(h.addrs), h.tls.mode, h.tls.print)
-	return t.clients.get(key, e.Name, func() *smtp.Client {
+	return t.clients.get(key, e.Name, t.work, func() *smtp.Client {
 		cc := t.cfg.Client(t.d.Log, t.d.Metrics)
-		cc.Addr = h.addr
+		cc.Addr, cc.Route = h.addr, e.Name
 		e.security.Apply(&cc, h.name)
 		if h.tls.mode != "" {
 			cc.TLS, cc.Proof = h.tls.mode, h.tls.proof

@@ -53,6 +53,37 @@ type Deps struct {
 type Router struct {
 	d     Deps
 	table atomic.Pointer[table]
+	work  *work
+}
+
+// work is what goes on behind the callers: looks at DNS, goodbyes. Close ends
+// it and waits for it.
+type work struct {
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu     sync.Mutex // guards below
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// do runs f beside the caller; false: not any more.
+func (w *work) do(f func(context.Context)) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.wg.Go(func() { f(w.ctx) })
+	return true
+}
+
+func (w *work) end() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.stop()
+	w.wg.Wait()
 }
 
 // New opens what the routes of cfg name. Nothing is dialled or resolved yet.
@@ -63,9 +94,11 @@ func New(cfg *smtp.Config, d Deps) (*Router, error) {
 	if d.Dial == nil {
 		d.Dial = new(net.Dialer).DialContext
 	}
-	r := &Router{d: d}
-	t, err := newTable(cfg, d, nil)
+	r := &Router{d: d, work: &work{}}
+	r.work.ctx, r.work.stop = context.WithCancel(context.Background())
+	t, err := newTable(cfg, r, nil)
 	if err != nil {
+		r.work.end()
 		return nil, err
 	}
 	r.table.Store(t)
@@ -77,7 +110,7 @@ func New(cfg *smtp.Config, d Deps) (*Router, error) {
 // that begins from then on. Transactions under way are not disturbed.
 func (r *Router) Prepare(cfg *smtp.Config) (use func(), err error) {
 	old := r.table.Load()
-	t, err := newTable(cfg, r.d, old)
+	t, err := newTable(cfg, r, old)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +121,10 @@ func (r *Router) Prepare(cfg *smtp.Config) (use func(), err error) {
 	}, nil
 }
 
-// Close ends the idle connections.
+// Close ends the idle connections and looks at DNS. Who waits for one has no
+// answer.
 func (r *Router) Close() error {
+	r.work.end()
 	r.table.Load().close()
 	return nil
 }
@@ -134,6 +169,7 @@ func (r *Router) Offers() smtp.Extensions {
 type table struct {
 	cfg      *smtp.Config
 	d        Deps
+	work     *work
 	entries  []*entry
 	resolver *resolve.Resolver
 	policies *mtasts.Store // nil: no route asks for policies
@@ -153,18 +189,18 @@ type entry struct {
 	turn     atomic.Uint32 // who of a group comes first
 }
 
-func newTable(cfg *smtp.Config, d Deps, old *table) (*table, error) {
-	c := *cfg
-	t := &table{cfg: &c, d: d}
+func newTable(cfg *smtp.Config, r *Router, old *table) (*table, error) {
+	c, d := *cfg, r.d
+	t := &table{cfg: &c, d: d, work: r.work}
 	t.plans.init()
 	t.clients.init()
 	asks := false // by DNS
-	for _, r := range cfg.AllRoutes() {
-		e := &entry{Route: r, groups: r.Groups()}
+	for _, rt := range cfg.AllRoutes() {
+		e := &entry{Route: rt, groups: rt.Groups()}
 		first := e.groups[0][0]
 		e.kind = first.Kind
 		var err error
-		if e.security, err = r.LoadSecurity(d.Log); err != nil {
+		if e.security, err = rt.LoadSecurity(d.Log); err != nil {
 			return nil, err
 		}
 		switch e.kind {
@@ -175,7 +211,7 @@ func newTable(cfg *smtp.Config, d Deps, old *table) (*table, error) {
 		case smtp.TargetMX:
 			e.port, asks = first.Addr, true
 		}
-		asks = asks || r.TLS == smtp.TLSDANE
+		asks = asks || rt.TLS == smtp.TLSDANE
 		t.entries = append(t.entries, e)
 	}
 	if !asks {
@@ -334,6 +370,9 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 	if d.e.maildir != nil {
 		return d.e.maildir.Begin(ctx, from, opt)
 	}
+	if d.e.kind == smtp.TargetMX {
+		opt.Origin = smtp.Origin{} // who our client is, is for servers of our own choice
+	}
 	p, err := d.plan(ctx)
 	if err != nil {
 		d.count("unroutable")
@@ -394,13 +433,13 @@ const maxClients = 1000
 func (c *clients) init() { c.byKey = map[string]*pooled{} }
 
 // get returns the client at key, made by build where there is none.
-func (c *clients) get(key, route string, build func() *smtp.Client) *smtp.Client {
+func (c *clients) get(key, route string, w *work, build func() *smtp.Client) *smtp.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, ok := c.byKey[key]
 	if !ok {
 		if len(c.byKey) >= maxClients {
-			c.forgetOne()
+			c.forgetOne(w)
 		}
 		p = &pooled{Client: build(), route: route}
 		c.byKey[key] = p
@@ -413,15 +452,18 @@ func (c *clients) get(key, route string, build func() *smtp.Client) *smtp.Client
 }
 
 // forgetOne drops the client not used for longest. The caller holds mu.
-func (c *clients) forgetOne() {
+func (c *clients) forgetOne(w *work) {
 	oldest := ""
 	for k, p := range c.byKey {
 		if oldest == "" || p.used.Before(c.byKey[oldest].used) {
 			oldest = k
 		}
 	}
-	go c.byKey[oldest].Close() // says goodbye to idle connections, each within a second
+	p := c.byKey[oldest]
 	delete(c.byKey, oldest)
+	if !w.do(func(context.Context) { _ = p.Close() }) { // says goodbye to idle connections, each within a second
+		_ = p.Close() // it has no error
+	}
 }
 
 func (c *clients) close() {
@@ -450,7 +492,8 @@ func (r *Router) Down() map[string]int {
 	return out
 }
 
-// hostKey tells one way to reach and secure a host from another.
+// hostKey tells one way to reach and secure a host, or one destination, from
+// another.
 func hostKey(parts ...string) string { return strings.Join(parts, "\x00") }
 
 // addrsText is a stable text of addresses.
