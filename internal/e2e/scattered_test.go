@@ -132,6 +132,48 @@ func TestLMTPSocket(t *testing.T) {
 	})
 }
 
+// TestScatteredSurvivesKillAtEachStep: with two next hops, each has the message
+// once, whatever step the process dies at; twice only the one whose answer was
+// never recorded.
+func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
+	for _, tt := range []struct {
+		step string
+		a, b int // copies
+	}{
+		{"decision", 1, 1},
+		{"commit: begin", 1, 1},
+		{"commit: answer", 1, 1},
+		{"committed", 1, 1},
+		{"deliver", 1, 1},
+		{"delivered", 2, 1},
+		{"deliver#2", 1, 1},
+		{"delivered#2", 1, 2},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			a, b := newNextHop(t), newNextHop(t)
+			g := newGateway(t, options{nextHop: b.addr, extra: routesTo(map[string]string{"a.example": a.addr})})
+			g.start("STANCH_CRASH_AT=" + tt.step)
+			send := func() error {
+				_, err := g.send("ada@clinic.example", []string{"sam@a.example", "tom@b.example"}, cleanMail)
+				return err
+			}
+			err := send()
+			eventually(t, "the process dies at the step", g.ended)
+			g.start()
+			if err != nil { // as every mail server does
+				if err := send(); err != nil {
+					t.Fatalf("second try: %v", err)
+				}
+			}
+			eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+			if a.count() != tt.a || b.count() != tt.b {
+				t.Errorf("got %d and %d copies, want %d and %d", a.count(), b.count(), tt.a, tt.b)
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
 // stuffed is a message as the last line of DATA takes it, end mark included.
 func stuffed(msg string) string {
 	return strings.ReplaceAll(msg, "\r\n.", "\r\n..") + "."

@@ -121,7 +121,7 @@ func (w *world) options(t *testing.T, file string) mtasts.Options {
 		defer w.mu.Unlock()
 		w.asked++
 		if w.broken {
-			rw.WriteHeader(500)
+			rw.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		rw.Header().Set("Content-Type", "text/plain")

@@ -218,7 +218,7 @@ func (l *lookup) hosts(ctx context.Context) ([][]host, error) {
 			}
 			break // RFC 5321 5.1: those no better than ourselves are left out
 		}
-		if err == nil && h.tls.mode == "" && has {
+		if err == nil && h.tls.mode != smtp.TLSVerified && has { // TLSA records that can be used come first, RFC 8461 2
 			err = h.follow(policy, l.d.t.d)
 		}
 		if err != nil {

@@ -269,7 +269,9 @@ func TestSTS(t *testing.T) {
 	t.Run("a redirect is not followed", func(t *testing.T) {
 		s := (&server{}).listen(t, "127.0.0.1", "0", nil)
 		p := newPolicyHost(t, ca.serving(t, nil, "mta-sts.s.test"))
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://mta-sts.s.test/x", 302) })
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://mta-sts.s.test/x", http.StatusFound)
+		})
 		p.serve.Store(&h)
 		z := newZone(t, fmt.Sprintf(zone, "mx.s.test")+record)
 		r := router(t, route.Deps{Dial: p.dial, Pool: ca.pool(), Roots: ca.roots(t)}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSSTS})
@@ -286,6 +288,18 @@ func TestSTS(t *testing.T) {
 		r := router(t, route.Deps{Dial: p.dial, Pool: ca.pool(), Roots: ca.roots(t)}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSDANE})
 		if got := judged(t, r, s, "s.test"); got != "tls" {
 			t.Errorf("got %s, want tls", got)
+		}
+	})
+	t.Run("records of which none can be used leave the policy in force", func(t *testing.T) {
+		for want, cfg := range map[string]*tls.Config{"451 4.4.1": (&authority{}).serving(t, nil, "mx.s.test"), "tls": good} {
+			s := (&server{}).listen(t, "127.0.0.1", "0", cfg)
+			p := newPolicyHost(t, ca.serving(t, nil, "mta-sts.s.test"))
+			p.says(enforce)
+			z := newZone(t, fmt.Sprintf(zone, "mx.s.test")+record+"_"+s.port()+"._tcp.mx.s.test. TLSA 1 1 1 "+strings.Repeat("00", 32), "s.test")
+			r := router(t, route.Deps{Dial: p.dial, Pool: ca.pool(), Roots: ca.roots(t)}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSDANE})
+			if got := judged(t, r, s, "s.test"); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
 		}
 	})
 	t.Run("without DANE its route keeps to MTA-STS", func(t *testing.T) {

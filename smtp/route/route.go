@@ -292,15 +292,19 @@ func (t *table) dialName(ctx context.Context, network, addr string) (net.Conn, e
 
 var errNoAddress = errors.New("route: host has no address")
 
+// dialMost is how long one of several addresses may take to connect: a way that
+// is not there, as IPv6 often is not, costs no more.
+const dialMost = 5 * time.Second
+
 // dialEach connects to the first of addrs that answers, each within its share
-// of the time that is left.
+// of the time that is left, and all but the last within dialMost.
 func dialEach(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), network string, addrs []netip.Addr, port string) (net.Conn, error) {
 	err := errNoAddress
 	for i, a := range addrs {
 		actx, cancel := context.WithCancel(ctx)
-		if end, ok := ctx.Deadline(); ok {
+		if end, ok := ctx.Deadline(); ok && i < len(addrs)-1 {
 			cancel()
-			actx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(len(addrs)-i))
+			actx, cancel = context.WithTimeout(ctx, min(dialMost, time.Until(end)/time.Duration(len(addrs)-i)))
 		}
 		var conn net.Conn
 		conn, err = dial(actx, network, net.JoinHostPort(a.String(), port))
