@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
@@ -37,6 +38,7 @@ type node struct {
 	hops    *route.Router // serve only
 	db      *sqlite.DB
 	bypass  *bypass.Switch
+	sign    *dkim.Signer  // nil: nothing is signed
 	hook    *hook.Command // nil: calls are made by mail alone
 	probes  *probe.Book
 	audit   *audit.Log
@@ -61,6 +63,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 		}
 	}
 	n = &node{cfg: cfg, log: log, metrics: m}
+	begun := n // what an error returns is none
 	if n.lock, err = safefile.Lock(lockPath(dir)); err != nil {
 		if errors.Is(err, safefile.ErrLocked) {
 			return nil, &inUseError{dir}
@@ -69,9 +72,12 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 	}
 	defer func() {
 		if err != nil {
-			_ = n.Close() // the first error says what is wrong
+			_ = begun.Close() // the first error says what is wrong
 		}
 	}()
+	if n.sign, err = dkim.New(cfg.DKIM); err != nil {
+		return nil, fmt.Errorf("dkim.key: %w", err)
+	}
 	if n.ring, err = crypt.Open(keysDir(dir)); err != nil {
 		return nil, err
 	}
@@ -133,6 +139,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Submit:  submitter{n.cfg.SMTP.Hostname},
 		Bypass:  n.bypass,
 		Caller:  caller,
+		Sign:    n.sign,
 		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:     n.log,
 		Metrics: n.metrics,

@@ -26,7 +26,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim",
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth"}},
 		{"ground", []string{

@@ -3,7 +3,6 @@ package bypass
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -266,14 +265,12 @@ func (s *Switch) Left() (time.Duration, bool) {
 	return min(r.until-up, r.entry.Ends.Sub(s.o.Clock.Wall())), true
 }
 
-// List returns all bypasses that there were, the latest first.
+// List returns all bypasses that there were, the latest first. Its error tells of
+// records that could not be read; the others are returned all the same.
 func (s *Switch) List() ([]Bypass, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, err := s.load()
-	if err != nil {
-		return nil, fmt.Errorf("bypass: list: %w", err)
-	}
 	var out []Bypass
 	for _, e := range all {
 		b := e.bypass()
@@ -285,5 +282,5 @@ func (s *Switch) List() ([]Bypass, error) {
 	slices.SortFunc(out, func(a, b Bypass) int {
 		return cmp.Or(b.Began.Compare(a.Began), cmp.Compare(b.ID, a.ID))
 	})
-	return out, nil
+	return out, err
 }

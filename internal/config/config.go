@@ -19,6 +19,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -63,6 +64,8 @@ type Config struct {
 	Notify notify.Config `toml:"notify"`
 	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
 	Bypass bypass.Config `toml:"bypass"`
+	// DKIM says with what stanch signs its own messages, and those that it tags; see docs/flow.md. Mail that passes unchanged keeps the signatures it has.
+	DKIM dkim.Config `toml:"dkim"`
 	// Urgent says whose mail cannot wait; see docs/flow.md.
 	Urgent gateway.UrgentConfig `toml:"urgent"`
 	// Loop says when a message goes round in circles; see docs/flow.md.
@@ -237,6 +240,8 @@ func (c *Config) Validate() error {
 		c.Notify.Validate(),
 		c.Bypass.Validate(),
 		c.Loop.Validate(),
+		c.DKIM.Validate(),
+		c.validateSigned(),
 		c.Urgent.Validate(len(c.Notify.Officers) > 0),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
@@ -298,6 +303,20 @@ func (c *Config) validateDoctor() error {
 		if r.Folder != "" && !slices.ContainsFunc(c.Watch, func(w watch.Config) bool { return within(real(r.Folder), real(w.Path)) }) {
 			return &dlp.KeyError{Key: fmt.Sprintf("doctor.routes[%d].folder", i), Want: "a watched folder, or one below it"}
 		}
+	}
+	return nil
+}
+
+// validateSigned sees to it that the signature speaks for who stanch writes as:
+// else DMARC takes its notices for forged.
+func (c *Config) validateSigned() error {
+	from := c.Notify.From
+	if from == "" {
+		from = "postmaster@" + c.SMTP.Hostname
+	}
+	_, host, _ := strings.Cut(from, "@")
+	if c.DKIM.On() && !c.DKIM.Covers(host) {
+		return &dlp.KeyError{Key: "dkim.domain", Want: "the domain of notify.from (or of smtp.hostname, without it), or one above it"}
 	}
 	return nil
 }
@@ -371,7 +390,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
 		abs(p)
 	}
 	for i := range c.Rules.Paths {

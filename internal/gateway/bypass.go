@@ -105,7 +105,7 @@ func (g *Gateway) Bypasses(ctx context.Context, all bool, actor string) ([]Bypas
 	}
 	bs, err := g.Bypass.List()
 	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
+		g.warn(ctx, "some records of bypasses could not be read", "", err)
 	}
 	for _, b := range bs {
 		out = append(out, bypassed(b))
@@ -140,6 +140,10 @@ func (g *Gateway) RunBypass(ctx context.Context) error {
 			t.Stop()
 		case <-ctx.Done():
 			t.Stop()
+			// What passed since the last minute is noted for the next start.
+			if err := g.Bypass.Tick(func(b bypass.Bypass) error { return g.endedBypass(ctx, b) }); err != nil {
+				g.warn(ctx, "bypass not written down", "", err)
+			}
 			return nil
 		}
 	}

@@ -317,7 +317,11 @@ func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault
 		return err
 	}
 	ch.Decide = append(ch.Decide, t)
-	return g.commit(ctx, ch)
+	if err := g.commit(ctx, ch); err != nil {
+		return err
+	}
+	poke(g.calls) // there may be one less
+	return nil
 }
 
 func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry) ([]spool.Entry, []store.NoticeMark) {

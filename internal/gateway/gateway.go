@@ -11,6 +11,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -113,6 +114,7 @@ type Deps struct {
 	Files   FileReleaser   // nil: no watched folder
 	Loop    *loop.Guard    // nil: mail that leaves is not marked
 	Caller  Caller         // nil: calls are made by mail alone
+	Sign    *dkim.Signer   // nil: what the gateway writes or changes is not signed
 	Bypass  *bypass.Switch // nil: no mail ever passes unread
 	Probes  *probe.Book    // nil: no way out is tried
 	Submit  Submitter      // hands probes in; nil: none are sent

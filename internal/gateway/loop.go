@@ -106,5 +106,6 @@ func (g *Gateway) sealOwn(ctx context.Context, kind spool.Kind, doc dlp.ID, to d
 	if err != nil {
 		return spool.Entry{}, err
 	}
-	return g.Spool.Seal(ctx, g.outgoing(kind, doc, dlp.Address{}, rcpts, 0), bytes.NewReader(slices.Concat(mark, text)))
+	signature := g.sign(ctx, doc, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil })
+	return g.Spool.Seal(ctx, g.outgoing(kind, doc, dlp.Address{}, rcpts, 0), bytes.NewReader(slices.Concat(mark, signature, text)))
 }

@@ -123,7 +123,7 @@ func tagOf(r dlp.RcptVerdict) string {
 
 // front is what stanch writes above the message for rcpts: tag, trace fields
 // and loop mark.
-func (m *mail) front(tag string, rcpts []dlp.Address) ([]byte, error) {
+func (m *mail) front(ctx context.Context, tag string, rcpts []dlp.Address) ([]byte, error) {
 	if _, err := m.identify(); err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (m *mail) front(tag string, rcpts []dlp.Address) ([]byte, error) {
 	if tag != "" {
 		tag = "X-Stanch-Tag: " + tag + "\r\n"
 	}
-	return slices.Concat([]byte(tag), m.doc.Trace, mark), nil
+	return slices.Concat(m.signTagged(ctx, tag), []byte(tag), m.doc.Trace, mark), nil
 }
 
 // pass sends the message on; the client's reply is the next hop's own.
@@ -151,7 +151,7 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 		return out
 	}
 	var body io.ReadCloser
-	head, err := m.front(tagOf(r), m.doc.Rcpts)
+	head, err := m.front(ctx, tagOf(r), m.doc.Rcpts)
 	if err == nil {
 		body, err = m.doc.Open()
 	}
@@ -366,7 +366,7 @@ func (m *mail) sealCopy(ctx context.Context, c outCopy) (spool.Entry, error) {
 		return spool.Entry{}, err
 	}
 	defer body.Close()
-	head, err := m.front(c.tag, c.rcpts)
+	head, err := m.front(ctx, c.tag, c.rcpts)
 	if err != nil {
 		return spool.Entry{}, err
 	}

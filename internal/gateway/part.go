@@ -117,7 +117,7 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 		return m.lead(ctx)
 	}
 	copy := groups.copies[0]
-	head, err := m.front(copy.tag, copy.rcpts)
+	head, err := m.front(ctx, copy.tag, copy.rcpts)
 	rep := store.Repeat{Key: key, ID: m.doc.ID, At: m.Now()}
 	made := false
 	end := func() { m.repeats.end(rep, made) }
