@@ -123,7 +123,7 @@ func (c *Config) validateHops(v *validation) {
 	if len(c.AllDoors()) > 0 || c.NextHop != "" {
 		if t, ok := ParseTarget(c.NextHop); !ok {
 			v.want("smtp.next_hop", `"host:port", "lmtp:host:port", "mx" or "maildir:DIR"`)
-		} else if t.Kind == TargetSMTP && slices.Contains(c.Listen, c.NextHop) {
+		} else if t.Kind == TargetSMTP && c.isDoor(c.NextHop) {
 			v.want("smtp.next_hop", "another server: this is the mail door itself")
 		} else if t.Kind == TargetSMTP {
 			v.hostPort("smtp.next_hop", c.NextHop)
@@ -140,7 +140,7 @@ func (c *Config) validateHops(v *validation) {
 			}
 			for j, g := range r.NextHops {
 				for s := range strings.SplitSeq(g, ",") {
-					if slices.Contains(c.Listen, strings.TrimSpace(s)) {
+					if c.isDoor(strings.TrimSpace(s)) {
 						v.want(fmt.Sprintf("%s.next_hops[%d]", prefix, j), "another server: this is the mail door itself")
 					}
 				}
@@ -157,6 +157,11 @@ func (c *Config) validateHops(v *validation) {
 	if c.ResolverTrusted && c.Resolver == "" {
 		v.want("smtp.resolver_trusted", "false, or a resolver")
 	}
+}
+
+// isDoor reports whether addr is written as one of our own doors is.
+func (c *Config) isDoor(addr string) bool {
+	return slices.ContainsFunc(c.AllDoors(), func(d Door) bool { return d.Listen == addr })
 }
 
 // ResolverProves reports whether the resolver's word is believed that an answer

@@ -2,16 +2,11 @@ package smtp_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"math/big"
 	"net"
 	"os"
@@ -21,75 +16,47 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/synth"
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
-// authority signs certificates for tests.
+// authority signs certificates for tests; without one each signs itself.
 type authority struct {
 	t    *testing.T
+	by   *synth.Authority
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.sign(func(c *x509.Certificate) {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-	})
-	return a
+	by, err := synth.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{t, by, by.Certificate()}
 }
 
-// sign makes a certificate, one that signs itself before there is an authority.
-func (a *authority) sign(change func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *authority) sign(change func(*x509.Certificate), names ...string) tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := a.by.Sign(change, names...)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	change(tmpl)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = tmpl, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key
+	return c
 }
 
 // serving is the TLS of a server with a certificate for name.
 func (a *authority) serving(name string, change func(*x509.Certificate)) *tls.Config {
 	a.t.Helper()
-	cert, key := a.sign(func(c *x509.Certificate) {
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		if ip := net.ParseIP(name); ip != nil {
-			c.IPAddresses = []net.IP{ip}
-		} else {
-			c.DNSNames = []string{name}
-		}
-		if change != nil {
-			change(c)
-		}
-	})
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}}}
+	return &tls.Config{Certificates: []tls.Certificate{a.sign(change, name)}}
 }
 
-// file writes certificates into a PEM file.
+// pemFile writes certificates into a PEM file.
 func pemFile(t *testing.T, certs ...*x509.Certificate) string {
 	t.Helper()
 	var b bytes.Buffer
 	for _, c := range certs {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+		b.Write(synth.CertificatePEM(c.Raw))
 	}
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
@@ -108,9 +75,7 @@ func pinOf(c *x509.Certificate) string {
 func TestVerified(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	good := ca.serving("mx.test", nil)
-	expired := ca.serving("mx.test", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
-	})
+	expired := ca.serving("mx.test", synth.Expired)
 	early := ca.serving("mx.test", func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour)
 	})
@@ -352,13 +317,13 @@ func TestParsePin(t *testing.T) {
 // TestClientCertificate: a next hop that asks is shown the configured one.
 func TestClientCertificate(t *testing.T) {
 	ca := newAuthority(t)
-	cert, key := ca.sign(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	cert := ca.sign(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	_, key, err := synth.PEM(cert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	keyFile := filepath.Join(t.TempDir(), "key.pem")
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(keyFile, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	serving := ca.serving("127.0.0.1", nil)
@@ -369,7 +334,7 @@ func TestClientCertificate(t *testing.T) {
 		cfg := smtp.Default()
 		cfg.Hostname, cfg.NextHop, cfg.NextHopTLS, cfg.NextHopCA = "gw.example", h.listen(t), smtp.TLSVerified, pemFile(t, ca.cert)
 		if shown {
-			cfg.NextHopCert, cfg.NextHopKey = pemFile(t, cert), keyFile
+			cfg.NextHopCert, cfg.NextHopKey = pemFile(t, cert.Leaf), keyFile
 		}
 		hop := openHop(t, &cfg)
 		ds := smtp.Deliver(t.Context(), hop, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
@@ -406,15 +371,14 @@ func TestDoorCertificateIsRenewed(t *testing.T) {
 	dir := t.TempDir()
 	put := func(serial int64, files ...string) {
 		t.Helper()
-		cert, key := ca.sign(func(c *x509.Certificate) { c.SerialNumber = big.NewInt(serial) })
-		der, err := x509.MarshalPKCS8PrivateKey(key)
+		cert, key, err := synth.PEM(ca.sign(func(c *x509.Certificate) { c.SerialNumber = big.NewInt(serial) }))
 		if err != nil {
 			t.Fatal(err)
 		}
-		blocks := map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: cert.Raw}, "key": {Type: "PRIVATE KEY", Bytes: der}}
+		text := map[string][]byte{"cert": cert, "key": key}
 		for _, f := range files {
 			next := filepath.Join(dir, "next")
-			if err := os.WriteFile(next, pem.EncodeToMemory(blocks[f]), 0o600); err != nil {
+			if err := os.WriteFile(next, text[f], 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Rename(next, filepath.Join(dir, f)); err != nil {

@@ -2,18 +2,12 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -21,71 +15,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/stanch-dlp/stanch/internal/synth"
 )
 
-// certs signs certificates for tests.
-type certs struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	ca   string // file
-}
-
-func newCerts(t *testing.T) *certs {
+// pemText is a key and its certificate as one PEM text, as Postfix wants them.
+func pemText(t *testing.T, by *synth.Authority, change func(*x509.Certificate)) string {
 	t.Helper()
-	c := &certs{}
-	c.cert, c.key = c.sign(t, func(x *x509.Certificate) {
-		x.IsCA, x.BasicConstraintsValid, x.KeyUsage = true, true, x509.KeyUsageCertSign
-	})
-	c.ca = filepath.Join(t.TempDir(), "ca.pem")
-	write(t, c.ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.cert.Raw})), 0o600)
-	return c
-}
-
-// sign makes a certificate; the first one signs itself.
-func (c *certs) sign(t *testing.T, change func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := by.Sign(change, "mx.clinic.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-72 * time.Hour), NotAfter: time.Now().Add(72 * time.Hour)}
-	change(tmpl)
-	parent, signer := c.cert, c.key
-	if parent == nil {
-		parent, signer = tmpl, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, signer)
+	cert, key, err := synth.PEM(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
-}
-
-// files writes a certificate for name, and its key, as one PEM text.
-func (c *certs) pem(t *testing.T, name string, change func(*x509.Certificate)) string {
-	t.Helper()
-	cert, key := c.sign(t, func(x *x509.Certificate) {
-		x.DNSNames = []string{name}
-		if change != nil {
-			change(x)
-		}
-	})
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	return b.String()
+	return string(key) + string(cert)
 }
 
 // mailServer makes p take mail at addr as well, over TLS only and from those who
@@ -132,7 +79,12 @@ func TestVerifiedSmartHost(t *testing.T) {
 	}
 	sink, messages := startSMTPSink(t)
 	p := startPostfix(t, sink)
-	ca := newCerts(t)
+	ca, err := synth.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, caFile, string(synth.CertificatePEM(ca.Certificate().Raw)), 0o600)
 	addr, certificate := freeAddr(t), filepath.Join(p.dir, "smtpd.pem")
 	p.mailServer(addr, certificate, "pencil")
 	secret := filepath.Join(t.TempDir(), "smarthost.auth")
@@ -146,9 +98,9 @@ func TestVerifiedSmartHost(t *testing.T) {
 		p.run("postfix", "-c", p.dir, "reload")
 		eventually(t, "postfix's mail server listens", func() bool { return listens(addr) })
 	}
-	good := ca.pem(t, "mx.clinic.example", nil)
+	good := pemText(t, ca, nil)
 	with(good)
-	g := newGateway(t, options{nextHop: addr, smtp: fmt.Sprintf("next_hop_idle = 0\nnext_hop_tls = \"verified\"\nnext_hop_name = \"mx.clinic.example\"\nnext_hop_ca = %q\nnext_hop_auth = %q\n", ca.ca, secret)})
+	g := newGateway(t, options{nextHop: addr, smtp: fmt.Sprintf("next_hop_idle = 0\nnext_hop_tls = \"verified\"\nnext_hop_name = \"mx.clinic.example\"\nnext_hop_ca = %q\nnext_hop_auth = %q\n", caFile, secret)})
 	g.start()
 	flows := func(step string) {
 		t.Helper()
@@ -168,9 +120,9 @@ func TestVerifiedSmartHost(t *testing.T) {
 		name, pem string
 		settings  []string
 	}{
-		{"another name", ca.pem(t, "mx.evil.example", nil), nil},
-		{"expired", ca.pem(t, "mx.clinic.example", func(x *x509.Certificate) { x.NotAfter = time.Now().Add(-time.Hour) }), nil},
-		{"signed by itself", (&certs{}).pem(t, "mx.clinic.example", nil), nil},
+		{"another name", pemText(t, ca, func(x *x509.Certificate) { x.DNSNames = []string{"mx.evil.example"} }), nil},
+		{"expired", pemText(t, ca, synth.Expired), nil},
+		{"signed by itself", pemText(t, nil, nil), nil},
 		{"STARTTLS stripped", good, []string{"smtpd_tls_security_level = none", "smtpd_tls_auth_only = no", "smtpd_relay_restrictions = permit_mynetworks, reject", "mynetworks = 127.0.0.0/8"}},
 	} {
 		with(tc.pem, tc.settings...)
@@ -326,11 +278,13 @@ auth-zone:
 // of a mail server; a zone that was changed on its way proves nothing, and no
 // mail leaves.
 func TestDANEByResolver(t *testing.T) {
-	ca := &certs{}
-	cert, key := ca.sign(t, func(x *x509.Certificate) { x.DNSNames = []string{"anything.example"} })
-	hop := newTLSHop(t, tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})
+	cert, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hop := newTLSHop(t, cert)
 	_, port, _ := net.SplitHostPort(hop.addr)
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	sum := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
 	right, wrong := hex.EncodeToString(sum[:]), strings.Repeat("00", 32)
 	as := func(s string) string { return s }
 	for _, tc := range []struct {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stanch-dlp/stanch/internal/synth"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
 )
@@ -40,7 +41,7 @@ func TestDANE(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	good := ca.serving(t, nil, "mx.d.test")
 	self := (&authority{}).serving(t, nil, "whatever.test")
-	selfOld := (&authority{}).serving(t, expired, "whatever.test")
+	selfOld := (&authority{}).serving(t, synth.Expired, "whatever.test")
 	full := func(b []byte) string { return hex.EncodeToString(b) }
 	sha2 := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
 	sha5 := func(b []byte) string { s := sha512.Sum512(b); return hex.EncodeToString(s[:]) }
@@ -69,7 +70,7 @@ func TestDANE(t *testing.T) {
 		{"2 1 1 of another authority", good, []string{"2 1 1 " + spki(other.cert)}, true, false, "451 4.4.1"},
 		{"2 1 1, another name", ca.serving(t, nil, "evil.test"), []string{"2 1 1 " + spki(ca.cert)}, true, false, "451 4.4.1"},
 		{"2 1 1, the domain's name", ca.serving(t, nil, "d.test"), []string{"2 1 1 " + spki(ca.cert)}, true, false, "tls"},
-		{"2 1 1, expired", ca.serving(t, expired, "mx.d.test"), []string{"2 1 1 " + spki(ca.cert)}, true, false, "451 4.4.1"},
+		{"2 1 1, expired", ca.serving(t, synth.Expired, "mx.d.test"), []string{"2 1 1 " + spki(ca.cert)}, true, false, "451 4.4.1"},
 		{"2 1 1, the authority's certificate sent along by a stranger", stranger(t, ca), []string{"2 1 1 " + spki(ca.cert)}, true, false, "451 4.4.1"},
 		{"STARTTLS stripped", nil, []string{"3 1 1 " + spki(l)}, true, false, "451 4.4.1"},
 		{"PKIX records only: TLS, unproved", self, []string{"0 0 1 " + zero, "1 1 1 " + zero}, true, false, "tls"},
@@ -233,7 +234,7 @@ func TestSTS(t *testing.T) {
 		{"two labels are not one", good, "a.b.wild.test", record, enforce, nil, "451 4.7.5"},
 		{"a server the policy does not name", good, "other.s.test", record, enforce, nil, "451 4.7.5"},
 		{"another name in the certificate", ca.serving(t, nil, "evil.test"), "mx.s.test", record, enforce, nil, "451 4.4.1"},
-		{"expired", ca.serving(t, expired, "mx.s.test"), "mx.s.test", record, enforce, nil, "451 4.4.1"},
+		{"expired", ca.serving(t, synth.Expired, "mx.s.test"), "mx.s.test", record, enforce, nil, "451 4.4.1"},
 		{"signed by itself", (&authority{}).serving(t, nil, "mx.s.test"), "mx.s.test", record, enforce, nil, "451 4.4.1"},
 		{"STARTTLS stripped", nil, "mx.s.test", record, enforce, nil, "451 4.4.1"},
 		{"testing", nil, "other.s.test", record, strings.Replace(enforce, "enforce", "testing", 1), nil, "clear"},
@@ -243,7 +244,7 @@ func TestSTS(t *testing.T) {
 		{"not a policy", nil, "mx.s.test", record, "<html>", nil, "clear"},
 		{"too large a policy", nil, "mx.s.test", record, enforce + strings.Repeat("x: y\n", 20_000), nil, "clear"},
 		{"the policy host proves another name", nil, "mx.s.test", record, enforce, ca.serving(t, nil, "evil.test"), "clear"},
-		{"the policy host's certificate is expired", nil, "mx.s.test", record, enforce, ca.serving(t, expired, "mta-sts.s.test"), "clear"},
+		{"the policy host's certificate is expired", nil, "mx.s.test", record, enforce, ca.serving(t, synth.Expired, "mta-sts.s.test"), "clear"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := (&server{}).listen(t, "127.0.0.1", "0", tc.tls)

@@ -141,15 +141,13 @@ func (r *Router) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptio
 }
 
 // Offers returns what every next hop offers. Of servers that DNS names nothing
-// is known beforehand, so with a route to them nothing is promised.
+// is known beforehand, so with a route to them nothing is promised; a folder
+// offers nothing.
 func (r *Router) Offers() smtp.Extensions {
 	t := r.table.Load()
 	all := smtp.Extensions{UTF8: true, Chunking: true, Binary: true, DSN: true}
 	for _, e := range t.entries {
-		switch {
-		case e.maildir != nil:
-			all = smtp.Extensions{}
-		case e.kind == smtp.TargetMX || e.TLS == smtp.TLSDANE:
+		if e.maildir != nil || e.kind == smtp.TargetMX || e.TLS == smtp.TLSDANE {
 			return smtp.Extensions{}
 		}
 		p := t.destination(e, "").fixedPlan()
@@ -218,7 +216,7 @@ func newTable(cfg *smtp.Config, r *Router, old *table) (*table, error) {
 		return t, nil
 	}
 	var err error
-	t.self = ownAddresses(cfg.Listen)
+	t.self = ownAddresses(cfg.AllDoors())
 	if t.resolver, err = newResolver(cfg); err != nil {
 		return nil, err
 	}
@@ -252,13 +250,13 @@ func newResolver(cfg *smtp.Config) (*resolve.Resolver, error) {
 	return &resolve.Resolver{Servers: []string{cfg.Resolver}, Proves: cfg.ResolverProves()}, nil
 }
 
-// ownAddresses are the addresses and ports at which our own door is reached.
-func ownAddresses(listen []string) []netip.AddrPort {
+// ownAddresses are the addresses and ports at which our own doors are reached.
+func ownAddresses(doors []smtp.Door) []netip.AddrPort {
 	var out []netip.AddrPort
 	ifs, _ := net.InterfaceAddrs() // none: a loop is then found by its many hops
-	for _, l := range listen {
-		host, port, _ := net.SplitHostPort(l)
-		if ap, err := netip.ParseAddrPort(l); err == nil && !ap.Addr().IsUnspecified() {
+	for _, d := range doors {
+		host, port, _ := net.SplitHostPort(d.Listen)
+		if ap, err := netip.ParseAddrPort(d.Listen); err == nil && !ap.Addr().IsUnspecified() {
 			out = append(out, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
 			continue
 		}

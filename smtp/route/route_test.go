@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/synth"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
 )
@@ -287,6 +289,24 @@ func TestMX(t *testing.T) {
 	})
 }
 
+// TestOwnDoor: a server that DNS names by another name and is one of our doors.
+func TestOwnDoor(t *testing.T) {
+	z := newZone(t, "d.test. MX 10 other.name.test.\nother.name.test. A 127.0.0.1\n")
+	for _, tc := range []struct{ door, want string }{
+		{"127.0.0.1:2599", "554 5.4.6"},
+		{"0.0.0.0:2599", "554 5.4.6"},
+		{":2599", "554 5.4.6"},
+		{"127.0.0.2:2599", "451 4.4.1"}, // nobody is there, but it is not us
+		{"127.0.0.1:2598", "451 4.4.1"},
+	} {
+		r := router(t, route.Deps{}, func(c *smtp.Config) {
+			c.Resolver, c.Doors = z.addr, []smtp.Door{{Listen: tc.door}}
+		}, smtp.Route{NextHops: []string{"mx@2599"}})
+		answers, _, _ := live(t, r, ann, at("d.test"))
+		same(t, tc.door, answers, []string{tc.want})
+	}
+}
+
 // TestFailingDNSIsAskedOnce: fifty sessions do not each wait.
 func TestFailingDNSIsAskedOnce(t *testing.T) {
 	z := newZone(t, "x.test. A 127.0.0.1")
@@ -311,11 +331,43 @@ func TestFailingDNSIsAskedOnce(t *testing.T) {
 	}
 }
 
+// TestOffers: no more than every next hop offers, and nothing while one is not
+// known.
+func TestOffers(t *testing.T) {
+	all := func(s *gosmtp.Server) { s.EnableSMTPUTF8, s.EnableBINARYMIME, s.EnableDSN = true, true, true }
+	rich, poor := &server{extend: all}, &server{extend: func(s *gosmtp.Server) { s.EnableSMTPUTF8 = true }}
+	rich.listen(t, "127.0.0.1", "0", nil)
+	poor.listen(t, "127.0.0.1", "0", nil)
+	z := newZone(t, "x.test. A 127.0.0.1")
+	for _, tc := range []struct {
+		name   string
+		routes []smtp.Route
+		want   smtp.Extensions
+	}{
+		{"the default alone", nil, smtp.Extensions{UTF8: true, Chunking: true, Binary: true, DSN: true}},
+		{"a poorer one beside", []smtp.Route{{NextHops: []string{poor.addr}, Recipients: []string{"p.test"}}}, smtp.Extensions{UTF8: true, Chunking: true}},
+		{"by MX", []smtp.Route{{NextHops: []string{"mx"}, Recipients: []string{"p.test"}}}, smtp.Extensions{}},
+		{"a folder", []smtp.Route{{NextHops: []string{"maildir:" + t.TempDir()}, Recipients: []string{"p.test"}}}, smtp.Extensions{}},
+		{"nobody there", []smtp.Route{{NextHops: []string{"127.0.0.1:1"}, Recipients: []string{"p.test"}}}, smtp.Extensions{}},
+		{"one of two is down", []smtp.Route{{NextHops: []string{"127.0.0.1:1, " + rich.addr}, Recipients: []string{"p.test"}}}, smtp.Extensions{UTF8: true, Chunking: true, Binary: true, DSN: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := router(t, route.Deps{}, func(c *smtp.Config) { c.NextHop, c.Resolver = rich.addr, z.addr }, tc.routes...)
+			for end := time.Now().Add(20 * time.Second); r.Offers() != tc.want; time.Sleep(time.Millisecond) { // the answer comes from another goroutine
+				if time.Now().After(end) {
+					t.Fatalf("got %+v, want %+v", r.Offers(), tc.want)
+				}
+				live(t, r, ann, at("p.test")) // has a host that is down found out
+			}
+		})
+	}
+}
+
 // TestAsk: what doctor wants to know, with no mail sent.
 func TestAsk(t *testing.T) {
 	ca := newAuthority(t)
 	named := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, nil, "mx.test"))
-	byMX := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, expired, "mx.d.test"))
+	byMX := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, synth.Expired, "mx.d.test"))
 	z := newZone(t, "d.test. MX 10 mx.d.test.\nmx.d.test. A 127.0.0.1\n")
 	r := router(t, route.Deps{}, asking(z),
 		smtp.Route{Name: "partner", Recipients: []string{"p.test"}, NextHops: []string{named.addr, "127.0.0.1:1"}, TLS: smtp.TLSVerified, TLSName: "mx.test", TLSCA: ca.file(t)},

@@ -1,34 +1,27 @@
 package route_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 	"github.com/miekg/dns"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/synth"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
 )
@@ -149,12 +142,13 @@ type server struct {
 	addr string
 	*gosmtp.Server
 
-	mu    sync.Mutex // guards below
-	mails []string   // "to,to: message"
-	rcpt  func(to string) error
-	mail  func() error
-	data  func() error
-	clear int // MAIL commands without TLS
+	mu     sync.Mutex // guards below
+	mails  []string   // "to,to: message"
+	rcpt   func(to string) error
+	mail   func() error
+	data   func() error
+	extend func(*gosmtp.Server)
+	clear  int // MAIL commands without TLS
 }
 
 // listen starts s at ip:port; port "0" chooses one.
@@ -169,6 +163,9 @@ func (s *server) listen(t *testing.T, ip, port string, cfg *tls.Config) *server 
 	s.Server.TLSConfig = cfg
 	s.Server.Domain = "mx.test"
 	s.Server.ErrorLog = silent{}
+	if s.extend != nil {
+		s.extend(s.Server)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Server.Serve(l) })
 	t.Cleanup(func() { s.Server.Close(); wg.Wait() })
@@ -256,66 +253,32 @@ func (x *serverSession) Data(r io.Reader) error {
 
 var errHangUp = errors.New("hang up")
 
-// authority signs certificates; the zero one signs each with itself.
+// authority signs certificates; the zero one has each sign itself.
 type authority struct {
+	by   *synth.Authority
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
 }
 
 func newAuthority(t *testing.T) *authority {
-	a := &authority{}
-	a.cert, a.key = a.sign(t, func(c *x509.Certificate) {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-	})
-	return a
-}
-
-func (a *authority) sign(t *testing.T, change func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	by, err := synth.NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	change(tmpl)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = tmpl, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key
+	return &authority{by, by.Certificate()}
 }
 
 // serving is the TLS of a server named names, its authority sent along.
 func (a *authority) serving(t *testing.T, change func(*x509.Certificate), names ...string) *tls.Config {
 	t.Helper()
-	cert, key := a.sign(t, func(c *x509.Certificate) {
-		c.DNSNames = names
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		if change != nil {
-			change(c)
-		}
-	})
-	chain := [][]byte{cert.Raw}
-	if a.cert != nil {
-		chain = append(chain, a.cert.Raw)
+	c, err := a.by.Sign(change, names...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: key, Leaf: cert}}}
+	return &tls.Config{Certificates: []tls.Certificate{c}}
 }
 
 func leaf(c *tls.Config) *x509.Certificate { return c.Certificates[0].Leaf }
-
-func expired(c *x509.Certificate) {
-	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
-}
 
 func (a *authority) pool() *x509.CertPool {
 	p := x509.NewCertPool()
@@ -326,9 +289,7 @@ func (a *authority) pool() *x509.CertPool {
 func (a *authority) file(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	var b bytes.Buffer
-	pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, synth.CertificatePEM(a.cert.Raw), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
