@@ -121,6 +121,10 @@ func (x *session) auth(ctx context.Context, arg string) bool {
 		return true
 	case errors.Is(err, errAuthFailed):
 		return x.authFailed(ctx)
+	case errors.Is(err, errAuthShut):
+		x.reply(replyAuthShut)
+		x.linger = true
+		return false
 	case errors.Is(err, errAuthSyntax):
 		return x.fault(replyAuthSyntax)
 	case errors.Is(err, errAuthCancelled):
@@ -133,6 +137,7 @@ func (x *session) auth(ctx context.Context, arg string) bool {
 // What an exchange ends with.
 var (
 	errAuthFailed    = errors.New("smtp: wrong user or password")
+	errAuthShut      = errors.New("smtp: too many failed logins")
 	errAuthSyntax    = errors.New("smtp: not what the mechanism asks for")
 	errAuthCancelled = errors.New("smtp: login cancelled")
 )
@@ -202,6 +207,9 @@ func (x *session) authPlain(ctx context.Context, initial string) (string, error)
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+	if x.srv.gate.shut(clientKey(x.client), time.Now()) { // others failed while this one waited
+		return "", errAuthShut
+	}
 	if proved := keys.Knows(string(f[2])); !proved || !known || act != "" && act != user {
 		return "", errAuthFailed
 	}
@@ -221,6 +229,9 @@ func (x *session) authSCRAM(initial string) (string, error) {
 	}
 	if b, err = x.challenge(first); err != nil {
 		return "", err
+	}
+	if x.srv.gate.shut(clientKey(x.client), time.Now()) { // as above
+		return "", errAuthShut
 	}
 	final, err := s.Final(b)
 	switch {

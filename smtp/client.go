@@ -70,7 +70,8 @@ type Client struct {
 	learned learned
 }
 
-// NewClient returns a Client. Nothing is dialled before the first message.
+// NewClient returns a Client. Nothing is dialled before the first message or the
+// first question for its Offers.
 func NewClient(cfg ClientConfig) *Client {
 	if cfg.Dial == nil {
 		cfg.Dial = new(net.Dialer).DialContext

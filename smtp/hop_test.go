@@ -172,3 +172,16 @@ func (h *wireHop) seen() (conns int, lines, bodies []string) {
 	defer h.mu.Unlock()
 	return h.conns, append([]string(nil), h.lines...), append([]string(nil), h.bodies...)
 }
+
+// said is what the next hop was told in order, without greetings: a connection
+// opened beside to see what it offers says no more.
+func (h *wireHop) said() string {
+	_, lines, _ := h.seen()
+	var out []string
+	for _, l := range lines {
+		if !strings.HasPrefix(l, "EHLO ") {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, "|")
+}

@@ -33,8 +33,7 @@ const (
 type session struct {
 	srv        *Server
 	door       Door
-	peer       netip.Addr // the connection's own
-	client     netip.Addr // the peer, or whom a trusted proxy names
+	client     netip.Addr // the connection's, or whom a trusted proxy names
 	name, port string     // of the client, as a proxy named them
 	origin     Origin     // of the next message, as a filter named it
 	user       string     // who logged in; "" before
@@ -62,7 +61,7 @@ type session struct {
 }
 
 func newSession(srv *Server, conn net.Conn, client netip.Addr, d Door) *session {
-	x := &session{srv: srv, door: d, peer: client, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
+	x := &session{srv: srv, door: d, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
 	x.in = reader{src: conn, wait: x.wait, buf: make([]byte, smallBuffer)}
 	return x
 }
@@ -297,7 +296,7 @@ func (x *session) extensions() []string {
 	if x.mayLogIn() {
 		lines = append(lines, "AUTH PLAIN "+scram.Mechanism)
 	}
-	if within(x.srv.xclients, x.peer) {
+	if x.speaksForOthers() {
 		lines = append(lines, "XCLIENT "+xclientNames, "XFORWARD "+xforwardNames)
 	}
 	return lines

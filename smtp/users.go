@@ -63,12 +63,13 @@ func LoadUsers(path string, log *slog.Logger) (*Users, error) {
 // user.
 func (u *Users) keys(user string) (scram.Keys, bool) {
 	f := u.files.get()
-	if k, ok := f.keys[user]; ok {
-		return k, true
-	}
 	salt := hmac.New(sha256.New, f.seed)
 	salt.Write([]byte(user))
-	return scram.Keys{Salt: salt.Sum(nil)[:16], Iterations: userRounds}, false
+	k, ok := f.keys[user]
+	if !ok {
+		k = scram.Keys{Salt: salt.Sum(nil)[:16], Iterations: userRounds}
+	}
+	return k, ok
 }
 
 func readUsers(path string) (userFile, error) {

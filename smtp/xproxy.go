@@ -32,7 +32,7 @@ const (
 // attributes are the names of both commands that are read here; DESTADDR and
 // DESTPORT say nothing that matters.
 const (
-	xclientNames  = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
+	xclientNames  = "NAME REVERSE_NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
 	xforwardNames = "NAME ADDR PORT PROTO HELO IDENT SOURCE"
 )
 
@@ -81,13 +81,18 @@ func parseClientAddr(s string) (netip.Addr, bool) {
 	return a.Unmap(), err == nil && a.Zone() == ""
 }
 
+// speaksForOthers reports whether the client may name another. Once it has done
+// so, it is that other who speaks: a proxy that passes commands on unread does
+// not pass its trust on with them.
+func (x *session) speaksForOthers() bool { return within(x.srv.xclients, x.client) }
+
 // xclient answers XCLIENT of a trusted proxy: from here on the session is that
 // of the client it names. A login the proxy has checked counts as one here.
 //
 // Source: https://www.postfix.org/XCLIENT_README.html
 func (x *session) xclient(ctx context.Context, arg string) bool {
 	switch {
-	case !within(x.srv.xclients, x.peer):
+	case !x.speaksForOthers():
 		return x.fault(replyNotTrusted)
 	case x.tx != nil:
 		return x.fault(replySequence)
@@ -134,7 +139,7 @@ func (x *session) become(client netip.Addr, loggedIn bool) dlp.Reply {
 // hop is told for its log. It changes nobody's rights.
 func (x *session) xforward(arg string) bool {
 	switch {
-	case !within(x.srv.xclients, x.peer):
+	case !x.speaksForOthers():
 		return x.fault(replyNotTrusted)
 	case x.tx != nil:
 		return x.fault(replySequence)

@@ -22,7 +22,7 @@ func behind(t *testing.T, as smtp.Door, change func(*smtp.Config)) *door {
 func TestXCLIENT(t *testing.T) {
 	d := behind(t, smtp.Door{}, nil)
 	c := d.hello(t)
-	if got := c.say("EHLO x\r\n", "250"); !strings.Contains(got, "XCLIENT NAME ADDR") || !strings.Contains(got, "XFORWARD NAME ADDR") {
+	if got := c.say("EHLO x\r\n", "250"); !strings.Contains(got, "XCLIENT NAME REVERSE_NAME ADDR") || !strings.Contains(got, "XFORWARD NAME ADDR") {
 		t.Errorf("got %q", got)
 	}
 	c.say("MAIL FROM:<a@b.test>\r\n", "550 5.7.1") // the proxy itself relays nothing
@@ -30,7 +30,7 @@ func TestXCLIENT(t *testing.T) {
 	c.say("MAIL FROM:<a@b.test>\r\n", "503 5.5.1") // it starts over
 	c.say("EHLO pc.clinic.example\r\n", "250")
 	c.envelope("bob@out.test")
-	c.say("XCLIENT ADDR=192.0.2.8\r\n", "503 5.5.1")
+	c.say("XCLIENT ADDR=192.0.2.8\r\n", "550 5.7.0") // it is the client who speaks now
 	c.say("DATA\r\nx\r\n.\r\n", "354", "250")
 	if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from pc.clinic.example ([192.0.2.7])") {
 		t.Errorf("got %q", got)
@@ -39,6 +39,7 @@ func TestXCLIENT(t *testing.T) {
 	if got := d.hop.messages()[0].opt.Origin; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	c = d.hello(t)
 	c.say("XCLIENT ADDR=IPV6:2001:db8::7\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
 	for _, bad := range []string{"", "ADDR", "ADDR=x", "ADDR=192.0.2.7 ADDR=192.0.2.8", "ROLE=admin", "NAME=a+0Ab", "NAME=<a>", "ADDR=fe80::1%eth0", "NAME=" + strings.Repeat("a", 300)} {
 		d.hello(t).say("XCLIENT "+bad+"\r\n", "501 5.5.4")
@@ -92,8 +93,7 @@ func TestXFORWARD(t *testing.T) {
 	}
 	send()
 	send()
-	_, lines, _ := h.seen()
-	got := strings.Join(lines, "|")
+	got := "|" + h.said()
 	first := "|XFORWARD NAME=pc.clinic.example ADDR=IPV6:2001:db8::7 PORT=4321 PROTO=[UNAVAILABLE] HELO=[UNAVAILABLE] IDENT=4A+3DB SOURCE=[UNAVAILABLE]|MAIL "
 	second := "|XFORWARD NAME=[UNAVAILABLE] ADDR=127.0.0.1 PORT=[UNAVAILABLE] PROTO=ESMTP HELO=client.example IDENT=[UNAVAILABLE] SOURCE=REMOTE|MAIL "
 	if !strings.Contains(got, first) || !strings.Contains(got, second) {
@@ -105,7 +105,10 @@ func TestPROXY(t *testing.T) {
 	d := behind(t, smtp.Door{Proxy: true}, nil)
 	c := d.raw(t)
 	c.say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "220")
-	c.say("EHLO pc.clinic.example\r\n", "250")
+	if got := c.say("EHLO pc.clinic.example\r\n", "250"); strings.Contains(got, "XCLIENT") {
+		t.Errorf("the proxy's trust is its client's: %q", got)
+	}
+	c.say("XCLIENT ADDR=192.0.2.8\r\n", "550 5.7.0")
 	c.envelope("bob@out.test")
 	c.say("DATA\r\nx\r\n.\r\n", "354", "250")
 	if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from pc.clinic.example ([192.0.2.7])") {

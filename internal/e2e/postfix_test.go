@@ -19,8 +19,8 @@ type postfix struct {
 }
 
 // startPostfix starts Debian's Postfix as a sending server whose way out is
-// relay.
-func startPostfix(t *testing.T, relay string) *postfix {
+// relay. more are lines for main.cf and for master.cf.
+func startPostfix(t *testing.T, relay string, more ...string) *postfix {
 	t.Helper()
 	if _, err := os.Stat("/usr/sbin/postfix"); err != nil {
 		t.Skip("postfix is not installed; see .ci/deps")
@@ -70,7 +70,7 @@ minimal_backoff_time = 2s
 queue_run_delay = 2s
 maximal_backoff_time = 4s
 import_environment = MAIL_CONFIG
-`, base, host, port, p.log), 0o644)
+`, base, host, port, p.log)+at(more, 0), 0o644)
 	write(t, filepath.Join(p.dir, "master.cf"), `pickup    unix  n - n 1 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 2 1 qmgr
@@ -89,7 +89,7 @@ anvil     unix  - - n - 1 anvil
 scache    unix  - - n - 1 scache
 showq     unix  n - n - - showq
 postlog   unix-dgram n - n - 1 postlogd
-`, 0o644)
+`+at(more, 1), 0o644)
 	p.run("postfix", "-c", p.dir, "start")
 	t.Cleanup(func() {
 		out, err := exec.Command("/usr/sbin/postfix", "-c", p.dir, "stop").CombinedOutput()
@@ -104,6 +104,14 @@ postlog   unix-dgram n - n - 1 postlogd
 	return p
 }
 
+// at is ss[i], "" beyond its end.
+func at(ss []string, i int) string {
+	if i < len(ss) {
+		return ss[i]
+	}
+	return ""
+}
+
 func (p *postfix) run(name string, args ...string) {
 	p.t.Helper()
 	cmd := exec.Command(name, args...)
@@ -113,10 +121,11 @@ func (p *postfix) run(name string, args ...string) {
 	}
 }
 
-// submit hands a message to Postfix as a local program does.
+// submit hands a message to Postfix as a local program does; to may be several,
+// with spaces between.
 func (p *postfix) submit(from, to, msg string) {
 	p.t.Helper()
-	cmd := exec.Command("/usr/sbin/sendmail", "-C", p.dir, "-f", from, "-i", "--", to)
+	cmd := exec.Command("/usr/sbin/sendmail", append([]string{"-C", p.dir, "-f", from, "-i", "--"}, strings.Fields(to)...)...)
 	cmd.Stdin = strings.NewReader(msg)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		p.t.Fatalf("sendmail: %v: %s", err, out)
@@ -130,7 +139,7 @@ func (p *postfix) logged() string {
 
 // startSMTPSink starts Postfix's own test server, which keeps each message in
 // a file.
-func startSMTPSink(t *testing.T) (addr string, messages func() []string) {
+func startSMTPSink(t *testing.T, flags ...string) (addr string, messages func() []string) {
 	t.Helper()
 	const sink = "/usr/sbin/smtp-sink"
 	if _, err := os.Stat(sink); err != nil {
@@ -138,7 +147,7 @@ func startSMTPSink(t *testing.T) (addr string, messages func() []string) {
 	}
 	dir := t.TempDir()
 	addr = freeAddr(t)
-	args := []string{"-d", "%M."}
+	args := append([]string{"-d", "%M."}, flags...)
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root")
 	}

@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// startPostfixHop starts a Postfix that takes mail for everybody, reports on
+// deliveries, and throws the mail itself away.
+func startPostfixHop(t *testing.T) (p *postfix, addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = startPostfix(t, "127.0.0.1:9", `relayhost =
+default_transport = discard:
+relay_transport = discard:
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
+smtputf8_enable = yes
+notify_classes =
+`, fmt.Sprintf("127.0.0.1:%s inet n - n - - smtpd\n", port))
+	eventually(t, "Postfix listens", func() bool { return listens(addr) })
+	return p, addr
+}
+
+// python runs a script of the standard library's smtplib.
+func python(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	exe, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not installed")
+	}
+	out, err := exec.Command(exe, append([]string{"-c", script}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("python3: %v: %s", err, out)
+	}
+	return string(out)
+}
+
+// TestPostfixAsNextHop: what clients that nobody here wrote ask for reaches a
+// next hop that nobody here wrote: delivery reports, addresses outside ASCII,
+// and by XFORWARD who the client is.
+func TestPostfixAsNextHop(t *testing.T) {
+	p, next := startPostfixHop(t)
+	g := newGateway(t, options{nextHop: next, smtp: `xclient_from = ["127.0.0.1"]`})
+	g.start()
+	python(t, `
+import smtplib, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+for i in range(200):  # the door learns what the next hop offers while it starts
+    c = smtplib.SMTP(host, int(port))
+    c.ehlo()
+    if c.has_extn("smtputf8"): break
+    c.quit(); time.sleep(.1)
+assert c.has_extn("dsn") and c.has_extn("smtputf8"), c.esmtp_features
+c.sendmail("ada@clinic.example", ["sam@partner.example"], b"Subject: a\r\n\r\nthe meeting is at three.\r\n",
+    mail_options=["RET=HDRS", "ENVID=visit+2B7"], rcpt_options=["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;old+2Bsam@partner.example"])
+c.sendmail("ad\u00e4@clinic.example", ["s\u00e4m@b\u00fccher.example"], "Subject: gr\u00fcn\r\n\r\nthe meeting is at three.\r\n".encode(),
+    mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+try:
+    c.sendmail("ada@clinic.example", ["s\u00e4m@partner.example"], b"Subject: a\r\n\r\nb\r\n")
+    assert False, "taken without SMTPUTF8"
+except (smtplib.SMTPRecipientsRefused, UnicodeEncodeError):
+    pass
+c.quit()
+`, g.addr)
+	for what, want := range map[string]string{
+		"the recipient outside ASCII":       "to=<s\u00e4m@xn--bcher-kva.example>",
+		"a report of success to the sender": "sender delivery status notification",
+	} {
+		eventually(t, what+" is in Postfix's log", func() bool { return strings.Contains(p.logged(), want) })
+	}
+	swaks(t, "--server", g.addr, "--from", "ada@clinic.example", "--to", "sam@partner.example", "--body", "the meeting is at three.",
+		"--xclient-addr", "127.0.0.77", "--xclient-name", "pc.clinic.example")
+	eventually(t, "Postfix logs the true client", func() bool { return strings.Contains(p.logged(), "orig_client=pc.clinic.example[127.0.0.77]") })
+}
+
+// swaks runs the Swiss Army Knife for SMTP and returns what it prints.
+func swaks(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := swaksTries(t, args...)
+	if err != nil {
+		t.Fatalf("swaks: %v: %s", err, out)
+	}
+	return out
+}
+
+func swaksTries(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	exe, err := exec.LookPath("swaks")
+	if err != nil {
+		t.Skip("swaks is not installed; see .ci/deps")
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestSubmitters: people's programs log in, over STARTTLS and over TLS from the
+// first byte, and nobody sends without.
+func TestSubmitters(t *testing.T) {
+	cert, key := selfMade(t)
+	users := filepath.Join(t.TempDir(), "users")
+	submission, implicit := freeAddr(t), freeAddr(t)
+	const password = "correct horse battery"
+	g := newGateway(t, options{
+		smtp: fmt.Sprintf("tls_cert = %q\ntls_key = %q", cert, key),
+		extra: fmt.Sprintf("[[smtp.doors]]\nlisten = %q\nprotocol = \"submission\"\n[[smtp.doors]]\nlisten = %q\nprotocol = \"submission\"\ntls = \"implicit\"\n"+
+			"[smtp.auth]\nusers = %q\nown_sender = true\n", submission, implicit, users),
+	})
+	cmd := exec.Command(stanch, "smtp-user", "set", "ada@clinic.example", "--config", g.config)
+	cmd.Stdin = strings.NewReader(password + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("smtp-user: %v: %s", err, out)
+	}
+	g.start()
+	python(t, `
+import smtplib, ssl, sys
+ctx = ssl.create_default_context(); ctx.check_hostname = False; ctx.verify_mode = ssl.CERT_NONE
+host, port = sys.argv[1].rsplit(":", 1)
+c = smtplib.SMTP(host, int(port)); c.ehlo()
+assert not c.has_extn("auth")
+assert c.mail("ada@clinic.example")[0] == 530
+c.starttls(context=ctx); c.ehlo()
+assert c.mail("ada@clinic.example")[0] == 530
+try:
+    c.login("ada@clinic.example", "not the password at all"); assert False
+except smtplib.SMTPAuthenticationError as e:
+    assert e.smtp_code == 535, e
+c.login("ada@clinic.example", sys.argv[3])
+assert c.mail("bob@clinic.example")[0] == 553
+c.rset()
+c.sendmail("ada@clinic.example", ["sam@partner.example"], b"Subject: a\r\n\r\nby STARTTLS\r\n")
+host, port = sys.argv[2].rsplit(":", 1)
+c = smtplib.SMTP_SSL(host, int(port), context=ctx)
+c.login("ada@clinic.example", sys.argv[3])
+c.sendmail("ada@clinic.example", ["sam@partner.example"], b"Subject: b\r\n\r\nby TLS from the first byte\r\n")
+`, submission, implicit, password)
+	eventually(t, "both are delivered", func() bool {
+		all := strings.Join(maildirTexts(t, g.maildir()), "")
+		return strings.Contains(all, "by STARTTLS") && strings.Contains(all, "by TLS from the first byte") && strings.Count(all, "with ESMTPSA id") == 2
+	})
+	swaks(t, "--server", submission, "--tls", "--auth", "PLAIN", "--auth-user", "ada@clinic.example", "--auth-password", password,
+		"--from", "ada@clinic.example", "--to", "sam@partner.example", "--body", "by swaks")
+	if out, err := swaksTries(t, "--server", submission, "--tls", "--auth", "PLAIN", "--auth-user", "ada@clinic.example", "--auth-password", "wrong and wrong again",
+		"--from", "ada@clinic.example", "--to", "sam@partner.example"); err == nil || !strings.Contains(out, "535 5.7.8") {
+		t.Errorf("a wrong password: %v: %s", err, out)
+	}
+	if strings.Contains(g.logged(), password) || strings.Contains(g.logged(), "ada@") {
+		t.Error("a name or a password stands in the log")
+	}
+}
+
+// maildirTexts are the messages in dir.
+func maildirTexts(t *testing.T, dir string) (texts []string) {
+	t.Helper()
+	es, err := os.ReadDir(filepath.Join(dir, "new"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, e := range es {
+		texts = append(texts, read(t, filepath.Join(dir, "new", e.Name())))
+	}
+	return texts
+}
+
+// TestLMTPBothWays: Postfix hands over by LMTP, and a next hop takes by LMTP.
+// One recipient goes through live, for several the outbox has their answers.
+func TestLMTPBothWays(t *testing.T) {
+	next, messages := startSMTPSink(t, "-L")
+	lmtp := freeAddr(t)
+	g := newGateway(t, options{nextHop: "lmtp:" + next, extra: fmt.Sprintf("[[smtp.doors]]\nlisten = %q\nprotocol = \"lmtp\"\n", lmtp)})
+	g.start()
+	p := startPostfix(t, g.addr, "relayhost =\ndefault_transport = lmtp:inet:"+lmtp+"\n", "lmtp unix - - n - - lmtp\n")
+	for i, to := range []string{"sam@partner.example", "kim@partner.example,lou@partner.example"} {
+		p.submit("ada@clinic.example", strings.ReplaceAll(to, ",", " "), fmt.Sprintf("Subject: a\n\nvisit %d is at three.\n", i))
+	}
+	for i := range 2 {
+		eventually(t, "the next hop has it", func() bool {
+			return strings.Contains(strings.Join(messages(), ""), fmt.Sprintf("visit %d is at three.", i))
+		})
+	}
+	eventually(t, "Postfix has an answer for each", func() bool { return strings.Count(p.logged(), "status=sent") == 3 })
+	if !strings.Contains(strings.Join(messages(), ""), "with LMTP id") {
+		t.Error("the trace does not say how it came")
+	}
+}
