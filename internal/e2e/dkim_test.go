@@ -44,9 +44,9 @@ func TestSignaturesSurvive(t *testing.T) {
 		{"white space", head + "\r\n a  b \t c \r\n\r\n  \r\n\r\n\r\n", false},
 		{"dots", head + "\r\n.\r\n..\r\n.a\r\n...b\r\n", false},
 		{"long lines", head + "\r\n" + strings.Repeat("x", 5000) + "\r\n" + strings.Repeat("y ", 20000) + "\r\n", false},
-		{"large", head + "\r\n" + strings.Repeat("A line of prose about nothing at all.\r\n", 60000), false},
+		{"large", head + "\r\n" + strings.Repeat("A line of prose about nothing at all.\r\n", 20000), false},
 		{"no body", head + "\r\n", false},
-		{"bare LF", head + "\r\none\ntwo\r\nthree\n", true},
+		{"bare LF", head + "\r\none\ntwo\r\nthree\nfour\r\n", true},
 		{"bare CR", head + "\r\none\rtwo\r\n", true},
 	} {
 		for i, can := range []dkim.Canonicalization{dkim.CanonicalizationRelaxed, dkim.CanonicalizationSimple} {
