@@ -45,6 +45,7 @@ type bench struct {
 	readErr error
 	hang    bool                            // reading takes for ever
 	read    func(ctx context.Context) error // nil, or what reading does
+	begun   func(*dlp.Document)             // nil, or called when reading begins
 	panics  bool
 	bypass  *bypass.Switch
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
@@ -175,7 +176,10 @@ func (h *hop) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCl
 }
 
 // The scripted reader: extractor, detection and policy in one.
-func (b *bench) Extract(ctx context.Context, _ *dlp.Document, sink dlp.Sink) error {
+func (b *bench) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
+	if b.begun != nil {
+		b.begun(doc)
+	}
 	if b.panics {
 		panic("on purpose")
 	}

@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -41,25 +40,17 @@ func TestUrgentIsJudgedFirst(t *testing.T) {
 	var order []string
 	gate := make(chan struct{})
 	first := make(chan struct{})
-	var once sync.Once
-	b.read = func(ctx context.Context) error {
-		once.Do(func() { close(first) })
+	b.begun = func(doc *dlp.Document) {
+		mu.Lock()
+		order = append(order, doc.Sender.Domain)
+		if len(order) == 1 {
+			close(first)
+		}
+		mu.Unlock()
 		<-gate
-		return nil
 	}
 	var wg sync.WaitGroup
 	offer := func(doc *dlp.Document) {
-		open := doc.Open
-		noted := false // the reader and the loop guard may open it too
-		doc.Open = func() (io.ReadSeekCloser, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !noted {
-				order = append(order, doc.Sender.Domain)
-				noted = true
-			}
-			return open()
-		}
 		wg.Go(func() { b.Message(t.Context(), doc, &hop{reply: dlp.Reply{Code: 250}}) })
 	}
 	waiting := func(n int) { // n documents wait for their turn
