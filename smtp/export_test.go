@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net/netip"
@@ -144,3 +145,15 @@ func (b *Breaker) Failure(now time.Time) { b.failure(now) }
 
 // Success is breaker.success.
 func (b *Breaker) Success() { b.success() }
+
+// ReadReply reads a next hop's reply.
+func ReadReply(r io.Reader) (dlp.Reply, error) {
+	return readReply(bufio.NewReaderSize(r, maxReplyLine+2))
+}
+
+// Learn reads the extensions out of the text of an EHLO reply.
+func Learn(text string) Extensions {
+	h := hop{}
+	h.learn(text)
+	return h.ext
+}
