@@ -125,7 +125,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.Store(dir),
 		doctor.Rules(func(ctx context.Context) doctor.RulesLoaded { return loadRules(ctx, cfg, ex) }, ruleSet),
 		doctor.Policies(cfg.Policy, cfg.SMTP.InternalDomains, own, len(cfg.SMTP.AllDoors())+len(cfg.Milter.Listen) > 0, cfg.Scan.Enabled),
-		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, ex.Warm, hasEntries(cacheDir(cfg))),
+		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, warmer(cfg, ex), hasEntries(cacheDir(cfg))),
 		doctor.TLS(cfg.SMTP, nil, time.Now),
 		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
 		doctor.NextHops(cfg.SMTP, ask, hopErr),
@@ -139,6 +139,16 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		checks = append(checks, doctor.Postfix(doctor.Doors{SMTP: cfg.SMTP, Milters: milters}, read))
 	}
 	return checks
+}
+
+// warmer has the compiled PDF reader tried, by its owner only: nobody runs what
+// another user compiled, nor compiles into their folder.
+func warmer(cfg *config.Config, ex *extract.Pool) func(context.Context) error {
+	var st unix.Stat_t
+	if err := unix.Stat(cacheDir(cfg), &st); err == nil && int(st.Uid) != os.Geteuid() {
+		return nil
+	}
+	return ex.Warm
 }
 
 // hopsAsker returns what asks every next hop what it offers. No policy of

@@ -217,7 +217,8 @@ func certText(err error) string {
 
 // reached words an error of the network without the address it repeats.
 func reached(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed) || os.IsTimeout(err) { // closed: by us, as time is up
+	slow, isNet := errors.AsType[net.Error](err)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed) || isNet && slow.Timeout() { // closed: by us, as time is up
 		return "no answer in time"
 	}
 	if oe, ok := errors.AsType[*net.OpError](err); ok && oe.Op == "dial" {

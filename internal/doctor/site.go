@@ -89,7 +89,8 @@ func mail(channels []string) bool {
 }
 
 // Extraction starts a child and has it read, as serve does. read reads a small
-// text; warm sees that the compiled PDF reader works, when there is one.
+// text; warm sees that the compiled PDF reader works, when there is one; it is
+// nil where that is another user's.
 func Extraction(read, warm func(context.Context) error, compiled bool) Check {
 	return Check{Name: "extract", Within: time.Minute, Run: func(ctx context.Context) []Finding {
 		const remedy = "Look at the memory limit, and whether this program may start itself again (noexec, a system-call filter)."
@@ -97,7 +98,9 @@ func Extraction(read, warm func(context.Context) error, compiled bool) Check {
 			return []Finding{bad("child", "does not start or does not read: "+plain(err), remedy)}
 		}
 		out := []Finding{good("child", "starts, and reads a text")}
-		if !compiled {
+		if compiled && warm == nil {
+			out = append(out, good("PDF reader", "is compiled; whether it works is seen only by the user that serves"))
+		} else if !compiled {
 			out = append(out, poor("PDF reader", "is not compiled yet", "The next `stanch serve` compiles it before it opens its doors, which takes up to half a minute."))
 		} else if err := warm(ctx); err != nil {
 			out = append(out, bad("PDF reader", "does not work: "+plain(err), remedy))

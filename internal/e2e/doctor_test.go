@@ -74,6 +74,11 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	if code != 0 || !has(fs, "ok", "runs as process", "") || !has(fs, "ok", "1 held", "") {
 		t.Errorf("a sound installation that serves: exit %d, %+v", code, fs)
 	}
+	g.kill()
+	if fs, code := g.doctor("serve,data_dir,keys,store,audit"); code != 0 || !has(fs, "ok", "cut short by a crash", "") || !has(fs, "ok", "1 held", "") {
+		t.Errorf("after kill -9: exit %d, %+v", code, fs)
+	}
+	g.start()
 	g.stop()
 	if fs, code := g.doctor("serve,store,audit"); code != 0 || !has(fs, "warn", "does not run", "systemctl start stanch") || !has(fs, "ok", "closed whole", "") {
 		t.Errorf("a sound installation that does not serve: exit %d, %+v", code, fs)
@@ -195,6 +200,43 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	}
 	if _, code := g.cli("doctor", "--only", "nothing"); code != 2 {
 		t.Errorf("an unknown check: exit %d, want 2", code)
+	}
+}
+
+// TestDoctorAsRoot looks at the installation of another user, and leaves nothing
+// there that its owner could not use.
+func TestDoctorAsRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	const nobody = 65534
+	g := newGateway(t, options{})
+	g.start()
+	g.kill()
+	each := func(do func(path string)) {
+		if err := filepath.WalkDir(g.data(), func(path string, _ os.DirEntry, err error) error { do(path); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each(func(path string) {
+		if err := os.Lchown(path, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	})
+	fs, code := g.doctor("")
+	if code != 0 || !has(fs, "ok", "seen only by the user that serves", "") || !has(fs, "ok", "belongs to user 65534", "") {
+		t.Errorf("exit %d, %+v", code, fs)
+	}
+	each(func(path string) {
+		if info, err := os.Lstat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != nobody {
+			t.Errorf("%s was left as root's, %v", path, err)
+		}
+	})
+	if err := os.Lchown(filepath.Join(g.data(), "keys"), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if fs, code := g.doctor("data_dir"); code != 1 || !has(fs, "fail", "belongs to user 0, the folder to user 65534", "chown -R 65534:65534") {
+		t.Errorf("what root left: exit %d, %+v", code, fs)
 	}
 }
 

@@ -239,8 +239,11 @@ func TestRouteByAFolder(t *testing.T) {
 // TestProbesAcrossKills ends serve at each step between making a probe and
 // having ended its hold. Afterwards it is caught, and no work for an officer.
 func TestProbesAcrossKills(t *testing.T) {
-	for _, step := range []string{"probe handed in", "decision", "committed", "probe settled"} {
+	for i, step := range []string{"committed", "probe handed in", "decision", "probe settled"} {
 		t.Run(step, func(t *testing.T) {
+			if i > 0 {
+				longTest(t)
+			}
 			g := newGateway(t, options{})
 			p := startPostfix(t, g.addr)
 			g.change(t, "[metrics]", route("out", "sendmail:/usr/sbin/sendmail -C "+p.dir, `within = "50s"`)+"[metrics]")

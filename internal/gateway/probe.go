@@ -181,10 +181,12 @@ func (g *Gateway) sweepProbes(ctx context.Context) {
 // settleProbe puts what became of a probe on record, and raises the alarm where
 // it was not caught.
 func (g *Gateway) settleProbe(ctx context.Context, p probe.Probe, result probe.Result, doc dlp.ID) {
-	news, err := g.Probes.Settle(p.ID, result, doc)
+	news, tell, err := g.Probes.Settle(p.ID, result, doc)
 	if err != nil {
-		g.warn(ctx, "fate of a probe not written down", doc, err)
-	} else if !news {
+		g.warn(ctx, "fate of a probe not written down", doc, err) // RunProbes comes back to it
+		return
+	}
+	if !news {
 		return
 	}
 	e := audit.Event{Time: g.Now(), Kind: audit.Probe, Doc: doc, Reason: p.Route, Result: probeResult(result)}
@@ -201,6 +203,9 @@ func (g *Gateway) settleProbe(ctx context.Context, p probe.Probe, result probe.R
 		slog.String("doc", string(doc)), slog.String("route", p.Route), slog.String("result", string(result)))
 	if path := g.Probes.FilePath(p); path != "" && g.Submit != nil {
 		g.Submit.Clear(path)
+	}
+	if !tell {
+		return
 	}
 	n := notify.ProbeNotice{ID: dlp.NewID(), Hostname: g.cfg.Hostname, Route: p.Route, Left: result == probe.Passed,
 		NotSent: result == probe.NotSent, Sent: p.Sent, When: g.Now()}
@@ -241,9 +246,12 @@ func (g *Gateway) RunProbes(ctx context.Context) error {
 		return nil
 	}
 	g.countRoutes()
-	g.sweepProbes(ctx)
+	g.sweepProbes(ctx) // held by a run that died before it saw that
 	for {
 		due, next := g.Probes.Due()
+		if len(due) > 0 {
+			g.sweepProbes(ctx) // what could not be ended when it was held
+		}
 		for _, name := range due {
 			next = g.Now() // what is due next is known when these are sent
 			if err := g.sendProbe(ctx, name, ""); err != nil && ctx.Err() == nil {
@@ -257,6 +265,9 @@ func (g *Gateway) RunProbes(ctx context.Context) error {
 				if ctx.Err() == nil {
 					g.settleProbe(ctx, p, probe.Missed, "")
 				}
+			}
+			if len(g.Probes.Overdue()) > 0 { // the disk takes nothing: it is not asked all the time
+				next = g.Now().Add(settleMost)
 			}
 		}
 		if !g.waitProbes(ctx, next) {

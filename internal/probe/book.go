@@ -68,7 +68,11 @@ type route struct {
 	LastCaught time.Time `json:"last_caught,omitzero"`
 	Result     Result    `json:"result,omitempty"`
 	Alarm      Result    `json:"alarm,omitempty"`
+	Told       time.Time `json:"told,omitzero"` // when people were last told of Alarm
 }
+
+// tellAgain is how often people are told of an alarm that stands.
+const tellAgain = 24 * time.Hour
 
 // kept is how many probes of a route are remembered: what comes by twice, or a
 // day late, is known.
@@ -126,17 +130,27 @@ func Open(o Options) (*Book, error) {
 	if err != nil {
 		return b, err
 	}
+	now := b.now() // what was sent later than now was sent before the clock was set back
 	for name, r := range p.Routes {
 		if _, ok := b.route(name); ok {
+			r.LastSent, r.Told = earlier(r.LastSent, now), earlier(r.Told, now)
 			b.routes[name] = r
 		}
 	}
 	for _, x := range p.Probes {
 		if _, ok := b.route(x.Route); ok {
+			x.Sent = earlier(x.Sent, now)
 			b.probes = append(b.probes, x)
 		}
 	}
 	return b, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // maxFile bounds what is read of the file, in bytes: maxRoutes times kept
@@ -194,23 +208,23 @@ func (b *Book) Due() (names []string, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	earlier := func(t time.Time) {
+	sooner := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}
 	for _, r := range b.cfg.Routes {
 		s := b.routes[r.Name]
-		at := s.LastSent.Add(r.every())
+		at := s.LastSent.Add(r.pause(s.Result))
 		if s.LastSent.IsZero() || !now.Before(at) || s.LastSent.After(now.Add(time.Minute)) { // sent in the future: the clock was set back
 			names = append(names, r.Name)
 			continue
 		}
-		earlier(at)
+		sooner(at)
 	}
 	for _, p := range b.probes {
 		if r, ok := b.route(p.Route); ok && p.Result == Waiting {
-			earlier(p.Sent.Add(r.within()))
+			sooner(p.Sent.Add(r.within()))
 		}
 	}
 	return names, next
@@ -246,7 +260,7 @@ func (b *Book) Make(name string) (Post, error) {
 	old, before := slices.Clone(b.probes), b.routes[name]
 	b.probes = append(b.probes, post.Probe)
 	b.trim(name)
-	b.routes[name] = route{LastSent: post.Probe.Sent, LastCaught: before.LastCaught, Alarm: before.Alarm}
+	b.routes[name] = route{LastSent: post.Probe.Sent, LastCaught: before.LastCaught, Alarm: before.Alarm, Told: before.Told}
 	if err := b.save("probe sent"); err != nil {
 		b.probes, b.routes[name] = old, before
 		return Post{}, err
@@ -332,19 +346,20 @@ func (b *Book) same(r Route, p Probe, text []byte, channel dlp.Channel, rcpts []
 	return hex.EncodeToString(digest[:]) == p.Digest
 }
 
-// Settle notes what became of a probe, and reports whether that is news. A
-// probe that is caught after it was missed is caught; one that passed stays
-// passed. It is on stable storage when it returns nil.
-func (b *Book) Settle(id string, result Result, doc dlp.ID) (news bool, err error) {
+// Settle notes what became of a probe, and reports whether that is news, and
+// whether people are to be told: of a new alarm, and once a day of one that
+// stands. A probe that is caught after it was missed is caught; one that passed
+// stays passed. It is on stable storage when err is nil.
+func (b *Book) Settle(id string, result Result, doc dlp.ID) (news, tell bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.IndexFunc(b.probes, func(p Probe) bool { return p.ID == id })
 	if i < 0 {
-		return false, nil
+		return false, false, nil
 	}
 	p := b.probes[i]
 	if p.Result == result || p.Result == Passed || p.Result == Caught && result != Passed {
-		return false, nil
+		return false, false, nil
 	}
 	old, before := p, b.routes[p.Route]
 	p.Result, p.Doc, p.Seen = result, doc, b.now()
@@ -356,7 +371,10 @@ func (b *Book) Settle(id string, result Result, doc dlp.ID) (news bool, err erro
 	}
 	switch {
 	case result.Alarm():
-		r.Alarm = result
+		tell = r.Alarm != result || p.Seen.Sub(r.Told) >= tellAgain
+		if r.Alarm = result; tell {
+			r.Told = p.Seen
+		}
 	case result == Caught:
 		r.LastCaught = p.Seen
 		if last {
@@ -366,9 +384,9 @@ func (b *Book) Settle(id string, result Result, doc dlp.ID) (news bool, err erro
 	b.routes[p.Route] = r
 	if err := b.save("probe settled"); err != nil {
 		b.probes[i], b.routes[p.Route] = old, before
-		return false, err
+		return false, false, err
 	}
-	return true, nil
+	return true, tell, nil
 }
 
 // Overdue lists the probes that nobody has seen in time.
@@ -379,7 +397,7 @@ func (b *Book) Overdue() []Probe {
 	var out []Probe
 	for _, p := range b.probes {
 		r, _ := b.route(p.Route)
-		if p.Result == Waiting && (now.Sub(p.Sent) >= r.within() || p.Sent.After(now.Add(time.Minute))) {
+		if p.Result == Waiting && now.Sub(p.Sent) >= r.within() {
 			out = append(out, p)
 		}
 	}
@@ -424,7 +442,7 @@ func statuses(cfg Config, routes map[string]route) []Status {
 		case s.Result == Waiting:
 			st.Result, st.Next = OnItsWay, s.LastSent.Add(r.every())
 		default:
-			st.Next = s.LastSent.Add(r.every())
+			st.Next = s.LastSent.Add(r.pause(s.Result))
 		}
 		out = append(out, st)
 	}

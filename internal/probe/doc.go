@@ -51,6 +51,15 @@ const (
 func (r Route) every() time.Duration  { return or(r.Every.D(), everyDefault) }
 func (r Route) within() time.Duration { return or(r.Within.D(), withinDefault) }
 
+// pause is how long after a probe that came to last the next one follows: one
+// that could not be handed in is tried again sooner.
+func (r Route) pause(last Result) time.Duration {
+	if last == NotSent {
+		return min(r.within(), r.every())
+	}
+	return r.every()
+}
+
 func or(d, otherwise time.Duration) time.Duration {
 	if d == 0 {
 		return otherwise

@@ -164,7 +164,7 @@ func TestStateOfARoute(t *testing.T) {
 	}
 	settle := func(p probe.Post, r probe.Result, news bool) {
 		t.Helper()
-		if got, err := b.Settle(p.Probe.ID, r, ""); err != nil || got != news {
+		if got, _, err := b.Settle(p.Probe.ID, r, ""); err != nil || got != news {
 			t.Errorf("Settle(%s) = %v, %v; want %v", r, got, err, news)
 		}
 	}
@@ -211,6 +211,36 @@ func TestStateOfARoute(t *testing.T) {
 	}
 	if _, err := b.Make("nowhere"); err == nil {
 		t.Error("a probe on a route that is not configured")
+	}
+}
+
+// TestPeopleAreToldOnce: of a new alarm, of another one, and once a day.
+func TestPeopleAreToldOnce(t *testing.T) {
+	s := newSite(t)
+	b := s.open()
+	for i, tc := range []struct {
+		later  time.Duration
+		result probe.Result
+		tell   bool
+		next   time.Duration
+	}{
+		{0, probe.NotSent, true, 10 * time.Minute},
+		{10 * time.Minute, probe.NotSent, false, 10 * time.Minute},
+		{10 * time.Minute, probe.Missed, true, 6 * time.Hour},
+		{6 * time.Hour, probe.Missed, false, 6 * time.Hour},
+		{18 * time.Hour, probe.Missed, true, 6 * time.Hour},
+		{6 * time.Hour, probe.Caught, false, 6 * time.Hour},
+		{6 * time.Hour, probe.Missed, true, 6 * time.Hour},
+	} {
+		s.now = s.now.Add(tc.later)
+		p := s.send(b, "out")
+		if news, tell, err := b.Settle(p.Probe.ID, tc.result, ""); err != nil || !news || tell != tc.tell {
+			t.Errorf("%d: Settle(%s) = %v, %v, %v; want tell %v", i, tc.result, news, tell, err, tc.tell)
+		}
+		b = s.open()
+		if got := b.List()[0].Next; !got.Equal(s.now.Add(tc.next)) {
+			t.Errorf("%d: next at %v, want after %v", i, got, tc.next)
+		}
 	}
 }
 
