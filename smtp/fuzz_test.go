@@ -34,30 +34,11 @@ func FuzzSession(f *testing.F) {
 	cfg.XClientFrom, cfg.ProxyFrom = []string{"127.0.0.1"}, []string{"127.0.0.1"}
 	kinds := []smtp.Door{{}, {Protocol: smtp.DoorLMTP}, {TLS: smtp.DoorTLSRequired}, {Proxy: true}}
 	f.Fuzz(func(t *testing.T, in []byte, kind uint8) {
-		d := &door{handler: &handler{}, hop: &memoryHop{}}
-		deps.Handler, deps.NextHop = d.handler, d.hop
-		s, err := smtp.NewServer(cfg, deps)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := newPipes()
-		var wg sync.WaitGroup
-		wg.Go(func() { s.ServeDoor(context.Background(), p, kinds[int(kind)%len(kinds)]) })
-		a, b := net.Pipe()
-		p.conns <- halfClosed{fromLocal{b}, in, new(int)}
-		a.SetDeadline(time.Now().Add(patience))
-		out, err := io.ReadAll(a)
-		if err != nil {
-			t.Fatalf("the session did not end: %v", err)
-		}
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		wg.Wait()
+		d, out := converse(t, cfg, deps, kinds[int(kind)%len(kinds)], in)
 		if len(out) == 0 { // no PROXY header: closed without a word
 			return
 		}
-		for line := range strings.SplitSeq(strings.TrimSuffix(string(out), "\r\n"), "\r\n") {
+		for line := range strings.SplitSeq(strings.TrimSuffix(out, "\r\n"), "\r\n") {
 			if len(line) < 4 || strings.Trim(line[:3], "0123456789") != "" || line[3] != ' ' && line[3] != '-' {
 				t.Fatalf("got %q", line)
 			}
@@ -74,6 +55,33 @@ func FuzzSession(f *testing.F) {
 			}
 		}
 	})
+}
+
+// converse leads one session whose client says in and nothing more, and returns
+// what it was answered.
+func converse(t *testing.T, cfg smtp.Config, deps smtp.Deps, as smtp.Door, in []byte) (*door, string) {
+	t.Helper()
+	d := &door{handler: &handler{}, hop: &memoryHop{}}
+	deps.Handler, deps.NextHop = d.handler, d.hop
+	s, err := smtp.NewServer(cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPipes()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.ServeDoor(context.Background(), p, as) })
+	a, b := net.Pipe()
+	p.conns <- halfClosed{fromLocal{b}, in, new(int)}
+	a.SetDeadline(time.Now().Add(patience))
+	out, err := io.ReadAll(a)
+	if err != nil {
+		t.Fatalf("the session did not end: %v", err)
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	return d, string(out)
 }
 
 // halfClosed gives in and then the end of the stream; what is written goes
@@ -108,24 +116,8 @@ func FuzzTransfer(f *testing.F) {
 			return
 		}
 		send := func(in string) ([]message, bool) {
-			d := &door{handler: &handler{}, hop: &memoryHop{}}
-			deps.Handler, deps.NextHop = d.handler, d.hop
-			s, err := smtp.NewServer(cfg, deps)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := newPipes()
-			var wg sync.WaitGroup
-			wg.Go(func() { s.Serve(context.Background(), p) })
-			a, b := net.Pipe()
-			p.conns <- halfClosed{fromLocal{b}, []byte(in), new(int)}
-			a.SetDeadline(time.Now().Add(patience))
-			out, err := io.ReadAll(a)
-			if err != nil || s.Shutdown(context.Background()) != nil {
-				t.Fatal(err)
-			}
-			wg.Wait()
-			return d.hop.messages(), strings.Contains(string(out), "queued as 1A2B")
+			d, out := converse(t, cfg, deps, smtp.Door{}, []byte(in))
+			return d.hop.messages(), strings.Contains(out, "queued as 1A2B")
 		}
 		wire, err := smtp.Stuff(body, int(size))
 		stuffed := err == nil

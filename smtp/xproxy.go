@@ -86,20 +86,30 @@ func parseClientAddr(s string) (netip.Addr, bool) {
 // not pass its trust on with them.
 func (x *session) speaksForOthers() bool { return within(x.srv.xclients, x.client) }
 
+// told reads what another is said to be; nil, and why not, from one who may not
+// say it, or not now.
+func (x *session) told(arg, names string) (map[string]string, dlp.Reply) {
+	switch {
+	case !x.speaksForOthers():
+		return nil, replyNotTrusted
+	case x.tx != nil:
+		return nil, replySequence
+	}
+	attrs, err := parseAttributes(arg, names)
+	if err != nil {
+		return nil, toReply(err)
+	}
+	return attrs, dlp.Reply{}
+}
+
 // xclient answers XCLIENT of a trusted proxy: from here on the session is that
 // of the client it names. A login the proxy has checked counts as one here.
 //
 // Source: https://www.postfix.org/XCLIENT_README.html
 func (x *session) xclient(ctx context.Context, arg string) bool {
-	switch {
-	case !x.speaksForOthers():
-		return x.fault(replyNotTrusted)
-	case x.tx != nil:
-		return x.fault(replySequence)
-	}
-	attrs, err := parseAttributes(arg, xclientNames)
-	if err != nil {
-		return x.fault(toReply(err))
+	attrs, r := x.told(arg, xclientNames)
+	if attrs == nil {
+		return x.fault(r)
 	}
 	client := x.client
 	if s := attrs["ADDR"]; s != "" {
@@ -138,15 +148,9 @@ func (x *session) become(client netip.Addr, loggedIn bool) dlp.Reply {
 // xforward answers XFORWARD of a trusted proxy: what the next message's next
 // hop is told for its log. It changes nobody's rights.
 func (x *session) xforward(arg string) bool {
-	switch {
-	case !x.speaksForOthers():
-		return x.fault(replyNotTrusted)
-	case x.tx != nil:
-		return x.fault(replySequence)
-	}
-	attrs, err := parseAttributes(arg, xforwardNames)
-	if err != nil {
-		return x.fault(toReply(err))
+	attrs, r := x.told(arg, xforwardNames)
+	if attrs == nil {
+		return x.fault(r)
 	}
 	for key, v := range attrs {
 		switch key {
