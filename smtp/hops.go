@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -101,26 +102,26 @@ type Security struct {
 
 // LoadSecurity reads the files that r names; log hears of later changes and may
 // be nil.
-func (r *Route) LoadSecurity(log *slog.Logger) (s Security, err error) {
-	s.mode, s.name = r.TLS, r.TLSName
+func (r *Route) LoadSecurity(log *slog.Logger) (Security, error) {
+	s := Security{mode: r.TLS, name: r.TLSName}
 	for _, p := range r.TLSPins {
 		pin, _ := ParsePin(p) // Validate has accepted it
 		s.pins = append(s.pins, pin)
 	}
+	var errs [3]error
 	if r.TLSCA != "" {
-		if s.roots, err = LoadRoots(r.TLSCA, log); err != nil {
-			return s, err
-		}
+		s.roots, errs[0] = LoadRoots(r.TLSCA, log)
 	}
 	if r.TLSCert != "" {
-		if s.cert, err = LoadKeyPair(r.TLSCert, r.TLSKey, log); err != nil {
-			return s, err
-		}
+		s.cert, errs[1] = LoadKeyPair(r.TLSCert, r.TLSKey, log)
 	}
 	if r.Auth != "" {
-		s.auth, err = LoadCredentials(r.Auth, log)
+		s.auth, errs[2] = LoadCredentials(r.Auth, log)
 	}
-	return s, err
+	if err := errors.Join(errs[:]...); err != nil {
+		return Security{}, fmt.Errorf("smtp: route %s: %w", r.Name, err)
+	}
+	return s, nil
 }
 
 // Apply sets what a connection to host must prove, as far as the configuration

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,6 +152,12 @@ func (d *destination) look(ctx context.Context, p *plan) {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	defer close(p.ready)
+	defer func() {
+		if x := recover(); x != nil {
+			d.t.d.Log.LogAttrs(ctx, slog.LevelError, "looking for a next hop broke", slog.String("route", d.e.Name), slog.String("stack", string(debug.Stack())))
+			p.groups, p.err = nil, errNoAnswer
+		}
+	}()
 	l := lookup{d: d, ttl: keepMost}
 	p.groups, p.err = l.hosts(ctx)
 	keep := max(min(l.ttl, keepMost), keepLeast)

@@ -477,7 +477,11 @@ func (c *clients) close() {
 	}
 }
 
-// Down counts the hosts of each route that count as down.
+// downSeen is how long a host that nobody asks any more still counts.
+const downSeen = time.Hour
+
+// Down counts the hosts of each route that count as down and were wanted within
+// the last hour.
 func (r *Router) Down() map[string]int {
 	t := r.table.Load()
 	out := map[string]int{}
@@ -487,7 +491,7 @@ func (r *Router) Down() map[string]int {
 	t.clients.mu.Lock()
 	defer t.clients.mu.Unlock()
 	for _, p := range t.clients.byKey {
-		if p.Client.Down() {
+		if p.Client.Down() && time.Since(p.used) < downSeen {
 			out[p.route]++
 		}
 	}
