@@ -38,40 +38,71 @@ func poke(c chan struct{}) {
 func (g *Gateway) drain(ctx context.Context, l *lane) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for {
-		due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots), l.dests.full()...)
-		if err != nil && ctx.Err() == nil {
-			g.warn(ctx, "spool not read", "", err)
+	var waiting []spool.Message // listed, for room where they go
+	var looked time.Time        // when it was looked for what goes elsewhere
+	for ctx.Err() == nil {
+		due := waiting
+		if len(due) == 0 {
+			due = g.listDue(ctx, l)
 		}
-		started := false
-		for _, m := range due {
-			done, err := g.alone(m.ID)
-			if err != nil {
-				continue
-			}
-			if !l.dests.take(m.Dest) {
-				done()
-				continue
-			}
-			started = true
-			release := func() { l.dests.done(m.Dest); done() }
-			select {
-			case l.slots <- struct{}{}:
-			case <-ctx.Done():
-				release()
-				return nil
-			}
-			wg.Go(func() {
-				defer poke(l.wake)
-				defer func() { <-l.slots }()
-				defer release()
-				g.handle(ctx, l, m)
-			})
+		due, started := g.begin(ctx, l, &wg, due)
+		if full := l.dests.full(); len(due) > 0 && len(l.slots) < cap(l.slots) && len(due) < 8*cap(l.slots) && time.Since(looked) >= lookElsewhere {
+			looked = time.Now()
+			due, started = g.begin(ctx, l, &wg, append(due, g.listDue(ctx, l, full...)...))
 		}
-		if !started && !g.sleep(ctx, l) {
-			return nil
+		waiting = due
+		if started && len(due) == 0 {
+			continue
+		}
+		if !g.sleep(ctx, l) {
+			break
 		}
 	}
+	return nil
+}
+
+// lookElsewhere is how often it is looked past a backlog for messages that do
+// not go where there is no room.
+const lookElsewhere = time.Second
+
+func (g *Gateway) listDue(ctx context.Context, l *lane, except ...int64) []spool.Message {
+	due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots), except...)
+	if err != nil && ctx.Err() == nil {
+		g.warn(ctx, "spool not read", "", err)
+	}
+	return due
+}
+
+// begin starts the work on those of due that nobody else has in hand and that
+// go where there is room, as places get free. It returns those for whom there
+// is no room where they go, and whether it started any.
+func (g *Gateway) begin(ctx context.Context, l *lane, wg *sync.WaitGroup, due []spool.Message) (left []spool.Message, started bool) {
+	for _, m := range due {
+		done, err := g.alone(m.ID)
+		if err != nil {
+			continue
+		}
+		if !l.dests.take(m.Dest) {
+			done()
+			left = append(left, m)
+			continue
+		}
+		release := func() { l.dests.done(m.Dest); done() }
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			release()
+			return nil, started
+		}
+		started = true
+		wg.Go(func() {
+			defer poke(l.wake)
+			defer func() { <-l.slots }()
+			defer release()
+			g.handle(ctx, l, m)
+		})
+	}
+	return left, started
 }
 
 // handle works on one message. It is looked up again: since it was listed,

@@ -210,7 +210,9 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		}
 	}
 	m.DelayTold = m.DelayTold || late && last
-	m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
+	if last { // until then it is due: after a crash the other places are tried at once
+		m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
+	}
 	if pending == 0 {
 		m.State = spool.Delivered
 		if failed > 0 {

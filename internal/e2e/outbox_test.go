@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/store/sqlite"
+)
+
+// TestDeliverySurvivesKillAtEachStep kills the gateway at each step of bringing
+// one message to recipients at two next hops. What a hop's answer is on record
+// for is not sent there again.
+func TestDeliverySurvivesKillAtEachStep(t *testing.T) {
+	for _, tt := range []struct {
+		step        string
+		one, second int // messages at each hop in the end
+	}{
+		{"deliver", 1, 1},
+		{"delivered", 2, 1}, // it had been taken, and nobody knew: SMTP cannot avoid it
+		{"commit#2", 2, 1},
+		{"committed#2", 1, 1},
+		{"deliver#2", 1, 1},
+		{"delivered#2", 1, 2},
+		{"commit#3", 1, 2},
+		{"committed#3", 1, 1},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			one, second := newNextHop(t), newNextHop(t)
+			g := newGateway(t, options{nextHop: one.addr, extra: quietPolicy + fmt.Sprintf(`
+[[smtp.routes]]
+name = "second"
+recipients = ["second.example"]
+next_hops = [%q]
+`, second.addr)})
+			g.start("STANCH_CRASH_AT=" + tt.step)
+			answer, err := g.send("ada@clinic.example", []string{"sam@one.example", "kim@second.example", "lee@one.example"}, cleanMail)
+			if err != nil && !g.ended() || err == nil && !strings.Contains(answer, "Accepted for delivery") {
+				t.Fatalf("answered %q, %v", answer, err)
+			}
+			if !g.ended() {
+				t.Fatal("the step was never reached")
+			}
+			g.start()
+			eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
+			if one.count() != tt.one || second.count() != tt.second {
+				t.Errorf("%d at the first hop and %d at the second, want %d and %d", one.count(), second.count(), tt.one, tt.second)
+			}
+			for _, m := range one.messages() {
+				if len(m.rcpts) != 2 {
+					t.Errorf("at the first hop for %q, want both of its recipients", m.rcpts)
+				}
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
+// TestRestartWithBacklog starts over a queue of many messages: it listens at
+// once, new mail is answered meanwhile, and all of it is delivered, once. With
+// STANCH_LONG=1 there are a hundred thousand.
+func TestRestartWithBacklog(t *testing.T) {
+	n := 3_000
+	if os.Getenv("STANCH_LONG") == "1" {
+		n = 100_000
+	}
+	if s := os.Getenv("STANCH_BACKLOG"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	hop := newNextHop(t)
+	hop.keep = false
+	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	g.start() // makes the keys
+	g.stop()
+	queueMany(t, g.data(), n)
+
+	began := time.Now()
+	g.start()
+	ready, atStart := time.Since(began), g.resident("VmRSS")
+	var slowest time.Duration
+	news := 0
+	deadline := time.Now().Add(30 * time.Minute)
+	for hop.count() < n+news {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d delivered", hop.count()-news, n)
+		}
+		if news < 200 {
+			sent := time.Now()
+			if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+				t.Errorf("new mail: %q, %v", answer, err)
+			}
+			news++
+			slowest = max(slowest, time.Since(sent))
+		}
+		time.Sleep(20 * time.Millisecond) // the next hop tells of nothing by itself
+	}
+	t.Logf("%d queued: ready after %v with %d MiB; drained in %v, at most %d MiB; slowest of %d new messages %v",
+		n, ready.Round(time.Millisecond), atStart>>20, time.Since(began).Round(time.Millisecond), g.resident("VmHWM")>>20, news, slowest.Round(time.Millisecond))
+	eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
+	if got := hop.count(); got != n+news {
+		t.Errorf("%d at the next hop, want %d", got, n+news)
+	}
+}
+
+// queueMany puts n messages into the queue of a data folder that nobody serves.
+func queueMany(t *testing.T, data string, n int) {
+	t.Helper()
+	lock, err := safefile.Lock(filepath.Join(data, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	ring, err := crypt.Open(filepath.Join(data, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), data, sqlite.Options{Lock: lock, KeyID: ring.ID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s := spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
+	for at := 0; at < n; {
+		var ch store.Change
+		for ; at < n && len(ch.Out) < 500; at++ {
+			m := spool.Message{Doc: dlp.NewID(), Kind: spool.Release, From: dlp.Address{Local: "ada", Domain: "clinic.example"}, Created: time.Now(),
+				Rcpts: []spool.Rcpt{{Addr: dlp.Address{Local: fmt.Sprint("sam", at), Domain: fmt.Sprintf("d%d.example", at%100)}}}}
+			e, err := s.Seal(context.Background(), m, strings.NewReader(cleanMail))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ch.Out = append(ch.Out, e)
+		}
+		if err := db.Commit(context.Background(), ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// resident reads a size of serve's memory, in bytes.
+func (g *gateway) resident(what string) int64 {
+	g.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.cmd.Process.Pid))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), what+":")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		g.t.Fatal(err)
+	}
+	return kib << 10
+}
