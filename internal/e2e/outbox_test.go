@@ -19,54 +19,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 )
 
-// TestDeliverySurvivesKillAtEachStep kills the gateway at each step of bringing
-// one message to recipients at two next hops. What a hop's answer is on record
-// for is not sent there again.
-func TestDeliverySurvivesKillAtEachStep(t *testing.T) {
-	for _, tt := range []struct {
-		step        string
-		one, second int // messages at each hop in the end
-	}{
-		{"deliver", 1, 1},
-		{"delivered", 2, 1}, // it had been taken, and nobody knew: SMTP cannot avoid it
-		{"commit#2", 2, 1},
-		{"committed#2", 1, 1},
-		{"deliver#2", 1, 1},
-		{"delivered#2", 1, 2},
-		{"commit#3", 1, 2},
-		{"committed#3", 1, 1},
-	} {
-		t.Run(tt.step, func(t *testing.T) {
-			one, second := newNextHop(t), newNextHop(t)
-			g := newGateway(t, options{nextHop: one.addr, extra: quietPolicy + fmt.Sprintf(`
-[[smtp.routes]]
-name = "second"
-recipients = ["second.example"]
-next_hops = [%q]
-`, second.addr)})
-			g.start("STANCH_CRASH_AT=" + tt.step)
-			answer, err := g.send("ada@clinic.example", []string{"sam@one.example", "kim@second.example", "lee@one.example"}, cleanMail)
-			if err != nil && !g.ended() || err == nil && !strings.Contains(answer, "Accepted for delivery") {
-				t.Fatalf("answered %q, %v", answer, err)
-			}
-			if !g.ended() {
-				t.Fatal("the step was never reached")
-			}
-			g.start()
-			eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
-			if one.count() != tt.one || second.count() != tt.second {
-				t.Errorf("%d at the first hop and %d at the second, want %d and %d", one.count(), second.count(), tt.one, tt.second)
-			}
-			for _, m := range one.messages() {
-				if len(m.rcpts) != 2 {
-					t.Errorf("at the first hop for %q, want both of its recipients", m.rcpts)
-				}
-			}
-			g.must("audit", "verify")
-		})
-	}
-}
-
 // TestRestartWithBacklog starts over a queue of many messages: it listens at
 // once, new mail is answered meanwhile, and all of it is delivered, once. With
 // STANCH_LONG=1 there are a hundred thousand.

@@ -146,8 +146,11 @@ func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
 		{"committed", 1, 1},
 		{"deliver", 1, 1},
 		{"delivered", 2, 1},
+		{"committed#2", 1, 1},
 		{"deliver#2", 1, 1},
 		{"delivered#2", 1, 2},
+		{"commit#3", 1, 2},
+		{"committed#3", 1, 1},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			a, b := newNextHop(t), newNextHop(t)

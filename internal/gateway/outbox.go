@@ -157,6 +157,21 @@ func allFailed(ds []dlp.Delivery) bool {
 	return true
 }
 
+// errNoResult stands for a result that a Deliverer did not give.
+var errNoResult = errors.New("gateway: no result of the delivery")
+
+// answers gives every recipient that was tried its result.
+func answers(tried []spool.Rcpt, results []dlp.Delivery) map[dlp.Address]dlp.Delivery {
+	out := make(map[dlp.Address]dlp.Delivery, len(tried))
+	for _, r := range tried {
+		out[r.Addr] = dlp.Delivery{Rcpt: r.Addr, Err: errNoResult}
+	}
+	for _, d := range results {
+		out[d.Rcpt] = d
+	}
+	return out
+}
+
 // settle works the results of one try of the recipients tried into m and makes
 // them durable, together with the DSN they may lead to. last says that no other
 // place is tried after this one.
@@ -165,14 +180,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
 	expired := !now.Before(m.Expires)
 	var rs reports
-	byAddr := make(map[dlp.Address]dlp.Delivery, len(results))
-	for _, r := range results {
-		byAddr[r.Rcpt] = r
-	}
-	here := make(map[dlp.Address]bool, len(tried))
-	for _, r := range tried {
-		here[r.Addr] = true
-	}
+	byAddr := answers(tried, results)
 	late := !m.DelayTold && !now.Before(m.Created.Add(delayTold))
 	pending, delivered, failed := 0, 0, 0
 	for i := range m.Rcpts {
@@ -180,21 +188,21 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		if r.State != spool.RcptPending {
 			continue
 		}
-		if !here[r.Addr] {
+		res, ok := byAddr[r.Addr]
+		if !ok {
 			pending++
 			continue
 		}
-		res, ok := byAddr[r.Addr]
 		r.Tries++
 		r.Code, r.Enhanced = res.Reply.Code, res.Reply.Enhanced
 		switch {
-		case ok && res.Err == nil && res.Reply.Positive():
+		case res.Err == nil && res.Reply.Positive():
 			r.State = spool.RcptDelivered
 			delivered++
 			if res.Relayed {
 				rs.relay(r.Addr, r.Params)
 			}
-		case ok && res.Err == nil && res.Reply.Permanent():
+		case res.Err == nil && res.Reply.Permanent():
 			r.State = spool.RcptFailed
 			failed++
 			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply.Code)

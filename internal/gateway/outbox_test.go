@@ -244,8 +244,7 @@ func (u unreadable) Deliver(_ context.Context, m spool.Message, open func() (io.
 	return []dlp.Delivery{{Rcpt: m.Rcpts[0].Addr, Err: &dlp.SendError{Err: err}}}
 }
 
-// TestBacklog: ten thousand messages from before the start are delivered by a
-// bounded number of workers, while mail that comes in goes its way.
+// TestBacklog: many messages from before the start are delivered by a bounded number of workers, while mail that comes in goes its way.
 func TestBacklog(t *testing.T) {
 	n := 2_000
 	if testing.Short() {
