@@ -196,6 +196,50 @@ func TestPostfixTakesAChangedMessage(t *testing.T) {
 	}
 }
 
+// TestPostfixDropsWhoWasRewritten holds that a recipient whose copy is held does
+// not get it under the name that Postfix has for him.
+func TestPostfixDropsWhoWasRewritten(t *testing.T) {
+	next, messages := startSMTPSink(t)
+	s := newSite(t, "milter", next, "milter", `recipient_canonical_maps = inline:{ {sam@partner.example = sam.smith@partner.example} }
+virtual_alias_maps = inline:{ {sam.smith@partner.example = smith@elsewhere.example} {ann@partner.example = one@elsewhere.example, two@elsewhere.example} }
+`, "")
+	s.start()
+	if _, err := s.submit([]string{"Sam@Partner.example", "ann@partner.example", "nurse@clinic.example"}, guideSplit); err != nil {
+		t.Fatal(err)
+	}
+	sinkHas(t, messages, "guide-half@")
+	eventually(t, "Postfix has nothing left", func() bool { return strings.Contains(s.postfix.queue(), "empty") })
+	for _, m := range messages() {
+		if to := rcptsAt(strings.ReplaceAll(m, "\r\n", "\n")); !strings.HasPrefix(to, "<nurse@") || strings.Count(to, "<") != 1 {
+			t.Errorf("it left for %q, want the nurse alone", to)
+		}
+	}
+	if h := s.held(); len(h) != 1 || len(h[0].Recipients) != 2 {
+		t.Errorf("held %+v, want for two", h)
+	}
+}
+
+// TestPostfixHidesFromAMilter holds what docs/postfix.md says of NUL bytes: a
+// milter does not see what follows one in a field, so the guide refuses them.
+func TestPostfixHidesFromAMilter(t *testing.T) {
+	next, messages := startSMTPSink(t)
+	s := newSite(t, "milter", next, "milter", "", "")
+	s.start()
+	msg := strings.Replace(guideClean, "X-Empty:", "X-Note: a\x00 SSN 536-22-8145", 1)
+	if _, err := s.submit(outside, msg); code(err)/100 != 5 {
+		t.Errorf("a NUL byte by the guide: %v, want 5yz", err)
+	}
+	s.postfix.run("postconf", "-c", s.postfix.dir, "-e", "message_reject_characters =")
+	s.postfix.run("postfix", "-c", s.postfix.dir, "reload")
+	eventually(t, "Postfix takes it now", func() bool {
+		_, err := s.submit(outside, msg)
+		return err == nil
+	})
+	if sinkHas(t, messages, "guide-clean@"); len(s.held()) != 0 {
+		t.Error("this Postfix shows a milter what follows a NUL byte, and the guide says it does not")
+	}
+}
+
 // TestForwards holds what docs/postfix.md says goes round each integration, and
 // what closes it.
 func TestForwards(t *testing.T) {
@@ -231,6 +275,33 @@ alias_maps = inline:{ {forward = sam@partner.example} }
 					t.Errorf("%s: held as well as sent", rcpt)
 				}
 			}
+		})
+	}
+}
+
+// TestPostfixInFront runs what docs/microsoft365.md and docs/google-workspace.md
+// put between a service that many share and stanch.
+func TestPostfixInFront(t *testing.T) {
+	for _, page := range []string{"microsoft365.md", "google-workspace.md"} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			const us = "inline:{ {127.0.0.1 = OK} }" // in place of the service's ranges
+			lines := strings.NewReplacer("cidr:/etc/postfix/exchange-online", us, "cidr:/etc/postfix/gmail", us).Replace(guide(t, page, "main.cf", "front"))
+			s := newSite(t, "relayhost", next, "relayhost", lines+"smtpd_tls_security_level = none\n", "")
+			s.start()
+			s.clean(messages)
+			s.phi(integration{set: "relayhost", relay: true}, messages)
+			via := &gateway{t: t, addr: s.mta}
+			if _, err := via.send("somebody@other.example", outside, guideClean); code(err)/100 != 5 {
+				t.Errorf("another's sender: %v, want 5yz", err)
+			}
+			s.postfix.run("postconf", "-c", s.postfix.dir, "-e", "smtpd_relay_restrictions = check_client_access inline:{ {192.0.2.1 = OK} }, reject")
+			s.postfix.run("postfix", "-c", s.postfix.dir, "reload")
+			eventually(t, "another's address is refused", func() bool {
+				_, err := s.submit(outside, guideClean)
+				return code(err)/100 == 5
+			})
 		})
 	}
 }

@@ -145,10 +145,14 @@ func (x *session) intake() *incoming {
 	return x.tx.body
 }
 
-// Header takes one field.
+// Header takes one field; past all bounds it ends the connection.
 func (x *session) Header(name, value string, m gomilter.Modifier) (*gomilter.Response, error) {
-	if b := x.intake(); b != nil {
-		b.field(name, value, m.Protocol()&gomilter.OptHeaderLeadingSpace != 0)
+	b := x.intake()
+	if b == nil {
+		return gomilter.RespContinue, nil
+	}
+	if b.field(name, value, m.Protocol()&gomilter.OptHeaderLeadingSpace != 0); b.in.TooMuch() {
+		return nil, net.ErrClosed // what the library says nothing about
 	}
 	return gomilter.RespContinue, nil
 }
