@@ -298,3 +298,95 @@ func TestUpgradeByActivator(t *testing.T) {
 		t.Errorf("got %d messages, want 2", n)
 	}
 }
+
+// everyDoor is a configuration with a door of each kind, and their addresses.
+func everyDoor(t *testing.T) (o options, tcp []string, socket string) {
+	t.Helper()
+	tcp = []string{freeAddr(t), freeAddr(t), freeAddr(t)}
+	dir, err := os.MkdirTemp("", "door-") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "milter.sock")
+	o.extra = fmt.Sprintf("[[smtp.doors]]\nlisten = %q\nprotocol = \"lmtp\"\n[milter]\nlisten = [\"inet:%s\", \"unix:%s\"]\nsocket_mode = \"0660\"\n[metrics]\nlisten = %q\n",
+		tcp[0], tcp[1], socket, tcp[2])
+	return o, tcp, socket
+}
+
+// TestUpgradeKeepsEveryDoor: each door of the old process is one of the new,
+// and nothing of it is left when that stops.
+func TestUpgradeKeepsEveryDoor(t *testing.T) {
+	o, tcp, socket := everyDoor(t)
+	g := newInstalled(t, o)
+	g.startInstalled()
+	open := func(when string) {
+		t.Helper()
+		for _, addr := range append(tcp, g.addr) {
+			if !listens(addr) {
+				t.Errorf("%s: nobody listens on %s", when, addr)
+			}
+		}
+		c, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Errorf("%s: %v", when, err)
+			return
+		}
+		c.Close()
+		if fi, err := os.Stat(socket); err != nil || fi.Mode().Perm() != 0o660 {
+			t.Errorf("%s: the milter's socket is %v, %v, want 0660", when, fi.Mode(), err)
+		}
+	}
+	open("before")
+	for range 2 {
+		if out, code := g.upgrade(); code != 0 {
+			t.Fatalf("upgrade: exit %d: %s", code, out)
+		}
+		open("after an upgrade")
+	}
+	last := g.pid()
+	if err := syscall.Kill(last, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last process ends", func() bool { return syscall.Kill(last, 0) != nil })
+	for _, addr := range append(tcp, g.addr) {
+		if listens(addr) {
+			t.Errorf("somebody listens on %s after the stop", addr)
+		}
+	}
+}
+
+// TestStopsWithinItsPromise: with a client at each door that neither goes on
+// nor leaves, serve ends with 0 within the 30 s that service managers are told
+// of, which is the one promise here that is a time.
+func TestStopsWithinItsPromise(t *testing.T) {
+	longTest(t)
+	o, tcp, socket := everyDoor(t)
+	g := newGateway(t, o)
+	g.start()
+	for _, addr := range append(tcp, g.addr) {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	m, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	inside := dial(t, g)
+	inside.want("EHLO client.example", "250")
+	inside.want("MAIL FROM:<a@clinic.example>", "250")
+	inside.want("RCPT TO:<b@other.example>", "250")
+	inside.want("DATA", "354")
+	inside.put("Subject: never ends\r\n")
+	begun := time.Now()
+	g.stop()
+	if took := time.Since(begun); took > 30*time.Second {
+		t.Errorf("the stop took %v, want at most 30 s", took)
+	} else {
+		t.Logf("the stop took %v", took)
+	}
+}
