@@ -196,6 +196,10 @@ func (s *server) pass(ctx context.Context) error {
 		return nil
 	}
 	defer h.shared.Close()
+	if ctx.Err() != nil { // told to stop before it could begin
+		h.next.Kill()
+		return nil
+	}
 	err := s.begin(ctx, h.next)
 	if err == nil || ctx.Err() != nil {
 		return nil
@@ -234,7 +238,7 @@ func (s *server) begin(ctx context.Context, next *service.Successor) error {
 		next.Terminate(stop)
 		return err
 	}
-	s.handed.manager.MainPID(next.PID())
+	s.handed.manager.MainPID(next.PID(), statusServing)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "the new program serves", slog.Int("pid", next.PID()))
 	return nil
 }

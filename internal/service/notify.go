@@ -43,8 +43,11 @@ func (n Notifier) Status(status string) { n.send("STATUS=" + status) }
 // Watchdog says that the process is alive.
 func (n Notifier) Watchdog() { n.send("WATCHDOG=1") }
 
-// MainPID says that the service is another process from now on.
-func (n Notifier) MainPID(pid int) { n.send("MAINPID=" + strconv.Itoa(pid)) }
+// MainPID says that the service is another process from now on, and how that
+// does: until then nobody listens to it.
+func (n Notifier) MainPID(pid int, status string) {
+	n.send("MAINPID="+strconv.Itoa(pid), "STATUS="+status)
+}
 
 func (n Notifier) send(lines ...string) {
 	if n.Socket == "" {

@@ -229,7 +229,7 @@ func TestNotifier(t *testing.T) {
 		{n.Reloading, []string{"RELOADING=1", "MONOTONIC_USEC="}},
 		{n.Stopping, []string{"STOPPING=1", "STATUS="}},
 		{n.Watchdog, []string{"WATCHDOG=1"}},
-		{func() { n.MainPID(42) }, []string{"MAINPID=42"}},
+		{func() { n.MainPID(42, "serving") }, []string{"MAINPID=42", "STATUS=serving"}},
 	} {
 		tt.say()
 		b := make([]byte, 4096)
