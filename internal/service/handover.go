@@ -76,7 +76,7 @@ func Start(path string, args, env []string, shared *Shared) (*Successor, error) 
 	cmd := &exec.Cmd{Path: path, Args: args, Env: env, Stdout: os.Stdout, Stderr: os.Stderr,
 		ExtraFiles: append([]*os.File{theirs}, shared.files...)}
 	if err := cmd.Start(); err != nil {
-		l.conn.Close()
+		_ = l.conn.Close() // nobody reads from it any more
 		return nil, fmt.Errorf("successor: %w", err)
 	}
 	s := &Successor{cmd: cmd, link: l, done: make(chan struct{})}
@@ -116,7 +116,7 @@ func (s *Successor) Terminate(ctx context.Context) {
 func (s *Successor) Kill() {
 	_ = s.cmd.Process.Kill() // it may have ended
 	<-s.done
-	s.link.conn.Close()
+	_ = s.link.conn.Close() // nobody reads from it any more
 }
 
 // Predecessor is the process that this one was started by to take over from.
@@ -146,14 +146,14 @@ func (p *Predecessor) Prepared(ctx context.Context) error {
 // Serving says that the doors are open.
 func (p *Predecessor) Serving() {
 	_ = p.link.say(wordServing) // it may be gone, and this process serves all the same
-	p.link.conn.Close()
+	_ = p.link.conn.Close()     // nobody reads from it any more
 }
 
 // Failed says why this process does not begin.
 func (p *Predecessor) Failed(err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	_ = p.link.say(wordFailed + " " + text[:min(len(text), maxWord/2)]) // it sees the end of the link in any case
-	p.link.conn.Close()
+	_ = p.link.conn.Close()                                             // nobody reads from it any more
 }
 
 // link is one end of the pair.
