@@ -102,6 +102,10 @@ func TestLabelsAreClosed(t *testing.T) {
 	s.Judged(canary, canary, time.Second)
 	s.Monitored(canary, canary)
 	s.NotScanned(canary)
+	s.ProbeRoutes([]string{"out"})
+	s.Probe(canary, canary)
+	s.ProbeRoute(canary, true, time.Now())
+	s.ProbeRoute("out", true, time.Unix(1_800_000_000, 0))
 	s.NextHopError(canary)
 	s.Refusal(123456789)
 	_, body := get(t, s.Handler(), "/metrics")
@@ -112,6 +116,12 @@ func TestLabelsAreClosed(t *testing.T) {
 	}
 	if !strings.Contains(body, `stanch_findings_total{rule="other"} 1`) {
 		t.Error("the unknown rule was not counted")
+	}
+	for _, want := range []string{`stanch_probe_alarm{route="out"} 1`, `stanch_probe_last_caught_timestamp_seconds{route="out"} 1.8e+09`,
+		`stanch_probes_total{result="other",route="other"} 1`, `stanch_probes_total{result="missed",route="out"} 0`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no line %q", want)
+		}
 	}
 }
 
