@@ -194,7 +194,10 @@ func (x *session) proxied(ctx context.Context) bool {
 	if !x.door.Proxy {
 		return true
 	}
-	_ = x.conn.SetReadDeadline(time.Now().Add(proxyTimeout)) // fails only when it is closed already
+	x.limit = time.Now().Add(proxyTimeout)
+	if x.wait() != nil { // stopping, or closed already
+		return false
+	}
 	ap, err := proxyproto.Read(x.conn)
 	if err != nil {
 		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection without a PROXY header closed")
