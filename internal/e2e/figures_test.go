@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,12 +129,11 @@ func ratio(of, to []float64) float64 {
 }
 
 func spread(xs []float64, form string) string {
-	m := median(append([]float64(nil), xs...))
-	least, most := xs[0], xs[0]
-	for _, x := range xs {
-		least, most = min(least, x), max(most, x)
+	if slices.Max(xs) == 0 {
+		return "not measured"
 	}
-	return fmt.Sprintf(form+" ("+form+" to "+form+")", m, least, most)
+	m := median(append([]float64(nil), xs...))
+	return fmt.Sprintf(form+" ("+form+" to "+form+")", m, slices.Min(xs), slices.Max(xs))
 }
 
 func target(what string, got float64, bound string, want float64) {

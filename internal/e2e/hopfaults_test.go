@@ -192,7 +192,7 @@ func (h *nextHop) signal(verb, reply string) <-chan struct{} {
 }
 
 // TestReaderKilled: a reader that dies under a message costs that message a
-// gap, which holds it; the others go on.
+// gap, which holds it, or a further try; the others go on.
 func TestReaderKilled(t *testing.T) {
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
@@ -220,8 +220,10 @@ func TestReaderKilled(t *testing.T) {
 		}
 		return false
 	})
-	if killed == 0 || !strings.HasPrefix(answer, "250 2.0.0 Held for review") {
-		t.Errorf("%d readers killed, answered %q; want it held", killed, answer)
+	// One that is killed before it was ready has read nothing: try again later.
+	held := strings.HasPrefix(answer, "250 2.0.0 Held for review")
+	if killed == 0 || !held && !strings.HasPrefix(answer, "451 4.3.0") {
+		t.Errorf("%d readers killed, answered %q; want it held, or 451", killed, answer)
 	}
 	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
 		t.Errorf("another message: %v", err)
@@ -231,12 +233,14 @@ func TestReaderKilled(t *testing.T) {
 			t.Error("what could not be read was passed on")
 		}
 	}
-	if items := g.held(); len(items) == 1 {
+	items := g.held()
+	if held != (len(items) == 1) {
+		t.Fatalf("%d held after %q", len(items), answer)
+	}
+	if held {
 		if out := g.must("quarantine", "show", items[0].ID, "--format", "json"); !strings.Contains(out, `"cause": "crashed"`) {
 			t.Errorf("held for %s, want a gap that crashed", out)
 		}
-	} else {
-		t.Errorf("%d held, want 1", len(items))
 	}
 }
 
