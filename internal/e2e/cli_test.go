@@ -502,8 +502,8 @@ func TestReload(t *testing.T) {
 // TestDocumentedConfigurations: what the documents tell an administrator to
 // write holds.
 func TestDocumentedConfigurations(t *testing.T) {
-	block := regexp.MustCompile("(?s)```toml\n(.*?)```")
-	for _, doc := range []string{"README.md", "docs/postfix.md"} {
+	block := regexp.MustCompile("(?s)```toml[^\n]*\n(.*?)```")
+	for _, doc := range []string{"README.md", "docs/postfix.md", "docs/sendmail.md"} {
 		found := block.FindAllStringSubmatch(read(t, filepath.Join("..", "..", doc)), -1)
 		if len(found) == 0 {
 			t.Errorf("%s: got no configuration, want at least one", doc)
