@@ -115,18 +115,35 @@ func (t *text) linear() {
 	t.segs = append(t.segs, seg{n: t.end(), raw: t.raw})
 }
 
-// plain returns how many bytes at the start of b are ASCII.
+// plain returns how many bytes at the start of b are ASCII that is read as it
+// came.
 func plain(b []byte) int {
-	const high = 0x8080808080808080
+	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
-		if binary.LittleEndian.Uint64(b[i:])&high != 0 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		del := x ^ 0x7f*ones
+		// Nothing outside ASCII, nothing below 0x1c, no 0x7f: no need to look closer.
+		if (x|(x-0x1c*ones)&^x|(del-ones)&^del)&high != 0 && asCame(b[i:i+8]) < 8 {
 			break
 		}
 	}
-	for ; i < len(b) && b[i] < utf8.RuneSelf; i++ {
+	return i + asCame(b[i:])
+}
+
+func asCame(b []byte) int {
+	for i, c := range b {
+		if c >= utf8.RuneSelf || unseen(c) {
+			return i
+		}
 	}
-	return i
+	return len(b)
+}
+
+// unseen reports control characters that are neither space nor, as some formats
+// have it, separators: no reader shows them, and servers take them away.
+func unseen(c byte) bool {
+	return c < '\t' || c > '\r' && c < 0x1c || c == 0x7f
 }
 
 // What fold says of a rune that no ASCII byte stands for.
@@ -140,10 +157,12 @@ const (
 // dashes, quotation marks and the dots between groups; it drops what a reader
 // does not see, and marks that combine with what stands before them.
 //
-// Source: Unicode 15, general categories Nd, Zs, Pd, Cf, Mn; the block of
+// Source: Unicode 15, general categories Nd, Zs, Pd, Cc, Cf, Mn; the block of
 // half-width and full-width forms.
 func fold(r rune) int {
 	switch {
+	case r < utf8.RuneSelf: // an ASCII byte that plain stops at
+		return drop
 	case r >= 0xff01 && r <= 0xff5e: // full-width ASCII
 		return int(r - 0xff01 + '!')
 	case r >= 0x2010 && r <= 0x2015, r == 0x2212, r == 0x2043, r == 0xfe58, r == 0xfe63, r == 0x30fc, r == 0x2e3a, r == 0x2e3b:
