@@ -37,6 +37,7 @@ type session struct {
 	name, port string     // of the client, as a proxy named them
 	origin     Origin     // of the next message, as a filter named it
 	user       string     // who logged in; "" before
+	vouched    bool       // a proxy said so
 	logins     int        // that failed
 	in         reader
 	small      []byte // the reader's own buffer while it has a large one
@@ -336,7 +337,7 @@ func (x *session) handshake(ctx context.Context) bool {
 	x.mu.Unlock()
 	x.in.src = conn
 	x.out.Reset(conn)
-	x.secured, x.helo, x.user, x.origin = true, "", "", Origin{} // RFC 3207 4.2: start over, knowing nothing
+	x.secured, x.helo, x.user, x.vouched, x.origin = true, "", "", false, Origin{} // RFC 3207 4.2: start over, knowing nothing
 	return true
 }
 

@@ -18,8 +18,12 @@ func traceHeader(hostname, helo, protocol string, client netip.Addr, id dlp.ID, 
 		helo, addressLiteral(client), hostname, protocol, id, at.UTC().Format(time.RFC1123Z), id)
 }
 
-// addressLiteral is RFC 5321 4.1.3.
+// addressLiteral is RFC 5321 4.1.3; a client that a proxy could not name has
+// none.
 func addressLiteral(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
 	if a.Is6() {
 		return "[IPv6:" + a.WithZone("").String() + "]"
 	}

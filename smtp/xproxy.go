@@ -112,14 +112,18 @@ func (x *session) xclient(ctx context.Context, arg string) bool {
 		return x.fault(r)
 	}
 	client := x.client
-	if s := attrs["ADDR"]; s != "" {
+	if s, named := attrs["ADDR"]; named {
 		var ok bool
-		if client, ok = parseClientAddr(s); !ok {
+		client, ok = parseClientAddr(s) // not known: the zero Addr, which is in no network
+		if s != "" && !ok {
 			return x.fault(toReply(errSyntax))
+		}
+		if !x.vouched { // what the proxy itself logged in as is not its client's
+			x.user = ""
 		}
 	}
 	if login, ok := attrs["LOGIN"]; ok {
-		x.user = login
+		x.user, x.vouched = login, login != ""
 	}
 	if r := x.become(client, attrs["LOGIN"] != ""); r.Code != 0 {
 		x.reply(r)
@@ -181,9 +185,12 @@ func (x *session) takeOrigin() Origin {
 		x.origin = Origin{}
 		return o
 	}
-	addr := x.client.String()
-	if x.client.Is6() {
-		addr = "IPV6:" + addr
+	addr := ""
+	switch {
+	case x.client.Is6():
+		addr = "IPV6:" + x.client.String()
+	case x.client.IsValid():
+		addr = x.client.String()
 	}
 	return Origin{Name: x.name, Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: x.helo, Source: "REMOTE"}
 }

@@ -51,6 +51,30 @@ func TestXCLIENT(t *testing.T) {
 		c := d.hello(t)
 		c.say("XCLIENT ADDR=198.51.100.1 LOGIN=ann@clinic.example\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
 	})
+	t.Run("a login of the proxy's own is not its client's", func(t *testing.T) {
+		d := withUsers(t, smtp.Door{}, func(cfg *smtp.Config) {
+			cfg.XClientFrom, cfg.Networks = []string{"127.0.0.1"}, []string{"192.0.2.0/24"}
+		})
+		c := d.secured(t)
+		c.say("AUTH PLAIN "+plain("", user, password)+"\r\n", "235")
+		c.say("XCLIENT ADDR=198.51.100.1\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "530 5.7.0")
+		c = d.secured(t)
+		c.say("XCLIENT LOGIN=ann@clinic.example\r\nXCLIENT ADDR=198.51.100.1\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "220", "250", "250")
+	})
+	t.Run("a client that the proxy cannot name has none of the proxy's rights", func(t *testing.T) {
+		d := behind(t, smtp.Door{}, func(cfg *smtp.Config) { cfg.Networks = []string{"127.0.0.0/8"} })
+		d.hello(t).say("XCLIENT ADDR=[UNAVAILABLE]\r\n", "554 5.7.1", "closed")
+		c := d.hello(t)
+		c.say("XCLIENT ADDR=[UNAVAILABLE] LOGIN=ann@clinic.example\r\nEHLO x\r\nXCLIENT ADDR=127.0.0.1\r\n", "220", "250", "550 5.7.0")
+		c.envelope("bob@out.test")
+		c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+		if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from x (unknown)") {
+			t.Errorf("got %q", got)
+		}
+		if got := d.hop.messages()[0].opt.Origin.Addr; got != "" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("not trusted", func(t *testing.T) {
 		d := open(t, nil)
 		c := d.hello(t)
