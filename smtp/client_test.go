@@ -193,6 +193,12 @@ func TestClientReuse(t *testing.T) {
 	}{
 		{"kept", nil, 1, true},
 		{"closed while idle", second("MAIL", hangUp), 2, true},
+		{"answered twice", func(conn int, got string) string {
+			if conn == 1 && got == "." {
+				return "250 2.0.0 OK\n250 2.0.0 OK"
+			}
+			return ""
+		}, 2, true},
 		{"421 to MAIL", second("MAIL", "421 4.4.2 idle too long"), 2, true},
 		{"refused", second("MAIL", "550 5.1.8 no"), 1, false},
 		{"closed after MAIL was accepted", second("RCPT", hangUp), 1, false},

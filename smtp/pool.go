@@ -32,10 +32,11 @@ func (p *pool) get() *hop {
 	return h
 }
 
-// put keeps h, or closes it when there are enough or it is too old.
+// put keeps h, or closes it when there are enough, it is too old, or the next
+// hop has said more than was asked: the next answer read would not be its own.
 func (p *pool) put(h *hop) {
 	p.mu.Lock()
-	if p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
+	if h.br.Buffered() > 0 || p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
 		p.mu.Unlock()
 		h.quit()
 		return
