@@ -71,12 +71,12 @@ func bubble(t *testing.T, change func(*smtp.Config, *door), f func(d *door, dial
 	})
 }
 
-// drip sends a byte at a time until stop is called.
-func drip(c *client, every time.Duration) (stop func()) {
+// drip sends what, again and again, until stop is called.
+func drip(c *client, what string, every time.Duration) (stop func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			if _, err := io.WriteString(c.conn, "x"); err != nil {
+			if _, err := io.WriteString(c.conn, what); err != nil {
 				return
 			}
 			time.Sleep(every)
@@ -105,7 +105,7 @@ func TestTimeouts(t *testing.T) {
 			c := dial()
 			c.want("220")
 			start := time.Now()
-			stop := drip(c, time.Minute)
+			stop := drip(c, "x", time.Minute)
 			c.want("421 4.4.2", "closed")
 			if got := time.Since(start); got != 5*time.Minute {
 				t.Errorf("got %v, want 5m", got)
@@ -131,42 +131,64 @@ func TestTimeouts(t *testing.T) {
 			c.conn.Close()
 		})
 	})
-	t.Run("a body byte by byte", func(t *testing.T) {
-		bubble(t, nil, func(d *door, dial func() *client) {
-			c := dial()
+	for _, how := range []string{"DATA\r\n", "BDAT 10000000 LAST\r\n"} {
+		begin := func(c *client) {
 			c.want("220")
 			c.say("EHLO x\r\n", "250")
 			c.envelope("c@d.test")
-			c.say("DATA\r\n", "354")
-			start := time.Now()
-			stop := drip(c, time.Second)
-			c.want("421 4.4.2", "closed")
-			if got := time.Since(start); got > 2*time.Minute {
-				t.Errorf("got %v at one byte a second, want about a minute", got)
+			c.send(how)
+			if how == "DATA\r\n" {
+				c.want("354")
 			}
-			stop()
-			synctest.Wait()
-			if d.handler.seen() != 0 || d.hop.resetCount() != 1 {
-				t.Errorf("got %d messages, %d resets", d.handler.seen(), d.hop.resetCount())
-			}
+		}
+		t.Run(how[:4]+", a body byte by byte", func(t *testing.T) {
+			bubble(t, nil, func(d *door, dial func() *client) {
+				c := dial()
+				begin(c)
+				start := time.Now()
+				stop := drip(c, "x", time.Second)
+				c.want("421 4.4.2", "closed")
+				if got := time.Since(start); got > 2*time.Minute {
+					t.Errorf("got %v at one byte a second, want about a minute", got)
+				}
+				stop()
+				synctest.Wait()
+				if d.handler.seen() != 0 || d.hop.resetCount() != 1 {
+					t.Errorf("got %d messages, %d resets", d.handler.seen(), d.hop.resetCount())
+				}
+			})
 		})
-	})
-	t.Run("a stall in the body, then commands", func(t *testing.T) {
-		bubble(t, nil, func(d *door, dial func() *client) {
-			c := dial()
-			c.want("220")
-			c.say("EHLO x\r\n", "250")
-			c.envelope("c@d.test")
-			c.say("DATA\r\n", "354")
-			c.send("half\r\n")
-			c.want("421 4.4.2")
-			c.send("RSET\r\nMAIL FROM:<x@y.test>\r\n")
-			c.want("closed")
-			if d.handler.seen() != 0 {
-				t.Error("a part of a message was taken for one")
-			}
+		t.Run(how[:4]+", a stall in the body, then commands", func(t *testing.T) {
+			bubble(t, nil, func(d *door, dial func() *client) {
+				c := dial()
+				begin(c)
+				c.send("half\r\n")
+				c.want("421 4.4.2")
+				c.send("RSET\r\nMAIL FROM:<x@y.test>\r\n")
+				c.want("closed")
+				if d.handler.seen() != 0 {
+					t.Error("a part of a message was taken for one")
+				}
+			})
 		})
-	})
+		t.Run(how[:4]+", a body that comes fast enough, for ever", func(t *testing.T) {
+			bubble(t, func(cfg *smtp.Config, _ *door) { cfg.DataTimeout = dlp.Duration(10 * time.Minute) }, func(d *door, dial func() *client) {
+				c := dial()
+				begin(c)
+				start := time.Now()
+				stop := drip(c, strings.Repeat("x", 400)+"\r\n", time.Second)
+				c.want("421 4.4.2", "closed")
+				if got := time.Since(start); got != 10*time.Minute {
+					t.Errorf("got %v, want 10m, all the time that a message has", got)
+				}
+				stop()
+				synctest.Wait()
+				if d.handler.seen() != 0 {
+					t.Error("a part of a message was taken for one")
+				}
+			})
+		})
+	}
 	t.Run("an answer that does not come", func(t *testing.T) {
 		bubble(t, func(_ *smtp.Config, d *door) {
 			d.handler.message = func(ctx context.Context, doc *dlp.Document, _ dlp.Onward) dlp.Outcome {
