@@ -49,6 +49,7 @@ type site struct {
 	*gateway
 	mta      string   // where clients send to: smtpd
 	postfix  *postfix // nil for another server
+	folder   string   // of a Sendmail
 	next     string   // where mail leaves to
 	replaced *strings.Replacer
 	toml     string // the guide's configuration, with more of the test's

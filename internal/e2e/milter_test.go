@@ -148,52 +148,68 @@ func (c changing) Message(ctx context.Context, doc *dlp.Document, o dlp.Onward) 
 
 func (changing) Acknowledge(context.Context, []dlp.ID) error { return nil }
 
-// TestPostfixTakesAChangedMessage holds that header and body can be replaced,
-// as encryption will have to.
-func TestPostfixTakesAChangedMessage(t *testing.T) {
+// TestChangedMessageIsTaken holds that header and body can be replaced, as
+// encryption will have to, in both servers.
+func TestChangedMessageIsTaken(t *testing.T) {
 	body := strings.Repeat("a line of the new body\r\n.with a dot\r\n", 5000)
-	for name, text := range map[string]string{
-		"text":    "From: Ada Example <ada@clinic.example>\r\nTo: Sam <sam@partner.example>\r\nSubject: sealed\r\n\tfolded\r\nMIME-Version: 1.0\r\n\r\n" + body,
-		"no body": "From: Ada Example <ada@clinic.example>\r\nSubject: sealed\r\n\r\n",
+	for server, begin := range map[string]func(t *testing.T, next string) *site{
+		"Postfix":  func(t *testing.T, next string) *site { return newSite(t, "milter", next, "milter", "", "") },
+		"Sendmail": func(t *testing.T, next string) *site { return startSendmail(t, "milter", next, "") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			pool, err := buffer.NewPool(buffer.Config{MemoryEach: 1 << 20, MemoryAll: 1 << 24, DiskAll: 1 << 24, Dir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			door, err := milter.NewServer(milter.Default(), milter.Limits{Hostname: "gw.example", MaxMessageSize: 1 << 20, MaxRcpts: 100},
-				milter.Deps{Handler: changing{text}, Buffers: pool, Log: safelog.Discard()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			next, messages := startSMTPSink(t)
-			s := newSite(t, "milter", next, "milter", "", "")
-			ln, err := net.Listen("tcp", s.replaced.Replace("127.0.0.1:8892"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() { _ = door.Serve(context.Background(), ln) }() // until Shutdown
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-				defer cancel()
-				_ = door.Shutdown(ctx) // what Postfix holds open is cut
+		for name, text := range map[string]string{
+			"text":    "From: Ada Example <ada@clinic.example>\r\nTo: Sam <sam@partner.example>\r\nSubject: sealed\r\n\tfolded\r\nMIME-Version: 1.0\r\n\r\n" + body,
+			"no body": "From: Ada Example <ada@clinic.example>\r\nSubject: sealed\r\n\r\n",
+		} {
+			t.Run(server+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				next, messages := startSMTPSink(t)
+				begin(t, next).takesChanged(text, messages)
 			})
-			if _, err := s.submit(outside, guideClean); err != nil {
-				t.Fatal(err)
-			}
-			got := sinkHas(t, messages, "Subject: sealed")
-			want := strings.ReplaceAll(text, "\r\n", "\n")
-			head, _, _ := strings.Cut(want, "\n\n")
-			if !strings.Contains(got, head) || strings.Contains(got, "two  spaces") || strings.Contains(got, "DKIM-Signature") {
-				t.Errorf("header: %.1500q", got)
-			}
-			eventually(t, "the whole body is there", func() bool {
-				_, gotBody, _ := strings.Cut(sinkHas(t, messages, "Subject: sealed"), "\n\n")
-				_, wantBody, _ := strings.Cut(want, "\n\n")
-				return strings.TrimRight(gotBody, "\n") == strings.TrimRight(wantBody, "\n")
-			})
-		})
+		}
 	}
+}
+
+// takesChanged has a door that sends text on in place of whatever comes.
+func (s *site) takesChanged(text string, messages func() []string) {
+	t := s.t
+	t.Helper()
+	pool, err := buffer.NewPool(buffer.Config{MemoryEach: 1 << 20, MemoryAll: 1 << 24, DiskAll: 1 << 24, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := milter.NewServer(milter.Default(), milter.Limits{Hostname: "gw.example", MaxMessageSize: 1 << 20, MaxRcpts: 100},
+		milter.Deps{Handler: changing{text}, Buffers: pool, Log: safelog.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", s.replaced.Replace("127.0.0.1:8892"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = door.Serve(context.Background(), ln) }() // until Shutdown
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = door.Shutdown(ctx) // what the server holds open is cut
+	})
+	if _, err := s.submit(outside, guideClean); err != nil {
+		t.Fatal(err)
+	}
+	got := sinkHas(t, messages, "Subject: sealed")
+	want := strings.ReplaceAll(text, "\r\n", "\n")
+	head, wantBody, _ := strings.Cut(want, "\n\n")
+	for _, old := range []string{"two  spaces", "DKIM-Signature", "X-Empty", "desk.clinic.example"} {
+		if strings.Contains(got, old) {
+			t.Errorf("%q of the old header is left: %.1500q", old, got)
+		}
+	}
+	if !strings.Contains(got, head) {
+		t.Errorf("header: %.1500q", got)
+	}
+	eventually(t, "the whole body is there", func() bool {
+		_, gotBody, _ := strings.Cut(sinkHas(t, messages, "Subject: sealed"), "\n\n")
+		return strings.TrimRight(gotBody, "\n") == strings.TrimRight(wantBody, "\n")
+	})
 }
 
 // TestPostfixDropsWhoWasRewritten holds that a recipient whose copy is held does

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // sendmailRoot is where .ci/deps unpacks Debian's sendmail: as a package it
@@ -47,6 +48,7 @@ func startSendmail(t *testing.T, set, next string, extra string) *site {
 			t.Fatal(err)
 		}
 	}
+	s.folder = dir
 	write(t, filepath.Join(dir, "switch"), "hosts files\naliases files\npasswd files\n", 0o600) // asks no DNS
 	write(t, filepath.Join(dir, "aliases"), "forward: sam@partner.example\n", 0o600)
 	_, port, _ := strings.Cut(s.mta, ":")
@@ -137,5 +139,33 @@ func TestSendmailGuides(t *testing.T) {
 			sinkHas(t, messages, "guide-down@")
 			s.must("audit", "verify")
 		})
+	}
+}
+
+// TestSendmailQuarantine holds that a Sendmail which is to keep a copy keeps it in
+// its quarantine.
+func TestSendmailQuarantine(t *testing.T) {
+	next, messages := startSMTPSink(t)
+	s := startSendmail(t, "milter", next, "")
+	write(t, s.config, strings.Replace(s.toml, "[milter]", "[milter]\nheld = \"quarantine\"", 1), 0o600)
+	s.start()
+	if _, err := s.submit(outside, guidePHI); err != nil {
+		t.Errorf("answered %v", err)
+	}
+	it := s.held()
+	if len(it) != 1 {
+		t.Fatalf("held %v, want one", it)
+	}
+	var kept []string
+	eventually(t, "it is in Sendmail's quarantine", func() bool {
+		kept, _ = filepath.Glob(filepath.Join(s.folder, "queue", "hf*")) // the pattern is sound
+		return len(kept) == 1
+	})
+	if text := read(t, kept[0]); !strings.Contains(text, "X-Stanch-Id: "+it[0].ID) {
+		t.Errorf("in quarantine: %s, want it to name %s", text, it[0].ID)
+	}
+	time.Sleep(2500 * time.Millisecond) // two runs of the queue
+	if n := len(messages()); n != 0 {
+		t.Errorf("%d left", n)
 	}
 }
