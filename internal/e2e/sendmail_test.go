@@ -87,7 +87,7 @@ RELAY_DOMAIN(`+"`localhost'"+`)dnl
 
 	// In a host name of its own: with one that has no domain it waits a minute.
 	cmd := exec.Command("unshare", "--uts", "sh", "-c", `hostname mail.clinic.example && exec "$0" "$@"`, bin, "-bD", "-q1s", "-C", filepath.Join(dir, "sendmail.cf"), "-D", filepath.Join(dir, "log"),
-		"-O", "LogLevel=14", "-O", "DeliveryMode=q")
+		"-O", "LogLevel=14", "-O", "DeliveryMode=q", "-O", "RefuseLA=10000", "-O", "QueueLA=10000") // on a busy machine it listens no more, by default
 	if set == "smarthost" {
 		cmd.Args = append(cmd.Args, "-O", "DeliveryMode=b")
 	}

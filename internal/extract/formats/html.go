@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -300,7 +301,7 @@ func (h *htmlText) text(b []byte) {
 		h.addAside(string(b))
 		return
 	}
-	b = bytes.ToValidUTF8(b, []byte("\ufffd"))
+	b = slices.DeleteFunc(bytes.ToValidUTF8(b, []byte("\ufffd")), isUnseen)
 	if h.rtl > 0 && len(h.back) < 64<<10 {
 		h.back = append(h.back, b...)
 	}

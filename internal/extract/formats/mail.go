@@ -68,8 +68,14 @@ func (j *job) fields(fields []field) {
 	for i := range fields {
 		f := &fields[i]
 		j.out.writeString(f.name + ": ")
-		j.out.field(decodeWords(f.value), f.name, 0)
+		v := decodeWords(f.value)
+		j.out.field(v, f.name, 0)
 		j.out.writeString("\n")
+		if t := string(shown([]byte(v))); t != v {
+			j.out.writeString(f.name + ": ")
+			j.out.field(t, f.name, 0)
+			j.out.writeString("\n")
+		}
 		if f.is("Content-Type") || f.is("Content-Disposition") {
 			_, params := parseParams(f.value)
 			for _, p := range params {

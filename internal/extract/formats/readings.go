@@ -3,6 +3,8 @@ package formats
 import (
 	"bytes"
 	"regexp"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/wire"
@@ -25,7 +27,7 @@ var (
 
 // otherReadings reads what a program would make of a text that hides more: an
 // undeclared encoding, a file written into it, characters written as numbers.
-func (j *job) otherReadings(at place, k kind, b []byte) {
+func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
 	switch {
 	case k.media == "application/xml" && flatOffice(b):
 		j.flatOffice(at.again(), b)
@@ -34,8 +36,18 @@ func (j *job) otherReadings(at place, k kind, b []byte) {
 	case k.media == "application/json" && jsonEscape.Match(b):
 		j.leaf(at.again(), memory(unescapeJSON(b)))
 	case k.media == "text/plain" || k.media == "text/csv":
+		if t := shown(b); len(t) < len(b) && !controlsMean(enc) {
+			j.leaf(at.again(), memory(t))
+			return
+		}
 		j.otherText(at, b)
 	}
+}
+
+// controlsMean reports encodings in which control characters are parts of others
+// or shift between sets.
+func controlsMean(enc string) bool {
+	return enc == encUTF16LE || enc == encUTF16BE || enc == encUTF32LE || enc == encUTF32BE || strings.HasPrefix(enc, "iso-2022") || strings.HasPrefix(enc, "hz")
 }
 
 func (j *job) otherText(at place, b []byte) {
@@ -59,6 +71,21 @@ func (j *job) otherText(at place, b []byte) {
 		}
 	}
 }
+
+// unseen matches a control character inside a word or number, where no program
+// shows it; what separates fields (tab, line ends, FS to US) is none.
+var unseen = regexp.MustCompile(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s\x00-\x1f\x7f]`)
+
+// shown returns b without control characters that hide something, b itself
+// where none does.
+func shown(b []byte) []byte {
+	if !slices.ContainsFunc(b, isUnseen) || !unseen.Match(b) {
+		return b
+	}
+	return slices.DeleteFunc(bytes.Clone(b), isUnseen)
+}
+
+func isUnseen(c byte) bool { return c <= 0x08 || c >= 0x0e && c <= 0x1b || c == 0x7f }
 
 // lineBegins reports a line of b that begins with word and matches line. The
 // expression looks at lines with the word only: over all of an ordinary text it

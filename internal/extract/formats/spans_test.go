@@ -79,6 +79,8 @@ func TestReadings(t *testing.T) {
 		{"declared 7bit", crlf("Content-Transfer-Encoding: 7bit", "", b64(hidden)), true, "1~2", hidden},
 		{"two types", crlf("Content-Type: text/plain", "Content-Type: text/html", "", "the number 536-<b></b>22-8145 is hidden"), true, "1~2", hidden + "\n"},
 		{"multipart or text", crlf("Content-Type: multipart/mixed; boundary=o", "Content-Type: text/plain", "", "--o", "", "x", "--o--"), true, "1", "x"},
+		{"NUL in a number", crlf("Subject: x", "", "the number 536-\x0022-8145 is hidden"), true, "1~2", hidden},
+		{"control characters in a number", "the number 5\x0736-\x1b22-8145 is hidden and nothing else in this text", false, "~2", hidden + " and nothing else in this text"},
 		{"references in XML", `<?xml version="1.0"?><a><n>&#116;he number &#53;36&#x2d;22-8145 is hidden</n></a>`, false, "~2", `<?xml version="1.0"?><a><n>` + hidden + `</n></a>`},
 		{"word flat XML", `<?xml version="1.0"?><?mso-application progid="Word.Document"?><w:wordDocument xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml"><w:body><w:p><w:r><w:t>the number 53</w:t></w:r><w:r><w:t>6-22-8145 is hidden</w:t></w:r></w:p></w:body></w:wordDocument>`,
 			false, "~2", hidden + "\n"},

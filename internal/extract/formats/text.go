@@ -49,7 +49,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 		return err
 	}
 	if s.r == nil {
-		j.otherReadings(at, k, s.mem)
+		j.otherReadings(at, k, enc, s.mem)
 	}
 	return nil
 }
