@@ -6,3 +6,5 @@ func (g *Gateway) Waiting() int {
 	defer g.reading.mu.Unlock()
 	return len(g.reading.hurry) + len(g.reading.waiting)
 }
+
+var ReadEnvelope = readEnvelope

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,7 +168,7 @@ func newTimedGateway(t *testing.T, r *slowReader) *gateway.Gateway {
 	t.Helper()
 	g, err := gateway.New(t.Context(), gateway.Config{ScanTimeout: 200 * time.Millisecond, Readers: 2, ScanEnabled: true},
 		gateway.Deps{Extract: r, Audit: &recorder{}, Store: r, Names: r, Log: safelog.Discard()},
-		&gateway.Rules{Detect: func() gateway.Detection { return &detection{} }, Policy: &bench{}})
+		&gateway.Rules{Detect: func() gateway.Detection { return &detection{parts: new(atomic.Int64)} }, Policy: &bench{}})
 	if err != nil {
 		t.Fatal(err)
 	}

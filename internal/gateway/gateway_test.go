@@ -48,6 +48,7 @@ type bench struct {
 	begun   func(*dlp.Document)             // nil, or called when reading begins
 	panics  bool
 	bypass  *bypass.Switch
+	parts   atomic.Int64 // that were read
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
 }
 
@@ -201,9 +202,10 @@ func (b *bench) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) e
 type detection struct {
 	found []dlp.Finding
 	gaps  []dlp.Gap
+	parts *atomic.Int64
 }
 
-func (d *detection) Part(dlp.PartInfo) error            { return nil }
+func (d *detection) Part(dlp.PartInfo) error            { d.parts.Add(1); return nil }
 func (d *detection) Text(dlp.Window) error              { return nil }
 func (d *detection) Gap(g dlp.Gap) error                { d.gaps = append(d.gaps, g); return nil }
 func (d *detection) Finish() ([]dlp.Finding, []dlp.Gap) { return d.found, d.gaps }
@@ -261,7 +263,7 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	b.Gateway, err = gateway.New(t.Context(), cfg,
 		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
 			Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
-		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found} }, Policy: b})
+		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found, parts: &b.parts} }, Policy: b})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,9 @@ func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.
 	}
 	d := rules.Detect()
 	err := g.Extract.Extract(timed, doc, d)
+	if err == nil {
+		err = readEnvelope(doc, d)
+	}
 	found, gaps := d.Finish()
 	switch {
 	case err == nil:

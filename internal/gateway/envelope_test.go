@@ -1,0 +1,77 @@
+package gateway_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+)
+
+// taker writes down what it is handed.
+type taker struct {
+	bytes.Buffer
+	parts   []string
+	windows int
+}
+
+func (x *taker) Part(p dlp.PartInfo) error { x.parts = append(x.parts, p.Path); return nil }
+func (x *taker) Gap(dlp.Gap) error         { return nil }
+func (x *taker) Text(w dlp.Window) error {
+	if w.Offset != int64(x.Len()) || len(w.Text) > dlp.MaxWindow {
+		return fmt.Errorf("a window of %d bytes at %d, after %d", len(w.Text), w.Offset, x.Len())
+	}
+	x.windows++
+	x.Write(w.Text)
+	return nil
+}
+
+// What a client writes beside the addresses leaves with the message, and is
+// read as the message is.
+func TestEnvelopeIsRead(t *testing.T) {
+	doc := mail(in, out)
+	for _, tc := range []struct {
+		name   string
+		mail   dlp.MailParams
+		rcpt   []dlp.RcptParams
+		want   string
+		nobody bool
+	}{
+		{"nothing", dlp.MailParams{Ret: "HDRS"}, nil, "", true},
+		{"the recipients themselves", dlp.MailParams{}, []dlp.RcptParams{{ORcpt: "rfc822;" + in.String()}, {ORcpt: "rfc822;" + strings.ToUpper(out.String())}}, "", true},
+		{"an id", dlp.MailParams{EnvID: "SSN 536-22-8145"}, nil, "SSN 536-22-8145\n", false},
+		{"another recipient", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: "x-chart;SSN 536-22-8145@here"}}, "SSN 536-22-8145 here\n", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			doc.Params, doc.RcptParams = tc.mail, tc.rcpt
+			var got taker
+			if err := gateway.ReadEnvelope(doc, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != tc.want || (len(got.parts) == 0) != tc.nobody {
+				t.Errorf("got %q in %q, want %q", got.String(), got.parts, tc.want)
+			}
+		})
+	}
+	t.Run("many recipients", func(t *testing.T) {
+		doc.Params, doc.Rcpts, doc.RcptParams = dlp.MailParams{}, nil, nil
+		for range 2000 {
+			doc.Rcpts = append(doc.Rcpts, out)
+			doc.RcptParams = append(doc.RcptParams, dlp.RcptParams{ORcpt: "x;" + strings.Repeat("é", 200)})
+		}
+		var got taker
+		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.Len() != 2000*401 || got.windows != 4 || len(got.parts) != 1 {
+			t.Errorf("%v; %d bytes in %d windows of %q", err, got.Len(), got.windows, got.parts)
+		}
+	})
+	t.Run("a message", func(t *testing.T) {
+		b := newBench(t)
+		doc := mail(in, out)
+		doc.Params.EnvID = "q 7"
+		if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Passed || b.parts.Load() != 2 {
+			t.Errorf("outcome %v after %d parts, want the message's and its envelope's", got.Kind, b.parts.Load())
+		}
+	})
+}
