@@ -10,7 +10,7 @@ import (
 )
 
 // TestDocuments follows every relative link in the documents, and looks
-// whether the index names every page.
+// whether the index names every page and every record.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
@@ -34,8 +34,16 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range all {
-		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "("+name+")") {
+	records, err := filepath.Glob(filepath.Join(root, "docs", "adr", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(all, records...) {
+		name, err := filepath.Rel(filepath.Join(root, "docs"), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "README.md" && !strings.Contains(string(index), "("+filepath.ToSlash(name)+")") {
 			t.Errorf("docs/README.md does not name %s", name)
 		}
 	}
