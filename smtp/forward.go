@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func (c *Client) forward(ctx context.Context, h *hop, o Origin) error {
 	values := map[string]string{"NAME": o.Name, "ADDR": o.Addr, "PORT": o.Port, "PROTO": o.Proto, "HELO": o.Helo, "IDENT": o.Ident, "SOURCE": o.Source}
 	line := ""
 	for _, name := range strings.Fields(xforwardNames) {
-		if !contains(h.forwards, name) {
+		if !slices.Contains(h.forwards, name) {
 			continue
 		}
 		v := values[name]

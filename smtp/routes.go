@@ -229,7 +229,7 @@ func isDomainPattern(s string) bool {
 	return ok
 }
 
-// kinds are the kinds of next hop that r has.
+// kind is that of r's next hops; "" where none can be read.
 func (r *Route) kind() TargetKind {
 	if gs := r.Groups(); len(gs) > 0 && len(gs[0]) > 0 {
 		return gs[0][0].Kind

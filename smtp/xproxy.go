@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func parseAttributes(arg, names string) (map[string]string, error) {
 		key = upper(key)
 		v, decoded := decodeXtext(value)
 		_, twice := out[key]
-		if !ok || !decoded || twice || !contains(known, key) || len(v) > maxOrigin || !isPrintable(v) || strings.ContainsAny(v, "<>()\\\";,@") && key != "LOGIN" {
+		if !ok || !decoded || twice || !slices.Contains(known, key) || len(v) > maxOrigin || !isPrintable(v) || strings.ContainsAny(v, "<>()\\\";,@") && key != "LOGIN" {
 			return nil, errSyntax
 		}
 		if u := upper(v); u == unavailable || u == tempUnavail {
@@ -59,15 +60,6 @@ func parseAttributes(arg, names string) (map[string]string, error) {
 		out[key] = v
 	}
 	return out, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 // parseClientAddr reads an address as both commands write it.

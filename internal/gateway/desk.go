@@ -88,8 +88,8 @@ type Queued struct {
 	Damaged    bool      `json:"damaged,omitempty"` // its envelope does not open: sender and recipients are not known
 }
 
-// ListHeld lists the vault, urgent items first, else newest first: held items, or all of them. A
-// non-empty header adds that field of held mail, which opens its content.
+// ListHeld lists the vault, urgent items first, else newest first: held items,
+// or all of them. A non-empty header adds that field of held mail, which opens its content.
 func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) ([]Held, error) {
 	es, err := g.entries(ctx, all)
 	if err != nil {

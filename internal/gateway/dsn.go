@@ -48,7 +48,7 @@ func asked(p dlp.RcptParams, word string) bool {
 	return slices.Contains(strings.Split(p.Notify, ","), word)
 }
 
-// seal makes the notifications; d says which message they are about.
+// sealReports makes the notifications; d says which message they are about.
 func (g *Gateway) sealReports(ctx context.Context, d notify.DSN, rs reports) (out []spool.Entry, err error) {
 	for _, k := range []struct {
 		kind  notify.DSNKind

@@ -121,8 +121,8 @@ func tagOf(r dlp.RcptVerdict) string {
 	return r.Policy
 }
 
-// front is what stanch writes above the message for rcpts: tag, trace fields
-// and loop mark.
+// front is what stanch writes above the message for rcpts: signature, tag,
+// trace fields and loop mark.
 func (m *mail) front(ctx context.Context, tag string, rcpts []dlp.Address) ([]byte, error) {
 	if _, err := m.identify(); err != nil {
 		return nil, err

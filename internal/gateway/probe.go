@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -143,7 +142,7 @@ func (g *Gateway) heldProbe(ctx context.Context, e vault.Entry) (s probe.Sight, 
 		return s, false
 	}
 	defer r.Close()
-	return g.Probes.Recognise(io.Reader(r), e.Channel, e.Envelope.Rcpts)
+	return g.Probes.Recognise(r, e.Channel, e.Envelope.Rcpts)
 }
 
 // sweepProbes looks among what is held for probes that this process has not

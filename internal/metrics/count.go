@@ -61,23 +61,15 @@ func (s *Set) NotScanned(channel string) {
 
 // ScanDisabled says whether scanning is switched off.
 func (s *Set) ScanDisabled(off bool) {
-	if s == nil {
-		return
-	}
-	s.scanDisabled.Set(0)
-	if off {
-		s.scanDisabled.Set(1)
+	if s != nil {
+		s.scanDisabled.Set(one(off))
 	}
 }
 
 // BypassActive says whether a bypass lets mail pass unread.
 func (s *Set) BypassActive(on bool) {
-	if s == nil {
-		return
-	}
-	s.bypass.Set(0)
-	if on {
-		s.bypass.Set(1)
+	if s != nil {
+		s.bypass.Set(one(on))
 	}
 }
 
@@ -112,17 +104,10 @@ func (s *Set) ProbeRoutes(names []string) {
 
 var probeResults = []string{"sent", "caught", "missed", "passed", "not_sent"}
 
-func (s *Set) probedRoute(name string) string {
-	if known := s.probed.Load(); known != nil {
-		return in(*known, name)
-	}
-	return other
-}
-
 // Probe counts what became of a probe.
 func (s *Set) Probe(route, result string) {
 	if s != nil {
-		s.probes.WithLabelValues(s.probedRoute(route), in(probeResults, result)).Inc()
+		s.probes.WithLabelValues(named(&s.probed, route), in(probeResults, result)).Inc()
 	}
 }
 
@@ -132,12 +117,8 @@ func (s *Set) ProbeRoute(name string, alarm bool, caught time.Time) {
 	if s == nil {
 		return
 	}
-	name = s.probedRoute(name)
-	v := 0.0
-	if alarm {
-		v = 1
-	}
-	s.probeAlarm.WithLabelValues(name).Set(v)
+	name = named(&s.probed, name)
+	s.probeAlarm.WithLabelValues(name).Set(one(alarm))
 	at := 0.0
 	if !caught.IsZero() {
 		at = float64(caught.Unix())
@@ -269,32 +250,20 @@ func (s *Set) Watched(what string, n int) {
 	if s == nil || n <= 0 {
 		return
 	}
-	var known []string
-	if p := s.watches.Load(); p != nil {
-		known = *p
-	}
-	s.watched.WithLabelValues(in(known, what)).Add(float64(n))
+	s.watched.WithLabelValues(named(&s.watches, what)).Add(float64(n))
 }
 
 // Route counts what came of asking a route's next hops for a transaction; a
 // route that Routes did not name is "other".
 func (s *Set) Route(route, result string) {
 	if s != nil {
-		s.routes.WithLabelValues(s.route(route), in(routeResults, result)).Inc()
+		s.routes.WithLabelValues(named(&s.routed, route), in(routeResults, result)).Inc()
 	}
 }
 
 // RouteHostsDown says how many of a route's hosts count as down.
 func (s *Set) RouteHostsDown(route string, n int) {
 	if s != nil {
-		s.hostsDown.WithLabelValues(s.route(route)).Set(float64(n))
+		s.hostsDown.WithLabelValues(named(&s.routed, route)).Set(float64(n))
 	}
-}
-
-func (s *Set) route(name string) string {
-	var known []string
-	if p := s.routed.Load(); p != nil {
-		known = *p
-	}
-	return in(known, name)
 }

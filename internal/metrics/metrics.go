@@ -97,9 +97,8 @@ func New() *Set {
 	s.notices = s.vec("stanch_notices_total", "Notices and DSNs written, by kind.", "kind")
 
 	s.setAside = s.vec("stanch_queue_set_aside_total", "Messages of the spool that were set aside, by cause.", "cause")
-	s.queueStates = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stanch_queue_state_messages",
-		Help: "Messages of the spool that are not finished, by state: queued, reading, poison (set aside: an alarm)."}, []string{"state"})
-	s.registry.MustRegister(s.queueStates)
+	s.queueStates = s.gaugeVec("stanch_queue_state_messages",
+		"Messages of the spool that are not finished, by state: queued, reading, poison (set aside: an alarm).", "state")
 
 	s.judge = s.histogram("stanch_judge_seconds", "Time to read, detect and decide on a document.",
 		prometheus.ExponentialBuckets(0.001, 2, 17)) // to 65 s: past the default scan_timeout
@@ -122,8 +121,7 @@ func New() *Set {
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
 	s.watched = s.vec("stanch_watch_total", "What the folder watcher did and saw, by what it was.", "what")
 	s.routes = s.vec("stanch_route_total", "Transactions asked of each route's next hops, by what came of it.", "route", "result")
-	s.hostsDown = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "stanch_route_hosts_down", Help: "Hosts of each route that count as down."}, []string{"route"})
-	s.registry.MustRegister(s.hostsDown)
+	s.hostsDown = s.gaugeVec("stanch_route_hosts_down", "Hosts of each route that count as down.", "route")
 	s.zero()
 	return s
 }
@@ -255,6 +253,23 @@ func in(set []string, v string) string {
 		return v
 	}
 	return other
+}
+
+// named is in, for a set that the configuration names.
+func named(set *atomic.Pointer[[]string], v string) string {
+	if names := set.Load(); names != nil {
+		return in(*names, v)
+	}
+	return other
+}
+
+// one is 1 for what holds. A gauge is set once: between two values somebody
+// may look.
+func one(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // code returns a reply code as a label: of the class 4yz or 5yz, else "other".

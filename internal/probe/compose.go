@@ -82,8 +82,7 @@ var onItsWay = []string{
 }
 
 // digestMail is the digest of the text of b, if all else in it is as a probe of
-// r was sent; whatever trace
-// fields servers put in front.
+// r was sent, whatever trace fields servers put in front.
 func digestMail(r Route, b []byte) ([sha256.Size]byte, bool) {
 	var none [sha256.Size]byte
 	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))

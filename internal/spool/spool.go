@@ -31,8 +31,8 @@ func New(s Store, c Contents, k Keys, w Sealer) *Spool {
 
 // Seal streams content, sealed, to where it will stay and returns the Entry to
 // be committed. A zero ID is filled in, an empty recipient state becomes
-// RcptPending, an empty State Queued, a zero Next becomes Created, a zero Expires Created plus
-// Lifetime. After an error nothing is left behind.
+// RcptPending, an empty State Queued, a zero Next Created, a zero Expires
+// Created plus Lifetime. After an error nothing is left behind.
 func (s *Spool) Seal(ctx context.Context, m Message, content io.Reader) (Entry, error) {
 	if m.ID == "" {
 		m.ID = dlp.NewID()

@@ -95,8 +95,6 @@ const (
 	negativeKept = time.Minute      // that there is no domain or no server
 )
 
-func (p *plans) init() { p.all = map[string]*plan{} }
-
 // plan returns the hosts of d. A destination by name is looked up once for all
 // that wait, and not for the one that asks first: it may hang up.
 func (d *destination) plan(ctx context.Context) (*plan, error) {

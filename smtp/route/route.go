@@ -189,9 +189,7 @@ type entry struct {
 
 func newTable(cfg *smtp.Config, r *Router, old *table) (*table, error) {
 	c, d := *cfg, r.d
-	t := &table{cfg: &c, d: d, work: r.work}
-	t.plans.init()
-	t.clients.init()
+	t := &table{cfg: &c, d: d, work: r.work, plans: plans{all: map[string]*plan{}}, clients: clients{byKey: map[string]*pooled{}}}
 	asks := false // by DNS
 	for _, rt := range cfg.AllRoutes() {
 		e := &entry{Route: rt, groups: rt.Groups()}
@@ -431,8 +429,6 @@ type pooled struct {
 // maxClients is how many hosts are known at once; the one not used for longest
 // is forgotten.
 const maxClients = 1000
-
-func (c *clients) init() { c.byKey = map[string]*pooled{} }
 
 // get returns the client at key, made by build where there is none.
 func (c *clients) get(key, route string, w *work, build func() *smtp.Client) *smtp.Client {

@@ -114,7 +114,8 @@ func answer(err error) dlp.Reply {
 }
 
 // Scattered reports whether the recipients that were accepted have different
-// next hops, or one that answers for each by itself: then the message cannot go on inside the client's transaction.
+// next hops, or one that answers for each by itself: then the message cannot go
+// on inside the client's transaction.
 func (x *transaction) Scattered() bool {
 	n := 0
 	for _, l := range x.legs {

@@ -180,13 +180,13 @@ func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, err
 	if err != nil {
 		return nil, err
 	}
-	var not strings.Builder
-	for i, d := range f.Except {
-		not.WriteString([]string{" AND dest NOT IN (", ","}[min(i, 1)])
-		not.WriteString(strconv.FormatInt(d, 10))
-	}
+	not := ""
 	if len(f.Except) > 0 {
-		not.WriteString(")")
+		var dests []string
+		for _, d := range f.Except {
+			dests = append(dests, strconv.FormatInt(d, 10))
+		}
+		not = " AND dest NOT IN (" + strings.Join(dests, ",") + ")"
 	}
 	var due []spool.Row
 	for _, x := range []struct {
@@ -196,7 +196,7 @@ func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, err
 		if len(due) >= f.Limit {
 			break
 		}
-		rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE "+state+x.when+not.String()+" ORDER BY next LIMIT ?",
+		rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE "+state+x.when+not+" ORDER BY next LIMIT ?",
 			micros(x.at), f.Limit-len(due))
 		more, err := collect(rows, err, "due", scanQueued)
 		if err != nil {
