@@ -228,6 +228,31 @@ func TestStore(t *testing.T) {
 	check("a damaged file is begun anew", "enforce", "b.example", 4)
 }
 
+// TestAskedAtOnce: who asks while another's first question is under way is not
+// told that there is no promise.
+func TestAskedAtOnce(t *testing.T) {
+	w := &world{txt: "v=STSv1; id=1", policy: "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 604800\n", now: now}
+	o := w.options(t, "")
+	txt, first := o.TXT, true // one goroutine asks
+	var s *mtasts.Store
+	o.TXT = func(ctx context.Context, name string) ([]string, error) {
+		if first { // the second question comes while the first has no answer
+			first = false
+			if p, ok := s.Policy(ctx, "example.com"); !ok || p.Mode != mtasts.Enforce {
+				t.Errorf("got %+v, %v, want the policy", p, ok)
+			}
+		}
+		return txt(ctx, name)
+	}
+	s, err := mtasts.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := s.Policy(t.Context(), "example.com"); !ok || p.Mode != mtasts.Enforce {
+		t.Errorf("got %+v, %v, want the policy", p, ok)
+	}
+}
+
 func TestHostIsProved(t *testing.T) {
 	w := &world{txt: "v=STSv1; id=1", policy: "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 604800\n", now: now}
 	o := w.options(t, "")

@@ -106,6 +106,9 @@ func (s *Store) Policy(ctx context.Context, domain string) (Policy, bool) {
 	if fresh {
 		return kept, has
 	}
+	// Only once there is an answer: who asks meanwhile asks too, and is not
+	// told that there is no promise.
+	defer s.noteAsked(domain, now)
 	texts, err := s.o.TXT(ctx, "_mta-sts."+domain)
 	id, promised := recordID(texts)
 	switch {
@@ -133,14 +136,17 @@ func (s *Store) kept(domain string, now time.Time) (p Policy, has, fresh bool) {
 		p, has = Policy{}, false
 	}
 	since := now.Sub(s.asked[domain])
-	if since >= 0 && since < askAgain {
-		return p, has, true
-	}
+	return p, has, since >= 0 && since < askAgain
+}
+
+// noteAsked notes that the domain's record was looked at.
+func (s *Store) noteAsked(domain string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.asked) >= maxDomains {
 		clear(s.asked)
 	}
 	s.asked[domain] = now
-	return p, has, false
 }
 
 // keep puts p in force. That it cannot be written down is no reason to forget
