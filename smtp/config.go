@@ -20,9 +20,9 @@ type Config struct {
 	Listen []string `toml:"listen"`
 	// Hostname is the name of this server in greetings, EHLO and trace headers.
 	Hostname string `toml:"hostname"`
-	// NextHop is where mail goes on to: "host:port", or "maildir:DIR" to keep it in a folder.
+	// NextHop is where mail goes on to: "host:port", "lmtp:host:port", "lmtp:/run/SOCKET", "mx" (the recipient's own servers by DNS), "mx@PORT", or "maildir:DIR" to keep it in a folder.
 	NextHop string `toml:"next_hop"`
-	// NextHopTLS is "off", "opportunistic" (when offered), "required" (else mail waits) or "verified" (else, and unless the certificate proves who the next hop is, mail waits). Only "verified" keeps out one who stands in between.
+	// NextHopTLS is "off", "opportunistic" (when offered), "required" (else mail waits) or "verified" (else, and unless the certificate proves who the next hop is, mail waits). Only "verified" keeps out one who stands in between. With "mx" or host names also as a route's tls: "mta-sts", "dane".
 	NextHopTLS string `toml:"next_hop_tls"`
 	// NextHopName is the name that the next hop's certificate must bear under "verified". Empty: the host of next_hop.
 	NextHopName string `toml:"next_hop_name"`
@@ -145,7 +145,7 @@ func (c *Config) Validate() error {
 		v.want("smtp.hostname", "a host name such as gw.example")
 	}
 	c.validateHops(&v)
-	if _, i := parseNetworks(c.Networks); i >= 0 {
+	if _, i := ParseNetworks(c.Networks); i >= 0 {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	for i, d := range c.InternalDomains {
@@ -218,8 +218,9 @@ func (v *validation) positive(key string, d dlp.Duration) {
 	}
 }
 
-// parseNetworks returns the prefixes and -1, or the index of a bad one.
-func parseNetworks(ss []string) ([]netip.Prefix, int) {
+// ParseNetworks reads CIDR prefixes: it returns them and -1, or the index of a
+// bad one.
+func ParseNetworks(ss []string) ([]netip.Prefix, int) {
 	var out []netip.Prefix
 	for i, s := range ss {
 		p, err := netip.ParsePrefix(s)

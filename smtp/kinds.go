@@ -86,10 +86,10 @@ func (c *Config) validateDoors(v *validation) {
 			v.want(key("proxy"), "smtp.proxy_from, without which no proxy is believed")
 		}
 	}
-	if _, i := parseNetworks(c.ProxyFrom); i >= 0 {
+	if _, i := ParseNetworks(c.ProxyFrom); i >= 0 {
 		v.want(fmt.Sprintf("smtp.proxy_from[%d]", i), "a network such as 192.0.2.0/24")
 	}
-	if _, i := parseNetworks(c.XClientFrom); i >= 0 {
+	if _, i := ParseNetworks(c.XClientFrom); i >= 0 {
 		v.want(fmt.Sprintf("smtp.xclient_from[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	if c.Auth.Users != "" && c.TLSCert == "" {

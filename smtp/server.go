@@ -59,9 +59,9 @@ func NewServer(cfg Config, d Deps) (*Server, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	nets, _ := parseNetworks(cfg.Networks) // Validate has accepted them
-	proxies, _ := parseNetworks(cfg.ProxyFrom)
-	xclients, _ := parseNetworks(cfg.XClientFrom)
+	nets, _ := ParseNetworks(cfg.Networks) // Validate has accepted them
+	proxies, _ := ParseNetworks(cfg.ProxyFrom)
+	xclients, _ := ParseNetworks(cfg.XClientFrom)
 	offersOf(d.NextHop) // so that it is known when the first client asks
 	return &Server{
 		cfg: cfg, d: d, nets: nets, proxies: proxies, xclients: xclients, gate: newGate(),

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
-	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 )
 
@@ -68,7 +66,7 @@ func (a *app) bypassListCmd(use, short string, all bool) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withServe(cmd.Context(), func(d control.Desk) error {
-				bs, err := d.Bypasses(cmd.Context(), all, "")
+				bs, err := d.Bypasses(cmd.Context(), all)
 				if err != nil {
 					return err
 				}
@@ -120,23 +118,10 @@ func (a *app) withServe(ctx context.Context, do func(control.Desk) error) error 
 		if !errors.Is(err, control.ErrNotServing) {
 			return err
 		}
-		if !owned(cfg.DataDir) || time.Now().After(deadline) || !pause(ctx, lookEvery) {
+		if !locked(cfg.DataDir) || time.Now().After(deadline) || !pause(ctx, lookEvery) {
 			return errNoServe
 		}
 	}
-}
-
-// owned reports whether a process has the data folder: a serve that starts, or
-// a command that works while none runs.
-func owned(dir string) bool {
-	if _, err := os.Stat(lockPath(dir)); err != nil {
-		return false
-	}
-	l, err := safefile.Lock(lockPath(dir))
-	if err == nil {
-		err = l.Unlock()
-	}
-	return errors.Is(err, safefile.ErrLocked)
 }
 
 // plainlyBypass drops the path that an error came by.

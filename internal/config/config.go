@@ -267,10 +267,10 @@ func (c *Config) validateMilter() error {
 	}
 	var errs []error
 	want := func(key, want string) { errs = append(errs, &dlp.KeyError{Key: key, Want: want}) }
-	if c.SMTP.NextHop == "" && len(c.SMTP.Listen) == 0 {
+	if c.SMTP.NextHop == "" && len(c.SMTP.AllDoors()) == 0 { // with a mail door smtp says so
 		want("smtp.next_hop", "host:port or maildir:DIR, with milter.listen too: released mail and notices leave there")
 	}
-	if c.SMTP.Hostname == "" && len(c.SMTP.Listen) == 0 {
+	if c.SMTP.Hostname == "" && len(c.SMTP.AllDoors()) == 0 {
 		want("smtp.hostname", "a host name such as gw.example, with milter.listen too: it stands in what leaves")
 	}
 	if c.SMTP.ScanTimeout >= c.Milter.AnswerTimeout && c.Milter.AnswerTimeout > 0 {

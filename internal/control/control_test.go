@@ -79,8 +79,8 @@ func (d *desk) BeginBypass(_ context.Context, last time.Duration, reason, actor 
 func (d *desk) EndBypass(_ context.Context, actor string) (gateway.Bypassed, error) {
 	return gateway.Bypassed{How: "stopped"}, d.seen(actor)
 }
-func (d *desk) Bypasses(_ context.Context, all bool, actor string) ([]gateway.Bypassed, error) {
-	return []gateway.Bypassed{{Active: all}}, d.seen(actor)
+func (d *desk) Bypasses(_ context.Context, all bool) ([]gateway.Bypassed, error) {
+	return []gateway.Bypassed{{Active: all}}, nil
 }
 
 // dial serves d on a socket in dir and returns a client of it.
@@ -156,7 +156,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if b, err := c.EndBypass(t.Context(), "forged"); err != nil || b.How != "stopped" {
 		t.Errorf("EndBypass = %+v, %v", b, err)
 	}
-	if bs, err := c.Bypasses(t.Context(), true, "forged"); err != nil || len(bs) != 1 || !bs[0].Active {
+	if bs, err := c.Bypasses(t.Context(), true); err != nil || len(bs) != 1 || !bs[0].Active {
 		t.Errorf("Bypasses = %+v, %v", bs, err)
 	}
 	for _, a := range d.actors {

@@ -36,7 +36,7 @@ type Desk interface {
 	SendProbes(ctx context.Context, names []string, actor string) ([]probe.Status, error)
 	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
 	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
-	Bypasses(ctx context.Context, all bool, actor string) ([]gateway.Bypassed, error)
+	Bypasses(ctx context.Context, all bool) ([]gateway.Bypassed, error)
 }
 
 // Process is the serve that answers, as a process.

@@ -245,6 +245,19 @@ func TestPostfix(t *testing.T) {
 	}
 }
 
+// TestPostfixOfDoors: a door of [[smtp.doors]] is a mail door too.
+func TestPostfixOfDoors(t *testing.T) {
+	nothing := func(context.Context) (doctor.Postconf, error) { return doctor.ParsePostconf("relayhost = \n"), nil }
+	c := smtp.Default()
+	if fs := one(doctor.Postfix(doctor.Doors{SMTP: c}, nothing)); !has(fs, doctor.OK, "none of stanch's") {
+		t.Errorf("without a door: got %+v", fs)
+	}
+	c.Doors = []smtp.Door{{Listen: "192.0.2.1:2525"}}
+	if fs := one(doctor.Postfix(doctor.Doors{SMTP: c}, nothing)); !has(fs, doctor.Warn, "sends nothing through stanch", "relayhost = [192.0.2.1]:2525") {
+		t.Errorf("with a door: got %+v", fs)
+	}
+}
+
 // root answers for the root zone.
 type root struct {
 	proved bool

@@ -169,11 +169,12 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 		}
 	}
 	if !found {
-		if len(d.SMTP.Listen) == 0 {
-			return []Finding{good("postfix", "the Postfix here is none of stanch's: no door of smtp.listen, and no milter of its own names it")}
+		doors := d.listens()
+		if len(doors) == 0 {
+			return []Finding{good("postfix", "the Postfix here is none of stanch's: there is no mail door, and none of its milters is stanch's")}
 		}
 		return []Finding{poor("postfix", "the Postfix here sends nothing through stanch by relayhost, content_filter, smtpd_proxy_filter or smtpd_milters",
-			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(d.SMTP.Listen[0])))}
+			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(doors[0])))}
 	}
 	return append(out, sizes(d.SMTP, p))
 }

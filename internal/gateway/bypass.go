@@ -92,7 +92,7 @@ func (g *Gateway) EndBypass(ctx context.Context, actor string) (Bypassed, error)
 }
 
 // Bypasses lists the bypass in force and, with all, those that were before it.
-func (g *Gateway) Bypasses(ctx context.Context, all bool, actor string) ([]Bypassed, error) {
+func (g *Gateway) Bypasses(ctx context.Context, all bool) ([]Bypassed, error) {
 	out := []Bypassed{}
 	if g.Bypass == nil {
 		return out, nil

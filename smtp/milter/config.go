@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp"
 )
 
 // Config is the section [milter].
@@ -67,7 +67,7 @@ func (c *Config) Validate() error {
 	if _, err := c.Mode(); err != nil {
 		want("socket_mode", `permissions such as "0660"`)
 	}
-	if _, i := parseNetworks(c.Networks); i >= 0 {
+	if _, i := smtp.ParseNetworks(c.Networks); i >= 0 {
 		want(fmt.Sprintf("networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	if c.Held != HeldDiscard && c.Held != HeldQuarantine {
@@ -119,17 +119,4 @@ func (c *Config) Mode() (os.FileMode, error) {
 		return 0, errors.New("milter: not a mode")
 	}
 	return os.FileMode(m), nil
-}
-
-// parseNetworks returns the prefixes and -1, or the index of a bad one.
-func parseNetworks(ss []string) ([]netip.Prefix, int) {
-	var out []netip.Prefix
-	for i, s := range ss {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, i
-		}
-		out = append(out, p.Masked())
-	}
-	return out, -1
 }

@@ -13,6 +13,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/smtp"
 )
 
 // Limits are what holds for messages whichever mail door they come through.
@@ -60,7 +61,7 @@ func NewServer(cfg Config, limits Limits, d Deps) (*Server, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	nets, _ := parseNetworks(cfg.Networks) // Validate has accepted them
+	nets, _ := smtp.ParseNetworks(cfg.Networks) // Validate has accepted them
 	return &Server{cfg: cfg, limits: limits, d: d, nets: nets,
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}, nil
 }
