@@ -27,8 +27,13 @@ type Maildir struct {
 // maildirSuffix marks our own files, so that only they are swept from tmp.
 const maildirSuffix = ".stanch"
 
+// maildirLeft is how long a file in tmp must have lain still to be one that
+// nobody is writing any more: a reload or an upgrade opens the folder while
+// deliveries go on. Source: https://cr.yp.to/proto/maildir.html, 36 hours.
+const maildirLeft = 36 * time.Hour
+
 // NewMaildir makes dir and its folders, and removes what an earlier run left
-// unfinished in tmp. Only one process may deliver to it.
+// unfinished in tmp.
 func NewMaildir(dir string) (*Maildir, error) {
 	for _, sub := range []string{"tmp", "new", "cur"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
@@ -40,7 +45,8 @@ func NewMaildir(dir string) (*Maildir, error) {
 		return nil, fmt.Errorf("smtp: maildir: %w", cause(err))
 	}
 	for _, e := range left {
-		if strings.HasSuffix(e.Name(), maildirSuffix) {
+		info, err := e.Info()
+		if err == nil && strings.HasSuffix(e.Name(), maildirSuffix) && time.Since(info.ModTime()) > maildirLeft {
 			_ = os.Remove(filepath.Join(dir, "tmp", e.Name())) // left behind, it harms nobody
 		}
 	}

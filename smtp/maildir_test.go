@@ -4,8 +4,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -74,13 +76,18 @@ func TestMaildirLeavesNothing(t *testing.T) {
 func TestMaildirSweeps(t *testing.T) {
 	dir := t.TempDir()
 	os.MkdirAll(filepath.Join(dir, "tmp"), 0o700)
-	os.WriteFile(filepath.Join(dir, "tmp", "1.x.stanch"), nil, 0o600)
-	os.WriteFile(filepath.Join(dir, "tmp", "someone.else"), nil, 0o600)
+	for _, name := range []string{"1.x.stanch", "someone.else"} {
+		file := filepath.Join(dir, "tmp", name)
+		os.WriteFile(file, nil, 0o600)
+		old := time.Now().Add(-37 * time.Hour)
+		os.Chtimes(file, old, old)
+	}
+	os.WriteFile(filepath.Join(dir, "tmp", "2.y.stanch"), nil, 0o600) // being written by another process
 	if _, err := smtp.NewMaildir(dir); err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, dir, "tmp"); len(got) != 1 || got[0] != "someone.else" {
-		t.Errorf("got %v, want someone.else alone", got)
+	if got := list(t, dir, "tmp"); !slices.Equal(got, []string{"2.y.stanch", "someone.else"}) {
+		t.Errorf("got %v, want what is not ours and what may be being written", got)
 	}
 	file := filepath.Join(dir, "file")
 	os.WriteFile(file, nil, 0o600)
