@@ -52,7 +52,7 @@ func (a *app) doctorCmd() *cobra.Command {
 	cmd.AddCommand(a.doctorRoutesCmd())
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "make these checks alone, such as tls,dns")
 	cmd.Flags().StringVar(&f.postconf, "postconf", "",
-		"a Postfix's configuration folder, or a file with what `postconf -x; postconf -P; postconf -M` print (else this machine's Postfix)")
+		"`PATH` of a Postfix's configuration folder, or of a file with what postconf -x; postconf -P; postconf -M print (else this machine's Postfix)")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only what is not sound")
 	formatFlag(cmd, &f.format, "table", "table", "json")
 	return cmd
@@ -63,11 +63,19 @@ func (a *app) doctor(ctx context.Context, f doctorFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.postconf != "" {
+		if _, err := os.Stat(f.postconf); err != nil {
+			return fmt.Errorf("--postconf: %w", err)
+		}
+	}
 	ex, err := newExtract(cfg, nil, nil)
 	if err != nil {
 		return err
 	}
 	checks := a.checks(ctx, cfg, ex, f)
+	for i := range f.only { // "tls, dns" is what people type
+		f.only[i] = strings.TrimSpace(f.only[i])
+	}
 	for _, name := range f.only {
 		if !slices.ContainsFunc(checks, func(c doctor.Check) bool { return c.Name == name }) {
 			return errors.Join(fmt.Errorf("--only: no check %q: want some of %s", name, strings.Join(names(checks), ", ")), ex.Close())
@@ -157,7 +165,7 @@ func hopsAsker(cfg *config.Config) (func(context.Context) []route.Asked, error) 
 	if cfg.SMTP.NextHop == "" {
 		return nil, nil
 	}
-	r, err := route.New(&cfg.SMTP, route.Deps{})
+	r, err := route.New(&cfg.SMTP, route.Deps{AskOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -268,8 +276,8 @@ func hasEntries(dir string) bool {
 }
 
 func (a *app) printFindings(found []doctor.Finding, f doctorFlags) error {
-	if f.quiet {
-		found = slices.DeleteFunc(found, func(x doctor.Finding) bool { return x.Level == doctor.OK })
+	if f.quiet { // the caller's findings stay as they are: the exit status is theirs
+		found = slices.DeleteFunc(slices.Clone(found), func(x doctor.Finding) bool { return x.Level == doctor.OK })
 	}
 	if f.format == "json" {
 		if found == nil {

@@ -79,9 +79,9 @@ func certTime(path string, leaf *x509.Certificate, now time.Time) Finding {
 	case now.Before(leaf.NotBefore):
 		return bad(path, "is not valid before "+leaf.NotBefore.Format(time.DateTime), "Check the clock, or wait.")
 	case left <= 0:
-		return bad(path, "ended on "+ends, "Renew the certificate and restart stanch.")
+		return bad(path, "ended on "+ends, "Renew the certificate: stanch reads it anew by itself.")
 	case left < certWarn:
-		return poor(path, fmt.Sprintf("ends on %s, in %d days", ends, int(left.Hours()/24)), "Renew the certificate and restart stanch.")
+		return poor(path, fmt.Sprintf("ends on %s, in %d days", ends, int(left.Hours()/24)), "Renew the certificate: stanch reads it anew by itself.")
 	}
 	return good(path, "valid until %s", ends)
 }

@@ -46,6 +46,9 @@ type Deps struct {
 	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 	Roots *smtp.Roots
 	Pool  *x509.CertPool
+
+	// AskOnly has nothing made or swept where mail goes to: only Ask is called.
+	AskOnly bool
 }
 
 // Router is a smtp.NextHop of all configured ones. It is safe for use by many
@@ -201,7 +204,9 @@ func newTable(cfg *smtp.Config, r *Router, old *table) (*table, error) {
 		}
 		switch e.kind {
 		case smtp.TargetMaildir:
-			if e.maildir, err = first.OpenMaildir(); err != nil {
+			if d.AskOnly {
+				e.maildir = new(smtp.Maildir)
+			} else if e.maildir, err = first.OpenMaildir(); err != nil {
 				return nil, err
 			}
 		case smtp.TargetMX:

@@ -1,6 +1,8 @@
 package route_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -364,6 +366,21 @@ func TestOffers(t *testing.T) {
 }
 
 // TestAsk: what doctor wants to know, with no mail sent.
+// TestAskOnlyLeavesNothing: looking at the next hops makes no folder, which
+// whoever looks would own, and takes nothing from one that is in use.
+func TestAskOnlyLeavesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mail")
+	r, err := route.New(&smtp.Config{NextHop: "maildir:" + dir}, route.Deps{AskOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Ask(t.Context())
+	r.Close()
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("got %v, want no folder", err)
+	}
+}
+
 func TestAsk(t *testing.T) {
 	ca := newAuthority(t)
 	named := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, nil, "mx.test"))
