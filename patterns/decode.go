@@ -75,7 +75,7 @@ func (f *file) schema(t *table) {
 	case ok && n < 1:
 		f.errorf("schema", "%d", Schema)
 	case !ok && t.m["schema"] == nil:
-		f.errorf("schema", "%d: the file does not say which rule language it is written in", Schema)
+		f.errorf("schema", "schema = %d at the top: the file does not say which rule language it is written in", Schema)
 	}
 }
 

@@ -78,7 +78,8 @@ func shadowedBy(r *Rule, i int) int {
 	p := &r.Patterns[i]
 	for k := range r.Patterns {
 		q := &r.Patterns[k]
-		if k == i || q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
+		if k == i || p.Site != nil || // the site's forms follow its configuration, not the author
+			q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
 			continue
 		}
 		sameChecks := q.Validator == p.Validator && q.Dictionary == p.Dictionary && q.Site == p.Site

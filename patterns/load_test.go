@@ -252,7 +252,8 @@ func TestLint(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
-	builtIn, err := load(t, patterns.Source{BuiltIn: true})
+	mrn := patterns.Site{MRN: []patterns.MRNFormat{{Issuer: "Main", Regex: `E\d{7}`, Distinctive: true}}}
+	builtIn, err := load(t, patterns.Source{BuiltIn: true, Site: mrn})
 	if err != nil {
 		t.Fatal(err)
 	}
