@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +32,9 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 			if errors.Is(err, audit.ErrBroken) {
 				fmt.Fprintln(a.errs, "stanch:", err)
 				return exitCode(exitFound)
+			}
+			if _, lerr := os.Stat(lockPath(cfg.DataDir)); err != nil && errors.Is(lerr, fs.ErrNotExist) {
+				return fmt.Errorf("data_dir %s: %w", cfg.DataDir, errNoData)
 			}
 			if err != nil {
 				return err

@@ -8,13 +8,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/dkim"
+	"github.com/stanch-dlp/stanch/smtp"
+	"github.com/stanch-dlp/stanch/smtp/route"
 )
 
 func (a *app) configCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Validate and print the configuration, or write a starter"}
 	cmd.AddCommand(
 		&cobra.Command{Use: "check", Short: "Validate the configuration and the rules it names", Args: cobra.NoArgs,
-			Long: "Exit status: 0 holds, 1 does not, 2 could not be checked.",
+			Long: "Validate the configuration, load the rules it names and run their tests, and open the certificates, keys and\n" +
+				"password files it names. What the user that serves may read is best told as that user.\n\n" +
+				"Exit status: 0 holds, 1 does not, 2 could not be checked.",
 			RunE: func(cmd *cobra.Command, _ []string) error { return a.configCheck(cmd) }},
 		&cobra.Command{Use: "show", Short: "Print the effective configuration, secrets masked", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
@@ -38,6 +43,32 @@ func (a *app) configCmd() *cobra.Command {
 	return cmd
 }
 
+// named opens the files that the configuration names beside the rules, as
+// serve does: certificates, keys, and who may log in.
+func named(cfg *config.Config) error {
+	at := func(key string, err error) error {
+		if err == nil {
+			return nil
+		}
+		return fmt.Errorf("%s: %s: %w", cfg.File, key, err)
+	}
+	_, err := cfg.SMTP.LoadTLS(nil)
+	errs := []error{at("smtp.tls_cert", err)}
+	if cfg.SMTP.Auth.Users != "" {
+		_, err = smtp.LoadUsers(cfg.SMTP.Auth.Users, nil)
+		errs = append(errs, at("smtp.auth.users", err))
+	}
+	if cfg.SMTP.NextHop != "" {
+		r, err := route.New(&cfg.SMTP, route.Deps{AskOnly: true})
+		if err == nil {
+			err = r.Close()
+		}
+		errs = append(errs, at("smtp.next_hop", err))
+	}
+	_, err = dkim.New(cfg.DKIM)
+	return errors.Join(append(errs, at("dkim.key", err))...)
+}
+
 // configCheck loads what serve would load, rules and their tests included.
 func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	cfg, err := a.load()
@@ -54,6 +85,13 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	if _, err := newJudges(cmd.Context(), cfg, rulesOf(cfg), ex); err != nil {
+		fmt.Fprintln(a.errs, err)
+		return exitCode(exitFound)
+	}
+	if err := named(cfg); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: run this as the user that serves", err) // not checked
+		}
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}

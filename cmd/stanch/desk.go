@@ -33,7 +33,7 @@ const (
 type inUseError struct{ dir string }
 
 func (e *inUseError) Error() string {
-	return fmt.Sprintf("data_dir %s is in use by another stanch process: stop it first", e.dir)
+	return fmt.Sprintf("data_dir %s is in use by another stanch process that does not answer: if it is a serve that starts, wait for it, else stop it", e.dir)
 }
 
 // withDesk runs do against the running serve, or else against the data folder

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +32,11 @@ func (a *app) dkimInitCmd() *cobra.Command {
 				return err
 			}
 			key, err := dkim.Make(kind, c.Key)
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("--out: %s is there already, and no key is ever written over; name a new file", c.Key)
+			}
 			if err != nil {
-				return err
+				return fmt.Errorf("--out %s: %w", c.Key, err)
 			}
 			if err := a.dkimRecord(c, key); err != nil {
 				return err

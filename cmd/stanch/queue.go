@@ -113,6 +113,10 @@ func (a *app) queueListCmd() *cobra.Command {
 			if format == "json" {
 				return a.printJSON(qs)
 			}
+			if len(qs) == 0 && (f.state != "" || f.kind != "" || f.to != "") {
+				_, err := fmt.Fprintln(a.out, "Nothing in the outbox fits.")
+				return err
+			}
 			return a.queueTable(qs, time.Now())
 		}}
 	cmd.Flags().BoolVar(&f.all, "all", false, "also what has been delivered or judged, has failed or was dropped lately")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -25,7 +26,7 @@ func (a *app) smtpUserCmd() *cobra.Command {
 	cmd.PersistentFlags().StringVar(&file, "users", "", "the users file (else smtp.auth.users of the configuration)")
 	path := func() (string, error) {
 		if file != "" {
-			return file, nil
+			return file, ours(file)
 		}
 		cfg, err := a.load()
 		if err != nil {
@@ -34,7 +35,7 @@ func (a *app) smtpUserCmd() *cobra.Command {
 		if cfg.SMTP.Auth.Users == "" {
 			return "", errNoUsersFile
 		}
-		return cfg.SMTP.Auth.Users, nil
+		return cfg.SMTP.Auth.Users, ours(cfg.SMTP.Auth.Users, lockPath(cfg.DataDir))
 	}
 	cmd.AddCommand(
 		&cobra.Command{Use: "set NAME", Aliases: []string{"add"}, Short: "Add a user, or give one another password",
@@ -72,6 +73,21 @@ func (a *app) smtpUserCmd() *cobra.Command {
 				return err
 			}})
 	return cmd
+}
+
+// ours says that one of the files is another user's: what root leaves there
+// serve could not read any more.
+func ours(files ...string) error {
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			continue // not made yet
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("%s belongs to user %d: run this as that user, who serves", f, st.Uid)
+		}
+	}
+	return nil
 }
 
 // newPassword asks for a password twice, or takes a line of standard input.

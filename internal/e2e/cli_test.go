@@ -251,6 +251,10 @@ func TestRulesAndConfigExit(t *testing.T) {
 	write(t, filepath.Join(dir, "wrong.toml"), "[smtp]\nlisten = [\"here\"]\n\n[smpt]\n", 0o644)
 	write(t, filepath.Join(dir, "norule.toml"), "[[policies]]\nid = \"x\"\nall = [{ rule = \"nosuch\" }]\naction = \"quarantine\"\n", 0o644)
 	write(t, filepath.Join(dir, "badpack.toml"), "[rules]\npaths = [\"badtest.toml\"]\n", 0o644)
+	const mail = "[smtp]\nlisten = [\"127.0.0.1:2525\"]\nhostname = \"gw.clinic.example\"\nnext_hop = \"maildir:mail\"\n"
+	write(t, filepath.Join(dir, "nocert.toml"), mail+"tls_cert = \"gone.pem\"\ntls_key = \"gone.key\"\n", 0o644)
+	write(t, filepath.Join(dir, "openkey.toml"), mail+"[dkim]\ndomain = \"clinic.example\"\nselector = \"s\"\nkey = \"dkim.pem\"\n", 0o644)
+	write(t, filepath.Join(dir, "dkim.pem"), "", 0o644)
 	tests := []struct {
 		name string
 		args string
@@ -273,10 +277,16 @@ func TestRulesAndConfigExit(t *testing.T) {
 		{"config check, wrong", "config check --config wrong.toml", 1, `^$`, `(?m)^wrong\.toml:4: smpt: .*"smtp"`},
 		{"config check, unknown rule", "config check --config norule.toml", 1, `^$`, `^norule\.toml:3: policies\[0\]\.all\[0\]\.rule: .`},
 		{"config check, broken rules", "config check --config badpack.toml", 1, `^$`, `badtest\.toml:12: rules\[0\]`},
+		{"config check, a certificate that is not there", "config check --config nocert.toml", 1, `^$`, `(?m)nocert\.toml: smtp\.tls_cert: .*no such file`},
+		{"config check, a key that others can read", "config check --config openkey.toml", 1, `^$`, `openkey\.toml: dkim\.key: .*chmod 600`},
+		{"dkim init over a key", "dkim init --domain clinic.example --out dkim.pem", 2, `^$`, `dkim\.pem is there already`},
+		{"doctor, no such Postfix", "doctor --config starter.toml --postconf gone", 2, `^$`, `--postconf: .*gone`},
+		{"doctor -q, only warnings", "doctor --config starter.toml -q --only configuration,keys", 0, `^  warn keys .*\n.*\n0 failures, 1 warning\.\n$`, `^$`},
+		{"queue list of what is not there", "queue list --config starter.toml --state poison", 0, `^Nothing in the outbox fits\.\n$`, `nothing has been served`},
 		{"config check of nothing", "config check", 2, `^$`, `stanch config init`},
 		{"config show", "config show --config starter.toml", 0, `(?m)^data_dir = `, `^$`},
 		{"serve, wrong", "serve --config wrong.toml", 2, `^$`, `(?m)^stanch: wrong\.toml:2: smtp\.listen\[0\]: .`},
-		{"audit verify of nothing", "audit verify --config starter.toml", 2, `^$`, `.`},
+		{"audit verify of nothing", "audit verify --config starter.toml", 2, `^$`, `nothing has been served from it yet`},
 		{"unknown command", "bogus", 2, `^$`, `unknown command "bogus"`},
 		{"unknown subcommand", "quarantine releas", 2, `^$`, `did you mean "release"`},
 		{"extract", "extract in/sub", 0, `^== in/sub/phi\.txt ::  \(text/plain\)\nSSN: `, `^$`},
@@ -411,6 +421,15 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	r := shell(t, g.dir, "", "quarantine", "list", "--config", g.config)
 	if r.code != 2 || !strings.Contains(r.errs, "belongs to user 65534") {
 		t.Errorf("got exit %d, %q; want 2, and whose the folder is", r.code, r.errs)
+	}
+	users := filepath.Join(g.dir, "users")
+	write(t, users, "", 0o600)
+	if err := os.Chown(users, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	r = shell(t, g.dir, "a long password\n", "smtp-user", "set", "ann", "--users", users)
+	if r.code != 2 || !strings.Contains(r.errs, "belongs to user 65534") || read(t, users) != "" {
+		t.Errorf("smtp-user: got exit %d, %q; want 2, and a file that serve can still read", r.code, r.errs)
 	}
 }
 
