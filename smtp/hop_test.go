@@ -84,10 +84,11 @@ func (h *wireHop) serve(conn net.Conn) {
 		_, err := io.WriteString(conn, strings.ReplaceAll(r, "\n", "\r\n")+"\r\n")
 		return err == nil
 	}
-	if h.greeting == "" {
-		h.greeting = "220 hop.test ESMTP"
+	greeting := "220 hop.test ESMTP"
+	if h.greeting != "" {
+		greeting = h.greeting
 	}
-	if !answer("", h.greeting) {
+	if !answer("", greeting) {
 		return
 	}
 	for {
