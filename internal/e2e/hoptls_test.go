@@ -79,6 +79,9 @@ func shows(addr, pemText string) bool {
 		return false
 	}
 	defer c.Close()
+	if c.Hello("client.example") != nil { // which is when the handshake takes place
+		return false
+	}
 	state, ok := c.TLSConnectionState()
 	rest := []byte(pemText)
 	for block := (*pem.Block)(nil); ok; {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -301,7 +300,7 @@ func (h *htmlText) text(b []byte) {
 		h.addAside(string(b))
 		return
 	}
-	b = slices.DeleteFunc(bytes.ToValidUTF8(b, []byte("\ufffd")), isUnseen)
+	b = bytes.ToValidUTF8(b, []byte("\ufffd"))
 	if h.rtl > 0 && len(h.back) < 64<<10 {
 		h.back = append(h.back, b...)
 	}

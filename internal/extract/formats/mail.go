@@ -71,7 +71,7 @@ func (j *job) fields(fields []field) {
 		v := decodeWords(f.value)
 		j.out.field(v, f.name, 0)
 		j.out.writeString("\n")
-		if t := string(shown([]byte(v))); t != v {
+		if t := string(parted([]byte(v))); t != v {
 			j.out.writeString(f.name + ": ")
 			j.out.field(t, f.name, 0)
 			j.out.writeString("\n")

@@ -36,7 +36,7 @@ func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
 	case k.media == "application/json" && jsonEscape.Match(b):
 		j.leaf(at.again(), memory(unescapeJSON(b)))
 	case k.media == "text/plain" || k.media == "text/csv":
-		if t := shown(b); len(t) < len(b) && !controlsMean(enc) {
+		if t := parted(b); !controlsMean(enc) && !bytes.Equal(t, b) {
 			j.leaf(at.again(), memory(t))
 			return
 		}
@@ -76,13 +76,20 @@ func (j *job) otherText(at place, b []byte) {
 // shows it; what separates fields (tab, line ends, FS to US) is none.
 var unseen = regexp.MustCompile(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s\x00-\x1f\x7f]`)
 
-// shown returns b without control characters that hide something, b itself
-// where none does.
-func shown(b []byte) []byte {
+// parted returns b with a space for each control character, b itself where none
+// stands inside a word. The scanner passes over them, as programs that show a
+// text do; where they part two numbers, that makes one of them.
+func parted(b []byte) []byte {
 	if !slices.ContainsFunc(b, isUnseen) || !unseen.Match(b) {
 		return b
 	}
-	return slices.DeleteFunc(bytes.Clone(b), isUnseen)
+	t := bytes.Clone(b)
+	for i, c := range t {
+		if isUnseen(c) {
+			t[i] = ' '
+		}
+	}
+	return t
 }
 
 func isUnseen(c byte) bool { return c <= 0x08 || c >= 0x0e && c <= 0x1b || c == 0x7f }
