@@ -536,3 +536,25 @@ func TestDocumentedConfigurations(t *testing.T) {
 		}
 	}
 }
+
+// TestSecondServeRefuses: one data folder has one process. Another serve on it,
+// with doors of its own or the same, ends and says why; the first goes on.
+func TestSecondServeRefuses(t *testing.T) {
+	g := newGateway(t, options{extra: quietPolicy})
+	g.start()
+	other := filepath.Join(g.dir, "other.toml")
+	write(t, other, strings.Replace(read(t, g.config), g.addr, freeAddr(t), 1), 0o600)
+	for _, config := range []string{other, g.config} {
+		out, err := exec.Command(stanch, "serve", "--config", config).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "is in use by another stanch process") {
+			t.Errorf("a second serve: %v: %s", err, out)
+		}
+		if answer, err := g.send("ada@clinic.example", outside, phiMail); err != nil || !strings.Contains(answer, "Held for review") {
+			t.Errorf("the first, afterwards: %q, %v", answer, err)
+		}
+	}
+	if n := len(g.held()); n != 2 {
+		t.Errorf("%d held, want 2", n)
+	}
+	g.must("audit", "verify")
+}

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	gosmtp "github.com/emersion/go-smtp"
 )
 
 // Messages as mail servers pass them on: every field that they would add is
@@ -204,4 +207,31 @@ func (s *site) down(in integration, messages func() []string) {
 func (p *postfix) queue() string {
 	out, _ := exec.Command("/usr/sbin/postqueue", "-c", p.dir, "-p").CombinedOutput() // an empty queue is said in words
 	return string(out)
+}
+
+// TestPostfixTellsTheTrueClient holds that the queue behind stanch knows who sent
+// a message to the server in front of it.
+func TestPostfixTellsTheTrueClient(t *testing.T) {
+	for _, set := range []string{"proxy", "content"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			s := newSite(t, set, next, "proxy", "", "")
+			s.start()
+			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 77)}}
+			conn, err := dialer.Dial("tcp", s.mta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := gosmtp.NewClient(conn)
+			defer c.Close()
+			if err := c.SendMail("ada@clinic.example", outside, strings.NewReader(guideClean)); err != nil {
+				t.Fatal(err)
+			}
+			sinkHas(t, messages, "guide-clean@")
+			eventually(t, "the log behind stanch names the client", func() bool {
+				return strings.Contains(s.postfix.logged(), "orig_client=unknown[127.0.0.77]")
+			})
+		})
+	}
 }

@@ -33,11 +33,24 @@ func TestRestartWithBacklog(t *testing.T) {
 	hop := newNextHop(t)
 	hop.keep = false
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	times := map[string]int{} // each recipient, at the next hop; guarded by hop.mu
+	hop.follow(func(verb, _ string, tx hopMail) string {
+		if verb == "DOT" {
+			for _, r := range tx.rcpts {
+				times[r]++
+			}
+		}
+		return ""
+	})
 	g.start() // makes the keys
+	g.stop()
+	began := time.Now()
+	g.start()
+	empty := time.Since(began)
 	g.stop()
 	queueMany(t, g.data(), n)
 
-	began := time.Now()
+	began = time.Now()
 	g.start()
 	ready, atStart := time.Since(began), g.resident("VmRSS")
 	var slowest time.Duration
@@ -62,6 +75,19 @@ func TestRestartWithBacklog(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
 	if got := hop.count(); got != n+news {
 		t.Errorf("%d at the next hop, want %d", got, n+news)
+	}
+	hop.mu.Lock()
+	defer hop.mu.Unlock()
+	for i := range n {
+		if to := fmt.Sprintf("sam%d@d%d.example", i, i%100); times[to] != 1 {
+			t.Errorf("message %d arrived %d times, want once", i, times[to])
+		}
+	}
+	if more := ready - empty; more > 2*time.Second {
+		t.Errorf("ready %v later than with an empty queue, want at most 2s", more)
+	}
+	if slowest > 10*time.Second {
+		t.Errorf("new mail waited %v behind the backlog", slowest)
 	}
 }
 
