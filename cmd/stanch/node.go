@@ -105,9 +105,9 @@ func (n *node) Close() error {
 
 // gateway joins the stations. rules may be nil: then it serves the desk only.
 func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deliverer, rules *gateway.Rules) (*gateway.Gateway, error) {
-	var places func(dlp.Address, []dlp.Address) []string
+	var dests func(dlp.Address, []dlp.Address) []string
 	if n.hops != nil {
-		places = n.hops.Places
+		dests = n.hops.Destinations
 	}
 	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
 	var caller gateway.Caller
@@ -127,23 +127,23 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
 	}, gateway.Deps{
-		Extract: ex,
-		Audit:   n.audit,
-		Store:   n.db,
-		Vault:   vault.New(n.db, n.db.VaultContents(), n.ring, release),
-		Spool:   spool.New(n.db, n.db.SpoolContents(), n.ring, work),
-		Names:   n.ring,
-		Deliver: d,
-		Places:  places,
-		Probes:  n.probes,
-		Submit:  submitter{n.cfg.SMTP.Hostname},
-		Bypass:  n.bypass,
-		Caller:  caller,
-		Sign:    n.sign,
-		Loop:    loop.New(n.cfg.Loop, n.ring, time.Now),
-		Log:     n.log,
-		Metrics: n.metrics,
-		OnStep:  onStep,
+		Extract:      ex,
+		Audit:        n.audit,
+		Store:        n.db,
+		Vault:        vault.New(n.db, n.db.VaultContents(), n.ring, release),
+		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
+		Names:        n.ring,
+		Deliver:      d,
+		Destinations: dests,
+		Probes:       n.probes,
+		Submit:       submitter{n.cfg.SMTP.Hostname},
+		Bypass:       n.bypass,
+		Caller:       caller,
+		Sign:         n.sign,
+		Loop:         loop.New(n.cfg.Loop, n.ring, time.Now),
+		Log:          n.log,
+		Metrics:      n.metrics,
+		OnStep:       onStep,
 	}, rules)
 }
 

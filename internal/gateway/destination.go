@@ -8,18 +8,18 @@ import (
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
-// destinations bounds how many deliveries go to one place at once, so that one
-// that hangs does not take all workers. A place that gave no answer gets one
-// delivery at a time until it gives one.
+// destinations bounds how many deliveries go to one destination at once, so
+// that one that hangs does not take all workers. One that gave no answer gets
+// one delivery at a time until it gives one.
 type destinations struct {
-	most int // deliveries to one place at once
+	most int // deliveries to one destination at once
 
 	mu     sync.Mutex
 	busy   map[int64]int      // guarded by mu: deliveries under way
-	silent map[int64]struct{} // guarded by mu: places whose last delivery had no answer
+	silent map[int64]struct{} // guarded by mu: those whose last delivery had no answer
 }
 
-// maxSilent bounds what is remembered of places that gave no answer. At the
+// maxSilent bounds what is remembered of destinations that gave no answer. At the
 // bound all are forgotten: they are found out again.
 const maxSilent = 10_000
 
@@ -27,7 +27,7 @@ func newDestinations(most int) *destinations {
 	return &destinations{most: max(1, most), busy: map[int64]int{}, silent: map[int64]struct{}{}}
 }
 
-// full lists the places that take no further delivery now: as many at most as
+// full lists the destinations that take no further delivery now: as many at most as
 // deliveries are under way.
 func (d *destinations) full() (out []int64) {
 	if d == nil {
@@ -51,7 +51,7 @@ func (d *destinations) room(dest int64) int {
 	return d.most
 }
 
-// take claims a place for one delivery, if it has room.
+// take claims room at dest for one delivery, if it has any.
 func (d *destinations) take(dest int64) bool {
 	if d == nil {
 		return true
@@ -65,7 +65,7 @@ func (d *destinations) take(dest int64) bool {
 	return true
 }
 
-// done gives the place back.
+// done gives the room back.
 func (d *destinations) done(dest int64) {
 	if d == nil {
 		return
@@ -91,15 +91,15 @@ func (d *destinations) heard(dest int64, answer bool) {
 	d.silent[dest] = struct{}{}
 }
 
-// part is those recipients of a message who go to one place.
-type part struct {
+// leg is those recipients of a message who go to one destination.
+type leg struct {
 	dest  int64
 	rcpts []spool.Rcpt
 }
 
-// parts sorts the recipients of m that are pending by where they go, in the
-// order in which the places first come up.
-func (g *Gateway) parts(m spool.Message) (out []part) {
+// legs sorts the recipients of m that are pending by where they go, in the
+// order in which the destinations first come up.
+func (g *Gateway) legs(m spool.Message) (out []leg) {
 	var pending []spool.Rcpt
 	var addrs []dlp.Address
 	for _, r := range m.Rcpts {
@@ -113,7 +113,7 @@ func (g *Gateway) parts(m spool.Message) (out []part) {
 		if !known {
 			j = len(out)
 			at[dest] = j
-			out = append(out, part{dest: dest})
+			out = append(out, leg{dest: dest})
 		}
 		out[j].rcpts = append(out[j].rcpts, pending[i])
 	}
@@ -121,19 +121,19 @@ func (g *Gateway) parts(m spool.Message) (out []part) {
 }
 
 // destsOf returns where each recipient goes: a keyed digest, since the name of
-// a place may be a recipient's domain.
+// one may hold a recipient's domain.
 func (g *Gateway) destsOf(from dlp.Address, rcpts []dlp.Address) []int64 {
 	out := make([]int64, len(rcpts))
-	if g.Places == nil {
+	if g.Destinations == nil {
 		return out // there is one next hop
 	}
 	known := map[string]int64{}
-	for i, place := range g.Places(from, rcpts) {
-		dest, ok := known[place]
+	for i, name := range g.Destinations(from, rcpts) {
+		dest, ok := known[name]
 		if !ok {
-			sum := g.Names.MAC("destination", []byte(place))
+			sum := g.Names.MAC("destination", []byte(name))
 			dest = int64(binary.BigEndian.Uint64(sum[:8]))
-			known[place] = dest
+			known[name] = dest
 		}
 		out[i] = dest
 	}

@@ -82,7 +82,7 @@ type Config struct {
 	Readers         int           // documents read at once; what waits for its turn is not timed
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
-	PerDestination  int           // of these, to one place; 0: 1
+	PerDestination  int           // of these, to one destination; 0: 1
 	DeliverTimeout  time.Duration // one try of the outbox
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
@@ -108,20 +108,20 @@ type Deps struct {
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
-	// Places tells where each recipient goes next, by a name of its own for
-	// each place that can be reached or not by itself. Nil: there is one.
-	Places  func(from dlp.Address, rcpts []dlp.Address) []string
-	Files   FileReleaser   // nil: no watched folder
-	Loop    *loop.Guard    // nil: mail that leaves is not marked
-	Caller  Caller         // nil: calls are made by mail alone
-	Sign    *dkim.Signer   // nil: what the gateway writes or changes is not signed
-	Bypass  *bypass.Switch // nil: no mail ever passes unread
-	Probes  *probe.Book    // nil: no way out is tried
-	Submit  Submitter      // hands probes in; nil: none are sent
-	Log     *slog.Logger
-	Metrics *metrics.Set
-	Now     func() time.Time  // nil: time.Now
-	OnStep  func(step string) // nil, or called before each durable step; for crash tests
+	// Destinations tells where each recipient goes next, by a name of its own
+	// for each that can be reached or not by itself. Nil: there is one.
+	Destinations func(from dlp.Address, rcpts []dlp.Address) []string
+	Files        FileReleaser   // nil: no watched folder
+	Loop         *loop.Guard    // nil: mail that leaves is not marked
+	Caller       Caller         // nil: calls are made by mail alone
+	Sign         *dkim.Signer   // nil: what the gateway writes or changes is not signed
+	Bypass       *bypass.Switch // nil: no mail ever passes unread
+	Probes       *probe.Book    // nil: no way out is tried
+	Submit       Submitter      // hands probes in; nil: none are sent
+	Log          *slog.Logger
+	Metrics      *metrics.Set
+	Now          func() time.Time  // nil: time.Now
+	OnStep       func(step string) // nil, or called before each durable step; for crash tests
 }
 
 // Gateway is safe for use by many goroutines.

@@ -33,15 +33,15 @@ func (g *Gateway) RunOutbox(ctx context.Context) error {
 		broken: func(ctx context.Context, m spool.Message) { g.setAside(ctx, m, spool.WhyBroke) }})
 }
 
-// try makes one delivery of a message, to one place after the other, and
+// try makes one delivery of a message, to one destination after the other, and
 // records what became of the recipients at one before the next is tried.
 func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations) {
 	m = g.shifted(m)
 	m.Tries++
-	parts := g.parts(m)
-	for i, p := range parts {
+	legs := g.legs(m)
+	for i, l := range legs {
 		tried := m
-		tried.Rcpts = p.rcpts
+		tried.Rcpts = l.rcpts
 		content := &watched{open: func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) }}
 		dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
 		g.OnStep("deliver")
@@ -58,10 +58,10 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations)
 			return
 		}
 		if !broken {
-			dests.heard(p.dest, !failed)
+			dests.heard(l.dest, !failed)
 		}
 		var ok bool
-		if m, ok = g.keepSettling(ctx, m, p.rcpts, results, i == len(parts)-1); !ok {
+		if m, ok = g.keepSettling(ctx, m, l.rcpts, results, i == len(legs)-1); !ok {
 			return
 		}
 	}
@@ -173,8 +173,8 @@ func answers(tried []spool.Rcpt, results []dlp.Delivery) map[dlp.Address]dlp.Del
 }
 
 // settle works the results of one try of the recipients tried into m and makes
-// them durable, together with the DSN they may lead to. last says that no other
-// place is tried after this one.
+// them durable, together with the DSN they may lead to. last says that no
+// other destination is tried after this one.
 func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcpt, results []dlp.Delivery, last bool) (spool.Message, error) {
 	now := g.Now()
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
@@ -218,7 +218,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		}
 	}
 	m.DelayTold = m.DelayTold || late && last
-	if last { // until then it is due: after a crash the other places are tried at once
+	if last { // until then it is due: after a crash the others are tried at once
 		m.Next = now.Add(spool.Backoff(m.Tries, rand.Float64()))
 	}
 	if pending == 0 {
@@ -227,7 +227,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 			m.State = spool.Failed
 		}
 	}
-	if left := g.parts(m); len(left) > 0 {
+	if left := g.legs(m); len(left) > 0 {
 		m.Dest = left[0].dest
 	}
 	up, err := g.Spool.Progress(m)

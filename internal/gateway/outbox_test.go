@@ -38,13 +38,12 @@ func (b *bench) put(t testing.TB, rcpts ...dlp.Address) spool.Message {
 
 func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }
 
-// byDomain tells places apart by domain, and has a destination of a test's own
-// making: the length of the domain.
-func byDomain(_ dlp.Address, rcpts []dlp.Address) (places []string) {
+// byDomain tells destinations apart by domain.
+func byDomain(_ dlp.Address, rcpts []dlp.Address) (names []string) {
 	for _, r := range rcpts {
-		places = append(places, r.Domain)
+		names = append(names, r.Domain)
 	}
-	return places
+	return names
 }
 
 // TestClockJumpExpiresNothing: a clock that is put a day forward or back costs
@@ -76,10 +75,10 @@ func TestClockJumpExpiresNothing(t *testing.T) {
 }
 
 // TestAHangingPlaceTakesFewWorkers: deliveries to everywhere else go on, and no
-// more than its share wait for the place that hangs.
+// more than its share wait for the destination that hangs.
 func TestAHangingPlaceTakesFewWorkers(t *testing.T) {
 	b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = 4, 2 })
-	b.Places = byDomain
+	b.Destinations = byDomain
 	var waiting, most atomic.Int32
 	free := make(chan struct{})
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
@@ -104,7 +103,7 @@ func TestAHangingPlaceTakesFewWorkers(t *testing.T) {
 		default:
 			if b.hop.took("other.example.net") == 10 {
 				if n := waiting.Load(); n != 2 {
-					t.Errorf("%d deliveries wait for the place that hangs, want 2", n)
+					t.Errorf("%d deliveries wait for the destination that hangs, want 2", n)
 				}
 				close(free)
 			}
@@ -112,7 +111,7 @@ func TestAHangingPlaceTakesFewWorkers(t *testing.T) {
 		return b.hop.took("hangs.example") == 30
 	})
 	if n := most.Load(); n > 2 {
-		t.Errorf("%d deliveries at once to one place, want 2 at most", n)
+		t.Errorf("%d deliveries at once to one destination, want 2 at most", n)
 	}
 }
 
@@ -123,24 +122,24 @@ func (h *hop) took(domain string) (n int) {
 	return h.domains[domain]
 }
 
-// TestEachPlaceIsOnRecordBeforeTheNext: what one place took is not sent there
+// TestEachDestinationIsOnRecordBeforeTheNext: what one took is not sent there
 // again, whatever happens at the next.
-func TestEachPlaceIsOnRecordBeforeTheNext(t *testing.T) {
+func TestEachDestinationIsOnRecordBeforeTheNext(t *testing.T) {
 	b := newBench(t)
-	b.Places = byDomain
+	b.Destinations = byDomain
 	first := dlp.Address{Local: "a", Domain: "one.example"}
 	also := dlp.Address{Local: "b", Domain: "one.example"}
 	second := dlp.Address{Local: "c", Domain: "two.example.net"}
 	m := b.put(t, first, second, also)
 	var tries []string
-	var asked atomic.Int32 // the second place; what the first took is on record, as a try, before
+	var asked atomic.Int32 // the second destination; what the first took is on record, as a try, before
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
 		tries = append(tries, a.String())
 		if a == second {
 			defer asked.Add(1)
 			q, err := b.spool.Get(t.Context(), m.ID)
 			if err != nil || q.Rcpts[0].State != spool.RcptDelivered || q.Rcpts[2].State != spool.RcptDelivered || q.Rcpts[1].State != spool.RcptPending {
-				t.Errorf("before the second place: %+v, %v", q.Rcpts, err)
+				t.Errorf("before the second destination: %+v, %v", q.Rcpts, err)
 			}
 			return dlp.Delivery{Rcpt: a, Err: errBroken}
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
-// Places names where each of rcpts goes on to. Those with the same place share
-// a transaction and its fate. A name may hold a recipient's domain.
-func (r *Router) Places(from dlp.Address, rcpts []dlp.Address) []string {
+// Destinations names where each of rcpts goes on to. Those with the same one
+// share a transaction and its fate. A name may hold a recipient's domain.
+func (r *Router) Destinations(from dlp.Address, rcpts []dlp.Address) []string {
 	t := r.table.Load()
 	out := make([]string, len(rcpts))
 	for i, rcpt := range rcpts {
@@ -29,14 +29,14 @@ type group struct {
 
 func (t *table) groups(from dlp.Address, rcpts []dlp.Address) []group {
 	var out []group
-	type place struct {
+	type key struct {
 		e      *entry
 		domain string
 	}
-	at := map[place]int{}
+	at := map[key]int{}
 	for i, rcpt := range rcpts {
 		d := t.of(from, rcpt)
-		k := place{d.e, d.domain}
+		k := key{d.e, d.domain}
 		j, ok := at[k]
 		if !ok {
 			j = len(out)

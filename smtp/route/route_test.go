@@ -116,9 +116,9 @@ func TestScattered(t *testing.T) {
 		na, nb := len(a.took()), len(b.took())
 		rcpts := []dlp.Address{at("a.example"), at("b.example"), nobody("b.example"), {Local: "c", Domain: "a.example"}, at("down.example")}
 		same(t, "answers", later(t, r, ann, rcpts...), []string{"250 2.0.0", "250 2.0.0", "550 5.1.1", "250 2.0.0", "unreached"})
-		p := r.Places(ann, rcpts)
+		p := r.Destinations(ann, rcpts)
 		if p[0] != p[3] || p[1] != p[2] || p[0] == p[1] || p[0] == p[4] || p[1] == p[4] {
-			t.Errorf("got places %q", p)
+			t.Errorf("got destinations %q", p)
 		}
 		if len(a.took()) != na+1 || len(b.took()) != nb+1 || !strings.HasPrefix(a.took()[na], "bob@a.example,c@a.example: ") {
 			t.Errorf("got %v and %v", a.took()[na:], b.took()[nb:])
