@@ -103,13 +103,13 @@ func (submitter) Clear(path string) {
 func (a *app) doctorRoutesCmd() *cobra.Command {
 	var format string
 	var send, wait bool
-	cmd := &cobra.Command{Use: "routes [NAME...]", Short: "Show whether what must not leave is caught on each way out, or try it now",
+	cmd := &cobra.Command{Use: "routes [--send [NAME...]]", Short: "Show whether what must not leave is caught on each way out, or try it now",
 		Long: "Show for each [[doctor.routes]] when a mail or file about an invented patient was last sent on it, when one was last\n" +
 			"caught, and whether an alarm stands. serve tries each route by itself, as often as its key every says.\n\n" +
 			"Exit status: 0 no alarm, 1 an alarm stands, 2 usage, configuration or I/O error.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && !send {
-				return errors.New("want --send with the names of routes")
+				return errors.New("names go with --send; without it every route is shown")
 			}
 			return a.doctorRoutes(cmd.Context(), args, send, wait, format)
 		}}

@@ -38,13 +38,13 @@ func (c *Config) Validate() error {
 // Errors a caller chooses by.
 var (
 	// ErrOff says that the configuration does not allow a bypass.
-	ErrOff = errors.New("a bypass is not allowed here: [bypass] enabled is false")
+	ErrOff = errors.New("a bypass is not allowed here: set enabled = true under [bypass] and restart stanch")
 	// ErrOn says that a bypass is in force already.
 	ErrOn = errors.New("a bypass is in force already; see `stanch bypass status`")
 	// ErrNone says that no bypass is in force.
 	ErrNone = errors.New("no bypass is in force")
 	// ErrTooLong says that a bypass was asked for that is longer than allowed.
-	ErrTooLong = errors.New("longer than [bypass] max allows, or no time at all")
+	ErrTooLong = errors.New("--for: want more than no time, and no more than max under [bypass], which is 4h unless set")
 	// ErrReason says that a bypass was asked for without saying why.
 	ErrReason = errors.New("want a reason of one line, at most 500 bytes")
 )

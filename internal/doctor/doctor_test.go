@@ -384,7 +384,7 @@ func TestServing(t *testing.T) {
 		word   string
 	}{
 		"runs":            {&doctor.Running{PID: 7, Version: "1", Loaded: time.Now()}, true, doctor.OK, "process 7"},
-		"another version": {&doctor.Running{Version: "0"}, true, doctor.Warn, "restart"},
+		"another version": {&doctor.Running{Version: "0"}, true, doctor.Warn, "stanch upgrade"},
 		"not well":        {&doctor.Running{Version: "1", Failing: []string{"audit"}}, true, doctor.Fail, "audit"},
 		"bypass":          {&doctor.Running{Version: "1", Alarms: []string{"bypass"}}, true, doctor.Fail, "stanch bypass end"},
 		"hangs":           {nil, true, doctor.Fail, "does not answer"},

@@ -31,7 +31,7 @@ func Serving(r *Running, locked bool, version, configFile string) Check {
 		}
 		out := []Finding{good("serve", "runs as process %d, version %s", r.PID, r.Version)}
 		if r.Version != version {
-			out = append(out, poor("serve", fmt.Sprintf("is version %s, this program is %s", r.Version, version), "Run `systemctl restart stanch`."))
+			out = append(out, poor("serve", fmt.Sprintf("is version %s, this program is %s", r.Version, version), "Run `stanch upgrade`: no client is refused."))
 		}
 		if len(r.Failing) > 0 {
 			out = append(out, bad("serve", "says that it is not well: "+strings.Join(r.Failing, ", "), "Look at its log: `journalctl -u stanch`."))
