@@ -30,9 +30,15 @@ const (
 )
 
 // inUseError says that another process has the data folder.
-type inUseError struct{ dir string }
+type inUseError struct {
+	dir     string
+	answers bool // it is a serve that answers
+}
 
 func (e *inUseError) Error() string {
+	if e.answers {
+		return fmt.Sprintf("data_dir %s: a serve runs on it already: stop it first, or `stanch upgrade` has it give way", e.dir)
+	}
 	return fmt.Sprintf("data_dir %s is in use by another stanch process that does not answer: if it is a serve that starts, wait for it, else stop it", e.dir)
 }
 
@@ -120,7 +126,10 @@ func openServing(ctx context.Context, cfg *config.Config, log *slog.Logger, m *m
 		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) {
 			return n, err
 		}
-		if _, derr := control.Dial(ctx, cfg.DataDir); derr == nil || !pause(ctx, lookEvery) {
+		if _, derr := control.Dial(ctx, cfg.DataDir); derr == nil {
+			return nil, &inUseError{dir: cfg.DataDir, answers: true}
+		}
+		if !pause(ctx, lookEvery) {
 			return nil, err
 		}
 	}

@@ -66,7 +66,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 	begun := n // what an error returns is none
 	if n.lock, err = safefile.Lock(lockPath(dir)); err != nil {
 		if errors.Is(err, safefile.ErrLocked) {
-			return nil, &inUseError{dir}
+			return nil, &inUseError{dir: dir}
 		}
 		return nil, fmt.Errorf("data_dir: lock: %w", err)
 	}

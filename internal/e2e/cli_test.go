@@ -343,8 +343,8 @@ func TestCommandsWithAndWithoutServe(t *testing.T) {
 	write(t, filepath.Join(g.share, "unread.zip"), "PK\x03\x04 and then nothing of a zip", 0o644)
 	eventually(t, "four files are held", func() bool { return len(g.held()) == 4 })
 
-	if out, code := g.cli("serve"); code != 2 || strings.Contains(out, "serves") {
-		t.Errorf("a second serve: got exit %d, %q; want 2", code, out)
+	if r := shell(t, g.dir, "", "serve", "--config", g.config); r.code != 2 || strings.Contains(r.out, "serves") || !strings.Contains(r.errs, "a serve runs on it already") {
+		t.Errorf("a second serve: got exit %d, %q, %q; want 2, and word of the first", r.code, r.out, r.errs)
 	}
 	var held []struct {
 		ID, Path string
