@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -409,14 +410,22 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// freeAddr returns an address of this machine on which nobody listens. Its port
+// is below those that the kernel gives to outgoing connections (32768 and up),
+// so that none of these takes it before, or between two runs of, its server.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue // somebody's
+		}
+		l.Close()
+		return addr
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

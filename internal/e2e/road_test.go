@@ -237,7 +237,9 @@ func TestReleaseSurvivesKillAtEachStep(t *testing.T) {
 				t.Fatal("the step was never reached")
 			}
 			g.start()
-			if code != 0 { // not promised: the officer does it again
+			// Not promised, and not done: the officer does it again. A release
+			// that was done may go out before its answer does.
+			if code != 0 && len(g.held()) == 1 {
 				g.must("quarantine", "release", id)
 			}
 			eventually(t, "it is delivered", func() bool { return len(g.delivered()) > 0 })
