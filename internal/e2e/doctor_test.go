@@ -351,6 +351,12 @@ func TestDoctorBesidePostfix(t *testing.T) {
 	if fs, code := g.doctor("postfix", "--postconf", p.dir); code != 1 || !has(fs, "fail", "waits 1m30s", "postconf -e 'smtp_data_done_timeout = 570s'") {
 		t.Errorf("a real Postfix that does not wait: exit %d, %+v", code, fs)
 	}
+	for _, set := range []string{"relayhost =", "smtp_data_done_timeout = 600s", "smtpd_proxy_filter = 127.0.0.1:" + port(g.addr), "smtpd_proxy_timeout = 60s"} {
+		p.run("postconf", "-c", p.dir, "-e", set)
+	}
+	if fs, code := g.doctor("postfix", "--postconf", p.dir); code != 1 || !has(fs, "fail", "smtpd_proxy_timeout", `scan_timeout = "30s"`) {
+		t.Errorf("a real Postfix whose proxy filter gives up before stanch does: exit %d, %+v", code, fs)
+	}
 }
 
 func port(addr string) string {

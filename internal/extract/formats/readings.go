@@ -3,7 +3,6 @@ package formats
 import (
 	"bytes"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -80,7 +79,7 @@ var unseen = regexp.MustCompile(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s
 // stands inside a word. The scanner passes over them, as programs that show a
 // text do; where they part two numbers, that makes one of them.
 func parted(b []byte) []byte {
-	if !slices.ContainsFunc(b, isUnseen) || !unseen.Match(b) {
+	if !holdsUnseen(b) || !unseen.Match(b) {
 		return b
 	}
 	t := bytes.Clone(b)
@@ -90,6 +89,16 @@ func parted(b []byte) []byte {
 		}
 	}
 	return t
+}
+
+// holdsUnseen is a loop of its own: every text goes through it.
+func holdsUnseen(b []byte) bool {
+	for _, c := range b {
+		if isUnseen(c) {
+			return true
+		}
+	}
+	return false
 }
 
 func isUnseen(c byte) bool { return c <= 0x08 || c >= 0x0e && c <= 0x1b || c == 0x7f }
