@@ -546,7 +546,7 @@ func TestSecondServeRefuses(t *testing.T) {
 	write(t, other, strings.Replace(read(t, g.config), g.addr, freeAddr(t), 1), 0o600)
 	for _, config := range []string{other, g.config} {
 		out, err := exec.Command(stanch, "serve", "--config", config).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "is in use by another stanch process") {
+		if err == nil || !strings.Contains(string(out), "a serve runs on it already") {
 			t.Errorf("a second serve: %v: %s", err, out)
 		}
 		if answer, err := g.send("ada@clinic.example", outside, phiMail); err != nil || !strings.Contains(answer, "Held for review") {
