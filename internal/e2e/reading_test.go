@@ -9,7 +9,7 @@ import (
 
 // readingOn makes every message of some size one that takes too long to read
 // while its client waits.
-var readingOn = options{smtp: `scan_timeout = "1ms"`, extra: quietPolicy}
+var readingOn = options{smtp: `scan_timeout = "1us"`, extra: quietPolicy}
 
 // queued is one line of queue list.
 type queued struct{ ID, Doc, Kind, State, Why string }
