@@ -276,15 +276,11 @@ func (g *gateway) ended() bool {
 // stop ends serve as a service manager does.
 func (g *gateway) stop() {
 	g.t.Helper()
-	told := time.Now()
 	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		g.t.Fatal(err)
 	}
 	if !g.ended() {
 		g.t.Fatal("serve did not stop on SIGTERM")
-	}
-	if took := time.Since(told); took > 30*time.Second {
-		g.t.Errorf("serve took %v to stop, want at most 30s", took)
 	}
 	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
 		g.t.Fatalf("serve ended with %d after SIGTERM:\n%s", code, tail(g.logged(), 3000))
