@@ -177,7 +177,7 @@ func runPostfix(t *testing.T, main, master string) *postfix {
 		t.Fatal(err)
 	}
 	p.run("chown", "postfix", filepath.Join(base, "data"))
-	write(t, filepath.Join(p.dir, "main.cf"), fmt.Sprintf(`compatibility_level = 3.6
+	write(t, filepath.Join(p.dir, "main.cf"), mainCF(fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/spool
 data_directory = %[1]s/data
 command_directory = /usr/sbin
@@ -201,7 +201,7 @@ minimal_backoff_time = 1s
 queue_run_delay = 1s
 maximal_backoff_time = 2s
 import_environment = MAIL_CONFIG
-%[3]s`, base, p.log, main), 0o644)
+%[3]s`, base, p.log, main)), 0o644)
 	text := `cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 2 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite

@@ -47,7 +47,7 @@ func startPostfix(t *testing.T, relay string, more ...string) *postfix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(p.dir, "main.cf"), fmt.Sprintf(`compatibility_level = 3.6
+	write(t, filepath.Join(p.dir, "main.cf"), mainCF(fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/spool
 data_directory = %[1]s/data
 command_directory = /usr/sbin
@@ -70,7 +70,7 @@ minimal_backoff_time = 2s
 queue_run_delay = 2s
 maximal_backoff_time = 4s
 import_environment = MAIL_CONFIG
-`, base, host, port, p.log)+at(more, 0), 0o644)
+`, base, host, port, p.log)+at(more, 0)), 0o644)
 	write(t, filepath.Join(p.dir, "master.cf"), `pickup    unix  n - n 1 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 2 1 qmgr
@@ -110,6 +110,34 @@ func at(ss []string, i int) string {
 		return ss[i]
 	}
 	return ""
+}
+
+// mainCF returns a main.cf in which each parameter is set once, as the last
+// line about it says. Postfix warns of a parameter that is set twice, in every
+// process, and its log daemon, which writes its own warnings to the socket it
+// reads, hangs once they are more than that takes (net.unix.max_dgram_qlen).
+func mainCF(text string) string {
+	var kept []string
+	at := map[string]int{} // where in kept a parameter is
+	key := ""
+	for line := range strings.Lines(text) {
+		if strings.TrimLeft(line, " \t") != line && key != "" { // goes on
+			kept[at[key]] += line
+			continue
+		}
+		name, _, set := strings.Cut(line, "=")
+		if key = strings.TrimSpace(name); !set || strings.HasPrefix(line, "#") {
+			key = ""
+			kept = append(kept, line)
+			continue
+		}
+		if i, twice := at[key]; twice {
+			kept[i] = ""
+		}
+		at[key] = len(kept)
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "")
 }
 
 func (p *postfix) run(name string, args ...string) {
