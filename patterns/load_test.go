@@ -60,7 +60,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 	}{
 		{"syntax", `id = "badge"`, `id = "badge`, []string{":5: rules.id: TOML:"}},
 		{"newer schema", "schema = 1", "schema = 2", []string{":1: schema: at most 1"}},
-		{"no schema", "schema = 1\n", "", []string{":1: schema: 1"}},
+		{"no schema", "schema = 1\n", "", []string{":1: schema: schema = 1 at the top"}},
 		{"unknown key of the file", "[keywords]", "color = 1\n[keywords]", []string{":2: color: a known key"}},
 		{"unknown key of a rule", `boundary = "number"`, `bounds = "number"`, []string{":9: rules[0].bounds: a known key"}},
 		{"unknown key of a pattern", "regex = ", "flags = 1\n  regex = ", []string{":12: rules[0].patterns[0].flags: a known key"}},
