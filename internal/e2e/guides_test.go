@@ -156,27 +156,7 @@ func sinkHas(t *testing.T, messages func() []string, text string) (found string)
 // needs.
 func runPostfix(t *testing.T, main, master string) *postfix {
 	t.Helper()
-	if _, err := os.Stat("/usr/sbin/postfix"); err != nil {
-		t.Skip("postfix is not installed; see .ci/deps")
-	}
-	if os.Getuid() != 0 {
-		t.Skip("postfix starts as root only")
-	}
-	base, err := os.MkdirTemp("", "pf") // postfix's own users must be able to enter it, which t.TempDir forbids
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(base) })
-	p := &postfix{t: t, dir: filepath.Join(base, "etc"), log: filepath.Join(base, "log", "mail.log")}
-	for _, d := range []string{p.dir, filepath.Dir(p.log), filepath.Join(base, "spool"), filepath.Join(base, "data")} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(base, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p.run("chown", "postfix", filepath.Join(base, "data"))
+	p := newPostfix(t)
 	write(t, filepath.Join(p.dir, "main.cf"), mainCF(fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/spool
 data_directory = %[1]s/data
@@ -201,7 +181,7 @@ minimal_backoff_time = 1s
 queue_run_delay = 1s
 maximal_backoff_time = 2s
 import_environment = MAIL_CONFIG
-%[3]s`, base, p.log, main)), 0o644)
+%[3]s`, p.base(), p.log, main)), 0o644)
 	text := `cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 2 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite

@@ -18,9 +18,8 @@ type postfix struct {
 	log string
 }
 
-// startPostfix starts Debian's Postfix as a sending server whose way out is
-// relay. more are lines for main.cf and for master.cf.
-func startPostfix(t *testing.T, relay string, more ...string) *postfix {
+// newPostfix makes the folders of a Postfix that has no configuration yet.
+func newPostfix(t *testing.T) *postfix {
 	t.Helper()
 	if _, err := os.Stat("/usr/sbin/postfix"); err != nil {
 		t.Skip("postfix is not installed; see .ci/deps")
@@ -43,6 +42,17 @@ func startPostfix(t *testing.T, relay string, more ...string) *postfix {
 		t.Fatal(err)
 	}
 	p.run("chown", "postfix", filepath.Join(base, "data"))
+	return p
+}
+
+// base is the folder that holds all of p's.
+func (p *postfix) base() string { return filepath.Dir(p.dir) }
+
+// startPostfix starts Debian's Postfix as a sending server whose way out is
+// relay. more are lines for main.cf and for master.cf.
+func startPostfix(t *testing.T, relay string, more ...string) *postfix {
+	t.Helper()
+	p := newPostfix(t)
 	host, port, err := net.SplitHostPort(relay)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +80,7 @@ minimal_backoff_time = 2s
 queue_run_delay = 2s
 maximal_backoff_time = 4s
 import_environment = MAIL_CONFIG
-`, base, host, port, p.log)+at(more, 0)), 0o644)
+`, p.base(), host, port, p.log)+at(more, 0)), 0o644)
 	write(t, filepath.Join(p.dir, "master.cf"), `pickup    unix  n - n 1 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 2 1 qmgr
