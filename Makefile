@@ -153,8 +153,12 @@ repro: $(NFPM) ## build twice and compare, program and packages
 	.ci/repro $(NFPM)
 
 .PHONY: eval
-eval: ## measure detection on labelled text and on text without patients, beside the checkout
-	go test ./scanner -run 'Gold|Negatives' -count 1 -v
+eval: ## measure detection on labelled text and on text without patients beside the checkout; keep docs/accuracy.md current
+	@if [ ! -d ../shared/gold ]; then echo "eval: no labelled text at ../shared/gold: skipped."; exit 0; fi; \
+	new="$$(mktemp)"; trap 'rm -f "$$new"' EXIT; \
+	go run ./cmd/stanch rules eval ../shared/gold/*.jsonl --negatives ../shared/negatives --format markdown >"$$new" && cat "$$new" && \
+	awk -v new="$$new" '/^<!-- eval -->$$/ { print; print ""; while ((getline line <new) > 0) print line; print ""; skip = 1 } /^<!-- end of eval -->$$/ { skip = 0 } !skip' \
+		docs/accuracy.md >docs/accuracy.md.new && mv docs/accuracy.md.new docs/accuracy.md
 
 .PHONY: check
 check: ## all that CI runs: generated files are up to date, tests, lint, licences, repro

@@ -28,7 +28,7 @@ func Lines() []Line {
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim",
 		}},
-		{"rules and fixtures", []string{"patterns", "internal/synth"}},
+		{"rules and fixtures", []string{"patterns", "internal/synth", "internal/gold"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
