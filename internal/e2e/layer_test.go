@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,14 +31,31 @@ type faultLayer struct {
 	stop     chan struct{}
 	wg       sync.WaitGroup
 
-	mu    sync.Mutex    // guards all below
-	ops   int           // calls that matched
-	names []string      // which they were
-	last  time.Time     // when the last one came
-	at    int           // the call from which on calls fail, 0: none
-	only  bool          // only that one fails
-	errno syscall.Errno // with which they fail
-	hits  []string      // what failed
+	mu    sync.Mutex // guards all below
+	names []string   // calls that matched
+	last  time.Time  // when the last one came
+	armed *fault     // nil: none fails
+	left  int        // calls of its kind until it fails
+	hits  []string   // what failed
+}
+
+// fault is a call that fails.
+type fault struct {
+	call  string // its name
+	nth   int    // which of that name
+	only  bool   // it alone; else it and all calls after it, whatever their name
+	errno syscall.Errno
+}
+
+func (f *fault) String() string {
+	if f == nil {
+		return "no fault"
+	}
+	after := " and all after it"
+	if f.only {
+		after = ""
+	}
+	return fmt.Sprintf("%s %d%s: %s", f.call, f.nth, after, unix.ErrnoName(f.errno))
 }
 
 // The calls that change files, and which argument says the file: a handle, or
@@ -201,12 +219,21 @@ func (l *faultLayer) judge(n *notif) syscall.Errno {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ops, l.last, l.names = l.ops+1, time.Now(), append(l.names, call.name)
-	if l.at == 0 || l.ops < l.at || l.only && l.ops > l.at {
+	l.last, l.names = time.Now(), append(l.names, call.name)
+	f := l.armed
+	switch {
+	case f == nil, f.only && l.left == 0:
 		return 0
+	case l.left > 0:
+		if call.name == f.call {
+			l.left--
+		}
+		if l.left > 0 {
+			return 0
+		}
 	}
 	l.hits = append(l.hits, call.name+" "+filepath.Base(path))
-	return l.errno
+	return f.errno
 }
 
 // stringOf reads a string of another process.
@@ -222,19 +249,26 @@ func stringOf(pid int, addr uint64) string {
 	return string(s)
 }
 
-// arm has the nth call from now on fail with errno: only it, or all from it on.
-func (l *faultLayer) arm(nth int, only bool, errno syscall.Errno) {
+// arm has f come, counted from now on.
+func (l *faultLayer) arm(f *fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.at, l.only, l.errno, l.hits = l.ops+nth, only, errno, nil
+	l.armed, l.left, l.hits = f, f.nth, nil
 }
 
 // disarm lets everything through again and returns what failed.
 func (l *faultLayer) disarm() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.at = 0
+	l.armed = nil
 	return l.hits
+}
+
+// failed reports whether a call has failed since arm.
+func (l *faultLayer) failed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.hits) > 0
 }
 
 // settle waits until no call has come for a while, or until one has failed and
@@ -254,7 +288,7 @@ func (l *faultLayer) settle() {
 func (l *faultLayer) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ops
+	return len(l.names)
 }
 
 // since names the calls that matched after the first n.
@@ -279,52 +313,68 @@ func storage(data string) func(string) bool {
 // is not there in the end, clean mail flows meanwhile, what was refused is taken
 // once the disk works, without a restart, and everything is there once.
 func TestFaultAtEachStep(t *testing.T) {
+	long := os.Getenv("STANCH_LONG") == "1"
 	filler := "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 6_000)
 	for _, tt := range []struct {
 		name   string
 		o      options
 		rcpts  []string
 		msg    string
+		answer string
 		held   int // of each message, in the end
 		copies int // of each message, at the next hop
 	}{
-		{"hold", options{extra: quietPolicy}, outside, phiMail, 1, 0},
-		{"large hold", options{extra: quietPolicy}, outside, phiMail + filler, 1, 0},
-		{"split", options{extra: quietPolicy}, []string{"nurse@clinic.example", "sam@partner.example"}, phiMail, 1, 1},
-		{"read on and held", readingOn, outside, slowMail(phiMail), 1, 0},
-		{"read on and sent", readingOn, outside, slowMail(cleanMail), 0, 1},
+		{"hold", options{extra: quietPolicy}, outside, phiMail, "250 2.0.0 Held", 1, 0},
+		{"large hold", options{extra: quietPolicy}, outside, phiMail + filler, "250 2.0.0 Held", 1, 0},
+		{"split", options{extra: quietPolicy}, []string{"nurse@clinic.example", "sam@partner.example"}, phiMail, "250 2.0.0 ", 1, 1},
+		{"read on and held", readingOn, outside, phiMail + filler, "250 2.0.0 Accepted for reading", 1, 0},
+		{"read on and sent", readingOn, outside, cleanMail + filler, "250 2.0.0 Accepted for reading", 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting for the disk to be quiet
 			hop := newNextHop(t)
 			tt.o.nextHop = hop.addr
 			g := newGateway(t, tt.o)
 			l := g.startLayered(storage(g.data()))
-			f := &faultRun{t: t, g: g, l: l, hop: hop, rcpts: tt.rcpts, msg: tt.msg, passes: tt.o.smtp == ""}
-			f.once(0, false, 0) // what is made at first use
+			f := &faultRun{t: t, g: g, l: l, hop: hop, rcpts: tt.rcpts, msg: tt.msg, answer: tt.answer, passes: tt.o.smtp == "",
+				queued: tt.o.smtp != "" || tt.copies > 0, faults: map[int]*fault{}, cases: map[string]*tally{}}
+			f.once(nil) // what is made at first use
 			before := l.count()
-			f.once(0, false, 0)
-			steps := l.count() - before
+			f.once(nil)
 			calls := l.since(before)
-			errnos, stride := []syscall.Errno{unix.EIO}, 1+steps/10
-			if os.Getenv("STANCH_LONG") == "1" { // every call, and every way to fail
+			errnos, stride := []syscall.Errno{unix.EIO}, 1+len(calls)/10
+			if long { // every call, and every way to fail
 				errnos, stride = []syscall.Errno{unix.EIO, unix.ENOSPC, unix.EROFS}, 1
 			}
 			for _, errno := range errnos {
-				for nth := 1; nth <= steps; nth++ {
-					if sync := strings.HasSuffix(calls[nth-1], "sync"); nth%stride != 1%stride && !sync { // a sync that fails is never left out
-						continue
+				for call, n := range counted(calls) {
+					step := stride
+					if strings.HasSuffix(call, "sync") { // a sync that fails is never left out
+						step = 1
 					}
-					f.once(nth, false, errno)
-					f.once(nth, true, errno)
+					// How many calls there are is not the same each time: to the last one that comes.
+					for nth, came := 1, true; nth <= n || long && came; nth += step {
+						all := f.once(&fault{call, nth, false, errno})
+						came = f.once(&fault{call, nth, true, errno}) || all
+					}
 				}
 			}
-			t.Logf("%d steps, %d messages, %d refused for now, failed calls: %v", steps, f.n, f.refused, f.kinds)
+			f.told(calls)
 			f.check(tt.held, tt.copies)
 			g.kill()
 			g.start()
 			f.check(tt.held, tt.copies)
 		})
 	}
+}
+
+// counted says how often each name is in names.
+func counted(names []string) map[string]int {
+	n := map[string]int{}
+	for _, name := range names {
+		n[name]++
+	}
+	return n
 }
 
 // faultRun is one gateway whose disk fails again and again.
@@ -335,50 +385,94 @@ type faultRun struct {
 	hop     *nextHop
 	rcpts   []string
 	msg     string
-	passes  bool // small clean mail is read in time, and so never stanch's
-	n       int  // messages
+	answer  string // to a message that is taken
+	passes  bool   // small clean mail is read in time, and so never stanch's
+	queued  bool   // the message is in the spool for a while
+	n       int    // messages
 	refused int
 	clean   int
-	kinds   map[string]int // calls that failed
+	faults  map[int]*fault    // by message
+	cases   map[string]*tally // by call and errno
 }
 
-// once sends one message while the nth call fails, and sees it taken.
-func (f *faultRun) once(nth int, only bool, errno syscall.Errno) {
+// tally counts faults: that were to come, that came, and of the latter those
+// after which something was wrong.
+type tally struct{ run, came, wrong int }
+
+// told logs what was tried.
+func (f *faultRun) told(calls []string) {
+	f.t.Logf("a message is %d calls: %v; %d messages, %d refused for now", len(calls), counted(calls), f.n, f.refused)
+	for _, name := range slices.Sorted(maps.Keys(f.cases)) {
+		c := f.cases[name]
+		f.t.Logf("%-18s %4d run, in %4d the call came, %d wrong", name, c.run, c.came, c.wrong)
+	}
+}
+
+// once sends one message while x comes, nil for no fault, and sees it taken. It
+// reports whether a call failed.
+func (f *faultRun) once(x *fault) bool {
 	f.t.Helper()
 	f.n++
+	f.faults[f.n] = x
 	msg := fmt.Sprintf("X-Fault-Id: %d\r\n%s", f.n, f.msg)
-	if nth > 0 {
-		f.l.arm(nth, only, errno)
+	if x != nil {
+		f.l.arm(x)
+	}
+	wrong := false
+	failed := func(format string, args ...any) {
+		f.t.Helper()
+		wrong = true
+		f.t.Errorf("message %d, %v: "+format, append([]any{f.n, x}, args...)...)
 	}
 	answer := f.send(f.rcpts, msg)
+	if f.queued {
+		f.empty(f.l.failed)
+	}
 	f.l.settle()
-	if nth > 0 && f.passes {
+	if x != nil && f.passes {
 		f.clean++
 		if got := f.send([]string{"nurse@clinic.example"}, fmt.Sprintf("X-Clean-Id: %d\r\n%s", f.clean, cleanMail)); !strings.HasPrefix(got, "250 ") {
-			f.t.Errorf("call %d fails: clean mail answered %q", nth, got)
+			failed("clean mail answered %q", got)
 		}
 	}
 	hits := f.l.disarm()
-	for _, h := range hits {
-		if f.kinds == nil {
-			f.kinds = map[string]int{}
+	if !strings.HasPrefix(answer, f.answer) {
+		if len(hits) == 0 || !strings.HasPrefix(answer, "452 4.3.1") {
+			failed("answered %q after %q, want 452 4.3.1", answer, hits)
 		}
-		call, _, _ := strings.Cut(h, " ")
-		f.kinds[call]++
+		f.refused++
+		if answer = f.send(f.rcpts, msg); !strings.HasPrefix(answer, f.answer) {
+			failed("%q failed; with the disk mended: %q", hits, answer)
+		}
 	}
-	if !f.passes {
-		defer eventually(f.t, "the message is read", func() bool { return len(f.g.queue()) == 0 })
+	if f.queued {
+		f.empty(nil)
 	}
-	switch {
-	case strings.HasPrefix(answer, "250 "):
-		return
-	case len(hits) == 0 || !strings.HasPrefix(answer, "452 4.3.1"):
-		f.t.Errorf("call %d (%v, only %v): answered %q after %q, want 452 4.3.1", nth, errno, only, answer, hits)
+	if x == nil {
+		return false
 	}
-	f.refused++
-	if answer = f.send(f.rcpts, msg); !strings.HasPrefix(answer, "250 ") {
-		f.t.Errorf("call %d (%v, only %v): %q failed; with the disk mended: %q", nth, errno, only, hits, answer)
+	name := x.call + " " + unix.ErrnoName(x.errno)
+	c := f.cases[name]
+	if c == nil {
+		c = &tally{}
+		f.cases[name] = c
 	}
+	c.run++
+	if len(hits) > 0 {
+		c.came++
+	}
+	if wrong {
+		c.wrong++
+	}
+	return len(hits) > 0
+}
+
+// empty waits until nothing of the last message waits any more, or until or holds.
+func (f *faultRun) empty(or func() bool) {
+	f.t.Helper()
+	eventually(f.t, fmt.Sprintf("message %d has come to its end (%v)", f.n, f.faults[f.n]), func() bool {
+		return or != nil && or() || len(f.g.queue()) == 0
+	})
 }
 
 // send gives one message over and breaks the connection: what is not
@@ -414,7 +508,7 @@ func (f *faultRun) check(held, copies int) {
 	for i := 1; i <= f.n; i++ {
 		id := fmt.Sprint(i)
 		if inVault[id] != held || atHop[id] != copies {
-			f.t.Errorf("message %s is held %d times and was sent %d times, want %d and %d", id, inVault[id], atHop[id], held, copies)
+			f.t.Errorf("message %s (%v) is held %d times and was sent %d times, want %d and %d", id, f.faults[i], inVault[id], atHop[id], held, copies)
 		}
 	}
 	if clean != f.clean {
