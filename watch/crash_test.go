@@ -100,7 +100,8 @@ func TestCrashChild(t *testing.T) {
 func child(t *testing.T, job, dir, at string) (steps []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$", "-test.count=1")
-	cmd.Env = append(os.Environ(), crashJob+"="+job, crashDir+"="+dir, crashAt+"="+at)
+	// What a killed child has no time to remove goes with this test.
+	cmd.Env = append(os.Environ(), crashJob+"="+job, crashDir+"="+dir, crashAt+"="+at, "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if at == "" && err != nil {
 		t.Fatalf("%v: %s", err, out)
