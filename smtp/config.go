@@ -141,17 +141,17 @@ func (c *Config) Validate() error {
 	for i, l := range c.Listen {
 		v.hostPort(fmt.Sprintf("smtp.listen[%d]", i), l)
 	}
-	if _, ok := parseDomain(c.Hostname); !ok && (len(c.AllDoors()) > 0 || c.Hostname != "") {
-		v.want("smtp.hostname", "a host name such as gw.example")
+	if len(c.AllDoors()) > 0 || c.Hostname != "" {
+		_, ok := parseDomain(c.Hostname)
+		v.domain("smtp.hostname", c.Hostname, ok, "a host name such as gw.example")
 	}
 	c.validateHops(&v)
 	if _, i := ParseNetworks(c.Networks); i >= 0 {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	for i, d := range c.InternalDomains {
-		if _, ok := parseDomain(d); !ok || strings.HasPrefix(d, "[") {
-			v.want(fmt.Sprintf("smtp.internal_domains[%d]", i), "a domain such as clinic.example")
-		}
+		_, ok := parseDomain(d)
+		v.domain(fmt.Sprintf("smtp.internal_domains[%d]", i), d, ok && !strings.HasPrefix(d, "["), "a domain such as clinic.example")
 	}
 	for i := range len(c.Contact) {
 		if c.Contact[i] < ' ' || c.Contact[i] > '~' || len(c.Contact) > 200 {
@@ -193,6 +193,21 @@ type validation struct{ errs []error }
 
 func (v *validation) want(key, want string) {
 	v.errs = append(v.errs, &dlp.KeyError{Key: key, Want: want})
+}
+
+// domain wants s to be ok, and its labels as mail has them: a domain outside
+// ASCII would be compared with what it never is.
+func (v *validation) domain(key, s string, ok bool, want string) {
+	below, all := strings.CutPrefix(s, "*.")
+	if a, known := parseDomain(below); known && !isASCII(below) {
+		if all {
+			a = "*." + a
+		}
+		ok, want = false, fmt.Sprintf("%q: a domain outside ASCII is written as its A-label", a) // RFC 5890 2.3.2.1
+	}
+	if !ok {
+		v.want(key, want)
+	}
 }
 
 func (v *validation) hostPort(key, s string) {

@@ -62,6 +62,29 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestALabels: a domain outside ASCII is refused wherever one may stand, with
+// the form that is to be written.
+func TestALabels(t *testing.T) {
+	const base = "listen = [\"127.0.0.1:2525\"]\nnext_hop = \"127.0.0.1:2526\"\n"
+	const host, route = "hostname = \"gw.example\"\n", "[[routes]]\nname = \"partner\"\nnext_hops = [\"mx\"]\n"
+	for _, tc := range []struct{ text, key, want string }{
+		{`hostname = "gw.B\u00fccher.example"`, "smtp.hostname", `"gw.xn--bcher-kva.example"`},
+		{host + `internal_domains = ["clinic.example", "b\u00fccher.example"]`, "smtp.internal_domains[1]", `"xn--bcher-kva.example"`},
+		{host + route + `recipients = ["*.b\u00fccher.example"]`, "smtp.routes[0].recipients[0]", `"*.xn--bcher-kva.example"`},
+		{host + route + `senders = ["b\u00fccher.example"]`, "smtp.routes[0].senders[0]", `"xn--bcher-kva.example"`},
+	} {
+		cfg := smtp.Default()
+		if _, err := toml.Decode(base+tc.text, &cfg); err != nil {
+			t.Fatal(err)
+		}
+		err := cfg.Validate()
+		ke, _ := errors.AsType[*dlp.KeyError](err)
+		if ke == nil || ke.Key != tc.key || !strings.HasPrefix(ke.Want, tc.want) || !strings.Contains(ke.Want, "A-label") {
+			t.Errorf("%s: got %v, want %s and that it be written %s", tc.text, err, tc.key, tc.want)
+		}
+	}
+}
+
 // TestRoutes: each mistake is named by its key.
 func TestRoutes(t *testing.T) {
 	const base = "listen = [\"127.0.0.1:2525\"]\nhostname = \"gw.example\"\nnext_hop = \"127.0.0.1:2526\"\n"

@@ -184,17 +184,11 @@ func (r *Route) validate(v *validation, prefix string) {
 		v.want(prefix+".name", "a lower-case word such as partner-a, with at most six digits")
 	}
 	for i, d := range r.Recipients {
-		if !isDomainPattern(d) {
-			v.want(fmt.Sprintf("%s.recipients[%d]", prefix, i), `a domain such as "partner.example", "*.partner.example" or "*"`)
-		}
+		v.domain(fmt.Sprintf("%s.recipients[%d]", prefix, i), d, isDomainPattern(d), `a domain such as "partner.example", "*.partner.example" or "*"`)
 	}
 	for i, s := range r.Senders {
-		if s == "<>" || isDomainPattern(s) {
-			continue
-		}
-		if _, err := ParseAddress(s); err != nil {
-			v.want(fmt.Sprintf("%s.senders[%d]", prefix, i), `an address, a domain, "*.clinic.example" or "<>"`)
-		}
+		_, err := ParseAddress(s)
+		v.domain(fmt.Sprintf("%s.senders[%d]", prefix, i), s, s == "<>" || isDomainPattern(s) || err == nil, `an address, a domain, "*.clinic.example" or "<>"`)
 	}
 	if len(r.NextHops) == 0 {
 		v.want(prefix+".next_hops", `["host:port"], ["mx"] or ["maildir:DIR"]`)

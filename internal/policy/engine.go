@@ -63,7 +63,8 @@ func New(cfg Config, internalDomains []string) (*Engine, error) {
 	for i, d := range internalDomains {
 		p, err := parsePattern(d)
 		if err != nil || p.local != "*" || strings.Contains(d, "@") {
-			return nil, &dlp.KeyError{Key: fmt.Sprintf("smtp.internal_domains[%d]", i), Want: `a domain such as "clinic.example" or "*.clinic.example"`}
+			return nil, &dlp.KeyError{Key: fmt.Sprintf("smtp.internal_domains[%d]", i),
+				Want: `a domain such as "clinic.example" or "*.clinic.example"; one outside ASCII as its A-label (xn--…)`}
 		}
 		e.own = append(e.own, p.domain)
 	}

@@ -132,10 +132,12 @@ func TestCheckRules(t *testing.T) {
 }
 
 func TestInternalDomains(t *testing.T) {
-	for _, bad := range []string{"", "a@clinic.example", "clinic example"} {
+	for _, bad := range []string{"", "a@clinic.example", "clinic example", "klinik.\u00f6sterreich.example"} {
 		_, err := policy.New(policy.Starter(), []string{"clinic.example", bad})
 		if k, ok := errors.AsType[*dlp.KeyError](err); !ok || k.Key != "smtp.internal_domains[1]" {
 			t.Errorf("got %v for %q, want an error at smtp.internal_domains[1]", err, bad)
+		} else if !strings.Contains(k.Want, "A-label (xn--") {
+			t.Errorf("%q: %q does not say how such a domain is written", bad, k.Want)
 		}
 	}
 }
