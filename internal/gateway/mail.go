@@ -30,6 +30,10 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 			out = dlp.Outcome{Kind: dlp.TryAgain, ID: doc.ID}
 		}
 		m.reset(ctx)
+		if out.Kind == dlp.Spooled { // its end, and a document's count, are still to come
+			g.Metrics.ReadOn()
+			return
+		}
 		g.Metrics.Document("mail", out.Kind.String())
 	}()
 	if err := doc.Validate(); err != nil {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
@@ -65,6 +69,25 @@ func readUntilJudged(t *testing.T, b *bench) {
 		})
 		b.skew.Add(int64(time.Hour))
 	}
+}
+
+// counts are the values of all metrics, those of one name added up.
+func counts(t *testing.T, s *metrics.Set) map[string]float64 {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	s.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	sum := map[string]float64{}
+	for line := range strings.Lines(rec.Body.String()) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name, _, _ := strings.Cut(series, "{"); name != "#" {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			sum[name] += n
+		}
+	}
+	return sum
 }
 
 func (b *bench) unread(t *testing.T) int {
@@ -129,6 +152,16 @@ func TestSlowMessageIsReadOn(t *testing.T) {
 			}
 			if _, err := b.spool.Open(t.Context(), q[0].ID); err == nil {
 				t.Error("its unread form is still in the spool")
+			}
+			counted := counts(t, b.Metrics)
+			if n := counted["stanch_documents_total"]; n != 1 {
+				t.Errorf("counted as %v documents, want 1", n)
+			}
+			if n := counted["stanch_verdicts_total"]; n != 1 {
+				t.Errorf("counted as %v verdicts, want 1", n)
+			}
+			if n := counted["stanch_read_on_total"]; n != 1 {
+				t.Errorf("counted as read on %v times, want 1", n)
 			}
 		})
 	}

@@ -133,6 +133,14 @@ func (s *Set) BypassPassed() {
 	}
 }
 
+// ReadOn counts a message that was taken into the spool to be read on. As a
+// Document it counts when it has come to its end.
+func (s *Set) ReadOn() {
+	if s != nil {
+		s.readOn.Inc()
+	}
+}
+
 // ExtractKill counts a worker that was killed or died; cause is the Cause of
 // the Gap it leaves.
 func (s *Set) ExtractKill(cause dlp.Cause) {

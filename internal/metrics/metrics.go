@@ -76,7 +76,7 @@ type Set struct {
 	probeAlarm, probeCaught                             *prometheus.GaugeVec
 	hostsDown                                           *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
-	inlineImages, workers, bypassPassed, calls          prometheus.Counter
+	inlineImages, workers, bypassPassed, calls, readOn  prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -116,6 +116,7 @@ func New() *Set {
 	s.urgent = s.gauge("stanch_urgent_held", "Messages of urgent senders that are held and wait for a decision.")
 	s.calls = s.counter("stanch_urgent_calls_total", "Calls of officers to held messages of urgent senders.")
 	s.bypassPassed = s.counter("stanch_bypass_passed_total", "Messages that passed unread under a bypass.")
+	s.readOn = s.counter("stanch_read_on_total", "Messages taken into the spool because reading them took longer than scan_timeout; they count as documents once they are judged.")
 	s.workers = s.counter("stanch_extract_workers_started_total", "Extraction workers started.")
 
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
@@ -239,10 +240,14 @@ func actions() []string {
 	return out
 }
 
+// outcomes are the ends that a document comes to: one that is spooled to be
+// read on has not come to its own.
 func outcomes() []string {
 	var out []string
 	for _, k := range dlp.OutcomeKinds() {
-		out = append(out, k.String())
+		if k != dlp.Spooled {
+			out = append(out, k.String())
+		}
 	}
 	return out
 }

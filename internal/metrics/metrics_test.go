@@ -36,6 +36,7 @@ func TestCounts(t *testing.T) {
 	s.ExtractStarted()
 	s.ExtractStarted()
 	s.InlineImages(2)
+	s.ReadOn()
 	s.SessionOpened()
 	s.SessionOpened()
 	s.SessionClosed()
@@ -64,6 +65,7 @@ func TestCounts(t *testing.T) {
 		`stanch_scan_disabled 1`,
 		`stanch_extract_kills_total{cause="timeout"} 1`,
 		`stanch_extract_workers_started_total 2`,
+		`stanch_read_on_total 1`,
 		`stanch_inline_images_passed_total 2`,
 		`stanch_sessions 1`,
 		`stanch_refusals_total{code="451"} 1`,
