@@ -93,12 +93,3 @@ func (in *Intake) Done() error { return in.in.done() }
 
 // Close frees what is kept.
 func (in *Intake) Close() { in.in.close() }
-
-// HeloName returns what a client called itself if it may stand in a trace
-// header, else "unknown".
-func HeloName(s string) string {
-	if name, err := parseHello(s); err == nil {
-		return name
-	}
-	return "unknown"
-}

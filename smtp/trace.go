@@ -15,7 +15,43 @@ import (
 // Source: RFC 5321 4.4; "with": RFC 3848.
 func traceHeader(hostname, helo, protocol string, client netip.Addr, id dlp.ID, at time.Time) []byte {
 	return fmt.Appendf(nil, "Received: from %s (%s)\r\n\tby %s with %s id %s;\r\n\t%s\r\nX-Stanch-Id: %s\r\n",
-		helo, addressLiteral(client), hostname, protocol, id, at.UTC().Format(time.RFC1123Z), id)
+		HeloName(helo, client), addressLiteral(client), hostname, protocol, id, at.UTC().Format(time.RFC1123Z), id)
+}
+
+// maxHeloDigits is how many digits a name may have that goes on: nothing by which
+// stanch knows a person is as short.
+const maxHeloDigits = 4
+
+// HeloName returns what a client called itself where that may go on in a trace
+// field, else the client's address, or "unknown".
+func HeloName(helo string, client netip.Addr) string {
+	if name := tellable(helo); name != "" {
+		return name
+	}
+	return addressLiteral(client)
+}
+
+// tellable returns what a client called itself, "" where it could tell of a
+// person: nobody judges it before it goes on, in a trace field or by XFORWARD. It
+// is told if it is an address literal, or a host name with a dot and few digits;
+// a person's device or a number is not.
+//
+// Source: RFC 5321 4.4 (the name SHOULD stand there), 4.1.4 (it need not be true).
+func tellable(helo string) string {
+	name, ok := parseDomain(helo)
+	if ok && name[0] == '[' {
+		return name
+	}
+	digits := 0
+	for i := range len(name) {
+		if '0' <= name[i] && name[i] <= '9' {
+			digits++
+		}
+	}
+	if !ok || !isASCII(helo) || !strings.Contains(name, ".") || digits > maxHeloDigits {
+		return ""
+	}
+	return name
 }
 
 // addressLiteral is RFC 5321 4.1.3; a client that a proxy could not name has

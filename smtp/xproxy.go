@@ -175,6 +175,7 @@ func (x *session) xforward(arg string) bool {
 func (x *session) takeOrigin() Origin {
 	if o := x.origin; o != (Origin{}) {
 		x.origin = Origin{}
+		o.Helo = tellable(o.Helo)
 		return o
 	}
 	addr := ""
@@ -184,7 +185,7 @@ func (x *session) takeOrigin() Origin {
 	case x.client.IsValid():
 		addr = x.client.String()
 	}
-	return Origin{Name: x.name, Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: x.helo, Source: "REMOTE"}
+	return Origin{Name: x.name, Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: tellable(x.helo), Source: "REMOTE"}
 }
 
 // proxied reads the header of a proxy in front of the door. A connection

@@ -68,7 +68,7 @@ func TestXCLIENT(t *testing.T) {
 		c.say("XCLIENT ADDR=[UNAVAILABLE] LOGIN=ann@clinic.example\r\nEHLO x\r\nXCLIENT ADDR=127.0.0.1\r\n", "220", "250", "550 5.7.0")
 		c.envelope("bob@out.test")
 		c.say("DATA\r\nx\r\n.\r\n", "354", "250")
-		if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from x (unknown)") {
+		if got := string(d.handler.docs[0].Trace); !strings.Contains(got, "from unknown (unknown)") {
 			t.Errorf("got %q", got)
 		}
 		if got := d.hop.messages()[0].opt.Origin.Addr; got != "" {
@@ -116,8 +116,13 @@ func TestXFORWARD(t *testing.T) {
 		c.say("x\r\n.\r\n", "250")
 	}
 	send()
+	c.say("XFORWARD ADDR=192.0.2.9 HELO=JohnSmithMRN12345678\r\n", "250")
+	send()
 	send()
 	got := "|" + h.said()
+	if strings.Contains(got, "Smith") {
+		t.Errorf("got %q, want nothing of a name that could tell of a person", got)
+	}
 	first := "|XFORWARD NAME=pc.clinic.example ADDR=IPV6:2001:db8::7 PORT=4321 PROTO=[UNAVAILABLE] HELO=[UNAVAILABLE] IDENT=4A+3DB SOURCE=[UNAVAILABLE]|MAIL "
 	second := "|XFORWARD NAME=[UNAVAILABLE] ADDR=127.0.0.1 PORT=[UNAVAILABLE] PROTO=ESMTP HELO=client.example IDENT=[UNAVAILABLE] SOURCE=REMOTE|MAIL "
 	if !strings.Contains(got, first) || !strings.Contains(got, second) {

@@ -84,6 +84,45 @@ c.quit()
 	eventually(t, "Postfix logs the true client", func() bool { return strings.Contains(p.logged(), "orig_client=pc.clinic.example[127.0.0.77]") })
 }
 
+// TestTextInTheEnvelope: what a client may write beside the message is held as
+// the message would be, and what it calls itself does not go on.
+func TestTextInTheEnvelope(t *testing.T) {
+	hop := newNextHop(t)
+	hop.follow(always("EHLO", "250-hop.example\r\n250-DSN\r\n250 XFORWARD NAME ADDR HELO"))
+	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	g.start()
+	const phi = "SSN 536-22-8145"
+	held := 0
+	for _, tt := range []struct{ name, from, to string }{
+		{"nothing", "<ada@clinic.example> ENVID=visit-7", "<sam@partner.example> ORCPT=rfc822;sam@partner.example"},
+		{"a quoted local part", "<ada@clinic.example>", `<"` + phi + `"@partner.example>`},
+		{"with a backslash in it", "<ada@clinic.example>", `<"SSN 53\6-22-8\145"@partner.example>`},
+		{"a quoted sender", `<"` + phi + `"@clinic.example>`, "<sam@partner.example>"},
+		{"ENVID", "<ada@clinic.example> ENVID=SSN+20536-22-8145", "<sam@partner.example>"},
+		{"ORCPT", "<ada@clinic.example>", `<sam@partner.example> ORCPT=rfc822;"SSN+2053\6-22-8145"@partner.example`},
+	} {
+		c := dial(t, g)
+		c.want("EHLO JohnSmithMRN12345678", "250")
+		c.want("MAIL FROM:"+tt.from, "250")
+		c.want("RCPT TO:"+tt.to, "250")
+		c.want("DATA", "354")
+		want := "250 2.0.0 Held"
+		if tt.name == "nothing" {
+			want = "250 2.0.0 taken"
+		} else {
+			held++
+		}
+		c.want(stuffed(cleanMail), want)
+		c.want("QUIT", "221")
+		if n := len(g.held()); n != held {
+			t.Errorf("%s: %d held, want %d", tt.name, n, held)
+		}
+	}
+	if ms := hop.messages(); len(ms) != 1 || strings.Contains(ms[0].text, "JohnSmith") {
+		t.Errorf("the next hop has %q, want the one, without what its client calls itself", ms)
+	}
+}
+
 // swaks runs the Swiss Army Knife for SMTP and returns what it prints.
 func swaks(t *testing.T, args ...string) string {
 	t.Helper()

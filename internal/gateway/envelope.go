@@ -10,9 +10,10 @@ import (
 const envelopePart = "ENVELOPE"
 
 // readEnvelope hands sink what a client may write into the envelope at will:
-// ENVID, and each ORCPT that says other than the recipient. Both leave with the
-// message, and stand in reports to its sender. Addresses are taken apart, so
-// that they are not found for being addresses.
+// ENVID, each ORCPT that says other than the recipient, and local parts that only
+// quotes make one: they may be any text. All leave with the message, and stand
+// in reports to its sender. Addresses are taken apart, so that they are not
+// found for being addresses, and read with and without their quotes.
 func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 	var text []byte
 	var at int64
@@ -47,12 +48,42 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 	if err := add(doc.Params.EnvID); err != nil {
 		return err
 	}
+	for _, a := range append([]dlp.Address{doc.Sender}, doc.Rcpts...) {
+		if strings.HasPrefix(a.String(), `"`) {
+			if err := add(strings.ReplaceAll(a.Local, "@", " ")); err != nil {
+				return err
+			}
+		}
+	}
 	for i, p := range doc.RcptParams {
-		if _, addr, _ := strings.Cut(p.ORcpt, ";"); !strings.EqualFold(addr, doc.Rcpts[i].String()) {
-			if err := add(strings.ReplaceAll(addr, "@", " ")); err != nil {
+		_, addr, _ := strings.Cut(p.ORcpt, ";")
+		if strings.EqualFold(addr, doc.Rcpts[i].String()) {
+			continue
+		}
+		addr = strings.ReplaceAll(addr, "@", " ")
+		if err := add(addr); err != nil {
+			return err
+		}
+		if bare := unquote(addr); bare != addr {
+			if err := add(bare); err != nil {
 				return err
 			}
 		}
 	}
 	return flush()
+}
+
+// unquote returns s without the quotes and backslashes of a Quoted-string.
+// RFC 5321 4.1.2.
+func unquote(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		} else if s[i] == '"' {
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }

@@ -42,6 +42,8 @@ func TestEnvelopeIsRead(t *testing.T) {
 		{"nothing", dlp.MailParams{Ret: "HDRS"}, nil, "", true},
 		{"the recipients themselves", dlp.MailParams{}, []dlp.RcptParams{{ORcpt: "rfc822;" + in.String()}, {ORcpt: "rfc822;" + strings.ToUpper(out.String())}}, "", true},
 		{"an id", dlp.MailParams{EnvID: "SSN 536-22-8145"}, nil, "SSN 536-22-8145\n", false},
+		{"a quoted one, with and without", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: `rfc822;"SSN 53\6-22-81\45 \"x"@here`}},
+			`"SSN 53\6-22-81\45 \"x" here` + "\n" + `SSN 536-22-8145 "x here` + "\n", false},
 		{"another recipient", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: "x-chart;SSN 536-22-8145@here"}}, "SSN 536-22-8145 here\n", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -55,6 +57,18 @@ func TestEnvelopeIsRead(t *testing.T) {
 			}
 		})
 	}
+	t.Run("local parts that are text", func(t *testing.T) {
+		said := func(s string) dlp.Address { return dlp.Address{Local: s, Domain: "x.test"} }
+		doc := mail(said("John Smith MRN 12345678"), said("plain.mrn-12345678"), said("DOB (1/2/1960) @home"))
+		doc.Sender = said("SSN 536-22-8145")
+		var got taker
+		if err := gateway.ReadEnvelope(doc, &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := "SSN 536-22-8145\nJohn Smith MRN 12345678\nDOB (1/2/1960)  home\n"; got.String() != want {
+			t.Errorf("got %q, want %q", got.String(), want)
+		}
+	})
 	t.Run("many recipients", func(t *testing.T) {
 		doc.Params, doc.Rcpts, doc.RcptParams = dlp.MailParams{}, nil, nil
 		for range 2000 {

@@ -270,7 +270,7 @@ func respond(r dlp.Reply) *gomilter.Response {
 //
 // Source: RFC 5321 4.4.
 func (x *session) received(m gomilter.Modifier, id dlp.ID, at time.Time) []byte {
-	from := "from " + smtp.HeloName(x.helo)
+	from := "from " + smtp.HeloName(x.helo, x.client)
 	if x.client.IsValid() {
 		literal := "[" + x.client.String() + "]"
 		if x.client.Is6() {
