@@ -300,3 +300,34 @@ func TestProbesThatAreNot(t *testing.T) {
 		}
 	}
 }
+
+// TestProbeThatIsQuoted: a mail that speaks of a probe, and is held, says
+// nothing of the probe's route: the alarm stands until the probe itself comes.
+func TestProbeThatIsQuoted(t *testing.T) {
+	open, messages := startSMTPSink(t)
+	g := newGateway(t, options{})
+	g.change(t, "[metrics]", route("out", open, `within = "2s"`)+"[metrics]")
+	g.start()
+	g.becomes("out", "missed")
+	escaped := strings.ReplaceAll(sinkHas(t, messages, "Social security number: "), "\r\n", "\n")
+	_, body, _ := strings.Cut(escaped, "\n\n")
+	quoted := "Subject: what is this?\r\n\r\n> " + strings.ReplaceAll(body, "\n", "\r\n> ") + "\r\n"
+	if reply, err := g.send("ann@clinic.example", []string{"help@partner.example"}, quoted); err != nil || !strings.Contains(reply, "Held for review") {
+		t.Fatalf("the quotation is answered %q, %v, want it held", reply, err)
+	}
+	eventually(t, "the quotation is seen", func() bool { return strings.Contains(g.logged(), "in a document that is no probe") })
+	g.stop()
+	g.start() // which looks among what is held
+	if all, code := g.routes(); code != 1 || all["out"].State != "missed" || !all["out"].Alarm {
+		t.Errorf("after the quotation was held: exit %d, %+v, want the alarm to stand", code, all)
+	}
+	if held := g.held(); len(held) != 1 {
+		t.Errorf("%d are held for an officer, want the quotation", len(held))
+	}
+	if reply, err := g.send("probe@clinic.example", []string{"probe@outside.example"}, strings.ReplaceAll(escaped, "\n", "\r\n")); err != nil || !strings.Contains(reply, "Held for review") {
+		t.Fatalf("the probe is answered %q, %v, want it held", reply, err)
+	}
+	if r := g.becomes("out", "caught"); r.Alarm {
+		t.Errorf("after the probe was held: %+v", r)
+	}
+}

@@ -77,6 +77,10 @@ func (g *Gateway) probed(ctx context.Context, s probe.Sight, doc *dlp.Document, 
 	defer g.brokenProbe(ctx, doc.ID)
 	ctx, cancel := lasting(ctx)
 	defer cancel()
+	if !s.OnItsWay {
+		g.quoted(ctx, s, doc.ID)
+		return
+	}
 	switch {
 	case out.Kind == dlp.Passed && !out.Reply.Positive():
 		return // the next hop refused it; its server tries again or gives up
@@ -87,6 +91,13 @@ func (g *Gateway) probed(ctx context.Context, s probe.Sight, doc *dlp.Document, 
 	case out.Kind == dlp.Rejected, out.Kind == dlp.Split, out.Kind == dlp.Sealed:
 		g.settleProbe(ctx, s.Probe, probe.Caught, doc.ID)
 	}
+}
+
+// quoted notes a document that has a probe's token and is not the probe: what
+// became of it says nothing of the route.
+func (g *Gateway) quoted(ctx context.Context, s probe.Sight, id dlp.ID) {
+	g.Log.LogAttrs(ctx, slog.LevelWarn, "the token of a probe stands in a document that is no probe; it is treated like any other",
+		slog.String("doc", string(id)), slog.String("route", s.Probe.Route))
 }
 
 // caught notes a probe that is held, and ends the hold: it is no work for an
@@ -169,7 +180,7 @@ func (g *Gateway) sweepProbes(ctx context.Context) {
 			if looks++; looks > probeLooks || ctx.Err() != nil {
 				return
 			}
-			if s, ok := g.heldProbe(ctx, e); ok {
+			if s, ok := g.heldProbe(ctx, e); ok && s.OnItsWay {
 				g.caught(ctx, s, e.ID)
 			}
 		}

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -293,6 +292,10 @@ type Sight struct {
 	// Same says that it is, but for trace fields, what was sent. One that was
 	// changed on its way, or that somebody put a probe's token into, is not.
 	Same bool
+	// OnItsWay says that it is the probe itself, changed or not: a mail to the
+	// route's recipient or under the probe's own Message-ID, or the file as it
+	// was left. What only quotes a probe tells nothing of the route.
+	OnItsWay bool
 }
 
 // Recognise reports whether content is a probe of this book. It reads no more
@@ -321,6 +324,7 @@ func (b *Book) Recognise(content io.Reader, channel dlp.Channel, rcpts []dlp.Add
 		}
 		r, _ := b.route(s.Probe.Route)
 		s.Same = whole && b.same(r, s.Probe, text, channel, rcpts)
+		s.OnItsWay = s.Same || r.Folder == "" && channel == dlp.Mail && (slices.ContainsFunc(rcpts, r.reaches) || hasMessageID(text, id))
 		return s, true
 	}
 	return Sight{}, false
@@ -334,8 +338,7 @@ func (b *Book) same(r Route, p Probe, text []byte, channel dlp.Channel, rcpts []
 		}
 		digest = digestText(text)
 	} else {
-		to, _ := address(r.To)
-		ok := channel == dlp.Mail && len(rcpts) == 1 && rcpts[0].Local == to.Local && strings.EqualFold(rcpts[0].Domain, to.Domain)
+		ok := channel == dlp.Mail && len(rcpts) == 1 && r.reaches(rcpts[0])
 		if !ok {
 			return false
 		}

@@ -85,14 +85,8 @@ var onItsWay = []string{
 // r was sent, whatever trace fields servers put in front.
 func digestMail(r Route, b []byte) ([sha256.Size]byte, bool) {
 	var none [sha256.Size]byte
-	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
+	fields, body, ok := parts(b)
 	if !ok {
-		if head, body, ok = bytes.Cut(b, []byte("\n\n")); !ok {
-			return none, false
-		}
-	}
-	fields, err := message.ReadHeader(io.MultiReader(bytes.NewReader(head), strings.NewReader("\r\n\r\n")), maxSize)
-	if err != nil {
 		return none, false
 	}
 	own := ownFields(r)
@@ -113,6 +107,25 @@ func digestMail(r Route, b []byte) ([sha256.Size]byte, bool) {
 		return none, false
 	}
 	return digestText(body), true
+}
+
+// parts takes a message apart.
+func parts(b []byte) (fields message.Fields, body []byte, ok bool) {
+	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
+	if !ok {
+		if head, body, ok = bytes.Cut(b, []byte("\n\n")); !ok {
+			return nil, nil, false
+		}
+	}
+	fields, err := message.ReadHeader(io.MultiReader(bytes.NewReader(head), strings.NewReader("\r\n\r\n")), maxSize)
+	return fields, body, err == nil
+}
+
+// hasMessageID reports whether the message b bears the Message-ID under which
+// the probe id was sent.
+func hasMessageID(b []byte, id string) bool {
+	fields, _, ok := parts(b)
+	return ok && strings.HasPrefix(fields.Get("Message-ID"), "<"+prefix+id+"@")
 }
 
 // digestText is the digest of a text, whatever its line ends.

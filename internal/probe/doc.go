@@ -168,3 +168,9 @@ func address(s string) (dlp.Address, bool) {
 	}
 	return dlp.Address{Local: s[:at], Domain: s[at+1:]}, true
 }
+
+// reaches reports whether a is where the route's probes go.
+func (r Route) reaches(a dlp.Address) bool {
+	to, ok := address(r.To)
+	return ok && a.Local == to.Local && strings.EqualFold(a.Domain, to.Domain)
+}

@@ -72,35 +72,39 @@ func TestRecognise(t *testing.T) {
 		rcpts   []dlp.Address
 		ok      bool
 		same    bool
+		way     bool
 	}{
-		"as sent":                  {msg, dlp.Mail, to, true, true},
-		"with trace fields":        {received + "DKIM-Signature: v=1; d=clinic.example\r\n" + msg, dlp.Mail, to, true, true},
-		"with LF":                  {strings.ReplaceAll(msg, "\r\n", "\n"), dlp.Mail, to, true, true},
-		"folded anew":              {strings.Replace(msg, "Content-Type: text/plain; ", "Content-Type: text/plain;\r\n ", 1), dlp.Mail, to, true, true},
-		"a line end more":          {msg + "\r\n", dlp.Mail, to, true, true},
-		"a field more":             {"X-Note: for you\r\n" + msg, dlp.Mail, to, true, false},
-		"a field twice":            {"Subject: Referral\r\n" + msg, dlp.Mail, to, true, false},
-		"another subject":          {strings.Replace(msg, "Subject: Referral", "Subject: 536-22-8145", 1), dlp.Mail, to, true, false},
-		"a field less":             {strings.Replace(msg, "MIME-Version: 1.0\r\n", "", 1), dlp.Mail, to, true, false},
-		"a word more":              {msg + "and 536-22-8145\r\n", dlp.Mail, to, true, false},
-		"a word less":              {strings.Replace(msg, "Patient: ", "", 1), dlp.Mail, to, true, false},
-		"in front of a large mail": {msg + strings.Repeat("x", 70<<10), dlp.Mail, to, true, false},
-		"to another":               {msg, dlp.Mail, []dlp.Address{{Local: "eve", Domain: "evil.example"}}, true, false},
-		"to one more":              {msg, dlp.Mail, append(to[:1:1], dlp.Address{Local: "eve", Domain: "evil.example"}), true, false},
-		"as a file":                {msg, dlp.File, nil, true, false},
-		"a token alone":            {token, dlp.Mail, to, true, false},
-		"a file as left":           {string(f.Text), dlp.File, nil, true, true},
-		"a file that was changed":  {"536-22-8145\n" + string(f.Text), dlp.File, nil, true, false},
-		"a file by mail":           {string(f.Text), dlp.Mail, to, true, false},
-		"a token with another id":  {strings.ReplaceAll(msg, token[:15], "stanch-probe-zz"), dlp.Mail, to, false, false},
-		"a seal with one letter":   {strings.ReplaceAll(msg, token, token[:len(token)-1]+flip(token[len(token)-1])), dlp.Mail, to, false, false},
-		"no token":                 {strings.ReplaceAll(msg, token, ""), dlp.Mail, to, false, false},
-		"behind what is looked at": {strings.Repeat("x", 70<<10) + token, dlp.Mail, to, false, false},
+		"as sent":                  {msg, dlp.Mail, to, true, true, true},
+		"with trace fields":        {received + "DKIM-Signature: v=1; d=clinic.example\r\n" + msg, dlp.Mail, to, true, true, true},
+		"with LF":                  {strings.ReplaceAll(msg, "\r\n", "\n"), dlp.Mail, to, true, true, true},
+		"folded anew":              {strings.Replace(msg, "Content-Type: text/plain; ", "Content-Type: text/plain;\r\n ", 1), dlp.Mail, to, true, true, true},
+		"a line end more":          {msg + "\r\n", dlp.Mail, to, true, true, true},
+		"a field more":             {"X-Note: for you\r\n" + msg, dlp.Mail, to, true, false, true},
+		"a field twice":            {"Subject: Referral\r\n" + msg, dlp.Mail, to, true, false, true},
+		"another subject":          {strings.Replace(msg, "Subject: Referral", "Subject: 536-22-8145", 1), dlp.Mail, to, true, false, true},
+		"a field less":             {strings.Replace(msg, "MIME-Version: 1.0\r\n", "", 1), dlp.Mail, to, true, false, true},
+		"a word more":              {msg + "and 536-22-8145\r\n", dlp.Mail, to, true, false, true},
+		"a word less":              {strings.Replace(msg, "Patient: ", "", 1), dlp.Mail, to, true, false, true},
+		"in front of a large mail": {msg + strings.Repeat("x", 70<<10), dlp.Mail, to, true, false, true},
+		"to another":               {msg, dlp.Mail, []dlp.Address{{Local: "eve", Domain: "evil.example"}}, true, false, true},
+		"to one more":              {msg, dlp.Mail, append(to[:1:1], dlp.Address{Local: "eve", Domain: "evil.example"}), true, false, true},
+		"as a file":                {msg, dlp.File, nil, true, false, false},
+		"a token alone":            {token, dlp.Mail, to, true, false, true},
+		"a file as left":           {string(f.Text), dlp.File, nil, true, true, true},
+		"a file that was changed":  {"536-22-8145\n" + string(f.Text), dlp.File, nil, true, false, false},
+		"a file by mail":           {string(f.Text), dlp.Mail, to, true, false, false},
+		"a token with another id":  {strings.ReplaceAll(msg, token[:15], "stanch-probe-zz"), dlp.Mail, to, false, false, false},
+		"a seal with one letter":   {strings.ReplaceAll(msg, token, token[:len(token)-1]+flip(token[len(token)-1])), dlp.Mail, to, false, false, false},
+		"no token":                 {strings.ReplaceAll(msg, token, ""), dlp.Mail, to, false, false, false},
+		"behind what is looked at": {strings.Repeat("x", 70<<10) + token, dlp.Mail, to, false, false, false},
+		"quoted to another":        {"Subject: what is this?\r\n\r\n> " + token, dlp.Mail, []dlp.Address{{Local: "officer", Domain: "clinic.example"}}, true, false, false},
+		"attached to another":      {"Subject: what is this?\r\n\r\n" + msg, dlp.Mail, []dlp.Address{{Local: "officer", Domain: "clinic.example"}}, true, false, false},
+		"a letter about it":        {"about " + token, dlp.File, nil, true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := b.Recognise(strings.NewReader(tc.text), tc.channel, tc.rcpts)
-			if ok != tc.ok || got.Same != tc.same {
-				t.Errorf("got %v, same %v; want %v, same %v", ok, got.Same, tc.ok, tc.same)
+			if ok != tc.ok || got.Same != tc.same || got.OnItsWay != tc.way {
+				t.Errorf("got %v, same %v, on its way %v; want %v, %v, %v", ok, got.Same, got.OnItsWay, tc.ok, tc.same, tc.way)
 			}
 		})
 	}
