@@ -24,17 +24,18 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 		Long: "Recompute the whole log, its hashes, its signed checkpoint and the head kept outside it.\n\n" +
 			"Exit status: 0 holds, 1 does not, 2 could not be checked.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load()
+			p, err := a.place()
 			if err != nil {
 				return err
 			}
-			r, err := audit.Verify(cmd.Context(), auditDir(cfg.DataDir), anchorPath(cfg.DataDir), auditKey(cfg.DataDir))
+			a.warnOf(p)
+			r, err := audit.Verify(cmd.Context(), auditDir(p.dir), anchorPath(p.dir), auditKey(p.dir))
 			if errors.Is(err, audit.ErrBroken) {
 				fmt.Fprintln(a.errs, "stanch:", err)
 				return exitCode(exitFound)
 			}
-			if _, lerr := os.Stat(lockPath(cfg.DataDir)); err != nil && errors.Is(lerr, fs.ErrNotExist) {
-				return fmt.Errorf("data_dir %s: %w", cfg.DataDir, errNoData)
+			if _, lerr := os.Stat(lockPath(p.dir)); err != nil && errors.Is(lerr, fs.ErrNotExist) {
+				return fmt.Errorf("data_dir %s: %w", p.dir, errNoData)
 			}
 			if err != nil {
 				return err
@@ -69,10 +70,11 @@ func (a *app) auditExportCmd() *cobra.Command {
 		Long: "Print the events as JSON lines, as they stand in the log. Works while serve runs.\n" +
 			"It does not prove them: that is `stanch audit verify`.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load()
+			p, err := a.place()
 			if err != nil {
 				return err
 			}
+			a.warnOf(p)
 			from, err := day("since", since)
 			if err != nil {
 				return err
@@ -81,7 +83,7 @@ func (a *app) auditExportCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return audit.ExportDir(cmd.Context(), auditDir(cfg.DataDir), a.out, from, to)
+			return audit.ExportDir(cmd.Context(), auditDir(p.dir), a.out, from, to)
 		}}
 	cmd.Flags().StringVar(&since, "since", "", "not before this time (2026-01-31 or 2026-01-31T15:04:05Z)")
 	cmd.Flags().StringVar(&until, "until", "", "before this time")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/safelog"
@@ -27,7 +28,7 @@ func (a *app) bypassCmd() *cobra.Command {
 			"transport is given up: docs/flow.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withServe(cmd.Context(), func(d control.Desk) error {
+			return a.withServe(cmd.Context(), func(d *control.Client) error {
 				b, err := d.BeginBypass(cmd.Context(), last, reason, "")
 				if err != nil {
 					return plainlyBypass(err)
@@ -50,12 +51,16 @@ func (a *app) bypassCmd() *cobra.Command {
 func (a *app) bypassEndCmd() *cobra.Command {
 	return &cobra.Command{Use: "end", Short: "Have mail read again, now", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withServe(cmd.Context(), func(d control.Desk) error {
+			return a.withServe(cmd.Context(), func(d *control.Client) error {
 				b, err := d.EndBypass(cmd.Context(), "")
 				if err != nil {
 					return plainlyBypass(err)
 				}
-				_, err = fmt.Fprintf(a.out, "%s ended: mail is read again; messages that passed unread: %d\n", b.ID, b.Passed)
+				st, err := d.Status(cmd.Context())
+				if err != nil {
+					return fmt.Errorf("%s has ended; whether mail is read cannot be told: %w", b.ID, err)
+				}
+				_, err = fmt.Fprintf(a.out, "%s ended; messages that passed unread: %d. %s\n", b.ID, b.Passed, mailNow(st.Reading))
 				return err
 			})
 		}}
@@ -65,7 +70,7 @@ func (a *app) bypassListCmd(use, short string, all bool) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withServe(cmd.Context(), func(d control.Desk) error {
+			return a.withServe(cmd.Context(), func(d *control.Client) error {
 				bs, err := d.Bypasses(cmd.Context(), all)
 				if err != nil {
 					return err
@@ -73,20 +78,35 @@ func (a *app) bypassListCmd(use, short string, all bool) *cobra.Command {
 				if format == "json" {
 					return a.printJSON(bs)
 				}
-				return a.bypassTable(bs, all)
+				if len(bs) > 0 || all {
+					return a.bypassTable(bs)
+				}
+				st, err := d.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(a.out, "No bypass is in force.", mailNow(st.Reading))
+				return err
 			})
 		}}
 	formatFlag(cmd, &format, "table", "table", "json")
 	return cmd
 }
 
-func (a *app) bypassTable(bs []gateway.Bypassed, all bool) error {
+// mailNow says what happens to mail without a bypass.
+func mailNow(r control.Reading) string {
+	switch r {
+	case control.ReadingOn:
+		return "Mail is read."
+	case control.ReadingOff:
+		return "Mail passes unread nevertheless: [scan] enabled = false."
+	}
+	return "Nothing can be read: senders are asked to try again."
+}
+
+func (a *app) bypassTable(bs []gateway.Bypassed) error {
 	if len(bs) == 0 {
-		none := "No bypass is in force: mail is read."
-		if all {
-			none = "There was no bypass."
-		}
-		_, err := fmt.Fprintln(a.out, none)
+		_, err := fmt.Fprintln(a.out, "There was no bypass.")
 		return err
 	}
 	var rows [][]string
@@ -105,21 +125,21 @@ func (a *app) bypassTable(bs []gateway.Bypassed, all bool) error {
 var errNoServe = errors.New("serve does not run: no mail passes, read or unread; start it and try again")
 
 // withServe runs do against the running serve. One that starts is waited for.
-func (a *app) withServe(ctx context.Context, do func(control.Desk) error) error {
-	cfg, err := a.load()
+func (a *app) withServe(ctx context.Context, do func(*control.Client) error) error {
+	p, err := a.place()
 	if err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(deskWithin); ; {
-		c, err := control.Dial(ctx, cfg.DataDir)
+		c, err := a.dial(ctx, p)
 		if err == nil {
 			return do(c)
 		}
 		if !errors.Is(err, control.ErrNotServing) {
 			return err
 		}
-		if !locked(cfg.DataDir) || time.Now().After(deadline) || !pause(ctx, lookEvery) {
-			return errNoServe
+		if !locked(p.dir) || time.Now().After(deadline) || !pause(ctx, lookEvery) {
+			return errors.Join(p.broken, errNoServe)
 		}
 	}
 }
@@ -136,10 +156,11 @@ func plainlyBypass(err error) error {
 
 // openBypass opens the switch, for serve alone: single commands let no mail
 // pass. A record that cannot be read is no bypass.
-func (n *node) openBypass() {
-	s, err := bypass.Open(bypass.Options{Dir: bypassDir(n.cfg.DataDir), Config: n.cfg.Bypass, Keys: n.ring, Steps: onStep})
+func (n *node) openBypass(ctx context.Context) {
+	past := func(id dlp.ID) (bypass.Past, error) { return gateway.BypassPast(ctx, n.audit, id) }
+	s, err := bypass.Open(bypass.Options{Dir: bypassDir(n.cfg.DataDir), Config: n.cfg.Bypass, Keys: n.ring, Past: past, Steps: onStep})
 	if err != nil {
-		n.log.LogAttrs(context.Background(), slog.LevelError, "a record of a bypass could not be read; it is not in force", safelog.Err(err))
+		n.log.LogAttrs(ctx, slog.LevelError, "a record of a bypass could not be read; it is not in force", safelog.Err(err))
 	}
 	n.bypass = s
 }

@@ -42,23 +42,67 @@ func (e *inUseError) Error() string {
 	return fmt.Sprintf("data_dir %s is in use by another stanch process that does not answer: if it is a serve that starts, wait for it, else stop it", e.dir)
 }
 
+// place is where a command finds the running serve. That takes no more of the
+// configuration than the data folder: one that somebody is in the middle of
+// changing, or has broken, must not keep an officer from the vault.
+type place struct {
+	dir    string
+	cfg    *config.Config // nil where broken
+	broken error          // what is wrong with the configuration
+}
+
+func (a *app) place() (p place, err error) {
+	path, err := a.configFile()
+	if err != nil {
+		return p, err
+	}
+	if p.cfg, err = config.Load(path); err == nil {
+		p.dir = p.cfg.DataDir
+		return p, nil
+	}
+	p.broken = err
+	if p.dir, err = config.DataDir(path); err != nil {
+		return p, p.broken // it has what is wrong with data_dir, too
+	}
+	return p, nil
+}
+
+// dial returns the running serve, or control.ErrNotServing. It warns of a
+// configuration that does not hold.
+func (a *app) dial(ctx context.Context, p place) (*control.Client, error) {
+	c, err := control.Dial(ctx, p.dir)
+	if err == nil {
+		a.warnOf(p)
+	}
+	return c, err
+}
+
+func (a *app) warnOf(p place) {
+	if p.broken != nil {
+		fmt.Fprintf(a.errs, "%v\nstanch: warning: the configuration does not hold, see above; of it only data_dir is used: %s\n", p.broken, p.dir)
+	}
+}
+
 // withDesk runs do against the running serve, or else against the data folder
-// itself, which it locks meanwhile.
+// itself, which it locks meanwhile and which takes a configuration that holds.
 func (a *app) withDesk(ctx context.Context, do func(control.Desk, string) error) error {
-	cfg, err := a.load()
+	p, err := a.place()
 	if err != nil {
 		return err
 	}
 	actor := control.Actor(os.Getuid())
 	for deadline := time.Now().Add(deskWithin); ; {
-		c, err := control.Dial(ctx, cfg.DataDir)
+		c, err := a.dial(ctx, p)
 		if err == nil {
 			return do(c, actor)
 		}
 		if !errors.Is(err, control.ErrNotServing) {
 			return err
 		}
-		err = a.offline(ctx, cfg, func(g *gateway.Gateway) error { return do(g, actor) })
+		if p.broken != nil {
+			return fmt.Errorf("%w\nno serve answers on %s, and without one this takes a configuration that holds", p.broken, p.dir)
+		}
+		err = a.offline(ctx, p.cfg, func(g *gateway.Gateway) error { return do(g, actor) })
 		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) || !pause(ctx, lookEvery) {
 			return err
 		}

@@ -121,15 +121,21 @@ func strict(cmd *cobra.Command) {
 // errNoConfig says that no place has a configuration.
 var errNoConfig = errors.New("no configuration found: name one with --config, or write one with `stanch config init > stanch.toml`")
 
-// load reads the configuration that the flag, the environment or the usual
-// places name; it is an error if there is none.
-func (a *app) load() (*config.Config, error) {
+// configFile is the file that the flag, the environment or the usual places
+// name; it is an error if there is none.
+func (a *app) configFile() (string, error) {
 	path, err := config.Find(a.configPath, os.Getenv("STANCH_CONFIG"))
+	if err == nil && path == "" {
+		err = errNoConfig
+	}
+	return path, err
+}
+
+// load reads that file.
+func (a *app) load() (*config.Config, error) {
+	path, err := a.configFile()
 	if err != nil {
 		return nil, err
-	}
-	if path == "" {
-		return nil, errNoConfig
 	}
 	return config.Load(path)
 }

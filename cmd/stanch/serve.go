@@ -197,7 +197,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		s.announce(s.judges)
 		rules = s.judges.rules(s.cfg)
 	}
-	s.openBypass()
+	s.openBypass(ctx)
 	s.openProbes(ctx)
 	if len(s.cfg.Urgent.Command) > 0 {
 		s.hook = hook.New(s.cfg.Urgent.Command, s.log)

@@ -73,6 +73,14 @@ func (s *server) Status(ctx context.Context) control.Status {
 	if s.judges != nil { // nothing can be read yet: see mend
 		st.RuleSet = s.judges.set.Digest()
 	}
+	switch {
+	case s.judges == nil || s.unread.Load():
+		st.Reading = "broken"
+	case s.cfg.Scan.Enabled:
+		st.Reading = control.ReadingOn
+	default:
+		st.Reading = control.ReadingOff
+	}
 	s.mu.Unlock()
 	st.Failing, st.Alarms = s.health.Failing(ctx), s.health.Raised()
 	return st

@@ -39,18 +39,18 @@ func (a *app) upgradeCmd() *cobra.Command {
 			"`kill -USR2` does the same without waiting. What the service manager sets for the process, such as its sandbox,\n" +
 			"stays as it was; it changes with a restart.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load()
+			p, err := a.place()
 			if err != nil {
 				return err
 			}
-			return a.upgrade(cmd.Context(), cfg.DataDir)
+			return a.upgrade(cmd.Context(), p)
 		}}
 }
 
-func (a *app) upgrade(ctx context.Context, dir string) error {
-	c, err := control.Dial(ctx, dir)
+func (a *app) upgrade(ctx context.Context, p place) error {
+	c, err := a.dial(ctx, p)
 	if errors.Is(err, control.ErrNotServing) {
-		return errors.New("no serve runs on this data folder: there is nothing to upgrade")
+		return errors.Join(p.broken, errors.New("no serve runs on this data folder: there is nothing to upgrade"))
 	}
 	if err != nil {
 		return err

@@ -460,3 +460,61 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// TestAbout finds the lines of one document from the end of a log of several
+// reads, and stops when told to.
+func TestAbout(t *testing.T) {
+	opt := place(t)
+	l, _ := open(t, opt)
+	id, other := dlp.NewID(), dlp.NewID()
+	var rcpts []string
+	for i := range 100 {
+		rcpts = append(rcpts, fmt.Sprintf("%064x", i))
+	}
+	add := func(e audit.Event) {
+		t.Helper()
+		if _, err := l.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(audit.Event{Kind: audit.Decision, Doc: dlp.NewID(), Of: id, Channel: dlp.Mail, Action: "allow", Reason: "before"})
+	add(audit.Event{Kind: audit.BypassOn, Doc: id, Actor: "uid:7", Until: time.Now()})
+	const passed = 400 // each with 7 KB
+	for range passed {
+		if err := l.Note(t.Context(), audit.Event{Kind: audit.Decision, Doc: dlp.NewID(), Of: id, Channel: dlp.Mail, Action: "allow", RcptKeys: rcpts}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Note(t.Context(), audit.Event{Kind: audit.Look, Doc: other, Actor: "uid:7", Reason: audit.ReasonCase}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(audit.Event{Kind: audit.BypassOff, Doc: id, Actor: "uid:8", Reason: "stopped"})
+	if size := l.Status().Bytes; size < 2<<20 {
+		t.Fatalf("the log has %d bytes, too few for this test", size)
+	}
+	var got []audit.Mention
+	about := func(id dlp.ID) {
+		t.Helper()
+		got = nil
+		err := l.About(t.Context(), id, func(m audit.Mention) bool {
+			got = append(got, m)
+			return m.Kind != audit.BypassOn
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	about(id)
+	if len(got) != passed+2 || got[0].Kind != audit.BypassOff || got[0].Actor != "uid:8" || got[0].Reason != "stopped" || got[0].Time.IsZero() ||
+		got[len(got)-1].Kind != audit.BypassOn {
+		t.Errorf("%d mentions, first %+v, want %d from bypass_off to bypass_on", len(got), got[0], passed+2)
+	}
+	about(other)
+	if len(got) != passed {
+		t.Errorf("%d mentions of the other, want %d", len(got), passed)
+	}
+	about(dlp.NewID())
+	if len(got) != 0 {
+		t.Errorf("%d mentions of nothing", len(got))
+	}
+}

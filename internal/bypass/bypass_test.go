@@ -66,7 +66,8 @@ func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
 	c := &clock{wall: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC), up: time.Hour, boot: "a"}
-	return &place{clock: c, o: bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: newKeys(t), Clock: c,
+	begun := func(dlp.ID) (bypass.Past, error) { return bypass.Past{Begun: true}, nil }
+	return &place{clock: c, o: bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: newKeys(t), Past: begun, Clock: c,
 		Config: bypass.Config{Enabled: true, Max: dlp.Duration(4 * time.Hour)}}}
 }
 
@@ -315,5 +316,52 @@ func TestWhatIsKept(t *testing.T) {
 	}
 	if s, err := bypass.Open(p.o); err == nil || on(s) {
 		t.Errorf("moved: %v; want an error and off", err)
+	}
+}
+
+// TestTheAuditLogIsTheTruth: a record that was put back brings nothing back
+// into force, and what passed is what the audit log says.
+func TestTheAuditLogIsTheTruth(t *testing.T) {
+	boom := errors.New("boom")
+	for _, tc := range []struct {
+		name string
+		past bypass.Past
+		err  error
+		on   bool
+		how  string // in the list; "" while in force
+		ends int    // put on record by the next Tick
+	}{
+		{"in force", bypass.Past{Begun: true, Passed: 3}, nil, true, "", 0},
+		{"over", bypass.Past{Begun: true, Passed: 3, Ended: time.Date(2026, 11, 25, 3, 5, 0, 0, time.UTC), How: bypass.Stopped, By: "uid:8"}, nil, false, bypass.Stopped, 0},
+		{"never begun", bypass.Past{}, nil, false, bypass.NotBegun, 1},
+		{"cannot be told", bypass.Past{}, boom, false, "", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPlace(t)
+			b := begin(t, p.open(t), time.Hour)
+			p.pass(10 * time.Minute)
+			p.o.Past = func(id dlp.ID) (bypass.Past, error) {
+				if id != b.ID {
+					t.Errorf("asked for %s, want %s", id, b.ID)
+				}
+				return tc.past, tc.err
+			}
+			s, err := bypass.Open(p.o)
+			if !errors.Is(err, tc.err) {
+				t.Fatalf("Open: %v, want %v", err, tc.err)
+			}
+			now, is := s.Status()
+			if is != tc.on || is && now.Passed != 3 {
+				t.Errorf("Status = %+v, %v; want in force %v, with 3 passed", now, is, tc.on)
+			}
+			ends := 0
+			if err := s.Tick(func(bypass.Bypass) error { ends++; return nil }); err != nil || ends != tc.ends {
+				t.Errorf("%d ends on record, %v, want %d", ends, err, tc.ends)
+			}
+			list, err := s.List()
+			if err != nil || len(list) != 1 || list[0].How != tc.how || list[0].By != tc.past.By || !tc.past.Ended.IsZero() && list[0].Passed != 3 {
+				t.Errorf("List = %+v, %v, want how %q", list, err, tc.how)
+			}
+		})
 	}
 }

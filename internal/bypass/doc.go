@@ -1,8 +1,8 @@
 // Package bypass is the switch that lets mail pass unread for a while.
 //
 // It promises that the switch is off unless a person turned it on, that it is
-// on no longer than they asked for, whatever the clock does and however often
-// the process dies, and that who turned it on, when and why outlives it. Who
+// on no longer than they asked for, whatever the clock does, however often the
+// process dies and whichever of its files is put back, and that who turned it on, when and why outlives it. Who
 // may turn it, and what stands on the audit log, is for others to see to.
 package bypass
 
@@ -70,7 +70,7 @@ type Bypass struct {
 	Reason string    // in their words: it may hold PHI, and goes to officers only
 	Began  time.Time // wall clock
 	Ends   time.Time // wall clock: never later, and never later than Ends-Began after it began
-	Passed int64     // messages let pass so far; after a crash as of the last minute
+	Passed int64     // messages let pass so far
 	Ended  time.Time // zero while it is in force
 	How    string    // how it ended: Expired, Stopped or NotBegun; "" while in force
 	By     string    // who ended it; "" where time did

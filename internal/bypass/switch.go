@@ -3,6 +3,7 @@ package bypass
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -25,8 +26,19 @@ type Options struct {
 	Dir    string // the folder of the records, made where it is missing
 	Config Config
 	Keys   Keys
-	Clock  Clock             // nil: System
-	Steps  func(step string) // nil, or called before each durable step; for crash tests
+	Past   func(dlp.ID) (Past, error) // asked for bypasses that were not over when their records were written
+	Clock  Clock                      // nil: System
+	Steps  func(step string)          // nil, or called before each durable step; for crash tests
+}
+
+// Past is what the audit log has of a bypass. It is the truth: the records in
+// Dir are files that somebody may put back.
+type Past struct {
+	Begun  bool
+	Passed int64     // messages that passed unread
+	Ended  time.Time // zero: its end is not on the log
+	How    string    // with Ended
+	By     string    // with Ended
 }
 
 // Record puts what a bypass has come to on the audit log; only when it returns
@@ -64,12 +76,24 @@ func Open(o Options) (*Switch, error) {
 	s := &Switch{o: o}
 	all, err := s.load()
 	for _, e := range all {
-		switch e.State {
-		case stateAsked:
+		if e.State == stateEnded {
+			continue
+		}
+		past, perr := o.Past(e.ID)
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("bypass: %s: look for it on the audit log: %w", e.ID, perr))
+			continue
+		}
+		switch {
+		case !past.Ended.IsZero():
+			e.State, e.Ended, e.How, e.By, e.Passed = stateEnded, past.Ended, past.How, past.By, past.Passed
+			_ = s.save(e) // it is over, whatever its record says
+		case e.State == stateAsked, !past.Begun:
 			s.over(e, NotBegun, "", e.Began)
-		case stateOn:
+		case e.State == stateOn:
+			e.Passed = past.Passed // the record's is as of the last Tick
 			s.resume(e)
-		case stateEnding:
+		case e.State == stateEnding:
 			s.unsaid = append(s.unsaid, e)
 		}
 	}

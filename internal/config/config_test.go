@@ -208,6 +208,41 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestDataDir: where serve is to be found can be told of a file that does not
+// hold, and is never guessed.
+func TestDataDir(t *testing.T) {
+	tests := []struct {
+		name, toml string
+		want       string // below the file's folder; "": cannot be told
+	}{
+		{"nothing", "", "var"},
+		{"a file that holds", "data_dir = 'd'\n", "d"},
+		{"an unknown key and a bad value", "data_dir = 'd'\nx = 1\n[smtp]\nlisten = 3\n", "d"},
+		{"no TOML in a table", "# first\ndata_dir = 'd'\n\n[smtp]\nlisten = \n", "d"},
+		{"no TOML in a table, and no folder", "\n  [[watch]]\npath = \n", "var"},
+		{"no TOML before the tables", "data_dir = \n[smtp]\n", ""},
+		{"the key twice", "data_dir = 'a'\ndata_dir = 'b'\n", ""},
+		{"no string", "data_dir = 3\n", ""},
+		{"an empty one", "data_dir = ''\n", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, tt.toml)
+			got, err := config.DataDir(path)
+			want := ""
+			if tt.want != "" {
+				want = filepath.Join(filepath.Dir(path), tt.want)
+			}
+			if got != want || (err == nil) != (want != "") {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		})
+	}
+	if _, err := config.DataDir(filepath.Join(t.TempDir(), "absent.toml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want an error that says there is no such file", err)
+	}
+}
+
 func TestLoadUnreadable(t *testing.T) {
 	if _, err := config.Load(filepath.Join(t.TempDir(), "absent.toml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want an error that says there is no such file", err)

@@ -81,6 +81,48 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
+// DataDir returns the data folder that the file at path names, whatever else is
+// wrong with the file: it is where a running serve is to be found. Of a file
+// that is no TOML it reads what stands before the first table. An error says
+// that the folder cannot be told.
+func DataDir(path string) (string, error) {
+	src, err := read(path)
+	if err != nil {
+		return "", fmt.Errorf("config: read %s: %w", path, err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("config: find the folder of %s: %w", path, err)
+	}
+	var tree map[string]any
+	if err := toml.Unmarshal(src, &tree); err != nil {
+		tree = nil
+		if err := toml.Unmarshal(beforeTables(src), &tree); err != nil {
+			return "", in(path, []*Error{syntax(err)})
+		}
+	}
+	c := Default()
+	if named, ok := tree["data_dir"]; ok {
+		if c.DataDir, ok = named.(string); !ok || c.DataDir == "" {
+			return "", in(path, []*Error{{Line: 1, Key: "data_dir", Want: "a folder"}})
+		}
+	}
+	c.resolve(filepath.Dir(abs))
+	return c.DataDir, nil
+}
+
+// beforeTables returns the lines of a file before its first table.
+func beforeTables(src []byte) []byte {
+	end := 0
+	for line := range bytes.Lines(src) {
+		if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("[")) {
+			break
+		}
+		end += len(line)
+	}
+	return src[:end]
+}
+
 // CheckRules reports each policy that names a rule which known does not know,
 // as *Errors, joined in the order of lines. It is apart from Load because the
 // rules are loaded after it, and anew on reload.

@@ -114,6 +114,17 @@ type Status struct {
 	Loaded  time.Time `json:"loaded"` // when it last read its configuration
 	Files   uint64    `json:"files"`  // how many files it may have open
 	RuleSet string    `json:"ruleset"`
+	Reading Reading   `json:"reading"`
 	Failing []string  `json:"failing"` // of its health checks
 	Alarms  []string  `json:"alarms"`  // what an operator should see, such as "bypass"
 }
+
+// Reading says whether what comes in is read. Anything but the two that are
+// named here means that it is not, and does not pass.
+type Reading string
+
+// The states of reading.
+const (
+	ReadingOn  Reading = "on"
+	ReadingOff Reading = "off" // [scan] enabled = false: all passes unread
+)

@@ -70,9 +70,11 @@ func TestBypass(t *testing.T) {
 	if a := offer("second"); strings.Contains(a, "Held") {
 		t.Fatalf("after kill -9 under the bypass: %s", a)
 	}
-	if now := g.bypasses("status"); len(now) != 1 || !now[0].Ends.Equal(ends) {
-		t.Errorf("after kill -9: %+v, want one that ends at %v", now, ends)
+	if now := g.bypasses("status"); len(now) != 1 || !now[0].Ends.Equal(ends) || now[0].Passed != 2 {
+		t.Errorf("after kill -9: %+v, want one that ends at %v, and 2 messages passed", now, ends)
 	}
+	record := filepath.Join(g.data(), "state", "bypass", g.bypasses("status")[0].ID+".bypass")
+	inForce := read(t, record)
 	health := page(t, "http://"+metricsAddr+"/healthz")
 	if !strings.Contains(health, `"alarms":["bypass"]`) {
 		t.Errorf("/healthz: %s", health)
@@ -88,9 +90,10 @@ func TestBypass(t *testing.T) {
 		t.Fatalf("after its end: %s", a)
 	}
 	g.kill()
+	write(t, record, inForce, 0o600) // somebody puts a file of the backup back
 	g.start()
 	if a := offer("later"); !strings.Contains(a, "Held for review") {
-		t.Fatalf("after its end and kill -9: %s", a)
+		t.Fatalf("after its end, kill -9 and its old record: %s", a)
 	}
 	list := g.bypasses("list")
 	if len(list) != 1 || list[0].Active || list[0].How != "stopped" || list[0].Reason != canaryText[:40] {
@@ -152,6 +155,9 @@ func TestBypassWithoutReaders(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "451") {
 		t.Fatalf("without readers: %v, want 451", err)
 	}
+	if out := g.must("bypass", "status"); !strings.Contains(out, "Nothing can be read") {
+		t.Errorf("status without readers: %s", out)
+	}
 	g.must("bypass", "--for", "1h", "--reason", "no child starts")
 	if a, err := g.send("ada@clinic.example", []string{"sam@partner.example"}, canaryMail("unread")); err != nil || strings.Contains(a, "Held") {
 		t.Fatalf("under the bypass: %s, %v", a, err)
@@ -162,7 +168,9 @@ func TestBypassWithoutReaders(t *testing.T) {
 	if err := os.Rename(kept, cache); err != nil {
 		t.Fatal(err)
 	}
-	g.must("bypass", "end")
+	if out := g.must("bypass", "end"); !strings.Contains(out, "Nothing can be read") {
+		t.Errorf("end without readers: %s", out)
+	}
 	if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -170,4 +178,70 @@ func TestBypassWithoutReaders(t *testing.T) {
 		a, err := g.send("ada@clinic.example", []string{"sam@partner.example"}, canaryMail("read"))
 		return err == nil && strings.Contains(a, "Held for review")
 	})
+	if out := g.must("bypass", "status"); !strings.Contains(out, "Mail is read.") {
+		t.Errorf("status with readers: %s", out)
+	}
+}
+
+// TestBypassStatusWithoutScan: where all passes unread anyway, status does not
+// say that mail is read.
+func TestBypassStatusWithoutScan(t *testing.T) {
+	g := newGateway(t, options{extra: bypassOn + "[scan]\nenabled = false\n"})
+	g.start()
+	if out := g.must("bypass", "status"); !strings.Contains(out, "passes unread") {
+		t.Errorf("status without scan: %s", out)
+	}
+}
+
+// TestBrokenConfiguration: while serve runs, nobody is kept from the vault, the
+// outbox, the audit log or the bypass by a configuration that does not hold.
+func TestBrokenConfiguration(t *testing.T) {
+	g := newGateway(t, options{extra: bypassOn})
+	g.start()
+	for range 2 {
+		if a, err := g.send("ada@clinic.example", []string{"sam@partner.example"}, canaryMail("x")); err != nil || !strings.Contains(a, "Held") {
+			t.Fatalf("got %s, %v, want it held", a, err)
+		}
+	}
+	holds := read(t, g.config)
+	for name, text := range map[string]string{
+		"an unknown section":        holds + "\n[no_such_section]\nkey = 1\n",
+		"a value that is not taken": strings.Replace(holds, "[bypass]\nenabled = true", "[bypass]\nenabled = 3", 1),
+		"what is no TOML":           holds + "\nkey = \n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			write(t, g.config, text, 0o600)
+			if _, code := g.cli("config", "check"); code != 1 {
+				t.Fatalf("config check: exit %d, want 1", code)
+			}
+			g.must("bypass", "--for", "1h", "--reason", "the night is long")
+			if a, err := g.send("ada@clinic.example", []string{"sam@partner.example"}, canaryMail("unread")); err != nil || strings.Contains(a, "Held") {
+				t.Errorf("under the bypass: %s, %v", a, err)
+			}
+			g.must("bypass", "status")
+			g.must("bypass", "end")
+			g.must("queue", "list")
+			g.must("audit", "verify")
+			var held []item
+			r := shell(t, g.dir, "", "quarantine", "list", "--format", "json", "--config", g.config)
+			if err := json.Unmarshal([]byte(r.out), &held); err != nil || len(held) == 0 || r.code != 0 {
+				t.Fatalf("quarantine list: exit %d, %v, %q", r.code, err, r.out)
+			}
+			if !strings.Contains(r.errs, "the configuration does not hold") || !strings.Contains(r.errs, g.config+":") {
+				t.Errorf("no warning on standard error: %q", r.errs)
+			}
+			g.must("quarantine", "show", held[0].ID)
+			if r := shell(t, g.dir, "", "upgrade", "--config", g.config); r.code != 2 || !strings.Contains(r.errs, "the old program goes on") {
+				t.Errorf("upgrade: exit %d, %s, want 2 and that the old program goes on", r.code, r.errs)
+			}
+		})
+	}
+	g.must("quarantine", "release", g.held()[0].ID)
+	g.kill()
+	for _, tt := range []struct{ command, want string }{{"quarantine list", "no serve answers"}, {"bypass status", "serve does not run"}} {
+		r := shell(t, g.dir, "", append(strings.Fields(tt.command), "--config", g.config)...)
+		if r.code != 2 || !strings.Contains(r.errs, tt.want) || !strings.Contains(r.errs, g.config+":") {
+			t.Errorf("%s without a serve: exit %d, %s, want 2, %q and what is wrong", tt.command, r.code, r.errs, tt.want)
+		}
+	}
 }

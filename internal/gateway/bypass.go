@@ -162,12 +162,30 @@ func (g *Gateway) endedBypass(ctx context.Context, b bypass.Bypass) error {
 		return err
 	}
 	g.Metrics.BypassActive(false)
-	g.Log.LogAttrs(ctx, slog.LevelWarn, "a bypass has ended: mail is read again", slog.String("id", string(b.ID)),
+	g.Log.LogAttrs(ctx, slog.LevelWarn, "a bypass has ended", slog.String("id", string(b.ID)),
 		slog.String("reason", b.How), slog.Int64("messages", b.Passed))
 	if b.How != bypass.NotBegun {
 		g.tellOfBypass(ctx, b)
 	}
 	return nil
+}
+
+// BypassPast reads what the audit log has of the bypass id: the lines that
+// BeginBypass, its end, and each message that passed under it have left.
+func BypassPast(ctx context.Context, log *audit.Log, id dlp.ID) (p bypass.Past, err error) {
+	err = log.About(ctx, id, func(m audit.Mention) bool {
+		switch {
+		case m.Kind == audit.BypassOff && m.Doc == id && p.Ended.IsZero():
+			p.Ended, p.How, p.By = m.Time, m.Reason, m.Actor
+		case m.Kind == audit.Decision && m.Of == id:
+			p.Passed++
+		case m.Kind == audit.BypassOn && m.Doc == id:
+			p.Begun = true
+			return false // there is nothing of it before
+		}
+		return true
+	})
+	return p, err
 }
 
 func (g *Gateway) recordBypass(ctx context.Context, e audit.Event) error {

@@ -32,9 +32,9 @@ func (c Config) Bypass(n BypassNotice) []byte {
 		c.officerHelp(n.ID, "stanch bypass list"),
 	)
 	if n.Over {
-		kind, subject = "bypass-over", "Outgoing mail is read again (bypass ended)"
+		kind, subject = "bypass-over", "A bypass has ended: outgoing mail passes unread no more"
 		text = paragraphs(
-			fmt.Sprintf("The bypass of %s has ended: outgoing mail is read again. Messages that passed unread: %d.", n.Hostname, n.Passed),
+			fmt.Sprintf("The bypass of %s has ended: outgoing mail passes unread no more. Messages that passed unread: %d.", n.Hostname, n.Passed),
 			c.officerHelp(n.ID, "stanch bypass list"),
 		)
 	}

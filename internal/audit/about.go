@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// backBytes is how much of the log About reads at a time; more than a line.
+const backBytes = 4 * maxLine
+
+// Mention is what a line says of a document that it names.
+type Mention struct {
+	Time   time.Time `json:"time"`
+	Kind   Kind      `json:"kind"`
+	Doc    dlp.ID    `json:"doc"`
+	Of     dlp.ID    `json:"of"`
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason"`
+}
+
+// About calls use with each event on stable storage that names id as its doc
+// or as what it is of, the newest first, until use returns false. It reads the
+// log from its end: what was recorded lately is found soon.
+func (l *Log) About(ctx context.Context, id dlp.ID, use func(Mention) bool) error {
+	l.state.Lock()
+	to := l.size
+	l.state.Unlock()
+	f, err := os.Open(filepath.Join(l.opt.Dir, logName))
+	if err != nil {
+		return failed("read", err)
+	}
+	defer f.Close() // read only
+	buf := make([]byte, backBytes)
+	for to > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from := max(to-backBytes, 0)
+		b := buf[:to-from]
+		if _, err := f.ReadAt(b, from); err != nil {
+			return failed("read", err)
+		}
+		whole := 0 // where the first whole line begins
+		if from > 0 {
+			whole = bytes.IndexByte(b, '\n') + 1
+		}
+		for end := len(b); end > whole; {
+			at := max(bytes.LastIndexByte(b[:end-1], '\n')+1, whole)
+			line := b[at:end]
+			end = at
+			if !bytes.Contains(line, []byte(id)) {
+				continue
+			}
+			var m Mention
+			if err := json.Unmarshal(line, &m); err != nil {
+				return broken(-1, "a line about %s is no event", id)
+			}
+			if (m.Doc == id || m.Of == id) && !use(m) {
+				return nil
+			}
+		}
+		if whole == len(b) || from > 0 && whole == 0 {
+			return broken(-1, "a line is longer than any")
+		}
+		to = from + int64(whole)
+	}
+	return nil
+}
