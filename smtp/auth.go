@@ -30,7 +30,7 @@ var (
 	replyAuthTLS       = dlp.Reply{Code: 538, Enhanced: "5.7.11", Text: "Nobody logs in without TLS"}
 	replyAuthOK        = dlp.Reply{Code: 235, Enhanced: "2.7.0", Text: "Welcome"}
 	replyAuthFailed    = dlp.Reply{Code: 535, Enhanced: "5.7.8", Text: "Wrong name or password"}
-	replyAuthShut      = dlp.Reply{Code: 454, Enhanced: "4.7.0", Text: "Too many failed logins from your address, try again later"}
+	replyAuthShut      = dlp.Reply{Code: 454, Enhanced: "4.7.0", Text: "Too many failed logins, try again later"}
 	replyAuthSyntax    = dlp.Reply{Code: 501, Enhanced: "5.5.2", Text: "Not what was asked for"}
 	replyAuthCancelled = dlp.Reply{Code: 501, Enhanced: "5.7.0", Text: "Login cancelled"}
 	replyMechanism     = dlp.Reply{Code: 504, Enhanced: "5.5.4", Text: "No such way to log in"}
@@ -42,6 +42,7 @@ var (
 // gate bounds how often a client may try passwords, and how many are tried at
 // once.
 type gate struct {
+	guesses *guesses
 	proving chan struct{}
 
 	mu    sync.Mutex // guards fails
@@ -54,7 +55,7 @@ type failing struct {
 }
 
 func newGate() *gate {
-	return &gate{proving: make(chan struct{}, maxProving), fails: map[netip.Addr]failing{}}
+	return &gate{guesses: newGuesses(), proving: make(chan struct{}, maxProving), fails: map[netip.Addr]failing{}}
 }
 
 // shut reports that client has failed too often.
@@ -110,18 +111,22 @@ func (x *session) auth(ctx context.Context, arg string) bool {
 	case "PLAIN":
 		user, err = x.authPlain(ctx, initial)
 	case scram.Mechanism:
-		user, err = x.authSCRAM(initial)
+		user, err = x.authSCRAM(ctx, initial)
 	default:
 		return x.fault(replyMechanism)
 	}
 	switch {
 	case err == nil:
+		x.srv.gate.guesses.proved(user, clientKey(x.client))
 		x.user = user
 		x.reply(replyAuthOK)
 		return true
 	case errors.Is(err, errAuthFailed):
 		return x.authFailed(ctx)
-	case errors.Is(err, errAuthShut):
+	case errors.Is(err, errAuthShut), errors.Is(err, errAuthSlowed):
+		if errors.Is(err, errAuthSlowed) {
+			x.srv.d.Log.LogAttrs(ctx, slog.LevelWarn, "login at the mail door put off: too many tries of one name")
+		}
 		x.reply(replyAuthShut)
 		x.linger = true
 		return false
@@ -201,6 +206,9 @@ func (x *session) authPlain(ctx context.Context, initial string) (string, error)
 	}
 	act, user := string(f[0]), string(f[1])
 	keys, known := x.srv.d.Users.keys(user)
+	if err := x.srv.gate.guesses.slow(ctx, user, clientKey(x.client)); err != nil {
+		return "", err
+	}
 	select {
 	case x.srv.gate.proving <- struct{}{}:
 		defer func() { <-x.srv.gate.proving }()
@@ -217,7 +225,7 @@ func (x *session) authPlain(ctx context.Context, initial string) (string, error)
 }
 
 // authSCRAM is RFC 5802 with RFC 7677.
-func (x *session) authSCRAM(initial string) (string, error) {
+func (x *session) authSCRAM(ctx context.Context, initial string) (string, error) {
 	b, err := x.initialResponse(initial)
 	if err != nil {
 		return "", err
@@ -228,6 +236,9 @@ func (x *session) authSCRAM(initial string) (string, error) {
 		return "", errAuthSyntax
 	}
 	if b, err = x.challenge(first); err != nil {
+		return "", err
+	}
+	if err := x.srv.gate.guesses.slow(ctx, user, clientKey(x.client)); err != nil {
 		return "", err
 	}
 	if x.srv.gate.shut(clientKey(x.client), time.Now()) { // as above

@@ -3,6 +3,7 @@ package smtp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net/netip"
 	"strings"
@@ -157,3 +158,36 @@ func Learn(text string) Extensions {
 	h.learn(text)
 	return h.ext
 }
+
+// Tried has n tries of name counted.
+func (s *Server) Tried(name string, n int) {
+	g := s.gate.guesses
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tried[name] = &tried{failing: failing{n: n, since: time.Now()}}
+}
+
+// Slowed is how many tries of name wait.
+func (s *Server) Slowed(name string) int {
+	g := s.gate.guesses
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.tried[name].slowed)
+}
+
+// Guesses are the tries of names.
+type Guesses struct{ *guesses }
+
+// NewGuesses returns one without tries.
+func NewGuesses() Guesses { return Guesses{newGuesses()} }
+
+// Slow is guesses.slow.
+func (g Guesses) Slow(ctx context.Context, name string, client netip.Addr) error {
+	return g.slow(ctx, name, client)
+}
+
+// Proved is guesses.proved.
+func (g Guesses) Proved(name string, client netip.Addr) { g.proved(name, client) }
+
+// ErrAuthSlowed says that a try is not looked at.
+var ErrAuthSlowed = errAuthSlowed

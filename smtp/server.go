@@ -264,6 +264,7 @@ func clientKey(a netip.Addr) netip.Addr {
 // returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	again := s.stopping
 	s.stopping = true
 	for l := range s.listeners {
 		delete(s.listeners, l)
@@ -271,6 +272,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for x := range s.sessions {
 		x.stop()
+	}
+	if !again {
+		s.gate.guesses.stop()
 	}
 	s.mu.Unlock()
 
