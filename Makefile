@@ -98,8 +98,12 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=…)
 	.ci/fuzz $(or $(FUZZTIME),1m)
 
 .PHONY: bench
-bench: ## run the benchmarks, beside those of the last tag (BENCH=…)
+bench: bench-scan ## run the benchmarks, beside those of the last tag (BENCH=…)
 	.ci/bench '$(or $(BENCH),.)'
+
+.PHONY: bench-scan
+bench-scan: ## measure the scanner beside the standard library, Hyperscan (where installed) and reading memory, in turns
+	@STANCH_BENCH=1 go test ./scanner -run '^TestScanFigures$$' -count 1 -v -timeout 20m | grep -vE '^(=== |--- |PASS|ok )'
 
 .PHONY: bench-mail
 bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and print every figure and how it was made

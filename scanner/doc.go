@@ -4,7 +4,9 @@
 // It promises the same findings however a part's text is cut into windows, time
 // linear in the text and in the number of candidates, memory bounded by the
 // window and the number of findings, and a Gap where it stopped looking. One
-// forward pass over normalised text finds candidates of all patterns by the
-// bytes they can begin with; each candidate is proved by its expression, its
-// boundary and its validator, and weighed by the words and fields around it.
+// pass over normalised text marks the bytes that patterns are looked for from,
+// above all the digits; from each an automaton walks back to where matches may
+// begin, and one from there forward to where they end, for all patterns at once.
+// What matched is proved by its boundary and its validator, and weighed by the
+// words and fields around it.
 package scanner

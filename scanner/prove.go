@@ -3,12 +3,11 @@ package scanner
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
-	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
 // candidate is a proved match that another may still overlap.
@@ -27,12 +26,6 @@ type candidate struct {
 // though it goes on.
 const maxChain = 1024
 
-// dateKey is the one way of writing a date.
-func dateKey(value string) (string, bool) {
-	y, m, d, ok := check.Date(value)
-	return fmt.Sprintf("%04d%02d%02d", y, m, d), ok
-}
-
 // standsFree reports whether a match of a leading run may begin at from.
 func standsFree(b patterns.Boundary, norm []byte, from int) bool {
 	switch b {
@@ -44,62 +37,60 @@ func standsFree(b patterns.Boundary, norm []byte, from int) bool {
 	return !wordBefore(norm, from)
 }
 
-// match runs the expression of p at norm[i:] and returns the whole match and
-// the value in it.
-func (p *pattern) match(norm []byte, i int) (whole, value [2]int, ok bool) {
-	end := min(i+p.MaxBytes, len(norm))
-	re, from, group := p.re, i, p.value
-	if p.behind != nil {
-		end = min(end+1, len(norm)) // \b looks at the byte after
-		if i > 0 {
-			re, from = p.behind, i-1
-			if group > 0 {
-				group++
-			}
+// begin looks for matches of g that begin at norm[at], with a run of digits of
+// that length if run is not 0.
+func (c *Scan) begin(g *group, at, run int) {
+	norm := c.text.norm
+	place := afterOther
+	if at > 0 && isWord(norm[at-1]) {
+		if place = afterWord; !g.within {
+			return
 		}
 	}
-	if group == 0 && re == p.re {
-		loc := re.FindIndex(norm[from:end])
-		if loc == nil {
-			return whole, value, false
-		}
-		whole = [2]int{from + loc[0], from + loc[1]}
-		return whole, whole, true
+	if run > 0 && g.shape != nil && at+run < len(norm) && !g.shape[min(run, len(g.shape)-1)].has(norm[at+run]) {
+		return
 	}
-	loc := re.FindSubmatchIndex(norm[from:end])
-	if loc == nil {
-		return whole, value, false
-	}
-	whole = [2]int{i, from + loc[1]}
-	if value = whole; group > 0 {
-		if loc[2*group] < 0 || loc[2*group] == loc[2*group+1] {
-			return whole, value, false // the value's own alternative did not take part
-		}
-		value = [2]int{from + loc[2*group], from + loc[2*group+1]}
-	}
-	return whole, value, true
+	c.tryAt(g, at, place)
 }
 
-// prove decides about pattern number n at norm[i].
-func (c *Scan) prove(n, i int) {
-	p := &c.s.pats[n]
+// tryAt proves what matches at norm[at].
+func (c *Scan) tryAt(g *group, at, place int) {
+	r := &c.ends
+	if c.stopped || !c.spend(r.cost, c.text.base+int64(at)) {
+		return
+	}
+	r.cost = 0
+	g.match.walk(c.text.norm, at, place, r)
+	if len(r.found) == 0 {
+		return
+	}
+	for _, n := range r.found {
+		c.prove(g, int(n), at, int(r.end[n]))
+	}
+	r.forget()
+}
+
+// prove decides about a match of expression n of g.
+func (c *Scan) prove(g *group, n, from, to int) {
+	p := &c.s.pats[g.patterns[n]]
 	r := &c.s.rules[p.rule]
 	norm, base := c.text.norm, c.text.base
-	if c.stopped || p.support != nil && len(c.fields.spans) == 0 && !c.nearby(p, base+int64(i)) {
+	if !bounded(r.Boundary, norm, from, to) {
 		return
 	}
-	if !c.spend(min(p.MaxBytes, len(norm)-i)*p.weight, base+int64(i)) {
-		return
+	start, end := from, to
+	if p.valued {
+		c.ends.cost += to - from
+		var ok bool
+		if start, end, ok = c.capture.value(g.prog, n, norm, from, to); !ok {
+			return // the value's own alternative did not take part
+		}
 	}
-	whole, at, ok := p.match(norm, i)
-	if !ok || !bounded(r.Boundary, norm, whole[0], whole[1]) {
-		return
-	}
-	value := string(norm[at[0]:at[1]])
+	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
 	if !p.Valid(value) {
 		return
 	}
-	x := candidate{start: base + int64(at[0]), end: base + int64(at[1]), rule: p.rule, confidence: p.Confidence}
+	x := candidate{start: base + int64(start), end: base + int64(end), rule: p.rule, confidence: p.Confidence}
 	x.rawStart, x.rawEnd = c.text.rawStart(x.start), c.text.rawEnd(x.end)
 	field, inField := c.fields.around(x.rawStart, x.rawEnd)
 	x.group = field.Group
@@ -110,9 +101,11 @@ func (c *Scan) prove(n, i int) {
 	if p.support != nil && !same && !c.supported(p.support, &x, field.Label) {
 		return
 	}
-	value = canonical(r.Type, value)
-	if until, listed := r.allow[value]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {
-		return
+	c.value = canonical(c.value[:0], r.Type, value)
+	if len(r.allow) > 0 {
+		if until, listed := r.allow[string(c.value)]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {
+			return
+		}
 	}
 	if same && x.confidence < dlp.High {
 		x.confidence++
@@ -120,15 +113,7 @@ func (c *Scan) prove(n, i int) {
 	if (c.demoted(r, &x, field.Label) || inField && field.Type != "" && !same) && x.confidence > dlp.Low {
 		x.confidence--
 	}
-	c.add(x, value, base+int64(i))
-}
-
-// nearby reports whether evidence for p may stand beside whatever matches at
-// offset i: it is asked first because it costs less than a proof.
-func (c *Scan) nearby(p *pattern, i int64) bool {
-	wide := *p.support
-	wide.Before = false
-	return c.hits.near(c.s.words, &c.text, &wide, i, i+int64(p.MaxBytes))
+	c.add(x, base+int64(from))
 }
 
 // supported reports whether evidence e stands beside x or names its field.
@@ -152,14 +137,13 @@ func (c *Scan) demoted(r *rule, x *candidate, label string) bool {
 }
 
 // add enters a proved candidate, found at offset at, among those that may still
-// be overlapped.
-func (c *Scan) add(x candidate, value string, at int64) {
+// be overlapped. Its value is c.value.
+func (c *Scan) add(x candidate, at int64) {
 	if c.s.rules[x.rule].CountAll {
-		var place [8]byte
-		binary.BigEndian.PutUint64(place[:], uint64(x.rawStart))
-		value += c.part.Path + string(place[:])
+		c.value = append(c.value, c.part.Path...)
+		c.value = binary.BigEndian.AppendUint64(c.value, uint64(x.rawStart))
 	}
-	x.key = c.valueKey(c.s.rules[x.rule].Type, value)
+	x.key = c.valueKey(c.s.rules[x.rule].Type, c.value)
 	c.countLines(x.start)
 	x.line = c.lines + 1
 	if c.opt.OnFinding != nil {

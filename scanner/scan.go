@@ -78,6 +78,12 @@ type scratch struct {
 	hits    hits
 	fields  fields
 	pending []candidate
+	value   []byte // of the candidate in hand, canonical
+	ends    ends
+	capture capture
+	runs    marks // digits of the chunk in hand
+	special marks // bytes that something is looked for from
+	rest    marks // places where something of Scanner.rest may begin
 }
 
 var errOrder = errors.New("scanner: text without a part, or not where the text before it ended")
@@ -96,7 +102,7 @@ func (s *Scanner) Begin(opt Options) *Scan {
 	c := &Scan{s: s, opt: opt}
 	c.scratch, _ = s.scratch.Get().(*scratch)
 	if c.scratch == nil {
-		c.scratch = &scratch{}
+		c.scratch = &scratch{ends: ends{end: make([]int32, s.most)}}
 	}
 	return c
 }
@@ -181,53 +187,123 @@ func (c *Scan) endPart() {
 	c.pos, c.counted, c.lines, c.open = 0, 0, 0, false
 }
 
-// advance looks for candidates at every offset from pos up to limit.
+// advance looks for candidates from pos up to limit.
 func (c *Scan) advance(limit int64) {
-	s, norm, base := c.s, c.text.norm, c.text.base
-	i, end := int(c.pos-base), int(limit-base)
-	after := 0 // 1 after a byte of a word
-	if i > 0 && isWord(norm[i-1]) {
-		after = 1
-	}
-	for ; i < end && !c.stopped; i++ {
-		b := norm[i]
-		if s.starts[after][b] {
-			for _, f := range s.filters {
-				for m := f.candidates(norm, i, f.start[after]); m != 0; m &= m - 1 {
-					c.prove(f.patterns[bits.TrailingZeros64(m)], i)
-				}
-			}
-		}
-		if s.anchors[b] {
-			c.leads(i)
-		}
-		after = int(wordTable[b])
+	i, end := int(c.pos-c.text.base), int(limit-c.text.base)
+	for i < end && !c.stopped {
+		to := min(i+chunkBytes, end)
+		c.chunk(i, to)
+		i = to
+		c.settle(c.text.base+int64(i), false)
 	}
 	c.pos = max(c.pos, limit)
-	c.settle(c.pos, false)
 }
 
-// leads proves the candidates whose leading run ends at i. Of the places where
-// such a match may begin only the first is tried: the others give a part of
-// the same match.
-func (c *Scan) leads(i int) {
-	norm := c.text.norm
-	for k := range c.s.leads {
-		l := &c.s.leads[k]
-		if !l.anchor.has(norm[i]) {
-			continue
-		}
-		from := i
-		for from > 0 && i-from < l.max && l.class.has(norm[from-1]) {
-			from--
-		}
-		c.spent += int64(i - from)
-		b := c.s.rules[c.s.pats[l.pattern].rule].Boundary
-		for ; i-from >= l.min; from++ {
-			if standsFree(b, norm, from) {
-				c.prove(l.pattern, from)
-				break
+// chunk looks for candidates from what stands in norm[from:to].
+func (c *Scan) chunk(from, to int) {
+	s, norm := c.s, c.text.norm
+	words := (to - from + 63) / 64
+	if s.digits != nil {
+		markDigits(&c.runs, norm[from:to])
+	}
+	clear(c.special[:words])
+	for _, b := range s.special {
+		markByte(&c.special, norm[from:to], b)
+	}
+	if s.rest != nil {
+		clear(c.rest[:words])
+		s.rest.markPairs(&c.rest, norm, from, to)
+	}
+	var carry uint64
+	if from > 0 && isDigit(norm[from-1]) {
+		carry = 1
+	}
+	for w := range words {
+		digits := c.runs[w]
+		runs := digits &^ (digits<<1 | carry)
+		carry = digits >> 63
+		special, rest := c.special[w], c.rest[w]
+		for m := runs | special | rest; m != 0; m &= m - 1 {
+			bit := bits.TrailingZeros64(m)
+			at := from + 64*w + bit
+			if runs>>bit&1 != 0 {
+				c.backward(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
 			}
+			if special>>bit&1 != 0 {
+				c.anchor(at)
+			}
+			if rest>>bit&1 != 0 {
+				c.begin(s.rest, at, 0)
+			}
+			if c.stopped {
+				return
+			}
+		}
+	}
+}
+
+// runLength is how many digits stand from norm[at] on, the first n of which are
+// known, as far as the table of shapes tells lengths apart.
+func runLength(norm []byte, at, n int) int {
+	for n < 31 && at+n < len(norm) && isDigit(norm[at+n]) {
+		n++
+	}
+	return n
+}
+
+// anchor looks for what is looked for from the byte norm[at].
+func (c *Scan) anchor(at int) {
+	for _, g := range c.s.at[c.text.norm[at]] {
+		if g.lead != nil {
+			c.leading(g, at)
+		} else {
+			c.backward(g, at, 0)
+		}
+	}
+}
+
+// backward looks for matches of g the first anchor of which stands at norm[at],
+// with run digits if it is one.
+func (c *Scan) backward(g *group, at, run int) {
+	norm, l := c.text.norm, g.back
+	t, state := l.cur.Load(), l.stride
+	for i := at; i >= 0; i-- {
+		class := uint32(l.class[norm[i]])
+		e := t.next[state+class].Load()
+		if e == 0 {
+			var cost int
+			t, e, _, cost = l.find(t, state, class)
+			c.ends.cost += cost
+		}
+		if e&output != 0 {
+			c.begin(g, i, run)
+		}
+		if state = e & toMask; state == 0 {
+			return
+		}
+		run = 0
+	}
+}
+
+// leading proves the pattern of g whose leading run ends at norm[at]. Of the
+// places where such a match may begin only the first is tried: the others give
+// a part of the same match.
+func (c *Scan) leading(g *group, at int) {
+	norm, l := c.text.norm, g.lead
+	from := at
+	for from > 0 && at-from < l.max && l.class.has(norm[from-1]) {
+		from--
+	}
+	c.ends.cost += at - from
+	b := c.s.rules[c.s.pats[g.patterns[0]].rule].Boundary
+	for ; at-from >= l.min; from++ {
+		if standsFree(b, norm, from) {
+			place := afterOther
+			if from > 0 && isWord(norm[from-1]) {
+				place = afterWord
+			}
+			c.tryAt(g, from, place)
+			break
 		}
 	}
 }
@@ -277,7 +353,7 @@ func (c *Scan) spend(n int, at int64) bool {
 }
 
 // valueKey returns the key of a value under this Scan's own random key.
-func (c *Scan) valueKey(t dlp.Type, value string) (k dlp.ValueKey) {
+func (c *Scan) valueKey(t dlp.Type, value []byte) (k dlp.ValueKey) {
 	if c.mac == nil {
 		rand.Read(c.key[:]) // never fails: it ends the program instead
 		c.mac = hmac.New(sha256.New, c.key[:])
@@ -285,7 +361,7 @@ func (c *Scan) valueKey(t dlp.Type, value string) (k dlp.ValueKey) {
 	c.mac.Reset()
 	c.mac.Write([]byte(t))
 	c.mac.Write([]byte{0})
-	c.mac.Write([]byte(value))
+	c.mac.Write(value)
 	var sum [sha256.Size]byte
 	copy(k[:], c.mac.Sum(sum[:0]))
 	return k

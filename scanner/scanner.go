@@ -2,8 +2,6 @@ package scanner
 
 import (
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
 // Scanner is a patterns.Set made ready to be looked for. It may be shared, and
@@ -19,14 +18,16 @@ type Scanner struct {
 	set     *patterns.Set
 	rules   []rule
 	pats    []pattern
-	filters []*filter
-	leads   []lead
-	starts  [2][256]bool // after a byte that is no part of a word, or is: bytes that some pattern of filters begins with
-	anchors [256]bool    // bytes that some lead has as its anchor
+	groups  []*group
+	digits  *group        // looked for from runs of digits; nil for none
+	at      [256][]*group // by byte: those that are looked for from it
+	special []byte        // the bytes for which there are some
+	rest    *group        // those that no byte tells of; nil for none
 	words   *vocabulary
 	behind  int64 // bytes before a candidate that its proof may look at
 	ahead   int64 // and from its start on
 	longest int64 // bytes of the longest match
+	most    int   // expressions of the largest group
 	scratch sync.Pool
 }
 
@@ -42,21 +43,15 @@ type rule struct {
 type pattern struct {
 	*patterns.Pattern
 	rule    int
-	re      *regexp.Regexp // anchored at the start of what it is given
-	behind  *regexp.Regexp // the same, one character before the match; nil if no \b needs it
-	value   int            // number of the group that holds the value, 0 for all of it
-	weight  int            // what a byte of its proof costs: more for a large program
+	valued  bool // the value is a part of the match
 	support *evidence
 }
-
-// instPerByte is the size of program of which a byte of proof counts once.
-const instPerByte = 64
 
 // New makes set ready. It takes milliseconds, so it is done once for a set.
 func New(set *patterns.Set) *Scanner {
 	s := &Scanner{set: set, words: newVocabulary()}
 	reach := 0
-	var all []filtered
+	sort := newSorter()
 	ready := func(w *patterns.Words) evidence {
 		reach = max(reach, w.Proximity)
 		return evidence{Words: *w, list: s.words.list(w.Any)}
@@ -74,22 +69,14 @@ func New(set *patterns.Set) *Scanner {
 				e := ready(p.Supporting)
 				p.support = &e
 			}
-			if f := s.add(p, r.Boundary); f != nil {
-				all = append(all, *f)
+			s.longest = max(s.longest, int64(p.MaxBytes))
+			if err := sort.add(len(s.pats), &p, r.Boundary); err != nil {
+				panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", r.ID))
 			}
+			s.pats = append(s.pats, p)
 		}
 	}
-	for some := range slices.Chunk(all, filterSize) {
-		f := newFilter(some)
-		s.filters = append(s.filters, f)
-		for c := range 256 {
-			for prev, start := range f.start {
-				if f.step(start, byte(c)) != 0 {
-					s.starts[prev][c] = true
-				}
-			}
-		}
-	}
+	s.take(sort)
 	s.words.reach = reach + s.words.longest
 	s.behind = int64(s.words.reach + 2*maxLead + pathLook + 8)
 	s.ahead = s.longest + int64(s.words.reach+2*patterns.MaxKeyword+8)
@@ -107,7 +94,7 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 		for _, v := range a.Values {
 			var t text
 			t.add([]byte(v))
-			key := canonical(r.Type, string(t.norm))
+			key := string(canonical(nil, r.Type, string(t.norm)))
 			end := a.Expires
 			if !end.IsZero() {
 				end = end.AddDate(0, 0, 1)
@@ -121,50 +108,43 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 	return m
 }
 
-// add compiles p and enters it among the leads, or returns it for a filter.
-func (s *Scanner) add(p pattern, b patterns.Boundary) *filtered {
-	re, span, err := patterns.ParseRegex(p.Regex)
-	if err != nil {
-		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
-	}
-	p.re = regexp.MustCompile(`\A(?:` + p.Regex + `)`)
-	p.value = max(p.re.SubexpIndex(patterns.ValueGroup), 0)
-	if hasWordEdge(re) {
-		p.behind = regexp.MustCompile(`\A(?s:.)(?P<whole>` + p.Regex + `)`)
-	}
-	s.longest = max(s.longest, int64(span.Max))
-	prog, err := syntax.Compile(re.Simplify())
-	if err != nil {
-		panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", s.rules[p.rule].ID))
-	}
-	p.weight = 1 + len(prog.Inst)/instPerByte
-	n := len(s.pats)
-	s.pats = append(s.pats, p)
-	if l, ok := leading(re); ok {
-		l.pattern = n
-		s.leads = append(s.leads, l)
-		for c := range 256 {
-			if l.anchor.has(byte(c)) {
-				s.anchors[c] = true
+// take makes the groups ready and notes from where each is looked for.
+func (s *Scanner) take(sort *sorter) {
+	for _, g := range sort.groups {
+		g.ready()
+		s.groups = append(s.groups, g)
+		s.most = max(s.most, len(g.patterns))
+		switch {
+		case g == sort.rest:
+			s.rest = g
+		case g == sort.digits:
+			s.digits = g
+		default:
+			for c := range 256 {
+				if !g.anchor.has(byte(c)) {
+					continue
+				}
+				if s.at[c] == nil {
+					s.special = append(s.special, byte(c))
+				}
+				s.at[c] = append(s.at[c], g)
 			}
 		}
-		return nil
 	}
-	return &filtered{pattern: n, prog: prog, anywhere: b == patterns.BoundaryNone}
 }
 
-// canonical is the value as it counts: what two ways of writing the same have
-// in common.
-func canonical(t dlp.Type, value string) string {
+// canonical appends to out the value as it counts: what two ways of writing the
+// same have in common.
+func canonical(out []byte, t dlp.Type, value string) []byte {
+	from := len(out)
 	switch t {
 	case "EMAIL", "URL", "IP", "SECRET", "NAME", "ADDRESS":
-		return strings.ToLower(value)
+		return append(out, strings.ToLower(value)...)
 	case "DOB", "DATE":
-		if key, ok := dateKey(value); ok {
-			return key
+		if y, m, d, ok := check.Date(value); ok {
+			return fmt.Appendf(out, "%04d%02d%02d", y, m, d)
 		}
 	}
-	out := make([]byte, 0, len(value))
 	for i := range len(value) {
 		switch c := value[i]; {
 		case c >= 'a' && c <= 'z':
@@ -173,8 +153,8 @@ func canonical(t dlp.Type, value string) string {
 			out = append(out, c)
 		}
 	}
-	if (t == "PHONE" || t == "FAX") && len(out) == 11 && out[0] == '1' {
-		out = out[1:]
+	if (t == "PHONE" || t == "FAX") && len(out)-from == 11 && out[from] == '1' {
+		out = append(out[:from], out[from+1:]...)
 	}
-	return string(out)
+	return out
 }

@@ -1,0 +1,85 @@
+package scanner
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// chunkBytes is how much text is marked at a time.
+const chunkBytes = 4096
+
+// marks is, for each byte of a chunk, whether something is to be looked at.
+type marks [chunkBytes / 64]uint64
+
+const (
+	ones = 0x0101010101010101
+	high = 0x8080808080808080
+)
+
+// markDigits sets a bit for each digit of text, eight bytes at a time: adding
+// 0x50 carries into the high bit of a byte from '0' on, adding 0x46 of one from
+// ':' on.
+func markDigits(m *marks, text []byte) {
+	w := 0
+	for ; len(text) >= 64; text = text[64:] {
+		block := text[:64]
+		var rows uint64 // bit j of byte i is for byte i of word j
+		for j := 0; j < 8; j++ {
+			x := binary.LittleEndian.Uint64(block[8*j:])
+			low := x &^ high
+			rows |= ((low + 0x50*ones) &^ (low + 0x46*ones) &^ x & high) >> (7 - j)
+		}
+		m[w] = transpose(rows)
+		w++
+	}
+	if len(text) > 0 {
+		m[w] = 0
+		for i, c := range text {
+			if isDigit(c) {
+				m[w] |= 1 << i
+			}
+		}
+	}
+}
+
+// transpose turns bit 8i+j into bit 8j+i.
+//
+// Source: Warren, Hacker's Delight, 7-3.
+func transpose(x uint64) uint64 {
+	if x == 0 {
+		return 0
+	}
+	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
+	x ^= t ^ t<<7
+	t = (x ^ x>>14) & 0x0000cccc0000cccc
+	x ^= t ^ t<<14
+	t = (x ^ x>>28) & 0x00000000f0f0f0f0
+	return x ^ t ^ t<<28
+}
+
+// markByte sets a bit for each c of text.
+func markByte(m *marks, text []byte, c byte) {
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(text[at:], c)
+		if i < 0 {
+			return
+		}
+		at += i
+		m[at>>6] |= 1 << (at & 63)
+	}
+}
+
+// markPairs sets a bit for each place of text[from:to] where a match of g may
+// begin.
+func (g *group) markPairs(m *marks, text []byte, from, to int) {
+	place := afterOther
+	if from > 0 {
+		place = int(wordTable[text[from-1]])
+	}
+	for i := from; i < to; i++ {
+		if g.mayBegin(text, i, place) {
+			m[(i-from)>>6] |= 1 << ((i - from) & 63)
+		}
+		place = int(wordTable[text[i]])
+	}
+}

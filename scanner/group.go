@@ -1,0 +1,263 @@
+package scanner
+
+import (
+	"regexp/syntax"
+	"slices"
+
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// group is patterns that are looked for from the same bytes.
+type group struct {
+	prog     *program
+	patterns []int // numbers of the patterns, by expression
+	match    *matcher
+	anywhere []bool // by expression: may begin within a word
+	within   bool   // some may
+
+	anchor byteSet
+	back   *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
+	lead   *lead        // the one pattern begins with a run before its anchor
+	pairs  *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
+	shape  *[32]byteSet // with digits as anchor: by length of a run that a match begins with, the bytes that may follow it
+}
+
+// maxSpecial is how many different bytes, digits aside, are looked for.
+const maxSpecial = 12
+
+// sorter puts patterns into groups.
+type sorter struct {
+	groups   []*group
+	digits   *group
+	rest     *group
+	byAnchor map[byteSet]*group
+	special  byteSet // the anchors so far, digits aside
+}
+
+func newSorter() *sorter { return &sorter{byAnchor: map[byteSet]*group{}} }
+
+// add puts p, which is number n, into the group that it is looked for with.
+func (s *sorter) add(n int, p *pattern, b patterns.Boundary) error {
+	re, _, err := patterns.ParseRegex(p.Regex)
+	if err != nil {
+		return err
+	}
+	value := max(slices.Index(re.CapNames(), patterns.ValueGroup), 0)
+	p.valued = value > 0
+	anywhere := b == patterns.BoundaryNone
+	g := s.choose(re, anywhere)
+	if _, err := g.prog.add(re, value); err != nil {
+		return err
+	}
+	g.patterns, g.anywhere = append(g.patterns, n), append(g.anywhere, anywhere)
+	return nil
+}
+
+func (s *sorter) choose(re *syntax.Regexp, anywhere bool) *group {
+	if l, ok := leading(re); ok && s.room(&l.anchor) {
+		g := s.group()
+		g.lead, g.anchor = &l, l.anchor
+		return g
+	}
+	one := newProgram()
+	if _, err := one.add(re, 0); err == nil {
+		// A match that begins within a run of digits cannot be found from the run's start.
+		if pre, ok := one.anchored(0, &digits); ok && !(anywhere && pre.straight) {
+			if s.digits == nil {
+				s.digits = s.group()
+				s.digits.anchor = digits
+			}
+			return s.digits
+		}
+		if set, ok := one.anchorOf(); ok && s.room(&set) {
+			if s.byAnchor[set] == nil {
+				s.byAnchor[set] = s.group()
+				s.byAnchor[set].anchor = set
+			}
+			return s.byAnchor[set]
+		}
+	}
+	if s.rest == nil {
+		s.rest = s.group()
+	}
+	return s.rest
+}
+
+// room reports whether the bytes of set may be looked for, too.
+func (s *sorter) room(set *byteSet) bool {
+	sum := s.special
+	for i := range sum {
+		sum[i] |= set[i]
+	}
+	if sum.len() > maxSpecial {
+		return false
+	}
+	s.special = sum
+	return true
+}
+
+func (s *sorter) group() *group {
+	g := &group{prog: newProgram()}
+	s.groups = append(s.groups, g)
+	return g
+}
+
+// ready makes the automata of g, to which no pattern is added any more.
+func (g *group) ready() {
+	g.match = newMatcher(g.prog, g.anywhere)
+	g.within = slices.Contains(g.anywhere, true)
+	switch {
+	case g.lead != nil:
+	case g.anchor.len() > 0:
+		g.back = g.newBack()
+		if g.anchor == digits {
+			g.shape = g.newShape()
+		}
+	default:
+		g.pairs = g.newPairs()
+	}
+}
+
+// fromAnchor stands first in the state that a walk backward starts from.
+const fromAnchor = ^uint64(0)
+
+// newBack makes the automaton that walks backward from an anchor. A state is
+// the instructions that may take the character that ends before the current
+// place, or some byte of it. Its transitions have an output where a match may
+// begin at the byte that was taken. It forgets what edges are asked for and
+// what bytes a character beyond ASCII has, so it errs on the side of more.
+func (g *group) newBack() *lazy {
+	before, begins := map[uint32][]uint32{}, map[uint32]bool{}
+	root := []uint64{fromAnchor}
+	for n := range g.patterns {
+		pre, _ := g.prog.anchored(n, &g.anchor)
+		for pc, list := range pre.before {
+			before[pc] = list
+		}
+		for pc := range pre.begins {
+			begins[pc] = true
+		}
+		for _, pc := range pre.leaves {
+			root = append(root, uint64(pc))
+		}
+	}
+	var next []uint64
+	yes := []uint16{0}
+	step := func(set []uint64, c int) ([]uint64, []uint16) {
+		next = next[:0]
+		starts := set[0] == fromAnchor
+		if starts {
+			set = set[1:]
+		}
+		if c == endOfText || g.anchor.has(byte(c)) != starts {
+			return nil, nil
+		}
+		var out []uint16
+		for _, x := range set {
+			pc := uint32(x)
+			s := &g.prog.sets[g.prog.inst[pc].set]
+			switch {
+			case s.has(byte(c)):
+			case c >= 0x80 && s.wide:
+				next = append(next, x)
+			default:
+				continue
+			}
+			if begins[pc] {
+				out = yes
+			}
+			for _, b := range before[pc] {
+				next = append(next, uint64(b))
+			}
+		}
+		slices.Sort(next)
+		next = slices.Compact(next)
+		return next, out
+	}
+	return newLazy(append(g.prog.columns(), func(c byte) uint32 {
+		if g.anchor.has(c) {
+			return 1
+		}
+		return 0
+	}), step, [][]uint64{root})
+}
+
+// newShape tells for matches that begin with a run of n digits (31: that many or
+// more) which bytes may follow the run; all of them where a match may end there.
+func (g *group) newShape() *[32]byteSet {
+	shape := new([32]byteSet)
+	level := map[uint32]bool{}
+	for _, pc := range g.prog.start {
+		for _, to := range g.prog.reachable(pc) {
+			level[to] = true
+		}
+	}
+	for n := range shape {
+		next := map[uint32]bool{}
+		for pc := range level {
+			i := &g.prog.inst[pc]
+			takes := g.prog.bytesAt(pc)
+			if i.op == opMatch || n == len(shape)-1 {
+				shape[n] = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+				continue
+			}
+			for k := range takes {
+				shape[n][k] |= takes[k] &^ digits[k]
+			}
+			if takes.meets(&digits) {
+				for _, to := range g.prog.reachable(i.out) {
+					next[to] = true
+				}
+			}
+		}
+		level = next
+	}
+	return shape
+}
+
+// newPairs tells with which two bytes a match may begin.
+func (g *group) newPairs() *[2][]uint64 {
+	pairs := new([2][]uint64)
+	for place := range pairs {
+		pairs[place] = make([]uint64, 1<<16/64)
+		for n, start := range g.prog.start {
+			if place == afterWord && !g.anywhere[n] {
+				continue
+			}
+			for _, pc := range g.prog.reachable(start) {
+				first := g.prog.bytesAt(pc)
+				var second byteSet
+				i := &g.prog.inst[pc]
+				if g.prog.sets[i.set].wide { // a further byte of the same character
+					second[2], second[3] = ^uint64(0), ^uint64(0)
+				}
+				for _, to := range g.prog.reachable(i.out) {
+					b := g.prog.bytesAt(to)
+					if g.prog.inst[to].op == opMatch {
+						b = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+					}
+					for k := range second {
+						second[k] |= b[k]
+					}
+				}
+				for c := range 256 {
+					if first.has(byte(c)) {
+						for k := range second {
+							pairs[place][c*4+k] |= second[k]
+						}
+					}
+				}
+			}
+		}
+	}
+	return pairs
+}
+
+// mayBegin reports whether a match of g, which has no anchor, may begin with
+// text[at].
+func (g *group) mayBegin(text []byte, at, place int) bool {
+	if at+1 == len(text) {
+		return true
+	}
+	return g.pairs[place][int(text[at])*4+int(text[at+1]>>6)]>>(text[at+1]&63)&1 != 0
+}

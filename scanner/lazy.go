@@ -1,0 +1,202 @@
+package scanner
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Transitions that a table has room for, at first and at most (6 bytes each).
+const (
+	minEntries = 1 << 12
+	maxEntries = 1 << 18
+)
+
+// entriesPerOut is how many transitions share one place for an output.
+const entriesPerOut = 16
+
+// A transition: 0 is one not looked for yet; else known, the offset of the
+// state it leads to, and whether it has an output.
+const (
+	known  = 1 << 31
+	output = 1 << 30
+	toMask = output - 1
+)
+
+// lazy is an automaton whose states and transitions are made when a text first
+// asks for them. It is shared by all Scans: who finds a transition missing
+// makes it under the lock; the others read. A full table is left to those that
+// walk in it and replaced by an empty one.
+type lazy struct {
+	class  [256]uint8 // bytes that nothing tells apart have one number; the end of the text has the last
+	stride uint32     // classes, the end included
+	rep    []int      // by class: one of its bytes, endOfText for the last
+	cur    atomic.Pointer[table]
+
+	mu   sync.Mutex
+	step func(set []uint64, c int) (next []uint64, out []uint16) // guarded by mu; what it returns is valid until the next call
+	root [][]uint64                                              // the states that each table begins with
+}
+
+const endOfText = 256
+
+// table is what has been made so far. State 0, which nothing leads on from, is
+// at offset 0; state i of root stands at offset (i+1)*stride.
+type table struct {
+	next []atomic.Uint32 // by offset of the state and class
+	out  []uint16        // the same: number of the output; written before next
+	outs [][]uint16      // by number; written before next
+
+	// Guarded by lazy.mu.
+	sets    [][]uint64
+	byKey   map[string]uint32
+	outKeys map[string]uint16
+	key     []byte
+}
+
+// newLazy makes an automaton over the classes that told apart: by byte, the
+// values of each column.
+func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, []uint16), root [][]uint64) *lazy {
+	l := &lazy{step: step, root: root}
+	classes := 1
+	for _, col := range columns {
+		type part struct {
+			class uint8
+			value uint32
+		}
+		seen := map[part]uint8{}
+		for c := range 256 {
+			k := part{l.class[c], col(byte(c))}
+			if _, ok := seen[k]; !ok {
+				seen[k] = uint8(len(seen))
+			}
+			l.class[c] = seen[k]
+		}
+		if classes = len(seen); classes == 256 {
+			break
+		}
+	}
+	l.stride = uint32(classes) + 1
+	l.rep = make([]int, l.stride)
+	for c := 255; c >= 0; c-- {
+		l.rep[l.class[c]] = c
+	}
+	l.rep[classes] = endOfText
+	l.cur.Store(l.newTable(minEntries))
+	return l
+}
+
+func (l *lazy) newTable(entries uint32) *table {
+	entries = max(entries/l.stride, uint32(len(l.root)+8)) * l.stride
+	t := &table{next: make([]atomic.Uint32, entries), out: make([]uint16, entries), outs: make([][]uint16, entries/entriesPerOut),
+		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint16{}}
+	for _, set := range l.root {
+		if len(set) == 0 { // a root that nothing begins at still has its place
+			t.sets = append(t.sets, nil)
+			for c := range l.stride {
+				t.next[uint32(len(t.sets)-1)*l.stride+c].Store(known)
+			}
+			continue
+		}
+		n := uint32(len(t.sets))
+		t.sets = append(t.sets, slices.Clone(set))
+		t.byKey[string(t.keyOf(set))] = n
+	}
+	return t
+}
+
+func (t *table) keyOf(set []uint64) []byte {
+	t.key = t.key[:0]
+	for _, x := range set {
+		t.key = binary.LittleEndian.AppendUint64(t.key, x)
+	}
+	return t.key
+}
+
+// state returns the number of the state that is set, made if it is new; false
+// where the table is full.
+func (t *table) state(set []uint64, stride uint32) (uint32, bool) {
+	if len(set) == 0 {
+		return 0, true
+	}
+	key := t.keyOf(set)
+	if n, ok := t.byKey[string(key)]; ok {
+		return n, true
+	}
+	n := uint32(len(t.sets))
+	if (n+1)*stride > uint32(len(t.next)) {
+		return 0, false
+	}
+	t.sets = append(t.sets, slices.Clone(set))
+	t.byKey[string(key)] = n
+	return n, true
+}
+
+// outNumber returns the number of the output; false where there is no room.
+func (t *table) outNumber(out []uint16) (uint16, bool) {
+	t.key = t.key[:0]
+	for _, x := range out {
+		t.key = binary.LittleEndian.AppendUint16(t.key, x)
+	}
+	if n, ok := t.outKeys[string(t.key)]; ok {
+		return n, true
+	}
+	n := len(t.outKeys)
+	if n >= len(t.outs) {
+		return 0, false
+	}
+	t.outs[n] = slices.Clone(out)
+	t.outKeys[string(t.key)] = uint16(n)
+	return uint16(n), true
+}
+
+// full reports whether t has no room for one more state or output.
+func (t *table) full(stride uint32) bool {
+	return uint32(len(t.sets)+1)*stride > uint32(len(t.next)) || len(t.outKeys) >= len(t.outs)
+}
+
+// find makes the transition of class c from the state at offset from of t. It
+// returns the table in which to go on, the transition with the place of its
+// output, and what finding it cost, in bytes of proof.
+func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out []uint16, cost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := from + c
+	if e := t.next[at].Load(); e != 0 { // another was faster
+		if e&output != 0 {
+			out = t.outs[t.out[at]]
+		}
+		return t, e, out, 1
+	}
+	set := t.sets[from/l.stride]
+	next, out := l.step(set, l.rep[c])
+	cost = 16 + len(set) + len(next)
+	n, ok := t.state(next, l.stride)
+	e = known | n*l.stride
+	if ok && len(out) > 0 {
+		var k uint16
+		if k, ok = t.outNumber(out); ok {
+			t.out[at] = k
+			out = t.outs[k]
+			e |= output
+		}
+	}
+	if ok {
+		t.next[at].Store(e)
+		return t, e, out, cost
+	}
+	// Full. Walk on in the next table, in which this transition has no place.
+	if t = l.cur.Load(); t.full(l.stride) {
+		t = l.newTable(min(4*uint32(len(t.next)), maxEntries))
+		l.cur.Store(t)
+		cost += minEntries
+	}
+	n, _ = t.state(next, l.stride)
+	e = known | n*l.stride
+	if len(out) > 0 {
+		e |= output
+		out = slices.Clone(out)
+	}
+	return t, e, out, cost
+}

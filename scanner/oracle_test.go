@@ -1,0 +1,322 @@
+package scanner
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// oracle finds with the standard library what a Scanner is to find: each
+// pattern is tried at every character of the text, what stands alone is kept,
+// and overlaps are settled over all of it at once.
+type oracle struct {
+	set *patterns.Set
+	run []*lead             // by pattern: how it begins, if with a run, of whose places the first counts
+	at  [][2]*regexp.Regexp // by pattern in the order of rules: at the start of a text, and one character after it
+}
+
+func newOracle(set *patterns.Set) *oracle {
+	o := &oracle{set: set}
+	for _, r := range set.Rules() {
+		for _, p := range r.Patterns {
+			re, _, _ := patterns.ParseRegex(p.Regex)
+			l, ok := leading(re)
+			if !ok {
+				l.max = 0
+			}
+			o.run = append(o.run, &l)
+			o.at = append(o.at, [2]*regexp.Regexp{regexp.MustCompile(`\A(?P<whole>` + p.Regex + `)`), regexp.MustCompile(`\A(?s:.)(?P<whole>` + p.Regex + `)`)})
+		}
+	}
+	return o
+}
+
+type expected struct {
+	start, end, rule int
+	typ              dlp.Type
+	id               dlp.RuleID
+	confidence       dlp.Confidence
+}
+
+func (o *oracle) find(text string) []string {
+	var all []expected
+	seen := map[[2]int]bool{} // pattern and end of its run
+	for i := range text {
+		before := i
+		if i > 0 {
+			_, size := utf8.DecodeLastRuneInString(text[:i])
+			before -= size
+		}
+		n := 0
+		for k, r := range o.set.Rules() {
+			for _, p := range r.Patterns {
+				re, l := o.at[n][min(i, 1)], o.run[n]
+				n++
+				loc := re.FindStringSubmatchIndex(text[before:])
+				if loc == nil {
+					continue
+				}
+				whole := 2 * re.SubexpIndex("whole")
+				if !bounded(r.Boundary, []byte(text), i, before+loc[whole+1]) {
+					continue
+				}
+				value := whole
+				if g := re.SubexpIndex(patterns.ValueGroup); g > 0 {
+					if value = 2 * g; loc[value] < 0 || loc[value] == loc[value+1] {
+						continue
+					}
+				}
+				if l.max > 0 {
+					k := i
+					for k < len(text) && l.class.has(text[k]) {
+						k++
+					}
+					if seen[[2]int{n, k}] {
+						continue
+					}
+					seen[[2]int{n, k}] = true
+				}
+				all = append(all, expected{before + loc[value], before + loc[value+1], k, r.Type, r.ID, p.Confidence})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b expected) int {
+		return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start), cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule))
+	})
+	var out []string
+	var kept []expected
+	for _, x := range all {
+		if !slices.ContainsFunc(kept, func(k expected) bool {
+			return k.start < x.end && x.start < k.end && (k.confidence > x.confidence || k.typ == x.typ)
+		}) {
+			kept = append(kept, x)
+			out = append(out, fmt.Sprintf("%05d-%05d %s %s", x.start, x.end, x.id, x.confidence))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// scanPlaces scans text, cut at cuts, and tells findings as oracle.find does.
+func scanPlaces(tb testing.TB, s *Scanner, text string, cuts []int) []string {
+	tb.Helper()
+	scan := s.Begin(Options{})
+	if err := scan.Part(dlp.PartInfo{}); err != nil {
+		tb.Fatal(err)
+	}
+	at := 0
+	for _, cut := range append(slices.Clone(cuts), len(text)) {
+		if err := scan.Text(dlp.Window{Offset: int64(at), Text: []byte(text[at:cut])}); err != nil {
+			tb.Fatal(err)
+		}
+		at = cut
+	}
+	found, gaps := scan.Finish()
+	if len(gaps) > 0 {
+		tb.Fatalf("gaps %v, want none", gaps)
+	}
+	var out []string
+	for _, f := range found {
+		out = append(out, fmt.Sprintf("%05d-%05d %s %s", f.Start, f.End, f.Rule, f.Confidence))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// randomExpr writes an expression of the rule language.
+func randomExpr(r *rand.Rand, depth int) string {
+	atoms := []string{`\d`, `\d`, `\d`, `[A-Z]`, `[a-z]`, `[0-9A-F]`, `-`, `[- ]`, `\.`, ` `, `@`, `:`, `=`, `/`, `a`, `K`, `AB`, `x1`, `(?i:mrn)`, `(?i:s)`, `é`, `[é漢]`, `[^a]`, `[^\n]`, `.`, `\w`, `\W`, `\pL`, `\b`, `\B`, `_`, `[a-z0-9.]`}
+	var b strings.Builder
+	for range 1 + r.IntN(4) {
+		switch k := r.IntN(12); {
+		case k < 6 || depth == 0:
+			b.WriteString(atoms[r.IntN(len(atoms))])
+		case k < 9:
+			fmt.Fprintf(&b, "(?:%s)", randomExpr(r, depth-1))
+		case k < 11:
+			fmt.Fprintf(&b, "(?:%s|%s)", randomExpr(r, depth-1), randomExpr(r, depth-1))
+		default:
+			fmt.Fprintf(&b, "[a-z.]{1,%d}@", 8+r.IntN(20))
+		}
+		switch r.IntN(8) {
+		case 0:
+			b.WriteString("?")
+		case 1:
+			b.WriteString("??")
+		case 2:
+			fmt.Fprintf(&b, "{%d}", 1+r.IntN(4))
+		case 3:
+			fmt.Fprintf(&b, "{%d,%d}", r.IntN(2), 1+r.IntN(6))
+		case 4:
+			fmt.Fprintf(&b, "{0,%d}?", 1+r.IntN(3))
+		}
+	}
+	return b.String()
+}
+
+// randomRules loads rules of random expressions; nil where the language
+// refuses them.
+func randomRules(tb testing.TB, r *rand.Rand) *patterns.Set {
+	tb.Helper()
+	var b strings.Builder
+	b.WriteString("schema = 1\n")
+	for i := range 1 + r.IntN(6) {
+		fmt.Fprintf(&b, "[[rules]]\nid = \"r%d\"\ntype = %q\nboundary = %q\n", i, []string{"CUSTOM", "SSN", "MRN"}[r.IntN(3)], []string{"none", "word", "number"}[r.IntN(3)])
+		for range 1 + r.IntN(3) {
+			expr := randomExpr(r, 2)
+			if _, _, err := patterns.ParseRegex(expr); err != nil {
+				expr = `\d{3}-?\d{2}`
+			}
+			if r.IntN(4) == 0 {
+				if valued := `(?:` + expr + `)(?P<value>` + randomExpr(r, 1) + `)`; valid(valued) {
+					expr = valued
+				}
+			}
+			fmt.Fprintf(&b, "  [[rules.patterns]]\n  confidence = %q\n  regex = '''%s'''\n", []string{"low", "medium", "high"}[r.IntN(3)], expr)
+		}
+	}
+	path := filepath.Join(tb.TempDir(), "rules.toml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	set, err := patterns.Load(tb.Context(), patterns.Source{Paths: []string{path}}, nil)
+	if err != nil {
+		tb.Fatalf("%v\n%s", err, b.String())
+	}
+	return set
+}
+
+func valid(expr string) bool {
+	_, _, err := patterns.ParseRegex(expr)
+	return err == nil
+}
+
+// example writes a text that re may match.
+func example(r *rand.Rand, b *strings.Builder, re *syntax.Regexp) {
+	repeat := func(least, most int) {
+		for range least + r.IntN(most-least+1) {
+			example(r, b, re.Sub[0])
+		}
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		b.WriteString(string(re.Rune))
+	case syntax.OpCharClass:
+		for range 4 {
+			i := 2 * r.IntN(len(re.Rune)/2)
+			c := re.Rune[i] + rune(r.IntN(int(min(re.Rune[i+1]-re.Rune[i], 200))+1))
+			if utf8.ValidRune(c) && fold(c) == keep || c >= ' ' && c < 0x7f {
+				b.WriteRune(c)
+				return
+			}
+		}
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		b.WriteString([]string{"a", "7", "-", "é", "漢"}[r.IntN(5)])
+	case syntax.OpQuest:
+		repeat(0, 1)
+	case syntax.OpRepeat:
+		repeat(re.Min, re.Max)
+	case syntax.OpAlternate:
+		example(r, b, re.Sub[r.IntN(len(re.Sub))])
+	default:
+		for _, sub := range re.Sub {
+			example(r, b, sub)
+		}
+	}
+}
+
+// textFor writes text in which the rules of set nearly and truly match.
+func textFor(r *rand.Rand, set *patterns.Set, n int) string {
+	noise := []string{" ", " ", "-", ".", "@", ":", "/", "$", "_", "a", "K", "7", "12", "536-22-8145", "word ", "é", "漢", "\n", "x1", "mrn", "MRN 4", strings.Repeat("9", 35), strings.Repeat("ab.", 20)}
+	var all []*syntax.Regexp
+	for _, rule := range set.Rules() {
+		for _, p := range rule.Patterns {
+			re, _, _ := patterns.ParseRegex(p.Regex)
+			all = append(all, re)
+		}
+	}
+	var b strings.Builder
+	for b.Len() < n {
+		if r.IntN(3) == 0 {
+			b.WriteString(noise[r.IntN(len(noise))])
+		} else {
+			example(r, &b, all[r.IntN(len(all))])
+		}
+	}
+	return b.String()
+}
+
+func cutAnywhere(r *rand.Rand, text string) (cuts []int) {
+	most := 1 + r.IntN(200)
+	for at := r.IntN(most); at < len(text); at += 1 + r.IntN(most) {
+		for at < len(text) && !utf8.RuneStart(text[at]) {
+			at++
+		}
+		if at < len(text) {
+			cuts = append(cuts, at)
+		}
+	}
+	return cuts
+}
+
+func compareWithOracle(t *testing.T, seed uint64, text string) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 19))
+	set := randomRules(t, r)
+	s, o := New(set), newOracle(set)
+	texts := []string{text}
+	if text == "" {
+		texts = []string{textFor(r, set, 30), textFor(r, set, 300)}
+	}
+	for _, text := range texts {
+		want := o.find(text)
+		for _, cuts := range [][]int{nil, cutAnywhere(r, text)} {
+			if got := scanPlaces(t, s, text, cuts); !slices.Equal(got, want) {
+				for _, rule := range set.Rules() {
+					for _, p := range rule.Patterns {
+						t.Logf("%s %s %s %s %s", rule.ID, rule.Type, rule.Boundary, p.Confidence, p.Regex)
+					}
+				}
+				t.Fatalf("seed %d, text %q cut at %v: found\n%s\nwant\n%s", seed, text, cuts, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
+}
+
+// TestOracle: on random rules and random text, whole and in windows, the scanner
+// finds what the standard library finds.
+func TestOracle(t *testing.T) {
+	n := uint64(400)
+	if testing.Short() {
+		n = 60
+	}
+	for seed := range n {
+		compareWithOracle(t, seed, "")
+	}
+}
+
+func FuzzOracle(f *testing.F) {
+	f.Add(uint64(1), "536-22-8145 mrn7 é5 漢字 AB12 x12y")
+	f.Add(uint64(2), "a.b@c 1:2 99999999999999999999999999999999999999 K=a")
+	f.Fuzz(func(t *testing.T, seed uint64, text string) {
+		var n normalised
+		n.add([]byte(strings.ToValidUTF8(text, "?")))
+		if len(n.norm) == 0 || len(n.norm) > 4096 {
+			return
+		}
+		compareWithOracle(t, seed, string(n.norm))
+	})
+}
+
+type normalised = text // the parameter hides the name
