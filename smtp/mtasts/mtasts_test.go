@@ -265,3 +265,52 @@ func TestHostIsProved(t *testing.T) {
 		t.Errorf("got %+v from a host that proved nothing", p)
 	}
 }
+
+// slowKeys seal when they are let.
+type slowKeys struct {
+	keys
+	sealing, let chan struct{}
+}
+
+func (k slowKeys) Seal(ad string, b []byte) ([]byte, error) {
+	k.sealing <- struct{}{}
+	<-k.let
+	return k.keys.Seal(ad, b)
+}
+
+// TestAskingWaitsForNoDisk: while a policy is written down, others are answered
+// from memory, and what they add is written too.
+func TestAskingWaitsForNoDisk(t *testing.T) {
+	w := &world{now: now, txt: "v=STSv1; id=1;", policy: "version: STSv1\nmode: enforce\nmx: mail.example.com\nmax_age: 86400\n"}
+	o := w.options(t, filepath.Join(t.TempDir(), "mta-sts"))
+	k := slowKeys{sealing: make(chan struct{}), let: make(chan struct{})}
+	o.Keys = k
+	s, err := mtasts.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, ok := s.Policy(t.Context(), "example.com"); !ok {
+			t.Error("no policy of the first")
+		}
+	})
+	<-k.sealing // and it stays there
+	answered := make(chan bool, 1)
+	wg.Go(func() {
+		_, ok := s.Policy(t.Context(), "example.com") // in force already, if not asked for
+		answered <- ok
+	})
+	select {
+	case <-k.sealing:
+		t.Error("two write at once")
+	case ok := <-answered:
+		if !ok {
+			t.Error("no policy while it is written down")
+		}
+	case <-time.After(time.Minute):
+		t.Error("who asks waits for the disk")
+	}
+	close(k.let)
+	wg.Wait()
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -50,6 +51,8 @@ type Options struct {
 type Store struct {
 	o    Options
 	http *http.Client
+
+	writing sync.Mutex // held by who writes File; nobody who asks waits for it
 
 	mu       sync.Mutex // guards all below
 	policies map[string]Policy
@@ -153,15 +156,20 @@ func (s *Store) noteAsked(domain string, now time.Time) {
 // it now.
 func (s *Store) keep(domain string, p Policy) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(s.policies) >= maxDomains {
 		s.dropOne()
 	}
 	s.policies[domain] = p
+	s.mu.Unlock()
 	if s.o.File == "" {
 		return
 	}
-	b, err := json.Marshal(s.policies)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	all := maps.Clone(s.policies) // what others have added meanwhile, too
+	s.mu.Unlock()
+	b, err := json.Marshal(all)
 	if err == nil {
 		b, err = s.o.Keys.Seal(sealed, b)
 	}
