@@ -88,6 +88,10 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}
+	if err := socketsAgree(cmd.Context(), cfg); err != nil {
+		fmt.Fprintln(a.errs, err)
+		return exitCode(exitFound)
+	}
 	if err := named(cfg); err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("%w: run this as the user that serves", err) // not checked

@@ -297,6 +297,44 @@ func TestUpgradeByActivator(t *testing.T) {
 	if n := len(g.delivered()); n != 2 {
 		t.Errorf("got %d messages, want 2", n)
 	}
+	// The socket that the manager holds is no door's any more: clients would
+	// dial in there and nobody would answer. A restart refuses it, and so does
+	// an upgrade, after two of them too.
+	was := g.pid()
+	write(t, g.config, strings.Replace(read(t, g.config), g.addr, freeAddr(t), 1), 0o600)
+	r := shell(t, g.dir, "", "upgrade", "--config", g.config)
+	if r.code != 2 || !strings.Contains(r.errs, "the socket "+g.addr+" (smtp) is no door's") || g.pid() != was {
+		t.Errorf("with another address: exit %d, %s, process %d serves, want exit 2 and %d", r.code, r.errs, g.pid(), was)
+	}
+	if _, err := g.send("a@clinic.example", []string{"b@other.example"}, "Subject: a\r\n\r\nhello\r\n"); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}
+
+// TestUpgradeTakesWhatARestartTakes: another address too, which a reload
+// refuses.
+func TestUpgradeTakesWhatARestartTakes(t *testing.T) {
+	g := newInstalled(t, options{})
+	g.startInstalled()
+	was, old := g.pid(), g.addr
+	g.addr = freeAddr(t)
+	write(t, g.config, strings.Replace(read(t, g.config), old, g.addr, 1), 0o600)
+	if err := syscall.Kill(was, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reload is refused", func() bool {
+		return strings.Contains(read(t, g.logFile()), "changed, and takes a restart: smtp.listen")
+	})
+	if !listens(old) || listens(g.addr) || g.pid() != was {
+		t.Error("a reload changed a door")
+	}
+	if out, code := g.upgrade(); code != 0 {
+		t.Fatalf("upgrade: exit %d: %s", code, out)
+	}
+	eventually(t, "the old address is given up", func() bool { return !listens(old) })
+	if _, err := g.send("a@clinic.example", []string{"b@other.example"}, "Subject: a\r\n\r\nhello\r\n"); err != nil {
+		t.Errorf("at the new address: %v", err)
+	}
 }
 
 // everyDoor is a configuration with a door of each kind, and their addresses.

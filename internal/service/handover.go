@@ -22,6 +22,10 @@ import (
 // there is a child.
 const handoverVar = "STANCH_HANDOVER"
 
+// managedVar is how many of the sockets that are handed over, from the first,
+// the service manager holds open too.
+const managedVar = "STANCH_MANAGED"
+
 // linkName is what the first handle is called, over which the two speak. Each
 // word is a line:
 //
@@ -69,9 +73,10 @@ func Start(path string, args, env []string, shared *Shared) (*Successor, error) 
 	}
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return name == "LISTEN_PID" || name == "WATCHDOG_PID" || name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == handoverVar
+		return name == "LISTEN_PID" || name == "WATCHDOG_PID" || name == "LISTEN_FDS" || name == "LISTEN_FDNAMES" || name == handoverVar || name == managedVar
 	})
 	env = append(env, handoverVar+"="+strconv.Itoa(os.Getpid()), "LISTEN_FDS="+strconv.Itoa(len(shared.files)+1),
+		managedVar+"="+strconv.Itoa(shared.managed),
 		"LISTEN_FDNAMES="+strings.Join(append([]string{linkName}, shared.names...), ":"))
 	cmd := &exec.Cmd{Path: path, Args: args, Env: env, Stdout: os.Stdout, Stderr: os.Stderr,
 		ExtraFiles: append([]*os.File{theirs}, shared.files...)}

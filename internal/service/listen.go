@@ -37,9 +37,10 @@ type Listeners struct {
 }
 
 type socket struct {
-	name string
-	ln   net.Listener // bare, for its handle
-	door *listener    // what the door accepts from; nil without one
+	name    string
+	ln      net.Listener // bare, for its handle
+	door    *listener    // what the door accepts from; nil without one
+	managed bool         // the service manager holds it open
 }
 
 // Inherit takes what this process was handed, by the environment that getenv
@@ -57,6 +58,10 @@ func Inherit(getenv func(string) string) (*Listeners, *Predecessor, error) {
 	if err != nil || n < 0 || n > 1<<10 {
 		return nil, nil, errors.New("socket activation: LISTEN_FDS is not a number of sockets")
 	}
+	managed := n
+	if ours { // a predecessor that does not know of this says nothing
+		managed, _ = strconv.Atoi(getenv(managedVar))
+	}
 	names := strings.Split(getenv("LISTEN_FDNAMES"), ":")
 	var p *Predecessor
 	for i := range n {
@@ -68,7 +73,7 @@ func Inherit(getenv func(string) string) (*Listeners, *Predecessor, error) {
 			if i < len(names) {
 				name = names[i]
 			}
-			err = l.take(name, f)
+			err = l.take(name, f, !ours || i <= managed)
 		}
 		if err != nil {
 			l.Close()
@@ -79,7 +84,7 @@ func Inherit(getenv func(string) string) (*Listeners, *Predecessor, error) {
 }
 
 // take makes a listener of a handle; f is closed either way.
-func (l *Listeners) take(name string, f *os.File) error {
+func (l *Listeners) take(name string, f *os.File, managed bool) error {
 	defer f.Close()
 	var accepts int
 	var err error
@@ -96,7 +101,7 @@ func (l *Listeners) take(name string, f *os.File) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.given = append(l.given, socket{name: name, ln: ln})
+	l.given = append(l.given, socket{name: name, ln: ln, managed: managed})
 	return nil
 }
 
@@ -148,11 +153,16 @@ func (l *Listeners) Bind(ctx context.Context, doors []Door) ([]net.Listener, err
 }
 
 // Keep closes what was handed over and is none of these doors': a successor
-// whose configuration has fewer addresses than its predecessor's.
+// whose configuration has fewer addresses than its predecessor's. What the
+// service manager holds stays, and Bind says so, as it would after a restart:
+// clients would dial in there and nobody would answer.
 func (l *Listeners) Keep(doors []Door) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.given = slices.DeleteFunc(l.given, func(g socket) bool {
+		if g.managed {
+			return false
+		}
 		for _, d := range doors {
 			if same, err := sameAddr(g.ln.Addr(), d.Addr); same || err != nil {
 				return false // Bind says what is wrong with it
@@ -246,6 +256,26 @@ func sameAddr(got net.Addr, addr string) (bool, error) {
 	return want.IP.Equal(t.IP) && want.Zone == t.Zone, nil
 }
 
+// IsDoor reports whether a socket at addr, host:port or unix:PATH, would be one
+// of the doors'.
+func IsDoor(addr string, doors []Door) (bool, error) {
+	network, address := splitAddr(addr)
+	var at net.Addr = &net.UnixAddr{Name: address, Net: network}
+	if network == "tcp" {
+		tcp, err := net.ResolveTCPAddr("tcp", address)
+		if err != nil {
+			return false, err
+		}
+		at = tcp
+	}
+	for _, d := range doors {
+		if same, err := sameAddr(at, d.Addr); same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
+}
+
 // Close closes every socket, those of doors too.
 func (l *Listeners) Close() {
 	l.mu.Lock()
@@ -310,8 +340,9 @@ func (l *listener) alive(now time.Time, within time.Duration) bool {
 // Shared are handles of the doors' sockets, to be passed on. They keep the
 // sockets open while nobody accepts: clients wait.
 type Shared struct {
-	names []string
-	files []*os.File
+	names   []string
+	files   []*os.File
+	managed int // of them, from the first, the service manager holds
 }
 
 // Share returns handles of all open doors.
@@ -319,7 +350,19 @@ func (l *Listeners) Share() (*Shared, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &Shared{}
-	for _, o := range l.open {
+	first := slices.SortedStableFunc(slices.Values(l.open), func(a, b socket) int {
+		switch {
+		case a.managed == b.managed:
+			return 0
+		case a.managed:
+			return -1
+		}
+		return 1
+	})
+	for _, o := range first {
+		if o.managed {
+			s.managed++
+		}
 		if u, ok := o.ln.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false) // the path stays the successor's
 		}

@@ -343,3 +343,16 @@ func TestSuccessorThatFails(t *testing.T) {
 		t.Error("no program: got no error")
 	}
 }
+
+func TestIsDoor(t *testing.T) {
+	doors := []service.Door{door("127.0.0.1:2525"), door(":25"), door("[::1]:587"), door("unix:/run/m.sock")}
+	for addr, want := range map[string]bool{
+		"127.0.0.1:2525": true, "127.0.0.1:2526": false, "127.0.0.2:2525": false,
+		"[::]:25": true, "0.0.0.0:25": true, "127.0.0.1:25": false,
+		"[::1]:587": true, "unix:/run/m.sock": true, "unix:/run/n.sock": false,
+	} {
+		if got, err := service.IsDoor(addr, doors); got != want || err != nil {
+			t.Errorf("%s: got %v, %v, want %v", addr, got, err, want)
+		}
+	}
+}
