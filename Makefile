@@ -37,7 +37,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## build bin/stanch, one static binary
@@ -148,6 +148,10 @@ sbom: build ## write dist/stanch.spdx.json, what is linked into bin/stanch
 test-package: $(NFPM) ## install, upgrade, purge and run what `make package` builds, in a namespace of its own (root)
 	@.ci/deps package
 	.ci/test-package $(NFPM)
+
+.PHONY: test-container
+test-container: $(NFPM) ## build the container and run it (podman, root)
+	.ci/test-container $(NFPM)
 
 $(NFPM):
 	$(call go-install,github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION),nfpm)
