@@ -2,8 +2,6 @@ package bypass_test
 
 import (
 	"bytes"
-	"crypto/cipher"
-	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -28,29 +25,14 @@ func (c *clock) Wall() time.Time             { return c.wall }
 func (c *clock) Up() (time.Duration, string) { return c.up, c.boot }
 func (c *clock) pass(d time.Duration)        { c.wall, c.up = c.wall.Add(d), c.up+d }
 
-// keys seals with one key, as crypt.Ring does.
-type keys struct{ cipher.AEAD }
-
-func newKeys(t *testing.T) keys {
+// newKeys are those of a data folder.
+func newKeys(t *testing.T) *crypt.Ring {
 	t.Helper()
-	k, err := chacha20poly1305.NewX(make([]byte, chacha20poly1305.KeySize))
+	ring, err := crypt.Open(filepath.Join(t.TempDir(), "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keys{k}
-}
-
-func (k keys) Seal(ad string, b []byte) ([]byte, error) {
-	nonce := make([]byte, k.NonceSize())
-	rand.Read(nonce)
-	return k.AEAD.Seal(nonce, nonce, b, []byte(ad)), nil
-}
-
-func (k keys) Open(ad string, b []byte) ([]byte, error) {
-	if len(b) < k.NonceSize() {
-		return nil, errors.New("short")
-	}
-	return k.AEAD.Open(nil, b[:k.NonceSize()], b[k.NonceSize():], []byte(ad))
+	return ring
 }
 
 // place is a data folder with a clock, in which switches are opened one after

@@ -19,7 +19,7 @@ func Routes(look func() ([]probe.Status, error), serving bool) Check {
 		}
 		var out []Finding
 		for _, s := range all {
-			object := "route " + s.Route
+			object := "path " + s.Route
 			late := serving && !s.Next.IsZero() && time.Since(s.Next) > time.Hour
 			switch {
 			case s.Alarm && s.Result == probe.Passed:

@@ -52,66 +52,11 @@ func (p *postfix) base() string { return filepath.Dir(p.dir) }
 // relay. more are lines for main.cf and for master.cf.
 func startPostfix(t *testing.T, relay string, more ...string) *postfix {
 	t.Helper()
-	p := newPostfix(t)
 	host, port, err := net.SplitHostPort(relay)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(p.dir, "main.cf"), mainCF(fmt.Sprintf(`compatibility_level = 3.6
-queue_directory = %[1]s/spool
-data_directory = %[1]s/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mail.clinic.example
-mydomain = clinic.example
-myorigin = clinic.example
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-relayhost = [%[2]s]:%[3]s
-smtp_tls_security_level = none
-maillog_file_prefixes = %[1]s/log
-maillog_file = %[4]s
-minimal_backoff_time = 2s
-queue_run_delay = 2s
-maximal_backoff_time = 4s
-import_environment = MAIL_CONFIG
-`, p.base(), host, port, p.log)+at(more, 0)), 0o644)
-	write(t, filepath.Join(p.dir, "master.cf"), `pickup    unix  n - n 1 1 pickup
-cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 2 1 qmgr
-rewrite   unix  - - n - - trivial-rewrite
-bounce    unix  - - n - 0 bounce
-defer     unix  - - n - 0 bounce
-trace     unix  - - n - 0 bounce
-smtp      unix  - - n - - smtp
-relay     unix  - - n - - smtp
-error     unix  - - n - - error
-retry     unix  - - n - - error
-discard   unix  - - n - - discard
-local     unix  - n n - - local
-proxymap  unix  - - n - - proxymap
-anvil     unix  - - n - 1 anvil
-scache    unix  - - n - 1 scache
-showq     unix  n - n - - showq
-postlog   unix-dgram n - n - 1 postlogd
-`+at(more, 1), 0o644)
-	p.run("postfix", "-c", p.dir, "start")
-	t.Cleanup(func() {
-		out, err := exec.Command("/usr/sbin/postfix", "-c", p.dir, "stop").CombinedOutput()
-		if err != nil {
-			t.Logf("postfix stop: %v: %s", err, out)
-		}
-		if t.Failed() {
-			b, _ := os.ReadFile(p.log)
-			t.Logf("postfix's log:\n%s", tail(string(b), 4000))
-		}
-	})
-	return p
+	return runPostfix(t, fmt.Sprintf("relayhost = [%s]:%s\n", host, port)+at(more, 0), at(more, 1))
 }
 
 // at is ss[i], "" beyond its end.

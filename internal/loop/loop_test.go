@@ -1,46 +1,26 @@
 package loop_test
 
 import (
-	"crypto/cipher"
-	"crypto/rand"
-	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
+	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/message"
 )
 
-// keys seals with one key, as crypt.Ring does.
-type keys struct{ cipher.AEAD }
-
-func newKeys(t testing.TB) keys {
+// newKeys are those of a data folder.
+func newKeys(t testing.TB) *crypt.Ring {
 	t.Helper()
-	secret := make([]byte, chacha20poly1305.KeySize)
-	rand.Read(secret)
-	k, err := chacha20poly1305.NewX(secret)
+	ring, err := crypt.Open(filepath.Join(t.TempDir(), "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keys{k}
-}
-
-func (k keys) Seal(ad string, b []byte) ([]byte, error) {
-	nonce := make([]byte, k.NonceSize())
-	rand.Read(nonce)
-	return k.AEAD.Seal(nonce, nonce, b, []byte(ad)), nil
-}
-
-func (k keys) Open(ad string, b []byte) ([]byte, error) {
-	if len(b) < k.NonceSize() {
-		return nil, errors.New("short")
-	}
-	return k.AEAD.Open(nil, b[:k.NonceSize()], b[k.NonceSize():], []byte(ad))
+	return ring
 }
 
 const id = "<a.1@clinic.example>"
