@@ -38,9 +38,11 @@ func BenchmarkScan(b *testing.B) {
 			b.Run(rules+"/"+name, func(b *testing.B) {
 				b.SetBytes(int64(len(text)))
 				b.ReportAllocs()
+				start := cpu()
 				for b.Loop() {
 					scanText(b, s, text)
 				}
+				b.ReportMetric(float64(cpu()-start)/float64(b.N)/float64(len(text)), "cpu-ns/B")
 			})
 		}
 	}

@@ -88,6 +88,9 @@ func numberBefore(text []byte, s int) bool {
 	case '/', '\\':
 		return pathBefore(text[max(0, s-1-pathLook) : s-1])
 	}
+	if text[s-1] < utf8.RuneSelf {
+		return false
+	}
 	r, _ := utf8.DecodeLastRune(text[max(0, s-utf8.UTFMax):s])
 	return unicode.Is(unicode.Sc, r)
 }
@@ -128,8 +131,11 @@ func numberAfter(text []byte, e int) bool {
 	switch at(0) {
 	case '.', '-':
 		return isDigit(at(1))
-	case '%', '@', '\\':
+	case '%', '@', '\\', '$':
 		return true
+	}
+	if e >= len(text) || text[e] < utf8.RuneSelf {
+		return false
 	}
 	r, _ := utf8.DecodeRune(text[e:])
 	return unicode.Is(unicode.Sc, r)

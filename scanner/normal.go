@@ -47,6 +47,9 @@ func (t *text) slide(from int64) {
 
 // segAt returns the index of the seg that holds offset n.
 func (t *text) segAt(n int64) int {
+	if len(t.segs) <= 1 {
+		return 0
+	}
 	i, found := slices.BinarySearchFunc(t.segs, n, func(s seg, n int64) int { return int(s.n - n) })
 	if !found {
 		i--
@@ -118,17 +121,23 @@ func (t *text) linear() {
 // plain returns how many bytes at the start of b are ASCII that is read as it
 // came.
 func plain(b []byte) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		del := x ^ 0x7f*ones
-		// Nothing outside ASCII, nothing below 0x1c, no 0x7f: no need to look closer.
-		if (x|(x-0x1c*ones)&^x|(del-ones)&^del)&high != 0 && asCame(b[i:i+8]) < 8 {
+	for ; i+32 <= len(b); i += 32 {
+		w := b[i : i+32]
+		if oddBytes(binary.LittleEndian.Uint64(w))|oddBytes(binary.LittleEndian.Uint64(w[8:]))|
+			oddBytes(binary.LittleEndian.Uint64(w[16:]))|oddBytes(binary.LittleEndian.Uint64(w[24:])) != 0 {
 			break
 		}
 	}
 	return i + asCame(b[i:])
+}
+
+// oddBytes sets the high bit of each byte of x that is not ASCII or unseen.
+// Adding carries into the high bit: 0x77 of a byte from '\t' on, 0x72 from 0x0e
+// on, 0x64 from 0x1c on, 1 of 0x7f. A carry out of a byte that is not ASCII may
+// make its neighbour odd, or not so, but not x as a whole.
+func oddBytes(x uint64) uint64 {
+	return (x | ^(x + 0x77*ones) | (x+0x72*ones)&^(x+0x64*ones) | (x + ones)) & high
 }
 
 func asCame(b []byte) int {

@@ -101,9 +101,8 @@ func (c *Scan) prove(g *group, n, from, to int) {
 	if p.support != nil && !same && !c.supported(p.support, &x, field.Label) {
 		return
 	}
-	c.value = canonical(c.value[:0], r.Type, value)
-	if len(r.allow) > 0 {
-		if until, listed := r.allow[string(c.value)]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {
+	if counted := c.canonical(r.Type, value); len(r.allow) > 0 {
+		if until, listed := r.allow[string(counted)]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {
 			return
 		}
 	}
@@ -143,7 +142,7 @@ func (c *Scan) add(x candidate, at int64) {
 		c.value = append(c.value, c.part.Path...)
 		c.value = binary.BigEndian.AppendUint64(c.value, uint64(x.rawStart))
 	}
-	x.key = c.valueKey(c.s.rules[x.rule].Type, c.value)
+	x.key = c.valueKey()
 	c.countLines(x.start)
 	x.line = c.lines + 1
 	if c.opt.OnFinding != nil {
@@ -217,17 +216,36 @@ func (c *Scan) resolve(chain []candidate) {
 	}
 }
 
-// report makes the finding.
+// settled is a finding without what its rule and its part say.
+type settled struct {
+	start, end int64
+	line       int
+	key        dlp.ValueKey
+	rule, path int32
+	group      uint32
+	confidence dlp.Confidence
+}
+
+// report keeps a finding.
 func (c *Scan) report(x *candidate) {
-	if len(c.findings) >= c.opt.MaxFindings {
+	if len(c.settled) >= c.opt.MaxFindings {
 		c.stop(dlp.TooMany, DetailFindings)
 		return
 	}
-	r := &c.s.rules[x.rule]
-	f := dlp.Finding{Rule: r.ID, Type: r.Type, Tags: r.Tags, Path: c.part.Path, Start: x.rawStart, End: x.rawEnd, Line: x.line,
-		Confidence: x.confidence, Severity: r.Severity, ValueKey: x.key, Group: x.group}
-	c.findings = append(c.findings, f)
+	if n := len(c.paths); n == 0 || c.paths[n-1] != c.part.Path {
+		c.paths = append(c.paths, c.part.Path)
+	}
+	c.settled = append(c.settled, settled{start: x.rawStart, end: x.rawEnd, line: x.line, key: x.key, rule: int32(x.rule),
+		path: int32(len(c.paths) - 1), group: x.group, confidence: x.confidence})
 	if c.opt.OnFinding != nil {
+		var f dlp.Finding
+		c.finding(&c.settled[len(c.settled)-1], &f)
 		c.opt.OnFinding(f, x.raw)
 	}
+}
+
+func (c *Scan) finding(x *settled, f *dlp.Finding) {
+	r := &c.s.rules[x.rule]
+	*f = dlp.Finding{Rule: r.ID, Type: r.Type, Tags: r.Tags, Path: c.paths[x.path], Start: x.start, End: x.end, Line: x.line,
+		Confidence: x.confidence, Severity: r.Severity, ValueKey: x.key, Group: x.group}
 }

@@ -2,11 +2,9 @@ package scanner
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"hash"
 	"math/bits"
 	"time"
 
@@ -22,6 +20,9 @@ const (
 	verifyPerByte = 512
 	verifyFree    = 64 << 20 // bytes of proof that a document may have whatever its size
 )
+
+// maxKept is how many settled findings a Scan's memory is kept for.
+const maxKept = 1 << 14
 
 // Details of the Gaps a Scan makes.
 const (
@@ -54,20 +55,20 @@ type Scan struct {
 	opt Options
 	*scratch
 
-	part     dlp.PartInfo
-	open     bool
-	header   bool // the part is a mail's header
-	pos      int64
-	counted  int64 // offset up to which lines are counted
-	lines    int
-	done     int64 // normalised bytes of the parts before
-	spent    int64 // bytes of proof so far
-	stopped  bool  // past a bound: nothing is looked for any more
-	cause    dlp.Gap
-	key      [32]byte
-	mac      hash.Hash
-	findings []dlp.Finding
-	gaps     []dlp.Gap
+	part    dlp.PartInfo
+	open    bool
+	header  bool // the part is a mail's header
+	pos     int64
+	counted int64 // offset up to which lines are counted
+	lines   int
+	done    int64 // normalised bytes of the parts before
+	spent   int64 // bytes of proof so far
+	stopped bool  // past a bound: nothing is looked for any more
+	cause   dlp.Gap
+	key     [16]byte
+	keyed   bool     // key is drawn
+	paths   []string // of the parts with findings
+	gaps    []dlp.Gap
 }
 
 // scratch is what Scans of one Scanner hand on to each other.
@@ -78,7 +79,8 @@ type scratch struct {
 	hits    hits
 	fields  fields
 	pending []candidate
-	value   []byte // of the candidate in hand, canonical
+	settled []settled
+	value   []byte // of the candidate in hand: the key of the Scan, the type, the canonical value
 	ends    ends
 	capture capture
 	runs    marks // digits of the chunk in hand
@@ -168,9 +170,20 @@ func (c *Scan) Gap(g dlp.Gap) error {
 // itself. The Scan is not to be used again.
 func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
 	c.endPart()
+	var found []dlp.Finding
+	if len(c.settled) > 0 {
+		found = make([]dlp.Finding, len(c.settled))
+		for i := range found {
+			c.finding(&c.settled[i], &found[i])
+		}
+	}
+	if cap(c.settled) > maxKept {
+		c.settled = nil
+	}
+	c.settled = c.settled[:0]
 	c.s.scratch.Put(c.scratch)
 	c.scratch = nil
-	return c.findings, c.gaps
+	return found, c.gaps
 }
 
 func (c *Scan) endPart() {
@@ -352,17 +365,22 @@ func (c *Scan) spend(n int, at int64) bool {
 	return true
 }
 
-// valueKey returns the key of a value under this Scan's own random key.
-func (c *Scan) valueKey(t dlp.Type, value []byte) (k dlp.ValueKey) {
-	if c.mac == nil {
+// canonical puts into c.value what the key of a value is made of, and returns the
+// canonical value in it.
+func (c *Scan) canonical(t dlp.Type, value string) []byte {
+	if !c.keyed {
 		rand.Read(c.key[:]) // never fails: it ends the program instead
-		c.mac = hmac.New(sha256.New, c.key[:])
+		c.keyed = true
 	}
-	c.mac.Reset()
-	c.mac.Write([]byte(t))
-	c.mac.Write([]byte{0})
-	c.mac.Write(value)
-	var sum [sha256.Size]byte
-	copy(k[:], c.mac.Sum(sum[:0]))
+	c.value = append(append(append(c.value[:0], c.key[:]...), t...), 0)
+	from := len(c.value)
+	c.value = canonical(c.value, t, value)
+	return c.value[from:]
+}
+
+// valueKey returns the key of what c.canonical was called with.
+func (c *Scan) valueKey() (k dlp.ValueKey) {
+	sum := sha256.Sum256(c.value)
+	copy(k[:], sum[:])
 	return k
 }

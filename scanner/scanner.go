@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -139,10 +140,23 @@ func canonical(out []byte, t dlp.Type, value string) []byte {
 	from := len(out)
 	switch t {
 	case "EMAIL", "URL", "IP", "SECRET", "NAME", "ADDRESS":
-		return append(out, strings.ToLower(value)...)
+		for i := range len(value) {
+			c := value[i]
+			if c >= utf8.RuneSelf {
+				return append(out[:from], strings.ToLower(value)...)
+			}
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			out = append(out, c)
+		}
+		return out
 	case "DOB", "DATE":
 		if y, m, d, ok := check.Date(value); ok {
-			return fmt.Appendf(out, "%04d%02d%02d", y, m, d)
+			for _, n := range [4]int{y / 100, y % 100, m, d} {
+				out = append(out, byte('0'+n/10%10), byte('0'+n%10))
+			}
+			return out
 		}
 	}
 	for i := range len(value) {

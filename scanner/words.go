@@ -19,6 +19,7 @@ type vocabulary struct {
 	lists   [][]uint64       // by node: a bit for each list that has the keyword ending there
 	lengths [1024]uint64     // by shape of a token's first two bytes: bit n says that some are n bytes long
 	symbols [256]bool        // bytes that stand in keywords as symbols
+	begins  [256]uint8       // by byte: what it may begin
 	wide    bool             // some token has bytes beyond ASCII
 	longest int              // bytes of the longest stretch that can be a hit
 	reach   int              // bytes before a candidate in which any list is looked for
@@ -28,7 +29,13 @@ type vocabulary struct {
 type edge struct{ node, token int32 }
 
 func newVocabulary() *vocabulary {
-	return &vocabulary{tokens: map[string]int32{}, edges: map[edge]int32{}, lists: make([][]uint64, 1), ids: map[string]int{}}
+	v := &vocabulary{tokens: map[string]int32{}, edges: map[edge]int32{}, lists: make([][]uint64, 1), ids: map[string]int{}}
+	for c := range 256 {
+		if wordByte(byte(c)) {
+			v.begins[c] = beginsWord
+		}
+	}
+	return v
 }
 
 // list adds words as a list and returns its number; the same words twice are
@@ -63,6 +70,9 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 	if !ok {
 		id = int32(len(v.tokens))
 		v.tokens[tok] = id
+		if wordByte(tok[0]) {
+			v.begin(tok[0])
+		}
 		switch {
 		case !wordByte(tok[0]):
 			v.symbols[tok[0]] = true
@@ -78,6 +88,27 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 		v.lists = append(v.lists, nil)
 	}
 	return next
+}
+
+// What a byte may begin.
+const (
+	beginsNothing = iota
+	beginsWord    // a word, but none of a keyword
+	beginsToken   // a word of a keyword
+)
+
+// begin notes that a token begins with c, in either case.
+func (v *vocabulary) begin(c byte) {
+	if c >= 0x80 {
+		for c := 0x80; c < 256; c++ {
+			v.begins[c] = beginsToken
+		}
+		return
+	}
+	v.begins[c] = beginsToken
+	if c >= 'a' && c <= 'z' {
+		v.begins[c-'a'+'A'] = beginsToken
+	}
 }
 
 // shape numbers the first two bytes of a word so that case does not matter.
@@ -161,8 +192,10 @@ func (v *vocabulary) find(text []byte, from, to int, hit func(start, end int, no
 		i = wordEnd(text, i)
 	}
 	for i < to {
-		if !wordByte(text[i]) {
-			i++
+		if kind := v.begins[text[i]]; kind != beginsToken {
+			if i++; kind == beginsWord {
+				i = wordEnd(text, i)
+			}
 			continue
 		}
 		j := wordEnd(text, i)
