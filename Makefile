@@ -109,7 +109,7 @@ bench-scan: ## measure the scanner beside the standard library, Hyperscan (where
 bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and print every figure and how it was made
 	@STANCH_BENCH=1 go test ./internal/e2e -run '^TestMailFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |PASS|ok )'
 	@echo; echo "Held messages a second, commits in groups against one transaction each, 16 writers, in one run:"
-	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkCommit$$' -benchtime 1000x -count 3 | sed -n '/^Benchmark/p'
+	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkCommit$$' -benchtime 1000x -count 3 | sed -n '/^Benchmark/p; s/^ *commit_test.go:[0-9]*: //p'
 
 .PHONY: golden
 golden: ## rewrite the golden files; read the diff before you commit it

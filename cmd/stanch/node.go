@@ -36,6 +36,7 @@ type node struct {
 	metrics *metrics.Set
 	ring    *crypt.Ring
 	hops    *route.Router // serve only
+	hand    *spool.Hand   // serve only
 	db      *sqlite.DB
 	bypass  *bypass.Switch
 	sign    *dkim.Signer  // nil: nothing is signed
@@ -53,6 +54,7 @@ func auditDir(dir string) string   { return filepath.Join(dir, "audit") }
 func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.head") }
 func bypassDir(dir string) string  { return filepath.Join(dir, "state", "bypass") }
 func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
+func handPath(dir string) string   { return filepath.Join(dir, "state", "outbox.hand") }
 
 // openNode takes the data folder's lock and opens everything in it.
 func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (n *node, err error) {
@@ -91,6 +93,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 // Close ends with the audit log, and then gives the folder free.
 func (n *node) Close() error {
 	var errs []error
+	errs = append(errs, n.hand.Close())
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
@@ -134,6 +137,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:        n.ring,
 		Deliver:      d,
+		Hand:         n.hand,
 		Destinations: dests,
 		Probes:       n.probes,
 		Submit:       submitter{n.cfg.SMTP.Hostname},

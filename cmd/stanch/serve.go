@@ -28,6 +28,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/milter"
@@ -204,6 +205,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	if s.hops, err = s.node.openHops(); err != nil {
 		return err
+	}
+	if s.hand, err = spool.OpenHand(handPath(s.cfg.DataDir)); err != nil { // the outbox goes on without
+		s.log.LogAttrs(ctx, slog.LevelError, "what is being delivered is not noted: a message that ends the process would not be set aside", safelog.Err(err))
 	}
 	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hops}, rules); err != nil {
 		return err

@@ -98,7 +98,7 @@ func (s *server) gauges(ctx context.Context) {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "queue and vault not counted", safelog.Err(err))
 		}
 		for _, st := range []spool.State{spool.Queued, spool.ToRead, spool.Poison} {
-			if n, _, err := s.db.QueueSize(ctx, st); err == nil {
+			if n, err := s.db.QueueCount(ctx, st); err == nil {
 				s.metrics.QueueState(string(st), n)
 			}
 		}

@@ -103,7 +103,12 @@ func (h *nextHop) messages() []hopMail {
 	return append([]hopMail(nil), h.taken...)
 }
 
-func (h *nextHop) count() int { return len(h.messages()) }
+// count is how many those are.
+func (h *nextHop) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.taken)
+}
 
 // drain forgets what was taken.
 func (h *nextHop) drain() {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -320,69 +318,4 @@ func TestPostfixInFront(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestPostfixAccount sends some hundred messages through each integration while
-// stanch is killed, and has every one accounted for.
-func TestPostfixAccount(t *testing.T) {
-	longTest(t)
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	const kills, clients = 3, 8
-	for name, in := range integrations() {
-		if strings.Contains(name, "socket") {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			next, ledger := startSink(t, dir)
-			corpus := loadCorpus(t, dir)
-			s := newSite(t, in.set, next, in.toml, "default_process_limit = 20\nnotify_classes =\n", "")
-			s.start()
-			var loads []string
-			load := startLoad(t, &gateway{t: t, addr: s.mta}, dir, corpus, clients, 300, &loads)
-			for range kills {
-				time.Sleep(700 * time.Millisecond) // the moment is the point
-				s.kill()
-				s.start()
-			}
-			load.wait(t)
-			eventually(t, "all queues are empty", func() bool {
-				return strings.Contains(s.must("queue", "list"), "empty") && strings.Contains(s.postfix.queue(), "empty")
-			})
-			ids := heldLoadIDs(t, s.gateway)
-			held := filepath.Join(dir, "held.txt")
-			write(t, held, strings.Join(ids, "\n")+"\n", 0o600)
-			out, err := exec.Command(filepath.Join(tools, "account"), "-sink", ledger, "-held", held, "-load", loads[0]).CombinedOutput()
-			t.Logf("%d held\n%s", len(ids), out)
-			// A server whose stanch dies between the next server's 250 and its own
-			// sends again: of each kill at most one for each session. The generator
-			// does not see it, since a Postfix stands between. A milter's server
-			// has nothing to send again.
-			excused := kills * clients
-			if in.set == "milter" {
-				excused = 0
-			}
-			if err != nil && !onlyDoubled(string(out), 2*excused) {
-				t.Errorf("account: %v", err)
-			}
-			s.must("audit", "verify")
-		})
-	}
-}
-
-// onlyDoubled reports whether account found nothing but at most n doubled
-// deliveries.
-func onlyDoubled(out string, n int) bool {
-	for line := range strings.SplitSeq(out, "\n") {
-		f := strings.Fields(line)
-		if len(f) != 3 || f[2] != "FAIL" {
-			continue
-		}
-		if k, err := strconv.Atoi(f[1]); f[0] != "DUPLICATE" || err != nil || k > n {
-			return false
-		}
-	}
-	return true
 }

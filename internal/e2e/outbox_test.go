@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +55,14 @@ func TestRestartWithBacklog(t *testing.T) {
 	var slowest time.Duration
 	news := 0
 	deadline := time.Now().Add(30 * time.Minute)
+	var quarters []string // what each took
+	last, used := began, 0.0
 	for hop.count() < n+news {
+		if hop.count() >= (len(quarters)+1)*n/4 {
+			now, cpu := time.Now(), cpuSeconds(t, g.cmd.Process.Pid)
+			quarters = append(quarters, fmt.Sprintf("%.1f s (processor %.1f s)", now.Sub(last).Seconds(), cpu-used))
+			last, used = now, cpu
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d delivered", hop.count()-news, n)
 		}
@@ -72,6 +78,7 @@ func TestRestartWithBacklog(t *testing.T) {
 	}
 	t.Logf("%d queued: ready after %v (with an empty queue %v) with %d MiB; drained in %v, at most %d MiB; slowest of %d new messages %v",
 		n, ready.Round(time.Millisecond), empty.Round(time.Millisecond), atStart>>20, time.Since(began).Round(time.Millisecond), g.resident("VmHWM")>>20, news, slowest.Round(time.Millisecond))
+	t.Logf("quarters: %s; processor %.2f ms a message", strings.Join(quarters, ", "), 1000*cpuSeconds(t, g.cmd.Process.Pid)/float64(n+news))
 	eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
 	if got := hop.count(); got != n+news {
 		t.Errorf("%d at the next hop, want %d", got, n+news)
@@ -88,6 +95,44 @@ func TestRestartWithBacklog(t *testing.T) {
 // queueMany puts n messages into the queue of a data folder that nobody serves.
 func queueMany(t *testing.T, data string, n int) {
 	t.Helper()
+	inSpool(t, data, func(s *spool.Spool, db *sqlite.DB) {
+		for at := 0; at < n; {
+			var ms []spool.Message
+			for ; at < n && len(ms) < 500; at++ {
+				ms = append(ms, spool.Message{Rcpts: []spool.Rcpt{{Addr: dlp.Address{Local: fmt.Sprint("sam", at), Domain: fmt.Sprintf("d%d.example", at%100)}}}})
+			}
+			putQueued(t, s, db, ms...)
+		}
+	})
+}
+
+// putQueued queues ms, with what they do not say filled in, and returns them.
+func putQueued(t *testing.T, s *spool.Spool, db *sqlite.DB, ms ...spool.Message) []spool.Message {
+	t.Helper()
+	var ch store.Change
+	for i := range ms {
+		m := &ms[i]
+		m.ID, m.Doc, m.Created = dlp.NewID(), dlp.NewID(), time.Now()
+		m.From = dlp.Address{Local: "ada", Domain: "clinic.example"}
+		if m.Kind == "" {
+			m.Kind = spool.Release
+		}
+		e, err := s.Seal(t.Context(), *m, strings.NewReader(cleanMail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch.Out = append(ch.Out, e)
+		m.Next, m.Expires = e.Next, e.Expires
+	}
+	if err := db.Commit(t.Context(), ch); err != nil {
+		t.Fatal(err)
+	}
+	return ms
+}
+
+// inSpool opens the spool of a data folder that nobody serves.
+func inSpool(t *testing.T, data string, do func(*spool.Spool, *sqlite.DB)) {
+	t.Helper()
 	lock, err := safefile.Lock(filepath.Join(data, "lock"))
 	if err != nil {
 		t.Fatal(err)
@@ -102,22 +147,7 @@ func queueMany(t *testing.T, data string, n int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s := spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
-	for at := 0; at < n; {
-		var ch store.Change
-		for ; at < n && len(ch.Out) < 500; at++ {
-			m := spool.Message{Doc: dlp.NewID(), Kind: spool.Release, From: dlp.Address{Local: "ada", Domain: "clinic.example"}, Created: time.Now(),
-				Rcpts: []spool.Rcpt{{Addr: dlp.Address{Local: fmt.Sprint("sam", at), Domain: fmt.Sprintf("d%d.example", at%100)}}}}
-			e, err := s.Seal(context.Background(), m, strings.NewReader(cleanMail))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ch.Out = append(ch.Out, e)
-		}
-		if err := db.Commit(context.Background(), ch); err != nil {
-			t.Fatal(err)
-		}
-	}
+	do(spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work())), db)
 }
 
 // resident reads a size of serve's memory, in bytes.

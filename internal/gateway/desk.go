@@ -431,7 +431,7 @@ func (g *Gateway) RetryQueued(ctx context.Context, id dlp.ID, actor string) erro
 	return g.changeQueued(ctx, id, audit.QueueRetry, actor, func(m *spool.Message) {
 		m.Next = g.Now()
 		if m.State == spool.Poison {
-			m.State, m.Why, m.Tries = spool.Queued, "", 0
+			m.State, m.Why, m.Tries, m.Deaths = spool.Queued, "", 0, 0
 			if m.Kind == spool.Reading {
 				m.State = spool.ToRead
 			}

@@ -1,5 +1,7 @@
 package gateway
 
+import "context"
+
 // Waiting is how many documents wait for their turn to be read.
 func (g *Gateway) Waiting() int {
 	g.reading.mu.Lock()
@@ -8,3 +10,6 @@ func (g *Gateway) Waiting() int {
 }
 
 var ReadEnvelope = readEnvelope
+
+// CountDeaths makes one try to put on record what was in hand when a process died.
+func (g *Gateway) CountDeaths(ctx context.Context) error { return g.countOnce(ctx) }

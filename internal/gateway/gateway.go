@@ -108,6 +108,7 @@ type Deps struct {
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
+	Hand    *spool.Hand // what is being delivered; nil: it is not noted
 	// Destinations tells where each recipient goes next, by a name of its own
 	// for each that can be reached or not by itself. Nil: there is one.
 	Destinations func(from dlp.Address, rcpts []dlp.Address) []string

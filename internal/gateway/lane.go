@@ -18,7 +18,9 @@ type lane struct {
 	dests *destinations // bounds the messages in hand by where they go; nil: it does not matter
 	// broken is called when work on m broke; the process goes on.
 	broken func(ctx context.Context, m spool.Message)
-	work   func(ctx context.Context, m spool.Message)
+	// work calls sent, if it does so at all before it ends, when it has nothing
+	// more to do with where m goes.
+	work func(ctx context.Context, m spool.Message, sent func())
 }
 
 // lanePoll is the longest a lane sleeps; a wake-up that was missed costs no
@@ -54,7 +56,7 @@ func (g *Gateway) drain(ctx context.Context, l *lane) error {
 		if started && len(due) == 0 {
 			continue
 		}
-		if !g.sleep(ctx, l) {
+		if !g.sleep(ctx, l, len(waiting) > 0) {
 			break
 		}
 	}
@@ -66,7 +68,7 @@ func (g *Gateway) drain(ctx context.Context, l *lane) error {
 const lookElsewhere = time.Second
 
 func (g *Gateway) listDue(ctx context.Context, l *lane, except ...int64) []spool.Message {
-	due, err := g.Spool.Due(ctx, l.state, g.Now(), 2*cap(l.slots), except...)
+	due, err := g.Spool.Due(ctx, l.state, g.Now(), 4*cap(l.slots), except...)
 	if err != nil && ctx.Err() == nil {
 		g.warn(ctx, "spool not read", "", err)
 	}
@@ -87,19 +89,24 @@ func (g *Gateway) begin(ctx context.Context, l *lane, wg *sync.WaitGroup, due []
 			left = append(left, m)
 			continue
 		}
-		release := func() { l.dests.done(m.Dest); done() }
+		sent := sync.OnceFunc(func() {
+			l.dests.done(m.Dest)
+			poke(l.wake)
+		})
 		select {
 		case l.slots <- struct{}{}:
 		case <-ctx.Done():
-			release()
+			sent()
+			done()
 			return nil, started
 		}
 		started = true
 		wg.Go(func() {
 			defer poke(l.wake)
 			defer func() { <-l.slots }()
-			defer release()
-			g.handle(ctx, l, m)
+			defer done()
+			defer sent()
+			g.handle(ctx, l, m, sent)
 		})
 	}
 	return left, started
@@ -107,7 +114,7 @@ func (g *Gateway) begin(ctx context.Context, l *lane, wg *sync.WaitGroup, due []
 
 // handle works on one message. It is looked up again: since it was listed,
 // other work on it may have ended.
-func (g *Gateway) handle(ctx context.Context, l *lane, listed spool.Message) {
+func (g *Gateway) handle(ctx context.Context, l *lane, listed spool.Message, sent func()) {
 	if listed.Damaged {
 		g.setAside(ctx, listed, spool.WhyDamaged)
 		return
@@ -123,13 +130,16 @@ func (g *Gateway) handle(ctx context.Context, l *lane, listed spool.Message) {
 			l.broken(ctx, m)
 		}
 	}()
-	l.work(ctx, m)
+	l.work(ctx, m, sent)
 }
 
-// sleep waits for a wake-up, for the next message to be due, or for ctx.
-func (g *Gateway) sleep(ctx context.Context, l *lane) bool {
+// sleep waits for a wake-up, for the next message to be due (some are now), or
+// for ctx.
+func (g *Gateway) sleep(ctx context.Context, l *lane, now bool) bool {
 	wait := lanePoll
-	if next, ok, err := g.Spool.NextDue(ctx, l.state); err == nil && ok {
+	if now {
+		wait = lookElsewhere
+	} else if next, ok, err := g.Spool.NextDue(ctx, l.state); err == nil && ok {
 		wait = min(wait, max(next.Sub(g.Now()), time.Second))
 	}
 	t := time.NewTimer(wait)
@@ -158,10 +168,8 @@ func (g *Gateway) pause(ctx context.Context, d time.Duration) bool {
 // setAside takes a message out of all further work, until a person has it
 // tried again or drops it: it would only break again, and stand before others.
 func (g *Gateway) setAside(ctx context.Context, m spool.Message, why spool.Why) {
-	g.Log.LogAttrs(ctx, slog.LevelError, "a message of the spool is set aside; see stanch queue list",
-		slog.String("doc", string(m.Doc)), slog.String("id", string(m.ID)), slog.String("cause", string(why)))
-	g.Metrics.SetAside(string(why))
 	m.State, m.Why = spool.Poison, why
+	g.asideTold(ctx, m)
 	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
 		err := g.progress(ctx, m)
 		if err == nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,22 +28,28 @@ func (g *Gateway) kickIf(any bool) {
 // RunOutbox delivers what is due until ctx ends, and returns when the tries
 // under way have ended too.
 func (g *Gateway) RunOutbox(ctx context.Context) error {
+	if !g.countDeaths(ctx) {
+		return nil
+	}
 	dests := newDestinations(g.cfg.PerDestination)
 	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, dests: dests,
-		work:   func(ctx context.Context, m spool.Message) { g.try(ctx, m, dests) },
+		work:   func(ctx context.Context, m spool.Message, sent func()) { g.try(ctx, m, dests, sent) },
 		broken: func(ctx context.Context, m spool.Message) { g.setAside(ctx, m, spool.WhyBroke) }})
 }
 
 // try makes one delivery of a message, to one destination after the other, and
-// records what became of the recipients at one before the next is tried.
-func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations) {
+// records what became of the recipients at one before the next is tried. It
+// calls sent when nothing more is sent: what is then still to be recorded keeps
+// no other from its destination, and shares its sync with others.
+func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations, sent func()) {
+	defer g.Hand.Take(m.ID)()
 	m = g.shifted(m)
 	m.Tries++
 	legs := g.legs(m)
 	for i, l := range legs {
 		tried := m
 		tried.Rcpts = l.rcpts
-		content := &watched{open: func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) }}
+		content := &watched{open: g.opener(ctx, m)}
 		dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
 		g.OnStep("deliver")
 		results := g.Deliver.Deliver(dctx, tried, content.reader)
@@ -59,6 +66,9 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations)
 		}
 		if !broken {
 			dests.heard(l.dest, !failed)
+		}
+		if i == len(legs)-1 {
+			sent()
 		}
 		var ok bool
 		if m, ok = g.keepSettling(ctx, m, l.rcpts, results, i == len(legs)-1); !ok {
@@ -82,6 +92,29 @@ func (g *Gateway) shifted(m spool.Message) spool.Message {
 		m.Expires = m.Expires.Add(late)
 	}
 	return m
+}
+
+// opener opens the content of m. A small one, which a delivery opens twice, is
+// looked up and unsealed once.
+func (g *Gateway) opener(ctx context.Context, m spool.Message) func() (io.ReadCloser, error) {
+	if m.Size > spool.InlineMax {
+		return func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) }
+	}
+	var content []byte
+	return func() (io.ReadCloser, error) {
+		if content == nil {
+			r, err := g.Spool.Open(ctx, m.ID)
+			if err != nil {
+				return nil, err
+			}
+			defer r.Close()
+			if content, err = io.ReadAll(r); err != nil {
+				content = nil
+				return nil, err
+			}
+		}
+		return io.NopCloser(bytes.NewReader(content)), nil
+	}
 }
 
 // watched passes a content on and remembers whether it could be read.
@@ -178,6 +211,7 @@ func answers(tried []spool.Rcpt, results []dlp.Delivery) map[dlp.Address]dlp.Del
 func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcpt, results []dlp.Delivery, last bool) (spool.Message, error) {
 	now := g.Now()
 	m.Rcpts = slices.Clone(m.Rcpts) // the caller's stay as they were before this try
+	m.Deaths = 0                    // the process lives
 	expired := !now.Before(m.Expires)
 	var rs reports
 	byAddr := answers(tried, results)

@@ -101,7 +101,7 @@ func (m *mail) sealUnread(ctx context.Context) (spool.Entry, error) {
 // at the next start.
 func (g *Gateway) RunReading(ctx context.Context) error {
 	return g.drain(ctx, &lane{state: spool.ToRead, slots: make(chan struct{}, max(1, g.cfg.Background.Readers)),
-		wake: g.unread.wake, work: g.readUnread,
+		wake: g.unread.wake, work: func(ctx context.Context, m spool.Message, _ func()) { g.readUnread(ctx, m) },
 		broken: func(context.Context, spool.Message) {}}) // that it was begun is on record, and counted
 }
 

@@ -37,13 +37,14 @@ type stateJSON struct {
 	Ret   string     `json:"ret,omitempty"`
 	EnvID []byte     `json:"envid,omitempty"`
 	Told  bool       `json:"told,omitempty"`
+	Died  int        `json:"died,omitempty"`
 	Rcpts []rcptJSON `json:"rcpts"`
 	Trace []byte     `json:"trace,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
 	p := m.Params
-	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Trace: m.Trace,
+	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace,
 		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
@@ -64,7 +65,7 @@ func decodeState(b []byte, m *Message) error {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
 	m.From, m.Trace = addressIn(in.From), in.Trace
-	m.DelayTold = in.Told
+	m.DelayTold, m.Deaths = in.Told, in.Died
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {

@@ -78,6 +78,7 @@ type Message struct {
 	Next      time.Time // of the next try
 	Expires   time.Time // no try after it
 	Tries     int
+	Deaths    int // in a row, of the process while it delivered this
 	State     State
 	Seq       uint64 // of the audit event that decided it
 	Dest      int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
@@ -180,7 +181,9 @@ type Store interface {
 	// Queue returns the rows f asks for, in the order they were queued.
 	Queue(ctx context.Context, f Filter) ([]Row, error)
 	// QueueDue returns at most f.Limit rows that f asks for, the oldest Next
-	// first.
+	// first. With f.Except they are a choice of what is due, in which each
+	// destination has its turn; what it costs does not depend on how many rows
+	// go to f.Except.
 	QueueDue(ctx context.Context, f DueFilter) ([]Row, error)
 	// QueueNext returns the earliest Next of a row in state s, false for none.
 	QueueNext(ctx context.Context, s State) (time.Time, bool, error)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"discarded entries leave no content", discard},
 		{"due ones come oldest first, and no others", due},
 		{"each state has its own line, and destinations can be left out", lines},
+		{"past a backlog for one destination the others are found", elsewhere},
 		{"what has not ended is kept and can come back", notEnded},
 		{"what comes of a document is found by it", ofDocument},
 		{"a clock put back delays nothing without bound", clock},
@@ -234,6 +236,49 @@ func lines(t *testing.T, b Backend) {
 	}
 	if got, err := b.spool().Get(t.Context(), unread.ID); err != nil || !reflect.DeepEqual(got, unread) {
 		t.Errorf("err %v:\ngot  %+v\nwant %+v", err, got, unread)
+	}
+}
+
+// elsewhere holds that past any number of messages for one destination those
+// for the others are found, some of each, and each gets its turn.
+func elsewhere(t *testing.T, b Backend) {
+	queue := func(dest int64, n int) {
+		for i := range n {
+			m := Message(time.Duration(i) * time.Second)
+			m.Dest = dest
+			b.queue(t, m, "x")
+		}
+	}
+	const full = 5
+	queue(full, 40)
+	want := map[int64]bool{math.MinInt64: true, -1: true, 0: true, math.MaxInt64: true}
+	for dest := range want {
+		queue(dest, 20)
+	}
+	m := Message(time.Hour) // not due
+	m.Dest = 77
+	b.queue(t, m, "x")
+	seen := map[int64]int{}
+	for _, limit := range []int{1, 2, 8, 100} {
+		for range 200 {
+			got, err := b.spool().Due(t.Context(), spool.Queued, start.Add(time.Minute), limit, full)
+			if err != nil || len(got) == 0 || len(got) > limit || !slices.IsSortedFunc(got, func(a, b spool.Message) int { return a.Next.Compare(b.Next) }) {
+				t.Fatalf("at most %d: %d, %v; want some, the oldest first", limit, len(got), err)
+			}
+			for _, m := range got {
+				if seen[m.Dest]++; !want[m.Dest] {
+					t.Fatalf("got one for %d", m.Dest)
+				}
+			}
+			if limit >= 8 && len(got) < min(limit, 80) {
+				t.Fatalf("at most %d: only %d", limit, len(got))
+			}
+		}
+	}
+	for dest := range want {
+		if seen[dest] == 0 {
+			t.Errorf("%d never had its turn", dest)
+		}
 	}
 }
 

@@ -72,6 +72,9 @@ type DB struct {
 	read    *sql.DB // connections that cannot write
 	commits *committer
 
+	stmtsMu sync.Mutex
+	stmts   map[string]*sql.Stmt // guarded by stmtsMu: of read, closed with it
+
 	vault, spool *Contents
 	swept        int
 	closing      sync.Once
@@ -110,7 +113,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, group: o.Group, now: o.Now, steps: o.Steps}
+	db := &DB{dir: dir, stmts: map[string]*sql.Stmt{}, group: o.Group, now: o.Now, steps: o.Steps}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	if err := db.prepare(); err != nil {

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -49,6 +50,38 @@ func one[T any](got []T, err error, missing error) (T, error) {
 		return none, missing
 	}
 	return got[0], nil
+}
+
+// query runs one query, prepared once. There are few of them: their texts are
+// constants.
+func (db *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := db.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// queryRow runs one query for one row, prepared once.
+func (db *DB) queryRow(ctx context.Context, query string, into []any, args ...any) error {
+	s, err := db.prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(into...)
+}
+
+func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	db.stmtsMu.Lock()
+	defer db.stmtsMu.Unlock()
+	if s := db.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := db.read.PrepareContext(ctx, query)
+	if err == nil {
+		db.stmts[query] = s
+	}
+	return s, err
 }
 
 // intoKey copies a 32-byte column.
@@ -123,7 +156,7 @@ func (db *DB) HoldContent(ctx context.Context, id dlp.ID) ([]byte, error) {
 func (db *DB) inline(ctx context.Context, id dlp.ID, query string, notFound, noContent error) ([]byte, error) {
 	var external bool
 	var content []byte
-	err := db.read.QueryRowContext(ctx, query, string(id)).Scan(&external, &content)
+	err := db.queryRow(ctx, query, []any{&external, &content}, string(id))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, notFound
@@ -174,38 +207,82 @@ func (db *DB) Queue(ctx context.Context, f spool.Filter) ([]spool.Row, error) {
 }
 
 // QueueDue returns at most f.Limit rows that f asks for: those whose time has
-// come, the oldest first, then those further ahead than any time we set.
+// come, the oldest first (with f.Except, of a choice of destinations), then
+// those further ahead than any time we set.
 func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, error) {
 	state, err := stateIs(f.State)
 	if err != nil {
 		return nil, err
 	}
-	not := ""
+	list := db.dueBefore
 	if len(f.Except) > 0 {
-		var dests []string
-		for _, d := range f.Except {
-			dests = append(dests, strconv.FormatInt(d, 10))
-		}
-		not = " AND dest NOT IN (" + strings.Join(dests, ",") + ")"
+		list = db.dueElsewhere
 	}
+	due, err := list(ctx, state, f)
+	if err != nil || len(due) >= f.Limit {
+		return due, err
+	}
+	rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND next > ? ORDER BY next LIMIT ?", micros(f.Horizon), f.Limit-len(due))
+	ahead, err := collect(rows, err, "due", scanQueued)
+	ahead = slices.DeleteFunc(ahead, func(r spool.Row) bool { return slices.Contains(f.Except, r.Dest) })
+	return append(due, ahead...), err
+}
+
+// dueBefore lists what is due by f.Now, wherever it goes.
+func (db *DB) dueBefore(ctx context.Context, state string, f spool.DueFilter) ([]spool.Row, error) {
+	rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND next <= ? ORDER BY next LIMIT ?", micros(f.Now), f.Limit)
+	return collect(rows, err, "due", scanQueued)
+}
+
+// dueElsewhere lists what is due by f.Now and goes to none of f.Except: some of
+// each destination, from one that is chosen by chance on, so that each has its
+// turn, and more of them where there is room. What it costs does not depend on
+// how much waits for f.Except.
+func (db *DB) dueElsewhere(ctx context.Context, state string, f spool.DueFilter) ([]spool.Row, error) {
+	due, err := db.someOfEach(ctx, state, f, max(1, f.Limit/eachOf))
+	if err == nil && len(due) > 0 && len(due) < f.Limit {
+		due, err = db.someOfEach(ctx, state, f, f.Limit)
+	}
+	slices.SortFunc(due, func(a, b spool.Row) int { return a.Next.Compare(b.Next) })
+	return due, err
+}
+
+func (db *DB) someOfEach(ctx context.Context, state string, f spool.DueFilter, each int) ([]spool.Row, error) {
 	var due []spool.Row
-	for _, x := range []struct {
-		when string
-		at   time.Time
-	}{{" AND next <= ?", f.Now}, {" AND next > ?", f.Horizon}} {
-		if len(due) >= f.Limit {
-			break
+	start, looked := int64(rand.Uint64()), 0
+	for _, part := range []struct {
+		from, to int64
+	}{{start, math.MaxInt64}, {math.MinInt64, start - 1}} {
+		for from := part.from; len(due) < f.Limit && looked < maxLooked; looked++ {
+			var dest sql.NullInt64
+			if err := db.queryRow(ctx, "SELECT min(dest) FROM outbox WHERE "+state+" AND dest BETWEEN ? AND ?", []any{&dest}, from, part.to); err != nil {
+				return nil, fmt.Errorf("sqlite: due: %w", classify(err))
+			}
+			if !dest.Valid {
+				break
+			}
+			if !slices.Contains(f.Except, dest.Int64) {
+				rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND dest = ? AND next <= ? ORDER BY next LIMIT ?",
+					dest.Int64, micros(f.Now), min(each, f.Limit-len(due)))
+				more, err := collect(rows, err, "due", scanQueued)
+				if err != nil {
+					return nil, err
+				}
+				due = append(due, more...)
+			}
+			if dest.Int64 == part.to {
+				break
+			}
+			from = dest.Int64 + 1
 		}
-		rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE "+state+x.when+not+" ORDER BY next LIMIT ?",
-			micros(x.at), f.Limit-len(due))
-		more, err := collect(rows, err, "due", scanQueued)
-		if err != nil {
-			return nil, err
-		}
-		due = append(due, more...)
 	}
 	return due, nil
 }
+
+const (
+	eachOf    = 4   // destinations that share one list of dueElsewhere, where there are so many
+	maxLooked = 500 // destinations looked at for one list
+)
 
 // stateIs is the condition of a state that is waited in. It is a constant, so
 // that SQLite sees which index fits.
@@ -228,7 +305,7 @@ func (db *DB) QueueNext(ctx context.Context, s spool.State) (time.Time, bool, er
 		return time.Time{}, false, err
 	}
 	var next sql.NullInt64
-	if err := db.read.QueryRowContext(ctx, "SELECT min(next) FROM outbox WHERE "+state).Scan(&next); err != nil {
+	if err := db.queryRow(ctx, "SELECT min(next) FROM outbox WHERE "+state, []any{&next}); err != nil {
 		return time.Time{}, false, fmt.Errorf("sqlite: next due: %w", classify(err))
 	}
 	return fromMicros(next.Int64), next.Valid, nil
@@ -254,7 +331,7 @@ func (db *DB) QueueOf(ctx context.Context, doc dlp.ID) ([]spool.Row, error) {
 
 // Queued returns one row in any state, or spool.ErrNotFound.
 func (db *DB) Queued(ctx context.Context, id dlp.ID) (spool.Row, error) {
-	rows, err := db.read.QueryContext(ctx, queueColumns+"WHERE id = ?", string(id))
+	rows, err := db.query(ctx, queueColumns+"WHERE id = ?", string(id))
 	got, err := collect(rows, err, "read queue", scanQueued)
 	return one(got, err, spool.ErrNotFound)
 }

@@ -100,6 +100,12 @@ CREATE TABLE calls (
 	due   INTEGER NOT NULL              -- of the next
 ) STRICT, WITHOUT ROWID;
 `,
+	// Form 4: what waits for one destination is found whatever waits for others.
+	`
+DROP INDEX outbox_next;
+CREATE INDEX outbox_next ON outbox(next) WHERE state = 'queued';
+CREATE INDEX outbox_dest ON outbox(dest, next) WHERE state = 'queued';
+`,
 }
 
 // migrate brings the database to this version's form, each step in one
