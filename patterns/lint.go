@@ -14,6 +14,10 @@ import (
 var commonWords = []string{"a", "an", "and", "at", "by", "code", "data", "date", "for", "from", "id", "in", "is", "it", "name", "no",
 	"number", "of", "on", "or", "ref", "the", "to", "value", "with"}
 
+// minNumber is how long a word without letters is that says something all the
+// same, as the number of a registry does: "2.16.840.1.113883.4.1".
+const minNumber = 12
+
 // Lint is set.Lint by the clock.
 func Lint(set *Set) []*Error { return set.Lint(time.Now()) }
 
@@ -54,7 +58,7 @@ func (r *Rule) lint(now time.Time) []*Error {
 		p := &r.Patterns[i]
 		if p.Supporting != nil {
 			for _, w := range p.Supporting.Any {
-				if slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 {
+				if slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 && len(w) < minNumber {
 					warn(p.File, p.Line, "patterns.supporting.any", "a word that stands beside few other things than %q", w)
 				}
 			}

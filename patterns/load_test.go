@@ -67,7 +67,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 		{"unknown key of evidence", "proximity = 40", "proximity = 40, near = 3", []string{":13: rules[0].patterns[0].supporting.near: a known key"}},
 		{"unknown type", `"CUSTOM"`, `"BADGE"`, []string{":6: rules[0].type: one of SSN"}},
 		{"wrong TOML type", `proximity = 40`, `proximity = "40"`, []string{":13: rules[0].patterns[0].supporting.proximity: a whole number"}},
-		{"unknown validator", `boundary = "number"`, `validator = "crc"`, []string{":9: rules[0].validator: one of birth"}},
+		{"unknown validator", `boundary = "number"`, `validator = "crc"`, []string{":9: rules[0].validator: one of at-sv"}},
 		{"unknown dictionary", `boundary = "number"`, `dictionary = "icd11"`, []string{":9: rules[0].dictionary: one of icd10cm"}},
 		{"no index", `boundary = "number"`, `index = "patients.mrn"`, []string{":9: rules[0].index: no index"}},
 		{"unknown formats", `boundary = "number"`, `formats = "site.badge"`, []string{":9: rules[0].formats: one of site.mrn"}},

@@ -79,8 +79,8 @@ func numberBefore(text []byte, s int) bool {
 	switch at(1) {
 	case '.': // 0.5, 1.2.3, .5, but "No.5"
 		return !isWord(at(2)) || isDigit(at(2))
-	case '-': // 1-5, a1-5, but "SSN-5" and " -5"
-		return digitInWord(text[max(0, s-1-pathLook) : s-1])
+	case '-': // 1-5, a1-5, blk_-5, but "SSN-5" and " -5"
+		return at(2) == '_' || digitInWord(text[max(0, s-1-pathLook):s-1])
 	case '+', '$', '%':
 		return true
 	case ' ':

@@ -184,6 +184,14 @@ func (v *vocabulary) token(b []byte) int32 {
 	return -1
 }
 
+// symbol returns the number of the token that is c alone, -1 if there is none.
+func (v *vocabulary) symbol(c byte) int32 {
+	if id, ok := v.tokens[string([]byte{c})]; ok {
+		return id
+	}
+	return -1
+}
+
 // find calls hit for each keyword that begins in text[from:to]. It looks past
 // to for its end, as far as longest.
 func (v *vocabulary) find(text []byte, from, to int, hit func(start, end int, node int32)) {
@@ -220,18 +228,15 @@ func (v *vocabulary) walk(text []byte, start, end int, tok int32, hit func(start
 		if v.lists[node] != nil {
 			hit(start, end, node)
 		}
-		if end < len(text) && v.symbols[text[end]] {
-			if id, known := v.tokens[string(text[end:end+1])]; known {
-				if next, leads := v.edges[edge{node, id}]; leads {
-					node = next
-					end++
-					continue
-				}
-			}
-		}
 		k := end
 		for k < len(text) && k-end < maxSeparators && separator(text[k]) {
 			k++
+		}
+		if k < len(text) && v.symbols[text[k]] {
+			if next, leads := v.edges[edge{node, v.symbol(text[k])}]; leads {
+				node, end = next, k+1
+				continue
+			}
 		}
 		e := wordEnd(text, k)
 		if e == k {

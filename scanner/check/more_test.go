@@ -1,0 +1,149 @@
+package check_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/scanner/check"
+)
+
+func TestMoreIdentifiers(t *testing.T) {
+	tests := []struct {
+		name  string
+		check func(string) bool
+		value string
+		want  bool
+	}{
+		{"visa", check.Card, "4111-1111-1111-1111", true},
+		{"amex", check.Card, "378282246310005", true},
+		{"mastercard of the newer range", check.Card, "2223003122003222", true},
+		{"diners", check.Card, "30569309025904", true},
+		{"maestro", check.Card, "6304000000000000", true},
+		{"card with a wrong digit", check.Card, "4111111111111112", false},
+		{"card of no issuer", check.Card, "9111111111111111", false},
+		{"visa of fifteen digits", check.Card, "411111111111116", false},
+		{"card of zeros", check.Card, "0000000000000000", false},
+		{"card too long for its issuer", check.Card, "3782822463100050", false},
+		{"iban", check.IBAN, "DE89 3704 0044 0532 0130 00", true},
+		{"iban of norway", check.IBAN, "NO9386011117947", true},
+		{"iban one short", check.IBAN, "DE8937040044053201300", false},
+		{"iban wrong check", check.IBAN, "DE88370400440532013000", false},
+		{"iban of no country", check.IBAN, "AB150120690000003111141", false},
+		{"iban in small letters", check.IBAN, "de89370400440532013000", false},
+		{"aba", check.ABA, "021000021", true},
+		{"aba wrong digit", check.ABA, "021000022", false},
+		{"aba of no district", check.ABA, "990000008", false},
+		{"vin", check.VIN, "1HGCM82633A004352", true},
+		{"vin of X", check.VIN, "1M8GDM9AXKP042788", true},
+		{"vin wrong check", check.VIN, "1HGCM82633A004353", false},
+		{"vin with I", check.VIN, "1HGCM8263IA004352", false},
+		{"vin of digits", check.VIN, "11111111111111111", false},
+		{"vin of europe", check.LooseVIN, "WVWZZZ1JZ3W386752", true},
+		{"ip", check.IP, "10.1.2.3", true},
+		{"ip 6", check.IP, "2001:db8::1", true},
+		{"ip with prefix", check.IP, "10.1.2.0/24", true},
+		{"ip past 255", check.IP, "10.1.2.256", false},
+		{"ip with a leading zero", check.IP, "10.1.2.03", false},
+		{"netmask", check.IP, "255.255.255.0", false},
+		{"loopback", check.IP, "127.0.0.1", false},
+		{"unspecified", check.IP, "::", false},
+		{"mac", check.MAC, "00:1b:44:11:3A:B7", true},
+		{"mac mixed separators", check.MAC, "00:1b-44:11:3A:B7", false},
+		{"mac broadcast", check.MAC, "ff:ff:ff:ff:ff:FF", false},
+		{"gtin", check.GTIN, "(01)00844588003288", true},
+		{"gtin wrong digit", check.GTIN, "00844588003289", false},
+		{"loinc", check.LOINC, "2345-7", true},
+		{"loinc wrong digit", check.LOINC, "2345-8", false},
+		{"snomed", check.SNOMED, "73211009", true},
+		{"snomed wrong digit", check.SNOMED, "73211008", false},
+		{"ndc 5-4-2", check.NDC, "00002-7510-01", true},
+		{"ndc 6-4-2", check.NDC, "123456-1234-12", true},
+		{"ndc bare", check.NDC, "00002751001", true},
+		{"ndc 3-4-2", check.NDC, "123-1234-12", false},
+		{"plan id", check.PlanID, "HPN-987654", true},
+		{"plan id short with letters", check.PlanID, "ABC123", true},
+		{"plan id short without", check.PlanID, "1234", false},
+		{"plan id that is a date", check.PlanID, "03-04-1961", false},
+		{"nhs", check.NHS, "943 476 5919", true},
+		{"nhs wrong digit", check.NHS, "943 476 5918", false},
+		{"nino", check.NINO, "AB 12 34 56 C", true},
+		{"nino of no prefix", check.NINO, "BG123456C", false},
+		{"nino suffix", check.NINO, "AB123456E", false},
+		{"sin", check.SIN, "130 692 544", true},
+		{"sin wrong digit", check.SIN, "130 692 543", false},
+		{"ohip", check.OHIP, "9876543217", true},
+		{"ohip version", check.OHIP, "9876-543-217-AB", true},
+		{"ohip wrong digit", check.OHIP, "9876543216", false},
+		{"bc phn", check.BCPHN, "9698 658 215", true},
+		{"bc phn wrong digit", check.BCPHN, "9698658216", false},
+		{"ramq", check.RAMQ, "TREM 8462 1512", true},
+		{"ramq of no month", check.RAMQ, "TREM 8499 1512", false},
+		{"german tax id", check.GermanTaxID, "86095742719", true},
+		{"german tax id wrong digit", check.GermanTaxID, "86095742718", false},
+		{"kvnr", check.KVNR, "A123456780", true},
+		{"kvnr wrong digit", check.KVNR, "A123456781", false},
+		{"nir", check.NIR, "2 55 08 14 168 025 38", true},
+		{"nir wrong key", check.NIR, "255081416802539", false},
+		{"dni", check.DNI, "12345678Z", true},
+		{"nie", check.DNI, "X1234567L", true},
+		{"dni wrong letter", check.DNI, "12345678A", false},
+		{"codice fiscale", check.CodiceFiscale, "RSSMRA85T10A562S", true},
+		{"codice fiscale wrong letter", check.CodiceFiscale, "RSSMRA85T10A562T", false},
+		{"bsn", check.BSN, "111222333", true},
+		{"bsn wrong digit", check.BSN, "111222334", false},
+		{"belgium", check.BelgianNN, "93.05.18-223.61", true},
+		{"belgium wrong key", check.BelgianNN, "93.05.18-223.62", false},
+		{"pesel", check.PESEL, "44051401359", true},
+		{"pesel wrong digit", check.PESEL, "44051401358", false},
+		{"personnummer", check.Personnummer, "811218-9876", true},
+		{"personnummer wrong digit", check.Personnummer, "811218-9875", false},
+		{"hetu", check.HETU, "131052-308T", true},
+		{"hetu wrong character", check.HETU, "131052-308U", false},
+		{"fodselsnummer", check.Fodselsnummer, "29029600013", true},
+		{"fodselsnummer wrong digit", check.Fodselsnummer, "29029600014", false},
+		{"ahv", check.AHV, "756.9217.0769.85", true},
+		{"ahv wrong digit", check.AHV, "756.9217.0769.84", false},
+		{"austria", check.AustrianSV, "1237 010180", true},
+		{"austria wrong digit", check.AustrianSV, "1238 010180", false},
+		{"pps", check.PPS, "1234567T", true},
+		{"pps of two letters", check.PPS, "1234567FA", true},
+		{"pps wrong letter", check.PPS, "1234567A", false},
+		{"nif", check.NIF, "123456789", true},
+		{"nif wrong digit", check.NIF, "123456788", false},
+		{"cpr", check.CPR, "070761-4285", true},
+		{"cpr of no month", check.CPR, "071361-4285", false},
+		{"australian medicare", check.AustralianMedicare, "2123 45670 1", true},
+		{"australian medicare wrong digit", check.AustralianMedicare, "2123 45671 1", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.check(tt.value); got != tt.want {
+				t.Errorf("%q: %t, want %t", tt.value, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestVerhoeff: it notices every wrong digit and every two that changed places.
+func TestVerhoeff(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		body, good := fmt.Sprint(10000+r.IntN(1e8)), ""
+		for d := range 10 {
+			if s := body + fmt.Sprint(d); check.Verhoeff(s) {
+				if good != "" {
+					t.Fatalf("two check digits after %s, want one", body)
+				}
+				good = s
+			}
+		}
+		for i := range len(good) - 1 {
+			b := []byte(good)
+			b[i], b[i+1] = b[i+1], b[i]
+			if b[i] != b[i+1] && check.Verhoeff(string(b)) {
+				t.Fatalf("%s and %s pass, want one", good, b)
+			}
+		}
+	}
+}
