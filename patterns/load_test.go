@@ -71,7 +71,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 		{"unknown dictionary", `boundary = "number"`, `dictionary = "icd11"`, []string{":9: rules[0].dictionary: one of icd10cm"}},
 		{"no index", `boundary = "number"`, `index = "patients.mrn"`, []string{":9: rules[0].index: no index"}},
 		{"unknown formats", `boundary = "number"`, `formats = "site.badge"`, []string{":9: rules[0].formats: one of site.mrn"}},
-		{"unknown boundary", `"number"`, `"line"`, []string{":9: rules[0].boundary: one of number, word, none"}},
+		{"unknown boundary", `"number"`, `"line"`, []string{":9: rules[0].boundary: one of number, alone, word, none"}},
 		{"unknown confidence", `"medium"`, `"sure"`, []string{":11: rules[0].patterns[0].confidence: one of"}},
 		{"unknown list", `"@badge"`, `"@badges"`, []string{`:13: rules[0].patterns[0].supporting.any[0]: a list`}},
 		{"list in a circle", `"badge no"]`, `"@badge"]`, []string{":3: keywords.badge[1]: a list that does not hold itself"}},

@@ -88,7 +88,7 @@ func (f *file) head(t *table, d *draft) {
 		_ = d.Severity.UnmarshalText([]byte(s)) // one of the three, so it cannot fail
 	}
 	d.Boundary = BoundaryWord
-	if s, ok := t.choice("boundary", []string{"number", "word", "none"}); ok {
+	if s, ok := t.choice("boundary", []string{"number", "alone", "word", "none"}); ok {
 		d.Boundary = Boundary(s)
 	}
 	if s, ok := t.choice("count", []string{"unique", "all"}); ok {

@@ -75,6 +75,7 @@ type Boundary string
 const (
 	BoundaryWord   Boundary = "word"   // letter, digit or underscore: the default
 	BoundaryNumber Boundary = "number" // besides, not inside a longer number, decimal, amount or path
+	BoundaryAlone  Boundary = "alone"  // besides, no number a blank away: not in a row of figures
 	BoundaryNone   Boundary = "none"
 )
 

@@ -15,6 +15,8 @@ func bounded(b patterns.Boundary, text []byte, s, e int) bool {
 	switch b {
 	case patterns.BoundaryNone:
 		return true
+	case patterns.BoundaryAlone:
+		return bounded(patterns.BoundaryNumber, text, s, e) && !figureBefore(text, s) && !figureAfter(text, e)
 	case patterns.BoundaryNumber:
 		return !wordBefore(text, s) && !wordAfter(text, e) && !numberBefore(text, s) && !numberAfter(text, e)
 	}
@@ -93,6 +95,21 @@ func numberBefore(text []byte, s int) bool {
 	}
 	r, _ := utf8.DecodeLastRune(text[max(0, s-utf8.UTFMax):s])
 	return unicode.Is(unicode.Sc, r)
+}
+
+// figureBefore reports a number that ends a blank before s.
+func figureBefore(text []byte, s int) bool {
+	return s > 1 && (text[s-1] == ' ' || text[s-1] == '\t') && isDigit(text[s-2])
+}
+
+// figureAfter reports a number, signed or not, that begins a blank after e.
+func figureAfter(text []byte, e int) bool {
+	if e >= len(text) || text[e] != ' ' && text[e] != '\t' {
+		return false
+	}
+	for e++; e < len(text) && (text[e] == '-' || text[e] == '+' || text[e] == '.'); e++ {
+	}
+	return e < len(text) && isDigit(text[e])
 }
 
 // digitInWord reports whether the word that text ends in has a digit.

@@ -128,13 +128,20 @@ func neither(value string) bool {
 	return d == "123456789" || d == "078051120" || d == "219099999" || strings.HasPrefix(d, "98765432") || strings.HasPrefix(d, "999")
 }
 
-// calledReach is how far before an SSN, in bytes, a word for one makes it
+// called reports whether one of words stands before s.
+func (d *Doc) called(s Span, words ...string) bool {
+	before := strings.ToLower(d.Text[max(0, s.Start-calledReach):s.Start])
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(before, w) })
+}
+
+// calledReach is how far before a value, in bytes, a word for one makes it
 // labelled.
 const calledReach = 40
 
 // weak reports a label that is not counted as missed: an SSN with neither a
-// word or a field for it nor the written form of a number that may exist, and a
-// record number of a source that calls every identifier one.
+// word or a field for it nor the written form of a number that may exist, a
+// licence or a passport with neither, and a record number of a source that
+// calls every identifier one.
 func (d *Doc) weak(s Span) bool {
 	switch s.Type {
 	case "SSN":
@@ -142,8 +149,11 @@ func (d *Doc) weak(s Span) bool {
 		if d.Meta.Labels == Structured || check.SSN(v) && writtenAsSSN(v) {
 			return false
 		}
-		before := strings.ToLower(d.Text[max(0, s.Start-calledReach):s.Start])
-		return !strings.Contains(before, "ssn") && !strings.Contains(before, "social sec") && !strings.Contains(before, "ss#")
+		return !d.called(s, "ssn", "social sec", "ss#")
+	case "DRIVER_LICENSE":
+		return d.Meta.Labels != Structured && !d.called(s, "licen", "permit", "dl")
+	case "PASSPORT":
+		return d.Meta.Labels != Structured && !d.called(s, "passport", "travel document")
 	case "MRN":
 		return d.Source == "phileas-tests"
 	}

@@ -30,6 +30,12 @@ const (
 	fImage
 )
 
+// Media types of what is text and yet has fields.
+const (
+	mediaHL7 = "x-application/hl7-v2+er7"
+	mediaX12 = "application/edi-x12"
+)
+
 // kind is what a leaf was found to be.
 type kind struct {
 	format format
@@ -249,10 +255,10 @@ func sniffText(s string, at place) kind {
 		}
 	}
 	switch {
-	case strings.HasPrefix(t, "MSH|") || strings.HasPrefix(t, "FHS|") || strings.HasPrefix(t, "BHS|") || strings.HasPrefix(t, "\vMSH"):
-		return kind{format: fText, media: "x-application/hl7-v2+er7"}
-	case strings.HasPrefix(t, "ISA") && len(t) > 106 && t[3] == t[6] && t[3] == t[103]:
-		return kind{format: fText, media: "application/edi-x12"}
+	case looksHL7(t):
+		return kind{format: fText, media: mediaHL7}
+	case looksX12(t):
+		return kind{format: fText, media: mediaX12}
 	case (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
 		return kind{format: fText, media: "application/json"}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/transform"
@@ -24,23 +25,20 @@ func (j *job) text(at place, k kind, s *stream) error {
 			enc = e
 		}
 	}
+	marker := fieldMarker(j.out, k, enc, head) // head is good until the next read
 	s.keep(maxEncoded)
 	j.part(at, k.media)
-	var write func([]byte)
-	var table *csvTable
-	if k.format == fCSV {
-		table = newCSVTable(j.out, k.delim, k.header)
-		write = table.write
-	} else {
-		write = j.out.write
+	write := j.out.write
+	if marker != nil {
+		write = marker.write
 	}
 	var armour armourFinder
 	err = j.copyText(s.reader(), enc, func(b []byte) {
 		armour.look(b)
 		write(b)
 	})
-	if table != nil {
-		table.end()
+	if marker != nil {
+		marker.end()
 	}
 	if armour.found != "" {
 		j.gap(at, dlp.Encrypted, armour.found, 0)
@@ -50,6 +48,28 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	if s.r == nil {
 		j.otherReadings(at, k, enc, s.mem)
+	}
+	return nil
+}
+
+// marker passes text on unchanged, with its fields marked.
+type marker interface {
+	write(b []byte)
+	end()
+}
+
+// fieldMarker returns the marker for a text of kind k that begins with head,
+// nil where its fields have no names.
+func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
+	switch {
+	case k.format == fCSV:
+		return newCSVTable(out, k.delim, k.header)
+	case k.media == mediaHL7:
+		return newHL7(out)
+	case k.media == mediaX12 && enc == encUTF8:
+		return newX12(out, strings.TrimLeft(string(head[:min(len(head), 1024)]), " \t\r\n\ufeff"))
+	case enc == encUTF8 && looksCDA(head):
+		return &cda{out: out}
 	}
 	return nil
 }

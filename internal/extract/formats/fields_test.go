@@ -1,0 +1,99 @@
+package formats_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// meanings lists what the typed spans of a part cut out of its text.
+func (a *answer) meanings(path string) (s []string) {
+	for _, sp := range a.spans[path] {
+		if sp.Type != "" {
+			s = append(s, fmt.Sprintf("%s=%s@%d", sp.Type, a.texts[path][sp.Start:sp.End], sp.Group))
+		}
+	}
+	return s
+}
+
+const (
+	hl7Message = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\r" +
+		"PID|1||E1234567^^^CLINIC^MR~536228145^^^SSA^SS~99^^^X^ZZ||ROE^JANE||19610304|F|||100 Low Street^^Dayton^OH^45402||^PRN^PH^a@x.example^^937^5550142|||||8812345^^^^AN|536-22-8145|F162823540116^OH\r" +
+		"PV1|1|I|||||1234567893^HOUSE^G^^^^^^^^^^NPI\rIN1|1|||||||||||||||||19610304||||||||||||||||||POL-77\rDG1|1||E11.9^Diabetes^I10\r" +
+		"PID|2||E7654321||DOE^JOHN\r"
+	x12Message = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260301*1200*^*00501*000000001*0*P*:~\nGS*HC*A*B*20260301*1200*1*X*005010X222A1~\n" +
+		"ST*837*0001~\nHL*1**22*0~\nNM1*IL*1*ROE*JANE****MI*W123456789~\nN3*100 LOW STREET~\nN4*DAYTON*OH*45402~\nDMG*D8*19610304*F~\nREF*SY*536228145~\nPER*IC*X*TE*9375550142~\n" +
+		"CLM*ACC77*100~\nHI*ABK:E119*ABF:I10~\nHL*2*1*23*0~\nNM1*QC*1*DOE*JOHN~\nREF*EA*E7654321~\n"
+	cdaDocument = `<?xml version="1.0"?><!-- a > b --><ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole>` +
+		`<id root="1.2.3" extension="E1234567"/><id root="2.16.840.1.113883.4.1" extension="536-22-8145"/><addr><streetAddressLine>100 Low Street</streetAddressLine><postalCode> 45402 </postalCode></addr>` +
+		`<telecom value="tel:937-555-0142" use="HP"/><telecom value="mailto:a@x.example"/><patient><birthTime value="19610304"/></patient><providerOrganization><id root="1.2.4" extension="77"/>` +
+		`<id root='2.16.840.1.113883.4.6' extension = '1234567893' /></providerOrganization></patientRole></recordTarget></ClinicalDocument>`
+)
+
+// TestFieldsOfHealthFormats: what HL7 v2, X12 and C-CDA say of a field goes
+// with the text, which stays as it is, and each patient is a group.
+func TestFieldsOfHealthFormats(t *testing.T) {
+	tests := []struct {
+		name, in, media string
+		want            []string
+	}{
+		{"hl7", hl7Message, "x-application/hl7-v2+er7", []string{
+			"MRN=E1234567@2", "SSN=536228145@2", "NAME=ROE@2", "DOB=19610304@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2", "EMAIL=a@x.example@2", "PHONE=5550142@2", "ACCOUNT=8812345@2",
+			"SSN=536-22-8145@2", "DRIVER_LICENSE=F162823540116@2", "NPI=1234567893@2", "DOB=19610304@2", "HEALTH_PLAN_ID=POL-77@2", "ICD10=E11.9@2", "MRN=E7654321@3", "NAME=DOE@3",
+		}},
+		{"hl7 with separators of its own", strings.NewReplacer("|", "#", "^", "!", "~", "%").Replace(hl7Message), "x-application/hl7-v2+er7", []string{
+			"MRN=E1234567@2", "SSN=536228145@2", "NAME=ROE@2", "DOB=19610304@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2", "EMAIL=a@x.example@2", "PHONE=5550142@2", "ACCOUNT=8812345@2",
+			"SSN=536-22-8145@2", "DRIVER_LICENSE=F162823540116@2", "NPI=1234567893@2", "DOB=19610304@2", "HEALTH_PLAN_ID=POL-77@2", "ICD10=E11.9@2", "MRN=E7654321@3", "NAME=DOE@3",
+		}},
+		{"hl7 in MLLP, without a last end", "\vMSH|^~\\&|A\rPID|||E1234567", "x-application/hl7-v2+er7", []string{"MRN=E1234567@2"}},
+		{"x12", x12Message, "application/edi-x12", []string{
+			"NAME=ROE@2", "NAME=JANE@2", "HEALTH_PLAN_ID=W123456789@2", "ADDRESS=100 LOW STREET@2", "ZIP=45402@2", "DOB=19610304@2", "SSN=536228145@2", "PHONE=9375550142@2", "ACCOUNT=ACC77@2",
+			"ICD10=E119@2", "ICD10=I10@2", "NAME=DOE@3", "NAME=JOHN@3", "MRN=E7654321@3",
+		}},
+		{"x12 with a header one byte short", strings.Replace(x12Message, "RECEIVER       ", "RECEIVER      ", 1)[:220], "application/edi-x12", []string{"NAME=ROE@2", "NAME=JANE@2", "HEALTH_PLAN_ID=W123456789@2"}},
+		{"c-cda", cdaDocument, "application/xml", []string{
+			"MRN=E1234567@1", "SSN=536-22-8145@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=937-555-0142@1", "DOB=19610304@1", "NPI=1234567893@1",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := serve(t, false, limits, []byte(tt.in))
+			if a.texts[""] != tt.in || a.parts[""].MediaType != tt.media {
+				t.Errorf("text of type %s: %q, want it as it was, of type %s", a.parts[""].MediaType, a.texts[""], tt.media)
+			}
+			if got := a.meanings(""); !slices.Equal(got, tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestFieldsOfLongSegments: a segment past every bound is text all the same,
+// and the ones behind it are marked.
+func TestFieldsOfLongSegments(t *testing.T) {
+	in := "MSH|^~\\&|A\rOBX|1|" + strings.Repeat("x|", 200<<10) + "\rPID|||E1234567\r"
+	a := serve(t, false, limits, []byte(in))
+	if a.texts[""] != in {
+		t.Errorf("%d bytes, want %d as they were", len(a.texts[""]), len(in))
+	}
+	if got, want := a.meanings(""), []string{"MRN=E1234567@2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// FuzzFields: whatever is read as a health format keeps its text, and its spans
+// stand in order inside it (which decoding a window holds).
+func FuzzFields(f *testing.F) {
+	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		a := serve(t, false, limits, []byte(in))
+		media := a.parts[""].MediaType
+		plain := !strings.ContainsFunc(in, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' && r != '\r' })
+		if plain && (strings.Contains(media, "hl7") || strings.Contains(media, "x12")) && a.texts[""] != in {
+			t.Errorf("text of type %s changed", media)
+		}
+	})
+}
