@@ -28,6 +28,7 @@ type nextHop struct {
 	conns  map[net.Conn]struct{}
 	wg     sync.WaitGroup
 	keep   bool // bodies are kept
+	lmtp   bool // it speaks LMTP: DOT is asked for each recipient, which is its arg
 }
 
 // hopMail is one transaction as the next hop sees it.
@@ -121,7 +122,7 @@ func (h *nextHop) drain() {
 // end of data.
 var usual = map[string]string{
 	"GREETING": "220 hop.example ESMTP", "EHLO": "250-hop.example\r\n250-PIPELINING\r\n250 8BITMIME", "MAIL": "250 2.1.0 ok",
-	"RCPT": "250 2.1.5 ok", "DATA": "354 go on", "DOT": "250 2.0.0 taken", "RSET": "250 2.0.0 ok", "QUIT": "221 2.0.0 bye",
+	"LHLO": "250-hop.example\r\n250-PIPELINING\r\n250 8BITMIME", "RCPT": "250 2.1.5 ok", "DATA": "354 go on", "DOT": "250 2.0.0 taken", "RSET": "250 2.0.0 ok", "QUIT": "221 2.0.0 bye",
 }
 
 func (h *nextHop) serve(c net.Conn) {
@@ -156,12 +157,27 @@ func (h *nextHop) serve(c net.Conn) {
 			if tx.text, err = h.body(in); err != nil {
 				return
 			}
-			if code = h.answer(c, "DOT", "", tx); code == "" {
-				return
+			for _, each := range h.answered(tx) {
+				if code = h.answer(c, "DOT", strings.Join(each.rcpts, " "), each); code == "" {
+					return
+				}
 			}
 			tx = hopMail{}
 		}
 	}
+}
+
+// answered are the messages that tx is, each with an answer of its own after the
+// end of data. RFC 2033 4.2.
+func (h *nextHop) answered(tx hopMail) []hopMail {
+	if !h.lmtp {
+		return []hopMail{tx}
+	}
+	var out []hopMail
+	for _, r := range tx.rcpts {
+		out = append(out, hopMail{tx.from, tx.text, []string{r}})
+	}
+	return out
 }
 
 // body reads up to the end of data, dots taken off.
