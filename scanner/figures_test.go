@@ -24,7 +24,7 @@ func TestScanFigures(t *testing.T) {
 	if os.Getenv("STANCH_BENCH") == "" {
 		t.Skip("a measurement, run by make bench")
 	}
-	const rounds = 7
+	const rounds = 3
 	set := benchRules(t)
 	s40, s400 := scanner.New(set), scanner.New(manyRules(t))
 	std := expressions(set)

@@ -86,19 +86,23 @@ func (c *Scan) prove(g *group, n, from, to int) {
 			return // the value's own alternative did not take part
 		}
 	}
-	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
-	if !p.Valid(value) {
-		return
-	}
 	x := candidate{start: base + int64(start), end: base + int64(end), rule: p.rule, confidence: p.Confidence}
 	x.rawStart, x.rawEnd = c.text.rawStart(x.start), c.text.rawEnd(x.end)
-	field, inField := c.fields.around(x.rawStart, x.rawEnd)
-	x.group = field.Group
+	var field dlp.Span
+	inField := false
+	if len(c.fields.spans) > 0 {
+		field, inField = c.fields.around(x.rawStart, x.rawEnd)
+		x.group = field.Group
+	}
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return
 	}
 	same := inField && field.Type == r.Type
 	if p.support != nil && !same && !c.supported(p.support, &x, field.Label) {
+		return
+	}
+	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
+	if !p.Valid(value) {
 		return
 	}
 	if counted := c.canonical(r.Type, value); len(r.allow) > 0 {
@@ -186,12 +190,14 @@ func (c *Scan) settle(at int64, all bool) {
 // (docs/contract.md, scan): the higher confidence, then the longer; of two
 // types that tie both, with one key so that they count once.
 func (c *Scan) resolve(chain []candidate) {
-	if len(chain) > 1 {
-		slices.SortStableFunc(chain, func(a, b candidate) int {
-			return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start),
-				cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule))
-		})
+	if len(chain) == 1 {
+		c.report(&chain[0])
+		return
 	}
+	slices.SortStableFunc(chain, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start),
+			cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule))
+	})
 	kept := chain[:0]
 	for _, x := range chain {
 		stays := true

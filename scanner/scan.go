@@ -2,8 +2,6 @@ package scanner
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"math/bits"
 	"time"
@@ -22,7 +20,7 @@ const (
 )
 
 // maxKept is how many settled findings a Scan's memory is kept for.
-const maxKept = 1 << 14
+const maxKept = 1 << 15
 
 // Details of the Gaps a Scan makes.
 const (
@@ -65,8 +63,7 @@ type Scan struct {
 	spent   int64 // bytes of proof so far
 	stopped bool  // past a bound: nothing is looked for any more
 	cause   dlp.Gap
-	key     [16]byte
-	keyed   bool     // key is drawn
+	mac     *cmac    // under the random key of this Scan; nil until a value needs one
 	paths   []string // of the parts with findings
 	gaps    []dlp.Gap
 }
@@ -80,7 +77,7 @@ type scratch struct {
 	fields  fields
 	pending []candidate
 	settled []settled
-	value   []byte // of the candidate in hand: the key of the Scan, the type, the canonical value
+	value   []byte // of the candidate in hand: its type, a zero byte, the canonical value
 	ends    ends
 	capture capture
 	runs    marks // digits of the chunk in hand
@@ -363,24 +360,4 @@ func (c *Scan) spend(n int, at int64) bool {
 		return false
 	}
 	return true
-}
-
-// canonical puts into c.value what the key of a value is made of, and returns the
-// canonical value in it.
-func (c *Scan) canonical(t dlp.Type, value string) []byte {
-	if !c.keyed {
-		rand.Read(c.key[:]) // never fails: it ends the program instead
-		c.keyed = true
-	}
-	c.value = append(append(append(c.value[:0], c.key[:]...), t...), 0)
-	from := len(c.value)
-	c.value = canonical(c.value, t, value)
-	return c.value[from:]
-}
-
-// valueKey returns the key of what c.canonical was called with.
-func (c *Scan) valueKey() (k dlp.ValueKey) {
-	sum := sha256.Sum256(c.value)
-	copy(k[:], sum[:])
-	return k
 }

@@ -160,10 +160,7 @@ func canonical(out []byte, t dlp.Type, value string) []byte {
 		}
 	}
 	for i := range len(value) {
-		switch c := value[i]; {
-		case c >= 'a' && c <= 'z':
-			out = append(out, c-'a'+'A')
-		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 0x80:
+		if c := counts[value[i]]; c != 0 {
 			out = append(out, c)
 		}
 	}
@@ -172,3 +169,16 @@ func canonical(out []byte, t dlp.Type, value string) []byte {
 	}
 	return out
 }
+
+// counts is each byte as it counts in most values; 0 for those that do not.
+var counts = func() (t [256]byte) {
+	for c := range 256 {
+		switch c := byte(c); {
+		case c >= 'a' && c <= 'z':
+			t[c] = c - 'a' + 'A'
+		case isDigit(c), c >= 'A' && c <= 'Z', c >= utf8.RuneSelf:
+			t[c] = c
+		}
+	}
+	return t
+}()

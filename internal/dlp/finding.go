@@ -86,10 +86,10 @@ func (s *Severity) UnmarshalText(b []byte) error {
 // MarshalText is the inverse of UnmarshalText.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// ValueKey stands for a matched value without telling it: the first 16 bytes
-// of SHA-256 over a random key, which lives only as long as the judgement of one
-// Document, the rule's type and the normalised value. Equal keys within a
-// Document mean equal values.
+// ValueKey stands for a matched value without telling it: AES-CMAC over the
+// rule's type and the normalised value, under a random key that lives only as
+// long as the judgement of one Document. Equal keys within a Document mean equal
+// values.
 type ValueKey [16]byte
 
 // Finding says where a rule matched. It carries no matched text on purpose: it
