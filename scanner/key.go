@@ -4,7 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"crypto/subtle"
+	"encoding/binary"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -67,20 +67,27 @@ func double(k *[aes.BlockSize]byte) {
 	k[len(k)-1] ^= carry * 0x87
 }
 
+func (m *cmac) mix(b *[aes.BlockSize]byte) {
+	for i := 0; i < aes.BlockSize; i += 8 {
+		binary.LittleEndian.PutUint64(m.x[i:], binary.LittleEndian.Uint64(m.x[i:])^binary.LittleEndian.Uint64(b[i:]))
+	}
+}
+
 // sum puts the code of msg into to: RFC 4493 2.4.
 func (m *cmac) sum(msg []byte, to *[aes.BlockSize]byte) {
 	m.x = [aes.BlockSize]byte{}
 	for ; len(msg) > aes.BlockSize; msg = msg[aes.BlockSize:] {
-		subtle.XORBytes(m.x[:], m.x[:], msg)
+		m.mix((*[aes.BlockSize]byte)(msg))
 		m.block.Encrypt(m.x[:], m.x[:])
 	}
-	last := &m.k1
-	if len(msg) < aes.BlockSize {
-		last = &m.k2
-		m.x[len(msg)] ^= 0x80
+	var last [aes.BlockSize]byte
+	if copy(last[:], msg) < aes.BlockSize {
+		last[len(msg)] = 0x80
+		m.mix(&m.k2)
+	} else {
+		m.mix(&m.k1)
 	}
-	subtle.XORBytes(m.x[:], m.x[:], msg)
-	subtle.XORBytes(m.x[:], m.x[:], last[:])
+	m.mix(&last)
 	m.block.Encrypt(m.x[:], m.x[:])
 	*to = m.x
 }

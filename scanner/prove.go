@@ -156,7 +156,11 @@ func (c *Scan) add(x candidate, at int64) {
 	for i > 0 && c.pending[i-1].start > x.start {
 		i--
 	}
-	c.pending = slices.Insert(c.pending, i, x)
+	if i == len(c.pending) {
+		c.pending = append(c.pending, x)
+	} else {
+		c.pending = slices.Insert(c.pending, i, x)
+	}
 	if len(c.pending) >= maxChain {
 		c.settle(at, false)
 		if len(c.pending) >= maxChain {

@@ -2,6 +2,8 @@ package scanner
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -17,6 +19,9 @@ type vocabulary struct {
 	tokens  map[string]int32 // words and single symbols, lower case
 	edges   map[edge]int32   // a trie of tokens; node 0 is its root
 	lists   [][]uint64       // by node: a bit for each list that has the keyword ending there
+	table   []slot           // tokens of ASCII alone, hashed; made by fill
+	shift   int              // of a hash to its place in table
+	root    []int32          // by token: where it leads from node 0, 0 for nowhere; made by fill
 	lengths [1024]uint64     // by shape of a token's first two bytes: bit n says that some are n bytes long
 	symbols [256]bool        // bytes that stand in keywords as symbols
 	begins  [256]uint8       // by byte: what it may begin
@@ -53,12 +58,12 @@ func (v *vocabulary) list(words []string) int {
 		for _, tok := range toks {
 			node = v.step(node, tok)
 		}
-		bits := v.lists[node]
-		for len(bits) <= id/64 {
-			bits = append(bits, 0)
+		in := v.lists[node]
+		for len(in) <= id/64 {
+			in = append(in, 0)
 		}
-		bits[id/64] |= 1 << (id % 64)
-		v.lists[node] = bits
+		in[id/64] |= 1 << (id % 64)
+		v.lists[node] = in
 		v.longest = max(v.longest, len(w)+maxSeparators*len(toks))
 	}
 	return id
@@ -160,26 +165,86 @@ func tokenise(w string) []string {
 	return out
 }
 
-// token returns the number of the word b, -1 if it is in no keyword.
-func (v *vocabulary) token(b []byte) int32 {
+// slot is a token of ASCII alone.
+type slot struct {
+	first uint64 // its first eight bytes, the first one lowest, zeros where it is shorter
+	rest  string // what comes after them
+	id    int32
+	size  int // bytes; 0 for an empty slot
+}
+
+// fill makes the table of tokens, in which no slot is far from its place.
+func (v *vocabulary) fill() {
+	size := 64
+	for size < 4*len(v.tokens) {
+		size *= 2
+	}
+	v.table, v.shift = make([]slot, size), 64-bits.Len(uint(size-1))
+	for tok, id := range v.tokens {
+		if !wordByte(tok[0]) || len(tok) >= 64 || plain([]byte(tok)) < len(tok) {
+			continue
+		}
+		s := slot{first: firstEight([]byte(tok), 0, len(tok)), rest: tok[min(8, len(tok)):], id: id, size: len(tok)}
+		h := v.place(s.first, s.size)
+		for v.table[h].size != 0 {
+			h = (h + 1) & (size - 1)
+		}
+		v.table[h] = s
+	}
+	v.root = make([]int32, len(v.tokens))
+	for e, node := range v.edges {
+		if e.node == 0 {
+			v.root[e.token] = node
+		}
+	}
+}
+
+func (v *vocabulary) place(first uint64, size int) int {
+	return int((first ^ uint64(size)) * 0x9e3779b97f4a7c15 >> v.shift) // Fibonacci hashing: Knuth, TAOCP 3, 6.4
+}
+
+// firstEight returns the first bytes of the word text[i:j], its ASCII letters
+// small, as slot has them.
+func firstEight(text []byte, i, j int) (first uint64) {
+	if i+8 <= len(text) {
+		first = binary.LittleEndian.Uint64(text[i:])
+	} else {
+		for k := len(text) - 1; k >= i; k-- {
+			first = first<<8 | uint64(text[k])
+		}
+	}
+	first |= 0x20 * ones // a small letter for a capital; digits have that bit
+	if j-i < 8 {
+		first &= 1<<(8*(j-i)) - 1
+	}
+	return first
+}
+
+// token returns the number of the word text[i:j], -1 if it is in no keyword.
+func (v *vocabulary) token(text []byte, i, j int) int32 {
+	b := text[i:j]
 	if v.wide && plain(b) < len(b) {
 		if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
 			return id
 		}
 		return -1
 	}
-	var buf [64]byte
-	if len(b) >= len(buf) || v.lengths[shape(b)]>>len(b)&1 == 0 {
+	if len(b) >= 64 || v.lengths[shape(b)]>>len(b)&1 == 0 {
 		return -1
 	}
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+	first := firstEight(text, i, j)
+next:
+	for h := v.place(first, len(b)); v.table[h].size != 0; h = (h + 1) & (len(v.table) - 1) {
+		s := &v.table[h]
+		if s.first != first || s.size != len(b) {
+			continue
 		}
-		buf[i] = c
-	}
-	if id, ok := v.tokens[string(buf[:len(b)])]; ok {
-		return id
+		for k := range len(s.rest) {
+			if b[8+k]|0x20 != s.rest[k] {
+				continue next
+			}
+		}
+		return s.id
 	}
 	return -1
 }
@@ -207,7 +272,7 @@ func (v *vocabulary) find(text []byte, from, to int, hit func(start, end int, no
 			continue
 		}
 		j := wordEnd(text, i)
-		if tok := v.token(text[i:j]); tok >= 0 {
+		if tok := v.token(text, i, j); tok >= 0 {
 			v.walk(text, i, j, tok, hit)
 		}
 		i = j
@@ -223,8 +288,8 @@ func wordEnd(text []byte, i int) int {
 
 // walk follows the trie from the word text[start:end].
 func (v *vocabulary) walk(text []byte, start, end int, tok int32, hit func(start, end int, node int32)) {
-	node, ok := v.edges[edge{0, tok}]
-	for ok {
+	node := v.root[tok]
+	for ok := node != 0; ok; {
 		if v.lists[node] != nil {
 			hit(start, end, node)
 		}
@@ -242,7 +307,7 @@ func (v *vocabulary) walk(text []byte, start, end int, tok int32, hit func(start
 		if e == k {
 			return
 		}
-		if tok = v.token(text[k:e]); tok < 0 {
+		if tok = v.token(text, k, e); tok < 0 {
 			return
 		}
 		node, ok = v.edges[edge{node, tok}]
@@ -252,8 +317,8 @@ func (v *vocabulary) walk(text []byte, start, end int, tok int32, hit func(start
 
 // has reports whether node ends a keyword of list.
 func (v *vocabulary) has(node int32, list int) bool {
-	bits := v.lists[node]
-	return list/64 < len(bits) && bits[list/64]>>(list%64)&1 != 0
+	in := v.lists[node]
+	return list/64 < len(in) && in[list/64]>>(list%64)&1 != 0
 }
 
 // evidence is patterns.Words made ready.
@@ -266,6 +331,7 @@ type evidence struct {
 // for, so that no byte is searched twice however many candidates stand near.
 type hits struct {
 	list   []wordHit // by start
+	at     int       // where in list it was looked last
 	lo, hi int64     // the stretch in which the hits begin
 }
 
@@ -304,7 +370,14 @@ func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
 		to = s
 	}
 	h.ensure(v, t, s-int64(v.reach), to+1)
-	i, _ := slices.BinarySearchFunc(h.list, from, func(x wordHit, n int64) int { return int(x.start - n) })
+	i := min(h.at, len(h.list))
+	for i > 0 && h.list[i-1].start >= from {
+		i--
+	}
+	for i < len(h.list) && h.list[i].start < from {
+		i++
+	}
+	h.at = i
 	for ; i < len(h.list) && h.list[i].start <= to; i++ {
 		x := &h.list[i]
 		if x.end <= s && s-x.end > reach || w.Before && x.end > s || !v.has(x.node, w.list) {
