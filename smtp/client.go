@@ -99,49 +99,82 @@ func (c *Client) Close() error {
 func (c *Client) Down() bool { return c.breaker.down() }
 
 // Begin opens a transaction, on an idle connection if there is one. Until MAIL
-// is accepted a connection that turns out to be dead is replaced by a new one.
-// A message that the next hop says it cannot take is refused: by its size with
-// 552 5.3.4, binary data with 554 5.6.3, SMTPUTF8 with 553 5.6.7.
-func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions) (Transaction, error) {
+// is accepted one that turns out to be dead is replaced by a new one. A message that the next hop
+// says it cannot take is refused: by its size with 552 5.3.4, binary data with
+// 554 5.6.3, SMTPUTF8 with 553 5.6.7.
+func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions, first Recipient) (Transaction, dlp.Reply, error) {
 	if h := c.pool.get(); h != nil {
-		tx, err := c.begin(ctx, h, from, opt)
+		tx, r, err := c.begin(ctx, h, from, opt, first)
 		re, refused := errors.AsType[*ReplyError](err)
-		if err == nil || refused && re.Code != 421 || ctx.Err() != nil {
-			return tx, err
+		if err == nil || errors.Is(err, errRcptLost) || refused && re.Code != 421 || ctx.Err() != nil {
+			return tx, r, err
 		}
 		// Closed by the next hop while it was idle: it has seen nothing.
 	}
 	h, err := c.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, dlp.Reply{}, err
 	}
-	return c.begin(ctx, h, from, opt)
+	return c.begin(ctx, h, from, opt, first)
 }
 
-// begin sends MAIL over h, which it owns from then on.
-func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOptions) (Transaction, error) {
+// begin sends MAIL and the first RCPT over h, which it owns from then on: in
+// one write where h offers PIPELINING. RFC 2920 3.1.
+func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOptions, first Recipient) (Transaction, dlp.Reply, error) {
+	none := dlp.Reply{}
 	if h.size > 0 && opt.Size > h.size {
 		c.pool.put(h)
-		return nil, &ReplyError{replyTooLarge}
+		return nil, none, &ReplyError{replyTooLarge}
 	}
 	if r := h.ext.unable(from, opt); r.Code != 0 {
 		c.pool.put(h)
-		return nil, &ReplyError{r}
+		return nil, none, &ReplyError{r}
 	}
 	if err := c.forward(ctx, h, opt.Origin); err != nil {
 		h.close()
-		return nil, err
+		return nil, none, err
 	}
-	r, err := h.command(ctx, c.cfg.CommandTimeout, h.mailCommand(from, opt))
+	tx := &clientTx{c: c, h: h, opt: opt, dsn: h.ext.DSN}
+	line := h.mailCommand(from, opt)
+	ahead := h.offersPipelining && tx.takes(first.Addr)
+	if ahead {
+		line += "\r\n" + h.rcptCommand(first.Addr, first.Params)
+	}
+	r, err := h.command(ctx, c.cfg.CommandTimeout, line)
 	if err != nil {
 		h.close()
-		return nil, c.failed(ctx, metrics.StageMail, err)
+		return nil, none, c.failed(ctx, metrics.StageMail, err)
 	}
 	if !r.Positive() {
-		c.release(h, r)
-		return nil, &ReplyError{r}
+		c.refused(ctx, h, r, ahead)
+		return nil, none, &ReplyError{r}
 	}
-	return &clientTx{c: c, h: h, opt: opt, dsn: h.ext.DSN}, nil
+	if !ahead {
+		r, err = tx.Rcpt(ctx, first.Addr, first.Params)
+	} else {
+		r, err = tx.offered(ctx, h.answer)
+	}
+	if err != nil {
+		return nil, none, fmt.Errorf("%w: %w", errRcptLost, err)
+	}
+	return tx, r, nil
+}
+
+// errRcptLost says that MAIL was accepted and RCPT not answered.
+var errRcptLost = errors.New("smtp: the next hop was lost after MAIL")
+
+// refused keeps h for reuse after it refused MAIL with r; ahead says that the
+// answer to a RCPT is still to come. A next hop that takes a recipient without a
+// sender is not understood, and not asked again on this connection.
+func (c *Client) refused(ctx context.Context, h *hop, r dlp.Reply, ahead bool) {
+	if ahead && r.Code != 421 {
+		after, err := h.answer(ctx, c.cfg.CommandTimeout)
+		if err != nil || after.Positive() || after.Code == 421 {
+			h.close()
+			return
+		}
+	}
+	c.release(h, r)
 }
 
 // release keeps h for reuse after r, unless r announces its end.
@@ -317,9 +350,9 @@ type hop struct {
 	bw   *bufio.Writer
 	born time.Time
 
-	offers8Bit, offersTLS, offersSize bool
-	ext                               Extensions
-	size                              int64 // the largest message it takes, 0 when it does not say
+	offers8Bit, offersTLS, offersSize, offersPipelining bool
+	ext                                                 Extensions
+	size                                                int64 // the largest message it takes, 0 when it does not say
 
 	auth     []string // ways to log in that it offers
 	forwards []string // attributes of XFORWARD that it takes
@@ -344,7 +377,7 @@ func (h *hop) use(conn net.Conn) {
 
 // learn reads the extensions out of an EHLO reply. RFC 5321 4.1.1.1.
 func (h *hop) learn(text string) {
-	h.offers8Bit, h.offersTLS, h.offersSize, h.size = false, false, false, 0
+	h.offers8Bit, h.offersTLS, h.offersSize, h.offersPipelining, h.size = false, false, false, false, 0
 	h.ext, h.auth, h.forwards = Extensions{}, nil, nil
 	_, lines, _ := strings.Cut(text, "\n") // the first line is a name
 	for line := range strings.SplitSeq(lines, "\n") {
@@ -354,6 +387,8 @@ func (h *hop) learn(text string) {
 		switch word {
 		case "8BITMIME":
 			h.offers8Bit = true
+		case "PIPELINING":
+			h.offersPipelining = true
 		case "STARTTLS":
 			h.offersTLS = true
 		case "AUTH":
@@ -386,7 +421,8 @@ func (h *hop) watch(ctx context.Context) func() {
 	return func() { stop() }
 }
 
-// command sends one line and reads its reply within d.
+// command sends a line, or several of which the first is answered, and reads
+// that reply within d.
 func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Reply, error) {
 	defer h.watch(ctx)()
 	h.arm(ctx, d)

@@ -21,6 +21,8 @@ import (
 var (
 	ann = dlp.Address{Local: "ann", Domain: "clinic.example"}
 	bob = dlp.Address{Local: "bob", Domain: "out.test"}
+
+	toBob = smtp.Recipient{Addr: bob}
 )
 
 // dialer returns a Client for h.
@@ -39,12 +41,9 @@ func (h *wireHop) client(t *testing.T, change func(*smtp.ClientConfig)) *smtp.Cl
 // offer begins a transaction for bob.
 func offer(t *testing.T, c *smtp.Client, opt smtp.MailOptions) smtp.Transaction {
 	t.Helper()
-	tx, err := c.Begin(t.Context(), ann, opt)
-	if err != nil {
-		t.Fatalf("Begin: %v", err)
-	}
-	if r, err := tx.Rcpt(t.Context(), bob, dlp.RcptParams{}); err != nil || r.Code != 250 {
-		t.Fatalf("Rcpt: %+v, %v", r, err)
+	tx, r, err := c.Begin(t.Context(), ann, opt, toBob)
+	if err != nil || r.Code != 250 {
+		t.Fatalf("Begin: %+v, %v", r, err)
 	}
 	return tx
 }
@@ -79,11 +78,11 @@ func TestClientSends(t *testing.T) {
 func TestClientQuotesAddresses(t *testing.T) {
 	h := &wireHop{}
 	c := h.client(t, nil)
-	tx, err := c.Begin(t.Context(), dlp.Address{}, smtp.MailOptions{Size: 5, MailParams: dlp.MailParams{Body: "8BITMIME"}})
+	tx, _, err := c.Begin(t.Context(), dlp.Address{}, smtp.MailOptions{Size: 5, MailParams: dlp.MailParams{Body: "8BITMIME"}},
+		smtp.Recipient{Addr: dlp.Address{Local: `a "b`, Domain: "out.test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx.Rcpt(t.Context(), dlp.Address{Local: `a "b`, Domain: "out.test"}, dlp.RcptParams{})
 	if err := tx.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +103,12 @@ func TestClientRefusals(t *testing.T) {
 		}
 	}
 	send := func(ctx context.Context, c *smtp.Client) (step string, r dlp.Reply, err error) {
-		tx, err := c.Begin(ctx, ann, smtp.MailOptions{})
-		if err != nil {
+		tx, r, err := c.Begin(ctx, ann, smtp.MailOptions{}, toBob)
+		switch {
+		case err != nil:
 			return "MAIL", r, err
-		}
-		if r, err = tx.Rcpt(ctx, bob, dlp.RcptParams{}); err != nil || !r.Positive() {
-			return "RCPT", r, err
+		case !r.Positive():
+			return "RCPT", r, nil
 		}
 		r, err = tx.Send(ctx, nil, strings.NewReader("x\r\n"))
 		return "dot", r, err
@@ -133,8 +132,8 @@ func TestClientRefusals(t *testing.T) {
 		{"MAIL 354", at("MAIL", "354 what"), "MAIL", "", false},
 		{"RCPT 550", at("RCPT", "550 5.1.1 unknown"), "RCPT", "550 5.1.1 unknown", false},
 		{"RCPT 421", at("RCPT", "421 4.3.2 bye"), "RCPT", "421 4.3.2 bye", false},
-		{"RCPT closed", at("RCPT", hangUp), "RCPT", "", false},
-		{"RCPT codes differ", at("RCPT", "250-a\n550 b"), "RCPT", "", false},
+		{"RCPT closed", at("RCPT", hangUp), "MAIL", "", false},
+		{"RCPT codes differ", at("RCPT", "250-a\n550 b"), "MAIL", "", false},
 		{"DATA 554", at("DATA", "554 5.5.1 no"), "dot", "554 5.5.1 no", false},
 		{"DATA 250", at("DATA", "250 what"), "dot", "", false},
 		{"DATA closed", at("DATA", hangUp), "dot", "", false},
@@ -289,7 +288,7 @@ func TestClientGuards(t *testing.T) {
 	}
 	t.Run("declared larger than SIZE", func(t *testing.T) {
 		h := &wireHop{ext: []string{"SIZE 50"}}
-		_, err := h.client(t, nil).Begin(t.Context(), ann, smtp.MailOptions{Size: 51})
+		_, _, err := h.client(t, nil).Begin(t.Context(), ann, smtp.MailOptions{Size: 51}, toBob)
 		if re, ok := errors.AsType[*smtp.ReplyError](err); !ok || re.Code != 552 || re.Enhanced != "5.3.4" {
 			t.Errorf("got %v, want 552 5.3.4", err)
 		}
@@ -386,7 +385,7 @@ func TestClientTLS(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := tc.hop.client(t, func(cfg *smtp.ClientConfig) { cfg.TLS = tc.mode })
-			_, err := c.Begin(t.Context(), ann, smtp.MailOptions{})
+			_, _, err := c.Begin(t.Context(), ann, smtp.MailOptions{}, toBob)
 			if (err == nil) != tc.ok {
 				t.Errorf("got %v, want ok %v", err, tc.ok)
 			}
@@ -514,7 +513,7 @@ func TestClientBreaker(t *testing.T) {
 		c := smtp.NewClient(cfg)
 		start := time.Now()
 		for range 50 {
-			if _, err := c.Begin(t.Context(), ann, smtp.MailOptions{}); err == nil {
+			if _, _, err := c.Begin(t.Context(), ann, smtp.MailOptions{}, toBob); err == nil {
 				t.Fatal("a dead next hop was reached")
 			}
 		}

@@ -30,12 +30,18 @@ func Deliver(ctx context.Context, hop NextHop, from dlp.Address, rcpts []dlp.Add
 		settle(out, &dlp.SendError{Err: err})
 		return out
 	}
-	tx, err := hop.Begin(ctx, from, opt)
+	with := func(i int) (p dlp.RcptParams) {
+		if params != nil {
+			p = params[i]
+		}
+		return p
+	}
+	tx, first, err := hop.Begin(ctx, from, opt, Recipient{rcpts[0], with(0)})
 	if err != nil {
 		settle(out, err)
 		return out
 	}
-	accepted, err := offerAll(ctx, tx, out, params)
+	accepted, err := offerAll(ctx, tx, first, out, with)
 	if err != nil || len(accepted) == 0 {
 		_ = tx.Reset(ctx) // a connection that cannot be reset is closed
 		return out
@@ -83,15 +89,15 @@ func sendEach(ctx context.Context, tx Transaction, body io.Reader, n int) ([]dlp
 	return out, err
 }
 
-// offerAll offers the recipients of ds and returns which were accepted. When
-// the next hop is lost, those it has not refused get the error.
-func offerAll(ctx context.Context, tx Transaction, ds []dlp.Delivery, params []dlp.RcptParams) (accepted []int, err error) {
+// offerAll offers the recipients of ds after the first, whose answer is first,
+// and returns which were accepted. When the next hop is lost, those it has not
+// refused get the error.
+func offerAll(ctx context.Context, tx Transaction, first dlp.Reply, ds []dlp.Delivery, with func(int) dlp.RcptParams) (accepted []int, err error) {
 	for i := range ds {
-		var p dlp.RcptParams
-		if params != nil {
-			p = params[i]
+		reply, err := first, error(nil)
+		if i > 0 {
+			reply, err = tx.Rcpt(ctx, ds[i].Rcpt, with(i))
 		}
-		reply, err := tx.Rcpt(ctx, ds[i].Rcpt, p)
 		if err != nil {
 			settle(ds[i:], err)
 			for _, j := range accepted {

@@ -33,9 +33,17 @@ type Handler interface {
 
 // NextHop is where messages go on to.
 type NextHop interface {
-	// Begin opens a transaction for one message. A refusal of MAIL is a
-	// *ReplyError; any other error means that the next hop was not reached.
-	Begin(ctx context.Context, from dlp.Address, opt MailOptions) (Transaction, error)
+	// Begin opens a transaction for one message and offers its first
+	// recipient; the reply is the next hop's to that. A refusal of MAIL is a
+	// *ReplyError; any other error means that the next hop was not reached, or
+	// lost again.
+	Begin(ctx context.Context, from dlp.Address, opt MailOptions, first Recipient) (Transaction, dlp.Reply, error)
+}
+
+// Recipient is what one RCPT says.
+type Recipient struct {
+	Addr   dlp.Address
+	Params dlp.RcptParams
 }
 
 // Transaction is a message's transaction with the next hop, MAIL accepted.

@@ -111,13 +111,18 @@ type message struct {
 	body   string
 }
 
-func (m *memoryHop) Begin(_ context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+func (m *memoryHop) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions, first smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
 	if m.begin != nil {
 		if err := m.begin(from, opt); err != nil {
-			return nil, err
+			return nil, dlp.Reply{}, err
 		}
 	}
-	return &memoryTx{hop: m, msg: message{from: from, opt: opt}}, nil
+	tx := &memoryTx{hop: m, msg: message{from: from, opt: opt}}
+	r, err := tx.Rcpt(ctx, first.Addr, first.Params)
+	if err != nil {
+		return nil, r, err
+	}
+	return tx, r, nil
 }
 
 func (m *memoryHop) Offers() smtp.Extensions { return m.ext }

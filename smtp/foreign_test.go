@@ -63,7 +63,7 @@ func TestDoorToNextHop(t *testing.T) {
 	hop := h.client(t, nil)
 	d := open(t, func(_ *smtp.Config, deps *smtp.Deps, _ *door) { deps.NextHop = hop })
 	c := d.hello(t)
-	c.say("MAIL FROM:<big@clinic.example> SIZE=20000000\r\n", "552 5.3.4")
+	c.say("MAIL FROM:<big@clinic.example> SIZE=20000000\r\nRCPT TO:<bob@out.test>\r\nRSET\r\n", "250 2.1.0", "552 5.3.4", "250 2.0.0")
 	body := string(randomBody(3, 100_000))
 	offer := "MAIL FROM:<ann@clinic.example>\r\nRCPT TO:<bob@out.test>\r\n"
 	for range 3 {

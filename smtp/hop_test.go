@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stanch-dlp/stanch/smtp"
 )
 
 // What a scripted next hop does instead of replying.
@@ -185,4 +188,94 @@ func (h *wireHop) said() string {
 		}
 	}
 	return strings.Join(out, "|")
+}
+
+// TestClientPipelines: MAIL and the first RCPT go out together to a next hop
+// that offers PIPELINING, one after the other to any other; a refusal of MAIL
+// leaves no answer behind that the next message could take for its own.
+func TestClientPipelines(t *testing.T) {
+	for _, tc := range []struct {
+		name, ext  string
+		mail, rcpt string // answers to the first message
+		together   bool
+		refused    bool
+		conns      int // used for two messages
+	}{
+		{"offered", "PIPELINING", "250 ok", "250 ok", true, false, 1},
+		{"not offered", "8BITMIME", "250 ok", "250 ok", false, false, 1},
+		{"MAIL refused", "PIPELINING", "550 5.1.8 no", "503 5.5.1 MAIL first", true, true, 1},
+		{"MAIL refused, RCPT taken", "PIPELINING", "550 5.1.8 no", "250 ok", true, true, 2},
+		{"MAIL refused, then closing", "PIPELINING", "550 5.1.8 no", "421 4.3.2 bye", true, true, 2},
+		{"MAIL refused, not offered", "8BITMIME", "550 5.1.8 no", "250 never asked", false, true, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var hops sync.WaitGroup
+			conns, first, together := 0, true, false
+			serve := func(conn net.Conn) {
+				defer conn.Close()
+				br := bufio.NewReader(conn)
+				say := func(s string) { io.WriteString(conn, s+"\r\n") }
+				say("220 hop.test")
+				for {
+					line, err := br.ReadString('\n')
+					if err != nil {
+						return
+					}
+					switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
+					case verb == "EHLO":
+						say("250-hop.test\r\n250 " + tc.ext)
+					case verb == "MAIL" && first:
+						first, together = false, br.Buffered() > 0
+						say(tc.mail)
+						if together {
+							br.ReadString('\n')
+							say(tc.rcpt)
+						}
+					case verb == "DATA":
+						say("354 go")
+						for line != ".\r\n" && err == nil {
+							line, err = br.ReadString('\n')
+						}
+						say("250 2.0.0 second is its own")
+					default:
+						say("250 ok")
+					}
+				}
+			}
+			hops.Go(func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					conns++
+					serve(conn)
+				}
+			})
+			cfg := smtp.DefaultClient()
+			cfg.Addr, cfg.Hostname, cfg.TLS = l.Addr().String(), "gw.example", smtp.TLSOff
+			c := smtp.NewClient(cfg)
+			tx, _, err := c.Begin(t.Context(), ann, smtp.MailOptions{}, toBob)
+			if _, ok := errors.AsType[*smtp.ReplyError](err); ok != tc.refused {
+				t.Errorf("got %v, want refused: %v", err, tc.refused)
+			}
+			if err == nil {
+				tx.Reset(t.Context())
+			}
+			r, err := offer(t, c, smtp.MailOptions{}).Send(t.Context(), nil, strings.NewReader("x\r\n"))
+			if err != nil || r.Text != "second is its own" {
+				t.Errorf("second message: got %+v, %v", r, err)
+			}
+			c.Close()
+			l.Close()
+			hops.Wait()
+			if together != tc.together || conns != tc.conns {
+				t.Errorf("got together %v over %d connections, want %v over %d", together, conns, tc.together, tc.conns)
+			}
+		})
+	}
 }

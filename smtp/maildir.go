@@ -54,8 +54,10 @@ func NewMaildir(dir string) (*Maildir, error) {
 }
 
 // Begin opens a transaction; it cannot fail.
-func (m *Maildir) Begin(_ context.Context, from dlp.Address, _ MailOptions) (Transaction, error) {
-	return &maildirTx{m: m, from: from}, nil
+func (m *Maildir) Begin(ctx context.Context, from dlp.Address, _ MailOptions, first Recipient) (Transaction, dlp.Reply, error) {
+	tx := &maildirTx{m: m, from: from}
+	r, err := tx.Rcpt(ctx, first.Addr, first.Params)
+	return tx, r, err
 }
 
 type maildirTx struct {

@@ -48,7 +48,7 @@ func TestMaildirLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := func() smtp.Transaction {
-		tx, err := m.Begin(t.Context(), ann, smtp.MailOptions{})
+		tx, _, err := m.Begin(t.Context(), ann, smtp.MailOptions{}, toBob)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,11 +19,13 @@ import (
 
 // mailTx is a client's mail transaction.
 type mailTx struct {
-	from   dlp.Address
-	hop    Transaction
-	onward *onward
-	lost   bool // the next hop was lost; nothing can become of this
-	opt    MailOptions
+	from    dlp.Address
+	opt     MailOptions
+	hop     Transaction // nil before the first recipient
+	onward  *onward     // of hop
+	lost    bool        // the next hop was lost; nothing can become of this
+	refusal dlp.Reply   // of the sender by the next hop; its Code is 0 for none
+
 	rcpts  []dlp.Address
 	params []dlp.RcptParams         // parallel to rcpts
 	seen   map[dlp.Address]struct{} // of rcpts
@@ -45,8 +47,10 @@ func (tx *mailTx) given() []dlp.RcptParams {
 // binary reports a message that has no lines. RFC 3030 3.
 func (tx *mailTx) binary() bool { return tx.opt.Body == string(gosmtp.BodyBinaryMIME) }
 
-// mail answers MAIL: the next hop is asked before the client is told.
-// RFC 5321 4.1.1.2; a second MAIL inside a transaction: 4.1.4.
+// mail answers MAIL for ourselves. The next hop hears of the sender together
+// with the first recipient, which saves a round trip, and depends on it where
+// there are several; what it says against the sender answers RCPT. RFC 5321
+// 3.3, 4.1.1.2; a second MAIL inside a transaction: 4.1.4.
 func (x *session) mail(ctx context.Context, arg string) bool {
 	if x.helo == "" || x.tx != nil {
 		return x.fault(replySequence)
@@ -68,17 +72,7 @@ func (x *session) mail(ctx context.Context, arg string) bool {
 	}
 	opt.Origin = x.takeOrigin()
 	x.setBusy(true)
-	hop, err := x.srv.d.NextHop.Begin(ctx, from, opt)
-	if err != nil {
-		x.setBusy(false)
-		r := replyUnreached
-		if re, ok := errors.AsType[*ReplyError](err); ok {
-			r = re.Reply
-		}
-		x.reply(r)
-		return r.Code != 421
-	}
-	x.tx = &mailTx{from: from, opt: opt, hop: hop, onward: &onward{tx: hop}, seen: map[dlp.Address]struct{}{}}
+	x.tx = &mailTx{from: from, opt: opt, seen: map[dlp.Address]struct{}{}}
 	x.reply(replySenderOK)
 	return true
 }
@@ -98,6 +92,9 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	case tx.lost:
 		x.reply(replyUnreached)
 		return true
+	case tx.refusal.Code != 0:
+		x.reply(tx.refusal)
+		return true
 	case again:
 		tx.taken++
 		x.reply(replyRcptOK)
@@ -106,11 +103,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 		x.reply(replyTooMany)
 		return true
 	}
-	r, err := tx.hop.Rcpt(ctx, rcpt, params)
-	if err != nil {
-		tx.lost = true
-		r = replyUnreached
-	}
+	r := x.offer(ctx, Recipient{rcpt, params})
 	if r.Positive() {
 		tx.taken++
 		tx.rcpts = append(tx.rcpts, rcpt)
@@ -119,6 +112,27 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	}
 	x.reply(r)
 	return r.Code != 421 // said by the next hop: to the client it means that we close too
+}
+
+// offer asks the next hop about a recipient, and with the first about the
+// sender.
+func (x *session) offer(ctx context.Context, rcpt Recipient) dlp.Reply {
+	tx := x.tx
+	var r dlp.Reply
+	var err error
+	if tx.hop != nil {
+		r, err = tx.hop.Rcpt(ctx, rcpt.Addr, rcpt.Params)
+	} else if tx.hop, r, err = x.srv.d.NextHop.Begin(ctx, tx.from, tx.opt, rcpt); err == nil {
+		tx.onward = &onward{tx: tx.hop}
+	} else if re, ok := errors.AsType[*ReplyError](err); ok {
+		tx.refusal = re.Reply
+		return re.Reply
+	}
+	if err != nil {
+		tx.lost = true
+		return replyUnreached
+	}
+	return r
 }
 
 // sendable answers DATA and BDAT where no message may follow.

@@ -31,10 +31,20 @@ func (t *clientTx) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams)
 	if t.h == nil {
 		return dlp.Reply{}, errEnded
 	}
-	if !t.h.ext.UTF8 && !rcpt.IsASCII() {
+	if !t.takes(rcpt) {
 		return replyNoUTF8, nil
 	}
-	r, err := t.h.command(ctx, t.c.cfg.CommandTimeout, t.h.rcptCommand(rcpt, p))
+	return t.offered(ctx, func(ctx context.Context, d time.Duration) (dlp.Reply, error) {
+		return t.h.command(ctx, d, t.h.rcptCommand(rcpt, p))
+	})
+}
+
+// takes reports whether rcpt can be said to the next hop.
+func (t *clientTx) takes(rcpt dlp.Address) bool { return t.h.ext.UTF8 || rcpt.IsASCII() }
+
+// offered takes in what ask brings: the answer to a RCPT.
+func (t *clientTx) offered(ctx context.Context, ask func(context.Context, time.Duration) (dlp.Reply, error)) (dlp.Reply, error) {
+	r, err := ask(ctx, t.c.cfg.CommandTimeout)
 	if err != nil || r.Code == 421 {
 		t.drop()
 	}

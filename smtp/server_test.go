@@ -397,18 +397,19 @@ func TestNextHopRefusals(t *testing.T) {
 			h.begin = func(dlp.Address, smtp.MailOptions) error {
 				return &smtp.ReplyError{Reply: dlp.Reply{Code: 550, Enhanced: "5.1.8", Text: "No such sender"}}
 			}
-		}, []string{"550 5.1.8 No such sender"}},
+		}, []string{"250", "550 5.1.8 No such sender", "503 5.5.1"}},
 		{"MAIL deferred, two lines", func(h *memoryHop) {
 			h.begin = func(dlp.Address, smtp.MailOptions) error {
 				return &smtp.ReplyError{Reply: dlp.Reply{Code: 451, Text: "Later\nplease\x01"}}
 			}
-		}, []string{"451-Later\r\n451 please?"}},
-		{"not reached", func(h *memoryHop) { h.begin = func(dlp.Address, smtp.MailOptions) error { return fail } }, []string{"451 4.4.1"}},
+		}, []string{"250", "451-Later\r\n451 please?", "503 5.5.1"}},
+		{"not reached", func(h *memoryHop) { h.begin = func(dlp.Address, smtp.MailOptions) error { return fail } },
+			[]string{"250", "451 4.4.1", "451 4.4.1"}},
 		{"MAIL answered 421", func(h *memoryHop) {
 			h.begin = func(dlp.Address, smtp.MailOptions) error {
 				return &smtp.ReplyError{Reply: dlp.Reply{Code: 421, Enhanced: "4.3.2", Text: "Bye"}}
 			}
-		}, []string{"421 4.3.2 Bye", "closed"}},
+		}, []string{"250", "421 4.3.2 Bye", "closed"}},
 		{"RCPT refused", func(h *memoryHop) {
 			h.rcpt = func(dlp.Address) (dlp.Reply, error) {
 				return dlp.Reply{Code: 452, Enhanced: "4.2.2", Text: "Full"}, nil
@@ -496,7 +497,7 @@ func TestNextHopBreaks(t *testing.T) {
 	d := open(t, func(_ *smtp.Config, _ *smtp.Deps, d *door) {
 		d.hop.begin = func(dlp.Address, smtp.MailOptions) error { panic("x") }
 	})
-	d.hello(t).say("MAIL FROM:<a@b.test>\r\n", "421 4.3.0", "closed")
+	d.hello(t).say("MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n", "250", "421 4.3.0", "closed")
 	d.hello(t) // others go on
 }
 

@@ -351,9 +351,11 @@ func (x *session) endTx(ctx context.Context) {
 	if tx.chunks != nil {
 		tx.chunks.close()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resetTimeout)
-	defer cancel()
-	_ = tx.onward.Reset(ctx) // a connection that cannot be reset is closed
+	if tx.onward != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resetTimeout)
+		defer cancel()
+		_ = tx.onward.Reset(ctx) // a connection that cannot be reset is closed
+	}
 	x.setBusy(false)
 }
 

@@ -75,10 +75,10 @@ func (r *Router) Deliver(ctx context.Context, from dlp.Address, rcpts []dlp.Addr
 type final struct{ *destination }
 
 // Begin is that of the destination.
-func (f final) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
-	tx, err := f.destination.Begin(ctx, from, opt)
+func (f final) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions, first smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
+	tx, r, err := f.destination.Begin(ctx, from, opt, first)
 	if u, ok := errors.AsType[*unroutable](err); ok {
-		return nil, &smtp.ReplyError{Reply: u.later}
+		return nil, dlp.Reply{}, &smtp.ReplyError{Reply: u.later}
 	}
-	return tx, err
+	return tx, r, err
 }

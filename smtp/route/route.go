@@ -133,14 +133,16 @@ func (r *Router) Close() error {
 }
 
 // Begin opens a transaction. Where the next hop does not depend on the
-// recipient, MAIL is the next hop's own; otherwise it is asked with the first
-// recipient, and a refusal of it answers RCPT.
-func (r *Router) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+// recipient, what that says is the answer; otherwise a refusal of MAIL answers
+// those recipients alone whose next hop it is.
+func (r *Router) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions, first smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
 	t := r.table.Load()
 	if d := t.fixed(from); d != nil {
-		return d.Begin(ctx, from, opt)
+		return d.Begin(ctx, from, opt, first)
 	}
-	return &transaction{t: t, from: from, opt: opt}, nil
+	x := &transaction{t: t, from: from, opt: opt}
+	reply, err := x.Rcpt(ctx, first.Addr, first.Params)
+	return x, reply, err
 }
 
 // Offers returns what every next hop offers. Of servers that DNS names nothing
@@ -371,9 +373,10 @@ func (d *destination) same(o *destination) bool { return d.e == o.e && d.domain 
 // Begin opens a transaction with the first host that answers. A host that
 // answers MAIL with 4yz is passed over too, and its reply given only if no
 // other takes the message. A *unroutable says that there is no host.
-func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions) (smtp.Transaction, error) {
+func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions, first smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
+	none := dlp.Reply{}
 	if d.e.maildir != nil {
-		return d.e.maildir.Begin(ctx, from, opt)
+		return d.e.maildir.Begin(ctx, from, opt, first)
 	}
 	if d.e.kind == smtp.TargetMX {
 		opt.Origin = smtp.Origin{} // who our client is, is for servers of our own choice
@@ -381,7 +384,7 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 	p, err := d.plan(ctx)
 	if err != nil {
 		d.count("unroutable")
-		return nil, err
+		return nil, none, err
 	}
 	start := time.Now()
 	var refusal *smtp.ReplyError
@@ -392,10 +395,10 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 			}
 			d.count("failover")
 		}
-		tx, e := c.Begin(ctx, from, opt)
+		tx, reply, e := c.Begin(ctx, from, opt, first)
 		if e == nil {
 			d.count("opened")
-			return tx, nil
+			return tx, reply, nil
 		}
 		if re, ok := errors.AsType[*smtp.ReplyError](e); ok {
 			refusal = re
@@ -410,10 +413,10 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 	}
 	if refusal != nil {
 		d.count("refused")
-		return nil, refusal
+		return nil, none, refusal
 	}
 	d.count("unreached")
-	return nil, fmt.Errorf("route: %w", err)
+	return nil, none, fmt.Errorf("route: %w", err)
 }
 
 func (d *destination) count(result string) { d.t.d.Metrics.Route(d.e.Name, result) }

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,9 +190,9 @@ func TestFailover(t *testing.T) {
 func TestReload(t *testing.T) {
 	a, b := (&server{}).listen(t, "127.0.0.1", "0", nil), (&server{}).listen(t, "127.0.0.1", "0", nil)
 	r := router(t, route.Deps{}, nil, smtp.Route{NextHops: []string{a.addr}})
-	tx, err := r.Begin(t.Context(), ann, smtp.MailOptions{})
-	if err != nil {
-		t.Fatal(err)
+	tx, reply, err := r.Begin(t.Context(), ann, smtp.MailOptions{}, smtp.Recipient{Addr: at("x.example")})
+	if err != nil || !reply.Positive() {
+		t.Fatal(reply, err)
 	}
 	next := smtp.Default()
 	next.Hostname, next.NextHop = "gw.example", b.addr
@@ -205,9 +206,6 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	use()
-	if reply, err := tx.Rcpt(t.Context(), at("x.example"), dlp.RcptParams{}); err != nil || !reply.Positive() {
-		t.Fatal(reply, err)
-	}
 	if reply, err := tx.Send(t.Context(), nil, strings.NewReader(text)); err != nil || !reply.Positive() {
 		t.Error(reply, err)
 	}
@@ -317,12 +315,8 @@ func TestFailingDNSIsAskedOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			tx, err := r.Begin(t.Context(), ann, smtp.MailOptions{})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if reply, err := tx.Rcpt(t.Context(), at("failing.test"), dlp.RcptParams{}); err != nil || reply.Code != 451 {
+			_, reply, err := r.Begin(t.Context(), ann, smtp.MailOptions{}, smtp.Recipient{Addr: at("failing.test")})
+			if _, ok := errors.AsType[*smtp.ReplyError](err); ok || err == nil && reply.Code != 451 {
 				t.Error(reply, err)
 			}
 		})

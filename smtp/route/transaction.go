@@ -32,23 +32,29 @@ type transaction struct {
 // leg is the transaction with one next hop.
 type leg struct {
 	dest     *destination
-	tx       smtp.Transaction // nil: there is none, or none any more
+	tx       smtp.Transaction // nil: there is none yet, or none any more
 	accepted int              // recipients
-	reply    dlp.Reply        // to every recipient where there is no tx
+	reply    dlp.Reply        // to every further recipient, once there will be no tx; its Code is 0 before
 	noDSN    bool             // the next hop reports on nothing
 }
 
 // Rcpt offers a recipient to its next hop. The refusal of MAIL there, and its
 // not being reached, answer the recipient: others have other hops.
 func (x *transaction) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptParams) (dlp.Reply, error) {
-	l := x.leg(ctx, rcpt)
+	l := x.leg(rcpt)
 	if l == nil {
 		return replyLegs, nil
 	}
-	if l.tx == nil {
+	var r dlp.Reply
+	var err error
+	switch {
+	case l.reply.Code != 0:
 		return l.reply, nil
+	case l.tx == nil:
+		r = l.begin(ctx, x, smtp.Recipient{Addr: rcpt, Params: p})
+	default:
+		r, err = l.tx.Rcpt(ctx, rcpt, p)
 	}
-	r, err := l.tx.Rcpt(ctx, rcpt, p)
 	switch {
 	case err != nil && l.accepted > 0 && !x.Scattered():
 		return r, err // those who were accepted are lost with it
@@ -65,9 +71,8 @@ func (x *transaction) Rcpt(ctx context.Context, rcpt dlp.Address, p dlp.RcptPara
 	return r, nil
 }
 
-// leg returns the leg to rcpt's next hop, begun where it was not; nil when
-// there are too many.
-func (x *transaction) leg(ctx context.Context, rcpt dlp.Address) *leg {
+// leg returns the leg to rcpt's next hop; nil when there are too many.
+func (x *transaction) leg(rcpt dlp.Address) *leg {
 	dest := x.t.of(x.from, rcpt)
 	for _, l := range x.legs {
 		if l.dest.same(dest) {
@@ -79,16 +84,21 @@ func (x *transaction) leg(ctx context.Context, rcpt dlp.Address) *leg {
 	}
 	l := &leg{dest: dest}
 	x.legs = append(x.legs, l)
-	tx, err := dest.Begin(ctx, x.from, x.opt)
+	return l
+}
+
+// begin opens l's transaction and returns the answer to its first recipient.
+func (l *leg) begin(ctx context.Context, x *transaction, first smtp.Recipient) dlp.Reply {
+	tx, r, err := l.dest.Begin(ctx, x.from, x.opt, first)
 	if err != nil {
 		l.reply = answer(err)
-		return l
+		return l.reply
 	}
 	l.tx = tx
 	if p, ok := tx.(smtp.DSNPasser); ok {
 		l.noDSN = !p.PassesDSN()
 	}
-	return l
+	return r
 }
 
 // PassesDSN reports whether every next hop that took a recipient reports on

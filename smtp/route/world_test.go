@@ -351,13 +351,15 @@ func open() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)
 func live(t *testing.T, r *route.Router, from dlp.Address, rcpts ...dlp.Address) (answers []string, sent string, scattered bool) {
 	t.Helper()
 	ctx := context.Background()
-	tx, err := r.Begin(ctx, from, smtp.MailOptions{})
+	tx, reply, err := r.Begin(ctx, from, smtp.MailOptions{}, smtp.Recipient{Addr: rcpts[0]})
 	if err != nil {
 		return nil, "MAIL: " + word(dlp.Reply{}, err), false
 	}
 	accepted := false
-	for _, to := range rcpts {
-		reply, err := tx.Rcpt(ctx, to, dlp.RcptParams{})
+	for i, to := range rcpts {
+		if i > 0 {
+			reply, err = tx.Rcpt(ctx, to, dlp.RcptParams{})
+		}
 		answers = append(answers, word(reply, err))
 		accepted = accepted || err == nil && reply.Positive()
 	}
@@ -369,7 +371,7 @@ func live(t *testing.T, r *route.Router, from dlp.Address, rcpts ...dlp.Address)
 		tx.Reset(ctx)
 		return answers, "", false
 	}
-	reply, err := tx.Send(ctx, nil, strings.NewReader(text))
+	reply, err = tx.Send(ctx, nil, strings.NewReader(text))
 	return answers, word(reply, err), false
 }
 
