@@ -97,20 +97,31 @@ func numberBefore(text []byte, s int) bool {
 	return unicode.Is(unicode.Sc, r)
 }
 
-// figureBefore reports a number that ends a blank before s.
+// columnGap is how many blanks may part two figures of one row.
+const columnGap = 8
+
+// figureBefore reports a number that ends a few blanks before s.
 func figureBefore(text []byte, s int) bool {
-	return s > 1 && (text[s-1] == ' ' || text[s-1] == '\t') && isDigit(text[s-2])
+	i := s
+	for i > 0 && s-i < columnGap && isBlank(text[i-1]) {
+		i--
+	}
+	return i > 0 && i < s && isDigit(text[i-1])
 }
 
-// figureAfter reports a number, signed or not, that begins a blank after e.
+// figureAfter reports a number, signed or not, that begins a few blanks after e.
 func figureAfter(text []byte, e int) bool {
-	if e >= len(text) || text[e] != ' ' && text[e] != '\t' {
-		return false
+	i := e
+	for i < len(text) && i-e < columnGap && isBlank(text[i]) {
+		i++
 	}
-	for e++; e < len(text) && (text[e] == '-' || text[e] == '+' || text[e] == '.'); e++ {
+	if i < len(text) && i > e && (text[i] == '-' || text[i] == '+' || text[i] == '.') {
+		i++
 	}
-	return e < len(text) && isDigit(text[e])
+	return i < len(text) && i > e && isDigit(text[i])
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // digitInWord reports whether the word that text ends in has a digit.
 func digitInWord(text []byte) bool {

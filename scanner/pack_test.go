@@ -95,3 +95,29 @@ func TestGuideExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestHIPAACoverage: docs/hipaa-coverage.md names every built-in rule, and
+// none that is not there.
+func TestHIPAACoverage(t *testing.T) {
+	page, err := os.ReadFile("../docs/hipaa-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := loadBuiltIn(t, patterns.Site{})
+	for _, r := range set.Rules() {
+		if !strings.Contains(string(page), "`"+string(r.ID)+"`") {
+			t.Errorf("%s is not in docs/hipaa-coverage.md, want every rule", r.ID)
+		}
+	}
+	for _, line := range strings.Split(string(page), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || len(strings.TrimSpace(cells[1])) != 1 {
+			continue
+		}
+		for _, id := range strings.Split(cells[3], ",") {
+			if id = strings.Trim(id, " `"); id != "none" && set.Rule(dlp.RuleID(id)) == nil {
+				t.Errorf("docs/hipaa-coverage.md names %q, want a built-in rule", id)
+			}
+		}
+	}
+}

@@ -261,6 +261,9 @@ func Password(s string) bool {
 			return false
 		}
 	}
+	if c := s[max(0, len(s)-1):]; others == 1 && (c == "." || c == "," || c == ";" || c == ":") { // the sentence's own
+		return false
+	}
 	plain := strings.Trim(s, "*.xX-_")
 	return len(s) >= 6 && len(s) <= maxValue && letters > 0 && others > strings.Count(s, "_")+strings.Count(s, ".")+strings.Count(s, "-") && len(plain) > 2
 }
