@@ -44,10 +44,14 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// child is the program that reads hostile bytes: it speaks frames on its
-// standard streams and nothing else.
+// child is the program that reads hostile bytes: it speaks frames to its parent
+// and nothing else.
 func child() int {
-	if err := formats.Serve(os.Stdin, os.Stdout); err != nil {
+	c, err := formats.Process()
+	if err == nil {
+		err = c.Serve()
+	}
+	if err != nil {
 		return exitError
 	}
 	return 0

@@ -32,6 +32,10 @@ const pipeSize = 512 << 10
 // frames' heads.
 const smallDocument = 48 << 10
 
+// lookEach is after how many documents a child's size is looked at, beside the
+// looks while one is being read.
+const lookEach = 16
+
 // child is one process. It is used by one goroutine at a time.
 type child struct {
 	proc  *os.Process
@@ -41,39 +45,49 @@ type child struct {
 	out   *os.File      // what it writes
 	buf   *bufio.Reader
 	r     *wire.Reader
+	mem   *os.File // what it tells and has not yet written to out
 	statm *os.File
 	gone  chan struct{} // closed when the process has been waited for
 	docs  int
+	size  int64 // resident, in bytes, when it was last looked at
 }
 
-// spawn starts a child and waits until it is ready.
-func (p *Pool) spawn(memory dlp.Size) (*child, error) {
+// spawn starts a child that runs on as many processors at once as said, and
+// waits until it is ready.
+func (p *Pool) spawn(memory dlp.Size, processors int) (*child, error) {
 	if err := closeOnExec(); err != nil {
+		return nil, err
+	}
+	mem, err := newMem()
+	if err != nil {
 		return nil, err
 	}
 	inR, inW, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, mem.Close())
 	}
 	outR, outW, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, inR.Close(), inW.Close())
+		return nil, errors.Join(err, mem.Close(), inR.Close(), inW.Close())
 	}
 	setPipeSize(inW)
 	setPipeSize(outR)
 	cmd := &exec.Cmd{
-		Path:   "/proc/self/exe",
-		Args:   []string{"stanch", ChildArg},
-		Dir:    "/",
-		Stdin:  inR,
-		Stdout: outW,
+		Path:       "/proc/self/exe",
+		Args:       []string{"stanch", ChildArg},
+		Dir:        "/",
+		Stdin:      inR,
+		Stdout:     outW,
+		ExtraFiles: []*os.File{mem}, // formats.MemFile
 		// A document leaves much behind and little of it lives: collecting at
 		// four times the default keeps an idle child under 20 MiB all the same.
-		Env: []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "GOGC=400",
+		// It does one thing at a time: nothing in it waits for another's turn.
+		Env: []string{"GOMAXPROCS=" + strconv.Itoa(processors), "GOTRACEBACK=none", "GOGC=400", "GODEBUG=asyncpreemptoff=1",
 			"GOMEMLIMIT=" + strconv.FormatInt(int64(memory)*5/8, 10)},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
-	c := &child{in: inW, w: bufio.NewWriterSize(inW, smallDocument), out: outR, buf: bufio.NewReaderSize(outR, 64<<10), gone: make(chan struct{})}
+	c := &child{in: inW, w: bufio.NewWriterSize(inW, smallDocument), out: outR, buf: bufio.NewReaderSize(outR, 64<<10), mem: mem,
+		gone: make(chan struct{})}
 	c.r = wire.NewReader(c.buf)
 
 	started := make(chan error)
@@ -92,7 +106,7 @@ func (p *Pool) spawn(memory dlp.Size) (*child, error) {
 	err = <-started
 	err = errors.Join(err, inR.Close(), outW.Close())
 	if err != nil {
-		return nil, errors.Join(err, inW.Close(), outR.Close())
+		return nil, errors.Join(err, mem.Close(), inW.Close(), outR.Close())
 	}
 	c.proc = cmd.Process
 	p.met.ExtractStarted()
@@ -142,8 +156,22 @@ func (c *child) room(size int64) []byte {
 
 // kill ends the process at once and frees what it held here.
 func (c *child) kill() {
-	_ = c.proc.Kill() // it may be gone already
+	c.end()
 	c.free()
+}
+
+// end ends the process at once.
+func (c *child) end() {
+	_ = c.proc.Kill() // it may be gone already
+	<-c.gone
+}
+
+// left returns a reader of the frames that the child, which has ended, told
+// beyond those that were received.
+func (c *child) left() *wire.Reader {
+	b := make([]byte, wire.OutboxSize)
+	n, _ := c.mem.ReadAt(b, 0) // less than all is no Outbox's, and says nothing
+	return wire.NewReader(bytes.NewReader(wire.Left(b[:n], c.r.Got())))
 }
 
 // stop lets an idle process end by itself.
@@ -161,6 +189,7 @@ func (c *child) free() {
 	_ = c.in.Close()
 	<-c.gone
 	_ = c.out.Close()
+	_ = c.mem.Close()
 	if c.statm != nil {
 		_ = c.statm.Close()
 		c.statm = nil
@@ -205,6 +234,21 @@ func closeOnExec() error {
 		}
 	}
 	return nil
+}
+
+// newMem makes the memory that a child shares with this process. It has no name,
+// and is only ever read here, from the child's end on: what the child does with
+// it cannot disturb.
+func newMem() (*os.File, error) {
+	fd, err := unix.MemfdCreate("stanch-outbox", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "outbox")
+	if err := f.Truncate(wire.OutboxSize); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func setPipeSize(f *os.File) {

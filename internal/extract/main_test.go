@@ -23,7 +23,9 @@ import (
 // TestMain lets the test binary be the child that its pools start.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == extract.ChildArg {
-		if err := formats.Serve(os.Stdin, breaker{os.Stdout}); err != nil {
+		c, err := formats.Process()
+		c.OnBegin = breaks
+		if err != nil || c.Serve() != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -148,39 +150,24 @@ func mail(lines ...string) []byte {
 	return []byte(strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\r\n"))
 }
 
-// breaker is the child's way out. It breaks the child where it announces a
-// file whose name says how.
-type breaker struct{ out io.Writer }
-
-func (b breaker) Write(p []byte) (int, error) {
-	n, err := b.out.Write(p)
-	frames := wire.NewReader(bytes.NewReader(p)) // a unit is announced in one write
-	for {
-		op, f, ferr := frames.Next()
-		if ferr != nil {
-			return n, err
-		}
-		u, uerr := wire.DecodeUnit(f)
-		if op != wire.OpBegin || uerr != nil {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(u.Name, "break-by-exit"):
-			os.Exit(3)
-		case strings.HasPrefix(u.Name, "break-by-hanging"):
-			_ = unix.Pause() // until it is killed
-		case strings.HasPrefix(u.Name, "break-by-swelling"):
-			var kept [][]byte
-			for len(kept) < 1<<20 {
-				b := make([]byte, 8<<20)
-				for i := 0; i < len(b); i += 512 {
-					b[i] = 1
-				}
-				kept = append(kept, b)
+// breaks breaks the child at a file whose name says how.
+func breaks(u wire.Unit) {
+	switch {
+	case strings.HasPrefix(u.Name, "break-by-exit"):
+		os.Exit(3)
+	case strings.HasPrefix(u.Name, "break-by-hanging"):
+		_ = unix.Pause() // until it is killed
+	case strings.HasPrefix(u.Name, "break-by-swelling"):
+		var kept [][]byte
+		for len(kept) < 1<<20 {
+			b := make([]byte, 8<<20)
+			for i := 0; i < len(b); i += 512 {
+				b[i] = 1
 			}
-		case strings.HasPrefix(u.Name, "break-by-garbage"):
-			_, _ = b.out.Write(bytes.Repeat([]byte{0xff}, 64))
-			_ = unix.Pause()
+			kept = append(kept, b)
 		}
+	case strings.HasPrefix(u.Name, "break-by-garbage"):
+		_, _ = os.Stdout.Write(bytes.Repeat([]byte{0xff}, 64))
+		_ = unix.Pause()
 	}
 }

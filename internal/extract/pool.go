@@ -15,8 +15,8 @@ import (
 )
 
 // ChildArg is the first argument of an extraction child. A program that makes
-// a Pool calls formats.Serve on its standard input and output, and nothing
-// else, when os.Args[1] is ChildArg.
+// a Pool serves a formats.Process, and does nothing else, when os.Args[1] is
+// ChildArg.
 const ChildArg = "worker-extract"
 
 // readerVersion counts what is read and how: a change makes verdicts of before
@@ -60,8 +60,9 @@ type Pool struct {
 	closing chan struct{}
 	once    sync.Once
 
-	// children counts the goroutines that own a child process each.
+	// children counts the goroutines that own a child process each, and guard's.
 	children sync.WaitGroup
+	guard    guard
 
 	warming chan struct{} // holds one token; guards the three below
 	warm    atomic.Bool   // compiled pdfium lies in cache
@@ -128,13 +129,14 @@ func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) er
 	r := newRun(p, doc, sink)
 	for {
 		if c == nil {
-			if c, err = p.spawn(p.cfg.MaxMemory); err != nil {
+			if c, err = p.spawn(p.cfg.MaxMemory, 1); err != nil {
 				p.put(nil)
 				return fmt.Errorf("extract: start child for %s: %w", doc.ID, err)
 			}
 		}
 		again, err := r.try(ctx, c)
 		if c.ended() {
+			c.free()
 			c = nil
 		}
 		if err != nil || !again {
@@ -159,6 +161,7 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	select {
 	case c := <-p.slots:
 		if c != nil && c.ended() { // it died while it was idle
+			c.free()
 			c = nil
 		}
 		return c, nil
@@ -178,7 +181,10 @@ func (p *Pool) recycle(c *child) *child {
 		return nil
 	}
 	c.docs++
-	if c.docs >= p.cfg.RecycleDocuments || c.resident() > int64(p.cfg.RecycleMemory) {
+	if c.docs%lookEach == 0 {
+		c.size = c.resident()
+	}
+	if c.docs >= p.cfg.RecycleDocuments || c.size > int64(p.cfg.RecycleMemory) {
 		c.stop()
 		return nil
 	}

@@ -33,13 +33,12 @@ type run struct {
 	end      time.Time           // when the document's own time is up; moved by what is not its fault
 	parts    map[string]struct{} // delivered by children before this one
 	gaps     map[dlp.Gap]struct{}
-	done     map[string]struct{} // units that an earlier child finished
-	broken   []string            // units that broke one
+	done     []string // units that were read to their end
+	broken   []string // units that broke one
 }
 
 func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
-	return &run{p: p, doc: doc, sink: sink, end: time.Now().Add(p.cfg.DocumentTimeout.D()),
-		parts: map[string]struct{}{}, gaps: map[dlp.Gap]struct{}{}, done: map[string]struct{}{}}
+	return &run{p: p, doc: doc, sink: sink, end: time.Now().Add(p.cfg.DocumentTimeout.D())}
 }
 
 // try reads the document with c. again means that c broke and is gone, that
@@ -55,24 +54,26 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 	t.watch = watch{part: time.Now().Add(r.p.cfg.PartTimeout.D()), end: r.end, limit: int64(r.p.cfg.MaxMemory)}
 
 	var wg sync.WaitGroup
-	over := make(chan struct{})
-	wg.Go(func() { t.guard(ctx, over) })
+	r.p.enter(ctx, t)
 	if r.doc.Channel == dlp.Mail && r.doc.Size <= smallDocument-4096 { // the rest is for the job
 		t.send(f) // the pipe is empty: it takes all of it at once
 	} else {
 		wg.Go(func() { t.send(f) })
 	}
 	err = t.receive(ctx)
-	close(over)
+	r.p.guard.leave(t)
 	if err != nil {
-		_ = c.proc.Kill() // so that a write which nobody reads ends
+		c.end() // also so that a write which nobody reads ends
 	}
 	wg.Wait()
 	_ = f.Close() // it was only read
 	if err == nil {
 		return false, nil
 	}
-	c.kill()
+	defer c.free()
+	if errors.Is(err, errBroken) && ctx.Err() == nil && t.readErr == nil {
+		err = t.receiveLeft()
+	}
 	r.end = t.watch.end
 	switch {
 	case ctx.Err() != nil:
@@ -103,6 +104,9 @@ func (r *run) stepOver(ctx context.Context, t *try) (again bool, err error) {
 		r.blanks++ // it died while it was idle: nothing of this document did it
 	}
 	whole := unit.Path == "" && t.begun || r.restarts > r.p.cfg.MaxRestarts || r.blanks > maxBlanks || t.watch.over()
+	if r.parts == nil {
+		r.parts = make(map[string]struct{}, len(t.parts))
+	}
 	for path := range t.parts {
 		r.parts[path] = struct{}{}
 	}
@@ -131,7 +135,7 @@ func (r *run) skips() []wire.Skip {
 	for _, path := range r.broken {
 		s = append(s, wire.Skip{Path: path, Broken: true})
 	}
-	for path := range r.done {
+	for _, path := range r.done {
 		s = append(s, wire.Skip{Path: path})
 	}
 	return s
@@ -205,16 +209,6 @@ func (t *try) receive(ctx context.Context) error {
 			return errBroken
 		}
 		switch op {
-		case wire.OpBegin:
-			err = t.begin(b)
-		case wire.OpFinish:
-			err = t.finish()
-		case wire.OpPart:
-			err = t.part(b)
-		case wire.OpText:
-			err = t.text(b)
-		case wire.OpGap:
-			err = t.gapFrom(b)
 		case wire.OpStop:
 			t.stop.Store(true)
 		case wire.OpWant:
@@ -226,12 +220,44 @@ func (t *try) receive(ctx context.Context) error {
 			<-t.sent
 			return t.readErr
 		default:
-			return errBroken
+			err = t.relay(op, b)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// receiveLeft relays what a child that broke had told before it did, and returns
+// errBroken or the sink's error.
+func (t *try) receiveLeft() error {
+	frames := t.c.left()
+	for {
+		op, b, err := frames.Next()
+		if err != nil {
+			return errBroken
+		}
+		if err := t.relay(op, b); err != nil {
+			return err
+		}
+	}
+}
+
+// relay hands on one frame about the document.
+func (t *try) relay(op wire.Op, b []byte) error {
+	switch op {
+	case wire.OpBegin:
+		return t.begin(b)
+	case wire.OpFinish:
+		return t.finish()
+	case wire.OpPart:
+		return t.part(b)
+	case wire.OpText:
+		return t.text(b)
+	case wire.OpGap:
+		return t.gapFrom(b)
+	}
+	return errBroken
 }
 
 func (t *try) begin(b []byte) error {
@@ -250,7 +276,7 @@ func (t *try) finish() error {
 	if n == 0 {
 		return errBroken
 	}
-	t.done[t.stack[n-1].Path] = struct{}{}
+	t.done = append(t.done, t.stack[n-1].Path)
 	t.stack = t.stack[:n-1]
 	t.open = false
 	t.restartClock()
@@ -306,6 +332,9 @@ func (t *try) gapFrom(b []byte) error {
 	t.items--
 	if _, told := t.gaps[g]; told {
 		return nil
+	}
+	if t.gaps == nil {
+		t.gaps = map[dlp.Gap]struct{}{}
 	}
 	t.gaps[g] = struct{}{}
 	return t.deliver(func() error { return t.sink.Gap(g) })

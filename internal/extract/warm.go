@@ -95,7 +95,7 @@ func emptyFolder(dir string) error {
 // warmOnce has a child load pdfium through the cache, compiling it where it is
 // not there, and read a page with it.
 func (p *Pool) warmOnce(ctx context.Context) error {
-	c, err := p.spawn(warmMemory)
+	c, err := p.spawn(warmMemory, 2)
 	if err != nil {
 		return err
 	}

@@ -88,25 +88,57 @@ func (w *watch) over() bool {
 	return w.late
 }
 
-// guard kills the child when its time or memory is used up or ctx ends. It
-// returns when over is closed.
-func (t *try) guard(ctx context.Context, over <-chan struct{}) {
+// guard kills children whose time or memory is used up or whose client has gone.
+// One goroutine looks after all that are at a document, and ends when none is.
+type guard struct {
+	mu    sync.Mutex // guards both below
+	tries map[*try]context.Context
+	awake bool // the goroutine is there
+}
+
+// enter has t looked after until leave.
+func (p *Pool) enter(ctx context.Context, t *try) {
+	g := &p.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tries == nil {
+		g.tries = map[*try]context.Context{}
+	}
+	g.tries[t] = ctx
+	if !g.awake {
+		g.awake = true
+		p.children.Go(g.run)
+	}
+}
+
+// leave gives t's child back: nobody kills it any more.
+func (g *guard) leave(t *try) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.tries, t)
+}
+
+func (g *guard) run() {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for {
-		select {
-		case <-over:
+	for range tick.C {
+		if g.look() == 0 {
 			return
-		case <-ctx.Done():
-			_ = t.c.proc.Kill() // it may be gone already
-			<-over
-			return
-		case <-tick.C:
-			if t.watch.due(t.c.resident()) {
-				_ = t.c.proc.Kill()
-				<-over
-				return
-			}
 		}
 	}
+}
+
+// look looks at each child once and returns how many there are.
+func (g *guard) look() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for t, ctx := range g.tries {
+		t.c.size = t.c.resident()
+		if ctx.Err() != nil || t.watch.due(t.c.size) {
+			_ = t.c.proc.Kill() // it may be gone already
+			delete(g.tries, t)
+		}
+	}
+	g.awake = len(g.tries) > 0
+	return len(g.tries)
 }

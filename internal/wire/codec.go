@@ -150,12 +150,15 @@ func DecodeGap(b []byte) (dlp.Gap, error) {
 func AppendWindow(b []byte, w dlp.Window) []byte {
 	b = binary.AppendUvarint(b, uint64(w.Offset))
 	spans := w.Spans[:min(len(w.Spans), MaxSpans)]
-	index := make(map[string]uint64, 16)
+	var index map[string]uint64
 	var table []byte
 	ref := func(s string) uint64 {
 		s = cut(s, MaxLabel)
 		i, ok := index[s]
 		if !ok {
+			if index == nil {
+				index = make(map[string]uint64, 16)
+			}
 			i = uint64(len(index))
 			index[s] = i
 			table = appendString(table, s, MaxLabel)

@@ -71,11 +71,15 @@ func Write(w io.Writer, op Op, b []byte) error {
 type Reader struct {
 	r   io.Reader
 	buf []byte
+	got int64
 }
 
 // NewReader returns a Reader of the frames in r. It reads no further than the
 // frame asked for, so a buffered r is the faster one.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
+
+// Got returns how many bytes the frames had that were returned so far.
+func (r *Reader) Got() int64 { return r.got }
 
 // Next returns the next frame. Its bytes are valid until the next call. The
 // error is io.EOF at a clean end between frames, ErrFrame for a length past
@@ -99,5 +103,6 @@ func (r *Reader) Next() (Op, []byte, error) {
 	if _, err := io.ReadFull(r.r, b); err != nil {
 		return 0, nil, fmt.Errorf("wire: read frame: %w", err)
 	}
+	r.got += headLen + int64(n)
 	return Op(h[0]), b, nil
 }

@@ -1,7 +1,7 @@
 package formats
 
 import (
-	"bufio"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -12,10 +12,16 @@ import (
 // of a table fits into the window at hand more often than not.
 const windowSize = dlp.MaxWindow / 2
 
+// lag is how much of a unit's time may pass before the parent hears that it was
+// begun: only its clock needs to know while the child lives, and the least
+// that a part may take is far longer.
+const lag = 5 * time.Millisecond
+
 // emitter writes parts, their text and gaps to the parent. After the first
 // error of the pipe it writes no more; the error stays in err.
 type emitter struct {
-	w     *bufio.Writer
+	w     *wire.Outbox
+	begun func(wire.Unit) // nil, or called when a unit is announced
 	frame []byte
 	text  []byte // of the open part, not yet sent
 	spans []dlp.Span
@@ -25,7 +31,7 @@ type emitter struct {
 
 func (e *emitter) send(op wire.Op, b []byte) {
 	if e.err == nil {
-		e.err = wire.Write(e.w, op, b)
+		e.err = e.w.Put(op, b)
 	}
 	e.frame = b[:0]
 }
@@ -61,13 +67,19 @@ func (e *emitter) gap(g dlp.Gap) {
 	e.send(wire.OpGap, wire.AppendGap(e.frame[:0], g))
 }
 
-// begin announces a unit and makes sure that the parent knows of it before it
-// is parsed.
+// begin announces a unit before it is parsed: from then on the parent finds it
+// told if the child breaks. It is sent at once where the parent's clock would
+// else be another unit's.
 func (e *emitter) begin(u wire.Unit) {
 	e.window()
 	u.Name = validString(u.Name)
 	e.send(wire.OpBegin, wire.AppendUnit(e.frame[:0], u))
-	e.flush()
+	if u.Class == wire.Slow || e.w.Since() > lag {
+		e.flush()
+	}
+	if e.begun != nil {
+		e.begun(u)
+	}
 }
 
 func (e *emitter) finish() {

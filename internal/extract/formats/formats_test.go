@@ -47,7 +47,7 @@ func serve(t testing.TB, mail bool, lim wire.Limits, doc []byte) *answer {
 		send(wire.OpData, c)
 	}
 	send(wire.OpEnd, nil)
-	err := formats.Serve(&in, &out)
+	err := formats.Child{In: &in, Out: &out}.Serve()
 	a := &answer{parts: map[string]dlp.PartInfo{}, texts: map[string]string{}, spans: map[string][]dlp.Span{}}
 	frames, open, depth := wire.NewReader(&out), "", 0
 	for {

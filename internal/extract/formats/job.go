@@ -32,7 +32,8 @@ type job struct {
 }
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
-	j := &job{conn: c, out: &emitter{w: c.w, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, skip: make(map[string]bool, len(head.Skip))}
+	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf,
+		skip: make(map[string]bool, len(head.Skip))}
 	if head.Warm {
 		j.dir = head.CacheDir
 	}

@@ -18,12 +18,22 @@ const maxStack = 64 << 20
 // system at the end of a job, so that an idle child is small.
 const freeAfter = 8 << 20
 
-// Serve is the main loop of an extraction child: it reads jobs from in and
-// writes what it reads of them to out, until in ends. It returns nil at a
-// clean end, else why it cannot go on. It writes nothing anywhere else.
-func Serve(in io.Reader, out io.Writer) error {
+// Child is an extraction child's ends.
+type Child struct {
+	In  io.Reader // jobs come from here
+	Out io.Writer // what is read of them goes here
+	// Mem is shared with the parent, as wire.NewOutbox has it; nil: nothing is.
+	Mem []byte
+	// OnBegin is nil, or called when a unit has been announced; for tests of
+	// children that break.
+	OnBegin func(wire.Unit)
+}
+
+// Serve is the child's main loop, until In ends. It returns nil at a clean end,
+// else why it cannot go on. It writes nothing anywhere else.
+func (ch Child) Serve() error {
 	debug.SetMaxStack(maxStack)
-	c := &conn{r: wire.NewReader(bufio.NewReaderSize(in, 64<<10)), w: bufio.NewWriterSize(out, 64<<10)}
+	c := &conn{r: wire.NewReader(bufio.NewReaderSize(ch.In, 64<<10)), w: wire.NewOutbox(ch.Out, ch.Mem), begun: ch.OnBegin}
 	if err := c.tell(wire.OpReady, nil); err != nil {
 		return err
 	}
@@ -78,7 +88,8 @@ func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
 // hand.
 type conn struct {
 	r     *wire.Reader
-	w     *bufio.Writer
+	w     *wire.Outbox
+	begun func(wire.Unit)
 	rest  []byte // of the data frame at hand
 	ended bool   // the document's end was seen
 
@@ -113,7 +124,7 @@ func (c *conn) document() *bufio.Reader {
 
 // tell writes one frame and sends all that is buffered.
 func (c *conn) tell(op wire.Op, b []byte) error {
-	if err := wire.Write(c.w, op, b); err != nil {
+	if err := c.w.Put(op, b); err != nil {
 		return err
 	}
 	return c.w.Flush()

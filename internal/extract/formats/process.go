@@ -1,0 +1,76 @@
+package formats
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// MemFile is the handle under which a child finds the memory that it shares
+// with its parent: the one after the standard three.
+const MemFile = 3
+
+const stdinFile = 0
+
+// Process is the Child whose ends are those that a Pool gives to the process
+// it starts: standard input, standard output and MemFile.
+func Process() (Child, error) {
+	mem, err := unix.Mmap(MemFile, 0, wire.OutboxSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return Child{}, err
+	}
+	if err := unix.Close(MemFile); err != nil {
+		return Child{}, err
+	}
+	return Child{In: stdin{}, Out: os.Stdout, Mem: mem}, nil
+}
+
+// soon is how long the next job is waited for with the processor in hand.
+const soon = 100 * time.Millisecond
+
+// stdin is standard input, read by a process that does one thing at a time.
+//
+// A system call that waits makes Go's scheduler look after the goroutines that
+// could run meanwhile: it wakes a thread that looks again every 20 µs, for each
+// document. Here none can run, so for a short time stdin waits without
+// telling the scheduler; after that the process is idle, and does.
+type stdin struct{}
+
+// Read reads what there is, waiting for the first byte.
+func (stdin) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	fds := unix.PollFd{Fd: stdinFile, Events: unix.POLLIN}
+	wait := unix.NsecToTimespec(int64(soon))
+	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&wait)), 0, 0, 0)
+	if int(n) == 1 { // what is there, or the end, is read without waiting
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, stdinFile, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		runtime.KeepAlive(p)
+		if errno == 0 {
+			return ended(int(n))
+		}
+	}
+	for {
+		n, err := unix.Read(stdinFile, p)
+		if err == nil {
+			return ended(n)
+		}
+		if err != unix.EINTR {
+			return 0, err
+		}
+	}
+}
+
+func ended(n int) (int, error) {
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
