@@ -51,6 +51,9 @@ func textEncoding(head []byte, declared string) string {
 	if enc := guessWide(head); enc != "" {
 		return enc
 	}
+	if plain(head) {
+		return encUTF8
+	}
 	control := 0
 	for _, c := range head {
 		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != 0x1b && c != '\b' && c != '\v' && c != 0x1c && c != 0x1d && c != 0x1e || c == 0x7f {
@@ -74,6 +77,28 @@ func textEncoding(head []byte, declared string) string {
 	return encUTF8
 }
 
+// plain reports whether b is printable ASCII, tabs and line ends: what most mail
+// is, so it is told eight bytes at a time.
+func plain(b []byte) bool {
+	const ones = 0x0101010101010101
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		if (w|(w-0x20*ones)|(w+ones))&(0x80*ones) != 0 && !plainBytes(b[:8]) { // high, below the space, or DEL; or next to such a byte
+			return false
+		}
+	}
+	return plainBytes(b)
+}
+
+func plainBytes(b []byte) bool {
+	for _, c := range b {
+		if (c < ' ' && c != '\n' && c != '\r' && c != '\t') || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // cutRune drops a rune that the end of b cuts.
 func cutRune(b []byte) []byte {
 	for i := 1; i <= 3 && i <= len(b); i++ {
@@ -95,6 +120,9 @@ func guessWide(head []byte) string {
 		if len(head) >= 2 && head[1] == 0 && head[0] >= ' ' && len(head)%2 == 0 {
 			return encUTF16LE
 		}
+		return ""
+	}
+	if bytes.IndexByte(b, 0) < 0 {
 		return ""
 	}
 	var zero [4]int
@@ -229,12 +257,19 @@ func decoder(enc string) transform.Transformer {
 
 // sample returns the first part of head as UTF-8, for looking at.
 func sample(head []byte, enc string) string {
-	b, _, _ := transform.Bytes(decoder(enc), head[:min(len(head), 16<<10)]) // what was decoded before an error will do
+	head = head[:min(len(head), 16<<10)]
+	if enc == encUTF8 && utf8.Valid(head) {
+		return string(head)
+	}
+	b, _, _ := transform.Bytes(decoder(enc), head) // what was decoded before an error will do
 	return string(b)
 }
 
 // decodeText decodes a short text, such as a header's.
 func decodeText(b []byte, enc string) string {
+	if (enc == "" || enc == encUTF8) && utf8.Valid(b) {
+		return string(b)
+	}
 	out, _, err := transform.Bytes(decoder(enc), b)
 	if err != nil {
 		out, _, _ = transform.Bytes(&utf8Or1252{}, b) // it has no errors

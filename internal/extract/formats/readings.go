@@ -79,7 +79,7 @@ var unseen = regexp.MustCompile(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s
 // stands inside a word. The scanner passes over them, as programs that show a
 // text do; where they part two numbers, that makes one of them.
 func parted(b []byte) []byte {
-	if !holdsUnseen(b) || !unseen.Match(b) {
+	if plain(b) || !holdsUnseen(b) || !unseen.Match(b) {
 		return b
 	}
 	t := bytes.Clone(b)

@@ -33,10 +33,15 @@ func (j *job) text(at place, k kind, s *stream) error {
 		write = marker.write
 	}
 	var armour armourFinder
-	err = j.copyText(s.reader(), enc, func(b []byte) {
+	look := func(b []byte) {
 		armour.look(b)
 		write(b)
-	})
+	}
+	if s.r == nil && enc == encUTF8 && utf8.Valid(s.mem) {
+		j.passText(s.mem, look)
+	} else {
+		err = j.copyText(s.reader(), enc, look)
+	}
 	if marker != nil {
 		marker.end()
 	}
@@ -72,6 +77,15 @@ func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
 		return &cda{out: out}
 	}
 	return nil
+}
+
+// passText hands valid UTF-8 on as it is.
+func (j *job) passText(b []byte, write func([]byte)) {
+	for len(b) > 0 && j.out.err == nil {
+		piece := cutRune(b[:min(len(b), 64<<10)])
+		write(piece)
+		b = b[len(piece):]
+	}
 }
 
 // copyText decodes r and hands it on in pieces of valid UTF-8.
