@@ -18,8 +18,13 @@ const (
 // byteSet is a set of bytes.
 type byteSet [4]uint64
 
-func (s *byteSet) add(c byte)      { s[c>>6] |= 1 << (c & 63) }
+func (s *byteSet) put(c byte)      { s[c>>6] |= 1 << (c & 63) }
 func (s *byteSet) has(c byte) bool { return s[c>>6]>>(c&63)&1 != 0 }
+func (s *byteSet) add(o *byteSet) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
 func (s *byteSet) len() int {
 	return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) + bits.OnesCount64(s[2]) + bits.OnesCount64(s[3])
 }
@@ -100,7 +105,7 @@ func (p *program) bytesAt(pc uint32) (set byteSet) {
 	set[0], set[1] = s.ascii[0], s.ascii[1]
 	for k, to := range s.lead {
 		if to != 0 {
-			set.add(byte(0x80 + k))
+			set.put(byte(0x80 + k))
 		}
 	}
 	return set
@@ -228,9 +233,7 @@ func firstBytes(re *syntax.Regexp) (set byteSet, ok bool) {
 			return set, false
 		}
 		b := p.bytesAt(pc)
-		for i := range set {
-			set[i] |= b[i]
-		}
+		set.add(&b)
 	}
 	return set, true
 }
@@ -260,7 +263,7 @@ func (p *program) anchorOf() (best byteSet, ok bool) {
 	var symbols byteSet
 	for c := range byte(utf8.RuneSelf) {
 		if !isWord(c) && c > ' ' {
-			symbols.add(c)
+			symbols.put(c)
 		}
 	}
 	if pre, anchored := p.anchored(0, &symbols); anchored {
@@ -281,9 +284,7 @@ func (p *program) anchorOf() (best byteSet, ok bool) {
 				return best, ok
 			}
 			b := p.bytesAt(pc)
-			for i := range set {
-				set[i] |= b[i]
-			}
+			set.add(&b)
 			next = append(next, p.reachable(p.inst[pc].out)...)
 		}
 		try(set)

@@ -17,18 +17,13 @@ const (
 )
 
 // markDigits sets a bit for each digit of text, eight bytes at a time: adding
-// 0x50 carries into the high bit of a byte from '0' on, adding 0x46 of one from
-// ':' on.
+// 0x50 carries into the high bit of a byte from '0' on, 0x46 of one from ':' on.
 func markDigits(m *marks, text []byte) {
 	w := 0
 	for ; len(text) >= 64; text = text[64:] {
-		block := text[:64]
-		var rows uint64 // bit j of byte i is for byte i of word j
-		for j := 0; j < 8; j++ {
-			x := binary.LittleEndian.Uint64(block[8*j:])
-			low := x &^ high
-			rows |= ((low + 0x50*ones) &^ (low + 0x46*ones) &^ x & high) >> (7 - j)
-		}
+		b := (*[64]byte)(text)
+		rows := digitsOf(b[0:])>>7 | digitsOf(b[8:])>>6 | digitsOf(b[16:])>>5 | digitsOf(b[24:])>>4 |
+			digitsOf(b[32:])>>3 | digitsOf(b[40:])>>2 | digitsOf(b[48:])>>1 | digitsOf(b[56:]) // bit j of byte i is for byte i of word j
 		m[w] = transpose(rows)
 		w++
 	}
@@ -40,6 +35,13 @@ func markDigits(m *marks, text []byte) {
 			}
 		}
 	}
+}
+
+// digitsOf sets the high bit of each byte of b[:8] that is a digit.
+func digitsOf(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	low := x &^ high
+	return (low + 0x50*ones) &^ (low + 0x46*ones) &^ x & high
 }
 
 // transpose turns bit 8i+j into bit 8j+i.

@@ -15,12 +15,16 @@ type group struct {
 	anywhere []bool // by expression: may begin within a word
 	within   bool   // some may
 
-	anchor byteSet
-	back   *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
-	lead   *lead        // the one pattern begins with a run before its anchor
-	pairs  *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
-	shape  *[32]byteSet // with digits as anchor: by length of a run that a match begins with, the bytes that may follow it
+	anchor  byteSet
+	back    *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
+	lead    *lead        // the one pattern begins with a run before its anchor
+	pairs   *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
+	shape   []byteSet    // with digits as anchor: see newShape
+	precede byteSet      // with digits as anchor: the bytes that may stand before it in a match
 }
+
+// shapes is how many lengths of a run of digits are told apart.
+const shapes = 32
 
 // maxSpecial is how many different bytes, digits aside, are looked for.
 const maxSpecial = 12
@@ -86,9 +90,7 @@ func (s *sorter) choose(re *syntax.Regexp, anywhere bool) *group {
 // room reports whether the bytes of set may be looked for, too.
 func (s *sorter) room(set *byteSet) bool {
 	sum := s.special
-	for i := range sum {
-		sum[i] |= set[i]
-	}
+	sum.add(set)
 	if sum.len() > maxSpecial {
 		return false
 	}
@@ -139,6 +141,13 @@ func (g *group) newBack() *lazy {
 		}
 		for _, pc := range pre.leaves {
 			root = append(root, uint64(pc))
+			for _, b := range pre.before[pc] {
+				takes := g.prog.bytesAt(b)
+				if g.prog.sets[g.prog.inst[b].set].wide {
+					takes.add(&byteSet{2: ^uint64(0), 3: ^uint64(0)})
+				}
+				g.precede.add(&takes)
+			}
 		}
 	}
 	var next []uint64
@@ -174,6 +183,9 @@ func (g *group) newBack() *lazy {
 		next = slices.Compact(next)
 		return next, out
 	}
+	for i := range g.precede {
+		g.precede[i] &^= g.anchor[i]
+	}
 	return newLazy(append(g.prog.columns(), func(c byte) uint32 {
 		if g.anchor.has(c) {
 			return 1
@@ -183,29 +195,47 @@ func (g *group) newBack() *lazy {
 }
 
 // newShape tells for matches that begin with a run of n digits (31: that many or
-// more) which bytes may follow the run; all of them where a match may end there.
-func (g *group) newShape() *[32]byteSet {
-	shape := new([32]byteSet)
+// more) which two bytes may follow the run: by n and the class of the first.
+func (g *group) newShape() []byteSet {
+	stride := int(g.match.stride)
+	shape := make([]byteSet, shapes*stride)
+	every := byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 	level := map[uint32]bool{}
 	for _, pc := range g.prog.start {
 		for _, to := range g.prog.reachable(pc) {
 			level[to] = true
 		}
 	}
-	for n := range shape {
+	for n := range shapes {
+		row := shape[n*stride : (n+1)*stride]
 		next := map[uint32]bool{}
 		for pc := range level {
 			i := &g.prog.inst[pc]
-			takes := g.prog.bytesAt(pc)
-			if i.op == opMatch || n == len(shape)-1 {
-				shape[n] = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+			if i.op == opMatch || n == shapes-1 {
+				for c := range row {
+					row[c] = every
+				}
 				continue
 			}
-			for k := range takes {
-				shape[n][k] |= takes[k] &^ digits[k]
+			takes := g.prog.bytesAt(pc)
+			after, second := g.prog.reachable(i.out), byteSet{}
+			if g.prog.sets[i.set].wide {
+				second = byteSet{2: ^uint64(0), 3: ^uint64(0)} // a further byte of the same character
+			}
+			for _, to := range after {
+				b := g.prog.bytesAt(to)
+				if g.prog.inst[to].op == opMatch {
+					b = every
+				}
+				second.add(&b)
+			}
+			for c := range row[:stride-1] {
+				if r := byte(g.match.rep[c]); takes.has(r) && !isDigit(r) {
+					row[c].add(&second)
+				}
 			}
 			if takes.meets(&digits) {
-				for _, to := range g.prog.reachable(i.out) {
+				for _, to := range after {
 					next[to] = true
 				}
 			}
@@ -213,6 +243,15 @@ func (g *group) newShape() *[32]byteSet {
 		level = next
 	}
 	return shape
+}
+
+// mayFollow reports whether a match of g may begin with run digits that
+// text[end:] follows.
+func (g *group) mayFollow(text []byte, end, run int) bool {
+	if end+1 >= len(text) {
+		return true
+	}
+	return g.shape[min(run, shapes-1)*int(g.match.stride)+int(g.match.class[text[end]])].has(text[end+1])
 }
 
 // newPairs tells with which two bytes a match may begin.
@@ -236,9 +275,7 @@ func (g *group) newPairs() *[2][]uint64 {
 					if g.prog.inst[to].op == opMatch {
 						b = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 					}
-					for k := range second {
-						second[k] |= b[k]
-					}
+					second.add(&b)
 				}
 				for c := range 256 {
 					if first.has(byte(c)) {

@@ -47,7 +47,7 @@ func (c *Scan) begin(g *group, at, run int) {
 			return
 		}
 	}
-	if run > 0 && g.shape != nil && at+run < len(norm) && !g.shape[min(run, len(g.shape)-1)].has(norm[at+run]) {
+	if run > 0 && g.shape != nil && !g.mayFollow(norm, at+run, run) {
 		return
 	}
 	c.tryAt(g, at, place)
@@ -86,19 +86,17 @@ func (c *Scan) prove(g *group, n, from, to int) {
 			return // the value's own alternative did not take part
 		}
 	}
-	x := candidate{start: base + int64(start), end: base + int64(end), rule: p.rule, confidence: p.Confidence}
-	x.rawStart, x.rawEnd = c.text.rawStart(x.start), c.text.rawEnd(x.end)
+	s, e := base+int64(start), base+int64(end)
 	var field dlp.Span
 	inField := false
 	if len(c.fields.spans) > 0 {
-		field, inField = c.fields.around(x.rawStart, x.rawEnd)
-		x.group = field.Group
+		field, inField = c.fields.around(c.text.rawStart(s), c.text.rawEnd(e))
 	}
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return
 	}
 	same := inField && field.Type == r.Type
-	if p.support != nil && !same && !c.supported(p.support, &x, field.Label) {
+	if p.support != nil && !same && !c.supported(p.support, s, e, field.Label) {
 		return
 	}
 	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
@@ -110,29 +108,30 @@ func (c *Scan) prove(g *group, n, from, to int) {
 			return
 		}
 	}
-	if same && x.confidence < dlp.High {
-		x.confidence++
+	confidence := p.Confidence
+	if same && confidence < dlp.High {
+		confidence++
 	}
-	if (c.demoted(r, &x, field.Label) || inField && field.Type != "" && !same) && x.confidence > dlp.Low {
-		x.confidence--
+	if confidence > dlp.Low && (inField && field.Type != "" && !same || c.demoted(r, s, e, field.Label)) {
+		confidence--
 	}
-	c.add(x, base+int64(from))
+	c.add(candidate{start: s, end: e, rule: p.rule, confidence: confidence, group: field.Group}, base+int64(from))
 }
 
-// supported reports whether evidence e stands beside x or names its field.
-func (c *Scan) supported(e *evidence, x *candidate, label string) bool {
-	if e.Header && c.fields.names(c.s.words, label, e.list) {
+// supported reports whether evidence w stands beside [s, e) or names its field.
+func (c *Scan) supported(w *evidence, s, e int64, label string) bool {
+	if w.Header && c.fields.names(c.s.words, label, w.list) {
 		return true
 	}
-	return c.hits.near(c.s.words, &c.text, e, x.start, x.end)
+	return c.hits.near(c.s.words, &c.text, w, s, e)
 }
 
-// demoted reports whether some word speaks against x, beside it or as the name
-// of its field.
-func (c *Scan) demoted(r *rule, x *candidate, label string) bool {
+// demoted reports whether some word speaks against what stands in [s, e), beside
+// it or as the name of its field.
+func (c *Scan) demoted(r *rule, s, e int64, label string) bool {
 	for i := range r.demote {
-		e := &r.demote[i]
-		if c.fields.names(c.s.words, label, e.list) || c.hits.near(c.s.words, &c.text, e, x.start, x.end) {
+		w := &r.demote[i]
+		if c.fields.names(c.s.words, label, w.list) || c.hits.near(c.s.words, &c.text, w, s, e) {
 			return true
 		}
 	}
@@ -142,6 +141,7 @@ func (c *Scan) demoted(r *rule, x *candidate, label string) bool {
 // add enters a proved candidate, found at offset at, among those that may still
 // be overlapped. Its value is c.value.
 func (c *Scan) add(x candidate, at int64) {
+	x.rawStart, x.rawEnd = c.text.rawStart(x.start), c.text.rawEnd(x.end)
 	if c.s.rules[x.rule].CountAll {
 		c.value = append(c.value, c.part.Path...)
 		c.value = binary.BigEndian.AppendUint64(c.value, uint64(x.rawStart))

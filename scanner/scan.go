@@ -237,7 +237,7 @@ func (c *Scan) chunk(from, to int) {
 			bit := bits.TrailingZeros64(m)
 			at := from + 64*w + bit
 			if runs>>bit&1 != 0 {
-				c.backward(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
+				c.run(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
 			}
 			if special>>bit&1 != 0 {
 				c.anchor(at)
@@ -252,10 +252,30 @@ func (c *Scan) chunk(from, to int) {
 	}
 }
 
+// run looks for matches of g around the run of digits that begins at norm[at].
+func (c *Scan) run(g *group, at, run int) {
+	norm := c.text.norm
+	place := afterOther
+	if at > 0 {
+		if g.precede.has(norm[at-1]) {
+			c.backward(g, at, run)
+			return
+		}
+		if isWord(norm[at-1]) {
+			if place = afterWord; !g.within {
+				return
+			}
+		}
+	}
+	if g.mayFollow(norm, at+run, run) {
+		c.tryAt(g, at, place)
+	}
+}
+
 // runLength is how many digits stand from norm[at] on, the first n of which are
 // known, as far as the table of shapes tells lengths apart.
 func runLength(norm []byte, at, n int) int {
-	for n < 31 && at+n < len(norm) && isDigit(norm[at+n]) {
+	for n < shapes-1 && at+n < len(norm) && isDigit(norm[at+n]) {
 		n++
 	}
 	return n

@@ -75,7 +75,7 @@ func dateFields(s string) (nums, lens [3]int, named, n int) {
 			for j < len(s) && isLetter(s[j]) {
 				j++
 			}
-			m, ok := dateWord(strings.ToLower(s[i:j]))
+			m, ok := dateWord(s[i:j])
 			if !ok || m > 0 && named > 0 {
 				return nums, lens, 0, 0
 			}
@@ -88,17 +88,32 @@ func dateFields(s string) (nums, lens [3]int, named, n int) {
 	return nums, lens, named, n
 }
 
-// dateWord returns the month that w names, 0 for a word that may stand in a
-// date without naming one; ok is false for any other.
+// dateWord returns the month that w names, in any case, 0 for a word that may
+// stand in a date without naming one; ok is false for any other.
 func dateWord(w string) (month int, ok bool) {
-	switch w {
+	var buf [9]byte // "september"
+	if len(w) > len(buf) {
+		return 0, false
+	}
+	for i := range len(w) {
+		buf[i] = w[i] | 0x20
+	}
+	low := buf[:len(w)]
+	switch string(low) {
 	case "st", "nd", "rd", "th", "of", "the", "t", "z":
 		return 0, true
 	}
-	const months = "january   february  march     april     may       june      july      august    september october   november  december  "
+	if len(low) < 3 {
+		return 0, false
+	}
+	const begins = "janfebmaraprmayjunjulaugsepoctnovdec"
+	const rests = "uary     ruary    ch       il                e        y        ust      tember   ober     ember    ember    "
 	for m := range 12 {
-		name := strings.TrimRight(months[m*10:m*10+10], " ")
-		if w == name || len(w) >= 3 && len(w) <= 4 && strings.HasPrefix(name, w) {
+		if begins[3*m:3*m+3] != string(low[:3]) {
+			continue
+		}
+		rest := strings.TrimRight(rests[9*m:9*m+9], " ")
+		if string(low[3:]) == rest || len(low) <= 4 && strings.HasPrefix(rest, string(low[3:])) {
 			return m + 1, true
 		}
 	}
