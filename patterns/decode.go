@@ -21,6 +21,8 @@ type file struct {
 	outer map[string][]string // the built-in lists
 	site  Site
 	rules []*draft
+
+	unlisted bool // its [keywords] could not be read
 }
 
 // draft is a Rule, or with Extends what is to be added to one.
@@ -84,13 +86,13 @@ func (f *file) schema(t *table) {
 func (f *file) keywords(t *table) {
 	sub, ok := t.table("keywords")
 	if !ok {
+		f.unlisted = t.has("keywords")
 		return
 	}
 	raw := map[string][]string{}
 	for name := range sub.m {
-		if words, ok := sub.strings(name); ok {
-			raw[name] = words
-		}
+		words, _ := sub.strings(name)
+		raw[name] = append([]string{}, words...) // there, though it may be wrong: who uses it is not
 	}
 	names := sub.names()
 	for _, name := range names {
@@ -117,12 +119,16 @@ func (f *file) resolve(key string, words []string, raw map[string][]string, with
 			out = append(out, f.resolve(key, raw[name], raw, append(slices.Clone(within), name))...)
 		case f.outer[name] != nil:
 			out = append(out, f.outer[name]...)
+		case f.unlisted: // told already
 		default:
 			f.errorf(at, "a list in this file's [keywords] or built in: there is no %q", w)
 		}
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
+	if out == nil {
+		out = []string{}
+	}
 	if len(out) > maxListLength {
 		f.errorf(key, "at most %d words", maxListLength)
 	}

@@ -62,6 +62,9 @@ func measure(re *syntax.Regexp) (Span, error) {
 	case syntax.OpLiteral:
 		return literalSpan(re), nil
 	case syntax.OpCharClass:
+		if len(re.Rune) == 0 {
+			return Span{}, errors.New("an expression that can match something")
+		}
 		return classSpan(re.Rune), nil
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return Span{1, utf8.UTFMax}, nil

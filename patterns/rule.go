@@ -58,18 +58,20 @@ func (f *file) head(t *table, d *draft) {
 	if isExtension {
 		if extends == "" {
 			f.errorf(t.key("extends"), "the id of a rule")
+			t.seen = append(t.seen, "id", "type", "description", "tags", "severity", "boundary", "count") // the rest is not to be judged
+			return
 		}
 		f.forbid(t, "id", "type", "description", "tags", "severity", "boundary", "count")
 		return
 	}
-	id, _ := t.str("id")
-	if !idForm.MatchString(id) {
+	id, ok := t.str("id")
+	if !idForm.MatchString(id) && (ok || !t.has("id")) {
 		f.errorf(t.key("id"), "an id of a-z, 0-9, dot, hyphen and underscore, at most 64 long")
 	}
 	d.ID = dlp.RuleID(id)
-	typ, _ := t.str("type")
+	typ, ok := t.str("type")
 	d.Type = dlp.Type(typ)
-	if !dlp.KnownType(d.Type) {
+	if !dlp.KnownType(d.Type) && (ok || !t.has("type")) {
 		var names []string
 		for _, n := range dlp.Types() {
 			names = append(names, string(n))
@@ -295,6 +297,7 @@ func (f *file) tests(t *table, k string, match bool) []Test {
 			sub.done()
 		default:
 			f.errorf(key, `a text or { text = "…", as = "csv" }`)
+			continue
 		}
 		if test.Text == "" || len(test.Text) > maxTestBytes {
 			f.errorf(key, "a text of 1 to %d bytes", maxTestBytes)
