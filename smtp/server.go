@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/accept"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -36,13 +37,11 @@ type Server struct {
 	gate              *gate
 	bodies            sync.Pool // *[largeBuffer]byte, lent while a body is read
 
+	loop      accept.Loop
 	mu        sync.Mutex // guards all below
-	stopping  bool
-	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	perClient map[netip.Addr]int
-	cut       []context.CancelFunc // ends the handlers of one Serve each
-	running   sync.WaitGroup       // sessions
+	running   sync.WaitGroup // sessions
 }
 
 // errUnfit is returned by NewServer for Deps without which no mail can flow.
@@ -66,7 +65,6 @@ func NewServer(cfg Config, d Deps) (*Server, error) {
 	return &Server{
 		cfg: cfg, d: d, nets: nets, proxies: proxies, xclients: xclients, gate: newGate(),
 		bodies:    sync.Pool{New: func() any { return new([largeBuffer]byte) }},
-		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
 		perClient: map[netip.Addr]int{},
 	}, nil
@@ -82,61 +80,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // ServeDoor is Serve for a door of its own kind; d's address does not matter.
 func (s *Server) ServeDoor(ctx context.Context, l net.Listener, d Door) error {
 	d = d.filled()
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	if !s.addListener(l, cut) {
-		cut()
-		return l.Close()
-	}
-	defer s.dropListener(l)
-	stop := context.AfterFunc(ctx, func() { s.dropListener(l) })
-	defer stop()
-	for pause := time.Duration(0); ; {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.admit(base, conn, d)
-			continue
-		}
-		if ctx.Err() != nil || s.isStopping() {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// Out of file handles, most likely: sessions will end, so wait a little.
-		s.d.Log.LogAttrs(ctx, slog.LevelWarn, "connection not accepted")
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (s *Server) addListener(l net.Listener, cut context.CancelFunc) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping {
-		return false
-	}
-	s.listeners[l] = struct{}{}
-	s.cut = append(s.cut, cut)
-	return true
-}
-
-func (s *Server) dropListener(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.listeners[l]; ok {
-		delete(s.listeners, l)
-		_ = l.Close() // nothing more can be done with it
-	}
-}
-
-func (s *Server) isStopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopping
+	return s.loop.Serve(ctx, l, func(ctx context.Context, conn net.Conn) { s.admit(ctx, conn, d) },
+		func() { s.d.Log.LogAttrs(ctx, slog.LevelWarn, "connection not accepted") })
 }
 
 // admit starts a session for conn, or tells it why there is none.
@@ -178,7 +123,7 @@ func (s *Server) enter(ctx context.Context, conn net.Conn, d Door) (dlp.Reply, b
 	}
 	n, mine := len(s.sessions), s.perClient[key]
 	switch {
-	case s.stopping:
+	case s.loop.Stopping():
 		return replyStopping, false
 	case n >= s.cfg.MaxConnections, (stranger || one && mine > 0) && n >= s.cfg.MaxConnections-reserved:
 		return replyBusy, false
@@ -263,45 +208,22 @@ func clientKey(a netip.Addr) netip.Addr {
 // connections are closed, and once the sessions have ended ctx's error is
 // returned.
 func (s *Server) Shutdown(ctx context.Context) error {
+	first := s.loop.Stop()
 	s.mu.Lock()
-	again := s.stopping
-	s.stopping = true
-	for l := range s.listeners {
-		delete(s.listeners, l)
-		_ = l.Close() // nothing more can be done with it
-	}
 	for x := range s.sessions {
 		x.stop()
 	}
-	if !again {
+	s.mu.Unlock()
+	if first {
 		s.gate.guesses.stop()
 	}
-	s.mu.Unlock()
-
-	done := make(chan struct{})
-	go func() { // ends with the last session, which the cut below makes sure of
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cutAll()
-		return nil
-	case <-ctx.Done():
-		s.cutAll()
-		<-done
-		return ctx.Err()
-	}
+	return s.loop.Finish(ctx, &s.running, s.cutAll)
 }
 
-// cutAll ends the Handlers' contexts and closes every connection.
+// cutAll closes every connection.
 func (s *Server) cutAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, cut := range s.cut {
-		cut()
-	}
-	s.cut = nil
 	for x := range s.sessions {
 		x.cut()
 	}

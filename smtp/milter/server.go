@@ -12,6 +12,7 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 
+	"github.com/stanch-dlp/stanch/internal/accept"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/smtp"
 )
@@ -39,12 +40,10 @@ type Server struct {
 	d      Deps
 	nets   []netip.Prefix
 
-	mu        sync.Mutex // guards all below
-	stopping  bool
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	cut       []context.CancelFunc // ends the handlers of one Serve each
-	running   sync.WaitGroup       // sessions
+	loop     accept.Loop
+	mu       sync.Mutex // guards all below
+	sessions map[*session]struct{}
+	running  sync.WaitGroup // sessions
 }
 
 // errUnfit is returned by NewServer for Deps without which no mail can flow.
@@ -62,69 +61,14 @@ func NewServer(cfg Config, limits Limits, d Deps) (*Server, error) {
 		d.Now = time.Now
 	}
 	nets, _ := smtp.ParseNetworks(cfg.Networks) // Validate has accepted them
-	return &Server{cfg: cfg, limits: limits, d: d, nets: nets,
-		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}, nil
+	return &Server{cfg: cfg, limits: limits, d: d, nets: nets, sessions: map[*session]struct{}{}}, nil
 }
 
 // Serve takes connections from l until ctx ends or Shutdown is called, closes l
 // and returns nil; any other end is an error. Connections go on after it:
 // Shutdown waits for them. Values of ctx reach the Handler, its end does not.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	if !s.addListener(l, cut) {
-		cut()
-		return l.Close()
-	}
-	defer s.dropListener(l)
-	stop := context.AfterFunc(ctx, func() { s.dropListener(l) })
-	defer stop()
-	for pause := time.Duration(0); ; {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.admit(base, conn)
-			continue
-		}
-		if ctx.Err() != nil || s.isStopping() {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// Out of file handles, most likely: connections will end, so wait a little.
-		s.d.Log.LogAttrs(ctx, slog.LevelWarn, "connection not accepted")
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (s *Server) addListener(l net.Listener, cut context.CancelFunc) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping {
-		return false
-	}
-	s.listeners[l] = struct{}{}
-	s.cut = append(s.cut, cut)
-	return true
-}
-
-func (s *Server) dropListener(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.listeners[l]; ok {
-		delete(s.listeners, l)
-		_ = l.Close() // nothing more can be done with it
-	}
-}
-
-func (s *Server) isStopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopping
+	return s.loop.Serve(ctx, l, s.admit, func() { s.d.Log.LogAttrs(ctx, slog.LevelWarn, "connection not accepted") })
 }
 
 // admit starts a session for conn, or closes it: the server's
@@ -132,7 +76,7 @@ func (s *Server) isStopping() bool {
 func (s *Server) admit(ctx context.Context, conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || len(s.sessions) >= s.cfg.MaxConnections || !s.mayConnect(conn) {
+	if s.loop.Stopping() || len(s.sessions) >= s.cfg.MaxConnections || !s.mayConnect(conn) {
 		_ = conn.Close()
 		s.d.Log.LogAttrs(ctx, slog.LevelWarn, "milter connection refused")
 		return
@@ -167,41 +111,19 @@ func (s *Server) leave(x *session) {
 // are closed, and once they have ended ctx's error is returned. A server whose
 // connection ends has its client try again.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.loop.Stop()
 	s.mu.Lock()
-	s.stopping = true
-	for l := range s.listeners {
-		delete(s.listeners, l)
-		_ = l.Close() // nothing more can be done with it
-	}
 	for x := range s.sessions {
 		x.conn.stop()
 	}
 	s.mu.Unlock()
-
-	done := make(chan struct{})
-	go func() { // ends with the last session, which the cut below makes sure of
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cutAll()
-		return nil
-	case <-ctx.Done():
-		s.cutAll()
-		<-done
-		return ctx.Err()
-	}
+	return s.loop.Finish(ctx, &s.running, s.cutAll)
 }
 
-// cutAll ends the Handlers' contexts and closes every connection.
+// cutAll closes every connection.
 func (s *Server) cutAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, cut := range s.cut {
-		cut()
-	}
-	s.cut = nil
 	for x := range s.sessions {
 		_ = x.conn.conn.Close() // under the session, which then ends
 	}
