@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,12 +183,17 @@ func (l *loading) wait(t *testing.T) {
 }
 
 // heldLoadIDs returns the id of every held message, and fails on a double hold.
-func heldLoadIDs(t *testing.T, g *gateway) []string {
+func heldLoadIDs(t *testing.T, g *gateway, again ...string) []string {
 	t.Helper()
 	seen := map[string]int{}
 	var ids []string
 	for _, it := range g.held("--header", "X-Load-Id") {
 		if seen[it.Header]++; seen[it.Header] > 1 {
+			if i := slices.Index(again, it.Header); i >= 0 {
+				t.Logf("%s is held %d times: its client had no answer", it.Header, seen[it.Header])
+				again = slices.Delete(again, i, i+1)
+				continue
+			}
 			t.Errorf("%s is held %d times", it.Header, seen[it.Header])
 		}
 		ids = append(ids, it.Header)
