@@ -74,11 +74,8 @@ func makers() []maker {
 	return []maker{
 		{"MBI", []string{"MBI", "Medicare ID", "Medicare Beneficiary Identifier", "medicare number"}, true,
 			func(r *rand.Rand) string {
-				if s := mbi(r); r.IntN(2) == 0 {
-					return s
-				} else {
-					return dashed(s, 4, 7)
-				}
+				s := mbi(r)
+				return []string{s, dashed(s, 4, 7)}[r.IntN(2)]
 			},
 			func(r *rand.Rand) string { // letters that are not used, as CMS's own specimens have them
 				s := []byte(mbi(r))
