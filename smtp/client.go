@@ -106,10 +106,11 @@ func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions, f
 	if h := c.pool.get(); h != nil {
 		tx, r, err := c.begin(ctx, h, from, opt, first)
 		re, refused := errors.AsType[*ReplyError](err)
-		if err == nil || errors.Is(err, errRcptLost) || refused && re.Code != 421 || ctx.Err() != nil {
+		if err == nil || errors.Is(err, errRcptLost) || refused && !ends(re.Reply) || ctx.Err() != nil {
 			return tx, r, err
 		}
-		// Closed by the next hop while it was idle: it has seen nothing.
+		// Closed by the next hop while it was idle, or not between messages: it has
+		// seen nothing of this one.
 	}
 	h, err := c.connect(ctx)
 	if err != nil {
@@ -167,7 +168,7 @@ var errRcptLost = errors.New("smtp: the next hop was lost after MAIL")
 // answer to a RCPT is still to come. A next hop that takes a recipient without a
 // sender is not understood, and not asked again on this connection.
 func (c *Client) refused(ctx context.Context, h *hop, r dlp.Reply, ahead bool) {
-	if ahead && r.Code != 421 {
+	if ahead && !ends(r) {
 		after, err := h.answer(ctx, c.cfg.CommandTimeout)
 		if err != nil || after.Positive() || after.Code == 421 {
 			h.close()
@@ -177,9 +178,14 @@ func (c *Client) refused(ctx context.Context, h *hop, r dlp.Reply, ahead bool) {
 	c.release(h, r)
 }
 
-// release keeps h for reuse after r, unless r announces its end.
+// ends reports an answer to MAIL after which a connection is of no more use: the
+// next hop closes it (421, RFC 5321 3.8), or thinks that it is elsewhere in the
+// conversation (503).
+func ends(r dlp.Reply) bool { return r.Code == 421 || r.Code == 503 }
+
+// release keeps h for reuse after r, unless r ends it.
 func (c *Client) release(h *hop, r dlp.Reply) {
-	if r.Code == 421 { // RFC 5321 3.8
+	if ends(r) {
 		h.close()
 		return
 	}

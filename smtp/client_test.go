@@ -199,6 +199,7 @@ func TestClientReuse(t *testing.T) {
 			return ""
 		}, 2, true},
 		{"421 to MAIL", second("MAIL", "421 4.4.2 idle too long"), 2, true},
+		{"503 to MAIL", second("MAIL", "503 5.5.1 nested MAIL command"), 2, true},
 		{"refused", second("MAIL", "550 5.1.8 no"), 1, false},
 		{"closed after MAIL was accepted", second("RCPT", hangUp), 1, false},
 		{"closed after the dot", second(".", hangUp), 1, false},

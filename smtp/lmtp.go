@@ -71,10 +71,23 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 			t.replies[i] = last
 		}
 	}
-	if last.Code == 421 {
+	switch {
+	case last.Code == 421:
 		t.drop()
-	} else {
+	case worst.Positive():
 		t.keep()
+	default:
+		t.clear(ctx)
 	}
 	return worst, nil
+}
+
+// clear has the next hop forget a message that it refused after its end. The
+// standard has it do so by itself (RFC 5321 4.1.1.4), but Postfix goes on with
+// the transaction when its smtpd_end_of_data_restrictions refuse, and the next
+// message on this connection would be told 503 5.5.1.
+func (t *clientTx) clear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, resetTimeout)
+	defer cancel()
+	_ = t.Reset(ctx) // a connection that cannot be reset is closed
 }
