@@ -203,7 +203,7 @@ func (x *session) proxied(ctx context.Context) bool {
 		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection without a PROXY header closed")
 		return false
 	}
-	if !ap.IsValid() {
+	if !ap.IsValid() || ap.Addr() == x.client.Unmap() { // the proxy speaks for itself: HAProxy's health check, version 2 and 1
 		return true
 	}
 	if r := x.become(ap.Addr(), false); r.Code != 0 {

@@ -151,6 +151,17 @@ func TestPROXY(t *testing.T) {
 	d.raw(t).say("EHLO pc.clinic.example\r\n", "closed")
 	d.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\nEHLO early.example\r\n", "554 5.5.0", "closed")
 
+	own := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) {
+		cfg.ProxyFrom, cfg.Networks = []string{"127.0.0.0/8"}, []string{"192.0.2.0/24"}
+	})
+	for _, check := range []string{"PROXY TCP4 127.0.0.1 127.0.0.1 1234 25\r\n", "PROXY UNKNOWN\r\n", "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"} {
+		c := own.raw(t) // HAProxy's health checks, of version 1 as it is, and by the book
+		c.say(check, "220")
+		c.say("EHLO haproxy.example\r\n", "250")
+		c.say("MAIL FROM:<a@b.test>\r\n", "5")
+		c.say("QUIT\r\n", "221")
+	}
+
 	far := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) { cfg.ProxyFrom, cfg.Networks = []string{"192.0.2.9"}, []string{"127.0.0.0/8"} })
 	far.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "554 5.7.1", "closed")
 }
