@@ -1,0 +1,258 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// backMain and backMaster make the Postfix to which mail comes back, at the port
+// that is put in; what it has leaves to the relayhost.
+const (
+	backMain = "myhostname = back.clinic.example\nsmtpd_authorized_xforward_hosts = 127.0.0.0/8\nrelayhost = %s\n"
+	// its smtpd as the guides have it behind stanch
+	backMaster = "%s inet n - n - - smtpd\n    -o smtpd_recipient_restrictions=permit_mynetworks,reject\n"
+)
+
+// returnSite is a site whose mail comes back to a Postfix of its own, which can
+// be stopped.
+type returnSite struct {
+	*site
+	back *postfix
+	addr string // of back
+}
+
+func newReturnSite(t *testing.T, set, next string) *returnSite {
+	t.Helper()
+	r := &returnSite{site: newSite(t, set, next, "proxy", "", ""), addr: freeAddr(t)}
+	own := r.replaced.Replace("127.0.0.1:10026") // the listener in the same Postfix
+	if !strings.Contains(r.toml, own) {
+		t.Fatalf("the guide does not say where mail comes back to:\n%s", r.toml)
+	}
+	r.toml = strings.Replace(r.toml, own, r.addr, 1)
+	write(t, r.config, r.toml, 0o600)
+	r.back = runPostfix(t, fmt.Sprintf(backMain, bracketed(next)), fmt.Sprintf(backMaster, r.addr))
+	r.listening(true)
+	r.start()
+	return r
+}
+
+// ends ends the Postfix behind stanch: how is "stop", or "abort" for at once.
+func (r *returnSite) ends(how string) {
+	r.t.Helper()
+	r.back.run("postfix", "-c", r.back.dir, how)
+	r.listening(false)
+}
+
+// started starts it, with one more parameter for its smtpd.
+func (r *returnSite) started(parameter string) {
+	r.t.Helper()
+	write(r.t, filepath.Join(r.back.dir, "main.cf"), mainCF(read(r.t, filepath.Join(r.back.dir, "main.cf"))+"smtpd_end_of_data_restrictions = "+parameter+"\n"), 0o644)
+	r.back.run("postfix", "-c", r.back.dir, "start")
+	r.listening(true)
+}
+
+func (r *returnSite) listening(yes bool) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("the Postfix behind stanch listens: %v", yes), func() bool { return listens(r.addr) == yes })
+}
+
+// atSink counts the messages at the sink with text.
+func atSink(messages func() []string, text string) (n int) {
+	for _, m := range messages() {
+		if strings.Contains(m, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestReturnPathFails: the Postfix behind stanch, to which mail comes back, is
+// stopped, or takes nothing, and is there again: nothing is lost, nothing
+// is sent twice, what is held is held once.
+func TestReturnPathFails(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{"proxy", "content"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			s := newReturnSite(t, set, next)
+			before := set == "proxy" // the client is answered by what stanch says
+			clean := func(id string) string { return strings.Replace(guideClean, "guide-clean", id, 1) }
+			phi := func(id string) string { return strings.Replace(guidePHI, "guide-phi", id, 1) }
+			both := []string{"sam@partner.example", "nurse@clinic.example"} // phi is held for sam
+			// offer gives a message over; what is refused for now is sent again later, by
+			// Postfix's own queue where it has it.
+			var again []func()
+			offer := func(rcpts []string, msg string) {
+				t.Helper()
+				_, err := s.submit(rcpts, msg)
+				switch {
+				case !before && err != nil:
+					t.Errorf("Postfix did not take it: %v", err)
+				case before && code(err)/100 == 4:
+					again = append(again, func() {
+						eventually(t, "it is taken", func() bool { _, err := s.submit(rcpts, msg); return err == nil })
+					})
+				case err != nil:
+					t.Errorf("got %v, want 4yz or 250", err)
+				}
+			}
+
+			s.ends("stop")
+			offer(outside, clean("gone-clean"))
+			offer(both, phi("gone-split"))
+			s.postfix.submit("ada@clinic.example", "sam@partner.example", "Subject: gone-local\n\nthe meeting is at three.\n")
+			if before && len(again) != 2 {
+				t.Errorf("%d messages were refused for now, want 2: where would they have gone?", len(again))
+			}
+			eventually(t, "Postfix defers", func() bool { return strings.Contains(s.postfix.logged(), "status=deferred") })
+
+			s.started("defer")
+			offer(outside, clean("failing-clean"))
+			offer(both, phi("failing-split")) // sam's is held and nurse's waits, or all of it waits in Postfix's queue
+			if n := atSink(messages, "Message-ID: "); n != 0 {
+				t.Errorf("%d messages went round the listener", n)
+			}
+
+			s.ends("stop")
+			s.started("")
+			for _, f := range again {
+				f()
+			}
+			for _, id := range []string{"gone-clean", "gone-split", "gone-local", "failing-clean", "failing-split"} {
+				eventually(t, id+" is at the sink", func() bool {
+					s.cli("queue", "retry", "--all") // what is ours waits its minute otherwise
+					return atSink(messages, id) > 0
+				})
+			}
+			eventually(t, "all queues are empty", func() bool {
+				return strings.Contains(s.must("queue", "list"), "empty") && strings.Contains(s.postfix.queue(), "empty") && strings.Contains(s.back.queue(), "empty")
+			})
+			for _, id := range []string{"gone-clean", "gone-split", "gone-local", "failing-clean", "failing-split"} {
+				if n := atSink(messages, id); n != 1 {
+					t.Errorf("%s is %d times at the sink, want once", id, n)
+				}
+			}
+			if n := atSink(messages, "536-22-8145"); n != 2 { // nurse's two
+				t.Errorf("%d messages with PHI at the sink, want those for the nurse", n)
+			}
+			if items := s.held(); len(items) != 2 {
+				t.Errorf("%d held, want 2", len(items))
+			}
+			s.must("audit", "verify")
+		})
+	}
+}
+
+// TestReturnPathBreaksUnderLoad: the Postfix behind stanch is killed and started
+// while mail flows. A message comes twice only where the reply to its end of data
+// was lost.
+func TestReturnPathBreaksUnderLoad(t *testing.T) {
+	t.Parallel()
+	const clients, breaks = 3, 2
+	for _, set := range []string{"proxy", "content"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			s := newReturnSite(t, set, next)
+			var (
+				wg   sync.WaitGroup
+				mu   sync.Mutex
+				sent = map[string]bool{} // guarded by mu: and whether a client was refused it before
+				done = make(chan struct{})
+			)
+			for c := range clients {
+				wg.Go(func() {
+					for i := 0; ; i++ {
+						select {
+						case <-done:
+							return
+						case <-time.After(200 * time.Millisecond): // a steady flow
+						}
+						name := fmt.Sprintf("load-%d-%d@", c, i)
+						again := s.insist(strings.Replace(guideClean, "guide-clean@", name, 1))
+						mu.Lock()
+						sent[name] = again
+						mu.Unlock()
+					}
+				})
+			}
+			for range breaks {
+				flowed := len(messages())
+				eventually(t, "mail flows", func() bool { return len(messages()) > flowed+clients })
+				s.ends("abort")
+				s.started("")
+			}
+			close(done)
+			wg.Wait()
+			eventually(t, "all queues are empty", func() bool {
+				return strings.Contains(s.postfix.queue(), "empty") && strings.Contains(s.back.queue(), "empty")
+			})
+			// What the Postfix behind stanch took once and sent on twice is its own: it
+			// was killed too.
+			got, seen := map[string]int{}, map[string]bool{}
+			for _, m := range messages() {
+				queued := backID.FindString(m)
+				if queued == "" {
+					t.Errorf("a message went round it: %q", m)
+				}
+				if !seen[queued] {
+					seen[queued] = true
+					got[loadID.FindString(m)]++
+				}
+			}
+			again, doubled := 0, 0
+			for name, refused := range sent {
+				if got[name] == 0 {
+					t.Errorf("%s is lost", name)
+				}
+				if refused {
+					again++
+				}
+				if got[name] > 1 {
+					doubled++
+				}
+				if got[name] > 1 && set == "proxy" && !refused {
+					t.Errorf("%s is %d times at the sink, and was answered 250 at once", name, got[name])
+				}
+			}
+			// Between the queues it is Postfix whose answer is lost, and who tells in its log.
+			lost := strings.Count(s.postfix.logged(), "end of DATA command")
+			if set == "content" && doubled > lost {
+				t.Errorf("%d messages came twice, %d answers were lost", doubled, lost)
+			}
+			t.Logf("%d messages, %d refused for now, %d answers lost, %d came twice and are excused", len(sent), again, lost, doubled)
+			s.must("audit", "verify")
+		})
+	}
+}
+
+// loadID is in each message of a load; backID in what came by the Postfix behind
+// stanch, with its queue id.
+var (
+	loadID = regexp.MustCompile(`load-\d+-\d+@`)
+	backID = regexp.MustCompile(`by back\.clinic\.example \(Postfix\) with \S+ id \w+`)
+)
+
+// insist gives a message over until it is taken, and reports whether it was
+// refused for now before.
+func (s *site) insist(msg string) (again bool) {
+	until := time.Now().Add(waitWithin)
+	for {
+		_, err := s.submit(outside, msg)
+		if err == nil {
+			return again
+		}
+		if code(err)/100 == 5 || time.Now().After(until) {
+			s.t.Errorf("not taken: %v", err)
+			return again
+		}
+		again = true
+		time.Sleep(100 * time.Millisecond) // as a client that tries again
+	}
+}
