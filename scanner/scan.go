@@ -98,11 +98,11 @@ func (s *Scanner) Begin(opt Options) *Scan {
 	if opt.VerifyFree == 0 {
 		opt.VerifyFree = verifyFree
 	}
-	c := &Scan{s: s, opt: opt}
-	c.scratch, _ = s.scratch.Get().(*scratch)
-	if c.scratch == nil {
-		c.scratch = &scratch{ends: ends{end: make([]int32, s.most)}}
+	c, _ := s.scans.Get().(*Scan)
+	if c == nil {
+		c = &Scan{scratch: &scratch{ends: ends{end: make([]int32, s.most)}}}
 	}
+	c.s, c.opt = s, opt
 	return c
 }
 
@@ -164,7 +164,7 @@ func (c *Scan) Gap(g dlp.Gap) error {
 
 // Finish ends the last part and returns what was found, in the order of parts
 // and then by Start, and all gaps: those handed in and those of the scan
-// itself. The Scan is not to be used again.
+// itself. The Scan must not be used again: its memory goes to the next one.
 func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
 	c.endPart()
 	var found []dlp.Finding
@@ -178,9 +178,10 @@ func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
 		c.settled = nil
 	}
 	c.settled = c.settled[:0]
-	c.s.scratch.Put(c.scratch)
-	c.scratch = nil
-	return found, c.gaps
+	gaps, scans := c.gaps, &c.s.scans
+	*c = Scan{scratch: c.scratch}
+	scans.Put(c)
+	return found, gaps
 }
 
 func (c *Scan) endPart() {

@@ -25,11 +25,11 @@ type Scanner struct {
 	special []byte        // the bytes for which there are some
 	rest    *group        // those that no byte tells of; nil for none
 	words   *vocabulary
-	behind  int64 // bytes before a candidate that its proof may look at
-	ahead   int64 // and from its start on
-	longest int64 // bytes of the longest match
-	most    int   // expressions of the largest group
-	scratch sync.Pool
+	behind  int64     // bytes before a candidate that its proof may look at
+	ahead   int64     // and from its start on
+	longest int64     // bytes of the longest match
+	most    int       // expressions of the largest group
+	scans   sync.Pool // of *Scan that have finished
 }
 
 // rule is a patterns.Rule made ready.

@@ -12,16 +12,20 @@ const maxValue = 64
 
 // digits returns the ASCII digits of s when s holds nothing but digits and
 // the separators space, hyphen and dot, and has exactly n digits. ok is false
-// otherwise.
+// otherwise. It is so short that it becomes a part of its caller, where the
+// digits need no memory of their own.
 func digits(s string, n int) (d string, ok bool) {
-	if len(s) == n && allDigits(s) {
-		return s, true
-	}
-	if len(s) > maxValue {
-		return "", false
-	}
 	var buf [maxValue]byte
-	k := 0
+	k := gather(s, &buf)
+	return string(buf[:k]), k == n
+}
+
+// gather puts the digits of s into buf and returns how many there are; 0 where
+// s holds other bytes than digits and separators.
+func gather(s string, buf *[maxValue]byte) (k int) {
+	if len(s) > maxValue {
+		return 0
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= '0' && c <= '9':
@@ -29,10 +33,10 @@ func digits(s string, n int) (d string, ok bool) {
 			k++
 		case c == ' ' || c == '-' || c == '.':
 		default:
-			return "", false
+			return 0
 		}
 	}
-	return string(buf[:k]), k == n
+	return k
 }
 
 func allDigits(s string) bool {
