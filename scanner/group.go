@@ -15,12 +15,13 @@ type group struct {
 	anywhere []bool // by expression: may begin within a word
 	within   bool   // some may
 
-	anchor  byteSet
-	back    *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
-	lead    *lead        // the one pattern begins with a run before its anchor
-	pairs   *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
-	shape   []byteSet    // with digits as anchor: see newShape
-	precede byteSet      // with digits as anchor: the bytes that may stand before it in a match
+	anchor   byteSet
+	back     *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
+	lead     *lead        // the one pattern begins with a run before its anchor
+	pairs    *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
+	shape    []byteSet    // with digits as anchor: see newShape
+	precede  byteSet      // with an anchor: the bytes that may stand before it in a match
+	straight bool         // with an anchor: a match may begin with it
 }
 
 // shapes is how many lengths of a run of digits are told apart.
@@ -120,19 +121,18 @@ func (g *group) ready() {
 	}
 }
 
-// fromAnchor stands first in the state that a walk backward starts from.
-const fromAnchor = ^uint64(0)
-
-// newBack makes the automaton that walks backward from an anchor. A state is
-// the instructions that may take the character that ends before the current
-// place, or some byte of it. Its transitions have an output where a match may
-// begin at the byte that was taken. It forgets what edges are asked for and
-// what bytes a character beyond ASCII has, so it errs on the side of more.
+// newBack makes the automaton that walks backward from what stands before an
+// anchor. A state is the instructions that may take the character that ends
+// before the current place, or some byte of it. Its transitions have an output
+// where a match may begin at the byte that was taken. It forgets what edges are
+// asked for, what bytes a character beyond ASCII has and which of its bytes the
+// anchor is, so it errs on the side of more.
 func (g *group) newBack() *lazy {
 	before, begins := map[uint32][]uint32{}, map[uint32]bool{}
-	root := []uint64{fromAnchor}
+	var root []uint64
 	for n := range g.patterns {
 		pre, _ := g.prog.anchored(n, &g.anchor)
+		g.straight = g.straight || pre.straight
 		for pc, list := range pre.before {
 			before[pc] = list
 		}
@@ -140,8 +140,8 @@ func (g *group) newBack() *lazy {
 			begins[pc] = true
 		}
 		for _, pc := range pre.leaves {
-			root = append(root, uint64(pc))
 			for _, b := range pre.before[pc] {
+				root = append(root, uint64(b))
 				takes := g.prog.bytesAt(b)
 				if g.prog.sets[g.prog.inst[b].set].wide {
 					takes.add(&byteSet{2: ^uint64(0), 3: ^uint64(0)})
@@ -150,15 +150,16 @@ func (g *group) newBack() *lazy {
 			}
 		}
 	}
+	slices.Sort(root)
+	root = slices.Compact(root)
+	for i := range g.precede {
+		g.precede[i] &^= g.anchor[i]
+	}
 	var next []uint64
 	yes := []uint16{0}
 	step := func(set []uint64, c int) ([]uint64, []uint16) {
 		next = next[:0]
-		starts := set[0] == fromAnchor
-		if starts {
-			set = set[1:]
-		}
-		if c == endOfText || g.anchor.has(byte(c)) != starts {
+		if c == endOfText || g.anchor.has(byte(c)) {
 			return nil, nil
 		}
 		var out []uint16
@@ -182,9 +183,6 @@ func (g *group) newBack() *lazy {
 		slices.Sort(next)
 		next = slices.Compact(next)
 		return next, out
-	}
-	for i := range g.precede {
-		g.precede[i] &^= g.anchor[i]
 	}
 	return newLazy(append(g.prog.columns(), func(c byte) uint32 {
 		if g.anchor.has(c) {

@@ -229,16 +229,16 @@ func (c *Scan) chunk(from, to int) {
 	if from > 0 && isDigit(norm[from-1]) {
 		carry = 1
 	}
-	for w := range words {
-		digits := c.runs[w]
+	inRest, inSpecial := c.rest[:words], c.special[:words]
+	for w, digits := range c.runs[:words] {
 		runs := digits &^ (digits<<1 | carry)
 		carry = digits >> 63
-		special, rest := c.special[w], c.rest[w]
+		special, rest := inSpecial[w], inRest[w]
 		for m := runs | special | rest; m != 0; m &= m - 1 {
 			bit := bits.TrailingZeros64(m)
 			at := from + 64*w + bit
 			if runs>>bit&1 != 0 {
-				c.run(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
+				c.backward(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
 			}
 			if special>>bit&1 != 0 {
 				c.anchor(at)
@@ -250,26 +250,6 @@ func (c *Scan) chunk(from, to int) {
 				return
 			}
 		}
-	}
-}
-
-// run looks for matches of g around the run of digits that begins at norm[at].
-func (c *Scan) run(g *group, at, run int) {
-	norm := c.text.norm
-	place := afterOther
-	if at > 0 {
-		if g.precede.has(norm[at-1]) {
-			c.backward(g, at, run)
-			return
-		}
-		if isWord(norm[at-1]) {
-			if place = afterWord; !g.within {
-				return
-			}
-		}
-	}
-	if g.mayFollow(norm, at+run, run) {
-		c.tryAt(g, at, place)
 	}
 }
 
@@ -296,9 +276,15 @@ func (c *Scan) anchor(at int) {
 // backward looks for matches of g the first anchor of which stands at norm[at],
 // with run digits if it is one.
 func (c *Scan) backward(g *group, at, run int) {
+	if g.straight {
+		c.begin(g, at, run)
+	}
 	norm, l := c.text.norm, g.back
+	if at == 0 || !g.precede.has(norm[at-1]) {
+		return
+	}
 	t, state := l.cur.Load(), l.stride
-	for i := at; i >= 0; i-- {
+	for i := at - 1; i >= 0; i-- {
 		class := uint32(l.class[norm[i]])
 		e := t.next[state+class].Load()
 		if e == 0 {
@@ -307,12 +293,11 @@ func (c *Scan) backward(g *group, at, run int) {
 			c.ends.cost += cost
 		}
 		if e&output != 0 {
-			c.begin(g, i, run)
+			c.begin(g, i, 0)
 		}
 		if state = e & toMask; state == 0 {
 			return
 		}
-		run = 0
 	}
 }
 
