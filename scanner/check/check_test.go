@@ -125,7 +125,10 @@ func FuzzChecks(f *testing.F) {
 		f.Add(s)
 	}
 	all := []func(string) bool{check.SSN, check.HICN, check.ITIN, check.MBI, check.NPI, check.DEA, check.Luhn, check.Mod10, check.Mod11,
-		check.ISO7064, check.NANP, check.Phone, check.RecordNumber, check.Birth, check.ICD10CM}
+		check.ISO7064, check.NANP, check.Phone, check.RecordNumber, check.Birth, check.ICD10CM,
+		check.Card, check.IBAN, check.ABA, check.VIN, check.LooseVIN, check.IP, check.MAC, check.GTIN, check.LOINC, check.SNOMED, check.Verhoeff, check.NDC, check.PlanID, check.Password,
+		check.NHS, check.NINO, check.SIN, check.OHIP, check.BCPHN, check.RAMQ, check.GermanTaxID, check.KVNR, check.NIR, check.DNI, check.CodiceFiscale, check.BSN, check.BelgianNN,
+		check.PESEL, check.Personnummer, check.HETU, check.Fodselsnummer, check.AHV, check.AustrianSV, check.PPS, check.NIF, check.CPR, check.AustralianMedicare}
 	f.Fuzz(func(t *testing.T, s string) {
 		for i, ok := range all {
 			if ok(s) && len(s) == 0 {
