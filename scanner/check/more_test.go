@@ -125,6 +125,47 @@ func TestMoreIdentifiers(t *testing.T) {
 	}
 }
 
+// TestFacts: what the issuers say of their numbers, at its edges.
+func TestFacts(t *testing.T) {
+	tests := []struct {
+		name  string
+		check func(string) bool
+		yes   []string
+		no    []string
+	}{
+		{"ssn: areas", check.SSN, []string{"001-01-0001", "665-22-8145", "667-22-8145", "700-22-8145", "728-22-8145", "734-22-8145", "749-22-8145", "772-22-8145", "773-22-8145", "899-22-8145"},
+			[]string{"000-22-8145", "666-22-8145", "900-22-8145", "999-22-8145", "536-00-8145", "536-22-0000"}},
+		{"itin: groups", check.ITIN, []string{"900-50-1234", "999-65-1234", "912-70-1234", "912-88-1234", "912-90-1234", "912-92-1234", "912-94-1234", "912-99-1234"},
+			[]string{"912-49-1234", "912-66-1234", "912-69-1234", "912-89-1234", "912-93-1234", "812-70-1234"}},
+		{"mbi: positions", check.MBI, []string{"1A00A00AA00", "9YY9YY9YY99", "1EG4-TE5-MK73"},
+			[]string{"0A00A00AA00", "1S00A00AA00", "1A00B00AA00", "1A00A00IA00", "1A00A00AZ00", "1A0AA00AA00", "1A00A0AAA00", "A100A00AA00", "1A00-A00AA-00"}},
+		{"npi: first digits", check.NPI, []string{"1234567893", "2000000002"}, []string{"1234567894", "0234567899", "3234567899"}},
+		{"dea: letters", check.DEA, []string{"AB1234563", "F91234563", "XY1234563", "ma1234563"}, []string{"NB1234563", "IB1234563", "A81234563", "AB1234562"}},
+		{"ndc: forms", check.NDC, []string{"0002-7510-01", "50242-040-62", "60575-4112-1", "00002-7510-01", "123456-7890-12", "00002751001"},
+			[]string{"002-7510-01", "0002-7510-1", "00002-7510-001", "1234567-7890-12", "000027510011"}},
+		{"icd-10-cm: letters in the third place", check.ICD10CM, []string{"C4A.0", "C7A.00", "C7B.1", "D3A.00", "M1A.00X0", "O9A.11", "Z3A.20", "U07.0", "U07.1", "U09.9", "S72.001A", "T36.0X1A", "I10"},
+			[]string{"C4B.0", "E1A.9", "U08.1", "A1.1", "E11.12345"}},
+		{"loinc: one to five digits", check.LOINC, []string{"2345-7", "34133-9", "8480-6"}, []string{"2345-6", "123456-7", "-7", "0-0"}},
+		{"hl7 table 0061, M10", check.Mod10, []string{"123455"}, []string{"123454"}}, // the standard's own example
+		{"hl7 table 0061, M11", check.Mod11, []string{"123455"}, []string{"123454"}},
+		{"iban: a country's length", check.IBAN, []string{"NO9386011117947", "MT84MALT011000012345MTLCAST001S"}, []string{"NO93860111179470", "MT84MALT011000012345MTLCAST001"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, v := range tt.yes {
+				if !tt.check(v) {
+					t.Errorf("%q is refused, want it to pass", v)
+				}
+			}
+			for _, v := range tt.no {
+				if tt.check(v) {
+					t.Errorf("%q passes, want it refused", v)
+				}
+			}
+		})
+	}
+}
+
 // TestVerhoeff: it notices every wrong digit and every two that changed places.
 func TestVerhoeff(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
