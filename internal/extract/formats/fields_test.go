@@ -31,6 +31,42 @@ const (
 		`<id root='2.16.840.1.113883.4.6' extension = '1234567893' /></providerOrganization></patientRole></recordTarget></ClinicalDocument>`
 )
 
+const fhirBundle = `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","identifier":[{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3","value":"E1234567"},` +
+	`{"system":"http://hl7.org/fhir/sid/us-ssn","value":"536-22-8145"},{"value":"77812","system":"urn:x"},{"type":{"coding":[{"code":"XX"}]},"value":"99"}],"birthDate":"1961-03-04","telecom":[{"system":"phone","value":"937-555-0142"},{"value":"a@x.example","system":"email"}],` +
+	`"address":[{"line":["100 Low Street"],"postalCode":"45402"}]}},{"resource":{"resourceType":"Practitioner","identifier":[{"system":"http://hl7.org/fhir/sid/us-npi","value":"1234567893"},{"value":"5"}]}},` +
+	`{"resource":{"resourceType":"Condition","code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"E11.9"},{"code":"73211009","system":"http://snomed.info/sct"}]}}}]}`
+
+// TestFieldsOfJSON: every value goes with its key and the object it stands in;
+// escapes, depth and length do not confuse it.
+func TestFieldsOfJSON(t *testing.T) {
+	deep := strings.Repeat(`[`, 100) + `{"ssn":"1"}` + strings.Repeat(`]`, 100)
+	long := `{"note":"` + strings.Repeat(`x \" { `, 40<<10) + `","ssn":536228145}`
+	tests := []struct {
+		name, in string
+		want     []string
+	}{
+		{"an array of objects", `[{"ssn":536228145,"n":"a\"b"},{"patientSSN" : "536-22-8146", "x":[1,true,{"y":-2.5}]}]`,
+			[]string{"ssn=536228145@1", `n=a\"b@1`, "patientSSN=536-22-8146@2", "x=1@2", "y=-2.5@2"}},
+		{"a line each", "{\"ssn\":\"1\"}\n{\"ssn\":\"2\"}\n", []string{"ssn=1@1", "ssn=2@2"}},
+		{"deep", `{"a":` + deep + `,"b":"c"}`, []string{"b=c@1"}},
+		{"a long string", long, []string{"ssn=536228145@1"}},
+		{"cut short", `{"ssn":"536`, nil},
+		{"cut in a number", `{"ssn":536`, []string{"ssn=536@1"}},
+		{"what is no JSON", `{"a":}],"b" "c",:{"d":1`, []string{"=b@1", "=c@1", "d=1@2"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := serve(t, false, limits, []byte(tt.in))
+			if a.texts[""] != tt.in {
+				t.Errorf("text %.80q, want it as it was", a.texts[""])
+			}
+			if got := a.fieldsOf(""); !slices.Equal(got, tt.want) {
+				t.Errorf("got  %.300q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestFieldsOfHealthFormats: what HL7 v2, X12 and C-CDA say of a field goes
 // with the text, which stays as it is, and each patient is a group.
 func TestFieldsOfHealthFormats(t *testing.T) {
@@ -53,6 +89,10 @@ func TestFieldsOfHealthFormats(t *testing.T) {
 			"ICD10=E119@2", "ICD10=I10@2", "NAME=DOE@3", "NAME=JOHN@3", "MRN=E7654321@3",
 		}},
 		{"x12 with a header one byte short", strings.Replace(upToN3, "RECEIVER       ", "RECEIVER      ", 1), "application/edi-x12", []string{"NAME=ROE@2", "NAME=JANE@2", "HEALTH_PLAN_ID=W123456789@2"}},
+		{"fhir", fhirBundle, "application/json", []string{
+			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "DOB=1961-03-04@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2",
+			"NPI=1234567893@3", "ICD10=E11.9@4", "SNOMED=73211009@4",
+		}},
 		{"c-cda", cdaDocument, "application/xml", []string{
 			"MRN=E1234567@1", "SSN=536-22-8145@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=937-555-0142@1", "DOB=19610304@1", "NPI=1234567893@1",
 		}},
@@ -86,14 +126,14 @@ func TestFieldsOfLongSegments(t *testing.T) {
 // FuzzFields: whatever is read as a health format keeps its text, and its spans
 // stand in order inside it (which decoding a window holds).
 func FuzzFields(f *testing.F) {
-	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r"} {
+	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r", fhirBundle, `{"a":[{"value":1,"system":"phone"},"\\`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
 		a := serve(t, false, limits, []byte(in))
 		media := a.parts[""].MediaType
 		plain := !strings.ContainsFunc(in, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' && r != '\r' })
-		if plain && (strings.Contains(media, "hl7") || strings.Contains(media, "x12")) && a.texts[""] != in {
+		if plain && (strings.Contains(media, "hl7") || strings.Contains(media, "x12") || strings.Contains(media, "json")) && a.texts[""] != in {
 			t.Errorf("text of type %s changed", media)
 		}
 	})

@@ -32,8 +32,9 @@ const (
 
 // Media types of what is text and yet has fields.
 const (
-	mediaHL7 = "x-application/hl7-v2+er7"
-	mediaX12 = "application/edi-x12"
+	mediaHL7  = "x-application/hl7-v2+er7"
+	mediaX12  = "application/edi-x12"
+	mediaJSON = "application/json"
 )
 
 // kind is what a leaf was found to be.
@@ -260,7 +261,7 @@ func sniffText(s string, at place) kind {
 	case looksX12(t):
 		return kind{format: fText, media: mediaX12}
 	case (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
-		return kind{format: fText, media: "application/json"}
+		return kind{format: fText, media: mediaJSON}
 	}
 	if delim, header, ok := sniffCSV(s); ok {
 		k := kind{format: fCSV, media: "text/csv", delim: delim, header: header}

@@ -73,6 +73,8 @@ func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
 		return newHL7(out)
 	case k.media == mediaX12 && enc == encUTF8:
 		return newX12(out, strings.TrimLeft(string(head[:min(len(head), 1024)]), " \t\r\n\ufeff"))
+	case k.media == mediaJSON:
+		return &jsonFields{out: out}
 	case enc == encUTF8 && looksCDA(head):
 		return &cda{out: out}
 	}
