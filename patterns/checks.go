@@ -11,6 +11,7 @@ import (
 // validators are the names a rule may give as validator.
 var validators = map[string]func(string) bool{
 	"us-ssn":        check.SSN,
+	"us-ssn-short":  check.SSNShort,
 	"us-itin":       check.ITIN,
 	"us-hicn":       check.HICN,
 	"mbi":           check.MBI,

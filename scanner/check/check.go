@@ -64,6 +64,12 @@ func SSN(s string) bool {
 	return d[:3] != "000" && d[:3] != "666" && d[0] != '9' && d[3:5] != "00" && d[5:] != "0000"
 }
 
+// SSNShort reports whether s is what a program that keeps numbers makes of an
+// SSN: seven or eight digits that are one with zeros in front.
+func SSNShort(s string) bool {
+	return (len(s) == 7 || len(s) == 8) && allDigits(s) && s[0] != '0' && SSN("00"[:9-len(s)]+s)
+}
+
 // HICN reports whether s is an old Medicare claim number in its common form:
 // an SSN with a suffix of one letter, or a letter and a digit or letter.
 //
