@@ -59,6 +59,10 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 	m.extend()
 	if n := m.patterns(); n > maxPatterns {
 		m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("at most %d patterns in all, not %d", maxPatterns, n)})
+	} else if n > maxInstructions/MaxProgram { // fewer cannot have as many
+		if k := m.instructions(); k > maxInstructions {
+			m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("expressions of at most %d instructions in all, not %d: fewer patterns, fewer or smaller repeats", maxInstructions, k)})
+		}
 	}
 	set := m.set(src)
 	if len(m.errs) > 0 {
@@ -185,6 +189,17 @@ func (m *merger) patterns() int {
 	n := 0
 	for _, r := range m.byID {
 		n += len(r.Patterns)
+	}
+	return n
+}
+
+// instructions is how many the programs of all patterns have.
+func (m *merger) instructions() int {
+	n := 0
+	for _, r := range m.byID {
+		for i := range r.Patterns {
+			n += programSize(r.Patterns[i].Regex)
+		}
 	}
 	return n
 }

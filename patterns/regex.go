@@ -47,6 +47,20 @@ func ParseRegex(expr string) (re *syntax.Regexp, span Span, err error) {
 	return re, span, nil
 }
 
+// programSize returns the instructions of the program of expr, which ParseRegex
+// has passed.
+func programSize(expr string) int {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(prog.Inst)
+}
+
 // Span is how many bytes something can have.
 type Span struct{ Min, Max int }
 

@@ -15,14 +15,17 @@ const Schema = 1
 
 // Limits on what one Set may ask of a scanner.
 const (
-	MaxMatch      = 512     // bytes of normalised text that one match may span
-	MaxProgram    = 2000    // instructions of one compiled expression
-	MaxProximity  = 2000    // bytes
-	MaxKeyword    = 64      // bytes
-	maxPatterns   = 4096    // in a Set
-	maxFileBytes  = 4 << 20 // of one rule file
-	maxTestBytes  = 64 << 10
-	maxListLength = 20000 // words in one list
+	MaxMatch     = 512  // bytes of normalised text that one match may span
+	MaxProgram   = 2000 // instructions of one compiled expression
+	MaxProximity = 2000 // bytes
+	MaxKeyword   = 64   // bytes
+	maxPatterns  = 4096 // in a Set
+	// maxInstructions is how many instructions all expressions of a Set may have:
+	// some 50 MiB of a scanner made ready.
+	maxInstructions = 1_000_000
+	maxFileBytes    = 4 << 20 // of one rule file
+	maxTestBytes    = 64 << 10
+	maxListLength   = 20000 // words in one list
 )
 
 // Error is one thing wrong in a rule file.

@@ -31,6 +31,7 @@ const (
 type lazy struct {
 	class  [256]uint8 // bytes that nothing tells apart have one number; the end of the text has the last
 	stride uint32     // classes, the end included
+	most   uint32     // transitions that a table has room for at most
 	rep    []int      // by class: one of its bytes, endOfText for the last
 	cur    atomic.Pointer[table]
 
@@ -58,7 +59,7 @@ type table struct {
 // newLazy makes an automaton over the classes that told apart: by byte, the
 // values of each column.
 func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, []uint16), root [][]uint64) *lazy {
-	l := &lazy{step: step, root: root}
+	l := &lazy{step: step, root: root, most: maxEntries}
 	classes := 1
 	for _, col := range columns {
 		type part struct {
@@ -188,7 +189,7 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out []uint16
 	}
 	// Full. Walk on in the next table, in which this transition has no place.
 	if t = l.cur.Load(); t.full(l.stride) {
-		t = l.newTable(min(4*uint32(len(t.next)), maxEntries))
+		t = l.newTable(min(4*uint32(len(t.next)), l.most))
 		l.cur.Store(t)
 		cost += minEntries
 	}

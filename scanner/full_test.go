@@ -1,0 +1,93 @@
+package scanner
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// shrink leaves the automata of s room for a few states only, so that their
+// tables are full all the time.
+func shrink(s *Scanner) {
+	for _, g := range s.groups {
+		for _, l := range []*lazy{g.match.lazy, g.back} {
+			if l != nil {
+				l.most = 1
+				l.cur.Store(l.newTable(1))
+			}
+		}
+	}
+}
+
+// TestFullTables: what is found does not depend on the room for states.
+func TestFullTables(t *testing.T) {
+	n := uint64(300)
+	if testing.Short() {
+		n = 40
+	}
+	for seed := range n {
+		compareWithOracle(t, seed, "", true)
+	}
+}
+
+// TestSharedTables: scans that share tables which are always full find what one
+// with room does.
+func TestSharedTables(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 19))
+	set := randomRules(t, r)
+	s, text := New(set), textFor(r, set, 2000)
+	want := scanPlaces(t, s, text, nil)
+	shrink(s)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 10 {
+				if got := scanPlaces(t, s, text, nil); !slices.Equal(got, want) {
+					t.Errorf("found %q, want %q", got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCostlyExpressions: expressions whose automata have more states than there
+// is room for cost a document its budget and then a gap, not time without end.
+func TestCostlyExpressions(t *testing.T) {
+	const free = 1 << 20
+	text := make([]byte, 16<<10)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range text {
+		text[i] = "ab"[r.IntN(2)]
+	}
+	for expr, gap := range map[string]bool{`(?:[ab]{0,40}a[ab]{20}c){1,8}`: true, `(?:a|b|ab){1,100}c`: false, `[ab]{1,200}[a-c]{1,200}d`: false, `[ab]{0,9}a[ab]{12}`: false} {
+		path := filepath.Join(t.TempDir(), "rules.toml")
+		if err := os.WriteFile(path, fmt.Appendf(nil, "schema = 1\n[[rules]]\nid = \"x\"\ntype = \"CUSTOM\"\nboundary = \"none\"\n[[rules.patterns]]\nconfidence = \"low\"\nregex = '%s'\n", expr), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := patterns.Load(t.Context(), patterns.Source{Paths: []string{path}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scan := New(set).Begin(Options{VerifyFree: free})
+		if err := Feed(scan, dlp.PartInfo{}, text); err != nil {
+			t.Fatal(err)
+		}
+		scan.endPart()
+		spent, bound := scan.spent, int64(free+verifyPerByte*len(text)) // one proof more may have gone past it
+		const proof = patterns.MaxMatch * (2*patterns.MaxProgram + 16)
+		if spent > bound+proof {
+			t.Errorf("%s: %d bytes of proof spent, want at most %d and one proof", expr, spent, bound)
+		}
+		if _, gaps := scan.Finish(); gap != (len(gaps) == 1 && gaps[0].Cause == dlp.Timeout) {
+			t.Errorf("%s: %d bytes of proof spent, gaps %v, want one: %t", expr, spent, gaps, gap)
+		}
+	}
+}
