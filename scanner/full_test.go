@@ -91,3 +91,21 @@ func TestCostlyExpressions(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainly: what plainly lets stand alone, bounded does.
+func TestPlainly(t *testing.T) {
+	for _, b := range []patterns.Boundary{patterns.BoundaryWord, patterns.BoundaryNumber} {
+		for before := range 256 {
+			for after := range 256 {
+				for _, far := range []string{"x", "9", "$", ".", "/", " "} {
+					text := []byte(far + "_123456__")
+					text[1], text[8] = byte(before), byte(after)
+					text[9] = far[0]
+					if plainly(b, text, 2, 8) && !bounded(b, text, 2, 8) {
+						t.Errorf("%s: %q stands alone plainly, yet is not bounded", b, text)
+					}
+				}
+			}
+		}
+	}
+}

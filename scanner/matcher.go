@@ -238,16 +238,18 @@ func (r *ends) forget() {
 // nothing and has room for each expression.
 func (m *matcher) walk(text []byte, at, place int, r *ends) {
 	t := m.cur.Load()
+	next, class := t.next, &m.class
 	state := m.startAt(place)
 	i := at
 	for ; i < len(text); i++ {
-		c := uint32(m.class[text[i]])
-		e := t.next[state+c].Load()
+		c := uint32(class[text[i]])
+		e := next[state+c].Load()
 		if e>>30 != known>>30 {
 			var out []uint16
 			if e == 0 {
 				var cost int
 				t, e, out, cost = m.find(t, state, c)
+				next = t.next
 				r.cost += cost
 			} else {
 				out = t.outs[t.out[state+c]]

@@ -75,7 +75,7 @@ func (c *Scan) prove(g *group, n, from, to int) {
 	p := &c.s.pats[g.patterns[n]]
 	r := &c.s.rules[p.rule]
 	norm, base := c.text.norm, c.text.base
-	if !bounded(r.Boundary, norm, from, to) {
+	if !plainly(r.Boundary, norm, from, to) && !bounded(r.Boundary, norm, from, to) {
 		return
 	}
 	start, end := from, to
@@ -117,6 +117,24 @@ func (c *Scan) prove(g *group, n, from, to int) {
 	}
 	c.add(candidate{start: s, end: e, rule: p.rule, confidence: confidence, group: field.Group}, base+int64(from))
 }
+
+// plainly reports that text[s:e] stands alone in the sense of b, seen from one
+// byte on each side: bounded has the last word where it does not.
+func plainly(b patterns.Boundary, text []byte, s, e int) bool {
+	if b != patterns.BoundaryWord && b != patterns.BoundaryNumber || s < 2 || e >= len(text) {
+		return false
+	}
+	return plainBefore[text[s-1]] && plainAfter[text[e]] && (text[s-1] != ' ' || text[s-2] != '$')
+}
+
+// plainBefore and plainAfter are the bytes beside a match that make nothing
+// longer of it.
+var plainBefore, plainAfter = func() (before, after [256]bool) {
+	for _, c := range "\t\n\r !\"#&'()*,:;<=>?[]^`{|}~" {
+		before[c], after[c] = true, true
+	}
+	return before, after
+}()
 
 // supported reports whether evidence w stands beside [s, e) or names its field.
 func (c *Scan) supported(w *evidence, s, e int64, label string) bool {

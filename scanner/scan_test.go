@@ -246,6 +246,17 @@ func TestNormalisation(t *testing.T) {
 	}
 }
 
+// TestInvalidUTF8: bytes that are no text hide nothing beside them.
+func TestInvalidUTF8(t *testing.T) {
+	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
+	for _, text := range []string{"SSN \xff536-22-8145\xfe", "\xc3SSN\xe2\x82 536-22-8145\xf0", "ssn:\xed\xa0\x80536-22-8145\x80\x80"} {
+		found, gaps := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, text)
+		if len(found) != 1 || text[found[0].Start:found[0].End] != "536-22-8145" || len(gaps) > 0 {
+			t.Errorf("%q: findings %q, gaps %v, want the number", text, brief(text, found), gaps)
+		}
+	}
+}
+
 func TestMask(t *testing.T) {
 	tests := []struct {
 		typ         dlp.Type
