@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -47,6 +49,9 @@ const (
 	// maxNotes bounds the noted events that are kept while the log cannot be
 	// written.
 	maxNotes = 20_000
+	// maxPatience bounds how long a group waits for the senders of the one
+	// before; it never waits longer than that one took to be recorded.
+	maxPatience = 2 * time.Millisecond
 	// anchorSync is how often the head outside is synced: after a power cut it
 	// may be this much older than the log, never newer.
 	anchorSync = time.Second
@@ -57,6 +62,10 @@ type Log struct {
 	opt  Options
 	in   chan *request
 	done sync.WaitGroup // of the committer
+
+	waiters atomic.Int64  // of the requests in the channel, those whose senders wait
+	wanted  atomic.Int64  // of them by the committer while it is patient, else more than there can be
+	enough  chan struct{} // there are as many
 
 	mu     sync.RWMutex // guards closed; held shared while a request is handed over
 	closed bool
@@ -143,10 +152,16 @@ func (l *Log) send(ctx context.Context, r *request) error {
 	}
 	select {
 	case l.in <- r:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if r.done != nil && l.waiters.Add(1) >= l.wanted.Load() {
+		select {
+		case l.enough <- struct{}{}:
+		default: // it is known already
+		}
+	}
+	return nil
 }
 
 // Close records what was noted, writes the head as that of a closed log and
@@ -186,6 +201,7 @@ func (l *Log) run() {
 	var (
 		notes []*request // waiting for a group; those of a failed group again
 		wait  <-chan time.Time
+		last  pace
 	)
 	for {
 		group := notes
@@ -196,27 +212,39 @@ func (l *Log) run() {
 				l.finish(group)
 				return
 			}
-			group = append(group, r)
+			group = l.take(group, r)
 		case <-wait:
 			due = true
 		}
 		group = l.gather(group)
-		if !due && !anyWaits(group) && len(group) < maxQueue {
+		if !due && senders(group) == 0 && len(group) < maxQueue {
 			if notes = group; wait == nil {
 				wait = time.After(noteDelay)
 			}
 			continue
 		}
 		wait = nil
-		if notes = l.commit(group); len(notes) > 0 {
+		group = l.patient(group, last)
+		if notes, last = l.commit(group); len(notes) > 0 {
 			wait = time.After(noteDelay)
 		}
 	}
 }
 
+// take adds what came out of the channel.
+func (l *Log) take(group []*request, r *request) []*request {
+	if r.done != nil {
+		l.waiters.Add(-1)
+	}
+	return append(group, r)
+}
+
 // gather adds what is already waiting, to the bound of a group.
 func (l *Log) gather(group []*request) []*request {
 	bytes := 0
+	for _, r := range group {
+		bytes += len(r.fields)
+	}
 	runtime.Gosched() // who is about to send gets to it: a sync costs more than a turn
 	for bytes < maxGroup {
 		select {
@@ -224,7 +252,7 @@ func (l *Log) gather(group []*request) []*request {
 			if !ok {
 				return group // the next receive sees it too
 			}
-			group = append(group, r)
+			group = l.take(group, r)
 			bytes += len(r.fields)
 		default:
 			return group
@@ -233,21 +261,56 @@ func (l *Log) gather(group []*request) []*request {
 	return group
 }
 
-func anyWaits(group []*request) bool {
-	for _, r := range group {
-		if r.done != nil {
-			return true
+// pace is how many senders there were about the last group, those that it
+// answered and those that came meanwhile, and how long it took to record.
+type pace struct {
+	senders int
+	took    time.Duration
+}
+
+// patient waits until all senders of the last group are back, for no longer
+// than that group took: one sync for all is cheaper than two. A sender by itself
+// never waits for others.
+func (l *Log) patient(group []*request, last pace) []*request {
+	more := int64(last.senders - senders(group))
+	if more <= 0 {
+		return group
+	}
+	select { // what an earlier wait left
+	case <-l.enough:
+	default:
+	}
+	l.wanted.Store(more)
+	defer l.wanted.Store(math.MaxInt64)
+	if l.waiters.Load() < more {
+		t := time.NewTimer(last.took)
+		defer t.Stop()
+		select {
+		case <-l.enough:
+		case <-t.C:
 		}
 	}
-	return false
+	return l.gather(group)
+}
+
+// senders counts those who wait for group.
+func senders(group []*request) int {
+	n := 0
+	for _, r := range group {
+		if r.done != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // commit records a group, answers those who wait, and returns the noted events
 // that could not be recorded.
-func (l *Log) commit(group []*request) []*request {
+func (l *Log) commit(group []*request) (left []*request, p pace) {
+	start := time.Now()
 	n, err := l.c.write(group)
+	p = pace{senders(group) + int(l.waiters.Load()), min(time.Since(start), maxPatience)}
 	before := l.publish(err)
-	var left []*request
 	for i, r := range group {
 		switch {
 		case r.done != nil && i < n:
@@ -268,7 +331,7 @@ func (l *Log) commit(group []*request) []*request {
 		l.opt.Log.Error("outcomes dropped, the audit log cannot be written", slog.Int("count", over))
 		left = left[over:]
 	}
-	return left
+	return left, p
 }
 
 // publish shows how the log stands after a group, and returns the error of the
@@ -287,7 +350,7 @@ func (l *Log) publish(err error) (before error) {
 func (l *Log) finish(notes []*request) {
 	var errs []error
 	if len(notes) > 0 {
-		if left := l.commit(notes); len(left) > 0 {
+		if left, _ := l.commit(notes); len(left) > 0 {
 			errs = append(errs, l.Ready())
 		}
 	}

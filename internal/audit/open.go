@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,7 +53,8 @@ func openWith(ctx context.Context, opt Options, open opener) (*Log, []Pending, e
 	if err := c.reserve(); err != nil {
 		opt.Log.Warn("no room to reserve for the audit log", safelog.Err(err))
 	}
-	l := &Log{opt: opt, in: make(chan *request, maxQueue), c: c}
+	l := &Log{opt: opt, in: make(chan *request, maxQueue), enough: make(chan struct{}, 1), c: c}
+	l.wanted.Store(math.MaxInt64)
 	_ = l.publish(nil) // before it there was none
 	pending := c.waiting.list()
 	l.done.Go(l.run)

@@ -1,0 +1,84 @@
+package audit_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+)
+
+// syncTime is what a sync takes here, by the bubble's clock.
+const syncTime = time.Millisecond
+
+// slowFile is a file whose syncs take their time, and are counted.
+type slowFile struct {
+	audit.File
+	syncs *int
+}
+
+func (f slowFile) Datasync() error {
+	time.Sleep(syncTime)
+	*f.syncs++
+	return f.File.Datasync()
+}
+
+// TestThoseWhoComeTogetherShareASync: senders whose events come shortly after
+// each other, round for round, come to share one sync; one by itself never
+// waits for another.
+func TestThoseWhoComeTogetherShareASync(t *testing.T) {
+	const rounds = 40
+	for _, tc := range []struct {
+		name    string
+		senders int
+		most    int // syncs
+	}{
+		{"one", 1, rounds},
+		{"five", 5, rounds * 5 / 4}, // twice the rounds, where who comes first goes at once
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			opt := place(t)
+			synctest.Test(t, func(t *testing.T) {
+				syncs := 0
+				l, _, err := audit.OpenWith(t.Context(), opt, func(path string) (audit.File, error) {
+					f, err := audit.OpenOS(path)
+					if err == nil && strings.HasSuffix(path, "/log") {
+						f = slowFile{f, &syncs}
+					}
+					return f, err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				syncs = 0
+				start := time.Now()
+				var all sync.WaitGroup
+				for i := range tc.senders {
+					all.Go(func() {
+						for range rounds {
+							time.Sleep(time.Duration(i) * syncTime / 10)
+							if _, err := l.Append(t.Context(), decision()); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+				if syncs > tc.most {
+					t.Errorf("got %d syncs for %d rounds, want at most %d", syncs, rounds, tc.most)
+				}
+				if took := time.Since(start); tc.senders == 1 && took != rounds*syncTime {
+					t.Errorf("one sender took %v, want its %d syncs and no more", took, rounds)
+				}
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			if r := verify(t, opt); !r.Closed || r.Events != uint64(rounds*tc.senders) {
+				t.Errorf("got %+v, want %d events in a closed log", r, rounds*tc.senders)
+			}
+		})
+	}
+}
