@@ -98,11 +98,11 @@ func appendReply(b []byte, r dlp.Reply) []byte {
 	if !enhancedFits(r.Enhanced, r.Code) {
 		r.Enhanced = ""
 	}
-	lines := strings.Split(r.Text, "\n")
-	lines = lines[:min(len(lines), maxReplyLines)]
-	for i, line := range lines {
+	for text, n := r.Text, 1; ; n++ {
+		line, rest, more := strings.Cut(text, "\n")
+		more = more && n < maxReplyLines
 		b = strconv.AppendInt(b, int64(r.Code), 10)
-		if i < len(lines)-1 {
+		if more {
 			b = append(b, '-')
 		} else {
 			b = append(b, ' ')
@@ -118,23 +118,29 @@ func appendReply(b []byte, r dlp.Reply) []byte {
 			b = append(b, c)
 		}
 		b = append(b, '\r', '\n')
+		if !more {
+			return b
+		}
+		text = rest
 	}
-	return b
 }
 
 // enhancedFits reports whether s is an enhanced code of the class that code
 // has. RFC 2034 4, RFC 3463 2.
 func enhancedFits(s string, code int) bool {
-	parts := strings.Split(s, ".")
-	if len(parts) != 3 || parts[0] != strconv.Itoa(code/100) {
-		return false
-	}
-	for _, p := range parts {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n > 999 || strconv.FormatUint(n, 10) != p {
+	class, rest, _ := strings.Cut(s, ".")
+	subject, detail, _ := strings.Cut(rest, ".")
+	return len(class) == 1 && int(class[0]-'0') == code/100 && enhancedPart(subject) && enhancedPart(detail)
+}
+
+// enhancedPart reports one to three digits without a leading zero.
+func enhancedPart(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 	}
-	return true
+	return len(s) == 1 || len(s) > 1 && len(s) <= 3 && s[0] != '0'
 }
 
 // readReply reads one reply of the next hop, of at most maxReplyLines lines of

@@ -10,7 +10,7 @@ import (
 // dlp.OutcomeKind as their String gives them.
 func (s *Set) Document(channel, outcome string) {
 	if s != nil {
-		s.documents.WithLabelValues(in(channels, channel), in(outcomes(), outcome)).Inc()
+		s.documents.WithLabelValues(in(channels, channel), in(outcomes, outcome)).Inc()
 	}
 }
 
@@ -40,7 +40,7 @@ func (s *Set) Gap(cause string) {
 // Judged counts an enforced verdict and how long it took.
 func (s *Set) Judged(channel, action string, took time.Duration) {
 	if s != nil {
-		s.verdicts.WithLabelValues(in(channels, channel), in(actions(), action), enforce).Inc()
+		s.verdicts.WithLabelValues(in(channels, channel), in(actions, action), enforce).Inc()
 		s.judge.Observe(seconds(took))
 	}
 }
@@ -48,7 +48,7 @@ func (s *Set) Judged(channel, action string, took time.Duration) {
 // Monitored counts what a policy in monitor mode would have done.
 func (s *Set) Monitored(channel, action string) {
 	if s != nil {
-		s.verdicts.WithLabelValues(in(channels, channel), in(actions(), action), monitor).Inc()
+		s.verdicts.WithLabelValues(in(channels, channel), in(actions, action), monitor).Inc()
 	}
 }
 

@@ -132,11 +132,11 @@ func New() *Set {
 func (s *Set) zero() {
 	for _, c := range channels {
 		s.notScanned.WithLabelValues(c)
-		for _, a := range actions() {
+		for _, a := range actions {
 			s.verdicts.WithLabelValues(c, a, enforce)
 			s.verdicts.WithLabelValues(c, a, monitor)
 		}
-		for _, o := range outcomes() {
+		for _, o := range outcomes {
 			s.documents.WithLabelValues(c, o)
 		}
 	}
@@ -232,25 +232,23 @@ func (s *Set) Watches(names []string) {
 	s.watches.Store(&names)
 }
 
-func actions() []string {
-	var out []string
+var actions = func() (out []string) {
 	for a := dlp.Hold; a <= dlp.Reject; a++ {
 		out = append(out, a.String())
 	}
 	return out
-}
+}()
 
 // outcomes are the ends that a document comes to: one that is spooled to be
 // read on has not come to its own.
-func outcomes() []string {
-	var out []string
+var outcomes = func() (out []string) {
 	for _, k := range dlp.OutcomeKinds() {
 		if k != dlp.Spooled {
 			out = append(out, k.String())
 		}
 	}
 	return out
-}
+}()
 
 // in returns v if it is in the set, else "other".
 func in(set []string, v string) string {
