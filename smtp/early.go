@@ -1,7 +1,9 @@
 package smtp
 
 import (
+	"crypto/tls"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,18 +12,38 @@ import (
 // greeted, as programs do that do not listen. It looks once and does not wait,
 // so that nobody else is slowed down. RFC 5321 3.1.
 func spokeEarly(conn net.Conn) bool {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return false
+	n, ok := peek(conn)
+	return ok && n > 0
+}
+
+// quiet reports whether the next hop has said nothing since its last answer, and
+// has not closed. What TLS itself has to say, such as its own end, counts as
+// said.
+func (h *hop) quiet() bool {
+	_, said := peek(h.conn)
+	return !said
+}
+
+// peek looks, without waiting, for what can be read from conn and leaves it
+// there: n bytes, or with n 0 the end. ok is false where there is neither, or
+// conn cannot be looked at.
+func peek(conn net.Conn) (n int, ok bool) {
+	if secured, is := conn.(*tls.Conn); is {
+		conn = secured.NetConn()
 	}
-	raw, err := tcp.SyscallConn()
+	sc, is := conn.(syscall.Conn)
+	if !is {
+		return 0, false
+	}
+	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false // the connection is closed; the first write will find out
+		return 0, false // closed here; the next use will find out
 	}
-	var n int
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
-		n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // EAGAIN: nothing there, n is -1
+		var perr error
+		n, _, perr = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ok = perr == nil // EAGAIN: nothing there
 	})
-	return err == nil && n > 0
+	return n, err == nil && ok
 }

@@ -191,3 +191,15 @@ func (g Guesses) Proved(name string, client netip.Addr) { g.proved(name, client)
 
 // ErrAuthSlowed says that a try is not looked at.
 var ErrAuthSlowed = errAuthSlowed
+
+// Quiet reports whether all idle connections are.
+func (c *Client) Quiet() bool {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	for _, h := range c.pool.free {
+		if !h.quiet() {
+			return false
+		}
+	}
+	return true
+}

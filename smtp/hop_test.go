@@ -30,6 +30,8 @@ type wireHop struct {
 	// on answers a command of the conn-th connection, counted from 1; "." is
 	// the end of data. "" is the usual answer.
 	on func(conn int, command string) string
+	// took is handed each connection; nil for nobody.
+	took func(net.Conn)
 
 	mu     sync.Mutex // guards below
 	conns  int
@@ -52,6 +54,9 @@ func (h *wireHop) listen(t *testing.T) string {
 				return
 			}
 			t.Cleanup(func() { c.Close() })
+			if h.took != nil {
+				h.took(c)
+			}
 			h.wg.Go(func() { h.serve(c) })
 		}
 	})

@@ -19,8 +19,21 @@ type pool struct {
 	timers sync.WaitGroup // one for each h.idle
 }
 
-// get takes a connection out, or returns nil.
+// get takes a connection out, or returns nil. One on which the next hop has said
+// something unasked is closed: the next answer read would not be its own. Most
+// often it says that it closes.
 func (p *pool) get() *hop {
+	for {
+		h := p.take()
+		if h == nil || h.quiet() {
+			return h
+		}
+		h.close()
+	}
+}
+
+// take takes the connection used last out, or returns nil.
+func (p *pool) take() *hop {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) == 0 {

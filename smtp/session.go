@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	writeTimeout  = 2 * time.Minute  // for one flush of replies
+	writeTimeout  = 2 * time.Minute  // for one write of replies
 	tlsTimeout    = time.Minute      // for a handshake
 	lingerTimeout = 2 * time.Second  // for a client to read the last reply
 	lingerBytes   = 256 << 10        // of what it still sends meanwhile
@@ -62,7 +62,8 @@ type session struct {
 }
 
 func newSession(srv *Server, conn net.Conn, client netip.Addr, d Door) *session {
-	x := &session{srv: srv, door: d, client: client, conn: conn, opened: time.Now(), out: bufio.NewWriterSize(conn, 1<<10)}
+	x := &session{srv: srv, door: d, client: client, conn: conn, opened: time.Now()}
+	x.out = bufio.NewWriterSize(toClient{x}, 1<<10)
 	x.in = reader{src: conn, wait: x.wait, buf: make([]byte, smallBuffer)}
 	return x
 }
@@ -158,14 +159,18 @@ func (x *session) wait() error {
 	return x.conn.SetReadDeadline(limit)
 }
 
-func (x *session) flush() error {
-	if x.out.Buffered() == 0 {
-		return nil
+func (x *session) flush() error { return x.out.Flush() }
+
+// toClient writes to x's connection as it is now. Each write has its time from
+// when it begins: also what goes out because the buffer is full, long after the
+// last flush.
+type toClient struct{ x *session }
+
+func (c toClient) Write(p []byte) (int, error) {
+	if err := c.x.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
 	}
-	if err := x.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
-	return x.out.Flush()
+	return c.x.conn.Write(p)
 }
 
 // reply puts r in line for the client; it goes out with the next wait.
@@ -336,7 +341,7 @@ func (x *session) handshake(ctx context.Context) bool {
 	x.conn = conn
 	x.mu.Unlock()
 	x.in.src = conn
-	x.out.Reset(conn)
+	x.out.Reset(toClient{x})
 	x.secured, x.helo, x.user, x.vouched, x.origin = true, "", "", false, Origin{} // RFC 3207 4.2: start over, knowing nothing
 	return true
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -9,9 +10,13 @@ import (
 // envelopePart is the path under which findings in the envelope are reported.
 const envelopePart = "ENVELOPE"
 
+// addrTypes are the types of address in an ORCPT, in lower case as dlp.RcptParams
+// has them. Source: IANA, "Mail Address Types"; unknown: RFC 3798 2.1.
+var addrTypes = []string{"rfc822", "utf-8", "x400", "unknown"}
+
 // readEnvelope hands sink what a client may write into the envelope at will:
-// ENVID, each ORCPT that says other than the recipient, and local parts that only
-// quotes make one: they may be any text. All leave with the message, and stand
+// ENVID, each ORCPT that says other than the recipient, the type of an ORCPT that
+// is no known one, and local parts that only quotes make one: they may be any text. All leave with the message, and stand
 // in reports to its sender. Addresses are taken apart, so that they are not
 // found for being addresses, and read with and without their quotes.
 func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
@@ -56,7 +61,12 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 		}
 	}
 	for i, p := range doc.RcptParams {
-		_, addr, _ := strings.Cut(p.ORcpt, ";")
+		kind, addr, _ := strings.Cut(p.ORcpt, ";")
+		if !slices.Contains(addrTypes, kind) {
+			if err := add(kind); err != nil {
+				return err
+			}
+		}
 		if strings.EqualFold(addr, doc.Rcpts[i].String()) {
 			continue
 		}

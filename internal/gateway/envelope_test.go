@@ -44,7 +44,8 @@ func TestEnvelopeIsRead(t *testing.T) {
 		{"an id", dlp.MailParams{EnvID: "SSN 536-22-8145"}, nil, "SSN 536-22-8145\n", false},
 		{"a quoted one, with and without", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: `rfc822;"SSN 53\6-22-81\45 \"x"@here`}},
 			`"SSN 53\6-22-81\45 \"x" here` + "\n" + `SSN 536-22-8145 "x here` + "\n", false},
-		{"another recipient", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: "x-chart;SSN 536-22-8145@here"}}, "SSN 536-22-8145 here\n", false},
+		{"a type of address that is none", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: "536-22-8145;" + out.String()}}, "536-22-8145\n", false},
+		{"another recipient", dlp.MailParams{}, []dlp.RcptParams{{}, {ORcpt: "x-chart;SSN 536-22-8145@here"}}, "x-chart\nSSN 536-22-8145 here\n", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			doc.Params, doc.RcptParams = tc.mail, tc.rcpt
@@ -73,7 +74,7 @@ func TestEnvelopeIsRead(t *testing.T) {
 		doc.Params, doc.Rcpts, doc.RcptParams = dlp.MailParams{}, nil, nil
 		for range 2000 {
 			doc.Rcpts = append(doc.Rcpts, out)
-			doc.RcptParams = append(doc.RcptParams, dlp.RcptParams{ORcpt: "x;" + strings.Repeat("é", 200)})
+			doc.RcptParams = append(doc.RcptParams, dlp.RcptParams{ORcpt: "rfc822;" + strings.Repeat("é", 200)})
 		}
 		var got taker
 		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.Len() != 2000*401 || got.windows != 4 || len(got.parts) != 1 {
