@@ -116,13 +116,27 @@ type Pattern struct {
 // Valid reports whether value passes the pattern's validator, its dictionary
 // and its site format, such as it has.
 func (p *Pattern) Valid(value string) bool {
-	if p.Validator != "" && !validators[p.Validator](value) {
-		return false
+	for _, check := range p.Checks() {
+		if !check(value) {
+			return false
+		}
 	}
-	if p.Dictionary != "" && !dictionaries[p.Dictionary](value) {
-		return false
+	return true
+}
+
+// Checks returns the checks that a value must pass, each looked up once: what
+// asks often keeps them.
+func (p *Pattern) Checks() (all []func(value string) bool) {
+	if p.Validator != "" {
+		all = append(all, validators[p.Validator])
 	}
-	return p.Site == nil || p.Site.Valid(value)
+	if p.Dictionary != "" {
+		all = append(all, dictionaries[p.Dictionary])
+	}
+	if p.Site != nil {
+		all = append(all, p.Site.Valid)
+	}
+	return all
 }
 
 // Words is evidence by the words around a match.

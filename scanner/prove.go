@@ -100,8 +100,10 @@ func (c *Scan) prove(g *group, n, from, to int) {
 		return
 	}
 	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
-	if !p.Valid(value) {
-		return
+	for _, valid := range p.checks {
+		if !valid(value) {
+			return
+		}
 	}
 	if counted := c.canonical(r.Type, value); len(r.allow) > 0 {
 		if until, listed := r.allow[string(counted)]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {

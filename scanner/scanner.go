@@ -44,6 +44,7 @@ type rule struct {
 type pattern struct {
 	*patterns.Pattern
 	rule    int
+	checks  []func(string) bool
 	valued  bool // the value is a part of the match
 	support *evidence
 }
@@ -65,7 +66,7 @@ func New(set *patterns.Set) *Scanner {
 		nr.allow = allowed(r)
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
-			p := pattern{Pattern: &r.Patterns[k], rule: i}
+			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks()}
 			if p.Supporting != nil {
 				e := ready(p.Supporting)
 				p.support = &e
