@@ -11,7 +11,7 @@ const (
 	maxLead   = 64  // bytes of a leading run that are looked back over
 	maxPrefix = 32  // bytes of a match before its anchor
 	maxAnchor = 4   // bytes that may be the anchor of one pattern, digits aside
-	maxCommon = 12  // how frequent those may be together, as frequency has it
+	maxCommon = 20  // how frequent those may be together, as frequency has it
 	maxLeaves = 512 // instructions that may take a character up to the anchor
 )
 
@@ -68,8 +68,13 @@ type prefixes struct {
 }
 
 // reachable returns the instructions that take a character or accept, reached
-// from pc without taking one.
+// from pc without taking one, whatever edges are asked for.
 func (p *program) reachable(pc uint32) []uint32 {
+	return p.reachableAt(pc, edgeUnknown)
+}
+
+// reachableAt is reachable where the edge at the place is e.
+func (p *program) reachableAt(pc uint32, e edges) []uint32 {
 	var out []uint32
 	for len(p.mark) < len(p.inst) {
 		p.mark = append(p.mark, 0)
@@ -86,13 +91,26 @@ func (p *program) reachable(pc uint32) []uint32 {
 		switch i := &p.inst[pc]; i.op {
 		case opAlt:
 			stack = append(stack, i.arg, i.out)
-		case opGo, opCap, opEdge:
+		case opGo, opCap:
 			stack = append(stack, i.out)
+		case opEdge:
+			if e == edgeUnknown || i.holdsAt(e) {
+				stack = append(stack, i.out)
+			}
 		case opTake, opMatch:
 			out = append(out, pc)
 		}
 	}
 	return out
+}
+
+// beginsWithin reports whether expression 0 may begin with a byte of set, all of
+// them parts of words, after another part of a word.
+func (p *program) beginsWithin(set *byteSet) bool {
+	return slices.ContainsFunc(p.reachableAt(p.start[0], edgeAbsent), func(pc uint32) bool {
+		takes := p.bytesAt(pc)
+		return takes.meets(set)
+	})
 }
 
 // bytesAt returns the bytes that the instruction at pc may begin with.
@@ -221,6 +239,33 @@ func leading(re *syntax.Regexp) (l lead, ok bool) {
 	return l, !l.anchor.meets(&l.class) && l.anchor.len() <= maxAnchor && common <= maxCommon
 }
 
+// minRun is how long a run must be to be looked for by samples.
+const minRun = 16
+
+// longRun is patterns that begin with a long run of a class, longer than words
+// are: every step-th byte is looked at.
+type longRun struct {
+	class byteSet
+	step  int // the shortest run, at most maxLead
+}
+
+// running tells whether re begins with a run of at least minRun bytes of a class.
+func running(re *syntax.Regexp) (r longRun, ok bool) {
+	for re.Op == syntax.OpCapture || re.Op == syntax.OpConcat && len(re.Sub) > 0 {
+		sub := re.Sub
+		for len(sub) > 1 && sub[0].Op == syntax.OpWordBoundary {
+			sub = sub[1:]
+		}
+		re = sub[0]
+	}
+	if re.Op != syntax.OpRepeat || re.Min < minRun || re.Sub[0].Op != syntax.OpCharClass {
+		return r, false
+	}
+	r.step = min(re.Min, maxLead)
+	r.class, ok = firstBytes(re.Sub[0])
+	return r, ok && r.class[2]|r.class[3] == 0
+}
+
 // firstBytes returns the bytes that a match of re can begin with; false where
 // it can be empty.
 func firstBytes(re *syntax.Regexp) (set byteSet, ok bool) {
@@ -262,7 +307,7 @@ func (p *program) anchorOf() (best byteSet, ok bool) {
 	level := p.reachable(p.start[0])
 	var symbols byteSet
 	for c := range byte(utf8.RuneSelf) {
-		if !isWord(c) && c > ' ' {
+		if (!isWord(c) || c == '_') && c > ' ' {
 			symbols.put(c)
 		}
 	}

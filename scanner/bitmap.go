@@ -3,6 +3,7 @@ package scanner
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // chunkBytes is how much text is marked at a time.
@@ -74,6 +75,10 @@ func markByte(m *marks, text []byte, c byte) {
 // markPairs sets a bit for each place of text[from:to] where a match of g may
 // begin.
 func (g *group) markPairs(m *marks, text []byte, from, to int) {
+	if g.words {
+		g.markWords(m, text, from, to)
+		return
+	}
 	place := afterOther
 	if from > 0 {
 		place = int(wordTable[text[from-1]])
@@ -84,4 +89,46 @@ func (g *group) markPairs(m *marks, text []byte, from, to int) {
 		}
 		place = int(wordTable[text[i]])
 	}
+}
+
+// markWords is markPairs where matches begin with the first byte of a word.
+func (g *group) markWords(m *marks, text []byte, from, to int) {
+	var carry uint64
+	if from > 0 && isWord(text[from-1]) {
+		carry = 1
+	}
+	for w := 0; from+64*w < to; w++ {
+		var words uint64
+		if block := text[from+64*w : to]; len(block) >= 64 {
+			b := (*[64]byte)(block)
+			words = transpose(wordsOf(b[0:])>>7 | wordsOf(b[8:])>>6 | wordsOf(b[16:])>>5 | wordsOf(b[24:])>>4 |
+				wordsOf(b[32:])>>3 | wordsOf(b[40:])>>2 | wordsOf(b[48:])>>1 | wordsOf(b[56:]))
+		} else {
+			for i, c := range block {
+				if isWord(c) {
+					words |= 1 << i
+				}
+			}
+		}
+		starts := words &^ (words<<1 | carry)
+		carry = words >> 63
+		for ; starts != 0; starts &= starts - 1 {
+			bit := bits.TrailingZeros64(starts)
+			if g.mayBegin(text, from+64*w+bit, afterOther) {
+				m[w] |= 1 << bit
+			}
+		}
+	}
+}
+
+// wordsOf sets the high bit of each byte of b[:8] that isWord: digits as
+// digitsOf has them, letters alike with small ones for capitals, and underscores.
+func wordsOf(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	low := x &^ high
+	small := low | 0x20*ones
+	digit := (low + 0x50*ones) &^ (low + 0x46*ones)
+	letter := (small + 0x1f*ones) &^ (small + 0x05*ones)
+	underscore := ^((low ^ 0x5f*ones) + 0x7f*ones)
+	return (digit | letter | underscore) &^ x & high
 }

@@ -18,6 +18,8 @@ type group struct {
 	anchor   byteSet
 	back     *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
 	lead     *lead        // the one pattern begins with a run before its anchor
+	long     *longRun     // the patterns begin with long runs
+	words    bool         // without an anchor: matches begin where words do
 	pairs    *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
 	shape    []byteSet    // with digits as anchor: see newShape
 	precede  byteSet      // with an anchor: the bytes that may stand before it in a match
@@ -35,6 +37,7 @@ type sorter struct {
 	groups   []*group
 	digits   *group
 	rest     *group
+	long     *group
 	byAnchor map[byteSet]*group
 	special  byteSet // the anchors so far, digits aside
 }
@@ -67,7 +70,7 @@ func (s *sorter) choose(re *syntax.Regexp, anywhere bool) *group {
 	one := newProgram()
 	if _, err := one.add(re, 0); err == nil {
 		// A match that begins within a run of digits cannot be found from the run's start.
-		if pre, ok := one.anchored(0, &digits); ok && !(anywhere && pre.straight) {
+		if pre, ok := one.anchored(0, &digits); ok && !(anywhere && pre.straight && one.beginsWithin(&digits)) {
 			if s.digits == nil {
 				s.digits = s.group()
 				s.digits.anchor = digits
@@ -81,6 +84,15 @@ func (s *sorter) choose(re *syntax.Regexp, anywhere bool) *group {
 			}
 			return s.byAnchor[set]
 		}
+	}
+	if r, ok := running(re); ok {
+		if s.long == nil {
+			s.long = s.group()
+			s.long.long = &longRun{step: maxLead}
+		}
+		s.long.long.class.add(&r.class)
+		s.long.long.step = min(s.long.long.step, r.step)
+		return s.long
 	}
 	if s.rest == nil {
 		s.rest = s.group()
@@ -110,7 +122,7 @@ func (g *group) ready() {
 	g.match = newMatcher(g.prog, g.anywhere)
 	g.within = slices.Contains(g.anywhere, true)
 	switch {
-	case g.lead != nil:
+	case g.lead != nil, g.long != nil:
 	case g.anchor.len() > 0:
 		g.back = g.newBack()
 		if g.anchor == digits {
@@ -118,6 +130,13 @@ func (g *group) ready() {
 		}
 	default:
 		g.pairs = g.newPairs()
+		g.words = true
+		for c := range 256 {
+			for place := range g.pairs {
+				some := [4]uint64(g.pairs[place][4*c:]) != [4]uint64{}
+				g.words = g.words && !(some && (place == afterWord || !isWord(byte(c))))
+			}
+		}
 	}
 }
 
@@ -204,6 +223,7 @@ func (g *group) newShape() []byteSet {
 			level[to] = true
 		}
 	}
+	ended := shapes // digits after which a match may end although the run goes on: only where its boundary is none
 	for n := range shapes {
 		row := shape[n*stride : (n+1)*stride]
 		next := map[uint32]bool{}
@@ -236,9 +256,17 @@ func (g *group) newShape() []byteSet {
 				for _, to := range after {
 					next[to] = true
 				}
+				if g.anywhere[i.owner] && ended == shapes && slices.ContainsFunc(g.prog.reachableAt(i.out, edgeAbsent), func(to uint32) bool { return g.prog.inst[to].op == opMatch }) {
+					ended = n + 1
+				}
 			}
 		}
-		level = next
+		if level = next; ended < n+1 {
+			for c := range shape[(n+1)*stride:] {
+				shape[(n+1)*stride+c] = every
+			}
+			break
+		}
 	}
 	return shape
 }
@@ -261,31 +289,38 @@ func (g *group) newPairs() *[2][]uint64 {
 			if place == afterWord && !g.anywhere[n] {
 				continue
 			}
-			for _, pc := range g.prog.reachable(start) {
-				first := g.prog.bytesAt(pc)
-				var second byteSet
-				i := &g.prog.inst[pc]
-				if g.prog.sets[i.set].wide { // a further byte of the same character
-					second[2], second[3] = ^uint64(0), ^uint64(0)
-				}
-				for _, to := range g.prog.reachable(i.out) {
-					b := g.prog.bytesAt(to)
-					if g.prog.inst[to].op == opMatch {
-						b = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-					}
-					second.add(&b)
-				}
-				for c := range 256 {
-					if first.has(byte(c)) {
-						for k := range second {
-							pairs[place][c*4+k] |= second[k]
-						}
-					}
+			for first, e := range map[bool]edges{true: edgeBetween(place == afterWord, true), false: edgeBetween(place == afterWord, false)} {
+				for _, pc := range g.prog.reachableAt(start, e) {
+					g.addPairs(pairs[place], pc, first)
 				}
 			}
 		}
 	}
 	return pairs
+}
+
+// addPairs adds the pairs that the instruction at pc begins, with a byte of a
+// word or another.
+func (g *group) addPairs(pairs []uint64, pc uint32, word bool) {
+	i := &g.prog.inst[pc]
+	takes, second := g.prog.bytesAt(pc), byteSet{}
+	if g.prog.sets[i.set].wide { // a further byte of the same character
+		second = byteSet{2: ^uint64(0), 3: ^uint64(0)}
+	}
+	for _, to := range g.prog.reachable(i.out) {
+		b := g.prog.bytesAt(to)
+		if g.prog.inst[to].op == opMatch {
+			b = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+		}
+		second.add(&b)
+	}
+	for c := range 256 {
+		if takes.has(byte(c)) && isWord(byte(c)) == word {
+			for k := range second {
+				pairs[c*4+k] |= second[k]
+			}
+		}
+	}
 }
 
 // mayBegin reports whether a match of g, which has no anchor, may begin with

@@ -136,7 +136,7 @@ func scanPlaces(tb testing.TB, s *Scanner, text string, cuts []int) []string {
 
 // randomExpr writes an expression of the rule language.
 func randomExpr(r *rand.Rand, depth int) string {
-	atoms := []string{`\d`, `\d`, `\d`, `[A-Z]`, `[a-z]`, `[0-9A-F]`, `-`, `[- ]`, `\.`, ` `, `@`, `:`, `=`, `/`, `a`, `K`, `AB`, `x1`, `(?i:mrn)`, `(?i:s)`, `é`, `[é漢]`, `[^a]`, `[^\n]`, `.`, `\w`, `\W`, `\pL`, `\b`, `\B`, `_`, `[a-z0-9.]`}
+	atoms := []string{`\d`, `\d`, `\d`, `[A-Z]`, `[a-z]`, `[0-9A-F]`, `-`, `[- ]`, `\.`, ` `, `@`, `:`, `=`, `/`, `a`, `K`, `AB`, `x1`, `(?i:mrn)`, `(?i:s)`, `é`, `[é漢]`, `[^a]`, `[^\n]`, `.`, `\w`, `\W`, `\pL`, `\b`, `\B`, `_`, `[a-z0-9.]`, `[A-Za-z0-9/]{17}`, `\b(?i:ser|sn)`, `\b\d{2}`}
 	var b strings.Builder
 	for range 1 + r.IntN(4) {
 		switch k := r.IntN(12); {

@@ -122,6 +122,7 @@ func runesOf(inst *syntax.Inst) []rune {
 
 // set returns the number of the set of the characters in pairs.
 func (p *program) set(pairs []rune) uint32 {
+	pairs = unfolded(pairs)
 	key := string(pairs)
 	if n, ok := p.bySet[key]; ok {
 		return n
@@ -148,6 +149,18 @@ func (p *program) set(pairs []rune) uint32 {
 	p.sets = append(p.sets, s)
 	p.bySet[key] = n
 	return n
+}
+
+// unfolded returns pairs less the two characters beyond ASCII that fold to s and
+// k: normalised text has none (see fold).
+func unfolded(pairs []rune) []rune {
+	var out []rune
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if lo := pairs[i]; lo != pairs[i+1] || lo != '\u017f' && lo != '\u212a' {
+			out = append(out, lo, pairs[i+1])
+		}
+	}
+	return out
 }
 
 // from returns pairs less the characters below lo, which have shorter forms.

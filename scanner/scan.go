@@ -221,6 +221,14 @@ func (c *Scan) chunk(from, to int) {
 	for _, b := range s.special {
 		markByte(&c.special, norm[from:to], b)
 	}
+	if s.long != nil {
+		step := s.long.long.step
+		for at := from + (step-int((c.text.base+int64(from))%int64(step)))%step; at < to; at += step {
+			if s.long.long.class.has(norm[at]) {
+				c.special[(at-from)>>6] |= 1 << ((at - from) & 63)
+			}
+		}
+	}
 	if s.rest != nil {
 		clear(c.rest[:words])
 		s.rest.markPairs(&c.rest, norm, from, to)
@@ -270,6 +278,26 @@ func (c *Scan) anchor(at int) {
 		} else {
 			c.backward(g, at, 0)
 		}
+	}
+	if g := c.s.long; g != nil && (c.text.base+int64(at))%int64(g.long.step) == 0 {
+		c.sample(g, at)
+	}
+}
+
+// sample looks for matches of g that begin with a long run and at norm[at] or
+// less than a step before.
+func (c *Scan) sample(g *group, at int) {
+	norm, l := c.text.norm, g.long
+	from, to := at, at
+	for from > 0 && at-from < l.step-1 && l.class.has(norm[from-1]) {
+		from--
+	}
+	for to < len(norm) && to-from < 2*l.step && l.class.has(norm[to]) {
+		to++
+	}
+	c.ends.cost += to - from
+	for i := from; i <= at && i+l.step <= to; i++ {
+		c.begin(g, i, 0)
 	}
 }
 

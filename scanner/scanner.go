@@ -24,6 +24,7 @@ type Scanner struct {
 	at      [256][]*group // by byte: those that are looked for from it
 	special []byte        // the bytes for which there are some
 	rest    *group        // those that no byte tells of; nil for none
+	long    *group        // that begin with long runs; nil for none
 	words   *vocabulary
 	behind  int64     // bytes before a candidate that its proof may look at
 	ahead   int64     // and from its start on
@@ -120,6 +121,8 @@ func (s *Scanner) take(sort *sorter) {
 		switch {
 		case g == sort.rest:
 			s.rest = g
+		case g == sort.long:
+			s.long = g
 		case g == sort.digits:
 			s.digits = g
 		default:

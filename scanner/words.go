@@ -26,6 +26,7 @@ type vocabulary struct {
 	symbols [256]bool        // bytes that stand in keywords as symbols
 	begins  [256]uint8       // by byte: what it may begin
 	wide    bool             // some token has bytes beyond ASCII
+	spans   []int            // by list: bytes of the longest stretch that can be a hit
 	longest int              // bytes of the longest stretch that can be a hit
 	reach   int              // bytes before a candidate in which any list is looked for
 	ids     map[string]int   // lists by content
@@ -52,6 +53,7 @@ func (v *vocabulary) list(words []string) int {
 	}
 	id := len(v.ids)
 	v.ids[content] = id
+	v.spans = append(v.spans, 0)
 	for _, w := range words {
 		node := int32(0)
 		toks := tokenise(w)
@@ -64,7 +66,8 @@ func (v *vocabulary) list(words []string) int {
 		}
 		in[id/64] |= 1 << (id % 64)
 		v.lists[node] = in
-		v.longest = max(v.longest, len(w)+maxSeparators*len(toks))
+		v.spans[id] = max(v.spans[id], len(w)+maxSeparators*len(toks))
+		v.longest = max(v.longest, v.spans[id])
 	}
 	return id
 }
@@ -331,6 +334,7 @@ type evidence struct {
 // for, so that no byte is searched twice however many candidates stand near.
 type hits struct {
 	list   []wordHit // by start
+	left   []wordHit // scratch of ensure
 	at     int       // where in list it was looked last
 	lo, hi int64     // the stretch in which the hits begin
 }
@@ -343,9 +347,15 @@ type wordHit struct {
 // ensure finds the hits that begin in [lo, hi) of t.
 func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
 	lo, hi = max(lo, t.base), min(hi, t.end())
-	if lo < h.lo || lo > h.hi {
-		h.lo = max(lo-maxLead, t.base) // the next candidate may begin a little before this one
-		h.list, h.hi = h.list[:0], h.lo
+	if lo > h.hi || hi < h.lo || h.lo < t.base {
+		h.list, h.lo, h.hi = h.list[:0], lo, lo
+	}
+	if lo < h.lo {
+		h.left = h.left[:0]
+		v.find(t.norm, int(lo-t.base), int(h.lo-t.base), func(s, e int, node int32) {
+			h.left = append(h.left, wordHit{t.base + int64(s), t.base + int64(e), node})
+		})
+		h.list, h.lo = slices.Insert(h.list, 0, h.left...), lo
 	}
 	if hi <= h.hi {
 		return
@@ -364,12 +374,12 @@ func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
 // near reports whether a keyword of w stands within reach of [s, e) of t.
 func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
 	reach := int64(w.Proximity)
-	from := s - reach - int64(v.longest)
+	from := s - reach - int64(v.spans[w.list])
 	to := e + reach
 	if w.Before {
 		to = s
 	}
-	h.ensure(v, t, s-int64(v.reach), to+1)
+	h.ensure(v, t, from, to+1)
 	i := min(h.at, len(h.list))
 	for i > 0 && h.list[i-1].start >= from {
 		i--
