@@ -68,6 +68,9 @@ func (t *clientTx) chunk(ctx context.Context, p []byte, last string) (dlp.Reply,
 
 func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error {
 	h := t.h
+	if h.br.Buffered() > 0 {
+		return errOutOfStep
+	}
 	defer h.watch(ctx)()
 	h.arm(ctx, t.c.cfg.BlockTimeout)
 	_, _ = h.bw.WriteString("BDAT " + strconv.Itoa(len(p)) + last + "\r\n") // the writer keeps its error for Flush
@@ -80,7 +83,7 @@ func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error 
 func (t *clientTx) lastChunk(ctx context.Context, p []byte) (dlp.Reply, error) {
 	if err := t.writeChunk(ctx, p, " LAST"); err != nil {
 		t.drop()
-		return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}
+		return dlp.Reply{}, &dlp.SendError{AfterDot: !errors.Is(err, errOutOfStep), Err: t.c.failed(ctx, metrics.StageDot, err)}
 	}
 	return t.final(ctx)
 }

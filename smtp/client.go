@@ -428,8 +428,12 @@ func (h *hop) watch(ctx context.Context) func() {
 }
 
 // command sends a line, or several of which the first is answered, and reads
-// that reply within d.
+// that reply within d. It sends nothing to a next hop that has said more than
+// was asked.
 func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Reply, error) {
+	if h.br.Buffered() > 0 {
+		return dlp.Reply{}, errOutOfStep
+	}
 	defer h.watch(ctx)()
 	h.arm(ctx, d)
 	_, _ = h.bw.WriteString(line) // the writer keeps its error for Flush

@@ -24,6 +24,20 @@ func (h *hop) quiet() bool {
 	return !said
 }
 
+// inStep reports whether the next hop has not said more than was asked, as far
+// as that is known. Over TLS that is what was read: the records beneath are not
+// all of them answers.
+func (h *hop) inStep() bool {
+	if h.br.Buffered() > 0 {
+		return false
+	}
+	if _, secured := h.conn.(*tls.Conn); secured {
+		return true
+	}
+	n, said := peek(h.conn)
+	return !said || n == 0 // its end is found out by who asks next
+}
+
 // peek looks, without waiting, for what can be read from conn and leaves it
 // there: n bytes, or with n 0 the end. ok is false where there is neither, or
 // conn cannot be looked at.

@@ -203,3 +203,6 @@ func (c *Client) Quiet() bool {
 	}
 	return true
 }
+
+// TxQuiet reports whether the next hop of tx, a Client's, has said nothing unasked.
+func TxQuiet(tx Transaction) bool { return tx.(*clientTx).h.quiet() }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,65 @@ func TestClientLeavesWhatIsNotQuiet(t *testing.T) {
 			}
 			if conns, _, _ := h.seen(); conns != 2 || log.Len() > 0 {
 				t.Errorf("%d connections, and the log says %q", conns, log.String())
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestClientNextHopOutOfStep: a next hop that says more than was asked is not
+// gone on with. Else its second word would be taken for the answer to the next
+// command: lines of the message would reach it as commands, and what it never took
+// would count as delivered.
+func TestClientNextHopOutOfStep(t *testing.T) {
+	const twice = "250 2.0.0 OK\n354 Go\n250 2.0.0 taken"
+	for name, on := range map[string]func(string) string{
+		"MAIL":       func(verb string) string { return map[string]string{"MAIL": twice}[verb] },
+		"RCPT":       func(verb string) string { return map[string]string{"RCPT": twice, "DATA": "450 4.7.0 not now"}[verb] },
+		"DATA":       func(verb string) string { return map[string]string{"DATA": "354 Go\n250 2.0.0 taken"}[verb] },
+		"BDAT":       func(verb string) string { return map[string]string{"BDAT": "250 2.0.0 OK\n250 2.0.0 OK"}[verb] },
+		"RCPT later": func(verb string) string { return map[string]string{"DATA": "450 4.7.0 not now"}[verb] },
+		"DATA later": func(verb string) string { return map[string]string{".": "450 4.7.0 not now"}[verb] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &wireHop{ext: []string{"CHUNKING", "BINARYMIME"}, on: func(_ int, got string) string {
+				verb, _, _ := strings.Cut(got, " ")
+				return on(verb)
+			}}
+			conns := make(chan net.Conn, 10)
+			h.took = func(c net.Conn) { conns <- c }
+			c := h.client(t, nil)
+			body, opt := "NOOP mine\r\n", smtp.MailOptions{}
+			if name == "BDAT" {
+				opt.Body, body = "BINARYMIME", strings.Repeat(body, 20_000)
+			}
+			tx, r, err := c.Begin(t.Context(), ann, opt, toBob)
+			if err == nil && r.Positive() {
+				if name == "RCPT later" {
+					io.WriteString(<-conns, "354 Go\r\n250 2.0.0 taken\r\n")
+					eventually(t, "more than was asked", func() bool { return !smtp.TxQuiet(tx) })
+				}
+				r, err = tx.Send(t.Context(), nil, readerFunc(func(p []byte) (int, error) {
+					if name == "DATA later" && body != "" { // it has said 354
+						io.WriteString(<-conns, "250 2.0.0 taken\r\n")
+						eventually(t, "more than was asked", func() bool { return !smtp.TxQuiet(tx) })
+					}
+					n := copy(p, body)
+					body = body[n:]
+					if n == 0 {
+						return 0, io.EOF
+					}
+					return n, nil
+				}))
+			}
+			if err == nil {
+				t.Errorf("got %+v, want an error", r)
+			}
+			if _, lines, _ := h.seen(); slices.Contains(lines, "NOOP mine") {
+				t.Error("the message was read as commands")
 			}
 		})
 	}

@@ -28,6 +28,10 @@ func (e *ReplyError) Error() string {
 // errReply says that the next hop spoke something other than SMTP.
 var errReply = errors.New("no proper reply")
 
+// errOutOfStep says that the next hop has said more than was asked: its next
+// answer read would not be its own.
+var errOutOfStep = errors.New("more answers than questions")
+
 // refusal makes the error with which the readers of foreign bytes say what the
 // client is to be told.
 func refusal(code int, enhanced gosmtp.EnhancedCode, text string) *gosmtp.SMTPError {

@@ -97,11 +97,18 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	if r, err := t.unfit(header, body); err != nil || r.Code != 0 {
 		return t.refuse(ctx, r, err)
 	}
+	if !t.h.inStep() {
+		t.drop()
+		return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageData, errOutOfStep)}
+	}
 	if t.opt.Body == string(gosmtp.BodyBinaryMIME) {
 		return t.sendChunks(ctx, header, body) // RFC 3030 3: DATA cannot carry it
 	}
 	r, err := t.h.data(ctx, t.c.cfg.CommandTimeout)
 	switch {
+	case err == nil && r.Code == 354 && t.h.br.Buffered() > 0: // nothing of the message has left
+		err = errOutOfStep
+		fallthrough
 	case err != nil:
 		t.drop()
 		return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageData, err)}
@@ -183,6 +190,9 @@ func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) 
 	stop := h.watch(ctx)
 	mark, err := h.stuff(ctx, c.cfg.BlockTimeout, header, body, &c.bodies)
 	stop()
+	if err == nil && !h.inStep() { // what it says before the end is no answer to the message
+		err = errOutOfStep
+	}
 	if err != nil {
 		return t.broken(ctx, err)
 	}
