@@ -169,8 +169,8 @@ func (c *child) end() {
 // left returns a reader of the frames that the child, which has ended, told
 // beyond those that were received.
 func (c *child) left() *wire.Reader {
-	b := make([]byte, wire.OutboxSize)
-	n, _ := c.mem.ReadAt(b, 0) // less than all is no Outbox's, and says nothing
+	b := make([]byte, wire.SharedSize)
+	n, _ := c.mem.ReadAt(b, 0) // less than all is no wire.Writer's, and says nothing
 	return wire.NewReader(bytes.NewReader(wire.Left(b[:n], c.r.Got())))
 }
 
@@ -240,12 +240,12 @@ func closeOnExec() error {
 // and is only ever read here, from the child's end on: what the child does with
 // it cannot disturb.
 func newMem() (*os.File, error) {
-	fd, err := unix.MemfdCreate("stanch-outbox", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("stanch-frames", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make memory: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "outbox")
-	if err := f.Truncate(wire.OutboxSize); err != nil {
+	f := os.NewFile(uintptr(fd), "frames")
+	if err := f.Truncate(wire.SharedSize); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

@@ -20,7 +20,7 @@ const lag = 5 * time.Millisecond
 // emitter writes parts, their text and gaps to the parent. After the first
 // error of the pipe it writes no more; the error stays in err.
 type emitter struct {
-	w     *wire.Outbox
+	w     *wire.Writer
 	begun func(wire.Unit) // nil, or called when a unit is announced
 	frame []byte
 	text  []byte // of the open part, not yet sent

@@ -21,7 +21,7 @@ const stdinFile = 0
 // Process is the Child whose ends are those that a Pool gives to the process
 // it starts: standard input, standard output and MemFile.
 func Process() (Child, error) {
-	mem, err := unix.Mmap(MemFile, 0, wire.OutboxSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := unix.Mmap(MemFile, 0, wire.SharedSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return Child{}, err
 	}

@@ -22,7 +22,7 @@ const freeAfter = 8 << 20
 type Child struct {
 	In  io.Reader // jobs come from here
 	Out io.Writer // what is read of them goes here
-	// Mem is shared with the parent, as wire.NewOutbox has it; nil: nothing is.
+	// Mem is shared with the parent, as wire.NewWriter has it; nil: nothing is.
 	Mem []byte
 	// OnBegin is nil, or called when a unit has been announced; for tests of
 	// children that break.
@@ -33,7 +33,7 @@ type Child struct {
 // else why it cannot go on. It writes nothing anywhere else.
 func (ch Child) Serve() error {
 	debug.SetMaxStack(maxStack)
-	c := &conn{r: wire.NewReader(bufio.NewReaderSize(ch.In, 64<<10)), w: wire.NewOutbox(ch.Out, ch.Mem), begun: ch.OnBegin}
+	c := &conn{r: wire.NewReader(bufio.NewReaderSize(ch.In, 64<<10)), w: wire.NewWriter(ch.Out, ch.Mem), begun: ch.OnBegin}
 	if err := c.tell(wire.OpReady, nil); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
 // hand.
 type conn struct {
 	r     *wire.Reader
-	w     *wire.Outbox
+	w     *wire.Writer
 	begun func(wire.Unit)
 	rest  []byte // of the data frame at hand
 	ended bool   // the document's end was seen

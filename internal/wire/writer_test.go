@@ -38,9 +38,9 @@ func frames(to []string, r *wire.Reader) []string {
 	}
 }
 
-// TestOutboxLeft holds that whenever a child is ended, each frame that it told
+// TestWriterLeft holds that whenever a child is ended, each frame that it told
 // is either received or left, once and in order.
-func TestOutboxLeft(t *testing.T) {
+func TestWriterLeft(t *testing.T) {
 	type frame struct {
 		op wire.Op
 		b  []byte
@@ -53,13 +53,13 @@ func TestOutboxLeft(t *testing.T) {
 		want = append(want, string(f.op)+string(f.b[:min(len(f.b), 8)]))
 	}
 	for room := 0; room < 600<<10; room += 1 + room/16 {
-		pipe, mem := &cutPipe{room: room}, make([]byte, wire.OutboxSize)
-		o := wire.NewOutbox(pipe, mem)
+		pipe, mem := &cutPipe{room: room}, make([]byte, wire.SharedSize)
+		w := wire.NewWriter(pipe, mem)
 		put := 0
 		for i, f := range all {
-			err := o.Put(f.op, f.b)
+			err := w.Put(f.op, f.b)
 			if err == nil && i == 0 {
-				err = o.Flush()
+				err = w.Flush()
 			}
 			if err != nil {
 				break
@@ -75,30 +75,30 @@ func TestOutboxLeft(t *testing.T) {
 	}
 }
 
-// TestOutboxSent holds that what is flushed arrives as it was put, with memory
+// TestWriterSent holds that what is flushed arrives as it was put, with memory
 // of its own as with shared memory.
-func TestOutboxSent(t *testing.T) {
-	for name, mem := range map[string][]byte{"own": nil, "shared": make([]byte, wire.OutboxSize)} {
+func TestWriterSent(t *testing.T) {
+	for name, mem := range map[string][]byte{"own": nil, "shared": make([]byte, wire.SharedSize)} {
 		var pipe bytes.Buffer
-		o := wire.NewOutbox(&pipe, mem)
+		w := wire.NewWriter(&pipe, mem)
 		var want bytes.Buffer
 		for n := range 100 {
 			b := bytes.Repeat([]byte{byte(n)}, n*n*40)
-			if err := o.Put(wire.OpText, b); err != nil {
+			if err := w.Put(wire.OpText, b); err != nil {
 				t.Fatal(err)
 			}
 			if err := wire.Write(&want, wire.OpText, b); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := o.Flush(); err != nil {
+		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(pipe.Bytes(), want.Bytes()) {
 			t.Errorf("%s: got %d bytes, want %d, the same", name, pipe.Len(), want.Len())
 		}
 	}
-	if err := wire.NewOutbox(io.Discard, nil).Put(wire.OpText, make([]byte, wire.MaxFrame+1)); err == nil {
+	if err := wire.NewWriter(io.Discard, nil).Put(wire.OpText, make([]byte, wire.MaxFrame+1)); err == nil {
 		t.Error("a frame past MaxFrame was taken")
 	}
 }
