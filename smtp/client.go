@@ -98,8 +98,9 @@ func (c *Client) Close() error {
 // then by one message at a time.
 func (c *Client) Down() bool { return c.breaker.down() }
 
-// Begin opens a transaction, on an idle connection if there is one. Until MAIL
-// is accepted one that turns out to be dead is replaced by a new one. A message that the next hop
+// Begin opens a transaction, on an idle connection if there is one, and returns
+// the answer to its first recipient. Until MAIL is accepted a connection that
+// turns out to be dead is replaced by a new one. A message that the next hop
 // says it cannot take is refused: by its size with 552 5.3.4, binary data with
 // 554 5.6.3, SMTPUTF8 with 553 5.6.7.
 func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions, first Recipient) (Transaction, dlp.Reply, error) {
