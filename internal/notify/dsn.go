@@ -142,7 +142,7 @@ func status(f RcptStatus) string {
 func (c Config) dsnText(d DSN) string {
 	why := ""
 	if len(d.Types) > 0 {
-		why = "It was refused, because " + reason("it", Notice{Types: d.Types})
+		why = "It was refused, because " + reason(Notice{Types: d.Types})
 	}
 	rcpts := "Recipients:"
 	for _, f := range d.Rcpts {

@@ -68,9 +68,9 @@ type Notice struct {
 // complete, with CRLF line ends, to be sent from the null reverse-path.
 func (c Config) Held(n Notice) []byte {
 	text := paragraphs(
-		"Your message is held for review: "+reason("it", n),
+		"Your message is held for review: "+reason(n),
 		where(n.Parts),
-		"Until someone who is allowed to has looked at it, it does not reach those it is held for. You need not send it again.",
+		"It does not reach the recipients it is held for until an authorized person has looked at it. You need not send it again.",
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "held", "Your message was held for review", text)
@@ -80,7 +80,7 @@ func (c Config) Held(n Notice) []byte {
 // a policy or by a reviewer.
 func (c Config) Rejected(n Notice) []byte {
 	text := paragraphs(
-		"Your message was refused, and those it was refused for do not get it: "+reason("it", n),
+		"Your message was refused, and the recipients it was refused for do not get it: "+reason(n),
 		where(n.Parts),
 		"If it has to reach its recipients, take that information out or send it in a way that is meant for it.",
 		c.help(n.Hostname, n.ID),
@@ -96,7 +96,7 @@ func Stub(n Notice, c Config) []byte {
 		contact = "the people who run stanch here"
 	}
 	return []byte(paragraphs(
-		"The file that stood here was taken away and is held for review: "+reason("it", n),
+		"The file that stood here was taken away and is held for review: "+reason(n),
 		"It is safe, and comes back to this place when it is released.",
 		"Questions: "+contact+"\nFile id: "+string(n.ID),
 	))

@@ -91,7 +91,7 @@ func causeWords(c dlp.Cause) string {
 }
 
 // reason is the end of a sentence: why something was held or refused.
-func reason(it string, n Notice) string {
+func reason(n Notice) string {
 	var found, unread []string
 	for _, t := range n.Types {
 		found = append(found, typeWords(t))
@@ -101,11 +101,11 @@ func reason(it string, n Notice) string {
 	}
 	switch {
 	case len(found) > 0 && len(unread) > 0:
-		return it + " appears to contain " + join(found) + ", and it has what could not be read: " + join(unread) + "."
+		return "it appears to contain " + join(found) + ", and something in it could not be read: " + join(unread) + "."
 	case len(found) > 0:
-		return it + " appears to contain " + join(found) + "."
+		return "it appears to contain " + join(found) + "."
 	case len(unread) > 0:
-		return it + " has what could not be read: " + join(unread) + "."
+		return "something in it could not be read: " + join(unread) + "."
 	}
 	return "the rules for protected information say so."
 }
