@@ -32,9 +32,9 @@ func (c *Config) Effective() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// reloaded are the keys, and the tables with all their keys, that a reload
+// Reloaded are the keys, and the tables with all their keys, that a reload
 // puts in force. Everything else is bound when the process starts.
-func reloaded() []string {
+func Reloaded() []string {
 	return []string{"rules", "site", "policies", "defaults", "smtp.internal_domains",
 		"smtp.next_hop", "smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins", "smtp.next_hop_cert",
 		"smtp.next_hop_key", "smtp.next_hop_auth", "smtp.routes", "smtp.resolver", "smtp.resolver_trusted"}
@@ -59,7 +59,7 @@ func differing(prefix string, a, b reflect.Value, keys *[]string) {
 		key := strings.TrimPrefix(prefix+"."+f.key, ".")
 		other := others[f.key]
 		switch {
-		case slices.Contains(reloaded(), key):
+		case slices.Contains(Reloaded(), key):
 		case f.value.Kind() == reflect.Struct:
 			differing(key, f.value, other, keys)
 		case !same(f.value, other):

@@ -361,7 +361,7 @@ func (g *Gateway) Export(ctx context.Context, id dlp.ID, actor string, w io.Writ
 }
 
 // ErrNoRoutes says that no route is configured to be tried.
-var ErrNoRoutes = errors.New("no [[doctor.routes]] are configured")
+var ErrNoRoutes = errors.New("this serve has no [[doctor.routes]]: add them (docs/doctor.md) and restart it")
 
 // ErrNotHeld says that somebody decided about the item before.
 var ErrNotHeld = errors.New("not held any more; see `stanch quarantine list --all`")

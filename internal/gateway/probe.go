@@ -344,7 +344,7 @@ func (g *Gateway) SendProbes(ctx context.Context, names []string, actor string) 
 	}
 	for _, n := range names {
 		if !slices.Contains(known, n) {
-			return nil, fmt.Errorf("gateway: no route %q is configured", n)
+			return nil, fmt.Errorf("gateway: this serve has no route %q: `stanch doctor routes` lists them", n)
 		}
 	}
 	if len(names) == 0 {
