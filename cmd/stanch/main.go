@@ -97,6 +97,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(a.serveCmd(), a.scanCmd(), a.extractCmd(), a.rulesCmd(), a.quarantineCmd(), a.queueCmd(), a.bypassCmd(), a.dkimCmd(),
 		a.decryptCmd(), a.auditCmd(), a.configCmd(), a.doctorCmd(), a.smtpUserCmd(), a.upgradeCmd(), a.versionCmd(), a.manCmd())
 	root.InitDefaultCompletionCmd()
+	root.SetFlagErrorFunc(usageError)
 	strict(root)
 	return root
 }
@@ -118,8 +119,19 @@ func strict(cmd *cobra.Command) {
 			}
 			c.Args = cobra.ArbitraryArgs
 		}
+		if fits := c.Args; fits != nil {
+			c.Args = func(cmd *cobra.Command, args []string) error { return usageError(cmd, fits(cmd, args)) }
+		}
 		strict(c)
 	}
+}
+
+// usageError says with err, which may be nil, where the usage of cmd stands.
+func usageError(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 }
 
 // errNoConfig says that no place has a configuration.

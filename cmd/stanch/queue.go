@@ -207,7 +207,7 @@ func (a *app) queueRetryCmd() *cobra.Command {
 			"--all means every message that waits, but not those set aside: --all --state poison means these.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return errors.New("want ids, or --all")
+				return errors.New("want ids, which `stanch queue list` shows, or --all")
 			}
 			if !all && f != (queueFilter{}) {
 				return errors.New("--state, --kind and --to go with --all")

@@ -2,8 +2,9 @@
 //
 // It promises that the switch is off unless a person turned it on, that it is
 // on no longer than they asked for, whatever the clock does, however often the
-// process dies and whichever of its files is put back, and that who turned it on, when and why outlives it. Who
-// may turn it, and what stands on the audit log, is for others to see to.
+// process dies and whichever of its files is put back, and that who turned it
+// on, when and why outlives it. Who may turn it, and what stands on the audit
+// log, is for others to see to.
 package bypass
 
 import (

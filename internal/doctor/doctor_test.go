@@ -332,7 +332,7 @@ func TestNextHops(t *testing.T) {
 			{Route: "default", Host: "b.example:25", TLS: smtp.TLSVerified, Offer: whole}, {Route: "partner", Host: "c.example:25", Err: context.DeadlineExceeded}}
 	}
 	fs := one(doctor.NextHops(c, down, nil))
-	if !has(fs, doctor.Warn, "a.example:25", "replied 554", "another host of route default answers") || !has(fs, doctor.Fail, "c.example:25", "no answer in time", "route partner") {
+	if !has(fs, doctor.Warn, "a.example:25", "replied 554", "another host of smtp.next_hop answers") || !has(fs, doctor.Fail, "c.example:25", "no answer in time", "route partner") {
 		t.Errorf("got %+v", fs)
 	}
 	if fs := one(doctor.NextHops(c, nil, errors.New("no such file"))); !has(fs, doctor.Fail, "no such file") {

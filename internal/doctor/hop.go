@@ -126,17 +126,25 @@ func sameHost(addr, listen string) bool {
 	return false
 }
 
+// key names what a route is set by.
+func key(route string) string {
+	if route == smtp.DefaultName {
+		return "smtp.next_hop"
+	}
+	return "route " + route
+}
+
 func hop(c smtp.Config, a route.Asked, others bool) []Finding {
 	o, object := a.Offer, a.Host
 	if object == "" {
-		object = "route " + a.Route
+		object = key(a.Route)
 	}
 	if a.Err != nil {
 		found := "cannot be used: " + reached(a.Err)
 		if others {
-			return []Finding{poor(object, found+"; another host of route "+a.Route+" answers", "Mend that server, or take it out of the route.")}
+			return []Finding{poor(object, found+"; another host of "+key(a.Route)+" answers", "Mend that server, or take it out of "+key(a.Route)+".")}
 		}
-		return []Finding{bad(object, found, "Check that the server of smtp.next_hop or of route "+a.Route+" runs there and accepts mail from this machine: until then senders get 451 4.4.1 and try again.")}
+		return []Finding{bad(object, found, "Check that the server of "+key(a.Route)+" runs there and accepts mail from this machine: until then senders get 451 4.4.1 and try again.")}
 	}
 	out := []Finding{good(object, "%s greets with %d and offers %s", orUnnamed(o.Name), o.Greeting, strings.Join(o.Extensions, " "))}
 	if strings.EqualFold(o.Name, c.Hostname) {

@@ -35,7 +35,7 @@ func Rules(load func(context.Context) RulesLoaded, running string) Check {
 			out = append(out, poor("site.mrn", "the site's own record number form is not known: record numbers are found by their label only",
 				"Add [[site.mrn]] with the form of your record numbers: see docs/rules.md."))
 		} else {
-			out = append(out, good("site.mrn", "%d forms of record numbers", l.MRNs))
+			out = append(out, good("site.mrn", "forms of record numbers: %d", l.MRNs))
 		}
 		for _, w := range l.Lint {
 			out = append(out, poor("lint", w, "See `stanch rules lint`."))
@@ -55,7 +55,7 @@ func Policies(c policy.Config, internal []string, own, mailDoor, scanning bool) 
 		if own {
 			out = append(out, good("policies", "%d of your own", len(c.Policies)))
 		} else {
-			out = append(out, poor("policies", "none of your own: the built-in starter policies decide", "Write [[policies]] for your site: see docs/policy.md; `stanch config init` prints those in force."))
+			out = append(out, poor("policies", "the starter policies decide, as `stanch config init` prints them: none is your own", "Write [[policies]] for your site: see docs/policy.md."))
 		}
 		held := false
 		for _, p := range c.Policies {
