@@ -7,7 +7,9 @@ import "bytes"
 // see, and commands in what follows: SMTP smuggling. So a dot alone between any
 // two line ends is either the one true mark, or doubled by dot-stuffing, or
 // refused. A CR before the mark's own CRLF is refused too: there are readers
-// that then miss the mark. A bare CR or LF anywhere else is a byte like others.
+// that then miss the mark. A NUL beside such a dot is refused as well: there are
+// servers that drop it, and then see a mark. A bare CR, LF or NUL anywhere else is
+// a byte like others.
 
 // wire remembers the bytes before a window.
 type wire struct {
@@ -35,6 +37,16 @@ func (w *wire) pass(p []byte) { w.b1, w.b2, w.b3 = w.before(p, len(p)) }
 
 func isLineByte(c byte) bool { return c == '\r' || c == '\n' }
 
+// opens reports whether a dot behind the bytes b1 and b2, the nearest first, may
+// begin a line in somebody's eyes, and whether it does in everybody's.
+func opens(b1, b2 byte) (some, all bool) {
+	return isLineByte(b1) || b1 == 0 && (b2 == 0 || isLineByte(b2)), b1 == '\n' && b2 == '\r'
+}
+
+// closes reports whether the line of a dot before c may end there in somebody's
+// eyes.
+func closes(c byte) bool { return c == 0 || isLineByte(c) }
+
 // unstuffer takes the wire form of a message apart. The zero value is not
 // valid; see newUnstuffer.
 type unstuffer struct{ wire }
@@ -61,15 +73,15 @@ func (u *unstuffer) next(p []byte, emit func([]byte)) (n int, done bool, err err
 		i += at
 		at = i + 1
 		b1, b2, b3 := u.before(p, i)
-		if !isLineByte(b1) {
+		some, strict := opens(b1, b2)
+		if !some {
 			continue
 		}
 		if at == len(p) {
 			return stop(i), false, nil
 		}
-		strict := b1 == '\n' && b2 == '\r'
 		switch {
-		case !strict && isLineByte(p[at]), p[at] == '\n':
+		case !strict && closes(p[at]), p[at] == '\n', p[at] == 0:
 			return i, false, errEndMark
 		case !strict:
 		case p[at] != '\r':
@@ -91,18 +103,18 @@ func (u *unstuffer) next(p []byte, emit func([]byte)) (n int, done bool, err err
 type stuffer struct {
 	wire
 	empty bool
-	dot   bool // the last byte was a dot after a bare CR or LF
+	dot   bool // the last byte was a dot that only some see begin a line
 }
 
 func newStuffer() stuffer { return stuffer{wire: lineStart(), empty: true} }
 
 // write hands the wire form of p to emit. It fails with errEndMark on a dot
-// alone between line ends that are not both CRLF, and with what emit returns.
+// alone between line ends that are not both CRLF, or that a NUL hides, and with what emit returns.
 func (s *stuffer) write(p []byte, emit func([]byte) error) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if s.dot && isLineByte(p[0]) {
+	if s.dot && closes(p[0]) {
 		return errEndMark
 	}
 	s.empty, s.dot = false, false
@@ -115,16 +127,17 @@ func (s *stuffer) write(p []byte, emit func([]byte) error) error {
 		i += at
 		at = i + 1
 		b1, b2, _ := s.before(p, i)
+		some, strict := opens(b1, b2)
 		switch {
-		case !isLineByte(b1):
-		case b1 == '\n' && b2 == '\r':
+		case !some:
+		case strict:
 			if err := emit(p[start:at]); err != nil {
 				return err
 			}
 			start = i // the dot goes out twice
 		case at == len(p):
 			s.dot = true
-		case isLineByte(p[at]):
+		case closes(p[at]):
 			return errEndMark
 		}
 	}

@@ -38,8 +38,9 @@ func TestEndOfData(t *testing.T) {
 		{"stuffed dot first", "..a\r\n.\r\n", ".a\r\n", false},
 		{"dot not doubled", "a\r\n.b\r\n.\r\n", "a\r\nb\r\n", false},
 		{"dot and space", "a\r\n. \r\n.\r\n", "a\r\n \r\n", false},
-		{"dot and NUL", "a\r\n.\x00\r\n.\r\n", "a\r\n\x00\r\n", false},
-		{"NUL and dot", "a\r\n\x00.\r\n.\r\n", "a\r\n\x00.\r\n", false},
+		{"stuffed dot and NUL", "a\r\n..\x00\r\n.\r\n", "a\r\n.\x00\r\n", false},
+		{"dot between NULs in text", "a\x00.\x00b\r\n.\r\n", "a\x00.\x00b\r\n", false},
+		{"NUL and a word with a dot", "a\r\n\x00.b\r\n.\r\n", "a\r\n\x00.b\r\n", false},
 		{"vertical tab", "a\x0b.\r\n.\r\n", "a\x0b.\r\n", false},
 		{"next line", "a\xc2\x85.\r\n.\r\n", "a\xc2\x85.\r\n", false},
 		{"bare LF and CR in text", "a\nb\rc\r\n.\r\n", "a\nb\rc\r\n", false},
@@ -58,6 +59,14 @@ func TestEndOfData(t *testing.T) {
 		{"LFLF.CRLF", "a\n\n.\r\n", "", true},
 		{"CRLF.CRCRLF", "a\r\n.\r\r\n", "", true},
 		{"CR CRLF.CRLF", "a\r\r\n.\r\n", "", true},
+		{"CRLF NUL.CRLF", "a\r\n\x00.\r\n", "", true},
+		{"CRLF NULs.NUL CRLF", "a\r\n\x00\x00\x00.\x00\r\n", "", true},
+		{"CRLF.NUL CRLF", "a\r\n.\x00\r\n", "", true},
+		{"CRLF.NUL.", "a\r\n.\x00.\r\n", "", true},
+		{"LF.NUL LF", "a\n.\x00\n", "", true},
+		{"LF NUL.LF", "a\n\x00.\n", "", true},
+		{"CRLF.CR NUL LF", "a\r\n.\r\x00\n", "", true},
+		{"CR NUL LF.CRLF", "a\r\x00\n.\r\n", "", true},
 		{"dot first, LF", ".\n", "", true},
 		{"dot first, CR", ".\rx", "", true},
 	} {
@@ -100,6 +109,10 @@ func TestStuff(t *testing.T) {
 		{"CR.CR", "a\r.\rb\r\n", "", true},
 		{"LF.CRLF", "a\n.\r\n", "", true},
 		{"LF. at the end", "a\n.", "", true},
+		{"CRLF NUL.CRLF", "a\r\n\x00.\r\n", "", true},
+		{"NUL.NUL", "a\r\n\x00.\x00b", "", true},
+		{"NUL. at the end", "a\r\n\x00.", "", true},
+		{"a dot and NUL", "a\r\n.\x00\r\n", "a\r\n..\x00\r\n.\r\n", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, size := range []int{1, 2, 1 << 20} {
@@ -116,8 +129,14 @@ func TestStuff(t *testing.T) {
 var lineEnds = []string{"\r\n", "\n", "\r"}
 
 // onlyTrueEnd fails when wire has, before its last five bytes, a dot alone
-// between line ends of any kind.
+// between line ends of any kind, also for who drops NUL bytes.
 func onlyTrueEnd(t *testing.T, wire []byte) {
+	t.Helper()
+	onlyEnd(t, wire)
+	onlyEnd(t, bytes.ReplaceAll(wire, []byte{0}, nil))
+}
+
+func onlyEnd(t *testing.T, wire []byte) {
 	t.Helper()
 	seen := append([]byte("\r\n"), wire[:len(wire)-len(".\r\n")]...)
 	for _, a := range lineEnds {
@@ -130,7 +149,7 @@ func onlyTrueEnd(t *testing.T, wire []byte) {
 }
 
 func FuzzDot(f *testing.F) {
-	for _, s := range []string{"a\r\n.\r\n", "..\r\n.\r\n", "a\n.\n", "a\r\r\n.\r\n", "\r\n.\r", ".", "a\r\n.b\r\n.\r\nMAIL"} {
+	for _, s := range []string{"a\r\n.\r\n", "..\r\n.\r\n", "a\n.\n", "a\r\r\n.\r\n", "\r\n.\r", ".", "\x00.\x00\r\n", "a\r\n\x00\x00.\n", "a\r\n.b\r\n.\r\nMAIL"} {
 		f.Add([]byte(s), uint8(1))
 		f.Add([]byte(s), uint8(7))
 	}
