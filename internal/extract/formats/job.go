@@ -54,6 +54,7 @@ type place struct {
 	charset string
 	cid     string // Content-ID without angle brackets
 	mail    bool   // it is a part of a mail
+	joined  bool   // lines that end in a space go on in the next, without the space
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
 }

@@ -98,6 +98,8 @@ type entityInfo struct {
 	unknown    bool     // a transfer encoding that nobody knows is declared
 	name       string
 	cid        string
+	flowed     bool // format=flowed, RFC 3676
+	delSp      bool // DelSp=yes with it
 	telling    bool // the header holds more than a program writes by itself
 }
 
@@ -125,6 +127,10 @@ func entityOf(fields []field) entityInfo {
 					}
 				case "name":
 					e.name, e.telling = p.value, true
+				case "format":
+					e.flowed = e.flowed || strings.EqualFold(p.value, "flowed")
+				case "delsp":
+					e.delSp = e.delSp || strings.EqualFold(p.value, "yes")
 				}
 			}
 		case f.is("Content-Disposition"):
@@ -183,7 +189,7 @@ func (j *job) entity(at place, fields []field, body []byte, top bool) {
 	if top {
 		own.path = sub(at.path, "1")
 	}
-	own.name, own.charset, own.cid, own.mail = e.name, e.charset, e.cid, true
+	own.name, own.charset, own.cid, own.mail, own.joined = e.name, e.charset, e.cid, true, e.flowed && e.delSp
 	if len(e.types) > 0 {
 		own.media = e.types[0]
 	}

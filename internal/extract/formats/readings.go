@@ -61,14 +61,45 @@ func (j *job) otherText(at place, b []byte) {
 		}
 		return
 	}
+	if at.joined {
+		if t := unflow(b); !bytes.Equal(t, b) {
+			j.leaf(at.again(), memory(t))
+		}
+		return
+	}
 	if bytes.HasPrefix(bytes.ToUpper(b[:min(len(b), 16)]), []byte("BEGIN:VCARD")) || at.media == "text/vcard" || at.media == "text/x-vcard" {
 		for line := range bytes.Lines(b) {
-			if vcardQP.Match(line) {
-				j.leaf(at.again(), memory(decodeQP(b)))
-				return
+			if !vcardQP.Match(line) {
+				continue
 			}
+			if t := decodeQP(b); !bytes.Equal(t, b) { // what was decoded says the same of itself
+				j.leaf(at.again(), memory(t))
+			}
+			return
 		}
 	}
+}
+
+// unflow joins the lines of a text with format=flowed and DelSp=yes as a mail
+// program shows them.
+//
+// Source: RFC 3676 4.
+func unflow(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	goesOn := false
+	for line := range bytes.Lines(b) {
+		text := bytes.TrimRight(line, "\r\n")
+		end := line[len(text):]
+		if goesOn {
+			text = bytes.TrimPrefix(bytes.TrimLeft(text, ">"), []byte(" "))
+		}
+		if goesOn = len(end) > 0 && bytes.HasSuffix(text, []byte(" ")) && string(text) != "-- "; goesOn {
+			out = append(out, text[:len(text)-1]...)
+			continue
+		}
+		out = append(append(out, text...), end...)
+	}
+	return out
 }
 
 // unseen matches a control character inside a word or number, where no program

@@ -84,12 +84,18 @@ func TestReadings(t *testing.T) {
 		{"references in XML", `<?xml version="1.0"?><a><n>&#116;he number &#53;36&#x2d;22-8145 is hidden</n></a>`, false, "~2", `<?xml version="1.0"?><a><n>` + hidden + `</n></a>`},
 		{"word flat XML", `<?xml version="1.0"?><?mso-application progid="Word.Document"?><w:wordDocument xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml"><w:body><w:p><w:r><w:t>the number 53</w:t></w:r><w:r><w:t>6-22-8145 is hidden</w:t></w:r></w:p></w:body></w:wordDocument>`,
 			false, "~2", hidden + "\n"},
+		{"flowed lines", crlf("Content-Type: text/plain; format=flowed; DelSp=Yes", "", "> the number 536- ", "> 22-81 ", ">  45 is hidden", "-- ", "x"), true, "1~2", "> the number 536-22-81 45 is hidden\r\n-- \r\nx"},
+		{"a card's own encoding", crlf("Content-Type: text/vcard", "", "BEGIN:VCARD", "NOTE;ENCODING=QUOTED-PRINTABLE:the number 536=2D22=", "=2D8145", "END:VCARD"), true, "1~2",
+			crlf("BEGIN:VCARD", "NOTE;ENCODING=QUOTED-PRINTABLE:the number 536-22-8145", "END:VCARD")},
 		{"escapes in JSON", `{"note": "the number \u00353\u0036-22-8145 is hidden"}`, false, "~2", `{"note": "` + hidden + `"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := serve(t, c.mail, limits, []byte(c.in))
 			if got, ok := a.texts[c.path]; !ok || got != c.want {
 				t.Errorf("part %q: got %q, want %q; parts %q", c.path, got, c.want, a.texts)
+			}
+			if got := a.told(); len(got) > 0 {
+				t.Errorf("gaps %q", got)
 			}
 		})
 	}
