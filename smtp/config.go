@@ -80,7 +80,7 @@ type Config struct {
 	DataTimeout dlp.Duration `toml:"data_timeout"`
 	// MinRate is how many bytes a second a message must come at, after a minute's grace.
 	MinRate dlp.Size `toml:"min_rate"`
-	// SessionTimeout is how long a session may last; it ends between messages.
+	// SessionTimeout is how long a session may last; it ends between messages. One that has begun may take as long again before its data.
 	SessionTimeout dlp.Duration `toml:"session_timeout"`
 	// AnswerTimeout is how long judging and passing on may take after the last byte. Clients wait ten minutes.
 	AnswerTimeout dlp.Duration `toml:"answer_timeout"`

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
@@ -282,5 +283,23 @@ func TestClientPipelines(t *testing.T) {
 				t.Errorf("got together %v over %d connections, want %v over %d", together, conns, tc.together, tc.conns)
 			}
 		})
+	}
+}
+
+// TestClientHoldsBackWhatIsNotTaken: a recipient outside ASCII is not said to a
+// next hop without SMTPUTF8, not even together with MAIL.
+func TestClientHoldsBackWhatIsNotTaken(t *testing.T) {
+	h := &wireHop{ext: []string{"PIPELINING"}}
+	c := h.client(t, nil)
+	wide := smtp.Recipient{Addr: dlp.Address{Local: "gr\u00fcn", Domain: "out.test"}}
+	tx, r, err := c.Begin(t.Context(), ann, smtp.MailOptions{}, wide)
+	if err != nil || r.Code != 553 || r.Enhanced != "5.6.7" {
+		t.Fatalf("got %+v, %v; want 553 5.6.7", r, err)
+	}
+	if err := tx.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := h.said(), "MAIL FROM:<ann@clinic.example>|RSET"; got != want {
+		t.Errorf("said %q, want %q", got, want)
 	}
 }

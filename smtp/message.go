@@ -21,6 +21,7 @@ import (
 type mailTx struct {
 	from    dlp.Address
 	opt     MailOptions
+	began   time.Time
 	hop     Transaction // nil before the first recipient
 	onward  *onward     // of hop
 	lost    bool        // the next hop was lost; nothing can become of this
@@ -72,7 +73,7 @@ func (x *session) mail(ctx context.Context, arg string) bool {
 	}
 	opt.Origin = x.takeOrigin()
 	x.setBusy(true)
-	x.tx = &mailTx{from: from, opt: opt, seen: map[dlp.Address]struct{}{}}
+	x.tx = &mailTx{from: from, opt: opt, began: time.Now(), seen: map[dlp.Address]struct{}{}}
 	x.reply(replySenderOK)
 	return true
 }
@@ -114,9 +115,16 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	return r.Code != 421 // said by the next hop: to the client it means that we close too
 }
 
+// offerTimeout is how long a client waits for us to ask the next hop about one
+// recipient, connecting and MAIL included; it gives up after five minutes.
+// RFC 5321 4.5.3.2.3.
+const offerTimeout = 4 * time.Minute
+
 // offer asks the next hop about a recipient, and with the first about the
 // sender.
 func (x *session) offer(ctx context.Context, rcpt Recipient) dlp.Reply {
+	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
+	defer cancel()
 	tx := x.tx
 	var r dlp.Reply
 	var err error

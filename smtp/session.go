@@ -146,9 +146,14 @@ func (x *session) wait() error {
 		limit = x.body.deadline(time.Now())
 	case limit.IsZero():
 		limit = time.Now().Add(x.srv.cfg.CommandTimeout.D())
-		if end := x.opened.Add(x.srv.cfg.SessionTimeout.D()); x.tx == nil && end.Before(limit) {
-			limit = end
+		end := x.opened.Add(x.srv.cfg.SessionTimeout.D())
+		switch { // a message may still be finished, but not kept open by commands for ever
+		case x.tx != nil && x.tx.chunks != nil:
+			end = x.tx.since.Add(x.srv.cfg.DataTimeout.D())
+		case x.tx != nil:
+			end = x.tx.began.Add(x.srv.cfg.SessionTimeout.D())
 		}
+		limit = earliest(limit, end)
 		x.limit = limit
 	}
 	x.mu.Lock()

@@ -88,6 +88,14 @@ func drip(c *client, what string, every time.Duration) (stop func()) {
 	}
 }
 
+// lateHop is a NextHop that does not answer by itself.
+type lateHop struct{}
+
+func (lateHop) Begin(ctx context.Context, _ dlp.Address, _ smtp.MailOptions, _ smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
+	<-ctx.Done()
+	return nil, dlp.Reply{}, ctx.Err()
+}
+
 func TestTimeouts(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		bubble(t, nil, func(_ *door, dial func() *client) {
@@ -129,6 +137,56 @@ func TestTimeouts(t *testing.T) {
 				t.Errorf("got %q after %v", got, time.Since(start))
 			}
 			c.conn.Close()
+		})
+	})
+	for _, begun := range []string{"", "BDAT 2\r\nab"} {
+		t.Run("a message of NOOPs, after MAIL and "+begun, func(t *testing.T) {
+			bubble(t, nil, func(d *door, dial func() *client) {
+				c := dial()
+				c.want("220")
+				c.say("EHLO x\r\n", "250")
+				c.envelope("c@d.test")
+				if begun != "" {
+					c.say(begun, "250")
+				}
+				start, got := time.Now(), ""
+				for {
+					time.Sleep(time.Minute)
+					go c.send("NOOP\r\n")
+					if got = c.read(); !strings.HasPrefix(got, "250") || time.Since(start) > 2*time.Hour {
+						break
+					}
+				}
+				if !strings.HasPrefix(got, "421 4.4.2") || time.Since(start) > time.Hour+time.Minute {
+					t.Errorf("got %q after %v", got, time.Since(start))
+				}
+				c.want("closed")
+				synctest.Wait()
+				if d.handler.seen() != 0 || d.hop.resetCount() != 1 {
+					t.Errorf("got %d messages, %d resets", d.handler.seen(), d.hop.resetCount())
+				}
+			})
+		})
+	}
+	t.Run("a recipient that the next hop does not answer for", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := &door{handler: &handler{}}
+			cfg, deps := parts(t, d)
+			deps.NextHop = lateHop{}
+			p := newPipes()
+			d.start(t, cfg, deps, p)
+			a, b := net.Pipe()
+			defer a.Close()
+			p.conns <- fromLocal{b}
+			c := &client{t: t, conn: a, br: bufio.NewReader(a)}
+			c.want("220")
+			c.say("EHLO x\r\n", "250")
+			c.envelope()
+			start := time.Now()
+			c.say("RCPT TO:<c@d.test>\r\n", "451 4.4.1")
+			if got := time.Since(start); got >= 5*time.Minute {
+				t.Errorf("got %v: the client has given up by then", got)
+			}
 		})
 	})
 	for _, how := range []string{"DATA\r\n", "BDAT 10000000 LAST\r\n"} {
