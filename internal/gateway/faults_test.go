@@ -137,6 +137,46 @@ func TestFilesLeaveATurnToMail(t *testing.T) {
 	})
 }
 
+// TestHoldWithoutAnAnswerIsNotMadeTwice: to a commit stable storage gave no
+// answer in time, and the client was told to come again. Whether it stands after
+// all or not, the repeat leads to one hold and one copy.
+func TestHoldWithoutAnAnswerIsNotMadeTwice(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		forgets bool
+	}{{"it stands", false}, {"it does not", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+			b.db.forgets = tt.forgets
+			b.db.unknown.Store(true)
+			first := mail(in, out)
+			if got := b.Message(t.Context(), first, b.hop).Kind; got != dlp.NoRoom {
+				t.Fatalf("without an answer: %v, want %v", got, dlp.NoRoom)
+			}
+			want := first.ID
+			for range 2 {
+				again := mail(in, out)
+				got := b.Message(t.Context(), again, b.hop)
+				if tt.forgets && want == first.ID {
+					want = again.ID
+				}
+				if got.Kind != dlp.Held && got.Kind != dlp.Split || got.ID != want {
+					t.Errorf("the repeat: %v %s, want it held as %s", got.Kind, got.ID, want)
+				}
+			}
+			held, err := b.ListHeld(t.Context(), false, "", "uid:0")
+			if err != nil || len(held) != 1 || held[0].ID != want {
+				t.Errorf("%+v held, %v; want %s alone", held, err, want)
+			}
+			q, err := b.ListQueue(t.Context(), false)
+			if err != nil || len(q) != 1 {
+				t.Errorf("%d copies, %v; want 1", len(q), err)
+			}
+		})
+	}
+}
+
 // TestMarksOfNoRoom: what could not be kept was never answered for, and the
 // same message is a hold once there is room.
 func TestMarksOfNoRoom(t *testing.T) {

@@ -105,11 +105,19 @@ type breakable struct {
 	broken     error
 	noProgress atomic.Int32 // how many more records of a delivery fail
 	noVerdict  atomic.Int32 // how many more verdicts on messages of the spool are not carried out
+	unknown    atomic.Bool  // the next hold or copy has no answer
+	forgets    bool         // and is not made
 }
 
 func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.broken != nil && (len(ch.Hold) > 0 || len(ch.Out) > 0) {
 		return b.broken
+	}
+	if len(ch.Hold)+len(ch.Out) > 0 && b.unknown.CompareAndSwap(true, false) {
+		if b.forgets {
+			return store.ErrUnknown
+		}
+		return errors.Join(store.ErrUnknown, b.DB.Commit(ctx, ch))
 	}
 	if len(ch.Progress) > 0 && ch.Progress[0].State == spool.Judged && b.noVerdict.Add(-1) >= 0 {
 		return store.ErrNoRoom

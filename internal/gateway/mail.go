@@ -246,14 +246,14 @@ func (m *mail) takeOver(ctx context.Context, take func(store.Repeat) (dlp.Outcom
 		m.warn(ctx, "repeat not looked up", m.doc.ID, err)
 		return out
 	}
-	if x, found, err := m.repeats.begin(ctx, key, m.Now()); err != nil {
+	if x, found, err := m.claim(ctx, key); err != nil {
 		return out
 	} else if found {
 		return m.absorb(ctx, x)
 	}
 	rep := store.Repeat{Key: key, ID: m.doc.ID, At: m.Now()}
-	made := false
-	defer func() { m.repeats.end(rep, made) }()
+	fate := errNotMade
+	defer func() { m.repeats.end(rep, fate) }()
 
 	m.seq, err = m.decide(ctx, m.doc, m.j)
 	if err != nil {
@@ -262,14 +262,22 @@ func (m *mail) takeOver(ctx context.Context, take func(store.Repeat) (dlp.Outcom
 	}
 	m.reset(ctx)
 	kind, result, err := take(rep)
-	if err != nil {
-		m.warn(ctx, "message not taken", m.doc.ID, err)
-		m.outcome(ctx, m.doc, m.seq, audit.ResultFailed)
-		return dlp.Outcome{Kind: dlp.NoRoom, ID: m.doc.ID}
+	if fate = err; err != nil {
+		return m.notTaken(ctx, err)
 	}
-	made = true
 	m.outcome(ctx, m.doc, m.seq, result)
 	return dlp.Outcome{Kind: kind, ID: m.doc.ID, Acknowledge: true}
+}
+
+// notTaken tells of a commit that failed, or that nobody knows of.
+func (m *mail) notTaken(ctx context.Context, err error) dlp.Outcome {
+	m.warn(ctx, "message not taken", m.doc.ID, err)
+	result := audit.ResultFailed
+	if errors.Is(err, store.ErrUnknown) {
+		result = audit.ResultUnknown
+	}
+	m.outcome(ctx, m.doc, m.seq, result)
+	return dlp.Outcome{Kind: dlp.NoRoom, ID: m.doc.ID}
 }
 
 // take seals everything of groups, which becomes ours, and commits it together

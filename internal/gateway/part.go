@@ -35,7 +35,10 @@ func (m *mail) repeated(ctx context.Context) (out dlp.Outcome, done bool) {
 			m.warn(ctx, "repeat not looked up", m.doc.ID, err)
 			return again, true
 		}
-		if x, ok := m.repeats.find(key, m.Now()); ok {
+		if x, ok, err := m.sought(ctx, key); err != nil {
+			m.warn(ctx, "repeat not looked up", m.doc.ID, err)
+			return again, true
+		} else if ok {
 			return m.absorb(ctx, x), true
 		}
 		if _, ok := m.onward.(dlp.Keeper); !ok {
@@ -45,7 +48,11 @@ func (m *mail) repeated(ctx context.Context) (out dlp.Outcome, done bool) {
 			m.warn(ctx, "repeat not looked up", m.doc.ID, err)
 			return again, true
 		}
-		x, ok := m.repeats.find(key, m.Now())
+		x, ok, err := m.sought(ctx, key)
+		if err != nil {
+			m.warn(ctx, "repeat not looked up", m.doc.ID, err)
+			return again, true
+		}
 		if !ok {
 			break
 		}
@@ -108,7 +115,7 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 		m.warn(ctx, "repeat not looked up", m.doc.ID, err)
 		return out
 	}
-	if x, found, err := m.repeats.begin(ctx, key, m.Now()); err != nil {
+	if x, found, err := m.claim(ctx, key); err != nil {
 		return out
 	} else if found { // made since this one was judged
 		if narrowed, err := m.narrow(ctx, x); err != nil || !narrowed {
@@ -119,8 +126,8 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 	copy := groups.copies[0]
 	head, err := m.front(ctx, copy.tag, copy.rcpts)
 	rep := store.Repeat{Key: key, ID: m.doc.ID, At: m.Now()}
-	made := false
-	end := func() { m.repeats.end(rep, made) }
+	fate := errNotMade
+	end := func() { m.repeats.end(rep, fate) }
 	defer func() { end() }()
 
 	if err == nil {
@@ -130,12 +137,9 @@ func (m *mail) part(ctx context.Context, groups acts) dlp.Outcome {
 		m.warn(ctx, "decision not recorded", m.doc.ID, err)
 		return out
 	}
-	if _, _, err := m.take(ctx, store.Change{Repeats: []store.Repeat{rep}}, acts{held: groups.held}); err != nil {
-		m.warn(ctx, "message not taken", m.doc.ID, err)
-		m.outcome(ctx, m.doc, m.seq, audit.ResultFailed)
-		return dlp.Outcome{Kind: dlp.NoRoom, ID: m.doc.ID}
+	if _, _, fate = m.take(ctx, store.Change{Repeats: []store.Repeat{rep}}, acts{held: groups.held}); fate != nil {
+		return m.notTaken(ctx, fate)
 	}
-	made = true
 	end()
 	end = func() {}
 

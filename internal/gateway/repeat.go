@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,12 +22,15 @@ type repeats struct {
 	byKey map[[32]byte]store.Repeat  // guarded by mu
 	keyOf map[dlp.ID][32]byte        // guarded by mu
 	busy  map[[32]byte]chan struct{} // guarded by mu: keys whose hold is being committed; closed when it is done
+	// doubts are holds to whose commit stable storage gave no answer in time:
+	// nobody knows yet whether they stand. Guarded by mu.
+	doubts map[[32]byte]store.Repeat
 }
 
 func (r *repeats) load(left []store.Repeat) {
 	r.byKey = make(map[[32]byte]store.Repeat, len(left))
 	r.keyOf = make(map[dlp.ID][32]byte, len(left))
-	r.busy = map[[32]byte]chan struct{}{}
+	r.busy, r.doubts = map[[32]byte]chan struct{}{}, map[[32]byte]store.Repeat{}
 	for _, x := range left {
 		r.byKey[x.Key], r.keyOf[x.ID] = x, x.Key
 	}
@@ -34,7 +39,7 @@ func (r *repeats) load(left []store.Repeat) {
 func (r *repeats) any() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.byKey) > 0
+	return len(r.byKey) > 0 || len(r.doubts) > 0
 }
 
 // find returns the unacknowledged hold that key repeats.
@@ -50,9 +55,60 @@ func (r *repeats) find(key [32]byte, now time.Time) (store.Repeat, bool) {
 	return x, ok
 }
 
-// begin reserves key for one commit, waiting for another that has it. If that
-// other made a hold, begin returns it and reserves nothing. end must be called
-// after a reservation: with the hold that was made, or with ok false.
+// sought is find once it is known what became of a hold under key to whose
+// commit there was no answer. Its error says that it is still not known.
+func (g *Gateway) sought(ctx context.Context, key [32]byte) (store.Repeat, bool, error) {
+	r := &g.repeats
+	r.mu.Lock()
+	x, doubtful := r.doubts[key]
+	r.mu.Unlock()
+	if doubtful {
+		// Stable storage has come to all that was handed over before this.
+		if err := g.Store.Commit(ctx, store.Change{}); err != nil {
+			return store.Repeat{}, false, err
+		}
+		left, err := g.Store.Unacknowledged(ctx, x.At)
+		if err != nil {
+			return store.Repeat{}, false, err
+		}
+		stands := slices.ContainsFunc(left, func(y store.Repeat) bool { return y.Key == key && y.ID == x.ID })
+		r.settle(x, stands)
+	}
+	x, ok := r.find(key, g.Now())
+	return x, ok, nil
+}
+
+// settle ends the doubt about x.
+func (r *repeats) settle(x store.Repeat, stands bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.doubts[x.Key] != x {
+		return // another offer has settled it
+	}
+	delete(r.doubts, x.Key)
+	if stands {
+		r.byKey[x.Key], r.keyOf[x.ID] = x, x.Key
+	}
+}
+
+// claim reserves key for one commit, once no other has it. If there is a hold
+// that key repeats, claim returns it and reserves nothing. end must be called
+// after a reservation.
+func (g *Gateway) claim(ctx context.Context, key [32]byte) (x store.Repeat, found bool, err error) {
+	if x, found, err = g.repeats.begin(ctx, key, g.Now()); err != nil || found {
+		return x, found, err
+	}
+	if x, found, err = g.sought(ctx, key); err != nil || found {
+		g.repeats.end(store.Repeat{Key: key}, errNotMade)
+	}
+	return x, found, err
+}
+
+// errNotMade says that a reservation ends without a hold.
+var errNotMade = errors.New("gateway: nothing was held")
+
+// begin reserves key, waiting for another that has it. If that other made a
+// hold, begin returns it and reserves nothing.
 func (r *repeats) begin(ctx context.Context, key [32]byte, now time.Time) (x store.Repeat, found bool, err error) {
 	for {
 		if x, found = r.find(key, now); found {
@@ -74,12 +130,18 @@ func (r *repeats) begin(ctx context.Context, key [32]byte, now time.Time) (x sto
 	}
 }
 
-func (r *repeats) end(x store.Repeat, made bool) {
+// end ends the reservation of x's key. err is that of the commit: nil when x was
+// made.
+func (r *repeats) end(x store.Repeat, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if made {
+	switch {
+	case err == nil:
 		r.prune(x.At)
 		r.byKey[x.Key], r.keyOf[x.ID] = x, x.Key
+	case errors.Is(err, store.ErrUnknown):
+		maps.DeleteFunc(r.doubts, func(_ [32]byte, y store.Repeat) bool { return x.At.Sub(y.At) > store.RepeatKept })
+		r.doubts[x.Key] = x
 	}
 	close(r.busy[x.Key])
 	delete(r.busy, x.Key)
