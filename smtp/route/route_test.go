@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,28 @@ func TestScattered(t *testing.T) {
 			t.Errorf("got %v and %v", a.took()[na:], b.took()[nb:])
 		}
 	})
+}
+
+// TestRefusedSenderIsAskedForOnce: what a next hop says against the sender
+// answers every recipient whose next hop it is, and no other.
+func TestRefusedSenderIsAskedForOnce(t *testing.T) {
+	var asked atomic.Int32
+	strict := (&server{mail: func() error {
+		if asked.Add(1) > 1 {
+			return nil
+		}
+		return &gosmtp.SMTPError{Code: 450, EnhancedCode: gosmtp.EnhancedCode{4, 1, 8}, Message: "not yet"}
+	}}).listen(t, "127.0.0.1", "0", nil)
+	a := (&server{}).listen(t, "127.0.0.1", "0", nil)
+	r := router(t, route.Deps{}, nil,
+		smtp.Route{Recipients: []string{"strict.example"}, NextHops: []string{strict.addr}},
+		smtp.Route{Recipients: []string{"a.example"}, NextHops: []string{a.addr}},
+	)
+	answers, sent, _ := live(t, r, ann, at("strict.example"), at("a.example"), dlp.Address{Local: "c", Domain: "strict.example"})
+	same(t, "answers", answers, []string{"450 4.1.8", "250 2.0.0", "450 4.1.8"})
+	if sent != "250 2.0.0" || asked.Load() != 1 || len(strict.took()) != 0 {
+		t.Errorf("got %q, asked %d times, took %d; want it sent to the other alone", sent, asked.Load(), len(strict.took()))
+	}
 }
 
 // TestFailover: a host that does not answer, or answers MAIL with 4yz, is passed
