@@ -1,7 +1,10 @@
 package route_test
 
 import (
+	"bufio"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -421,5 +424,64 @@ func TestAsk(t *testing.T) {
 	}
 	if len(named.took())+len(byMX.took())+named.inClear()+byMX.inClear() != 0 {
 		t.Error("mail was sent")
+	}
+}
+
+// TestOriginIsForServersOfOurChoice: who our client is goes by XFORWARD to a next
+// hop that the configuration names, never to the servers that DNS names for a
+// recipient, though they ask for it.
+func TestOriginIsForServersOfOurChoice(t *testing.T) {
+	lines := make(chan string, 100)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer conn.Close()
+				br := bufio.NewReader(conn)
+				io.WriteString(conn, "220 mx.test\r\n")
+				for {
+					line, err := br.ReadString('\n')
+					if err != nil {
+						return
+					}
+					lines <- strings.TrimSpace(line)
+					answer := "250 ok\r\n"
+					if strings.HasPrefix(line, "EHLO") {
+						answer = "250-mx.test\r\n250 XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
+					}
+					io.WriteString(conn, answer)
+				}
+			})
+		}
+	})
+	t.Cleanup(all.Wait)
+	t.Cleanup(func() { l.Close() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	z := newZone(t, "partner.test. MX 10 mx.partner.test.\nmx.partner.test. A 127.0.0.1")
+	for _, tc := range []struct {
+		hop  string
+		told bool
+	}{{l.Addr().String(), true}, {"mx@" + port, false}} {
+		r := router(t, route.Deps{}, asking(z), smtp.Route{NextHops: []string{tc.hop}})
+		tx, _, err := r.Begin(t.Context(), ann, smtp.MailOptions{Origin: smtp.Origin{Addr: "192.0.2.7"}}, smtp.Recipient{Addr: at("partner.test")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx.Reset(t.Context())
+		said := ""
+		for line := ""; line != "RSET"; said += line + "|" {
+			line = <-lines
+		}
+		if told := strings.Contains(said, "ADDR=192.0.2.7"); told != tc.told || !strings.Contains(said, "MAIL FROM:<ann@clinic.example>") {
+			t.Errorf("%s was told %q; of the client: %v, want %v", tc.hop, said, told, tc.told)
+		}
 	}
 }
