@@ -16,13 +16,61 @@ const syncTime = time.Millisecond
 // slowFile is a file whose syncs take their time, and are counted.
 type slowFile struct {
 	audit.File
+	each  time.Duration
 	syncs *int
 }
 
 func (f slowFile) Datasync() error {
-	time.Sleep(syncTime)
+	time.Sleep(f.each)
 	*f.syncs++
 	return f.File.Datasync()
+}
+
+// openSlow opens a log whose syncs take each, and counts them from then on.
+func openSlow(t *testing.T, opt audit.Options, each time.Duration, syncs *int) *audit.Log {
+	t.Helper()
+	l, _, err := audit.OpenWith(t.Context(), opt, func(path string) (audit.File, error) {
+		f, err := audit.OpenOS(path)
+		if err == nil && strings.HasSuffix(path, "/log") {
+			f = slowFile{f, each, syncs}
+		}
+		return f, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	*syncs = 0
+	return l
+}
+
+// TestNobodyWaitsLongForWhoWent: of two senders one goes. However long a sync
+// takes, the other waits for it for two milliseconds once, and then no more.
+func TestNobodyWaitsLongForWhoWent(t *testing.T) {
+	const slow = 100 * time.Millisecond
+	opt := place(t)
+	synctest.Test(t, func(t *testing.T) {
+		syncs := 0
+		l := openSlow(t, opt, slow, &syncs)
+		start := time.Now()
+		send := func() {
+			if _, err := l.Append(t.Context(), decision()); err != nil {
+				t.Error(err)
+			}
+		}
+		var both sync.WaitGroup
+		both.Go(send)
+		both.Go(send)
+		both.Wait()
+		for range 5 {
+			send()
+		}
+		if waited := time.Since(start) - time.Duration(syncs)*slow; waited > 2*time.Millisecond {
+			t.Errorf("waited %v beside %d syncs, want 2 ms at most", waited, syncs)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestThoseWhoComeTogetherShareASync: senders whose events come shortly after
@@ -42,17 +90,7 @@ func TestThoseWhoComeTogetherShareASync(t *testing.T) {
 			opt := place(t)
 			synctest.Test(t, func(t *testing.T) {
 				syncs := 0
-				l, _, err := audit.OpenWith(t.Context(), opt, func(path string) (audit.File, error) {
-					f, err := audit.OpenOS(path)
-					if err == nil && strings.HasSuffix(path, "/log") {
-						f = slowFile{f, &syncs}
-					}
-					return f, err
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				syncs = 0
+				l := openSlow(t, opt, syncTime, &syncs)
 				start := time.Now()
 				var all sync.WaitGroup
 				for i := range tc.senders {
