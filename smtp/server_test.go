@@ -441,32 +441,6 @@ func TestNextHopRefusals(t *testing.T) {
 	}
 }
 
-// TestRefusedSenderIsAskedForOnce: what the next hop says against a sender
-// answers every recipient, until the transaction ends.
-func TestRefusedSenderIsAskedForOnce(t *testing.T) {
-	asked := 0
-	d := open(t, func(_ *smtp.Config, _ *smtp.Deps, d *door) {
-		d.hop.begin = func(dlp.Address, smtp.MailOptions) error {
-			if asked++; asked > 1 {
-				return nil
-			}
-			return &smtp.ReplyError{Reply: dlp.Reply{Code: 450, Enhanced: "4.1.8", Text: "Not yet"}}
-		}
-	})
-	c := d.hello(t)
-	c.say("MAIL FROM:<a@b.test>\r\n", "250")
-	for range 3 {
-		c.say("RCPT TO:<c@d.test>\r\n", "450 4.1.8 Not yet")
-	}
-	c.say("DATA\r\n", "503 5.5.1")
-	c.say("RSET\r\n", "250")
-	c.envelope("c@d.test")
-	c.say("DATA\r\nx\r\n.\r\n", "354", "250 2.0.0 queued")
-	if asked != 2 {
-		t.Errorf("the next hop was asked %d times, want 2", asked)
-	}
-}
-
 func TestOutcomes(t *testing.T) {
 	id := dlp.NewID()
 	held := dlp.Verdict{Rcpts: []dlp.RcptVerdict{{Action: dlp.Allow}, {Action: dlp.Hold}}}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,9 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
 
@@ -92,6 +95,41 @@ func TestDeliveryIsNotRepeatedWhileItCannotBeRecorded(t *testing.T) {
 	}
 	if left := b.db.noProgress.Load(); left > 0 {
 		t.Errorf("it was recorded although %d tries were to fail", left)
+	}
+}
+
+// TestDeliveryWithoutAnAnswerIsRecordedOnce: stable storage gave no answer to
+// what a try came to. Whether that stands or not, the sender gets one report.
+func TestDeliveryWithoutAnAnswerIsRecordedOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		forgets bool
+	}{{"it stands", false}, {"it does not", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			gone := dlp.Address{Local: "gone", Domain: out.Domain}
+			b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+				if a == gone {
+					return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 550, Enhanced: "5.1.1"}}
+				}
+				return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}}
+			}
+			b.db.forgets = tt.forgets
+			b.db.unheard.Store(true)
+			m := b.put(t, gone, out)
+			runOutboxUntil(t, b, func() bool {
+				b.audit.mu.Lock()
+				defer b.audit.mu.Unlock()
+				return slices.ContainsFunc(b.audit.events, func(e audit.Event) bool { return e.Kind == audit.Deliver })
+			})
+			q, err := b.ListQueue(t.Context(), false)
+			if err != nil || len(q) != 2 {
+				t.Errorf("%d in the queue, %v; want the message and one report", len(q), err)
+			}
+			if got, err := b.spool.Get(t.Context(), m.ID); err != nil || got.Rcpts[0].State != spool.RcptFailed || got.Tries != 1 {
+				t.Errorf("got %+v, %v; want one try on record", got, err)
+			}
+		})
 	}
 }
 

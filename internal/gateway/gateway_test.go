@@ -106,6 +106,7 @@ type breakable struct {
 	noProgress atomic.Int32 // how many more records of a delivery fail
 	noVerdict  atomic.Int32 // how many more verdicts on messages of the spool are not carried out
 	unknown    atomic.Bool  // the next hold or copy has no answer
+	unheard    atomic.Bool  // nor the next record of a delivery
 	forgets    bool         // and is not made
 }
 
@@ -113,7 +114,7 @@ func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.broken != nil && (len(ch.Hold) > 0 || len(ch.Out) > 0) {
 		return b.broken
 	}
-	if len(ch.Hold)+len(ch.Out) > 0 && b.unknown.CompareAndSwap(true, false) {
+	if len(ch.Hold)+len(ch.Out) > 0 && b.unknown.CompareAndSwap(true, false) || len(ch.Progress) > 0 && b.unheard.CompareAndSwap(true, false) {
 		if b.forgets {
 			return store.ErrUnknown
 		}

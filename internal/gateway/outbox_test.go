@@ -141,6 +141,9 @@ func TestEachDestinationIsOnRecordBeforeTheNext(t *testing.T) {
 			if err != nil || q.Rcpts[0].State != spool.RcptDelivered || q.Rcpts[2].State != spool.RcptDelivered || q.Rcpts[1].State != spool.RcptPending {
 				t.Errorf("before the second destination: %+v, %v", q.Rcpts, err)
 			}
+			if asked.Load() == 0 && q.Next.After(time.Now()) {
+				t.Errorf("before the second destination it is due at %v: after a crash that would wait", q.Next)
+			}
 			return dlp.Delivery{Rcpt: a, Err: errBroken}
 		}
 		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
