@@ -50,11 +50,12 @@ type place struct {
 	depth int    // containers around it
 
 	// What a mail declares of it; empty elsewhere.
-	media   string // lower case, "" when nothing is declared
-	charset string
-	cid     string // Content-ID without angle brackets
-	mail    bool   // it is a part of a mail
-	joined  bool   // lines that end in a space go on in the next, without the space
+	media    string // lower case, "" when nothing is declared
+	charset  string
+	cid      string // Content-ID without angle brackets
+	mail     bool   // it is a part of a mail
+	joined   bool   // lines that end in a space go on in the next, without the space
+	unfolded bool   // it is what a calendar or card shows
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
 }

@@ -67,18 +67,45 @@ func (j *job) otherText(at place, b []byte) {
 		}
 		return
 	}
-	if bytes.HasPrefix(bytes.ToUpper(b[:min(len(b), 16)]), []byte("BEGIN:VCARD")) || at.media == "text/vcard" || at.media == "text/x-vcard" {
-		for line := range bytes.Lines(b) {
-			if !vcardQP.Match(line) {
-				continue
-			}
-			if t := decodeQP(b); !bytes.Equal(t, b) { // what was decoded says the same of itself
-				j.leaf(at.again(), memory(t))
-			}
-			return
-		}
+	if t := uncard(at.media, b); !at.unfolded && !bytes.Equal(t, b) {
+		q := at.again()
+		q.unfolded = true // what was joined says the same of itself
+		j.leaf(q, memory(t))
 	}
 }
+
+// uncard returns a calendar or card as a program shows it: quoted-printable
+// decoded, folded lines joined, the escapes of its text taken off; b itself where
+// it is none.
+//
+// Source: RFC 5545 3.1, 3.3.11; RFC 6350 3.2, 3.4; vCard 2.1.
+func uncard(media string, b []byte) []byte {
+	head := bytes.ToUpper(bytes.TrimLeft(b[:min(len(b), 32)], "\ufeff \t\r\n"))
+	switch {
+	case bytes.HasPrefix(head, []byte("BEGIN:VCARD")), bytes.HasPrefix(head, []byte("BEGIN:VCALENDAR")):
+	case media == "text/vcard", media == "text/x-vcard", media == "text/calendar":
+	default:
+		return b
+	}
+	for line := range bytes.Lines(b) {
+		if vcardQP.Match(line) {
+			b = decodeQP(b)
+			break
+		}
+	}
+	return cardText.ReplaceAllFunc(b, func(m []byte) []byte {
+		switch {
+		case m[0] != '\\':
+			return nil
+		case m[1] == 'n' || m[1] == 'N':
+			return []byte{'\n'}
+		}
+		return m[1:]
+	})
+}
+
+// cardText matches a fold, and an escape.
+var cardText = regexp.MustCompile(`\r?\n[ \t]|\\[nN,;\\]`)
 
 // unflow joins the lines of a text with format=flowed and DelSp=yes as a mail
 // program shows them.

@@ -87,6 +87,8 @@ func TestReadings(t *testing.T) {
 		{"flowed lines", crlf("Content-Type: text/plain; format=flowed; DelSp=Yes", "", "> the number 536- ", "> 22-81 ", ">  45 is hidden", "-- ", "x"), true, "1~2", "> the number 536-22-81 45 is hidden\r\n-- \r\nx"},
 		{"a card's own encoding", crlf("Content-Type: text/vcard", "", "BEGIN:VCARD", "NOTE;ENCODING=QUOTED-PRINTABLE:the number 536=2D22=", "=2D8145", "END:VCARD"), true, "1~2",
 			crlf("BEGIN:VCARD", "NOTE;ENCODING=QUOTED-PRINTABLE:the number 536-22-8145", "END:VCARD")},
+		{"a folded calendar", crlf("BEGIN:VCALENDAR", `DESCRIPTION:Hello\nthe number 536-2`, " 2-81", "\t45 is hidden\\, it is", "END:VCALENDAR"), false, "~2",
+			"BEGIN:VCALENDAR\r\nDESCRIPTION:Hello\nthe number 536-22-8145 is hidden, it is\r\nEND:VCALENDAR"},
 		{"escapes in JSON", `{"note": "the number \u00353\u0036-22-8145 is hidden"}`, false, "~2", `{"note": "` + hidden + `"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
