@@ -226,7 +226,8 @@ func TestLines(t *testing.T) {
 }
 
 func FuzzLines(f *testing.F) {
-	for _, s := range []string{"NOOP\r\nQUIT\r\n", "A\nB\r\n", "A\r\r\n", "\r\n\r\n"} {
+	for _, s := range []string{"NOOP\r\nQUIT\r\n", "A\nB\r\n", "A\r\r\n", "\r\n\r\n",
+		"A\rB" + strings.Repeat("x", 2100) + "\n", strings.Repeat("x", 2047) + "\r\n"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

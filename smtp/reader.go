@@ -77,27 +77,26 @@ func (r *reader) swap(buf []byte) []byte {
 }
 
 // line takes the next command line and returns it without its CRLF. A bare CR
-// or LF is errBareLine, a line past maxCommand errLongCmd; after either the
-// place in the stream is not to be trusted. RFC 5321 2.3.8, 4.5.3.1.4.
+// or LF is errBareLine, a line past maxCommand errLongCmd, whichever comes first
+// and however the line arrives in pieces; after either the place in the stream
+// is not to be trusted. RFC 5321 2.3.8, 4.5.3.1.4.
 func (r *reader) line() (string, error) {
 	seen := 0
 	for {
 		win := r.window()
-		if i := bytes.IndexByte(win[seen:], '\n'); i >= 0 {
-			end := seen + i
-			switch {
-			case end+1 > maxCommand:
-				return "", errLongCmd
-			case end == 0 || bytes.IndexByte(win[:end], '\r') != end-1:
-				return "", errBareLine
-			}
-			r.take(end + 1)
-			return string(win[:end-1]), nil
+		in := win[seen:min(len(win), maxCommand)]
+		lf := bytes.IndexByte(in, '\n')
+		if lf >= 0 {
+			in = in[:lf+1]
 		}
-		if i := bytes.IndexByte(win[seen:], '\r'); i >= 0 && seen+i < len(win)-1 {
+		cr := bytes.IndexByte(in, '\r')
+		switch {
+		case lf >= 0 && cr >= 0 && cr == lf-1:
+			r.take(seen + lf + 1)
+			return string(win[:seen+cr]), nil
+		case lf >= 0, cr >= 0 && cr < len(in)-1:
 			return "", errBareLine
-		}
-		if len(win) >= maxCommand {
+		case len(win) >= maxCommand:
 			return "", errLongCmd
 		}
 		// A CR that ends the window may be the first half of a CRLF: look at

@@ -162,10 +162,10 @@ func TestRefusedCopyComesBack(t *testing.T) {
 func TestScanTimeoutHolds(t *testing.T) {
 	for _, tt := range []struct{ name, scan, answer string }{
 		{"at once", "background_queue = 0", "Held for review, id "},
-		{"in the background", `background_timeout = "1us"`, "Accepted for reading, id "},
+		{"in the background", `background_timeout = "1ns"`, "Accepted for reading, id "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGateway(t, options{smtp: `scan_timeout = "1us"`, extra: "[scan]\n" + tt.scan + `
+			g := newGateway(t, options{smtp: `scan_timeout = "1ns"`, extra: "[scan]\n" + tt.scan + `
 [defaults]
 on_gap = "allow"
 mode = "monitor"
@@ -196,7 +196,7 @@ action = "quarantine"
 	}
 }
 
-// slowMail is msg with so much behind it that nobody reads it in a millisecond.
+// slowMail is msg with so much behind it that it is read for a while.
 func slowMail(msg string) string {
 	return msg + strings.Repeat("Nothing much was said about anything at all.\r\n", 60_000)
 }

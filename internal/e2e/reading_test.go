@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// readingOn makes every message of some size one that takes too long to read
-// while its client waits.
-var readingOn = options{smtp: `scan_timeout = "1us"`, extra: quietPolicy}
+// readingOn makes every message one that takes too long to read while its client
+// waits: the time is up before it begins.
+var readingOn = options{smtp: `scan_timeout = "1ns"`, extra: quietPolicy}
 
 // queued is one line of queue list.
 type queued struct{ ID, Doc, Kind, State, Why string }

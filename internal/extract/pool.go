@@ -121,7 +121,11 @@ func (p *Pool) Version() string {
 // of doc was either handed to sink or told to it as a Gap. An error means that
 // this is not so: ctx ended, the sink refused (its error is wrapped), no child
 // could be started, doc could not be opened or read, ErrBusy or ErrClosed.
+// The end of ctx is seen within some 20 ms; a document read by then is read.
 func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
+	if ctx.Err() != nil { // nothing is begun for a client that has gone
+		return fmt.Errorf("extract: %s: %w", doc.ID, context.Cause(ctx))
+	}
 	c, err := p.take(ctx)
 	if err != nil {
 		return err

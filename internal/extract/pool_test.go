@@ -121,6 +121,20 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// TestContextEndedBefore: a document is not begun once nobody waits for it,
+// however quickly it would have been read.
+func TestContextEndedBefore(t *testing.T) {
+	p := newPool(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // a free child and an ended context are both there to be chosen
+		doc := document(dlp.Mail, []byte("Subject: short\r\n\r\nA word.\r\n"))
+		if err := p.Extract(ctx, doc, newRead()); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want context.Canceled", err)
+		}
+	}
+}
+
 func TestDocumentCannotBeRead(t *testing.T) {
 	p := newPool(t, nil)
 	want := errors.New("medium error")
