@@ -260,8 +260,8 @@ func TestADeliveryThatEndsTheProcess(t *testing.T) {
 			t.Cleanup(func() { close(serving) })
 			var tried atomic.Int32
 			var harmless atomic.Bool
-			hop.follow(func(verb, arg string, _ hopMail) string {
-				if verb != "RCPT" || !strings.Contains(arg, "bad@") {
+			hop.follow(func(verb, _ string, mail hopMail) string {
+				if verb != "DATA" || !slices.Contains(mail.rcpts, "bad@partner.example") { // its content is open then
 					return ""
 				}
 				tried.Add(1)

@@ -102,9 +102,14 @@ func TestWhatIsBeingDeliveredIsNoted(t *testing.T) {
 		return x.Left()
 	}
 	m := b.put(t, out)
-	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+	b.hop.opened = func() {
 		if got := left(); len(got) != 1 || got[0] != m.ID {
-			t.Errorf("while it is delivered: %v, want %s", got, m.ID)
+			t.Errorf("while it is read: %v, want %s", got, m.ID)
+		}
+	}
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if got := left(); len(got) != 0 {
+			t.Errorf("while its next hop is waited for: %v, want nothing", got)
 		}
 		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
 	}

@@ -137,6 +137,7 @@ type hop struct {
 	reply         dlp.Reply
 	err           error
 	deliver       func(rcpt dlp.Address) dlp.Delivery
+	opened        func() // called when the content of a delivery is open
 	deliveredText []string
 	domains       map[string]int // recipients that were delivered to, by domain
 }
@@ -165,6 +166,9 @@ func (h *hop) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCl
 		return nil
 	}
 	defer r.Close()
+	if h.opened != nil {
+		h.opened()
+	}
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return nil

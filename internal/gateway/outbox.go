@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,14 +43,13 @@ func (g *Gateway) RunOutbox(ctx context.Context) error {
 // calls sent when nothing more is sent: what is then still to be recorded keeps
 // no other from its destination, and shares its sync with others.
 func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations, sent func()) {
-	defer g.Hand.Take(m.ID)()
 	m = g.shifted(m)
 	m.Tries++
 	legs := g.legs(m)
 	for i, l := range legs {
 		tried := m
 		tried.Rcpts = l.rcpts
-		content := &watched{open: g.opener(ctx, m)}
+		content := &watched{open: g.opener(ctx, m), take: func() func() { return g.Hand.Take(m.ID) }}
 		dctx, cancel := context.WithTimeout(ctx, g.cfg.DeliverTimeout)
 		g.OnStep("deliver")
 		results := g.Deliver.Deliver(dctx, tried, content.reader)
@@ -117,19 +117,24 @@ func (g *Gateway) opener(ctx context.Context, m spool.Message) func() (io.ReadCl
 	}
 }
 
-// watched passes a content on and remembers whether it could be read.
+// watched passes a content on and remembers whether it could be read. The
+// message is in hand while it is: not while its next hop is waited for, which
+// may take minutes and is no fault of the message.
 type watched struct {
 	open func() (io.ReadCloser, error)
+	take func() (done func()) // notes that the message is in hand
 	bad  atomic.Bool
 }
 
 func (w *watched) reader() (io.ReadCloser, error) {
+	done := sync.OnceFunc(w.take())
 	r, err := w.open()
 	if err != nil {
+		done()
 		w.note(err)
 		return nil, err
 	}
-	return &watchedReader{r, w}, nil
+	return &watchedReader{r, w, done}, nil
 }
 
 // note remembers an error of the content itself; that of a disk may pass.
@@ -143,16 +148,26 @@ func (w *watched) failed() bool { return w.bad.Load() }
 
 type watchedReader struct {
 	io.ReadCloser
-	of *watched
+	of   *watched
+	done func()
 }
 
 // Read reads on.
 func (r *watchedReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		r.of.note(err)
+	if err != nil {
+		r.done()
+		if err != io.EOF {
+			r.of.note(err)
+		}
 	}
 	return n, err
+}
+
+// Close ends the reading.
+func (r *watchedReader) Close() error {
+	r.done()
+	return r.ReadCloser.Close()
 }
 
 // keepSettling records what became of the recipients that were tried until
