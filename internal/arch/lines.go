@@ -30,7 +30,7 @@ func Lines() []Line {
 		}},
 		{"rules and fixtures", []string{"patterns", "internal/synth", "internal/gold"}},
 		{"ground", []string{
-			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept",
+			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
 		}},
 		{"nouns", []string{"internal/dlp"}},

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/stanch-dlp/stanch/internal/groupcommit"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 )
 
@@ -49,9 +48,6 @@ const (
 	// maxNotes bounds the noted events that are kept while the log cannot be
 	// written.
 	maxNotes = 20_000
-	// maxPatience bounds how long a group waits for the senders of the one
-	// before; it never waits longer than that one took to be recorded.
-	maxPatience = 2 * time.Millisecond
 	// anchorSync is how often the head outside is synced: after a power cut it
 	// may be this much older than the log, never newer.
 	anchorSync = time.Second
@@ -63,9 +59,7 @@ type Log struct {
 	in   chan *request
 	done sync.WaitGroup // of the committer
 
-	waiters atomic.Int64  // of the requests in the channel, those whose senders wait
-	wanted  atomic.Int64  // of them by the committer while it is patient, else more than there can be
-	enough  chan struct{} // there are as many
+	pace *groupcommit.Pace // counts requests whose senders wait
 
 	mu     sync.RWMutex // guards closed; held shared while a request is handed over
 	closed bool
@@ -155,11 +149,8 @@ func (l *Log) send(ctx context.Context, r *request) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if r.done != nil && l.waiters.Add(1) >= l.wanted.Load() {
-		select {
-		case l.enough <- struct{}{}:
-		default: // it is known already
-		}
+	if r.done != nil {
+		l.pace.Arrive()
 	}
 	return nil
 }
@@ -201,7 +192,6 @@ func (l *Log) run() {
 	var (
 		notes []*request // waiting for a group; those of a failed group again
 		wait  <-chan time.Time
-		last  pace
 	)
 	for {
 		group := notes
@@ -224,8 +214,8 @@ func (l *Log) run() {
 			continue
 		}
 		wait = nil
-		group = l.patient(group, last)
-		if notes, last = l.commit(group); len(notes) > 0 {
+		l.pace.Wait(senders(group))
+		if notes = l.commit(l.gather(group)); len(notes) > 0 {
 			wait = time.After(noteDelay)
 		}
 	}
@@ -234,7 +224,7 @@ func (l *Log) run() {
 // take adds what came out of the channel.
 func (l *Log) take(group []*request, r *request) []*request {
 	if r.done != nil {
-		l.waiters.Add(-1)
+		l.pace.Take()
 	}
 	return append(group, r)
 }
@@ -261,38 +251,6 @@ func (l *Log) gather(group []*request) []*request {
 	return group
 }
 
-// pace is how many senders there were about the last group, those that it
-// answered and those that came meanwhile, and how long it took to record.
-type pace struct {
-	senders int
-	took    time.Duration
-}
-
-// patient waits until all senders of the last group are back, for no longer
-// than that group took: one sync for all is cheaper than two. A sender by itself
-// never waits for others.
-func (l *Log) patient(group []*request, last pace) []*request {
-	more := int64(last.senders - senders(group))
-	if more <= 0 {
-		return group
-	}
-	select { // what an earlier wait left
-	case <-l.enough:
-	default:
-	}
-	l.wanted.Store(more)
-	defer l.wanted.Store(math.MaxInt64)
-	if l.waiters.Load() < more {
-		t := time.NewTimer(last.took)
-		defer t.Stop()
-		select {
-		case <-l.enough:
-		case <-t.C:
-		}
-	}
-	return l.gather(group)
-}
-
 // senders counts those who wait for group.
 func senders(group []*request) int {
 	n := 0
@@ -306,10 +264,10 @@ func senders(group []*request) int {
 
 // commit records a group, answers those who wait, and returns the noted events
 // that could not be recorded.
-func (l *Log) commit(group []*request) (left []*request, p pace) {
+func (l *Log) commit(group []*request) (left []*request) {
 	start := time.Now()
 	n, err := l.c.write(group)
-	p = pace{senders(group) + int(l.waiters.Load()), min(time.Since(start), maxPatience)}
+	l.pace.Recorded(senders(group), time.Since(start))
 	before := l.publish(err)
 	for i, r := range group {
 		switch {
@@ -331,7 +289,7 @@ func (l *Log) commit(group []*request) (left []*request, p pace) {
 		l.opt.Log.Error("outcomes dropped, the audit log cannot be written", slog.Int("count", over))
 		left = left[over:]
 	}
-	return left, p
+	return left
 }
 
 // publish shows how the log stands after a group, and returns the error of the
@@ -350,7 +308,7 @@ func (l *Log) publish(err error) (before error) {
 func (l *Log) finish(notes []*request) {
 	var errs []error
 	if len(notes) > 0 {
-		if left, _ := l.commit(notes); len(left) > 0 {
+		if left := l.commit(notes); len(left) > 0 {
 			errs = append(errs, l.Ready())
 		}
 	}

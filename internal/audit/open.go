@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/stanch-dlp/stanch/internal/groupcommit"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 )
@@ -53,8 +53,7 @@ func openWith(ctx context.Context, opt Options, open opener) (*Log, []Pending, e
 	if err := c.reserve(); err != nil {
 		opt.Log.Warn("no room to reserve for the audit log", safelog.Err(err))
 	}
-	l := &Log{opt: opt, in: make(chan *request, maxQueue), enough: make(chan struct{}, 1), c: c}
-	l.wanted.Store(math.MaxInt64)
+	l := &Log{opt: opt, in: make(chan *request, maxQueue), pace: groupcommit.NewPace(), c: c}
 	_ = l.publish(nil) // before it there was none
 	pending := c.waiting.list()
 	l.done.Go(l.run)

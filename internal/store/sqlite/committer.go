@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/groupcommit"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
@@ -50,6 +51,7 @@ type committer struct {
 	db   *DB
 	conn *sql.Conn
 	ops  chan op
+	pace *groupcommit.Pace
 	wg   sync.WaitGroup
 
 	mu     sync.RWMutex
@@ -62,7 +64,7 @@ type committer struct {
 }
 
 func newCommitter(db *DB, conn *sql.Conn) *committer {
-	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), stmts: make(map[string]*sql.Stmt)}
+	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: make(map[string]*sql.Stmt)}
 	c.wg.Go(c.run)
 	return c
 }
@@ -98,6 +100,7 @@ func (c *committer) hand(ctx context.Context, o op) error {
 	}
 	select {
 	case c.ops <- o:
+		c.pace.Arrive()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -122,21 +125,30 @@ func (c *committer) close() error {
 
 func (c *committer) run() {
 	for first := range c.ops {
-		batch, bytes := []op{first}, first.bytes
-	more:
-		for len(batch) < c.db.group && bytes < maxGroupBytes {
-			select {
-			case o, ok := <-c.ops:
-				if !ok {
-					break more
-				}
-				batch, bytes = append(batch, o), bytes+o.bytes
-			default:
-				break more
-			}
+		c.pace.Take()
+		if c.db.group > 1 {
+			c.pace.Wait(1)
 		}
-		c.commit(batch)
+		c.commit(c.gather(first))
 	}
+}
+
+// gather adds to first what is in line, to the bound of a group.
+func (c *committer) gather(first op) []op {
+	batch, bytes := []op{first}, first.bytes
+	for len(batch) < c.db.group && bytes < maxGroupBytes {
+		select {
+		case o, ok := <-c.ops:
+			if !ok {
+				return batch
+			}
+			c.pace.Take()
+			batch, bytes = append(batch, o), bytes+o.bytes
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // group is one transaction while it is built.
@@ -184,6 +196,7 @@ func (c *committer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 func (c *committer) commit(batch []op) {
 	ctx := context.Background() // no caller's end may end the others' transaction
 	errs := make([]error, len(batch))
+	start := time.Now()
 	err := c.settle(ctx)
 	var gone []goneContent
 	if err == nil {
@@ -193,6 +206,7 @@ func (c *committer) commit(batch []op) {
 		c.sick = true
 		_ = c.settle(ctx) // at once, before anyone is answered; where it fails, the next group begins with it
 	}
+	c.pace.Recorded(len(batch), time.Since(start))
 	for i, o := range batch {
 		if err != nil {
 			errs[i] = err
