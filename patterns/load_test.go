@@ -52,6 +52,21 @@ func load(t *testing.T, src patterns.Source) (*patterns.Set, error) {
 	return patterns.Load(t.Context(), src, scanner.NewTester(nil))
 }
 
+// loadSpoiled loads good with its first from replaced by to, which must fail.
+func loadSpoiled(t *testing.T, from, to string) (path string, err error) {
+	t.Helper()
+	text := strings.Replace(good, from, to, 1)
+	if text == good {
+		t.Fatal("the change does not apply")
+	}
+	path = write(t, "site.toml", text)
+	set, err := load(t, patterns.Source{Paths: []string{path}})
+	if err == nil || set != nil {
+		t.Fatal("loaded, want an error")
+	}
+	return path, err
+}
+
 func TestErrorsHaveFileLineAndKey(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -94,15 +109,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			text := strings.Replace(good, tt.from, tt.to, 1)
-			if text == good {
-				t.Fatal("the change does not apply")
-			}
-			path := write(t, "site.toml", text)
-			set, err := load(t, patterns.Source{Paths: []string{path}})
-			if err == nil || set != nil {
-				t.Fatal("loaded, want an error")
-			}
+			path, err := loadSpoiled(t, tt.from, tt.to)
 			lines := strings.Split(err.Error(), "\n")
 			for _, want := range tt.want {
 				if !slices.ContainsFunc(lines, func(l string) bool {

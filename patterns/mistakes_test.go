@@ -76,15 +76,7 @@ func TestEveryMistake(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			text := strings.Replace(good, tt.from, tt.to, 1)
-			if text == good {
-				t.Fatal("the change does not apply")
-			}
-			path := write(t, "site.toml", text)
-			set, err := load(t, patterns.Source{Paths: []string{path}})
-			if err == nil || set != nil {
-				t.Fatal("loaded, want an error")
-			}
+			path, err := loadSpoiled(t, tt.from, tt.to)
 			rest, ok := strings.CutPrefix(err.Error(), path)
 			if !ok || !strings.HasPrefix(rest, tt.want) && !(strings.HasPrefix(tt.want, ": ") && strings.Contains(rest, tt.want)) {
 				t.Errorf("error\n%v\nwant FILE%s", err, tt.want)

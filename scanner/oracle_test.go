@@ -108,11 +108,10 @@ func (o *oracle) find(text string) []string {
 	return out
 }
 
-// scanPlaces scans text, cut at cuts, and tells findings as oracle.find does.
-func scanPlaces(tb testing.TB, s *Scanner, text string, cuts []int) []string {
+// FeedPieces hands text to scan as one part in windows that end at cuts.
+func FeedPieces(tb testing.TB, scan *Scan, p dlp.PartInfo, text string, cuts []int) {
 	tb.Helper()
-	scan := s.Begin(Options{})
-	if err := scan.Part(dlp.PartInfo{}); err != nil {
+	if err := scan.Part(p); err != nil {
 		tb.Fatal(err)
 	}
 	at := 0
@@ -122,6 +121,13 @@ func scanPlaces(tb testing.TB, s *Scanner, text string, cuts []int) []string {
 		}
 		at = cut
 	}
+}
+
+// scanPlaces scans text, cut at cuts, and tells findings as oracle.find does.
+func scanPlaces(tb testing.TB, s *Scanner, text string, cuts []int) []string {
+	tb.Helper()
+	scan := s.Begin(Options{})
+	FeedPieces(tb, scan, dlp.PartInfo{}, text, cuts)
 	found, gaps := scan.Finish()
 	if len(gaps) > 0 {
 		tb.Fatalf("gaps %v, want none", gaps)

@@ -24,16 +24,7 @@ func scanPieces(tb testing.TB, s *scanner.Scanner, text string, cuts []int) (pla
 	tb.Helper()
 	byPlace := map[string]string{}
 	scan := s.Begin(scanner.Options{OnFinding: func(f dlp.Finding, raw []byte) { byPlace[place(f)] = string(raw) }})
-	if err := scan.Part(dlp.PartInfo{Path: "1"}); err != nil {
-		tb.Fatal(err)
-	}
-	at := 0
-	for _, cut := range append(slices.Clone(cuts), len(text)) {
-		if err := scan.Text(dlp.Window{Offset: int64(at), Text: []byte(text[at:cut])}); err != nil {
-			tb.Fatal(err)
-		}
-		at = cut
-	}
+	scanner.FeedPieces(tb, scan, dlp.PartInfo{Path: "1"}, text, cuts)
 	found, gaps := scan.Finish()
 	for _, f := range found {
 		if f.Start < 0 || f.End > int64(len(text)) || f.Start >= f.End {

@@ -130,11 +130,6 @@ func Reply(err error) dlp.Reply { return toReply(err) }
 // WireReply is a reply as it goes on the wire.
 func WireReply(r dlp.Reply) string { return string(appendReply(nil, r)) }
 
-// Trace is the header put in front of a message.
-func Trace(helo, protocol string, client netip.Addr, id dlp.ID, at time.Time) string {
-	return string(traceHeader("gw.example", helo, protocol, client, id, at))
-}
-
 // Breaker is the circuit breaker.
 type Breaker struct{ breaker }
 

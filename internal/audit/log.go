@@ -214,8 +214,10 @@ func (l *Log) run() {
 			continue
 		}
 		wait = nil
-		l.pace.Wait(senders(group))
-		if notes = l.commit(l.gather(group)); len(notes) > 0 {
+		if l.pace.Wait(senders(group)) {
+			group = l.gather(group)
+		}
+		if notes = l.commit(group); len(notes) > 0 {
 			wait = time.After(noteDelay)
 		}
 	}

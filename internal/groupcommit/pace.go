@@ -48,11 +48,12 @@ func (p *Pace) Take() { p.inLine.Add(-1) }
 
 // Wait returns once all senders of the last group are back, or the wait is not
 // worth it any more. have is how many senders wait for the group already; the
-// others are in the line.
-func (p *Pace) Wait(have int) {
+// others are in the line. It reports whether there may be some to take out of
+// it.
+func (p *Pace) Wait(have int) bool {
 	more := int64(p.senders - have)
 	if more <= 0 {
-		return
+		return false
 	}
 	select { // what an earlier wait left
 	case <-p.enough:
@@ -61,7 +62,7 @@ func (p *Pace) Wait(have int) {
 	p.wanted.Store(more)
 	defer p.wanted.Store(math.MaxInt64)
 	if p.inLine.Load() >= more {
-		return
+		return true
 	}
 	t := time.NewTimer(p.took)
 	defer t.Stop()
@@ -69,6 +70,7 @@ func (p *Pace) Wait(have int) {
 	case <-p.enough:
 	case <-t.C:
 	}
+	return true
 }
 
 // Recorded says that a group took so long to record, and that the committer is

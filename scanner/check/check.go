@@ -172,6 +172,21 @@ func DEA(s string) bool {
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isLetter(c byte) bool { c |= 0x20; return c >= 'a' && c <= 'z' }
 
+// alphanumerics counts the ASCII letters and digits of s, and of them the
+// digits.
+func alphanumerics(s string) (n, digits int) {
+	for i := range len(s) {
+		switch {
+		case isDigit(s[i]):
+			n++
+			digits++
+		case isLetter(s[i]):
+			n++
+		}
+	}
+	return n, digits
+}
+
 // NANP reports whether s holds a telephone number of the North American
 // Numbering Plan: ten digits, after an optional country code 1, area code and
 // exchange both beginning with 2 to 9 and the area code not of the form N11.
@@ -235,25 +250,14 @@ func Phone(s string) bool {
 //
 // Source: none; there is no national form.
 func RecordNumber(s string) bool {
-	n, d, separated := 0, 0, false
-	for i := range len(s) {
-		switch {
-		case isDigit(s[i]):
-			n++
-			d++
-		case isLetter(s[i]):
-			n++
-		default:
-			separated = separated || s[i] == '-' || s[i] == '/' || s[i] == '.'
-		}
-	}
+	n, d := alphanumerics(s)
 	if n > 20 || d < 4 {
 		return false
 	}
 	if len(s) == 4 && (s[:2] == "19" || s[:2] == "20") {
 		return false
 	}
-	if separated {
+	if strings.ContainsAny(s, "-/.") {
 		if _, _, _, ok := Date(s); ok {
 			return false
 		}

@@ -218,22 +218,11 @@ func NDC(s string) bool {
 //
 // Source: none; plans give out what they like.
 func PlanID(s string) bool {
-	n, d, separated := 0, 0, false
-	for i := range len(s) {
-		switch {
-		case isDigit(s[i]):
-			n++
-			d++
-		case isLetter(s[i]):
-			n++
-		default:
-			separated = true
-		}
-	}
+	n, d := alphanumerics(s)
 	if n > 20 || d < 3 || d == n && d < 5 {
 		return false
 	}
-	if separated {
+	if n < len(s) {
 		if _, _, _, ok := Date(s); ok {
 			return false
 		}
