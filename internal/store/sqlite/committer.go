@@ -58,13 +58,13 @@ type committer struct {
 	closed bool // guarded by mu; ops is closed with it
 
 	// Of the committer's goroutine alone.
-	stmts  map[string]*sql.Stmt
+	stmts  statements
 	sick   bool      // the last group failed on stable storage
 	pruned time.Time // when what has had its time was last deleted
 }
 
 func newCommitter(db *DB, conn *sql.Conn) *committer {
-	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: make(map[string]*sql.Stmt)}
+	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: statements{on: conn}}
 	c.wg.Go(c.run)
 	return c
 }
@@ -116,11 +116,7 @@ func (c *committer) close() error {
 	}
 	c.mu.Unlock()
 	c.wg.Wait()
-	var errs []error
-	for _, s := range c.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, c.conn.Close())...)
+	return errors.Join(c.stmts.close(), c.conn.Close())
 }
 
 func (c *committer) run() {
@@ -163,33 +159,12 @@ type goneContent struct {
 	id dlp.ID
 }
 
-// exec runs one statement, prepared once.
 func (g *group) exec(query string, args ...any) (sql.Result, error) {
-	s, err := g.c.stmt(g.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(g.ctx, args...)
+	return g.c.stmts.exec(g.ctx, query, args...)
 }
 
-// queryRow runs one query for one row, prepared once.
 func (g *group) queryRow(query string, into []any, args ...any) error {
-	s, err := g.c.stmt(g.ctx, query)
-	if err != nil {
-		return err
-	}
-	return s.QueryRowContext(g.ctx, args...).Scan(into...)
-}
-
-func (c *committer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s := c.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := c.conn.PrepareContext(ctx, query)
-	if err == nil {
-		c.stmts[query] = s
-	}
-	return s, err
+	return g.c.stmts.queryRow(g.ctx, query, into, args...)
 }
 
 // commit runs one group and answers each op.
@@ -290,11 +265,7 @@ func (c *committer) undo(ctx context.Context, err error) error {
 }
 
 func (c *committer) exec(ctx context.Context, query string) error {
-	s, err := c.stmt(ctx, query)
-	if err != nil {
-		return err
-	}
-	_, err = s.ExecContext(ctx)
+	_, err := c.stmts.exec(ctx, query)
 	return err
 }
 

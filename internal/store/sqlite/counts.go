@@ -24,7 +24,7 @@ func (db *DB) QueueCount(ctx context.Context, s spool.State) (n int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if err := db.queryRow(ctx, "SELECT count(*) FROM outbox WHERE "+state, []any{&n}); err != nil {
+	if err := db.stmts.queryRow(ctx, "SELECT count(*) FROM outbox WHERE "+state, []any{&n}); err != nil {
 		return 0, fmt.Errorf("sqlite: count: %w", classify(err))
 	}
 	return n, nil

@@ -72,8 +72,7 @@ type DB struct {
 	read    *sql.DB // connections that cannot write
 	commits *committer
 
-	stmtsMu sync.Mutex
-	stmts   map[string]*sql.Stmt // guarded by stmtsMu: of read, closed with it
+	stmts statements // of read, closed with it
 
 	vault, spool *Contents
 	swept        int
@@ -113,7 +112,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, stmts: map[string]*sql.Stmt{}, group: o.Group, now: o.Now, steps: o.Steps}
+	db := &DB{dir: dir, group: o.Group, now: o.Now, steps: o.Steps}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	if err := db.prepare(); err != nil {
@@ -166,6 +165,7 @@ func (db *DB) start(ctx context.Context, keyID string) error {
 	if db.read, err = sql.Open("sqlite", db.dsn("&_pragma=query_only(1)")); err != nil {
 		return errors.Join(fmt.Errorf("sqlite: open: %w", classify(err)), conn.Close())
 	}
+	db.stmts.on = db.read
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
 	if err := db.sweep(ctx); err != nil {

@@ -52,38 +52,6 @@ func one[T any](got []T, err error, missing error) (T, error) {
 	return got[0], nil
 }
 
-// query runs one query, prepared once. There are few of them: their texts are
-// constants.
-func (db *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := db.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
-}
-
-// queryRow runs one query for one row, prepared once.
-func (db *DB) queryRow(ctx context.Context, query string, into []any, args ...any) error {
-	s, err := db.prepared(ctx, query)
-	if err != nil {
-		return err
-	}
-	return s.QueryRowContext(ctx, args...).Scan(into...)
-}
-
-func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	db.stmtsMu.Lock()
-	defer db.stmtsMu.Unlock()
-	if s := db.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := db.read.PrepareContext(ctx, query)
-	if err == nil {
-		db.stmts[query] = s
-	}
-	return s, err
-}
-
 // intoKey copies a 32-byte column.
 func intoKey(into *[32]byte, b []byte) error {
 	if len(b) != len(into) {
@@ -156,7 +124,7 @@ func (db *DB) HoldContent(ctx context.Context, id dlp.ID) ([]byte, error) {
 func (db *DB) inline(ctx context.Context, id dlp.ID, query string, notFound, noContent error) ([]byte, error) {
 	var external bool
 	var content []byte
-	err := db.queryRow(ctx, query, []any{&external, &content}, string(id))
+	err := db.stmts.queryRow(ctx, query, []any{&external, &content}, string(id))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, notFound
@@ -222,7 +190,7 @@ func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, err
 	if err != nil || len(due) >= f.Limit {
 		return due, err
 	}
-	rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND next > ? ORDER BY next LIMIT ?", micros(f.Horizon), f.Limit-len(due))
+	rows, err := db.stmts.query(ctx, queueColumns+"WHERE "+state+" AND next > ? ORDER BY next LIMIT ?", micros(f.Horizon), f.Limit-len(due))
 	ahead, err := collect(rows, err, "due", scanQueued)
 	ahead = slices.DeleteFunc(ahead, func(r spool.Row) bool { return slices.Contains(f.Except, r.Dest) })
 	return append(due, ahead...), err
@@ -230,7 +198,7 @@ func (db *DB) QueueDue(ctx context.Context, f spool.DueFilter) ([]spool.Row, err
 
 // dueBefore lists what is due by f.Now, wherever it goes.
 func (db *DB) dueBefore(ctx context.Context, state string, f spool.DueFilter) ([]spool.Row, error) {
-	rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND next <= ? ORDER BY next LIMIT ?", micros(f.Now), f.Limit)
+	rows, err := db.stmts.query(ctx, queueColumns+"WHERE "+state+" AND next <= ? ORDER BY next LIMIT ?", micros(f.Now), f.Limit)
 	return collect(rows, err, "due", scanQueued)
 }
 
@@ -255,14 +223,14 @@ func (db *DB) someOfEach(ctx context.Context, state string, f spool.DueFilter, e
 	}{{start, math.MaxInt64}, {math.MinInt64, start - 1}} {
 		for from := part.from; len(due) < f.Limit && looked < maxLooked; looked++ {
 			var dest sql.NullInt64
-			if err := db.queryRow(ctx, "SELECT min(dest) FROM outbox WHERE "+state+" AND dest BETWEEN ? AND ?", []any{&dest}, from, part.to); err != nil {
+			if err := db.stmts.queryRow(ctx, "SELECT min(dest) FROM outbox WHERE "+state+" AND dest BETWEEN ? AND ?", []any{&dest}, from, part.to); err != nil {
 				return nil, fmt.Errorf("sqlite: due: %w", classify(err))
 			}
 			if !dest.Valid {
 				break
 			}
 			if !slices.Contains(f.Except, dest.Int64) {
-				rows, err := db.query(ctx, queueColumns+"WHERE "+state+" AND dest = ? AND next <= ? ORDER BY next LIMIT ?",
+				rows, err := db.stmts.query(ctx, queueColumns+"WHERE "+state+" AND dest = ? AND next <= ? ORDER BY next LIMIT ?",
 					dest.Int64, micros(f.Now), min(each, f.Limit-len(due)))
 				more, err := collect(rows, err, "due", scanQueued)
 				if err != nil {
@@ -305,7 +273,7 @@ func (db *DB) QueueNext(ctx context.Context, s spool.State) (time.Time, bool, er
 		return time.Time{}, false, err
 	}
 	var next sql.NullInt64
-	if err := db.queryRow(ctx, "SELECT min(next) FROM outbox WHERE "+state, []any{&next}); err != nil {
+	if err := db.stmts.queryRow(ctx, "SELECT min(next) FROM outbox WHERE "+state, []any{&next}); err != nil {
 		return time.Time{}, false, fmt.Errorf("sqlite: next due: %w", classify(err))
 	}
 	return fromMicros(next.Int64), next.Valid, nil
@@ -331,7 +299,7 @@ func (db *DB) QueueOf(ctx context.Context, doc dlp.ID) ([]spool.Row, error) {
 
 // Queued returns one row in any state, or spool.ErrNotFound.
 func (db *DB) Queued(ctx context.Context, id dlp.ID) (spool.Row, error) {
-	rows, err := db.query(ctx, queueColumns+"WHERE id = ?", string(id))
+	rows, err := db.stmts.query(ctx, queueColumns+"WHERE id = ?", string(id))
 	got, err := collect(rows, err, "read queue", scanQueued)
 	return one(got, err, spool.ErrNotFound)
 }
