@@ -71,6 +71,29 @@ func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
 // Rule returns the rule with that ID, nil if there is none.
 func (s *Set) Rule(id dlp.RuleID) *Rule { return s.byID[id] }
 
+// Only returns a Set of the rules of s with these ids; ids that s does not have
+// are passed over.
+func (s *Set) Only(ids ...dlp.RuleID) *Set {
+	return s.filtered(func(r *Rule) bool { return slices.Contains(ids, r.ID) })
+}
+
+// Without returns a Set of the rules of s but for that one.
+func (s *Set) Without(id dlp.RuleID) *Set {
+	return s.filtered(func(r *Rule) bool { return r.ID != id })
+}
+
+func (s *Set) filtered(keep func(*Rule) bool) *Set {
+	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site}
+	for _, r := range s.rules {
+		if keep(r) {
+			out.rules = append(out.rules, r)
+			out.byID[r.ID] = r
+		}
+	}
+	out.digest = digest(out.rules)
+	return out
+}
+
 // Boundary says what may not stand next to a match.
 type Boundary string
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -65,25 +66,43 @@ func (c *Scan) tryAt(g *group, at, place int) {
 		return
 	}
 	for _, n := range r.found {
-		c.prove(g, int(n), at, int(r.end[n]))
+		step := c.prove(g, int(n), at, int(r.end[n]))
+		if c.opt.OnProof != nil {
+			c.opt.OnProof(g.patterns[n], step)
+		}
 	}
 	r.forget()
 }
 
-// prove decides about a match of expression n of g.
-func (c *Scan) prove(g *group, n, from, to int) {
+// Step is a step in the proof of a match, in the order in which they are taken.
+type Step uint8
+
+// The steps. Proved says that none was in the way.
+const (
+	Proved        Step = iota
+	StepBoundary       // what stands beside it
+	StepValue          // the group named value had no part in the match
+	StepQuiet          // an address or trace field of a mail's header
+	StepEvidence       // none of the words asked for
+	StepValidator      // validator, dictionary or the site's form
+	StepAllowlist      // listed as never reported
+)
+
+// prove decides about a match of expression n of g, and says what was in the
+// way.
+func (c *Scan) prove(g *group, n, from, to int) Step {
 	p := &c.s.pats[g.patterns[n]]
 	r := &c.s.rules[p.rule]
 	norm, base := c.text.norm, c.text.base
 	if !plainly(r.Boundary, norm, from, to) && !bounded(r.Boundary, norm, from, to) {
-		return
+		return StepBoundary
 	}
 	start, end := from, to
 	if p.valued {
 		c.ends.cost += to - from
 		var ok bool
 		if start, end, ok = c.capture.value(g.prog, n, norm, from, to); !ok {
-			return // the value's own alternative did not take part
+			return StepValue // the value's own alternative did not take part
 		}
 	}
 	s, e := base+int64(start), base+int64(end)
@@ -93,31 +112,44 @@ func (c *Scan) prove(g *group, n, from, to int) {
 		field, inField = c.fields.around(c.text.rawStart(s), c.text.rawEnd(e))
 	}
 	if r.quiet && c.header && inField && quietField(field.Label) {
-		return
+		return StepQuiet
 	}
 	same := inField && field.Type == r.Type
 	if p.support != nil && !same && !c.supported(p.support, s, e, field.Label) {
-		return
+		return StepEvidence
 	}
 	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
 	for _, valid := range p.checks {
 		if !valid(value) {
-			return
+			return StepValidator
 		}
 	}
 	if counted := c.canonical(r.Type, value); len(r.allow) > 0 {
-		if until, listed := r.allow[string(counted)]; listed && (until.IsZero() || c.opt.testing || c.opt.Now.Before(until)) {
-			return
+		if until, listed := r.allow[string(counted)]; listed && c.holds(until) {
+			return StepAllowlist
 		}
 	}
-	confidence := p.Confidence
+	confidence := c.weigh(p, r, field, inField, s, e)
+	c.add(candidate{start: s, end: e, rule: p.rule, confidence: confidence, group: field.Group}, base+int64(from))
+	return Proved
+}
+
+// holds reports whether an allowlist's entry that ends at until holds.
+func (c *Scan) holds(until time.Time) bool {
+	return until.IsZero() || c.opt.testing || c.opt.Now.Before(until)
+}
+
+// weigh is how sure a proved match of p at [s, e) is: what its field means raises
+// or lowers p's confidence, a word against it lowers it.
+func (c *Scan) weigh(p *pattern, r *rule, field dlp.Span, inField bool, s, e int64) dlp.Confidence {
+	confidence, same := p.Confidence, inField && field.Type == r.Type
 	if same && confidence < dlp.High {
 		confidence++
 	}
 	if confidence > dlp.Low && (inField && field.Type != "" && !same || c.demoted(r, s, e, field.Label)) {
 		confidence--
 	}
-	c.add(candidate{start: s, end: e, rule: p.rule, confidence: confidence, group: field.Group}, base+int64(from))
+	return confidence
 }
 
 // plainly reports that text[s:e] stands alone in the sense of b, seen from one

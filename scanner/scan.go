@@ -35,6 +35,11 @@ type Options struct {
 	// during the call. Findings of a part come in the order of their Start,
 	// but for those a few bytes apart.
 	OnFinding func(f dlp.Finding, raw []byte)
+	// OnProof, if not nil, is called for each match that was to be proved, with
+	// the number of its pattern (see Scanner.Patterns) and what was in its way.
+	// Not each match of an expression is: what cannot stand alone is passed over
+	// before.
+	OnProof func(pattern int, step Step)
 	// Now decides which allowlist entries have ended; zero: the clock's time.
 	Now time.Time
 	// VerifyFree is how many bytes of proof the document may cost beside those
@@ -333,23 +338,33 @@ func (c *Scan) backward(g *group, at, run int) {
 // places where such a match may begin only the first is tried: the others give
 // a part of the same match.
 func (c *Scan) leading(g *group, at int) {
-	norm, l := c.text.norm, g.lead
-	from := at
-	for from > 0 && at-from < l.max && l.class.has(norm[from-1]) {
-		from--
+	first, from, ok := c.leadStart(g, at)
+	c.ends.cost += at - first
+	if !ok {
+		return
 	}
-	c.ends.cost += at - from
+	place := afterOther
+	if from > 0 && isWord(c.text.norm[from-1]) {
+		place = afterWord
+	}
+	c.tryAt(g, from, place)
+}
+
+// leadStart returns where the leading run of g that ends at norm[at] begins, and
+// the first place in it where a match may begin; false where there is none.
+func (c *Scan) leadStart(g *group, at int) (first, from int, ok bool) {
+	norm, l := c.text.norm, g.lead
+	first = at
+	for first > 0 && at-first < l.max && l.class.has(norm[first-1]) {
+		first--
+	}
 	b := c.s.rules[c.s.pats[g.patterns[0]].rule].Boundary
-	for ; at-from >= l.min; from++ {
+	for from = first; at-from >= l.min; from++ {
 		if standsFree(b, norm, from) {
-			place := afterOther
-			if from > 0 && isWord(norm[from-1]) {
-				place = afterWord
-			}
-			c.tryAt(g, from, place)
-			break
+			return first, from, true
 		}
 	}
+	return first, first, false
 }
 
 // countLines counts the lines up to offset n.

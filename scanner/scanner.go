@@ -31,6 +31,7 @@ type Scanner struct {
 	longest int64     // bytes of the longest match
 	most    int       // expressions of the largest group
 	scans   sync.Pool // of *Scan that have finished
+	why     reasons   // what explanations share
 }
 
 // rule is a patterns.Rule made ready.
@@ -89,6 +90,26 @@ func New(set *patterns.Set) *Scanner {
 
 // Set returns the rules this Scanner looks for.
 func (s *Scanner) Set() *patterns.Set { return s.set }
+
+// PatternRef names a pattern of the Set.
+type PatternRef struct {
+	Rule    *patterns.Rule
+	Pattern int // index into Rule.Patterns
+}
+
+// Patterns returns the patterns by the numbers that Options.OnProof is given.
+func (s *Scanner) Patterns() []PatternRef {
+	out := make([]PatternRef, len(s.pats))
+	for i := range s.pats {
+		r := s.rules[s.pats[i].rule].Rule
+		for k := range r.Patterns {
+			if s.pats[i].Pattern == &r.Patterns[k] {
+				out[i] = PatternRef{r, k}
+			}
+		}
+	}
+	return out
+}
 
 // allowed is r's allowlists by canonical value. Of two entries for a value the
 // one that holds longer counts.

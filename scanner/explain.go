@@ -1,0 +1,399 @@
+package scanner
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+const (
+	// DefaultMaxCandidates is how many candidates an Explanation tells of where
+	// ExplainOptions give no number.
+	DefaultMaxCandidates = 200
+	maxExplained         = 8 << 20 // bytes of a document's text that are explained
+	maxMatches           = 200_000 // matches of a document that are remembered
+	contextBytes         = 32      // of normalised text shown on each side
+)
+
+// ExplainOptions say what is to be explained, and how. The zero value explains
+// every rule, masked.
+type ExplainOptions struct {
+	Rules  []dlp.RuleID // only these; none: all
+	Max    int          // candidates told of; 0: DefaultMaxCandidates
+	Reveal bool         // values and what stands around them as they are
+	Near   bool         // also what an expression nearly matches
+	Now    time.Time    // as in Options
+
+	testing bool
+	bare    bool // without remedies
+}
+
+// Explanation is what became of every candidate in a document: of each place
+// that some pattern's expression matches, whatever else it asks for.
+type Explanation struct {
+	Candidates []Candidate   // in the order of parts and then of text
+	Near       []NearMiss    // with ExplainOptions.Near
+	Findings   []dlp.Finding // what a Scan of the same document finds, all rules
+	Gaps       []dlp.Gap     // and its gaps
+	Cut        int           // candidates there were beyond Candidates
+	NearCut    bool          // there were more near misses, or text in which they were not looked for
+	CutBytes   int64         // bytes of text beyond those that were explained
+	Loose      []dlp.Finding // findings of the explained rules that no candidate accounts for, but for what was cut
+}
+
+// What became of a candidate.
+const (
+	Found      = "found"
+	Overlapped = "overlapped" // proved, but another finding has its place
+	Stopped    = "stopped"    // some step was in its way
+	Unseen     = "unseen"     // proved, but the Scan had stopped at a bound before
+)
+
+// Candidate is a place that an expression matches.
+type Candidate struct {
+	Rule       *patterns.Rule
+	Pattern    int // index into Rule.Patterns
+	Part       string
+	Name       string // the part's declared name
+	Line       int    // from 1
+	Start, End int64  // as a Finding has them
+	Value      string // masked, unless revealed
+	Before     string // what stands beside it in normalised text: words that are no evidence masked, unless revealed
+	After      string
+	Steps      []StepReport
+	Outcome    string
+	StoppedBy  Step           // the first step in its way
+	Confidence dlp.Confidence // if proved
+	Winner     dlp.RuleID     // with Overlapped: the rule of the finding in its place
+	Remedies   []Remedy       // with Stopped: what would have made it a finding
+	Folded     int            // matches of the same pattern in the same place that came less far
+}
+
+// StepReport is the outcome of one step.
+type StepReport struct {
+	Step    string // "boundary", "value", "header", "evidence", "validator", "allowlist", "field", "demotion"
+	Outcome string // "ok", "stops", "raises", "lowers"
+	Why     string
+}
+
+// Remedy is a change after which the rule finds the place, as a Scan of the
+// changed text has shown.
+type Remedy struct {
+	Change     string
+	Confidence dlp.Confidence
+}
+
+// Explainer explains one Document. It is a dlp.Sink, for one goroutine. The
+// findings it explains are those of a Scan that it feeds; each candidate is
+// proved again, one by one, by the Scan's own proof.
+type Explainer struct {
+	s    *Scanner
+	opt  ExplainOptions
+	scan *Scan // of the document as it is
+	own  *Scan // in which candidates are proved
+	ends ends
+
+	raw      []byte // of the part in hand
+	left     int64  // bytes that are still explained
+	matches  int
+	last     []int // by expression: where in found its last match stands, from 1
+	found    []match
+	words    []wordHit             // keywords of the part, by start
+	names    []map[int32]string    // by list: keywords by their node
+	nearly   map[int]*approximator // by pattern
+	out      Explanation
+	expected []expectedFinding // what the proofs come to, for tests
+}
+
+// expectedFinding is a finding that the proofs come to.
+type expectedFinding struct {
+	rule       int
+	part       string
+	start, end int64
+	confidence dlp.Confidence
+}
+
+// reasons is what the Explainers of one Scanner share: all expressions in one
+// automaton, and a Scanner for each rule that was tried alone.
+type reasons struct {
+	once sync.Once
+	all  *matcher
+	pats []place // by expression of all
+
+	mu    sync.Mutex
+	ofOne map[dlp.RuleID]*Scanner // guarded by mu
+}
+
+// ready makes the automaton of all expressions of s.
+func (w *reasons) ready(s *Scanner) {
+	prog := newProgram()
+	var anywhere []bool
+	for _, g := range s.groups {
+		for n, pat := range g.patterns {
+			re, _, err := patterns.ParseRegex(s.pats[pat].Regex)
+			if err == nil {
+				_, err = prog.add(re, 0)
+			}
+			if err != nil {
+				panic("scanner: a pattern that was made ready is refused")
+			}
+			w.pats, anywhere = append(w.pats, place{g, n}), append(anywhere, true)
+		}
+	}
+	w.all = newMatcher(prog, anywhere)
+}
+
+// alone returns a Scanner for rule r of s.
+func (w *reasons) alone(s *Scanner, r *rule) *Scanner {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ofOne == nil {
+		w.ofOne = map[dlp.RuleID]*Scanner{}
+	}
+	if w.ofOne[r.ID] == nil {
+		w.ofOne[r.ID] = New(s.set.Only(r.ID))
+	}
+	return w.ofOne[r.ID]
+}
+
+// place is where a pattern's own expression stands.
+type place struct {
+	g    *group
+	expr int
+}
+
+// match is a place that an expression matches, in normalised text.
+type match struct {
+	pattern    int // of Scanner.pats
+	from, to   int // the match, from the part's start
+	start, end int // the value in it
+	step       Step
+	confidence dlp.Confidence
+	folded     int
+}
+
+// Explain begins the explanation of one Document.
+func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
+	if opt.Max <= 0 {
+		opt.Max = DefaultMaxCandidates
+	}
+	if opt.Now.IsZero() {
+		opt.Now = time.Now()
+	}
+	x := &Explainer{s: s, opt: opt, left: maxExplained, nearly: map[int]*approximator{},
+		names: make([]map[int32]string, len(s.words.spans))}
+	x.scan = s.Begin(Options{Now: opt.Now, testing: opt.testing})
+	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
+	s.why.once.Do(func() { s.why.ready(s) })
+	x.ends.end, x.last = make([]int32, len(s.why.pats)), make([]int, len(s.why.pats))
+	return x
+}
+
+func (x *Explainer) explains(id dlp.RuleID) bool {
+	return len(x.opt.Rules) == 0 || slices.Contains(x.opt.Rules, id)
+}
+
+// Part opens the next part and ends the one before.
+func (x *Explainer) Part(p dlp.PartInfo) error {
+	x.endPart()
+	if err := x.own.Part(p); err != nil {
+		return err
+	}
+	return x.scan.Part(p)
+}
+
+// Text takes in the next window of the open part.
+func (x *Explainer) Text(w dlp.Window) error {
+	if err := x.scan.Text(w); err != nil {
+		return err
+	}
+	if int64(len(w.Text)) > x.left { // no half windows: a character or a field may be cut
+		x.left = 0
+		x.out.CutBytes += int64(len(w.Text))
+		return nil
+	}
+	x.left -= int64(len(w.Text))
+	x.raw = append(x.raw, w.Text...)
+	x.own.fields.add(w.Spans)
+	x.own.text.add(w.Text)
+	return nil
+}
+
+// Gap takes note of a piece that could not be read.
+func (x *Explainer) Gap(g dlp.Gap) error { return x.scan.Gap(g) }
+
+// Finish ends the last part and returns the explanation. The Explainer must not
+// be used again.
+func (x *Explainer) Finish() Explanation {
+	x.endPart()
+	x.out.Findings, x.out.Gaps = x.scan.Finish()
+	proved, _ := x.own.Finish()
+	for _, f := range proved {
+		if x.explains(f.Rule) {
+			i := slices.IndexFunc(x.s.rules, func(r rule) bool { return r.ID == f.Rule })
+			x.expected = append(x.expected, expectedFinding{i, f.Path, f.Start, f.End, f.Confidence})
+		}
+	}
+	x.settle()
+	return x.out
+}
+
+// endPart explains the part in hand.
+func (x *Explainer) endPart() {
+	if x.own.open && len(x.own.text.norm) > 0 {
+		x.search()
+		x.words = x.words[:0]
+		x.s.words.find(x.own.text.norm, 0, len(x.own.text.norm), func(s, e int, node int32) {
+			x.words = append(x.words, wordHit{int64(s), int64(e), node})
+		})
+		slices.SortStableFunc(x.found, func(a, b match) int {
+			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(x.s.pats[a.pattern].rule, x.s.pats[b.pattern].rule),
+				cmp.Compare(a.pattern, b.pattern))
+		})
+		for i := range x.found {
+			if len(x.out.Candidates) == x.opt.Max {
+				x.out.Cut += len(x.found) - i
+				break
+			}
+			x.out.Candidates = append(x.out.Candidates, x.describe(&x.found[i]))
+		}
+		if x.opt.Near {
+			x.lookNear()
+		}
+	}
+	x.own.pos = x.own.text.end() // nothing is left to look for
+	x.raw, x.found = x.raw[:0], x.found[:0]
+	clear(x.last)
+}
+
+// search tries every expression at every place.
+func (x *Explainer) search() {
+	norm, r := x.own.text.norm, &x.ends
+	for at := range norm {
+		before := afterOther
+		if at > 0 && isWord(norm[at-1]) {
+			before = afterWord
+		}
+		x.s.why.all.walk(norm, at, before, r)
+		slices.Sort(r.found)
+		for _, n := range r.found {
+			g, n := x.s.why.pats[n].g, int(n)
+			switch {
+			case !x.explains(x.s.rules[x.s.pats[g.patterns[x.s.why.pats[n].expr]].rule].ID), !x.sought(g, at):
+			case x.matches == maxMatches:
+				x.out.Cut++
+			default:
+				x.matches++
+				x.take(n, at, int(r.end[n]))
+			}
+		}
+		r.forget()
+		if at%chunkBytes == 0 {
+			x.own.settle(int64(at), false)
+		}
+	}
+}
+
+// sought reports whether a match at norm[at] is one that a Scan tries, or the
+// first of a run none of which is: of a pattern that begins with a run only one
+// place in the run counts.
+func (x *Explainer) sought(g *group, at int) bool {
+	if g.lead == nil {
+		return true
+	}
+	norm, end := x.own.text.norm, at
+	for end < len(norm) && g.lead.class.has(norm[end]) {
+		end++
+	}
+	_, from, _ := x.own.leadStart(g, end)
+	return from == at
+}
+
+// take proves a match of expression n and remembers it, unless it lies in a place
+// where the same pattern has a match that came further.
+func (x *Explainer) take(n, from, to int) {
+	p := x.s.why.pats[n]
+	m := match{pattern: p.g.patterns[p.expr], from: from, to: to, start: from, end: to}
+	pat := &x.s.pats[m.pattern]
+	if pat.valued {
+		if s, e, ok := x.own.capture.value(p.g.prog, p.expr, x.own.text.norm, from, to); ok {
+			m.start, m.end = s, e
+		}
+	}
+	if m.step = x.own.prove(p.g, p.expr, from, to); m.step == Proved {
+		field, in := x.field(&m)
+		m.confidence = x.own.weigh(pat, &x.s.rules[pat.rule], field, in, int64(m.start), int64(m.end))
+	}
+	if k := x.last[n]; k > 0 {
+		old := &x.found[k-1]
+		switch overlap := m.start < old.end && old.start < m.end; {
+		case !overlap || m.step == Proved && old.step == Proved:
+		case old.step == Proved || m.step != Proved && !further(&m, old):
+			old.folded++
+			return
+		default:
+			m.folded = old.folded + 1
+			*old = m
+			return
+		}
+	}
+	x.found = append(x.found, m)
+	x.last[n] = len(x.found)
+}
+
+// further reports whether a, of the same pattern as b, came further in its proof,
+// or as far and is longer.
+func further(a, b *match) bool {
+	if a.step == Proved || b.step == Proved {
+		return a.step == Proved && b.step != Proved
+	}
+	return a.step > b.step || a.step == b.step && a.end-a.start > b.end-b.start
+}
+
+// field returns the field around the value of m, as prove sees it.
+func (x *Explainer) field(m *match) (span dlp.Span, in bool) {
+	if len(x.own.fields.spans) == 0 {
+		return dlp.Span{}, false
+	}
+	return x.own.fields.around(x.own.text.rawStart(int64(m.start)), x.own.text.rawEnd(int64(m.end)))
+}
+
+// settle says of each proved candidate whether the Scan found it.
+func (x *Explainer) settle() {
+	stopped := slices.ContainsFunc(x.out.Gaps, func(g dlp.Gap) bool { return g.Detail == DetailBudget || g.Detail == DetailFindings })
+	claimed := make([]bool, len(x.out.Findings))
+	for i := range x.out.Candidates {
+		c := &x.out.Candidates[i]
+		if c.Outcome == Stopped {
+			continue
+		}
+		c.Outcome = Unseen
+		for k := range x.out.Findings {
+			f := &x.out.Findings[k]
+			if f.Path != c.Part || f.Start >= c.End || c.Start >= f.End {
+				continue
+			}
+			if f.Rule == c.Rule.ID && f.Start == c.Start && f.End == c.End && f.Confidence == c.Confidence {
+				c.Outcome, claimed[k] = Found, true
+				break
+			}
+			if c.Outcome == Unseen && (f.Confidence > c.Confidence || f.Type == c.Rule.Type) {
+				c.Outcome, c.Winner = Overlapped, f.Rule
+			}
+		}
+	}
+	for k := range x.out.Findings {
+		if f := &x.out.Findings[k]; !claimed[k] && x.explains(f.Rule) && x.out.Cut == 0 && x.out.CutBytes == 0 && !stopped {
+			x.out.Loose = append(x.out.Loose, *f)
+		}
+	}
+}
+
+// line counts lines up to offset n of the part's normalised text.
+func (x *Explainer) line(n int) int { return 1 + bytes.Count(x.own.text.norm[:n], []byte{'\n'}) }

@@ -1,0 +1,349 @@
+package scanner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// Outcomes of a step.
+const (
+	stepOK     = "ok"
+	stepStops  = "stops"
+	stepRaises = "raises"
+	stepLowers = "lowers"
+)
+
+// describe tells of m step by step. Each outcome is that of the function by which
+// a Scan decides; only the words are made here.
+func (x *Explainer) describe(m *match) Candidate {
+	p := &x.s.pats[m.pattern]
+	r := &x.s.rules[p.rule]
+	own := x.own
+	c := Candidate{Rule: r.Rule, Pattern: x.indexOf(p), Part: own.part.Path, Name: own.part.Name, Line: x.line(m.start),
+		Start: own.text.rawStart(int64(m.start)), End: own.text.rawEnd(int64(m.end)),
+		StoppedBy: m.step, Confidence: m.confidence, Folded: m.folded}
+	if m.step != Proved {
+		c.Outcome = Stopped
+	}
+	value := string(x.raw[c.Start:c.End])
+	c.Value = Mask(r.Type, value)
+	if x.opt.Reveal {
+		c.Value = value
+	}
+	lists := evidenceOf(p, r)
+	c.Before = x.context(lists, max(0, m.start-contextBytes), m.start)
+	c.After = x.context(lists, m.end, min(len(own.text.norm), m.end+contextBytes))
+	c.Steps = x.steps(m, p, r)
+	if m.step != Proved && !x.opt.bare {
+		c.Remedies = x.remedies(m, p, r)
+	}
+	return c
+}
+
+func (x *Explainer) indexOf(p *pattern) int {
+	for k := range x.s.rules[p.rule].Patterns {
+		if &x.s.rules[p.rule].Patterns[k] == p.Pattern {
+			return k
+		}
+	}
+	return -1
+}
+
+// evidenceOf is the lists that speak for p and against its rule.
+func evidenceOf(p *pattern, r *rule) []int {
+	var lists []int
+	if p.support != nil {
+		lists = append(lists, p.support.list)
+	}
+	for i := range r.demote {
+		lists = append(lists, r.demote[i].list)
+	}
+	return lists
+}
+
+// context is the normalised text from lo to hi on one line; unless revealed,
+// each run of letters and digits that is no keyword of lists becomes "***".
+func (x *Explainer) context(lists []int, lo, hi int) string {
+	norm := x.own.text.norm
+	for lo > 0 && lo < hi && !utf8.RuneStart(norm[lo]) {
+		lo++
+	}
+	for hi > lo && hi < len(norm) && !utf8.RuneStart(norm[hi]) {
+		hi--
+	}
+	var b strings.Builder
+	for i := lo; i < hi; {
+		c := norm[i]
+		switch {
+		case x.opt.Reveal || !isWord(c) && c < utf8.RuneSelf:
+			if c < ' ' || c == 0x7f {
+				c = ' '
+			}
+			b.WriteByte(c)
+			i++
+		default:
+			e := i
+			for e < hi && (isWord(norm[e]) || norm[e] >= utf8.RuneSelf) {
+				e++
+			}
+			if k := x.keywordAt(lists, i, hi); k > i {
+				b.Write(norm[i:k])
+				i = k
+				continue
+			}
+			b.WriteString("***")
+			i = e
+		}
+	}
+	return b.String()
+}
+
+// keywordAt returns the end of a keyword of lists that begins at i and ends by hi.
+func (x *Explainer) keywordAt(lists []int, i, hi int) (end int) {
+	k, _ := slices.BinarySearchFunc(x.words, int64(i), func(w wordHit, at int64) int { return int(w.start - at) })
+	for ; k < len(x.words) && x.words[k].start == int64(i); k++ {
+		w := &x.words[k]
+		if int(w.end) <= hi && slices.ContainsFunc(lists, func(l int) bool { return x.s.words.has(w.node, l) }) {
+			end = max(end, int(w.end))
+		}
+	}
+	return end
+}
+
+// steps is the proof of m, each step as if those before it had not stopped it.
+func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
+	say := func(step, outcome, format string, args ...any) {
+		out = append(out, StepReport{step, outcome, fmt.Sprintf(format, args...)})
+	}
+	stops := func(ok bool) string {
+		if ok {
+			return stepOK
+		}
+		return stepStops
+	}
+	own, norm := x.own, x.own.text.norm
+	s, e := int64(m.start), int64(m.end)
+	say("boundary", stops(bounded(r.Boundary, norm, m.from, m.to)), "%s", beside(r.Boundary, norm, m.from, m.to))
+	if m.step == StepValue {
+		say("value", stepStops, "the group named value has no part in the match")
+		return out
+	}
+	field, in := x.field(m)
+	same := in && field.Type == r.Type
+	if r.quiet && own.header && in {
+		quiet := quietField(field.Label)
+		why := "its header field is none of those for addresses, traces and dates of the mail itself"
+		if quiet {
+			why = "it stands in a header field for addresses, traces or dates of the mail itself"
+		}
+		say("header", stops(!quiet), "%s", why)
+	}
+	if p.support != nil {
+		ok := same || own.supported(p.support, s, e, field.Label)
+		say("evidence", stops(ok), "%s", x.evidence(p.support, m, field, same))
+	}
+	value := string(norm[m.start:m.end])
+	refused := p.Refusals(value)
+	for _, name := range checksOf(p) {
+		k := slices.IndexFunc(refused, func(f patterns.Refusal) bool { return f.Check == name })
+		if k < 0 {
+			say("validator", stepOK, "%s", name)
+			continue
+		}
+		say("validator", stepStops, "%s: %s", name, refused[k].Why)
+	}
+	if len(r.allow) > 0 {
+		if until, listed := r.allow[string(own.canonical(r.Type, value))]; listed {
+			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
+		}
+	}
+	if in && field.Type != "" {
+		switch {
+		case !same:
+			say("field", stepLowers, "the format itself says that this field is a %s", field.Type)
+		case p.Confidence < dlp.High:
+			say("field", stepRaises, "the format itself says that this field is a %s", field.Type)
+		default:
+			say("field", stepOK, "the format itself says that this field is a %s", field.Type)
+		}
+	}
+	x.demotions(m, r, field, say)
+	return out
+}
+
+// demotions says which word of each demotion speaks against m.
+func (x *Explainer) demotions(m *match, r *rule, field dlp.Span, say func(step, outcome, format string, args ...any)) {
+	own, s, e := x.own, int64(m.start), int64(m.end)
+	for i := range r.demote {
+		w := &r.demote[i]
+		switch {
+		case own.fields.names(x.s.words, field.Label, w.list):
+			say("demotion", stepLowers, "the name of its column or field has %s", x.labelWord(w, field.Label))
+		case own.hits.near(x.s.words, &own.text, w, s, e):
+			h, dist, _ := x.nearest(w, m, true)
+			say("demotion", stepLowers, "%s", x.apart(w, h, dist, m))
+		}
+	}
+}
+
+// checksOf is the names of p's checks, in the order they are made.
+func checksOf(p *pattern) (names []string) {
+	for _, n := range []string{p.Validator, p.Dictionary} {
+		if n != "" {
+			names = append(names, n)
+		}
+	}
+	if p.Site != nil {
+		names = append(names, "site.mrn")
+	}
+	return names
+}
+
+// evidence says which word speaks for m, or which would have to.
+func (x *Explainer) evidence(w *evidence, m *match, field dlp.Span, same bool) string {
+	switch {
+	case same:
+		return "none needed: the format itself says what this field is"
+	case w.Header && x.own.fields.names(x.s.words, field.Label, w.list):
+		return "the name of its column or field has " + x.labelWord(w, field.Label)
+	}
+	h, dist, any := x.nearest(w, m, true)
+	if any && dist <= int64(w.Proximity) {
+		return fmt.Sprintf("%s (at most %d)", x.apart(w, h, dist, m), w.Proximity)
+	}
+	why := "none of " + someWords(w.Any) + " within " + bytesOf(int64(w.Proximity)) + sideOf(w)
+	if w.Header {
+		why += ", nor in the name of its column or field"
+	}
+	if any {
+		return why + ": the nearest, " + x.apart(w, h, dist, m)
+	}
+	if h, dist, any = x.nearest(w, m, false); any {
+		return why + ": " + x.apart(w, h, dist, m) + ", on the side that does not count"
+	}
+	return why + ": this text has none"
+}
+
+func sideOf(w *evidence) string {
+	if w.Before {
+		return " before it"
+	}
+	return ""
+}
+
+// someWords is the first few of words.
+func someWords(words []string) string {
+	const few = 4
+	var b strings.Builder
+	for i, w := range words[:min(few, len(words))] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("`" + w + "`")
+	}
+	if n := len(words) - few; n > 0 {
+		fmt.Fprintf(&b, " and %d more", n)
+	}
+	return b.String()
+}
+
+func bytesOf(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprint(n, " bytes")
+}
+
+// apart says how far the keyword at h stands from m.
+func (x *Explainer) apart(w *evidence, h wordHit, dist int64, m *match) string {
+	word := "`" + x.keyword(w, h.node) + "`"
+	switch {
+	case h.end <= int64(m.start):
+		return word + ", " + bytesOf(dist) + " before it"
+	case h.start >= int64(m.end):
+		return word + ", " + bytesOf(dist) + " after it"
+	}
+	return word + ", in it"
+}
+
+// nearest returns the keyword of w that stands nearest to m; with counted only
+// those on the side that counts, else those on the other.
+func (x *Explainer) nearest(w *evidence, m *match, counted bool) (best wordHit, dist int64, any bool) {
+	s, e := int64(m.start), int64(m.end)
+	for _, h := range x.words {
+		if !x.s.words.has(h.node, w.list) || (w.Before && h.end > s) == counted {
+			continue
+		}
+		d := int64(0)
+		switch {
+		case h.end <= s:
+			d = s - h.end
+		case h.start >= e:
+			d = h.start - e
+		}
+		if !any || d < dist {
+			best, dist, any = h, d, true
+		}
+	}
+	return best, dist, any
+}
+
+// labelWord is the keyword of w in a field's name.
+func (x *Explainer) labelWord(w *evidence, label string) string {
+	for _, node := range x.own.fields.labels[label] {
+		if x.s.words.has(node, w.list) {
+			return "`" + x.keyword(w, node) + "`"
+		}
+	}
+	return "such a word"
+}
+
+// keyword is the word of w that ends at node of the vocabulary, as the rule has
+// it.
+func (x *Explainer) keyword(w *evidence, node int32) string {
+	v := x.s.words
+	if x.names[w.list] == nil {
+		m := map[int32]string{}
+		for _, word := range w.Any {
+			at := int32(0)
+			for _, tok := range tokenise(word) {
+				at = v.edges[edge{at, v.tokens[tok]}]
+			}
+			m[at] = word
+		}
+		x.names[w.list] = m
+	}
+	return x.names[w.list][node]
+}
+
+// allowlist names the entry for value, which ends at until.
+func (x *Explainer) allowlist(r *rule, value string, until time.Time) string {
+	key := string(canonical(nil, r.Type, value))
+	for _, a := range r.Allowlists {
+		for _, v := range a.Values {
+			var t text
+			t.add([]byte(v))
+			end := a.Expires
+			if !end.IsZero() {
+				end = end.AddDate(0, 0, 1)
+			}
+			if string(canonical(nil, r.Type, string(t.norm))) != key || !end.Equal(until) {
+				continue
+			}
+			switch {
+			case until.IsZero():
+				return fmt.Sprintf("listed: %s", a.Description)
+			case x.own.holds(until):
+				return fmt.Sprintf("listed until %s: %s", a.Expires.Format(time.DateOnly), a.Description)
+			}
+			return fmt.Sprintf("was listed until %s: %s", a.Expires.Format(time.DateOnly), a.Description)
+		}
+	}
+	return "listed"
+}

@@ -1,0 +1,124 @@
+package scanner
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gold"
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+func builtIn(tb testing.TB) *patterns.Set {
+	tb.Helper()
+	set, err := patterns.Load(tb.Context(), patterns.Source{BuiltIn: true}, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// agree holds that what the proofs of an Explanation come to is what a Scan of
+// the same parts finds, and that its steps say what decided.
+func agree(t *testing.T, s *Scanner, text string, spans []dlp.Span, bare bool) Explanation {
+	t.Helper()
+	scan, x := s.Begin(Options{testing: true}), s.Explain(ExplainOptions{Max: 1 << 20, testing: true, bare: bare})
+	for _, sink := range []dlp.Sink{scan, x} {
+		if err := sink.Part(dlp.PartInfo{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := sink.Text(dlp.Window{Text: []byte(text), Spans: spans}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, _ := scan.Finish()
+	e := x.Finish()
+	var got, want []string
+	for _, f := range x.expected {
+		got = append(got, fmt.Sprint(s.rules[f.rule].ID, " ", f.start, "-", f.end, " ", f.confidence))
+	}
+	for _, f := range found {
+		want = append(want, fmt.Sprint(f.Rule, " ", f.Start, "-", f.End, " ", f.Confidence))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("%q: the proofs come to\n%s\na scan finds\n%s", text, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(e.Loose) > 0 || e.Cut > 0 {
+		t.Fatalf("%q: %d findings without a candidate, %d candidates cut", text, len(e.Loose), e.Cut)
+	}
+	for i := range e.Candidates {
+		c := &e.Candidates[i]
+		stop := slices.IndexFunc(c.Steps, func(s StepReport) bool { return s.Outcome == stepStops })
+		if (stop < 0) != (c.StoppedBy == Proved) || c.Outcome == Unseen || stop >= 0 && c.Steps[stop].Step != stepNames[c.StoppedBy] {
+			t.Fatalf("%q: %s %d-%d: %s by %s, steps %v", text, c.Rule.ID, c.Start, c.End, c.Outcome, stepNames[c.StoppedBy], c.Steps)
+		}
+		for _, s := range c.Steps {
+			if s.Step == "evidence" && (s.Outcome == stepOK) == strings.HasPrefix(s.Why, "none of") {
+				t.Fatalf("%q: %s %d-%d: evidence %s, because %s", text, c.Rule.ID, c.Start, c.End, s.Outcome, s.Why)
+			}
+		}
+	}
+	return e
+}
+
+var stepNames = map[Step]string{StepBoundary: "boundary", StepValue: "value", StepQuiet: "header", StepEvidence: "evidence",
+	StepValidator: "validator", StepAllowlist: "allowlist"}
+
+// TestExplanationAgrees: on every test of the built-in rules, with all rules at
+// once, the explanation comes to the findings of a scan.
+func TestExplanationAgrees(t *testing.T) {
+	set := builtIn(t)
+	s := New(set)
+	for _, r := range set.Rules() {
+		for _, test := range r.Tests {
+			agree(t, s, test.Text, nil, false)
+		}
+	}
+}
+
+// TestExplanationAgreesOnGold: the same on labelled text.
+func TestExplanationAgreesOnGold(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join("../../shared", "gold", "*.jsonl"))
+	if len(files) == 0 {
+		t.Skip("no labelled text at ../../shared")
+	}
+	s := New(builtIn(t))
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs, err := gold.Read(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range docs {
+			if testing.Short() && i%60 > 0 || len(docs[i].Text) > 100_000 {
+				continue
+			}
+			agree(t, s, docs[i].Text, nil, true)
+		}
+	}
+}
+
+// TestExplanationAgreesOnRandomRules: the same on rules and texts made at random.
+func TestExplanationAgreesOnRandomRules(t *testing.T) {
+	n := uint64(200)
+	if testing.Short() {
+		n = 15
+	}
+	for seed := range n {
+		r := rand.New(rand.NewPCG(seed, 27))
+		set := randomRules(t, r)
+		s := New(set)
+		agree(t, s, textFor(r, set, 200), nil, false)
+	}
+}
