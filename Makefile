@@ -105,6 +105,10 @@ bench: bench-scan ## run the benchmarks, beside those of the last tag (BENCH=…
 bench-scan: ## measure the scanner beside the standard library, Hyperscan (where installed) and reading memory, in turns
 	@STANCH_BENCH=1 go test ./scanner -run '^TestScanFigures$$' -count 1 -v -timeout 20m | grep -vE '^(=== |--- |PASS|ok )'
 
+.PHONY: bench-index
+bench-index: ## measure a patient index of ten million invented patients (7 GiB of disk in TMPDIR, two minutes; BENCH_ROWS=…)
+	@STANCH_BENCH=1 STANCH_BENCH_ROWS=$(BENCH_ROWS) go test ./internal/index -run '^TestIndexFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |--- |PASS|ok )'
+
 .PHONY: bench-mail
 bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and print every figure and how it was made
 	@STANCH_BENCH=1 go test ./internal/e2e -run '^TestMailFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |PASS|ok )'

@@ -1,0 +1,324 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/safefile"
+)
+
+// Bounds of an index.
+const (
+	maxRows   = 100_000_000
+	maxTokens = 3 + maxPhones // of a row
+	maxDeltas = 32            // a look-up asks each of them
+	maxRemove = 1_000_000     // rows of a removal, kept in memory
+)
+
+// Options say how an extract is taken in.
+type Options struct {
+	Dir string // of the index; made, mode 0700, where it is missing
+	Key *Key
+	// Tmp is the folder of the files that are sorted, which have no name; "" for
+	// Dir. They take 16 bytes a token.
+	Tmp string
+	// Columns names the header of a field's column, for headers that are not
+	// known by themselves: "mrn" to "PATIENT_ID".
+	Columns map[string]string
+	Now     time.Time
+	// Ready, if not nil, is called when all is written but the name: an error
+	// ends it there. It is where a first key is saved.
+	Ready func() error
+	// RunEntries bounds what is sorted in memory at once; 0 for the default.
+	RunEntries int
+}
+
+// Report is what was taken in. It holds no values.
+type Report struct {
+	Rows     int64            `json:"rows"`     // of patients
+	Tokens   map[string]int64 `json:"tokens"`   // by field
+	Common   int64            `json:"common"`   // tokens left out: in more than 16 rows
+	Problems map[string]int64 `json:"problems"` // rows by what is wrong with them
+	First    []Problem        `json:"first"`    // the first 20
+}
+
+func (r *Report) note(line int, what string) {
+	r.Problems[what]++
+	if len(r.First) < maxShown {
+		r.First = append(r.First, Problem{line, what})
+	}
+}
+
+// Build makes the index anew of the extract in. What was there stays in force
+// until the new one is whole, and deltas go with it.
+func Build(ctx context.Context, o Options, in io.Reader) (*Report, error) {
+	return take(ctx, o, kindMain, in)
+}
+
+// Add takes in more patients, or more of what is known of them, without a
+// rebuild.
+func Add(ctx context.Context, o Options, in io.Reader) (*Report, error) {
+	return take(ctx, o, kindAdd, in)
+}
+
+// Remove makes the rows of patients count no more that were taken in before. A
+// patient is known by the record number, without one by the SSN, else by name
+// and date of birth.
+func Remove(ctx context.Context, o Options, in io.Reader) (*Report, error) {
+	return take(ctx, o, kindRemove, in)
+}
+
+// take makes a file of the extract in and puts it beside the others.
+func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err error) {
+	if err := safefile.MkdirAll(o.Dir); err != nil {
+		return nil, fmt.Errorf("index: folder: %w", err)
+	}
+	lock, err := safefile.Lock(filepath.Join(o.Dir, "lock"))
+	if errors.Is(err, safefile.ErrLocked) {
+		return nil, ErrBusy
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	names, seq, err := survey(o, k)
+	if err != nil {
+		return nil, err
+	}
+	name := mainName
+	if k != kindMain {
+		name = deltaName(seq)
+	}
+	r, err := newReader(in, o.Columns)
+	if err != nil {
+		return nil, err
+	}
+	f, err := createFile(filepath.Join(o.Dir, name), k, seq, o.Now, o.Key)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{ctx: ctx, o: o, f: f, h: newHasher(o.Key), report: &Report{Tokens: map[string]int64{}, Problems: map[string]int64{}}}
+	defer b.h.forget()
+	if err := b.run(r); err != nil {
+		return b.report, errors.Join(err, f.abort())
+	}
+	if o.Ready != nil {
+		if err := o.Ready(); err != nil {
+			return b.report, errors.Join(err, f.abort())
+		}
+	}
+	if err := f.commit(o.Key); err != nil {
+		return b.report, err
+	}
+	if k == kindMain { // they count no more; one that stays is passed over
+		for _, n := range names {
+			if n != mainName {
+				err = errors.Join(err, safefile.Remove(filepath.Join(o.Dir, n)))
+			}
+		}
+	}
+	return b.report, err
+}
+
+// survey looks at what is there, sweeps what a crash left, and returns the
+// files and the number of the next one.
+func survey(o Options, k kind) (names []string, seq uint64, err error) {
+	entries, err := os.ReadDir(o.Dir)
+	if err != nil {
+		return nil, 0, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
+	}
+	for _, e := range entries {
+		if safefile.IsTemp(e.Name()) {
+			if err := safefile.Remove(filepath.Join(o.Dir, e.Name())); err != nil {
+				return nil, 0, fmt.Errorf("index: sweep: %w", err)
+			}
+		}
+	}
+	if names, err = list(o.Dir); err != nil {
+		return nil, 0, err
+	}
+	seq = 1
+	ix, err := Open(o.Dir, o.Key)
+	switch {
+	case err == nil:
+		defer ix.Close()
+		seq = ix.segs[len(ix.segs)-1].foot.Seq + 1
+		if k != kindMain && len(ix.segs) > maxDeltas {
+			return nil, 0, fmt.Errorf("%w deltas, %d: build the index anew", ErrTooMany, maxDeltas)
+		}
+	case k != kindMain:
+		return nil, 0, err
+	}
+	for _, n := range names { // also where Open refused them: a rebuild mends that
+		if d, ok := deltaSeq(n); ok {
+			seq = max(seq, d+1)
+		}
+	}
+	return names, seq, nil
+}
+
+// The names of the files.
+const (
+	mainName    = "main.idx"
+	deltaPrefix = "delta-"
+	suffix      = ".idx"
+)
+
+func deltaName(seq uint64) string { return fmt.Sprintf("%s%08d%s", deltaPrefix, seq, suffix) }
+
+func deltaSeq(name string) (uint64, bool) {
+	mid, ok := strings.CutPrefix(name, deltaPrefix)
+	mid, ok2 := strings.CutSuffix(mid, suffix)
+	n, err := strconv.ParseUint(mid, 10, 32)
+	return n, ok && ok2 && err == nil && name == deltaName(n)
+}
+
+// list returns the files of the index in dir, the main one first, then deltas by
+// number.
+func list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
+	}
+	var names []string
+	for _, e := range entries {
+		if _, delta := deltaSeq(e.Name()); delta {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == mainName }) {
+		names = slices.Insert(names, 0, mainName)
+	}
+	return names, nil
+}
+
+// builder turns rows into tokens.
+type builder struct {
+	ctx    context.Context
+	o      Options
+	f      *file
+	h      *hasher
+	report *Report
+	rows   blocks
+	sort   sorter
+}
+
+// run writes all sections.
+func (b *builder) run(r *reader) error {
+	tmp := b.o.Tmp
+	if tmp == "" {
+		tmp = b.o.Dir
+	}
+	b.sort = sorter{dir: tmp, max: b.o.RunEntries}
+	if b.sort.max <= 0 {
+		b.sort.max = runEntries
+	}
+	defer b.sort.close()
+	b.rows.f = b.f
+	b.f.begin(secRows)
+	for {
+		row, err := r.next(b.report.note)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = b.take(row)
+		}
+		if err == nil && b.report.Rows&0xfff == 0 {
+			err = b.ctx.Err()
+		}
+		if err == nil {
+			err = b.f.err
+		}
+		if err != nil {
+			return err
+		}
+	}
+	b.rows.flush()
+	b.f.end(secRows)
+	b.f.foot.Rows = uint64(b.report.Rows)
+	if b.report.Rows == 0 {
+		return &LineError{2, "at least one row with a patient"}
+	}
+	w := newTableWriter(b.f, b.sort.n)
+	if err := b.sort.each(w.add); err != nil {
+		return err
+	}
+	if err := w.close(); err != nil {
+		return err
+	}
+	b.report.Common = int64(b.f.foot.Common)
+	for f := range numFields {
+		b.report.Tokens[f.String()] = int64(b.f.foot.Tokens[f])
+	}
+	return nil
+}
+
+// take enters one row.
+func (b *builder) take(r *row) error {
+	var have [maxTokens]entry
+	tokens := have[:0]
+	no := uint32(b.report.Rows)
+	add := func(f Field, t token, ok bool, wrong string) {
+		if ok {
+			tokens = append(tokens, entry{t, no<<2 | uint32(f)})
+		} else {
+			b.report.note(r.line, wrong)
+		}
+	}
+	if r.mrn != nil {
+		t, ok := b.h.single(MRN, trim(r.mrn))
+		add(MRN, t, ok, wrongMRN)
+	}
+	if r.ssn != nil {
+		t, ok := b.h.single(SSN, trim(r.ssn))
+		add(SSN, t, ok, wrongSSN)
+	}
+	if r.born != nil {
+		if b.h.value, _ = appendDate(b.h.value[:0], r.born); len(b.h.value) == 0 {
+			b.report.note(r.line, wrongBorn)
+			r.born = nil
+		}
+	}
+	if r.born != nil && len(r.given) > 0 && len(r.family) > 0 {
+		t, ok := b.h.person(r.given, r.family, r.born)
+		add(Person, t, ok, wrongName)
+	}
+	if len(tokens) == 0 {
+		b.report.note(r.line, wrongNobody)
+		return nil
+	}
+	patient := tokens[0].hi // by MRN, else SSN, else name and date of birth
+	for _, p := range r.phones {
+		t, ok := b.h.single(Phone, trim(p))
+		add(Phone, t, ok, wrongPhone)
+	}
+	if no >= maxRows || b.f.foot.Kind == kindRemove && no >= maxRemove {
+		return fmt.Errorf("%w rows", ErrTooMany)
+	}
+	b.report.Rows++
+	if b.f.foot.Kind == kindRemove {
+		b.rows.add(patient, 0, 0)
+		return nil
+	}
+	b.rows.add(patient, b.h.born(patient, r.born), b.h.family(patient, r.family))
+	for _, e := range tokens {
+		if err := b.sort.add(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
