@@ -63,7 +63,11 @@ func (t *clientTx) chunk(ctx context.Context, p []byte, last string) (dlp.Reply,
 	if err := t.writeChunk(ctx, p, last); err != nil {
 		return dlp.Reply{}, err
 	}
-	return t.h.answer(ctx, t.c.cfg.CommandTimeout)
+	r, err := t.h.answer(ctx, t.c.cfg.CommandTimeout)
+	if err == nil && t.h.elsewhere(r) {
+		err = errElsewhere
+	}
+	return r, err
 }
 
 func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error {

@@ -100,18 +100,21 @@ func (c *Client) Down() bool { return c.breaker.down() }
 
 // Begin opens a transaction, on an idle connection if there is one, and returns
 // the answer to its first recipient. Until MAIL is accepted a connection that
-// turns out to be dead is replaced by a new one. A message that the next hop
+// turns out to be dead is replaced by a new one, and until a recipient is one
+// whose next hop is elsewhere in the conversation. A message that the next hop
 // says it cannot take is refused: by its size with 552 5.3.4, binary data with
 // 554 5.6.3, SMTPUTF8 with 553 5.6.7.
 func (c *Client) Begin(ctx context.Context, from dlp.Address, opt MailOptions, first Recipient) (Transaction, dlp.Reply, error) {
 	if h := c.pool.get(); h != nil {
+		h.kept = true
 		tx, r, err := c.begin(ctx, h, from, opt, first)
 		re, refused := errors.AsType[*ReplyError](err)
-		if err == nil || errors.Is(err, errRcptLost) || refused && !ends(re.Reply) || ctx.Err() != nil {
+		lost := errors.Is(err, errRcptLost) && !errors.Is(err, errElsewhere)
+		if err == nil || lost || refused && !ends(re.Reply) || ctx.Err() != nil {
 			return tx, r, err
 		}
 		// Closed by the next hop while it was idle, or not between messages: it has
-		// seen nothing of this one.
+		// taken nothing of this one.
 	}
 	h, err := c.connect(ctx)
 	if err != nil {
@@ -356,6 +359,9 @@ type hop struct {
 	br   *bufio.Reader
 	bw   *bufio.Writer
 	born time.Time
+	kept bool // a message went over it before this one
+
+	emitted int // bytes of the message that stuff has written; some may still be in bw
 
 	offers8Bit, offersTLS, offersSize, offersPipelining bool
 	ext                                                 Extensions
@@ -444,6 +450,12 @@ func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Re
 	}
 	return h.reply()
 }
+
+// elsewhere reports an answer that is none to what was said: 503 on a
+// connection that is used again tells that the next hop is elsewhere in the
+// conversation, and nothing about the message. On a fresh one, on which nothing
+// was said before, it is the answer to it.
+func (h *hop) elsewhere(r dlp.Reply) bool { return h.kept && r.Code == 503 }
 
 // answer reads a reply within d.
 func (h *hop) answer(ctx context.Context, d time.Duration) (dlp.Reply, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,18 +26,26 @@ func (h *hop) quiet() bool {
 }
 
 // inStep reports whether the next hop has not said more than was asked, as far
-// as that is known. Over TLS that is what was read: the records beneath are not
-// all of them answers.
+// as that is known: what it has sent and is still on its way cannot be.
 func (h *hop) inStep() bool {
 	if h.br.Buffered() > 0 {
 		return false
 	}
-	if _, secured := h.conn.(*tls.Conn); secured {
+	n, said := peek(h.conn)
+	if !said || n == 0 { // its end is found out by who asks next
 		return true
 	}
-	n, said := peek(h.conn)
-	return !said || n == 0 // its end is found out by who asks next
+	if _, secured := h.conn.(*tls.Conn); !secured {
+		return false
+	}
+	// Not every record beneath is an answer: a ticket is not.
+	_ = h.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // fails only on a closed connection, as the next use will
+	_, err := h.br.Peek(1)
+	return err != nil
 }
+
+// recordTimeout is how long a TLS record that has begun to come is waited for.
+const recordTimeout = 50 * time.Millisecond
 
 // peek looks, without waiting, for what can be read from conn and leaves it
 // there: n bytes, or with n 0 the end. ok is false where there is neither, or

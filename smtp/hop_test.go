@@ -31,7 +31,7 @@ type wireHop struct {
 	// on answers a command of the conn-th connection, counted from 1; "." is
 	// the end of data. "" is the usual answer.
 	on func(conn int, command string) string
-	// took is handed each connection; nil for nobody.
+	// took is handed each connection, and again once it is secured; nil for nobody.
 	took func(net.Conn)
 
 	mu     sync.Mutex // guards below
@@ -126,6 +126,9 @@ func (h *wireHop) serve(conn net.Conn) {
 				return
 			}
 			conn = tls.Server(conn, h.tls)
+			if h.took != nil {
+				h.took(conn)
+			}
 			br = bufio.NewReader(conn)
 			continue
 		case "BDAT":

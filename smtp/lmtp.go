@@ -57,6 +57,9 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	last, worst := dlp.Reply{}, dlp.Reply{}
 	for i := range n {
 		r, err := t.h.answer(ctx, t.c.cfg.AnswerTimeout)
+		if err == nil && t.h.elsewhere(r) {
+			err = errElsewhere
+		}
 		if err != nil {
 			t.drop()
 			return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}

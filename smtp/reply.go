@@ -32,6 +32,10 @@ var errReply = errors.New("no proper reply")
 // answer read would not be its own.
 var errOutOfStep = errors.New("more answers than questions")
 
+// errElsewhere says that the next hop is elsewhere in the conversation; see
+// hop.elsewhere.
+var errElsewhere = errors.New("answered out of sequence")
+
 // refusal makes the error with which the readers of foreign bytes say what the
 // client is to be told.
 func refusal(code int, enhanced gosmtp.EnhancedCode, text string) *gosmtp.SMTPError {

@@ -45,6 +45,9 @@ func (t *clientTx) takes(rcpt dlp.Address) bool { return t.h.ext.UTF8 || rcpt.Is
 // offered takes in what ask brings: the answer to a RCPT.
 func (t *clientTx) offered(ctx context.Context, ask func(context.Context, time.Duration) (dlp.Reply, error)) (dlp.Reply, error) {
 	r, err := ask(ctx, t.c.cfg.CommandTimeout)
+	if err == nil && t.h.elsewhere(r) {
+		err = errElsewhere
+	}
 	if err != nil || r.Code == 421 {
 		t.drop()
 	}
@@ -106,9 +109,12 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	}
 	r, err := t.h.data(ctx, t.c.cfg.CommandTimeout)
 	switch {
+	case err == nil && t.h.elsewhere(r):
+		err = errElsewhere
 	case err == nil && r.Code == 354 && t.h.br.Buffered() > 0: // nothing of the message has left
 		err = errOutOfStep
-		fallthrough
+	}
+	switch {
 	case err != nil:
 		t.drop()
 		return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageData, err)}
@@ -210,7 +216,8 @@ func (t *clientTx) PassesDSN() bool { return t.dsn }
 
 // broken closes a connection in the middle of a message. What the message was
 // stopped for is the answer where it has one; a next hop that stopped reading
-// may have said why.
+// may have said why. What it says before any of the message has left is no
+// answer to it.
 func (t *clientTx) broken(ctx context.Context, err error) (dlp.Reply, error) {
 	defer t.drop()
 	switch {
@@ -221,8 +228,10 @@ func (t *clientTx) broken(ctx context.Context, err error) (dlp.Reply, error) {
 	case errors.Is(err, errUnreadable):
 		return dlp.Reply{}, &dlp.SendError{Err: err}
 	}
-	if r, rerr := t.h.answer(ctx, time.Second); rerr == nil && !r.Positive() {
-		return r, nil
+	if t.h.emitted > t.h.bw.Buffered() { // before the first byte there is nothing to refuse
+		if r, rerr := t.h.answer(ctx, time.Second); rerr == nil && !r.Positive() && !t.h.elsewhere(r) {
+			return r, nil
+		}
 	}
 	return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageBody, err)}
 }
@@ -234,8 +243,10 @@ var err8Bit = errors.New("smtp: 8-bit data to a next hop that takes none")
 // is still to be written. RFC 5321 4.5.2.
 func (h *hop) stuff(ctx context.Context, d time.Duration, header []byte, body io.Reader, bufs *sync.Pool) (string, error) {
 	s := newStuffer()
+	h.emitted = 0
 	emit := func(p []byte) error {
-		_, err := h.bw.Write(p)
+		n, err := h.bw.Write(p)
+		h.emitted += n
 		return err
 	}
 	write := func(p []byte) error {

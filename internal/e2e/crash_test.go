@@ -140,13 +140,13 @@ type loading struct {
 }
 
 // startLoad has clients send n messages of corpus, each until it is answered
-// for good.
-func startLoad(t *testing.T, g *gateway, dir, corpus string, clients, n int, ledgers *[]string) *loading {
+// for good; extra are more of the generator's arguments.
+func startLoad(t *testing.T, g *gateway, dir, corpus string, clients, n int, ledgers *[]string, extra ...string) *loading {
 	t.Helper()
 	ledger := filepath.Join(dir, fmt.Sprintf("load%d.jsonl", len(*ledgers)))
 	*ledgers = append(*ledgers, ledger)
-	cmd := exec.Command(filepath.Join(tools, "load"), "-relay", g.addr, "-n", fmt.Sprint(n), "-c", fmt.Sprint(clients), "-corpus", corpus,
-		"-retry", "500", "-retry-wait", "200ms", "-rcpts", "2", "-ledger", ledger, "-q", "-timeout", "30s")
+	cmd := exec.Command(filepath.Join(tools, "load"), append([]string{"-relay", g.addr, "-n", fmt.Sprint(n), "-c", fmt.Sprint(clients), "-corpus", corpus,
+		"-retry", "500", "-retry-wait", "200ms", "-rcpts", "2", "-ledger", ledger, "-q", "-timeout", "30s"}, extra...)...)
 	l := &loading{ended: make(chan struct{}), out: &bytes.Buffer{}}
 	cmd.Stdout, cmd.Stderr = l.out, l.out
 	if err := cmd.Start(); err != nil {
