@@ -17,7 +17,9 @@ import (
 )
 
 // File leads one settled file down the road. claim takes it away if need be;
-// when File returns, the file is where it was, in the vault, or encrypted.
+// when File returns, the file is where it was, in the vault, or encrypted. Only
+// where nobody knows whether the vault has it, for stable storage does not
+// answer, the claim is left as it is: who made it asks Kept later.
 func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) (out dlp.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -68,6 +70,9 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 		out.Kind, result = dlp.Changed, audit.ResultChanged
 	} else if err != nil {
 		g.warn(ctx, "file not acted on", doc.ID, err)
+		if errors.Is(err, store.ErrUnknown) {
+			result = audit.ResultUnknown
+		}
 		if errors.Is(err, store.ErrNoRoom) {
 			g.storage.filled(g.Now())
 		}
@@ -121,14 +126,15 @@ func encryptFile(ctx context.Context, claim dlp.Claim) error {
 }
 
 // quarantine takes the file, seals it, and removes it only once the vault has
-// it on stable storage; any failure before that puts it back.
+// it on stable storage; any failure before that puts it back. One that may be in
+// the vault is neither removed nor put back: put back, it would be held again.
 func (g *Gateway) quarantine(ctx context.Context, doc *dlp.Document, j judgement, claim dlp.Claim) error {
 	if err := claim.Take(ctx); err != nil {
 		return err
 	}
 	g.OnStep("taken")
 	if err := g.vaultFile(ctx, doc, j, claim); err != nil {
-		if errors.Is(err, dlp.ErrChanged) { // Check has put it back
+		if errors.Is(err, dlp.ErrChanged) || errors.Is(err, store.ErrUnknown) { // Check has put it back; nobody knows
 			return err
 		}
 		return errors.Join(err, claim.PutBack(ctx))
@@ -159,9 +165,25 @@ func (g *Gateway) vaultFile(ctx context.Context, doc *dlp.Document, j judgement,
 		g.discard(ctx, ch, err)
 		return err
 	}
-	if err := g.commit(ctx, ch); err != nil {
+	if err := g.holdStands(ctx, doc.ID, g.commit(ctx, ch)); err != nil {
 		g.discard(ctx, ch, err)
 		return err
+	}
+	return nil
+}
+
+// holdStands returns err, that of the commit of the hold id; where that is no
+// answer, nil or an error by whether the hold stands, and err only while it
+// cannot be found out.
+func (g *Gateway) holdStands(ctx context.Context, id dlp.ID, err error) error {
+	if !errors.Is(err, store.ErrUnknown) {
+		return err
+	}
+	switch kept, _, lerr := g.Kept(ctx, id); {
+	case lerr != nil:
+		return err
+	case !kept:
+		return errNotMade
 	}
 	return nil
 }
@@ -171,9 +193,17 @@ func fileEnvelope(doc *dlp.Document) vault.Envelope {
 }
 
 // Kept reports whether the file claimed under id is in the vault, whatever was
-// decided about it since, and the digest it was sealed with.
+// decided about it since, and the digest it was sealed with. Its error says that
+// this is not known: a hold to whose commit there was no answer may yet stand.
 func (g *Gateway) Kept(ctx context.Context, id dlp.ID) (bool, [32]byte, error) {
 	e, err := g.Vault.Get(ctx, id)
+	if errors.Is(err, vault.ErrNotFound) {
+		// Stable storage has come to all that was handed over before this.
+		if err := g.Store.Commit(ctx, store.Change{}); err != nil {
+			return false, [32]byte{}, fmt.Errorf("gateway: look up claim %s: %w", id, err)
+		}
+		e, err = g.Vault.Get(ctx, id)
+	}
 	if errors.Is(err, vault.ErrNotFound) {
 		return false, [32]byte{}, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -101,5 +102,50 @@ func TestRejectDoesNotCrossARelease(t *testing.T) {
 	}
 	if e, err := b.vault.Get(t.Context(), doc.ID); err != nil || e.State != vault.Released {
 		t.Errorf("state %q, %v; want released", e.State, err)
+	}
+}
+
+// TestFileWithoutAnAnswerIsHeldOnce: to the hold of a file stable storage gave no
+// answer. If it stands the file is held, if not it is back in its place, and
+// while nobody knows it is neither.
+func TestFileWithoutAnAnswerIsHeldOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		forgets, hangs bool
+		kind           dlp.OutcomeKind
+		back, held     int
+		result         string
+	}{
+		{"it stands", false, false, dlp.Held, 0, 1, audit.ResultHeld},
+		{"it does not", true, false, dlp.TryAgain, 1, 0, audit.ResultFailed},
+		{"it stands, and the next has no answer either", false, true, dlp.Held, 0, 1, audit.ResultHeld},
+		{"nobody knows", true, true, dlp.TryAgain, 0, 0, audit.ResultUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.db.forgets = tt.forgets
+			b.db.unknown.Store(true)
+			b.db.hangs.Store(tt.hangs)
+			c := &claimed{take: func(context.Context) error { return nil }}
+			doc := file()
+			got := b.File(t.Context(), doc, c)
+			results := b.audit.results()
+			if got.Kind != tt.kind || c.back != tt.back || len(results) != 1 || results[0] != tt.result {
+				t.Errorf("outcome %v, put back %d times, on record %q; want %v, %d, %s", got.Kind, c.back, results, tt.kind, tt.back, tt.result)
+			}
+			if tt.hangs && tt.forgets {
+				if kept, _, err := b.Kept(t.Context(), doc.ID); err == nil {
+					t.Errorf("while nobody knows: kept %v, want an error", kept)
+				}
+			}
+			b.db.hung.Store(false)
+			held, err := b.ListHeld(t.Context(), false, "", "uid:0")
+			if err != nil || len(held) != tt.held {
+				t.Errorf("%d held, %v; want %d", len(held), err, tt.held)
+			}
+			if kept, _, err := b.Kept(t.Context(), doc.ID); err != nil || kept != (tt.held > 0) {
+				t.Errorf("in the end: kept %v, %v; want %v", kept, err, tt.held > 0)
+			}
+		})
 	}
 }

@@ -108,13 +108,19 @@ type breakable struct {
 	unknown    atomic.Bool  // the next hold or copy has no answer
 	unheard    atomic.Bool  // nor the next record of a delivery
 	forgets    bool         // and is not made
+	hangs      atomic.Bool  // once one had no answer, none has
+	hung       atomic.Bool  // so it is now
 }
 
 func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.broken != nil && (len(ch.Hold) > 0 || len(ch.Out) > 0) {
 		return b.broken
 	}
+	if b.hung.Load() {
+		return store.ErrUnknown
+	}
 	if len(ch.Hold)+len(ch.Out) > 0 && b.unknown.CompareAndSwap(true, false) || len(ch.Progress) > 0 && b.unheard.CompareAndSwap(true, false) {
+		b.hung.Store(b.hangs.Load())
 		if b.forgets {
 			return store.ErrUnknown
 		}

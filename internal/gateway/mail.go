@@ -329,15 +329,8 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	if len(ch.Call) > 0 {
 		poke(m.calls)
 	}
-	switch {
-	case len(groups.copies) == 0 && len(groups.rejected) == 0:
-		return dlp.Held, audit.ResultHeld, nil
-	case len(groups.held) == 0 && len(groups.rejected) == 0:
-		return dlp.Split, audit.ResultSpooled, nil
-	case len(groups.held) == 0 && len(groups.copies) == 0:
-		return dlp.Split, audit.ResultRejected, nil
-	}
-	return dlp.Split, audit.ResultSplit, nil
+	kind, result = groups.outcome()
+	return kind, result, nil
 }
 
 // acts are the recipients of a Verdict by what happens to them.
@@ -350,6 +343,19 @@ type acts struct {
 type outCopy struct {
 	tag   string
 	rcpts []dlp.Address
+}
+
+// outcome is what a message that is ours came to.
+func (a acts) outcome() (kind dlp.OutcomeKind, result string) {
+	switch {
+	case len(a.copies) == 0 && len(a.rejected) == 0:
+		return dlp.Held, audit.ResultHeld
+	case len(a.held) == 0 && len(a.rejected) == 0:
+		return dlp.Split, audit.ResultSpooled
+	case len(a.held) == 0 && len(a.copies) == 0:
+		return dlp.Split, audit.ResultRejected
+	}
+	return dlp.Split, audit.ResultSplit
 }
 
 func groupByAct(v dlp.Verdict) acts {

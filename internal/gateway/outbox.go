@@ -305,7 +305,7 @@ func (g *Gateway) stands(ctx context.Context, m spool.Message, err error) bool {
 	if !errors.Is(err, store.ErrUnknown) {
 		return false
 	}
-	g.decided(ctx)
+	_ = g.decided(ctx) // what is on record shows
 	now, err := g.Spool.Get(ctx, m.ID)
 	return err == nil && slices.Equal(now.Rcpts, m.Rcpts)
 }

@@ -198,11 +198,24 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 		return 0, err
 	}
 	m.OnStep("judged")
-	kind, result, err := m.take(ctx, store.Change{Progress: []spool.Update{end}}, groupByAct(m.j.verdict))
+	groups := groupByAct(m.j.verdict)
+	kind, result, err := m.take(ctx, store.Change{Progress: []spool.Update{end}}, groups)
 	if err != nil {
 		result = audit.ResultFailed
-		if errors.Is(err, store.ErrUnknown) {
-			m.decided(ctx)
+	}
+	if errors.Is(err, store.ErrUnknown) {
+		now, gerr := unread, m.decided(ctx)
+		if gerr == nil {
+			now, gerr = m.Spool.Get(ctx, unread.ID)
+		}
+		switch {
+		case gerr != nil:
+			result = audit.ResultUnknown
+		case now.State.Ended(): // it was carried out after all
+			kind, result = groups.outcome()
+			m.kickIf(true)
+			poke(m.calls)
+			err = nil
 		}
 	}
 	m.outcome(ctx, m.doc, m.seq, result)
@@ -210,9 +223,13 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 }
 
 // decided waits until stable storage has come to all that was handed to it
-// before: then it shows whether that stands.
-func (g *Gateway) decided(ctx context.Context) {
-	for errors.Is(g.Store.Commit(ctx, store.Change{}), store.ErrUnknown) && ctx.Err() == nil {
+// before: then it shows whether that stands. Its error says that this is not
+// known, since ctx has ended or nothing can be committed.
+func (g *Gateway) decided(ctx context.Context) error {
+	for {
+		if err := g.Store.Commit(ctx, store.Change{}); !errors.Is(err, store.ErrUnknown) || ctx.Err() != nil {
+			return err
+		}
 	}
 }
 

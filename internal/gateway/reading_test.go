@@ -374,3 +374,42 @@ func damage(t *testing.T, b *bench, id dlp.ID) {
 		t.Fatal(err)
 	}
 }
+
+// TestVerdictWithoutAnAnswerIsOnRecordAsItIs: to a verdict on a message that was
+// read on stable storage gave no answer. The audit log says what came of it, and
+// "unknown" only if that could not be found out.
+func TestVerdictWithoutAnAnswerIsOnRecordAsItIs(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		forgets, hangs bool
+		results        string
+		held           int
+	}{
+		{"it stands", false, false, "spooled split", 1},
+		{"it does not", true, false, "spooled failed split", 1},
+		{"nobody knows", true, true, "spooled unknown", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, background := slowBench(t)
+			b.verdict = map[string]dlp.RcptVerdict{out.String(): {Action: dlp.Hold, Policy: "p"}}
+			b.Message(t.Context(), mail(in, out), b.hop)
+			background.Store(true)
+			b.db.forgets = tt.forgets
+			b.db.hangs.Store(tt.hangs)
+			b.db.unknown.Store(true)
+			runReadingUntil(t, b, func() bool {
+				return b.db.hung.Load() || len(b.audit.results()) == len(strings.Fields(tt.results))
+			})
+			b.db.hung.Store(false)
+			if got := strings.Join(b.audit.results(), " "); got != tt.results {
+				t.Errorf("outcomes on record %q, want %q", got, tt.results)
+			}
+			if held, err := b.ListHeld(t.Context(), false, "", "uid:0"); err != nil || len(held) != tt.held {
+				t.Errorf("%d held, %v; want %d", len(held), err, tt.held)
+			}
+			if n := counts(t, b.Metrics)["stanch_documents_total"]; n != float64(tt.held) {
+				t.Errorf("counted as %v documents, want %d", n, tt.held)
+			}
+		})
+	}
+}
