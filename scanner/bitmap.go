@@ -17,6 +17,95 @@ const (
 	high = 0x8080808080808080
 )
 
+// marker marks the bytes of a set in a text: 64 at a time where the processor
+// can, else as portable does.
+type marker struct {
+	set      byteSet
+	nibbles  [32]byte // by the low four bits of a byte: the high ones, as bits, with which it is in the set; then by the high four: their bit
+	wide     uint64   // all ones: the bytes beyond ASCII are in the set, too
+	portable func(m *marks, text []byte)
+}
+
+// newMarker makes a marker of set, of the bytes beyond ASCII of which all or
+// none are in it. portable marks it without vectors.
+func newMarker(set byteSet, portable func(*marks, []byte)) *marker {
+	k := &marker{set: set, portable: portable}
+	for h := range 8 {
+		k.nibbles[16+h] = 1 << h
+	}
+	for c := range 128 {
+		if set.has(byte(c)) {
+			k.nibbles[c&15] |= 1 << (c >> 4)
+		}
+	}
+	if set[2] != 0 {
+		k.wide = ^uint64(0)
+	}
+	return k
+}
+
+// mark sets a bit for each byte of text, which is at most a chunk, that is in
+// the set. Of the words of m that text does not reach it says nothing.
+func (k *marker) mark(m *marks, text []byte) {
+	if !vectors {
+		k.portable(m, text)
+		return
+	}
+	words := len(text) / 64
+	if words > 0 {
+		markAVX2(&m[0], &text[0], words, &k.nibbles, k.wide)
+	}
+	if rest := text[64*words:]; len(rest) > 0 {
+		var last [64]byte
+		copy(last[:], rest)
+		markAVX2(&m[words], &last[0], 1, &k.nibbles, k.wide)
+		m[words] &= 1<<len(rest) - 1
+	}
+}
+
+// Sets that are marked whatever the rules.
+var (
+	digitMarker = newMarker(digits, markDigits)
+	wordMarker  = newMarker(setOf(isWord), func(m *marks, text []byte) { markBlocks(m, text, wordsOf, isWord) })
+	tokenMarker = newMarker(setOf(wordByte), func(m *marks, text []byte) { markBlocks(m, text, tokensOf, wordByte) })
+	oddMarker   = newMarker(setOf(odd), func(m *marks, text []byte) { markBlocks(m, text, oddOf, odd) })
+)
+
+func setOf(has func(byte) bool) (s byteSet) {
+	for c := range 256 {
+		if has(byte(c)) {
+			s.put(byte(c))
+		}
+	}
+	return s
+}
+
+// markerOf makes a marker of a few bytes of ASCII.
+func markerOf(list []byte) *marker {
+	var set byteSet
+	for _, c := range list {
+		set.put(c)
+	}
+	return newMarker(set, func(m *marks, text []byte) {
+		clear(m[:(len(text)+63)/64])
+		for _, c := range list {
+			markByte(m, text, c)
+		}
+	})
+}
+
+// markByte sets a bit for each c of text.
+func markByte(m *marks, text []byte, c byte) {
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(text[at:], c)
+		if i < 0 {
+			return
+		}
+		at += i
+		m[at>>6] |= 1 << (at & 63)
+	}
+}
+
 // markDigits sets a bit for each digit of text, eight bytes at a time: adding
 // 0x50 carries into the high bit of a byte from '0' on, 0x46 of one from ':' on.
 func markDigits(m *marks, text []byte) {
@@ -32,6 +121,27 @@ func markDigits(m *marks, text []byte) {
 		m[w] = 0
 		for i, c := range text {
 			if isDigit(c) {
+				m[w] |= 1 << i
+			}
+		}
+	}
+}
+
+// markBlocks sets a bit for each byte of text that is one, as eight tells of eight
+// bytes together by their high bits.
+func markBlocks(m *marks, text []byte, eight func([]byte) uint64, one func(byte) bool) {
+	w := 0
+	for ; len(text) >= 64; text = text[64:] {
+		b := (*[64]byte)(text)
+		rows := eight(b[0:])>>7 | eight(b[8:])>>6 | eight(b[16:])>>5 | eight(b[24:])>>4 |
+			eight(b[32:])>>3 | eight(b[40:])>>2 | eight(b[48:])>>1 | eight(b[56:]) // as in markDigits
+		m[w] = transpose(rows)
+		w++
+	}
+	if len(text) > 0 {
+		m[w] = 0
+		for i, c := range text {
+			if one(c) {
 				m[w] |= 1 << i
 			}
 		}
@@ -60,17 +170,36 @@ func transpose(x uint64) uint64 {
 	return x ^ t ^ t<<28
 }
 
-// markByte sets a bit for each c of text.
-func markByte(m *marks, text []byte, c byte) {
-	for at := 0; ; at++ {
-		i := bytes.IndexByte(text[at:], c)
-		if i < 0 {
-			return
-		}
-		at += i
-		m[at>>6] |= 1 << (at & 63)
-	}
+// wordsOf sets the high bit of each byte of b[:8] that isWord: digits as
+// digitsOf has them, letters alike with small ones for capitals, and underscores.
+func wordsOf(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	low := x &^ high
+	underscore := ^((low ^ 0x5f*ones) + 0x7f*ones)
+	return (alnumOf(low) | underscore) &^ x & high
 }
+
+// tokensOf sets the high bit of each byte of b[:8] that is a wordByte.
+func tokensOf(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	return (alnumOf(x&^high) | x) & high
+}
+
+func alnumOf(low uint64) uint64 {
+	small := low | 0x20*ones
+	return (low+0x50*ones)&^(low+0x46*ones) | (small+0x1f*ones)&^(small+0x05*ones)
+}
+
+// oddOf sets the high bit of each byte of b[:8] that is odd: adding carries into
+// it, 0x77 of a byte from '\t' on, 0x72 from 0x0e on, 0x64 from 0x1c on, 1 of 0x7f.
+func oddOf(b []byte) uint64 {
+	x := binary.LittleEndian.Uint64(b)
+	low := x &^ high
+	return (x | ^(low + 0x77*ones) | (low+0x72*ones)&^(low+0x64*ones) | (low + ones)) & high
+}
+
+// odd reports a byte that is not ASCII or, alone, is not seen.
+func odd(c byte) bool { return c >= 0x80 || unseen(c) }
 
 // markPairs sets a bit for each place of text[from:to] where a match of g may
 // begin.
@@ -97,19 +226,10 @@ func (g *group) markWords(m *marks, text []byte, from, to int) {
 	if from > 0 && isWord(text[from-1]) {
 		carry = 1
 	}
+	var inWord marks
+	wordMarker.mark(&inWord, text[from:to])
 	for w := 0; from+64*w < to; w++ {
-		var words uint64
-		if block := text[from+64*w : to]; len(block) >= 64 {
-			b := (*[64]byte)(block)
-			words = transpose(wordsOf(b[0:])>>7 | wordsOf(b[8:])>>6 | wordsOf(b[16:])>>5 | wordsOf(b[24:])>>4 |
-				wordsOf(b[32:])>>3 | wordsOf(b[40:])>>2 | wordsOf(b[48:])>>1 | wordsOf(b[56:]))
-		} else {
-			for i, c := range block {
-				if isWord(c) {
-					words |= 1 << i
-				}
-			}
-		}
+		words := inWord[w]
 		starts := words &^ (words<<1 | carry)
 		carry = words >> 63
 		for ; starts != 0; starts &= starts - 1 {
@@ -119,16 +239,4 @@ func (g *group) markWords(m *marks, text []byte, from, to int) {
 			}
 		}
 	}
-}
-
-// wordsOf sets the high bit of each byte of b[:8] that isWord: digits as
-// digitsOf has them, letters alike with small ones for capitals, and underscores.
-func wordsOf(b []byte) uint64 {
-	x := binary.LittleEndian.Uint64(b)
-	low := x &^ high
-	small := low | 0x20*ones
-	digit := (low + 0x50*ones) &^ (low + 0x46*ones)
-	letter := (small + 0x1f*ones) &^ (small + 0x05*ones)
-	underscore := ^((low ^ 0x5f*ones) + 0x7f*ones)
-	return (digit | letter | underscore) &^ x & high
 }

@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode"
 	"unicode/utf8"
@@ -122,6 +123,17 @@ func (t *text) linear() {
 // came.
 func plain(b []byte) int {
 	i := 0
+	for vectors && len(b)-i >= 64 {
+		var m marks
+		words := min((len(b)-i)/64, len(m))
+		oddMarker.mark(&m, b[i:i+64*words])
+		for w, found := range m[:words] {
+			if found != 0 {
+				return i + 64*w + bits.TrailingZeros64(found)
+			}
+		}
+		i += 64 * words
+	}
 	for ; i+32 <= len(b); i += 32 {
 		w := b[i : i+32]
 		if oddBytes(binary.LittleEndian.Uint64(w))|oddBytes(binary.LittleEndian.Uint64(w[8:]))|

@@ -220,11 +220,10 @@ func (c *Scan) chunk(from, to int) {
 	s, norm := c.s, c.text.norm
 	words := (to - from + 63) / 64
 	if s.digits != nil {
-		markDigits(&c.runs, norm[from:to])
+		digitMarker.mark(&c.runs, norm[from:to])
 	}
-	clear(c.special[:words])
-	for _, b := range s.special {
-		markByte(&c.special, norm[from:to], b)
+	if s.special != nil {
+		s.special.mark(&c.special, norm[from:to])
 	}
 	if s.long != nil {
 		step := s.long.long.step

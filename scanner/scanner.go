@@ -22,7 +22,7 @@ type Scanner struct {
 	groups  []*group
 	digits  *group        // looked for from runs of digits; nil for none
 	at      [256][]*group // by byte: those that are looked for from it
-	special []byte        // the bytes for which there are some
+	special *marker       // of the bytes for which there are some; nil for none
 	rest    *group        // those that no byte tells of; nil for none
 	long    *group        // that begin with long runs; nil for none
 	words   *vocabulary
@@ -135,6 +135,7 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 
 // take makes the groups ready and notes from where each is looked for.
 func (s *Scanner) take(sort *sorter) {
+	var special []byte
 	for _, g := range sort.groups {
 		g.ready()
 		s.groups = append(s.groups, g)
@@ -152,11 +153,14 @@ func (s *Scanner) take(sort *sorter) {
 					continue
 				}
 				if s.at[c] == nil {
-					s.special = append(s.special, byte(c))
+					special = append(special, byte(c))
 				}
 				s.at[c] = append(s.at[c], g)
 			}
 		}
+	}
+	if len(special) > 0 || s.long != nil {
+		s.special = markerOf(special)
 	}
 }
 
