@@ -20,25 +20,42 @@ const (
 // marker marks the bytes of a set in a text: 64 at a time where the processor
 // can, else as portable does.
 type marker struct {
-	set      byteSet
-	nibbles  [32]byte // by the low four bits of a byte: the high ones, as bits, with which it is in the set; then by the high four: their bit
-	wide     uint64   // all ones: the bytes beyond ASCII are in the set, too
-	portable func(m *marks, text []byte)
+	set     byteSet
+	kind    markKind
+	list    []byte   // of a set that is a few bytes
+	nibbles [32]byte // by the low four bits of a byte: the high ones, as bits, with which it is in the set; then by the high four: their bit
+	wide    uint64   // all ones: the bytes beyond ASCII are in the set, too
 }
 
-// newMarker makes a marker of set, of the bytes beyond ASCII of which all or
-// none are in it. portable marks it without vectors.
-func newMarker(set byteSet, portable func(*marks, []byte)) *marker {
-	k := &marker{set: set, portable: portable}
+// markKind says how a set is marked without vectors.
+type markKind uint8
+
+const (
+	markFew markKind = iota
+	markDigit
+	markWord
+	markToken
+	markOdd
+)
+
+// newMarker makes a marker of the bytes that has holds for, of those beyond ASCII
+// all or none.
+func newMarker(kind markKind, has func(byte) bool) *marker {
+	k := &marker{kind: kind}
+	for c := range 256 {
+		if has(byte(c)) {
+			k.set.put(byte(c))
+		}
+	}
 	for h := range 8 {
 		k.nibbles[16+h] = 1 << h
 	}
 	for c := range 128 {
-		if set.has(byte(c)) {
+		if k.set.has(byte(c)) {
 			k.nibbles[c&15] |= 1 << (c >> 4)
 		}
 	}
-	if set[2] != 0 {
+	if k.set[2] != 0 {
 		k.wide = ^uint64(0)
 	}
 	return k
@@ -63,35 +80,38 @@ func (k *marker) mark(m *marks, text []byte) {
 	}
 }
 
-// Sets that are marked whatever the rules.
-var (
-	digitMarker = newMarker(digits, markDigits)
-	wordMarker  = newMarker(setOf(isWord), func(m *marks, text []byte) { markBlocks(m, text, wordsOf, isWord) })
-	tokenMarker = newMarker(setOf(wordByte), func(m *marks, text []byte) { markBlocks(m, text, tokensOf, wordByte) })
-	oddMarker   = newMarker(setOf(odd), func(m *marks, text []byte) { markBlocks(m, text, oddOf, odd) })
-)
-
-func setOf(has func(byte) bool) (s byteSet) {
-	for c := range 256 {
-		if has(byte(c)) {
-			s.put(byte(c))
+// portable is mark without vectors.
+func (k *marker) portable(m *marks, text []byte) {
+	switch k.kind {
+	case markDigit:
+		markDigits(m, text)
+	case markWord:
+		markBlocks(m, text, wordsOf, isWord)
+	case markToken:
+		markBlocks(m, text, tokensOf, wordByte)
+	case markOdd:
+		markBlocks(m, text, oddOf, odd)
+	default:
+		clear(m[:(len(text)+63)/64])
+		for _, c := range k.list {
+			markByte(m, text, c)
 		}
 	}
-	return s
 }
+
+// Sets that are marked whatever the rules.
+var (
+	digitMarker = newMarker(markDigit, isDigit)
+	wordMarker  = newMarker(markWord, isWord)
+	tokenMarker = newMarker(markToken, wordByte)
+	oddMarker   = newMarker(markOdd, odd)
+)
 
 // markerOf makes a marker of a few bytes of ASCII.
 func markerOf(list []byte) *marker {
-	var set byteSet
-	for _, c := range list {
-		set.put(c)
-	}
-	return newMarker(set, func(m *marks, text []byte) {
-		clear(m[:(len(text)+63)/64])
-		for _, c := range list {
-			markByte(m, text, c)
-		}
-	})
+	k := newMarker(markFew, func(c byte) bool { return bytes.IndexByte(list, c) >= 0 })
+	k.list = list
+	return k
 }
 
 // markByte sets a bit for each c of text.
