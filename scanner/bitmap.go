@@ -36,6 +36,7 @@ const (
 	markWord
 	markToken
 	markOdd
+	markOther
 )
 
 // newMarker makes a marker of the bytes that has holds for, of those beyond ASCII
@@ -91,7 +92,14 @@ func (k *marker) portable(m *marks, text []byte) {
 		markBlocks(m, text, tokensOf, wordByte)
 	case markOdd:
 		markBlocks(m, text, oddOf, odd)
-	default:
+	case markOther:
+		clear(m[:(len(text)+63)/64])
+		for i, c := range text {
+			if k.set.has(c) {
+				m[i>>6] |= 1 << (i & 63)
+			}
+		}
+	case markFew:
 		clear(m[:(len(text)+63)/64])
 		for _, c := range k.list {
 			markByte(m, text, c)

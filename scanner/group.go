@@ -10,7 +10,8 @@ import (
 // group is patterns that are looked for from the same bytes.
 type group struct {
 	prog     *program
-	patterns []int // numbers of the patterns, by expression
+	patterns []int    // numbers of the patterns, by expression
+	needs    []uint64 // by expression: maskOf the words that its pattern asks for, or unasked
 	match    *matcher
 	anywhere []bool // by expression: may begin within a word
 	within   bool   // some may
@@ -57,7 +58,11 @@ func (s *sorter) add(n int, p *pattern, b patterns.Boundary) error {
 	if _, err := g.prog.add(re, value); err != nil {
 		return err
 	}
-	g.patterns, g.anywhere = append(g.patterns, n), append(g.anywhere, anywhere)
+	needs := uint64(unasked)
+	if p.support != nil {
+		needs = maskOf(p.support.list)
+	}
+	g.patterns, g.anywhere, g.needs = append(g.patterns, n), append(g.anywhere, anywhere), append(g.needs, needs)
 	return nil
 }
 
@@ -120,6 +125,7 @@ func (s *sorter) group() *group {
 // ready makes the automata of g, to which no pattern is added any more.
 func (g *group) ready() {
 	g.match = newMatcher(g.prog, g.anywhere)
+	g.match.needs = g.needs
 	g.within = slices.Contains(g.anywhere, true)
 	switch {
 	case g.lead != nil, g.long != nil:

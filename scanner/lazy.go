@@ -38,6 +38,8 @@ type lazy struct {
 	mu   sync.Mutex
 	step func(set []uint64, c int) (next []uint64, out []uint16) // guarded by mu; what it returns is valid until the next call
 	root [][]uint64                                              // the states that each table begins with
+
+	needs []uint64 // by expression: the bit that outcome.needs has for it; nil: none
 }
 
 const endOfText = 256
@@ -47,13 +49,19 @@ const endOfText = 256
 type table struct {
 	next []atomic.Uint32 // by offset of the state and class
 	out  []uint16        // the same: number of the output; written before next
-	outs [][]uint16      // by number; written before next
+	outs []*outcome      // by number; written before next
 
 	// Guarded by lazy.mu.
 	sets    [][]uint64
 	byKey   map[string]uint32
 	outKeys map[string]uint16
 	key     []byte
+}
+
+// outcome is the expressions that a transition tells of.
+type outcome struct {
+	list  []uint16
+	needs uint64 // lazy.needs of all of them together
 }
 
 // newLazy makes an automaton over the classes that told apart: by byte, the
@@ -90,7 +98,7 @@ func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, 
 
 func (l *lazy) newTable(entries uint32) *table {
 	entries = max(entries/l.stride, uint32(len(l.root)+8)) * l.stride
-	t := &table{next: make([]atomic.Uint32, entries), out: make([]uint16, entries), outs: make([][]uint16, entries/entriesPerOut),
+	t := &table{next: make([]atomic.Uint32, entries), out: make([]uint16, entries), outs: make([]*outcome, entries/entriesPerOut),
 		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint16{}}
 	for _, set := range l.root {
 		if len(set) == 0 { // a root that nothing begins at still has its place
@@ -135,7 +143,7 @@ func (t *table) state(set []uint64, stride uint32) (uint32, bool) {
 }
 
 // outNumber returns the number of the output; false where there is no room.
-func (t *table) outNumber(out []uint16) (uint16, bool) {
+func (t *table) outNumber(out []uint16, needs []uint64) (uint16, bool) {
 	t.key = t.key[:0]
 	for _, x := range out {
 		t.key = binary.LittleEndian.AppendUint16(t.key, x)
@@ -147,9 +155,19 @@ func (t *table) outNumber(out []uint16) (uint16, bool) {
 	if n >= len(t.outs) {
 		return 0, false
 	}
-	t.outs[n] = slices.Clone(out)
+	t.outs[n] = newOutcome(out, needs)
 	t.outKeys[string(t.key)] = uint16(n)
 	return uint16(n), true
+}
+
+func newOutcome(list []uint16, needs []uint64) *outcome {
+	o := &outcome{list: slices.Clone(list)}
+	for _, n := range list {
+		if needs != nil {
+			o.needs |= needs[n]
+		}
+	}
+	return o
 }
 
 // full reports whether t has no room for one more state or output.
@@ -160,7 +178,7 @@ func (t *table) full(stride uint32) bool {
 // find makes the transition of class c from the state at offset from of t. It
 // returns the table in which to go on, the transition with the place of its
 // output, and what finding it cost, in bytes of proof.
-func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out []uint16, cost int) {
+func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome, cost int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := from + c
@@ -171,13 +189,13 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out []uint16
 		return t, e, out, 1
 	}
 	set := t.sets[from/l.stride]
-	next, out := l.step(set, l.rep[c])
+	next, list := l.step(set, l.rep[c])
 	cost = 16 + len(set) + len(next)
 	n, ok := t.state(next, l.stride)
 	e = known | n*l.stride
-	if ok && len(out) > 0 {
+	if ok && len(list) > 0 {
 		var k uint16
-		if k, ok = t.outNumber(out); ok {
+		if k, ok = t.outNumber(list, l.needs); ok {
 			t.out[at] = k
 			out = t.outs[k]
 			e |= output
@@ -195,9 +213,9 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out []uint16
 	}
 	n, _ = t.state(next, l.stride)
 	e = known | n*l.stride
-	if len(out) > 0 {
+	if len(list) > 0 {
 		e |= output
-		out = slices.Clone(out)
+		out = newOutcome(list, l.needs)
 	}
 	return t, e, out, cost
 }

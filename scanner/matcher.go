@@ -222,16 +222,37 @@ func (m *matcher) take(set []uint64, c int) ([]uint64, []uint16) {
 
 // ends is what a walk has found.
 type ends struct {
-	end   []int32  // by expression: where its match ends; 0 for none
-	found []uint16 // the expressions that matched
-	cost  int      // bytes of proof
+	found []end // by place; of an expression that is in several the last counts
+	cost  int   // bytes of proof
+
+	proved []uint32 // by expression: the round in which it was proved
+	round  uint32
 }
 
-func (r *ends) forget() {
-	for _, n := range r.found {
-		r.end[n] = 0
+// end is the expressions that match up to a place.
+type end struct {
+	*outcome
+	at int
+}
+
+// next begins a round.
+func (r *ends) next() {
+	if r.round++; r.round == 0 {
+		clear(r.proved)
+		r.round = 1
 	}
-	r.found = r.found[:0]
+}
+
+// first reports whether expression n is looked at for the first time in this
+// round, in which the last ends come first.
+func (r *ends) first(n int) bool {
+	if len(r.found) > 1 {
+		if r.proved[n] == r.round {
+			return false
+		}
+		r.proved[n] = r.round
+	}
+	return true
 }
 
 // walk finds what matches from text[at:] on and enters it in r, which holds
@@ -245,7 +266,7 @@ func (m *matcher) walk(text []byte, at, place int, r *ends) {
 		c := uint32(class[text[i]])
 		e := next[state+c].Load()
 		if e>>30 != known>>30 {
-			var out []uint16
+			var out *outcome
 			if e == 0 {
 				var cost int
 				t, e, out, cost = m.find(t, state, c)
@@ -265,7 +286,7 @@ func (m *matcher) walk(text []byte, at, place int, r *ends) {
 	}
 	c := m.stride - 1
 	e := t.next[state+c].Load()
-	var out []uint16
+	var out *outcome
 	if e == 0 {
 		_, e, out, _ = m.find(t, state, c)
 	} else if e&output != 0 {
@@ -277,11 +298,10 @@ func (m *matcher) walk(text []byte, at, place int, r *ends) {
 	r.cost += i - at
 }
 
-func (r *ends) note(out []uint16, at int) {
-	for _, n := range out {
-		if r.end[n] == 0 {
-			r.found = append(r.found, n)
-		}
-		r.end[n] = int32(at)
+func (r *ends) note(out *outcome, at int) {
+	if k := len(r.found) - 1; k >= 0 && r.found[k].outcome == out {
+		r.found[k].at = at
+		return
 	}
+	r.found = append(r.found, end{out, at})
 }

@@ -62,16 +62,42 @@ func (c *Scan) tryAt(g *group, at, place int) {
 	}
 	r.cost = 0
 	g.match.walk(c.text.norm, at, place, r)
-	if len(r.found) == 0 {
-		return
+	if len(r.found) > 0 {
+		c.decide(g, at)
 	}
-	for _, n := range r.found {
-		step := c.prove(g, int(n), at, int(r.end[n]))
-		if c.opt.OnProof != nil {
-			c.opt.OnProof(g.patterns[n], step)
+}
+
+// decide proves what c.ends found for g at norm[at]. What asks for words of which
+// none stand near is passed over.
+func (c *Scan) decide(g *group, at int) {
+	r, near, asked := &c.ends, uint64(unasked), false
+	r.next()
+	for k := len(r.found) - 1; k >= 0; k-- {
+		x := &r.found[k]
+		if !asked && x.needs != unasked {
+			near, asked = c.wordsNear(at), true
+		}
+		if x.needs&near == 0 {
+			continue
+		}
+		for _, n := range x.list {
+			if g.needs[n]&near != 0 && r.first(int(n)) {
+				step := c.prove(g, int(n), at, x.at)
+				if c.opt.OnProof != nil {
+					c.opt.OnProof(g.patterns[n], step)
+				}
+			}
 		}
 	}
-	r.forget()
+	r.found = r.found[:0]
+}
+
+// wordsNear returns maskOf each list that may speak for a match from norm[at] on.
+func (c *Scan) wordsNear(at int) uint64 {
+	if len(c.fields.spans) > 0 || c.opt.OnProof != nil {
+		return ^uint64(0)
+	}
+	return c.hits.around(c.s.words, &c.text, c.text.base+int64(at), c.s.asking)
 }
 
 // Step is a step in the proof of a match, in the order in which they are taken.

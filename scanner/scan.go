@@ -105,7 +105,7 @@ func (s *Scanner) Begin(opt Options) *Scan {
 	}
 	c, _ := s.scans.Get().(*Scan)
 	if c == nil {
-		c = &Scan{scratch: &scratch{ends: ends{end: make([]int32, s.most)}}}
+		c = &Scan{scratch: &scratch{ends: ends{proved: make([]uint32, s.most)}}}
 	}
 	c.s, c.opt = s, opt
 	return c
@@ -197,7 +197,7 @@ func (c *Scan) endPart() {
 	c.done += c.text.end()
 	c.text.reset()
 	c.rawText, c.rawBase = c.rawText[:0], 0
-	c.hits.list, c.hits.lo, c.hits.hi = c.hits.list[:0], 0, 0
+	c.hits.reset()
 	c.fields.reset()
 	c.pending = c.pending[:0]
 	c.pos, c.counted, c.lines, c.open = 0, 0, 0, false
@@ -205,6 +205,7 @@ func (c *Scan) endPart() {
 
 // advance looks for candidates from pos up to limit.
 func (c *Scan) advance(limit int64) {
+	c.hits.sure = min(limit+c.s.longest+int64(c.s.words.reach), c.text.end())
 	i, end := int(c.pos-c.text.base), int(limit-c.text.base)
 	for i < end && !c.stopped {
 		to := min(i+chunkBytes, end)

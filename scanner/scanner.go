@@ -29,6 +29,7 @@ type Scanner struct {
 	behind  int64     // bytes before a candidate that its proof may look at
 	ahead   int64     // and from its start on
 	longest int64     // bytes of the longest match
+	asking  int64     // bytes of the longest match of a pattern that asks for words
 	most    int       // expressions of the largest group
 	scans   sync.Pool // of *Scan that have finished
 	why     reasons   // what explanations share
@@ -72,6 +73,7 @@ func New(set *patterns.Set) *Scanner {
 			if p.Supporting != nil {
 				e := ready(p.Supporting)
 				p.support = &e
+				s.asking = max(s.asking, int64(p.MaxBytes))
 			}
 			s.longest = max(s.longest, int64(p.MaxBytes))
 			if err := sort.add(len(s.pats), &p, r.Boundary); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/patterns"
 )
@@ -24,8 +25,9 @@ type vocabulary struct {
 	root    []int32          // by token: where it leads from node 0, 0 for nowhere; made by fill
 	lengths [1024]uint64     // by shape of a token's first two bytes: bit n says that some are n bytes long
 	symbols [256]bool        // bytes that stand in keywords as symbols
-	begins  [256]uint8       // by byte: what it may begin
+	first   *marker          // of the bytes that a keyword may begin with; made by fill
 	wide    bool             // some token has bytes beyond ASCII
+	masks   []uint64         // by node: maskOf its lists together; made by fill
 	spans   []int            // by list: bytes of the longest stretch that can be a hit
 	longest int              // bytes of the longest stretch that can be a hit
 	reach   int              // bytes before a candidate in which any list is looked for
@@ -35,13 +37,7 @@ type vocabulary struct {
 type edge struct{ node, token int32 }
 
 func newVocabulary() *vocabulary {
-	v := &vocabulary{tokens: map[string]int32{}, edges: map[edge]int32{}, lists: make([][]uint64, 1), ids: map[string]int{}}
-	for c := range 256 {
-		if wordByte(byte(c)) {
-			v.begins[c] = beginsWord
-		}
-	}
-	return v
+	return &vocabulary{tokens: map[string]int32{}, edges: map[edge]int32{}, lists: make([][]uint64, 1), ids: map[string]int{}}
 }
 
 // list adds words as a list and returns its number; the same words twice are
@@ -78,9 +74,6 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 	if !ok {
 		id = int32(len(v.tokens))
 		v.tokens[tok] = id
-		if wordByte(tok[0]) {
-			v.begin(tok[0])
-		}
 		switch {
 		case !wordByte(tok[0]):
 			v.symbols[tok[0]] = true
@@ -96,27 +89,6 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 		v.lists = append(v.lists, nil)
 	}
 	return next
-}
-
-// What a byte may begin.
-const (
-	beginsNothing = iota
-	beginsWord    // a word, but none of a keyword
-	beginsToken   // a word of a keyword
-)
-
-// begin notes that a token begins with c, in either case.
-func (v *vocabulary) begin(c byte) {
-	if c >= 0x80 {
-		for c := 0x80; c < 256; c++ {
-			v.begins[c] = beginsToken
-		}
-		return
-	}
-	v.begins[c] = beginsToken
-	if c >= 'a' && c <= 'z' {
-		v.begins[c-'a'+'A'] = beginsToken
-	}
 }
 
 // shape numbers the first two bytes of a word so that case does not matter.
@@ -200,6 +172,28 @@ func (v *vocabulary) fill() {
 			v.root[e.token] = node
 		}
 	}
+	var first byteSet
+	for tok, id := range v.tokens {
+		switch c := tok[0]; {
+		case v.root[id] == 0:
+		case c >= utf8.RuneSelf:
+			first[2], first[3] = ^uint64(0), ^uint64(0)
+		case c >= 'a' && c <= 'z':
+			first.put(c - 'a' + 'A')
+			fallthrough
+		default:
+			first.put(c)
+		}
+	}
+	v.first = newMarker(markOther, first.has)
+	v.masks = make([]uint64, len(v.lists))
+	for node, in := range v.lists {
+		for k, word := range in {
+			for ; word != 0; word &= word - 1 {
+				v.masks[node] |= maskOf(64*k + bits.TrailingZeros64(word))
+			}
+		}
+	}
 }
 
 func (v *vocabulary) place(first uint64, size int) int {
@@ -226,7 +220,7 @@ func firstEight(text []byte, i, j int) (first uint64) {
 // token returns the number of the word text[i:j], -1 if it is in no keyword.
 func (v *vocabulary) token(text []byte, i, j int) int32 {
 	b := text[i:j]
-	if v.wide && plain(b) < len(b) {
+	if v.wide && !ascii(b) {
 		if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
 			return id
 		}
@@ -252,6 +246,14 @@ next:
 	return -1
 }
 
+func ascii(b []byte) bool {
+	var all byte
+	for _, c := range b {
+		all |= c
+	}
+	return all < utf8.RuneSelf
+}
+
 // symbol returns the number of the token that is c alone, -1 if there is none.
 func (v *vocabulary) symbol(c byte) int32 {
 	if id, ok := v.tokens[string([]byte{c})]; ok {
@@ -263,22 +265,30 @@ func (v *vocabulary) symbol(c byte) int32 {
 // find calls hit for each keyword that begins in text[from:to]. It looks past
 // to for its end, as far as longest.
 func (v *vocabulary) find(text []byte, from, to int, hit func(start, end int, node int32)) {
-	i := from
-	if i > 0 && wordByte(text[i-1]) { // inside a word
-		i = wordEnd(text, i)
-	}
-	for i < to {
-		if kind := v.begins[text[i]]; kind != beginsToken {
-			if i++; kind == beginsWord {
-				i = wordEnd(text, i)
+	var words, first marks
+	for ; from < to; from += chunkBytes {
+		block := text[from:min(to, from+chunkBytes)]
+		tokenMarker.mark(&words, block)
+		v.first.mark(&first, block)
+		var carry uint64
+		if from > 0 && wordByte(text[from-1]) { // inside a word
+			carry = 1
+		}
+		for w, in := range words[:(len(block)+63)/64] {
+			starts := in &^ (in<<1 | carry)
+			carry = in >> 63
+			for m := starts & first[w]; m != 0; m &= m - 1 {
+				bit := bits.TrailingZeros64(m)
+				i := from + 64*w + bit
+				j := i + bits.TrailingZeros64(^(in >> bit))
+				if j == from+64*w+64 || j == to { // it may go on
+					j = wordEnd(text, j)
+				}
+				if tok := v.token(text, i, j); tok >= 0 {
+					v.walk(text, i, j, tok, hit)
+				}
 			}
-			continue
 		}
-		j := wordEnd(text, i)
-		if tok := v.token(text, i, j); tok >= 0 {
-			v.walk(text, i, j, tok, hit)
-		}
-		i = j
 	}
 }
 
@@ -324,6 +334,15 @@ func (v *vocabulary) has(node int32, list int) bool {
 	return list/64 < len(in) && in[list/64]>>(list%64)&1 != 0
 }
 
+// maskOf is the bit that stands for a list, and for others alike where there are
+// many, when lists are told apart quickly.
+func maskOf(list int) uint64 { return 1 << (list % maskBits) }
+
+const (
+	maskBits = 63
+	unasked  = 1 << maskBits // the bit of what asks for no words
+)
+
 // evidence is patterns.Words made ready.
 type evidence struct {
 	patterns.Words
@@ -337,11 +356,25 @@ type hits struct {
 	left   []wordHit // scratch of ensure
 	at     int       // where in list it was looked last
 	lo, hi int64     // the stretch in which the hits begin
+	sure   int64     // no keyword that begins before it reaches past what is there of the part
+
+	block, blockEnd int64  // the places that mask is for
+	mask            uint64 // of the keywords that stand near them
 }
 
 type wordHit struct {
 	start, end int64
+	mask       uint64 // of node
 	node       int32
+}
+
+const (
+	blockBytes = 128 // about how many places share a mask
+	findBytes  = 512 // about how much text is searched for keywords at a time
+)
+
+func (h *hits) reset() {
+	*h = hits{list: h.list[:0], left: h.left[:0]}
 }
 
 // ensure finds the hits that begin in [lo, hi) of t.
@@ -353,22 +386,59 @@ func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
 	if lo < h.lo {
 		h.left = h.left[:0]
 		v.find(t.norm, int(lo-t.base), int(h.lo-t.base), func(s, e int, node int32) {
-			h.left = append(h.left, wordHit{t.base + int64(s), t.base + int64(e), node})
+			h.left = append(h.left, wordHit{t.base + int64(s), t.base + int64(e), v.masks[node], node})
 		})
 		h.list, h.lo = slices.Insert(h.list, 0, h.left...), lo
 	}
 	if hi <= h.hi {
 		return
 	}
+	hi = max(hi, min(h.hi+findBytes, h.sure))
 	if len(h.list) >= 1024 {
 		k, _ := slices.BinarySearchFunc(h.list, lo, func(w wordHit, n int64) int { return int(w.start - n) })
 		h.list = h.list[:copy(h.list, h.list[k:])]
 		h.lo = lo
 	}
 	v.find(t.norm, int(h.hi-t.base), int(hi-t.base), func(s, e int, node int32) {
-		h.list = append(h.list, wordHit{t.base + int64(s), t.base + int64(e), node})
+		h.list = append(h.list, wordHit{t.base + int64(s), t.base + int64(e), v.masks[node], node})
 	})
 	h.hi = hi
+}
+
+// around returns maskOf each list of which a keyword may stand near a match that
+// begins at offset at and is no longer than longest.
+func (h *hits) around(v *vocabulary, t *text, at, longest int64) uint64 {
+	if at >= h.block && at < h.blockEnd {
+		return h.mask
+	}
+	block := at &^ (blockBytes - 1)
+	from, to := block-int64(v.reach), block+blockBytes+longest+int64(v.reach)
+	end := block + blockBytes
+	if to > h.sure {
+		to = h.sure
+		end = max(at+1, to-longest-int64(v.reach))
+	}
+	h.ensure(v, t, from, to)
+	i := h.seek(from)
+	mask := uint64(unasked)
+	for ; i < len(h.list) && h.list[i].start < to; i++ {
+		mask |= h.list[i].mask
+	}
+	h.block, h.blockEnd, h.mask = block, end, mask
+	return mask
+}
+
+// seek returns the number of the first hit that begins at from or later.
+func (h *hits) seek(from int64) int {
+	i := min(h.at, len(h.list))
+	for i > 0 && h.list[i-1].start >= from {
+		i--
+	}
+	for i < len(h.list) && h.list[i].start < from {
+		i++
+	}
+	h.at = i
+	return i
 }
 
 // near reports whether a keyword of w stands within reach of [s, e) of t.
@@ -380,17 +450,10 @@ func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
 		to = s
 	}
 	h.ensure(v, t, from, to+1)
-	i := min(h.at, len(h.list))
-	for i > 0 && h.list[i-1].start >= from {
-		i--
-	}
-	for i < len(h.list) && h.list[i].start < from {
-		i++
-	}
-	h.at = i
-	for ; i < len(h.list) && h.list[i].start <= to; i++ {
+	mask := maskOf(w.list)
+	for i := h.seek(from); i < len(h.list) && h.list[i].start <= to; i++ {
 		x := &h.list[i]
-		if x.end <= s && s-x.end > reach || w.Before && x.end > s || !v.has(x.node, w.list) {
+		if x.mask&mask == 0 || x.end <= s && s-x.end > reach || w.Before && x.end > s || !v.has(x.node, w.list) {
 			continue
 		}
 		return true
