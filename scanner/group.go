@@ -10,8 +10,9 @@ import (
 // group is patterns that are looked for from the same bytes.
 type group struct {
 	prog     *program
-	patterns []int    // numbers of the patterns, by expression
-	needs    []uint64 // by expression: maskOf the words that its pattern asks for, or unasked
+	patterns []int               // numbers of the patterns, by expression
+	bounds   []patterns.Boundary // by expression
+	needs    []uint64            // by expression: maskOf the words that its pattern asks for, or unasked
 	match    *matcher
 	anywhere []bool // by expression: may begin within a word
 	within   bool   // some may
@@ -22,13 +23,10 @@ type group struct {
 	long     *longRun     // the patterns begin with long runs
 	words    bool         // without an anchor: matches begin where words do
 	pairs    *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
-	shape    []byteSet    // with digits as anchor: see newShape
+	forms    *forms       // with digits as anchor
 	precede  byteSet      // with an anchor: the bytes that may stand before it in a match
 	straight bool         // with an anchor: a match may begin with it
 }
-
-// shapes is how many lengths of a run of digits are told apart.
-const shapes = 32
 
 // maxSpecial is how many different bytes, digits aside, are looked for.
 const maxSpecial = 12
@@ -63,6 +61,7 @@ func (s *sorter) add(n int, p *pattern, b patterns.Boundary) error {
 		needs = maskOf(p.support.list)
 	}
 	g.patterns, g.anywhere, g.needs = append(g.patterns, n), append(g.anywhere, anywhere), append(g.needs, needs)
+	g.bounds = append(g.bounds, b)
 	return nil
 }
 
@@ -132,7 +131,7 @@ func (g *group) ready() {
 	case g.anchor.len() > 0:
 		g.back = g.newBack()
 		if g.anchor == digits {
-			g.shape = g.newShape()
+			g.forms = g.newForms()
 		}
 	default:
 		g.pairs = g.newPairs()
@@ -215,75 +214,6 @@ func (g *group) newBack() *lazy {
 		}
 		return 0
 	}), step, [][]uint64{root})
-}
-
-// newShape tells for matches that begin with a run of n digits (31: that many or
-// more) which two bytes may follow the run: by n and the class of the first.
-func (g *group) newShape() []byteSet {
-	stride := int(g.match.stride)
-	shape := make([]byteSet, shapes*stride)
-	every := byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-	level := map[uint32]bool{}
-	for _, pc := range g.prog.start {
-		for _, to := range g.prog.reachable(pc) {
-			level[to] = true
-		}
-	}
-	ended := shapes // digits after which a match may end although the run goes on: only where its boundary is none
-	for n := range shapes {
-		row := shape[n*stride : (n+1)*stride]
-		next := map[uint32]bool{}
-		for pc := range level {
-			i := &g.prog.inst[pc]
-			if i.op == opMatch || n == shapes-1 {
-				for c := range row {
-					row[c] = every
-				}
-				continue
-			}
-			takes := g.prog.bytesAt(pc)
-			after, second := g.prog.reachable(i.out), byteSet{}
-			if g.prog.sets[i.set].wide {
-				second = byteSet{2: ^uint64(0), 3: ^uint64(0)} // a further byte of the same character
-			}
-			for _, to := range after {
-				b := g.prog.bytesAt(to)
-				if g.prog.inst[to].op == opMatch {
-					b = every
-				}
-				second.add(&b)
-			}
-			for c := range row[:stride-1] {
-				if r := byte(g.match.rep[c]); takes.has(r) && !isDigit(r) {
-					row[c].add(&second)
-				}
-			}
-			if takes.meets(&digits) {
-				for _, to := range after {
-					next[to] = true
-				}
-				if g.anywhere[i.owner] && ended == shapes && slices.ContainsFunc(g.prog.reachableAt(i.out, edgeAbsent), func(to uint32) bool { return g.prog.inst[to].op == opMatch }) {
-					ended = n + 1
-				}
-			}
-		}
-		if level = next; ended < n+1 {
-			for c := range shape[(n+1)*stride:] {
-				shape[(n+1)*stride+c] = every
-			}
-			break
-		}
-	}
-	return shape
-}
-
-// mayFollow reports whether a match of g may begin with run digits that
-// text[end:] follows.
-func (g *group) mayFollow(text []byte, end, run int) bool {
-	if end+1 >= len(text) {
-		return true
-	}
-	return g.shape[min(run, shapes-1)*int(g.match.stride)+int(g.match.class[text[end]])].has(text[end+1])
 }
 
 // newPairs tells with which two bytes a match may begin.

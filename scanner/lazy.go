@@ -68,6 +68,16 @@ type outcome struct {
 // values of each column.
 func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, []uint16), root [][]uint64) *lazy {
 	l := &lazy{step: step, root: root, most: maxEntries}
+	l.class, l.rep = classesOf(columns)
+	l.rep = append(l.rep, endOfText)
+	l.stride = uint32(len(l.rep))
+	l.cur.Store(l.newTable(minEntries))
+	return l
+}
+
+// classesOf tells apart the bytes that some column tells apart: by byte its class,
+// by class one of its bytes.
+func classesOf(columns []func(c byte) uint32) (class [256]uint8, rep []int) {
 	classes := 1
 	for _, col := range columns {
 		type part struct {
@@ -76,24 +86,21 @@ func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, 
 		}
 		seen := map[part]uint8{}
 		for c := range 256 {
-			k := part{l.class[c], col(byte(c))}
+			k := part{class[c], col(byte(c))}
 			if _, ok := seen[k]; !ok {
 				seen[k] = uint8(len(seen))
 			}
-			l.class[c] = seen[k]
+			class[c] = seen[k]
 		}
 		if classes = len(seen); classes == 256 {
 			break
 		}
 	}
-	l.stride = uint32(classes) + 1
-	l.rep = make([]int, l.stride)
+	rep = make([]int, classes)
 	for c := 255; c >= 0; c-- {
-		l.rep[l.class[c]] = c
+		rep[class[c]] = c
 	}
-	l.rep[classes] = endOfText
-	l.cur.Store(l.newTable(minEntries))
-	return l
+	return class, rep
 }
 
 func (l *lazy) newTable(entries uint32) *table {

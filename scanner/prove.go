@@ -38,18 +38,14 @@ func standsFree(b patterns.Boundary, norm []byte, from int) bool {
 	return !wordBefore(norm, from)
 }
 
-// begin looks for matches of g that begin at norm[at], with a run of digits of
-// that length if run is not 0.
-func (c *Scan) begin(g *group, at, run int) {
+// begin looks for matches of g that begin at norm[at].
+func (c *Scan) begin(g *group, at int) {
 	norm := c.text.norm
 	place := afterOther
 	if at > 0 && isWord(norm[at-1]) {
 		if place = afterWord; !g.within {
 			return
 		}
-	}
-	if run > 0 && g.shape != nil && !g.mayFollow(norm, at+run, run) {
-		return
 	}
 	c.tryAt(g, at, place)
 }

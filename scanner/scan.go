@@ -251,13 +251,13 @@ func (c *Scan) chunk(from, to int) {
 			bit := bits.TrailingZeros64(m)
 			at := from + 64*w + bit
 			if runs>>bit&1 != 0 {
-				c.backward(s.digits, at, runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
+				c.number(s.digits, at, at+runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
 			}
 			if special>>bit&1 != 0 {
 				c.anchor(at)
 			}
 			if rest>>bit&1 != 0 {
-				c.begin(s.rest, at, 0)
+				c.begin(s.rest, at)
 			}
 			if c.stopped {
 				return
@@ -267,9 +267,9 @@ func (c *Scan) chunk(from, to int) {
 }
 
 // runLength is how many digits stand from norm[at] on, the first n of which are
-// known, as far as the table of shapes tells lengths apart.
+// known, as far as forms tells lengths apart.
 func runLength(norm []byte, at, n int) int {
-	for n < shapes-1 && at+n < len(norm) && isDigit(norm[at+n]) {
+	for n < lengths-1 && at+n < len(norm) && isDigit(norm[at+n]) {
 		n++
 	}
 	return n
@@ -281,7 +281,7 @@ func (c *Scan) anchor(at int) {
 		if g.lead != nil {
 			c.leading(g, at)
 		} else {
-			c.backward(g, at, 0)
+			c.backward(g, at, true, true)
 		}
 	}
 	if g := c.s.long; g != nil && (c.text.base+int64(at))%int64(g.long.step) == 0 {
@@ -302,18 +302,36 @@ func (c *Scan) sample(g *group, at int) {
 	}
 	c.ends.cost += to - from
 	for i := from; i <= at && i+l.step <= to; i++ {
-		c.begin(g, i, 0)
+		c.begin(g, i)
 	}
 }
 
-// backward looks for matches of g the first anchor of which stands at norm[at],
-// with run digits if it is one.
-func (c *Scan) backward(g *group, at, run int) {
-	if g.straight {
-		c.begin(g, at, run)
+// number looks for matches of g that have norm[at:end] as their first digits.
+func (c *Scan) number(g *group, at, end int) {
+	norm := c.text.norm
+	if at < 2 || end+1 >= len(norm) {
+		c.backward(g, at, true, true)
+		return
+	}
+	f := g.forms.at(norm, at, end)
+	straight, back := f.straight.second.has(norm[end+1]), f.back.second.has(norm[end+1]) && g.precede.has(norm[at-1])
+	if straight && f.straight.needs&unasked == 0 || back && f.back.needs&unasked == 0 {
+		near := c.wordsNear(at)
+		straight, back = straight && f.straight.needs&near != 0, back && f.back.needs&near != 0
+	}
+	if straight || back {
+		c.backward(g, at, straight, back)
+	}
+}
+
+// backward looks for matches of g the first anchor of which stands at norm[at]:
+// straight, such as begin with it, and back, others.
+func (c *Scan) backward(g *group, at int, straight, back bool) {
+	if straight && g.straight {
+		c.begin(g, at)
 	}
 	norm, l := c.text.norm, g.back
-	if at == 0 || !g.precede.has(norm[at-1]) {
+	if !back || at == 0 || !g.precede.has(norm[at-1]) {
 		return
 	}
 	t, state := l.cur.Load(), l.stride
@@ -326,7 +344,7 @@ func (c *Scan) backward(g *group, at, run int) {
 			c.ends.cost += cost
 		}
 		if e&output != 0 {
-			c.begin(g, i, 0)
+			c.begin(g, i)
 		}
 		if state = e & toMask; state == 0 {
 			return

@@ -85,7 +85,7 @@ func New(set *patterns.Set) *Scanner {
 	s.take(sort)
 	s.words.reach = reach + s.words.longest
 	s.words.fill()
-	s.behind = int64(s.words.reach + 2*maxLead + pathLook + 8)
+	s.behind = int64(s.words.reach + 2*maxLead + pathLook + blockBytes + 8)
 	s.ahead = s.longest + int64(s.words.reach+2*patterns.MaxKeyword+8)
 	return s
 }

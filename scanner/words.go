@@ -406,13 +406,13 @@ func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
 }
 
 // around returns maskOf each list of which a keyword may stand near a match that
-// begins at offset at and is no longer than longest.
+// begins at offset at, or by maxPrefix before, and is no longer than longest.
 func (h *hits) around(v *vocabulary, t *text, at, longest int64) uint64 {
 	if at >= h.block && at < h.blockEnd {
 		return h.mask
 	}
 	block := at &^ (blockBytes - 1)
-	from, to := block-int64(v.reach), block+blockBytes+longest+int64(v.reach)
+	from, to := block-maxPrefix-int64(v.reach), block+blockBytes+longest+int64(v.reach)
 	end := block + blockBytes
 	if to > h.sure {
 		to = h.sure

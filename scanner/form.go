@@ -1,0 +1,302 @@
+package scanner
+
+import (
+	"slices"
+
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// lengths is how many lengths of a run of digits are told apart.
+const lengths = 32
+
+// forms tells of a run of digits, by what stands around it, whether a match may
+// have it as its first digits: most numbers of a text are told off by it.
+type forms struct {
+	class  [256]uint8 // of the byte after a run
+	stride int        // classes
+	index  []uint16   // by kind of the byte before, length of the run and class of the byte after it: number of the form
+	list   []form
+}
+
+// form is what may be found at a run of digits.
+type form struct {
+	straight, back numberSet
+}
+
+// numberSet tells of matches that begin with a run, or before it.
+type numberSet struct {
+	second byteSet // the second bytes after the run with which there may be one
+	needs  uint64  // group.needs of all of them together
+}
+
+func (s *numberSet) add(second *byteSet, needs uint64) {
+	if *second != (byteSet{}) {
+		s.second.add(second)
+		s.needs |= needs
+	}
+}
+
+func (s *numberSet) merge(o *numberSet) {
+	s.second.add(&o.second)
+	s.needs |= o.needs
+}
+
+// Kinds of what stands before a run of digits.
+const (
+	beforeOther   = iota
+	beforeSpace   // a blank
+	beforeBracket // (
+	beforeDash    // -
+	beforeSlash   // /
+	beforeBar     // |
+	beforeDot     // . after a letter
+	beforeColon   // : = #
+	beforeSign    // + $ %: of an amount
+	beforeNumber  // . or - after a digit, or after nothing: of one number
+	beforeLetter  // a small letter or an underscore
+	beforeCapital // a capital
+	beforeForeign // a byte that is not ASCII
+	beforeEnd     // how many there are
+)
+
+// kindBefore is the kind of each byte, one of one number aside.
+var kindBefore = func() (t [256]uint8) {
+	for c := range 256 {
+		switch c := byte(c); {
+		case c >= 0x80:
+			t[c] = beforeForeign
+		case c >= 'A' && c <= 'Z':
+			t[c] = beforeCapital
+		case isWord(c):
+			t[c] = beforeLetter
+		}
+	}
+	t[' '], t['('], t['-'], t['/'], t['|'], t['.'] = beforeSpace, beforeBracket, beforeDash, beforeSlash, beforeBar, beforeDot
+	t[':'], t['='], t['#'] = beforeColon, beforeColon, beforeColon
+	t['+'], t['$'], t['%'] = beforeSign, beforeSign, beforeSign
+	return t
+}()
+
+// kind tells what stands before text[at:], where at is at least 2.
+func kind(text []byte, at int) uint8 {
+	k := kindBefore[text[at-1]]
+	switch {
+	case k == beforeDot && !isWord(text[at-2]), (k == beforeDot || k == beforeDash) && isDigit(text[at-2]): // as numberBefore has it
+		return beforeNumber
+	}
+	return k
+}
+
+// at returns the form of the run of digits text[at:end], around which there are
+// two bytes on each side.
+func (f *forms) at(text []byte, at, end int) *form {
+	row := int(kind(text, at))*lengths + min(end-at, lengths-1)
+	return &f.list[f.index[row*f.stride+int(f.class[text[end]])]]
+}
+
+// follower works out what may follow a run of digits.
+type follower struct {
+	g     *group
+	rep   []int               // by class of the byte after: one of its bytes
+	known map[uint32]*follows // by instruction that is gone on from
+}
+
+// follows is what an instruction leads to without a character.
+type follows struct {
+	outside, inside []uint32    // where a word ends or begins, and within one
+	row             []numberSet // by class of the byte after, where the run of digits ends here
+	ends            bool        // a match may end here although the run goes on
+}
+
+func (w *follower) from(pc uint32) *follows {
+	f := w.known[pc]
+	if f != nil {
+		return f
+	}
+	p := w.g.prog
+	f = &follows{outside: p.reachableAt(pc, edgeThere), inside: p.reachableAt(pc, edgeAbsent), row: make([]numberSet, len(w.rep))}
+	for c, r := range w.rep {
+		list := f.outside
+		if isWord(byte(r)) {
+			list = f.inside
+		}
+		for _, to := range list {
+			second, needs := w.second(to, byte(r))
+			f.row[c].add(&second, needs)
+		}
+	}
+	for _, to := range f.inside {
+		f.ends = f.ends || p.inst[to].op == opMatch && w.g.anywhere[p.inst[to].owner]
+	}
+	w.known[pc] = f
+	return f
+}
+
+var everyByte = byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+
+// newForms makes the forms of g, the group of digits.
+func (g *group) newForms() *forms {
+	f := &forms{}
+	class, rep := classesOf(append(g.prog.columns(), func(c byte) uint32 {
+		return uint32(wordTable[c])<<2 | uint32(bit(isOneOf(c, "%@\\$")))<<1 | uint32(bit(isOneOf(c, ".-")))
+	}))
+	f.class, f.stride = class, len(rep)
+	w := &follower{g: g, rep: rep, known: map[uint32]*follows{}}
+	before := g.leavesBefore()
+	f.index = make([]uint16, beforeEnd*lengths*f.stride)
+	numbers := map[form]uint16{}
+	straight := map[[2]bool][]numberSet{}
+	for k := range uint8(beforeEnd) {
+		at := [2]bool{k == beforeLetter || k == beforeCapital, k == beforeSign || k == beforeNumber}
+		if straight[at] == nil {
+			straight[at] = w.rows(w.begin(at[0], at[1]))
+		}
+		rows, back := straight[at], w.rows(before[k])
+		for i := range rows {
+			x := form{rows[i], back[i]}
+			n, ok := numbers[x]
+			if !ok {
+				n = uint16(len(f.list))
+				numbers[x] = n
+				f.list = append(f.list, x)
+			}
+			f.index[int(k)*len(rows)+i] = n
+		}
+	}
+	return f
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// begin returns the instructions that may take a match's first byte where that is
+// a digit, within a word or outside, and with figure after what makes it a part
+// of a number or an amount.
+func (w *follower) begin(word, figure bool) (pcs []uint32) {
+	for n, start := range w.g.prog.start {
+		b := w.g.bounds[n]
+		if word && b != patterns.BoundaryNone || figure && (b == patterns.BoundaryNumber || b == patterns.BoundaryAlone) {
+			continue
+		}
+		from := w.from(start)
+		if word {
+			pcs = append(pcs, from.inside...)
+		} else {
+			pcs = append(pcs, from.outside...)
+		}
+	}
+	return pcs
+}
+
+// leavesBefore returns, by kind of the byte before, the instructions that may
+// take the first digit of a match that begins before it.
+func (g *group) leavesBefore() (leaves [beforeEnd][]uint32) {
+	for n := range g.patterns {
+		pre, _ := g.prog.anchored(n, &g.anchor)
+		for _, pc := range pre.leaves {
+			var takes byteSet
+			for _, b := range pre.before[pc] {
+				set := g.prog.bytesAt(b)
+				takes.add(&set)
+				if g.prog.sets[g.prog.inst[b].set].wide {
+					takes.add(&byteSet{2: ^uint64(0), 3: ^uint64(0)})
+				}
+			}
+			var kinds [beforeEnd]bool
+			for c := range 256 {
+				if takes.has(byte(c)) && !isDigit(byte(c)) {
+					kinds[kindBefore[c]] = true
+				}
+			}
+			kinds[beforeNumber] = kinds[beforeDot] || kinds[beforeDash]
+			for k, there := range kinds {
+				if there {
+					leaves[k] = append(leaves[k], pc)
+				}
+			}
+		}
+	}
+	return leaves
+}
+
+// rows tells, by length of a run of digits whose first one the instructions in
+// level take and by class of the byte after it, what may follow.
+func (w *follower) rows(level []uint32) []numberSet {
+	p, stride := w.g.prog, len(w.rep)
+	rows := make([]numberSet, lengths*stride)
+	for n := 1; n < lengths; n++ {
+		row := rows[n*stride : (n+1)*stride]
+		var next []uint32
+		longer := lengths // from this length on whatever follows
+		for _, pc := range level {
+			if takes := p.bytesAt(pc); !takes.meets(&digits) {
+				continue
+			}
+			after := w.from(p.inst[pc].out)
+			for c := range row {
+				row[c].merge(&after.row[c])
+			}
+			if after.ends {
+				longer = n + 1
+			}
+			if n == lengths-1 {
+				longer = n
+			}
+			next = append(next, after.inside...)
+		}
+		if longer < lengths {
+			for i := longer * stride; i < len(rows); i++ {
+				rows[i] = numberSet{everyByte, unasked}
+			}
+			break
+		}
+		slices.Sort(next)
+		level = slices.Compact(next)
+	}
+	return rows
+}
+
+// second returns the second bytes with which the instruction at pc may go on
+// where a run of digits ends and r follows, and what that needs.
+func (w *follower) second(pc uint32, r byte) (set byteSet, needs uint64) {
+	p, i := w.g.prog, &w.g.prog.inst[pc]
+	if i.op == opMatch {
+		return secondAfter(w.g.bounds[i.owner], r), w.g.needs[i.owner]
+	}
+	if takes := p.bytesAt(pc); !takes.has(r) || isDigit(r) {
+		return set, 0
+	}
+	if p.sets[i.set].wide {
+		set = byteSet{2: ^uint64(0), 3: ^uint64(0)} // a further byte of the same character
+	}
+	for _, to := range p.reachable(i.out) {
+		b := p.bytesAt(to)
+		if p.inst[to].op == opMatch {
+			b = everyByte
+		}
+		set.add(&b)
+	}
+	return set, w.g.needs[i.owner]
+}
+
+// secondAfter returns the bytes that may stand after r where r follows a match
+// with boundary b that ends in a digit: see wordAfter and numberAfter.
+func secondAfter(b patterns.Boundary, r byte) byteSet {
+	number := b == patterns.BoundaryNumber || b == patterns.BoundaryAlone
+	switch {
+	case b == patterns.BoundaryNone:
+	case isWord(r), number && isOneOf(r, "%@\\$"):
+		return byteSet{}
+	case number && isOneOf(r, ".-"):
+		set := everyByte
+		for i := range set {
+			set[i] &^= digits[i]
+		}
+		return set
+	}
+	return everyByte
+}
