@@ -93,11 +93,12 @@ type Remedy struct {
 // findings it explains are those of a Scan that it feeds; each candidate is
 // proved again, one by one, by the Scan's own proof.
 type Explainer struct {
-	s    *Scanner
-	opt  ExplainOptions
-	scan *Scan // of the document as it is
-	own  *Scan // in which candidates are proved
-	ends ends
+	s     *Scanner
+	opt   ExplainOptions
+	scan  *Scan // of the document as it is
+	own   *Scan // in which candidates are proved
+	ends  ends
+	lasts []last // scratch of search
 
 	raw      []byte // of the part in hand
 	left     int64  // bytes that are still explained
@@ -191,7 +192,7 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 	x.scan = s.Begin(Options{Now: opt.Now, testing: opt.testing})
 	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
 	s.why.once.Do(func() { s.why.ready(s) })
-	x.ends.end, x.last = make([]int32, len(s.why.pats)), make([]int, len(s.why.pats))
+	x.ends.proved, x.last = make([]uint32, len(s.why.pats)), make([]int, len(s.why.pats))
 	return x
 }
 
@@ -250,7 +251,7 @@ func (x *Explainer) endPart() {
 		x.search()
 		x.words = x.words[:0]
 		x.s.words.find(x.own.text.norm, 0, len(x.own.text.norm), func(s, e int, node int32) {
-			x.words = append(x.words, wordHit{int64(s), int64(e), node})
+			x.words = append(x.words, wordHit{start: int64(s), end: int64(e), node: node})
 		})
 		slices.SortStableFunc(x.found, func(a, b match) int {
 			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(x.s.pats[a.pattern].rule, x.s.pats[b.pattern].rule),
@@ -281,19 +282,18 @@ func (x *Explainer) search() {
 			before = afterWord
 		}
 		x.s.why.all.walk(norm, at, before, r)
-		slices.Sort(r.found)
-		for _, n := range r.found {
-			g, n := x.s.why.pats[n].g, int(n)
+		x.lasts = r.lasts(x.lasts[:0])
+		for _, m := range x.lasts {
+			g, n := x.s.why.pats[m.expr].g, m.expr
 			switch {
 			case !x.explains(x.s.rules[x.s.pats[g.patterns[x.s.why.pats[n].expr]].rule].ID), !x.sought(g, at):
 			case x.matches == maxMatches:
 				x.out.Cut++
 			default:
 				x.matches++
-				x.take(n, at, int(r.end[n]))
+				x.take(n, at, m.at)
 			}
 		}
-		r.forget()
 		if at%chunkBytes == 0 {
 			x.own.settle(int64(at), false)
 		}

@@ -255,6 +255,25 @@ func (r *ends) first(n int) bool {
 	return true
 }
 
+// lasts empties r and appends to out the expressions found with their ends, by
+// number.
+func (r *ends) lasts(out []last) []last {
+	r.next()
+	for k := len(r.found) - 1; k >= 0; k-- {
+		for _, n := range r.found[k].list {
+			if r.first(int(n)) {
+				out = append(out, last{int(n), r.found[k].at})
+			}
+		}
+	}
+	r.found = r.found[:0]
+	slices.SortFunc(out, func(a, b last) int { return a.expr - b.expr })
+	return out
+}
+
+// last is an expression and where its match ends.
+type last struct{ expr, at int }
+
 // walk finds what matches from text[at:] on and enters it in r, which holds
 // nothing and has room for each expression.
 func (m *matcher) walk(text []byte, at, place int, r *ends) {
