@@ -66,10 +66,52 @@ var validators = map[string]func(string) bool{
 	"se-pnr":        check.Personnummer,
 }
 
-// dictionaries are the names a rule may give as dictionary.
-var dictionaries = map[string]func(string) bool{
-	"icd10cm": check.ICD10CM,
+// dictionary is what a rule may give as dictionary.
+type dictionary struct {
+	table    string                  // the imported table it asks, where there is one
+	form     func(value string) bool // what passes by its form
+	billable bool                    // what the table has as a billable code passes, and nothing else
 }
+
+// dictionaries are the names a rule may give as dictionary.
+var dictionaries = map[string]dictionary{
+	"icd10cm":          {table: "icd10cm", form: check.ICD10CM},
+	"icd10cm-billable": {table: "icd10cm", billable: true},
+}
+
+// Table is a code table that the site has imported.
+type Table interface {
+	// Lists reports whether the table has value, as it stands in a text, as a
+	// code or a heading.
+	Lists(value string) bool
+	// Bills reports whether the table has value as a code that can be billed,
+	// which a heading cannot.
+	Bills(value string) bool
+	// Digest names the content of the table.
+	Digest() string
+}
+
+// check returns what a value must pass, given the imported table, which may be
+// nil.
+func (d dictionary) check(t Table) func(value string) bool {
+	switch {
+	case t == nil && d.billable:
+		return func(string) bool { return false }
+	case t == nil:
+		return d.form
+	case d.billable:
+		return t.Bills
+	}
+	return func(value string) bool { return d.form(value) || t.Lists(value) }
+}
+
+// formed stands for a table in a rule's own tests: it has all that has the form,
+// so that what the tests find does not change with the year.
+type formed struct{}
+
+func (formed) Lists(value string) bool { return check.ICD10CM(value) }
+func (formed) Bills(value string) bool { return check.ICD10CM(value) }
+func (formed) Digest() string          { return "" }
 
 // Validators lists the names a rule may give as validator, sorted.
 func Validators() []string { return slices.Sorted(maps.Keys(validators)) }

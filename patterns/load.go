@@ -27,10 +27,11 @@ const builtInPrefix = "built-in/"
 
 // Source says where rules come from.
 type Source struct {
-	Paths   []string     // rule files, or folders whose *.toml are read in the order of their names
-	Site    Site         // the site's own forms
-	BuiltIn bool         // the built-in packs, before Paths
-	Only    []dlp.RuleID // if any, just these
+	Paths   []string         // rule files, or folders whose *.toml are read in the order of their names
+	Site    Site             // the site's own forms
+	BuiltIn bool             // the built-in packs, before Paths
+	Only    []dlp.RuleID     // if any, just these
+	Tables  map[string]Table // imported code tables by name: "icd10cm"; none: rules ask the built-in structure
 }
 
 // Load reads the rules of src, merges them by id, and runs every rule's own
@@ -218,7 +219,11 @@ func (m *merger) set(src Source) *Set {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
-		s.rules = append(s.rules, s.byID[id])
+		r := s.byID[id]
+		for i := range r.Patterns {
+			r.Patterns[i].table = src.Tables[dictionaries[r.Patterns[i].Dictionary].table]
+		}
+		s.rules = append(s.rules, r)
 	}
 	s.digest = digest(s.rules)
 	return s
@@ -234,6 +239,9 @@ func digest(rules []*Rule) string {
 		c.Patterns = slices.Clone(r.Patterns)
 		for i := range c.Patterns {
 			c.Patterns[i].File, c.Patterns[i].Line = "", 0
+			if t := c.Patterns[i].table; t != nil {
+				h.Write([]byte(t.Digest()))
+			}
 		}
 		if err := enc.Encode(c); err != nil {
 			panic("patterns: a rule that cannot be encoded")

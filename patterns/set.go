@@ -62,7 +62,8 @@ type Set struct {
 }
 
 // Digest names the content of the set: SHA-256 in lower-case hex over
-// everything that bears on what is found, without file names and tests.
+// everything that bears on what is found, the tables that rules ask included,
+// without file names and tests.
 func (s *Set) Digest() string { return s.digest }
 
 // Rules returns the rules by ID. They are not to be changed.
@@ -134,6 +135,7 @@ type Pattern struct {
 	Site       *MRNFormat
 	File       string
 	Line       int
+	table      Table // that Dictionary asks; nil where none is imported
 }
 
 // Valid reports whether value passes the pattern's validator, its dictionary
@@ -154,12 +156,22 @@ func (p *Pattern) Checks() (all []func(value string) bool) {
 		all = append(all, validators[p.Validator])
 	}
 	if p.Dictionary != "" {
-		all = append(all, dictionaries[p.Dictionary])
+		all = append(all, dictionaries[p.Dictionary].check(p.table))
 	}
 	if p.Site != nil {
 		all = append(all, p.Site.Valid)
 	}
 	return all
+}
+
+// Doubted returns what tells the values that pass on their form alone, though
+// an imported table does not list them: they count a level less. It is nil where
+// there are none.
+func (p *Pattern) Doubted() func(value string) bool {
+	if p.table == nil || dictionaries[p.Dictionary].billable {
+		return nil
+	}
+	return func(value string) bool { return !p.table.Lists(value) }
 }
 
 // Words is evidence by the words around a match.
@@ -187,9 +199,17 @@ type Test struct {
 	Key   string
 }
 
-// one returns a Set of r alone, for r's own tests.
+// one returns a Set of r alone, for r's own tests: without the imported tables,
+// in place of which the form stands.
 func one(r *Rule, site Site) *Set {
-	s := &Set{rules: []*Rule{r}, byID: map[dlp.RuleID]*Rule{r.ID: r}, site: site}
+	c := *r
+	c.Patterns = slices.Clone(r.Patterns)
+	for i := range c.Patterns {
+		if c.Patterns[i].Dictionary != "" {
+			c.Patterns[i].table = formed{}
+		}
+	}
+	s := &Set{rules: []*Rule{&c}, byID: map[dlp.RuleID]*Rule{r.ID: &c}, site: site}
 	s.digest = digest(s.rules)
 	return s
 }

@@ -77,7 +77,7 @@ type Candidate struct {
 
 // StepReport is the outcome of one step.
 type StepReport struct {
-	Step    string // "boundary", "value", "header", "evidence", "validator", "allowlist", "field", "demotion"
+	Step    string // "boundary", "value", "header", "evidence", "validator", "allowlist", "table", "field", "demotion"
 	Outcome string // "ok", "stops", "raises", "lowers"
 	Why     string
 }

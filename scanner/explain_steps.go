@@ -163,6 +163,9 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
 		}
 	}
+	if own.doubted(p, s, e) {
+		say("table", stepLowers, "the imported table does not list it: a code of another year has this form")
+	}
 	if in && field.Type != "" {
 		switch {
 		case !same:

@@ -48,7 +48,8 @@ type pattern struct {
 	*patterns.Pattern
 	rule    int
 	checks  []func(string) bool
-	valued  bool // the value is a part of the match
+	doubted func(string) bool // values that count a level less; nil for none
+	valued  bool              // the value is a part of the match
 	support *evidence
 }
 
@@ -69,7 +70,7 @@ func New(set *patterns.Set) *Scanner {
 		nr.allow = allowed(r)
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
-			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks()}
+			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(), doubted: r.Patterns[k].Doubted()}
 			if p.Supporting != nil {
 				e := ready(p.Supporting)
 				p.support = &e

@@ -4,10 +4,11 @@ import "strings"
 
 // icd10Ranges lists the categories of ICD-10-CM by first letter, as ranges of
 // their second and third characters "AA-BB" with a space between. Categories
-// whose third character is a letter stand in icd10Letters.
+// that have a letter there stand in icd10Letters.
 //
-// Source: CMS, ICD-10-CM tabular list of fiscal year 2021, and U09 of 2022.
-// Categories come and go by a handful a year.
+// Source: CMS, ICD-10-CM of January 2021 (1,911 categories), and those that came
+// after it: U09 (2022), I1A and W44 (2024), QA0 (2026). They come and go by one
+// or two a year.
 var icd10Ranges = ['Z' + 1]string{
 	'A': "00-09 15-15 17-28 30-44 46-46 48-60 63-71 74-75 77-96 98-99",
 	'B': "00-10 15-20 25-27 30-30 33-60 64-83 85-92 94-97 99-99",
@@ -31,46 +32,54 @@ var icd10Ranges = ['Z' + 1]string{
 	'T': "07-07 14-28 30-34 36-71 73-76 78-88",
 	'U': "07-07 09-09",
 	'V': "00-06 09-99",
-	'W': "00-01 03-40 42-42 45-46 49-62 64-65 67-67 69-69 73-74 85-86 88-90 92-94 99-99",
+	'W': "00-01 03-40 42-42 44-46 49-62 64-65 67-67 69-69 73-74 85-86 88-90 92-94 99-99",
 	'X': "00-06 08-08 10-19 30-32 34-39 50-50 52-52 58-58 71-83 92-99",
 	'Y': "00-04 07-09 21-33 35-38 62-66 69-84 90-90 92-93 95-95 99-99",
 	'Z': "00-05 08-09 11-23 28-34 36-49 51-53 55-57 59-60 62-99",
 }
 
-// icd10Letters are the categories whose third character is a letter.
-const icd10Letters = "C4A C7A C7B D3A M1A O9A Z3A"
+// icd10Letters are the categories whose second or third character is a letter.
+const icd10Letters = "C4A C7A C7B D3A I1A M1A O9A QA0 Z3A"
 
 // ICD10CM reports whether s has the form of an ICD-10-CM code in a category
-// that exists: letter, digit, digit or A or B, then, after a dot that may be
-// left out, up to four more characters of which the seventh alone may be any
-// letter or digit in use there. Either case. It knows categories, not codes:
-// E11.73 passes though no such code is defined.
+// that exists: the category's three characters, then, after a dot that may be
+// left out, up to four more. Either case. It knows categories, not codes: E11.73
+// passes though no such code is defined, so that a code passes that a later year
+// defines below a category. What no year defines does not: E11.X, for the
+// placeholder X only holds a place for what follows, and T36.0X1Z.
+//
+// Headings pass, those that end in the placeholder too: E11.6, T36.0X.
 //
 // Source: CMS, ICD-10-CM Official Guidelines, I.A.2 to I.A.5 (structure,
-// placeholder X, seventh character).
+// placeholder X, seventh character); the letters in use are those of 2021 with
+// what 2022 to 2026 added.
 func ICD10CM(s string) bool {
-	if len(s) < 3 || len(s) > 8 {
-		return false
-	}
-	var buf [8]byte
+	var code [7]byte
+	n := 0
 	for i := range len(s) {
 		c := s[i]
+		if i == 3 && c == '.' && len(s) > 4 {
+			continue
+		}
 		if c >= 'a' && c <= 'z' {
 			c -= 'a' - 'A'
 		}
-		buf[i] = c
+		if n == len(code) || !isDigit(c) && !isLetter(c) {
+			return false
+		}
+		code[n] = c
+		n++
 	}
-	u := string(buf[:len(s)])
-	return icd10Category(u[:3]) && icd10Rest(u[3:])
+	return n >= 3 && icd10Category(string(code[:3])) && icd10Rest(string(code[:3]), string(code[3:n]))
 }
 
 // icd10Category reports whether c, three characters in upper case, is one.
 func icd10Category(c string) bool {
-	if c[0] < 'A' || c[0] > 'Z' || !isDigit(c[1]) {
+	if !isLetter(c[0]) {
 		return false
 	}
-	if !isDigit(c[2]) {
-		return isLetter(c[2]) && strings.Contains(icd10Letters, c)
+	if !isDigit(c[1]) || !isDigit(c[2]) {
+		return strings.Contains(icd10Letters, c)
 	}
 	for r := icd10Ranges[c[0]]; len(r) >= 5; r = strings.TrimPrefix(r[5:], " ") {
 		if c[1:] >= r[:2] && c[1:] <= r[3:5] {
@@ -80,25 +89,82 @@ func icd10Category(c string) bool {
 	return false
 }
 
-// icd10Rest judges what follows the category, the dot included.
-func icd10Rest(s string) bool {
-	if s == "" {
-		return true
+// icd10Rest judges what follows the category: at most four characters.
+func icd10Rest(category, s string) bool {
+	chapter := category[0]
+	letters := [3]string{"ABCDEFGHIJK", "ABCDE", "ABCDEFGH"} // besides digits, from the fourth character on
+	switch chapter {
+	case 'C', 'D':
+		letters[0] += "Z" // lymphoma and leukaemia, unspecified: C91.Z0
+	case 'T':
+		letters[0] += "Z" // other vaccines: T50.Z91A
+	case 'I':
+		letters[1] += "YZ" // the more proximal and more distal veins: I82.4Y1
 	}
-	if s[0] == '.' {
-		if s = s[1:]; s == "" {
+	for i := range min(len(s), 3) {
+		if s[i] == 'X' {
+			if !icd10Placeholder(category, s, i) {
+				return false
+			}
+		} else if !isDigit(s[i]) && strings.IndexByte(letters[i], s[i]) < 0 {
 			return false
 		}
 	}
-	if len(s) > 4 {
+	return len(s) < 4 || strings.IndexByte(icd10Seventh(category), s[3]) >= 0
+}
+
+// icd10Placeholder judges the X at s[at], of what follows the category.
+func icd10Placeholder(category, s string, at int) bool {
+	if strings.IndexByte("EHJMOSTVWXY", category[0]) < 0 {
 		return false
 	}
-	// Letters in use at the fourth to seventh character.
-	letters := [4]string{"ABCDEFGHIJKXZ", "ABCDEXYZ", "ABCDEFGHX", "ABCDEFGHJKMNPQRS"}
-	for i := range len(s) {
-		if !isDigit(s[i]) && strings.IndexByte(letters[i], s[i]) < 0 {
-			return false
-		}
+	switch at {
+	case 0: // J09.X1, M01.X11, T07.XXXA
+		return category == "J09" || category == "M01" || len(s) == 4 && s[:3] == "XXX" && strings.IndexByte("STVWXY", category[0]) >= 0
+	case 1: // T36.0X1A, H21.1X1
+		return category[0] != 'E' && category[0] != 'J'
 	}
-	return s[len(s)-1] != 'X' || len(s) == 1 // a placeholder holds a place for something
+	return len(s) == 4 // S72.00XA
+}
+
+// icd10Seventh returns what a seventh character may be in a category; "" where
+// codes have six at most.
+func icd10Seventh(category string) string {
+	const digits = "0123456789"
+	switch category[0] {
+	case 'C', 'E', 'Q': // C44.1021, E11.3211, QA0.0101
+		return digits
+	case 'H': // H40.1110, H54.0X3A
+		return digits + "A"
+	case 'M': // M1A.00X0, M80.051A
+		return "01ADGKPS"
+	case 'O': // which fetus
+		return "0123459"
+	case 'R': // when the coma scale was taken
+		return "01234"
+	case 'V', 'W', 'X', 'Y':
+		return "ADS"
+	case 'T':
+		if category == "T86" { // T86.8401
+			return digits
+		}
+		return "ADS"
+	case 'S':
+		return icd10Fracture(category)
+	}
+	return ""
+}
+
+// icd10Fracture returns what a seventh character may be in an injury's category:
+// the episode of care and, for fractures, open or closed and how they heal.
+func icd10Fracture(category string) string {
+	switch category[1:] {
+	case "52", "72", "82": // forearm, femur, lower leg: open ones by Gustilo's types
+		return "ABCDEFGHJKMNPQRS"
+	case "02", "12", "22", "32", "42", "62", "92", "99":
+		return "ABDGKPS"
+	case "49", "59", "79", "89": // growth plates
+		return "ADGKPS"
+	}
+	return "ADS"
 }
