@@ -44,7 +44,7 @@ type Config struct {
 	ResolverTrusted bool `toml:"resolver_trusted"`
 	// Networks are the clients that may relay, as CIDR prefixes.
 	Networks []string `toml:"networks"`
-	// InternalDomains are the domains of this organisation; recipients elsewhere are external.
+	// InternalDomains are the domains of this organisation, "clinic.example" or "*.clinic.example" (all below it, not itself); recipients elsewhere are external.
 	InternalDomains []string `toml:"internal_domains"`
 	// Contact is who a sender turns to when a message is refused; it stands in the refusal.
 	Contact string `toml:"contact"`
@@ -150,8 +150,8 @@ func (c *Config) Validate() error {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	for i, d := range c.InternalDomains {
-		_, ok := parseDomain(d)
-		v.domain(fmt.Sprintf("smtp.internal_domains[%d]", i), d, ok && !strings.HasPrefix(d, "["), "a domain such as clinic.example")
+		ok := isDomainPattern(d) && d != "*" && !strings.Contains(d, "[") // everybody would be internal; a literal is no domain
+		v.domain(fmt.Sprintf("smtp.internal_domains[%d]", i), d, ok, `a domain such as "clinic.example" or "*.clinic.example"`)
 	}
 	for i := range len(c.Contact) {
 		if c.Contact[i] < ' ' || c.Contact[i] > '~' || len(c.Contact) > 200 {

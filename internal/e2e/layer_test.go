@@ -311,7 +311,9 @@ func storage(data string) func(string) bool {
 // of its copy, and a message that is read on: for good until it is mended, and
 // at that call alone. Each time nothing is answered 250 that
 // is not there in the end, clean mail flows meanwhile, what was refused is taken
-// once the disk works, without a restart, and everything is there once.
+// once the disk works, without a restart, and everything is there once. A kind of
+// call that every message needs has failed at least once; the log names the
+// faults whose call never came.
 func TestFaultAtEachStep(t *testing.T) {
 	long := os.Getenv("STANCH_LONG") == "1"
 	filler := "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 6_000)
@@ -339,9 +341,14 @@ func TestFaultAtEachStep(t *testing.T) {
 			f := &faultRun{t: t, g: g, l: l, hop: hop, rcpts: tt.rcpts, msg: tt.msg, answer: tt.answer, passes: tt.o.smtp == "",
 				queued: tt.o.smtp != "" || tt.copies > 0, faults: map[int]*fault{}, cases: map[string]*tally{}}
 			f.once(nil) // what is made at first use
-			before := l.count()
-			f.once(nil)
-			calls := l.since(before)
+			var calls []string
+			var always map[string]int // of every message, at least
+			for range 3 {
+				before := l.count()
+				f.once(nil)
+				calls = l.since(before)
+				always = fewest(always, counted(calls))
+			}
 			errnos, stride := []syscall.Errno{unix.EIO}, 1+len(calls)/10
 			if long { // every call, and every way to fail
 				errnos, stride = []syscall.Errno{unix.EIO, unix.ENOSPC, unix.EROFS}, 1
@@ -359,7 +366,7 @@ func TestFaultAtEachStep(t *testing.T) {
 					}
 				}
 			}
-			f.told(calls)
+			f.told(calls, always)
 			f.check(tt.held, tt.copies)
 			g.kill()
 			g.start()
@@ -375,6 +382,21 @@ func counted(names []string) map[string]int {
 		n[name]++
 	}
 	return n
+}
+
+// fewest keeps of each name the smaller count, and only those in both; nil is no
+// bound.
+func fewest(a, b map[string]int) map[string]int {
+	if a == nil {
+		return b
+	}
+	out := map[string]int{}
+	for name, n := range a {
+		if m := min(n, b[name]); m > 0 {
+			out[name] = m
+		}
+	}
+	return out
 }
 
 // faultRun is one gateway whose disk fails again and again.
@@ -395,16 +417,30 @@ type faultRun struct {
 	cases   map[string]*tally // by call and errno
 }
 
-// tally counts faults: that were to come, that came, and of the latter those
-// after which something was wrong.
-type tally struct{ run, came, wrong int }
+// tally counts faults of one call and errno: that were to come, that came, and
+// of the latter those after which something was wrong.
+type tally struct {
+	call             string
+	run, came, wrong int
+	never            []int // which of that name did not come
+}
 
-// told logs what was tried.
-func (f *faultRun) told(calls []string) {
-	f.t.Logf("a message is %d calls: %v; %d messages, %d refused for now", len(calls), counted(calls), f.n, f.refused)
+// told logs what was tried, and fails on a call of every message that never
+// failed.
+func (f *faultRun) told(calls []string, always map[string]int) {
+	f.t.Helper()
+	f.t.Logf("a message is %d calls: %v, of which always %v; %d messages, %d refused for now", len(calls), counted(calls), always, f.n, f.refused)
 	for _, name := range slices.Sorted(maps.Keys(f.cases)) {
 		c := f.cases[name]
-		f.t.Logf("%-18s %4d run, in %4d the call came, %d wrong", name, c.run, c.came, c.wrong)
+		f.t.Logf("%-18s %4d run, in %4d the call came, %d wrong; never came: %v", name, c.run, c.came, c.wrong, c.never)
+		if c.came == 0 && always[c.call] > 0 {
+			f.t.Errorf("%s: every message makes this call, and it never failed", name)
+		}
+	}
+	for call := range always {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(f.cases)), func(c *tally) bool { return c.call == call }) {
+			f.t.Errorf("%s: every message makes this call, and it was never to fail", call)
+		}
 	}
 }
 
@@ -454,12 +490,14 @@ func (f *faultRun) once(x *fault) bool {
 	name := x.call + " " + unix.ErrnoName(x.errno)
 	c := f.cases[name]
 	if c == nil {
-		c = &tally{}
+		c = &tally{call: x.call}
 		f.cases[name] = c
 	}
 	c.run++
 	if len(hits) > 0 {
 		c.came++
+	} else {
+		c.never = append(c.never, x.nth)
 	}
 	if wrong {
 		c.wrong++

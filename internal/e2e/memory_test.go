@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -38,5 +39,39 @@ func TestMemoryStaysInMemory(t *testing.T) {
 	}
 	if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", serve)); os.Geteuid() != 0 && err == nil {
 		t.Error("another program of this user may look into it")
+	}
+}
+
+// TestTimersHaveSlack: every thread of serve lets its timers go off late, as
+// stanch.service lets those of the whole service, by as much.
+func TestTimersHaveSlack(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("without CAP_SYS_NICE the unit sets it, not serve")
+	}
+	unit := regexp.MustCompile(`(?m)^TimerSlackNSec=(\d+)us$`).FindStringSubmatch(read(t, "../../packaging/stanch.service"))
+	if unit == nil {
+		t.Fatal("stanch.service says nothing of timers")
+	}
+	want := unit[1] + "000"
+	g := newGateway(t, options{})
+	g.start()
+	serve := g.cmd.Process.Pid
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", serve))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, th := range threads {
+		got, err := os.ReadFile("/proc/" + th.Name() + "/timerslack_ns")
+		if err != nil {
+			continue // it has ended
+		}
+		seen++
+		if strings.TrimSpace(string(got)) != want {
+			t.Errorf("thread %s: %s ns, want %s", th.Name(), strings.TrimSpace(string(got)), want)
+		}
+	}
+	if seen == 0 {
+		t.Error("no thread was seen")
 	}
 }

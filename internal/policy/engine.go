@@ -45,8 +45,8 @@ type compiled struct {
 
 // New compiles cfg, or the starter policy's policies where cfg has none.
 // internalDomains are the domains whose recipients are internal: exact names,
-// or patterns with a `*` such as "*.clinic.example", which does not mean
-// clinic.example itself. Its errors are *dlp.KeyErrors, joined.
+// or "*.clinic.example" for all below it, which does not mean clinic.example
+// itself. Its errors are *dlp.KeyErrors, joined.
 func New(cfg Config, internalDomains []string) (*Engine, error) {
 	if len(cfg.Policies) == 0 {
 		cfg.Policies = Starter().Policies

@@ -225,6 +225,9 @@ func (x *serverSession) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	defer x.s.mu.Unlock()
 	if x.s.rcpt != nil {
 		if err := x.s.rcpt(to); err != nil {
+			if errors.Is(err, errHangUp) {
+				x.c.Conn().Close()
+			}
 			return err
 		}
 	}
