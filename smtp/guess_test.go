@@ -151,12 +151,7 @@ func TestGuessedNameIsNotLocked(t *testing.T) {
 			for i := range 4 {
 				waiting = append(waiting, tries(i))
 			}
-			for until := time.Now().Add(patience); d.Slowed(user) < 4; {
-				if time.Now().After(until) {
-					t.Fatalf("%d tries wait, want 4", d.Slowed(user))
-				}
-				time.Sleep(time.Millisecond)
-			}
+			eventually(t, "four tries wait", func() bool { return d.Slowed(user) >= 4 })
 			tries(4).want("454 4.7.0", "closed")
 			c = d.secured(t)
 			c.say("AUTH PLAIN "+plain("", user, password)+"\r\n", "235 2.7.0")

@@ -68,6 +68,7 @@ func (h *wireHop) listen(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// long: a switch over the commands of SMTP
 func (h *wireHop) serve(conn net.Conn) {
 	defer func() { conn.Close() }()
 	h.mu.Lock()
@@ -202,6 +203,8 @@ func (h *wireHop) said() string {
 // TestClientPipelines: MAIL and the first RCPT go out together to a next hop
 // that offers PIPELINING, one after the other to any other; a refusal of MAIL
 // leaves no answer behind that the next message could take for its own.
+//
+// long: a table and the server that it is about
 func TestClientPipelines(t *testing.T) {
 	for _, tc := range []struct {
 		name, ext  string

@@ -207,6 +207,7 @@ func TestSizeLimit(t *testing.T) {
 	}
 }
 
+// long: a table
 func TestLimits(t *testing.T) {
 	t.Run("recipients", func(t *testing.T) {
 		d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxRcpts = 100 })

@@ -96,6 +96,7 @@ func (lateHop) Begin(ctx context.Context, _ dlp.Address, _ smtp.MailOptions, _ s
 	return nil, dlp.Reply{}, ctx.Err()
 }
 
+// long: a list of limits, each with its client
 func TestTimeouts(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		bubble(t, nil, func(_ *door, dial func() *client) {
@@ -272,6 +273,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// long: a list of states that a server may be stopped in
 func TestShutdown(t *testing.T) {
 	t.Run("idle sessions are told", func(t *testing.T) {
 		d := open(t, nil)

@@ -19,6 +19,7 @@ func behind(t *testing.T, as smtp.Door, change func(*smtp.Config)) *door {
 	})
 }
 
+// long: a table
 func TestXCLIENT(t *testing.T) {
 	d := behind(t, smtp.Door{}, nil)
 	c := d.hello(t)

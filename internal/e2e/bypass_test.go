@@ -35,6 +35,8 @@ func (g *gateway) bypasses(verb string) []bypassState {
 
 // TestBypass: mail passes unread while it is in force, over kill -9 too, and is
 // read again after; nothing of the reason shows where it must not.
+//
+// long: one story, each step of which needs the one before
 func TestBypass(t *testing.T) {
 	metricsAddr := freeAddr(t)
 	g := newGateway(t, options{extra: bypassOn + fmt.Sprintf("[metrics]\nlisten = %q\n", metricsAddr)})

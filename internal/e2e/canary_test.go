@@ -31,6 +31,8 @@ func canaryMail(subject string) string {
 
 // TestCanary sends the canary down every branch of the road and then looks for
 // her in everything that is not hers to be in.
+//
+// long: one patient led down every road, and the places looked through
 func TestCanary(t *testing.T) {
 	_, recipient := ageKey(t)
 	metricsAddr := freeAddr(t)

@@ -58,6 +58,8 @@ func (g *gateway) change(t *testing.T, old, with string) {
 }
 
 // TestDoctorFindsWhatIsBroken breaks one thing of a real installation at a time.
+//
+// long: a table
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	sink, _ := startSMTPSink(t)
 	g := newGateway(t, options{nextHop: sink, smtp: "networks = [\"127.0.0.0/8\"]"})

@@ -98,6 +98,8 @@ func shows(addr, pemText string) bool {
 // TestVerifiedSmartHost: Debian's Postfix as the next hop, to which stanch logs
 // in over TLS that proves who it is. Whatever is wrong with the proof, no MAIL
 // reaches it.
+//
+// long: one server set up and asked in several ways
 func TestVerifiedSmartHost(t *testing.T) {
 	if _, err := os.Stat("/usr/sbin/saslpasswd2"); err != nil {
 		t.Skip("sasl2-bin is not installed; see .ci/deps")

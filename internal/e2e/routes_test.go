@@ -79,6 +79,8 @@ var patient = regexp.MustCompile(`(?:Patient|Social security number|\(MBI\)|\(MR
 
 // TestRoutesThroughPostfix tries two ways out of a site: one whose mail server
 // sends through stanch, and one that goes round it.
+//
+// long: one Postfix set up and a table of routes
 func TestRoutesThroughPostfix(t *testing.T) {
 	next, messages := startSMTPSink(t)
 	g := newGateway(t, options{nextHop: next})

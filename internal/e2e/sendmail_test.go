@@ -18,6 +18,8 @@ const sendmailRoot = "/var/cache/stanch-tests/sendmail"
 
 // startSendmail runs a Sendmail by the guide's lines named set. Mail leaves to
 // next unless the lines say otherwise.
+//
+// long: the configuration of a Sendmail, line by line
 func startSendmail(t *testing.T, set, next string, extra string) *site {
 	t.Helper()
 	bin := filepath.Join(sendmailRoot, "usr/libexec/sendmail/sendmail")

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -148,6 +150,20 @@ func neverRefused(t *testing.T, ledgers []string) {
 	t.Logf("by stage: %v", stages)
 }
 
+// attempts counts the lines of the generator's ledgers: one for each time that a
+// message was offered. A ledger that is not there yet has none.
+func attempts(t *testing.T, ledgers []string) (n int) {
+	t.Helper()
+	for _, ledger := range ledgers {
+		b, err := os.ReadFile(ledger)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		n += bytes.Count(b, []byte("\n"))
+	}
+	return n
+}
+
 // underLoad calls change five times while 20 clients send, and accounts for
 // every message.
 func underLoad(t *testing.T, g *installed, sinkLedger string, change func()) {
@@ -156,10 +172,13 @@ func underLoad(t *testing.T, g *installed, sinkLedger string, change func()) {
 	var loads []string
 	load := startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
 	for range 5 {
-		time.Sleep(500 * time.Millisecond) // mail flows between two upgrades
-		if load.done() {
-			load = startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
-		}
+		before := attempts(t, loads)
+		eventually(t, "mail flows between two upgrades", func() bool {
+			if load.done() {
+				load = startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
+			}
+			return attempts(t, loads) >= before+50
+		})
 		change()
 	}
 	load.wait(t)

@@ -13,6 +13,8 @@ import (
 // TestUrgent: a held message of an urgent sender has an officer called, by mail
 // and by the command, also when serve dies before or while it calls; what is
 // called stands before the rest, and nothing of the patient is told.
+//
+// long: one story, each step of which needs the one before
 func TestUrgent(t *testing.T) {
 	for _, step := range []string{"committed", "call", "acknowledge", "none"} {
 		t.Run("killed at "+step, func(t *testing.T) {

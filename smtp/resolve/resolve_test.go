@@ -60,6 +60,7 @@ func rrs(t *testing.T, lines ...string) []dns.RR {
 	return out
 }
 
+// long: a table
 func TestMX(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

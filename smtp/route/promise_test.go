@@ -215,6 +215,8 @@ const enforce = "version: STSv1\r\nmode: enforce\r\nmx: mx.s.test\r\nmx: *.wild.
 
 // TestSTS: an enforced policy binds the servers' names and certificates; what is
 // no policy binds nothing.
+//
+// long: a table
 func TestSTS(t *testing.T) {
 	ca := newAuthority(t)
 	const zone = "s.test. MX 10 %s.\nmx.s.test. A 127.0.0.1\nother.s.test. A 127.0.0.1\na.wild.test. A 127.0.0.1\na.b.wild.test. A 127.0.0.1\nmta-sts.s.test. A 127.0.0.1\n"
