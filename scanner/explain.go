@@ -39,7 +39,7 @@ type ExplainOptions struct {
 type Explanation struct {
 	Candidates []Candidate   // in the order of parts and then of text
 	Near       []NearMiss    // with ExplainOptions.Near
-	Findings   []dlp.Finding // what a Scan of the same document finds, all rules
+	Findings   []dlp.Finding // what a Scan of the same document finds by the explained rules
 	Gaps       []dlp.Gap     // and its gaps
 	Cut        int           // candidates there were beyond Candidates
 	NearCut    bool          // there were more near misses, or text in which they were not looked for
@@ -242,6 +242,7 @@ func (x *Explainer) Finish() Explanation {
 		}
 	}
 	x.settle()
+	x.out.Findings = slices.DeleteFunc(x.out.Findings, func(f dlp.Finding) bool { return !x.explains(f.Rule) })
 	return x.out
 }
 

@@ -183,13 +183,15 @@ func (a *approximator) match(text []byte, at int) (end int, differs []string) {
 				if k == a.most {
 					continue
 				}
-				to.differs[k] = difference{'~', int32(i), s.pc}
-				if !inst.MatchRune(r) {
+				blank := r <= ' ' // the next word is no part of this one
+				apart := r < utf8.RuneSelf && !isWord(byte(r))
+				if to.differs[k] = (difference{'~', int32(i), s.pc}); !inst.MatchRune(r) && !(apart && takesWord(inst)) {
 					a.add(next, k+1, i+size, to, note)
 				}
 				stay := s
-				stay.differs[k] = difference{'+', int32(i), s.pc}
-				a.add(next, k+1, i+size, stay, note)
+				if stay.differs[k] = (difference{'+', int32(i), s.pc}); !blank {
+					a.add(next, k+1, i+size, stay, note)
+				}
 			}
 		}
 		if !alive {
@@ -235,6 +237,11 @@ func (a *approximator) add(list, k, at int, s nearState, note func(k, at int, s 
 			a.add(list, k+1, at, to, note)
 		}
 	}
+}
+
+// takesWord reports whether inst takes digits or letters.
+func takesWord(inst *syntax.Inst) bool {
+	return inst.MatchRune('0') || inst.MatchRune('a') || inst.MatchRune('A') || inst.MatchRune('X')
 }
 
 // words says what differs, of a match that begins at from.

@@ -163,34 +163,49 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
 		}
 	}
-	if own.doubted(p, s, e) {
-		say("table", stepLowers, "the imported table does not list it: a code of another year has this form")
-	}
-	if in && field.Type != "" {
-		switch {
-		case !same:
-			say("field", stepLowers, "the format itself says that this field is a %s", field.Type)
-		case p.Confidence < dlp.High:
-			say("field", stepRaises, "the format itself says that this field is a %s", field.Type)
-		default:
-			say("field", stepOK, "the format itself says that this field is a %s", field.Type)
-		}
-	}
-	x.demotions(m, r, field, say)
+	x.weights(m, p, r, field, in, say)
 	return out
 }
 
-// demotions says which word of each demotion speaks against m.
-func (x *Explainer) demotions(m *match, r *rule, field dlp.Span, say func(step, outcome, format string, args ...any)) {
+// weights says what raises and what lowers the confidence of m: as weigh has it,
+// it is lowered once at most, and never below low.
+func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bool, say func(step, outcome, format string, args ...any)) {
+	level, lowered := p.Confidence, false
+	lower := func(step, why string) {
+		switch {
+		case lowered:
+			say(step, stepOK, "%s, but it is lowered already", why)
+		case level == dlp.Low:
+			say(step, stepOK, "%s, but it is low as it is", why)
+		default:
+			level, lowered = level-1, true
+			say(step, stepLowers, "%s", why)
+		}
+	}
+	if in && field.Type != "" {
+		why := fmt.Sprintf("the format itself says that this field is of type %s", field.Type)
+		switch {
+		case field.Type != r.Type:
+			lower("field", why)
+		case level < dlp.High:
+			level++
+			say("field", stepRaises, "%s", why)
+		default:
+			say("field", stepOK, "%s", why)
+		}
+	}
 	own, s, e := x.own, int64(m.start), int64(m.end)
+	if own.doubted(p, s, e) {
+		lower("table", "the imported table does not list it: a code of another year has this form")
+	}
 	for i := range r.demote {
 		w := &r.demote[i]
 		switch {
 		case own.fields.names(x.s.words, field.Label, w.list):
-			say("demotion", stepLowers, "the name of its column or field has %s", x.labelWord(w, field.Label))
+			lower("demotion", "the name of its column or field has "+x.labelWord(w, field.Label))
 		case own.hits.near(x.s.words, &own.text, w, s, e):
 			h, dist, _ := x.nearest(w, m, true)
-			say("demotion", stepLowers, "%s", x.apart(w, h, dist, m))
+			lower("demotion", x.apart(w, h, dist, m))
 		}
 	}
 }
@@ -240,9 +255,11 @@ func sideOf(w *evidence) string {
 	return ""
 }
 
-// someWords is the first few of words.
+// someWords is the shortest few of words.
 func someWords(words []string) string {
 	const few = 4
+	words = slices.Clone(words)
+	slices.SortStableFunc(words, func(a, b string) int { return len(a) - len(b) })
 	var b strings.Builder
 	for i, w := range words[:min(few, len(words))] {
 		if i > 0 {

@@ -59,10 +59,15 @@ func agree(t *testing.T, s *Scanner, text string, spans []dlp.Span, bare bool) E
 		if (stop < 0) != (c.StoppedBy == Proved) || c.Outcome == Unseen || stop >= 0 && c.Steps[stop].Step != stepNames[c.StoppedBy] {
 			t.Fatalf("%q: %s %d-%d: %s by %s, steps %v", text, c.Rule.ID, c.Start, c.End, c.Outcome, stepNames[c.StoppedBy], c.Steps)
 		}
+		level := int(c.Rule.Patterns[c.Pattern].Confidence)
 		for _, s := range c.Steps {
+			level += map[string]int{stepRaises: 1, stepLowers: -1}[s.Outcome]
 			if s.Step == "evidence" && (s.Outcome == stepOK) == strings.HasPrefix(s.Why, "none of") {
 				t.Fatalf("%q: %s %d-%d: evidence %s, because %s", text, c.Rule.ID, c.Start, c.End, s.Outcome, s.Why)
 			}
+		}
+		if c.StoppedBy == Proved && level != int(c.Confidence) {
+			t.Fatalf("%q: %s %d-%d: %s, and the steps come to %d: %v", text, c.Rule.ID, c.Start, c.End, c.Confidence, level, c.Steps)
 		}
 	}
 	return e
@@ -120,5 +125,68 @@ func TestExplanationAgreesOnRandomRules(t *testing.T) {
 		set := randomRules(t, r)
 		s := New(set)
 		agree(t, s, textFor(r, set, 200), nil, false)
+	}
+}
+
+// TestExplanationAgreesInFields: the same where fields have names and meanings.
+func TestExplanationAgreesInFields(t *testing.T) {
+	s := New(builtIn(t))
+	text := "512441234|4829137|536-22-8145|1EG4TE5MK73|3/4/1961\n078051120 512-44-1234"
+	for _, label := range []string{"", "patientSSN", "MRN", "tracking_number", "date of birth"} {
+		for _, typ := range []dlp.Type{"", "SSN", "MRN", "ZIP"} {
+			var spans []dlp.Span
+			at := 0
+			for _, f := range strings.FieldsFunc(text, func(r rune) bool { return r == '|' || r == '\n' }) {
+				i := at + strings.Index(text[at:], f)
+				spans = append(spans, dlp.Span{Start: int64(i), End: int64(i + len(f)), Label: label, Type: typ, Group: 1})
+				at = i + len(f)
+			}
+			if e := agree(t, s, text, spans, false); len(e.Candidates) == 0 {
+				t.Fatal("no candidate")
+			}
+		}
+	}
+}
+
+// TestNearMisses: what is not quite of the form is told, with where it differs.
+func TestNearMisses(t *testing.T) {
+	s := New(builtIn(t))
+	for _, tt := range []struct{ text, value, want string }{
+		{"ref 512-44-123 x", "***-**-123", "lacks a digit as character 11"},
+		{"ref 512/44/1234", "***/**/1234", "has `/` where `-` is wanted as character 4; has `/` where `-` is wanted as character 7"},
+		{"ref 512-44-12E4,", "***-**-12*4", "has a letter where a digit is wanted as character 10"},
+		{"ref 5l2-44-1234", "***-**-1234", "has a letter where a digit is wanted as character 2"},
+		{"ref 512-44--1234", "***-**--1234", "has `-` too many as character 8"},
+		{"ref 51-4", "", ""},
+		{"ref 512-44-1234", "", ""},
+	} {
+		x := s.Explain(ExplainOptions{Rules: []dlp.RuleID{"us-ssn"}, Near: true})
+		if err := Feed(x, dlp.PartInfo{}, []byte(tt.text)); err != nil {
+			t.Fatal(err)
+		}
+		e := x.Finish()
+		value, got := "", ""
+		if len(e.Near) > 0 {
+			value, got = e.Near[0].Value, strings.Join(e.Near[0].Differs, "; ")
+		}
+		if got != tt.want || tt.want != "" && len(value) != len(tt.value) {
+			t.Errorf("%q: %s %q, want %s %q", tt.text, value, got, tt.value, tt.want)
+		}
+	}
+}
+
+// TestExplanationIsBounded: what is left out is said.
+func TestExplanationIsBounded(t *testing.T) {
+	s := New(builtIn(t))
+	x := s.Explain(ExplainOptions{Rules: []dlp.RuleID{"us-ssn"}, Max: 10})
+	if err := Feed(x, dlp.PartInfo{}, []byte(strings.Repeat("SSN 512-44-1234\n", maxExplained/16+100_000))); err != nil {
+		t.Fatal(err)
+	}
+	e := x.Finish()
+	if len(e.Candidates) != 10 || e.Cut < 1000 || e.CutBytes < 1_000_000 || len(e.Loose) != 0 {
+		t.Errorf("%d candidates, %d cut, %d bytes not explained, %d loose", len(e.Candidates), e.Cut, e.CutBytes, len(e.Loose))
+	}
+	if e.Candidates[0].Value != "***-**-1234" || strings.ContainsAny(e.Candidates[1].Before, "0123456789") {
+		t.Errorf("not masked: %+v", e.Candidates[:2])
 	}
 }

@@ -169,41 +169,45 @@ func regrouped(re *syntax.Regexp, keep []byte) (string, bool) {
 		text string
 	}
 	seen := map[state]bool{}
-	level := []step{{state{uint32(prog.Start), 0}, ""}}
-	for len(level) > 0 {
-		var next []step
-		for i := 0; i < len(level); i++ {
-			s := level[i]
-			if seen[s.state] {
-				continue
-			}
-			seen[s.state] = true
+	var level, next []step
+	var follow func(s step) // in the order of preference
+	follow = func(s step) {
+		if seen[s.state] {
+			return
+		}
+		seen[s.state] = true
+		switch inst := &prog.Inst[s.pc]; inst.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			follow(step{state{inst.Out, s.at}, s.text})
+			follow(step{state{inst.Arg, s.at}, s.text})
+		case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth: // the Scan that tries it has the last word on \b
+			follow(step{state{inst.Out, s.at}, s.text})
+		case syntax.InstFail:
+		default:
+			next = append(next, s)
+		}
+	}
+	follow(step{state{uint32(prog.Start), 0}, ""})
+	for len(next) > 0 {
+		level, next = next, nil
+		for _, s := range level {
 			inst := &prog.Inst[s.pc]
-			to := func(pc uint32) { level = append(level, step{state{pc, s.at}, s.text}) }
-			switch inst.Op {
-			case syntax.InstMatch:
+			if inst.Op == syntax.InstMatch {
 				if s.at == len(keep) {
 					return s.text, true
 				}
-			case syntax.InstAlt, syntax.InstAltMatch:
-				to(inst.Out)
-				to(inst.Arg)
-			case syntax.InstCapture, syntax.InstNop, syntax.InstEmptyWidth: // the Scan that tries it has the last word on \b
-				to(inst.Out)
-			case syntax.InstFail:
-			default:
-				if s.at < len(keep) && inst.MatchRune(rune(keep[s.at])) {
-					next = append(next, step{state{inst.Out, s.at + 1}, s.text + string(rune(keep[s.at]))})
-				}
-				for _, c := range separators {
-					if inst.MatchRune(c) {
-						next = append(next, step{state{inst.Out, s.at}, s.text + string(c)})
-						break
-					}
+				continue
+			}
+			if s.at < len(keep) && inst.MatchRune(rune(keep[s.at])) {
+				follow(step{state{inst.Out, s.at + 1}, s.text + string(rune(keep[s.at]))})
+			}
+			for _, c := range separators {
+				if inst.MatchRune(c) {
+					follow(step{state{inst.Out, s.at}, s.text + string(c)})
+					break
 				}
 			}
 		}
-		level = next
 	}
 	return "", false
 }

@@ -109,7 +109,7 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 
 func (a *app) rulesCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Author, check and try detection rules"}
-	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesEvalCmd())
+	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesEvalCmd())
 	return cmd
 }
 
