@@ -83,6 +83,13 @@ func (s *Set) Without(id dlp.RuleID) *Set {
 	return s.filtered(func(r *Rule) bool { return r.ID != id })
 }
 
+// OfPattern returns a Set of that rule of s with its pattern k alone.
+func (s *Set) OfPattern(id dlp.RuleID, k int) *Set {
+	r := *s.byID[id]
+	r.Patterns = slices.Clone(r.Patterns[k : k+1])
+	return one(&r, s.site)
+}
+
 func (s *Set) filtered(keep func(*Rule) bool) *Set {
 	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site}
 	for _, r := range s.rules {
@@ -163,6 +170,9 @@ func (p *Pattern) Checks() (all []func(value string) bool) {
 	}
 	return all
 }
+
+// Waits reports that nothing passes the pattern until a code table is imported.
+func (p *Pattern) Waits() bool { return p.table == nil && dictionaries[p.Dictionary].billable }
 
 // Doubted returns what tells the values that pass on their form alone, though
 // an imported table does not list them: they count a level less. It is nil where

@@ -114,6 +114,37 @@ func (s *Scanner) Patterns() []PatternRef {
 	return out
 }
 
+// Way is what leads a Scan to the matches of a pattern.
+type Way int
+
+// The ways, the fastest first.
+const (
+	ByDigits   Way = iota // a run of digits
+	BySign                // one of few bytes that all its matches have near their beginning
+	ByRun                 // a long run of one class, seen by samples
+	ByAnything            // nothing: every place where two bytes may begin a match is tried
+)
+
+// Ways returns what leads to the matches of each pattern, by number.
+func (s *Scanner) Ways() []Way {
+	out := make([]Way, len(s.pats))
+	for _, g := range s.groups {
+		way := BySign
+		switch {
+		case g == s.digits:
+			way = ByDigits
+		case g == s.long:
+			way = ByRun
+		case g == s.rest:
+			way = ByAnything
+		}
+		for _, n := range g.patterns {
+			out[n] = way
+		}
+	}
+	return out
+}
+
 // allowed is r's allowlists by canonical value. Of two entries for a value the
 // one that holds longer counts.
 func allowed(r *patterns.Rule) map[string]time.Time {

@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/rulelint"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -42,12 +43,13 @@ func (f *ruleFlags) source(cfg *config.Config, args ...string) patterns.Source {
 }
 
 // csvTester runs rules' own tests; those written as CSV go through the child.
-func csvTester(ex *extract.Pool) patterns.Tester {
-	return scanner.NewTester(func(ctx context.Context, text string, sink dlp.Sink) error {
-		open := func() (io.ReadSeekCloser, error) { return nopCloser{strings.NewReader(text)}, nil }
-		doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Size: int64(len(text)), Open: open}
-		return ex.Extract(ctx, doc, sink)
-	})
+func csvTester(ex *extract.Pool) patterns.Tester { return scanner.NewTester(csvReader(ex)) }
+
+// csvReader hands on the parts of a text in CSV as the child reads them.
+func csvReader(ex *extract.Pool) func(ctx context.Context, text string, sink dlp.Sink) error {
+	return func(ctx context.Context, text string, sink dlp.Sink) error {
+		return ex.Extract(ctx, document([]byte(text)), sink)
+	}
 }
 
 type nopCloser struct{ io.ReadSeeker }
@@ -109,7 +111,7 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 
 func (a *app) rulesCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Author, check and try detection rules"}
-	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesEvalCmd())
+	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesEvalCmd(), a.rulesBenchCmd())
 	return cmd
 }
 
@@ -234,22 +236,59 @@ func holds(n int, what string) string {
 
 func (a *app) rulesLintCmd() *cobra.Command {
 	var f ruleFlags
+	var corpus string
 	cmd := &cobra.Command{Use: "lint [FILE...]", Short: "Check rule files and warn of what an author may not mean",
 		Long: "Load the named rule files, or the built-in packs and the configuration's, run their tests, and warn of what an\n" +
-			"author may not mean.\n\n" + rulesStatus,
+			"author may not mean: patterns that others make useless, that two rules of different types find alike, that no test\n" +
+			"reaches, and words that stand in any text. A pattern that can find nothing is an error.\n\n" + rulesStatus,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := a.rulesFor(cmd.Context(), &f, args)
-			if err != nil {
-				return a.broken(err)
-			}
-			for _, w := range patterns.Lint(set.Set) {
-				a.warn(set, w)
-			}
-			_, err = fmt.Fprintf(a.out, "%s.\n", holds(len(set.Rules()), "rule"))
-			return err
+			return a.rulesLint(cmd.Context(), &f, args, corpus)
 		}}
 	f.add(cmd)
+	cmd.Flags().StringVar(&corpus, "corpus", "", "folder of ordinary text: warn of words that are common in it")
 	return cmd
+}
+
+func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus string) (err error) {
+	set, err := a.rulesFor(ctx, f, args)
+	if err != nil {
+		return a.broken(err)
+	}
+	ex, err := newExtract(set.cfg, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ex.Close()) }()
+	opt := rulelint.Options{Rules: set.Rules(), CSV: csvReader(ex)}
+	if corpus != "" {
+		if opt.Corpus, err = rulelint.ReadCorpus(corpus); err != nil {
+			return err
+		}
+	}
+	for _, w := range patterns.Lint(set.Set) {
+		a.warn(set, w)
+	}
+	problems, err := rulelint.Lint(ctx, set.Set, opt)
+	if err != nil {
+		return err
+	}
+	wrong := 0
+	for i := range problems {
+		p := &problems[i]
+		switch {
+		case !set.speaksOf(p.File):
+		case p.Wrong:
+			wrong++
+			fmt.Fprintln(a.errs, &p.Error)
+		default:
+			fmt.Fprintln(a.errs, "warning:", &p.Error)
+		}
+	}
+	if wrong > 0 {
+		return exitCode(exitFound)
+	}
+	_, err = fmt.Fprintf(a.out, "%s.\n", holds(len(set.Rules()), "rule"))
+	return err
 }
 
 // broken prints what does not hold and ends with exit 1; an error that is not

@@ -19,7 +19,7 @@ func Lines() []Line {
 		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/sbom"}},
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
-		{"conductors", []string{"internal/gateway", "internal/survey"}},
+		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/notify/hook", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// ruleFile writes a rule file and returns its path.
+func ruleFile(t *testing.T, patterns, tests string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "r.toml")
+	text := "schema = 1\n[[rules]]\nid = \"badge\"\ntype = \"CUSTOM\"\n" + patterns + "  [rules.tests]\n" + tests
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestLintExit: what is wrong ends with 1 and its place, a warning with 0.
+func TestLintExit(t *testing.T) {
+	const sound = "  [[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''QB\\d{6}'''\n"
+	const tests = "  match = [\"QB482913\"]\n  no_match = [\"QB48291\"]\n"
+	for _, tt := range []struct {
+		name, patterns, want string
+		code                 int
+	}{
+		{"sound", sound, "", 0},
+		{"shadowed", sound + "  [[rules.patterns]]\n  confidence = \"low\"\n  regex = '''QB4\\d{5}'''\n", "warning: ", 0},
+		{"finds nothing", sound + "  [[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''QB–\\d{6}'''\n", "badge.patterns[1].regex: a pattern that can find something", exitFound},
+	} {
+		path := ruleFile(t, tt.patterns, tests)
+		out, errs, code := stanch(t, "rules", "lint", path)
+		if code != tt.code || !strings.Contains(errs, tt.want) || tt.want != "" && !strings.Contains(errs, path+":") || (code == 0) != strings.Contains(out, "1 rule holds") {
+			t.Errorf("%s: exit %d, %q, %q, want %d and %q", tt.name, code, out, errs, tt.code, tt.want)
+		}
+	}
+	corpus := t.TempDir()
+	if err := os.WriteFile(filepath.Join(corpus, "a.txt"), []byte(strings.Repeat("The wombat sleeps. ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := ruleFile(t, "  [[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''QB\\d{6}'''\n  supporting = { any = [\"wombat\"] }\n", "  match = [\"wombat QB482913\"]\n  no_match = [\"QB48291\"]\n")
+	if _, errs, code := stanch(t, "rules", "lint", path, "--corpus", corpus); code != 0 || !strings.Contains(errs, `a rarer word than "wombat"`) {
+		t.Errorf("corpus: exit %d, %q", code, errs)
+	}
+	if _, errs, code := stanch(t, "rules", "lint", path, "--corpus", filepath.Join(corpus, "nonesuch")); code != exitError || errs == "" {
+		t.Errorf("no corpus: exit %d, %q", code, errs)
+	}
+}
+
+// TestRulesBench: counts of a folder, and that a PATH is asked for where no
+// checkout has texts.
+func TestRulesBench(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(strings.Repeat("SSN 536-22-8145, and nothing else. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := stanch(t, "rules", "bench", dir, "--only", "us-ssn", "--runs", "1", "--format", "json")
+	var got benchView
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || errs != "" {
+		t.Fatalf("exit %d, %v, %s", code, err, errs)
+	}
+	if len(got.Rules) != 1 || got.Rules[0].Rule != "us-ssn" || got.Rules[0].Findings != 1000 || got.Rules[0].Candidates < 1000 || got.Bytes != 35_000 {
+		t.Errorf("got %+v", got)
+	}
+	out, _, code = stanch(t, "rules", "bench", dir, "--only", "us-ssn,email", "--runs", "1")
+	if code != 0 || !strings.Contains(out, "2 rules on 0.0 MB") || strings.Contains(out, "\x1b") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{{nil, "want a PATH"}, {[]string{dir, "--runs", "0"}, "--runs"}, {[]string{dir, "--only", "nonesuch"}, "--only"}, {[]string{filepath.Join(dir, "b")}, "no such file"}, {[]string{t.TempDir()}, "want text"}} {
+		if _, errs, code := stanch(t, append([]string{"rules", "bench"}, tt.args...)...); code != exitError || !strings.Contains(errs, tt.want) {
+			t.Errorf("%q: exit %d, %q, want %q", tt.args, code, errs, tt.want)
+		}
+	}
+}
