@@ -81,10 +81,12 @@ func TestThoseWhoComeTogetherShareASync(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		senders int
-		most    int // syncs
+		apart   time.Duration // of one sender from the next
+		most    int           // syncs
 	}{
-		{"one", 1, rounds},
-		{"five", 5, rounds * 5 / 4}, // twice the rounds, where who comes first goes at once
+		{"one", 1, 0, rounds},
+		{"five", 5, syncTime / 10, rounds * 5 / 4}, // twice the rounds, where who comes first goes at once
+		{"five, the last when a sync would be over", 5, 3 * syncTime / 8, rounds * 5 / 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			opt := place(t)
@@ -96,7 +98,7 @@ func TestThoseWhoComeTogetherShareASync(t *testing.T) {
 				for i := range tc.senders {
 					all.Go(func() {
 						for range rounds {
-							time.Sleep(time.Duration(i) * syncTime / 10)
+							time.Sleep(time.Duration(i) * tc.apart)
 							if _, err := l.Append(t.Context(), decision()); err != nil {
 								t.Error(err)
 							}
