@@ -16,7 +16,7 @@ type Line struct {
 func Lines() []Line {
 	return []Line{
 		{"tests of the whole road", []string{"internal/e2e"}},
-		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/sbom"}},
+		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/gold/cases/write", "internal/sbom"}},
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
@@ -28,6 +28,7 @@ func Lines() []Line {
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim",
 		}},
+		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/synth", "internal/gold"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
