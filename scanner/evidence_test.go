@@ -38,8 +38,11 @@ func TestDemotionsNeverDelete(t *testing.T) {
 			}
 			before := all(test.Text)
 			for i := range len(before) * len(words) {
-				tried++
 				f := before[i/len(words)]
+				if f.End < int64(len(test.Text)) && '0' <= test.Text[f.End] && test.Text[f.End] <= '9' {
+					continue // a form goes on behind its value: a word there would break it
+				}
+				tried++
 				text := test.Text[:f.End] + " " + words[i%len(words)] + " " + test.Text[f.End:]
 				if !slices.ContainsFunc(all(text), func(g dlp.Finding) bool {
 					return g.Start == f.Start && g.End >= f.End && g.Confidence+1 >= f.Confidence

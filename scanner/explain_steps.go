@@ -135,7 +135,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		return out
 	}
 	field, in := x.field(m)
-	same := in && field.Type == r.Type
+	same := in && r.isOf(field)
 	if r.quiet && own.header && in {
 		quiet := quietField(field.Label)
 		why := "its header field is none of those for addresses, traces and dates of the mail itself"
@@ -145,8 +145,8 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		say("header", stops(!quiet), "%s", why)
 	}
 	if p.support != nil {
-		ok := same || own.supported(p.support, s, e, field.Label)
-		say("evidence", stops(ok), "%s", x.evidence(p.support, m, field, same))
+		_, ok := own.supported(p.support, s, e, field.Label)
+		say("evidence", stops(same || ok), "%s", x.evidence(p.support, m, field, same))
 	}
 	value := string(norm[m.start:m.end])
 	refused := p.Refusals(value)
@@ -185,7 +185,7 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	if in && field.Type != "" {
 		why := fmt.Sprintf("the format itself says that this field is of type %s", field.Type)
 		switch {
-		case field.Type != r.Type:
+		case !r.isOf(field):
 			lower("field", why)
 		case level < dlp.High:
 			level++
@@ -200,13 +200,20 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	}
 	for i := range r.demote {
 		w := &r.demote[i]
-		switch {
-		case own.fields.names(x.s.words, field.Label, w.list):
+		if own.fields.names(x.s.words, field.Label, w.list) {
 			lower("demotion", "the name of its column or field has "+x.labelWord(w, field.Label))
-		case own.hits.near(x.s.words, &own.text, w, s, e):
-			h, dist, _ := x.nearest(w, m, true)
-			lower("demotion", x.apart(w, h, dist, m))
+			continue
 		}
+		off, ok := own.hits.nearest(x.s.words, &own.text, w, s, e)
+		if !ok {
+			continue
+		}
+		h, dist, _ := x.nearest(w, m, true)
+		if own.yields(p, w, off, s, e, field.Label, in && r.isOf(field)) {
+			say("demotion", stepOK, "%s: what speaks for it is nearer", x.apart(w, h, dist, m))
+			continue
+		}
+		lower("demotion", x.apart(w, h, dist, m))
 	}
 }
 

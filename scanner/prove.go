@@ -136,9 +136,10 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return StepQuiet
 	}
-	same := inField && field.Type == r.Type
-	if p.support != nil && !same && !c.supported(p.support, s, e, field.Label) {
-		return StepEvidence
+	if p.support != nil && !(inField && r.isOf(field)) {
+		if _, ok := c.supported(p.support, s, e, field.Label); !ok {
+			return StepEvidence
+		}
 	}
 	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
 	for _, valid := range p.checks {
@@ -156,6 +157,13 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 	return Proved
 }
 
+// isOf reports whether the format itself says that field is of r's type. A
+// Medicare number is a health plan's number for its member, and stands in the
+// fields for one.
+func (r *rule) isOf(field dlp.Span) bool {
+	return field.Type == r.Type || field.Type == "HEALTH_PLAN_ID" && r.Type == "MBI"
+}
+
 // holds reports whether an allowlist's entry that ends at until holds.
 func (c *Scan) holds(until time.Time) bool {
 	return until.IsZero() || c.opt.testing || c.opt.Now.Before(until)
@@ -165,11 +173,11 @@ func (c *Scan) holds(until time.Time) bool {
 // or lowers p's confidence; a word against it, or a table that does not list it,
 // lowers it.
 func (c *Scan) weigh(p *pattern, r *rule, field dlp.Span, inField bool, s, e int64) dlp.Confidence {
-	confidence, same := p.Confidence, inField && field.Type == r.Type
+	confidence, same := p.Confidence, inField && r.isOf(field)
 	if same && confidence < dlp.High {
 		confidence++
 	}
-	if confidence > dlp.Low && (c.doubted(p, s, e) || inField && field.Type != "" && !same || c.demoted(r, s, e, field.Label)) {
+	if confidence > dlp.Low && (c.doubted(p, s, e) || inField && field.Type != "" && !same || c.demoted(p, r, s, e, field.Label, same)) {
 		confidence--
 	}
 	return confidence
@@ -202,24 +210,42 @@ var plainBefore, plainAfter = func() (before, after [256]bool) {
 	return before, after
 }()
 
-// supported reports whether evidence w stands beside [s, e) or names its field.
-func (c *Scan) supported(w *evidence, s, e int64, label string) bool {
+// supported reports whether evidence w stands beside [s, e) or names its field,
+// and how many bytes off: none in a field's name.
+func (c *Scan) supported(w *evidence, s, e int64, label string) (reach int64, ok bool) {
 	if w.Header && c.fields.names(c.s.words, label, w.list) {
-		return true
+		return 0, true
 	}
-	return c.hits.near(c.s.words, &c.text, w, s, e)
+	return c.hits.nearest(c.s.words, &c.text, w, s, e)
 }
 
-// demoted reports whether some word speaks against what stands in [s, e), beside
-// it or as the name of its field.
-func (c *Scan) demoted(r *rule, s, e int64, label string) bool {
+// demoted reports whether some word speaks against the match of p at [s, e), as
+// the name of its field or beside it.
+func (c *Scan) demoted(p *pattern, r *rule, s, e int64, label string, same bool) bool {
 	for i := range r.demote {
 		w := &r.demote[i]
-		if c.fields.names(c.s.words, label, w.list) || c.hits.near(c.s.words, &c.text, w, s, e) {
+		if c.fields.names(c.s.words, label, w.list) {
+			return true
+		}
+		if off, ok := c.hits.nearest(c.s.words, &c.text, w, s, e); ok && !c.yields(p, w, off, s, e, label, same) {
 			return true
 		}
 	}
 	return false
+}
+
+// yields reports whether w, off bytes from [s, e), does not count against a match
+// of p there: it looks for labels, which stand before, and of labels the nearest
+// counts. A field's meaning and its name are nearer than any.
+func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, label string, same bool) bool {
+	if !w.Before || same {
+		return w.Before
+	}
+	if p.support == nil {
+		return false
+	}
+	own, ok := c.supported(p.support, s, e, label)
+	return ok && own < off
 }
 
 // add enters a proved candidate, found at offset at, among those that may still

@@ -149,6 +149,48 @@ proximity = 5
 	}
 }
 
+// TestNearestLabel: of labels the nearest counts.
+func TestNearestLabel(t *testing.T) {
+	s := rules(t, rule("n", "CUSTOM", "medium", `\d{6}`)+`supporting = { any = ["badge no"], proximity = 40, header = true }
+[[rules.demote]]
+any = ["order"]
+proximity = 40
+side = "before"
+`)
+	named := []dlp.Span{{Start: 6, End: 12, Label: "badge_no"}}
+	tests := []struct {
+		name, text string
+		spans      []dlp.Span
+		want       dlp.Confidence
+	}{
+		{"the other nearer", "badge no of the order 123456", nil, dlp.Low},
+		{"its own nearer", "order 77, badge no 123456", nil, dlp.Medium},
+		{"as near", "order badge no 123456 badge no", nil, dlp.Medium},
+		{"the other behind", "badge no of 123456 order", nil, dlp.Medium},
+		{"named by its column", "order,123456", named, dlp.Medium},
+		{"the column without a word for it", "order 123456 badge no", nil, dlp.Low},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			found, _ := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, tt.text, tt.spans...)
+			if len(found) != 1 || found[0].Confidence != tt.want {
+				t.Errorf("found %v, want one of %v", found, tt.want)
+			}
+		})
+	}
+}
+
+// TestMedicareNumberOfAPlan: a Medicare number in a field for a health plan's
+// number is of the field's type and of its own.
+func TestMedicareNumberOfAPlan(t *testing.T) {
+	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
+	found, _ := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, "NM1*IL*1*ROE*JANE****MI*3CD5FG7HJ89~",
+		dlp.Span{Start: 24, End: 35, Label: "NM109", Type: "HEALTH_PLAN_ID"})
+	if !slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Type == "MBI" && f.Confidence == dlp.High && f.Start == 24 }) {
+		t.Errorf("found %v, want the Medicare number at high", found)
+	}
+}
+
 func TestHeaderFieldsOfAMail(t *testing.T) {
 	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
 	const text = "From: jane.roe@clinic.example\r\n"

@@ -441,8 +441,9 @@ func (h *hits) seek(from int64) int {
 	return i
 }
 
-// near reports whether a keyword of w stands within reach of [s, e) of t.
-func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
+// nearest returns how many bytes lie between [s, e) of t and the nearest keyword
+// of w; ok is false where none stands within w's reach.
+func (h *hits) nearest(v *vocabulary, t *text, w *evidence, s, e int64) (off int64, ok bool) {
 	reach := int64(w.Proximity)
 	from := s - reach - int64(v.spans[w.list])
 	to := e + reach
@@ -451,12 +452,14 @@ func (h *hits) near(v *vocabulary, t *text, w *evidence, s, e int64) bool {
 	}
 	h.ensure(v, t, from, to+1)
 	mask := maskOf(w.list)
+	off = reach + 1
 	for i := h.seek(from); i < len(h.list) && h.list[i].start <= to; i++ {
 		x := &h.list[i]
-		if x.mask&mask == 0 || x.end <= s && s-x.end > reach || w.Before && x.end > s || !v.has(x.node, w.list) {
+		d := max(s-x.end, x.start-e, 0)
+		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.has(x.node, w.list) {
 			continue
 		}
-		return true
+		off = d
 	}
-	return false
+	return off, off <= reach
 }

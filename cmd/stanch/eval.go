@@ -53,6 +53,11 @@ func (a *app) rulesEval(ctx context.Context, f *evalFlags, files []string) (err 
 	if err := minimum.UnmarshalText([]byte(f.minimum)); err != nil {
 		return fmt.Errorf("--min-confidence: %w", err)
 	}
+	for _, typ := range f.wrong {
+		if !dlp.KnownType(dlp.Type(typ)) {
+			return fmt.Errorf("--wrong: %q is no type", typ)
+		}
+	}
 	cfg, err := a.loadOrDefault()
 	if err != nil {
 		return err

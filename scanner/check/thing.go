@@ -27,9 +27,14 @@ func VIN(s string) bool {
 	return s[8]&^0x20 == 'X' && sum%11 == 10 || isDigit(s[8]) && sum%11 == int(s[8]-'0')
 }
 
-// LooseVIN is VIN without the check digit, which other parts of the world do
-// not have, and with three letters at least, as makers' codes have.
-func LooseVIN(s string) bool { return vinLetters(s) >= 3 }
+// LooseVIN is VIN without the check digit where the number is of another part of
+// the world than North America (whose numbers begin with 1 to 5), and with three
+// letters at least, as makers' codes have.
+//
+// Source: ISO 3780 (regions); 49 CFR 565.15.
+func LooseVIN(s string) bool {
+	return vinLetters(s) >= 3 && (s[0] < '1' || s[0] > '5' || VIN(s))
+}
 
 // vinLetters returns how many letters s has, -1 if it is not shaped as a VIN.
 func vinLetters(s string) int {

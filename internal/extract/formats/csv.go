@@ -107,11 +107,15 @@ func sniffedRows(s string, d byte) [][]string {
 	return rows
 }
 
-// prose reports rows that are sentences with commas: most cells after the
-// first begin with a space, and hold several words or no digit anywhere below
-// the first row. A table of words that it takes for prose is read all the same,
+// prose reports rows that are sentences with commas: the first ends as one, or
+// most cells after the first begin with a space, and hold several words or no
+// digit anywhere below the first row. A table of words that it takes for prose is read all the same,
 // without its columns.
 func prose(rows [][]string) bool {
+	end := strings.TrimSpace(rows[0][len(rows[0])-1])
+	if strings.Count(end, " ") >= 2 && strings.ContainsAny(end[len(end)-1:], ".!?:") {
+		return true
+	}
 	wordy, spaced, cells, digits := 0, 0, 0, false
 	for i, r := range rows {
 		for _, c := range r[1:] {

@@ -224,6 +224,7 @@ func TestCells(t *testing.T) {
 		{"no names", "1;2;3\n4;5;6\n", "=1@1 =2@1 =3@1 =4@2 =5@2 =6@2"},
 		{"single column", "SSN\n512441234", "SSN=512441234@1"},
 		{"tabs", "MRN\tDate\r\nE1\t2026-01-02\r\n", "MRN=E1@1 Date=2026-01-02@1"},
+		{"a sentence first", "As we said on the phone, here is the form.\n\nID at the desk: license A3540569624, photo matches.\n", ""},
 		{"prose", "Dear Ada, I write to you, again\nand hope that this, finally, is it\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

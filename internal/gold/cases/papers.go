@@ -149,6 +149,9 @@ func vinKind() kind {
 	const some = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
 	bad := func(p *page) string {
 		v := []byte(vin(p))
+		for v[0] > '5' { // the check digit binds North America only
+			v = []byte(vin(p))
+		}
 		switch p.IntN(3) {
 		case 0:
 			v[8] = digits[(int(v[8]-'0')+1+p.IntN(8))%10]

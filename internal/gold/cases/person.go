@@ -21,7 +21,6 @@ const (
 		"GS*HC*NORTHGATE*PAYER*20260301*0900*1*X*005010X222A1~\nST*837*0001*005010X222A1~\n"
 )
 
-// long: one table.
 func ssnKind() kind {
 	dashed := func(p *page) string { a, g, s := ssn(p); return a + "-" + g + "-" + s }
 	return kind{
@@ -91,24 +90,28 @@ func ssnKind() kind {
 			return a + "-" + g + "-" + s
 		},
 		other: func(p *page) string { a, g, s := ssn(p); return a + g + s },
-		looks: []string{
-			"SSN: XXX-XX-[[n4]]\n",
-			"Last four of the SSN: [[n4]]\n",
-			"Call the front desk at 206-555-01[[n2]] and never send your SSN by mail. Reference number [[x]].\n",
-			"Employer identification number 91-[[n7]]\n",
-			"Ship to [[town]], WA 98[[n3]]-[[n4]]\n",
-			"USS Seawolf (SSN-575), hull [[n3]], was launched in 1955.\n",
-			"SSN 078-05-1120 was printed on a sample card that came with wallets.\n",
-			"The specimen card bears 219-09-9999 and is void.\n",
-			"The file has [[x]] bytes in [[n5]] blocks.\n",
-			"Barcode [[x]] was scanned at the loading dock.\n",
-			"Readings: 0.[[x]], 1.[[x]], 2.[[x]]\n",
-			"Callback: 312-555-01[[n2]], extension [[n4]]\n",
-			"Extension table: 301-4-[[n4]], 302-11-[[n3]]\n",
-			"Order [[n3]]-[[n7]]-[[n7]] arrived\n",
-			"[[x]] visitors came to the site last year, up from [[n8]].\n",
-			"Wire reference [[x]] settled on [[iso]].\n",
-		},
+		looks: ssnLooks(),
+	}
+}
+
+func ssnLooks() []string {
+	return []string{
+		"SSN: XXX-XX-[[n4]]\n",
+		"Last four of the SSN: [[n4]]\n",
+		"Call the front desk at 206-555-01[[n2]] and never send your SSN by mail. Reference number [[x]].\n",
+		"Employer identification number 91-[[n7]]\n",
+		"Ship to [[town]], WA 98[[n3]]-[[n4]]\n",
+		"USS Seawolf (SSN-575), hull [[n3]], was launched in 1955.\n",
+		"SSN 078-05-1120 was printed on a sample card that came with wallets.\n",
+		"The specimen card bears 219-09-9999 and is void.\n",
+		"The file has [[x]] bytes in [[n5]] blocks.\n",
+		"Barcode [[x]] was scanned at the loading dock.\n",
+		"Readings: 0.[[x]], 1.[[x]], 2.[[x]]\n",
+		"Callback: 312-555-01[[n2]], extension [[n4]]\n",
+		"Extension table: 301-4-[[n4]], 302-11-[[n3]]\n",
+		"Order [[n3]]-[[n7]]-[[n7]] arrived\n",
+		"[[x]] visitors came to the site last year, up from [[n8]].\n",
+		"Wire reference [[x]] settled on [[iso]].\n",
 	}
 }
 
@@ -179,7 +182,6 @@ func itinKind() kind {
 	}
 }
 
-// long: one table.
 func mbiKind() kind {
 	dashed := func(v string) string { return v[:4] + "-" + v[4:7] + "-" + v[7:] }
 	bad := func(p *page) string {
@@ -255,19 +257,23 @@ func mbiKind() kind {
 			}
 			return dashed(v)
 		},
-		looks: []string{
-			"The MBI replaces the old number: 11 characters, for example 1S00-A00-AA00.\n",
-			"Product key [[n4]]-[[HEX]][[n2]]-[[n4]] is used up.\n",
-			"Medicare fee schedule 2026, locality 02, code 99213\n",
-			"Object [[hex]][[n3]] was not found in the store.\n",
-			"MBI (Mindfulness Based Intervention) group meets in room 1A22.\n",
-			"Medicare number: pending\n",
-			"blob [[n1]]x[[hex]][[hex]]\n",
-			"Medicare help line 1-800-633-4227\n",
-			"Filter for the compressor, part no. [[x]], is on back order.\n",
-			"Device serial number [[x]] was returned to the maker.\n",
-			"Use coupon code [[x]]A at the checkout.\n",
-		},
+		looks: mbiLooks(),
+	}
+}
+
+func mbiLooks() []string {
+	return []string{
+		"The MBI replaces the old number: 11 characters, for example 1S00-A00-AA00.\n",
+		"Product key [[n4]]-[[HEX]][[n2]]-[[n4]] is used up.\n",
+		"Medicare fee schedule 2026, locality 02, code 99213\n",
+		"Object [[hex]][[n3]] was not found in the store.\n",
+		"MBI (Mindfulness Based Intervention) group meets in room 1A22.\n",
+		"Medicare number: pending\n",
+		"blob [[n1]]x[[hex]][[hex]]\n",
+		"Medicare help line 1-800-633-4227\n",
+		"Filter for the compressor, part no. [[x]], is on back order.\n",
+		"Device serial number [[x]] was returned to the maker.\n",
+		"Use coupon code [[x]]A at the checkout.\n",
 	}
 }
 
@@ -317,7 +323,7 @@ func mrnKind() kind {
 		},
 		fields: []string{
 			msh + "PID|1||[[v]]^^^NGC^MR||[[NAME]]||19670412|F\n",
-			msh + "PID|1|[[n4]]|[[v]]^^^NORTHGATE&1.2.3&ISO^MR||[[NAME]]||19670412|M\n",
+			msh + "PID|1||[[v]]^^^NORTHGATE&1.2.3&ISO^MR||[[NAME]]||19670412|M\n",
 		},
 		looks: []string{
 			"Order [[x]] was filled by the store on [[day]].\n",
@@ -399,9 +405,9 @@ func planKind() kind {
 
 func medicaidKind() kind {
 	value := func(p *page) string {
-		return p.shape(p.one([]string{ // New York, California, Texas and Illinois, Florida and Pennsylvania, Ohio and Georgia, Washington, North Carolina
-			"AA99999A", "99999999A", "999999999", "9999999999", "999999999999", "999999999WA", "999999999A",
-		}))
+		return strings.ToUpper(p.shape(p.one([]string{ // New York, California, Texas and Illinois, Florida and Pennsylvania, Ohio and Georgia, Washington, North Carolina
+			"AA99999A", "99999999A", "999999999", "9999999999", "999999999999", "999999999wa", "999999999A",
+		})))
 	}
 	return kind{
 		typ: "MEDICAID_ID", value: value,
