@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,9 +40,9 @@ const (
 // TestMain builds the program. With -short there is nothing to do: these tests
 // are none of the fast ones.
 func TestMain(m *testing.M) {
-	if os.Getenv(layerEnv) != "" {
+	if layer := os.Getenv(layerEnv); layer != "" {
 		os.Unsetenv(layerEnv)
-		fmt.Fprintln(os.Stderr, "fault layer:", becomeGateway())
+		fmt.Fprintln(os.Stderr, "layer:", becomeGateway(layer))
 		os.Exit(1)
 	}
 	flag.Parse()
@@ -117,13 +118,14 @@ type gateway struct {
 	config string
 	share  string // the watched folder
 
-	via    []string   // what runs serve, and hands it
-	extra  []*os.File // these
-	cmd    *exec.Cmd
-	waited chan struct{}
-	mu     sync.Mutex
-	log    bytes.Buffer // guarded by mu: standard error
-	out    bytes.Buffer // guarded by mu: standard output
+	program string     // what is served; "": stanch
+	via     []string   // what runs serve, and hands it
+	extra   []*os.File // these
+	cmd     *exec.Cmd
+	waited  chan struct{}
+	mu      sync.Mutex
+	log     bytes.Buffer // guarded by mu: standard error
+	out     bytes.Buffer // guarded by mu: standard output
 }
 
 // options change the configuration of newGateway.
@@ -193,7 +195,7 @@ func (g *gateway) maildir() string { return filepath.Join(g.dir, "maildir") }
 // (by a crash point that is reached while it starts).
 func (g *gateway) start(env ...string) {
 	g.t.Helper()
-	args := append(slices.Clone(g.via), stanch, "serve", "--config", g.config)
+	args := append(slices.Clone(g.via), cmp.Or(g.program, stanch), "serve", "--config", g.config)
 	g.cmd = exec.Command(args[0], args[1:]...)
 	g.cmd.ExtraFiles = g.extra
 	g.cmd.Env = append(os.Environ(), env...)
