@@ -84,7 +84,7 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	if _, err := newJudges(cmd.Context(), cfg, rulesOf(cfg), ex); err != nil {
+	if _, err := newJudges(cmd.Context(), cfg, rulesOf(cfg), a.table(cfg), ex); err != nil {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}

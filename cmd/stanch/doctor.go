@@ -24,6 +24,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp/milter"
 	"github.com/stanch-dlp/stanch/smtp/resolve"
@@ -45,7 +46,7 @@ func (a *app) doctorCmd() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{Use: "doctor", Short: "Say whether this installation is sound, and what to do where it is not", Args: cobra.NoArgs,
 		Long: "Look at configuration, data folder, keys, audit log, database, certificate, DNS, clock, limits, next hops, watched\n" +
-			"folders, rules, policies, extraction and a Postfix beside, and say what to do where something is not sound. It works\n" +
+			"folders, rules, code tables, policies, extraction and a Postfix beside, and say what to do where something is not sound. It works\n" +
 			"whether serve runs or not, sends no mail and changes nothing.\n\n" +
 			"Exit status: 0 sound (warnings included), 1 something fails, 2 usage or configuration error.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), f) }}
@@ -132,6 +133,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.Audit(auditDir(dir), anchorPath(dir), auditKey(dir), time.Now),
 		doctor.Store(dir),
 		doctor.Rules(func(ctx context.Context) doctor.RulesLoaded { return loadRules(ctx, cfg, ex) }, ruleSet),
+		doctor.Tables(tables.NewFolder(tablesDir(dir)), time.Now),
 		doctor.Policies(cfg.Policy, cfg.SMTP.InternalDomains, own, len(cfg.SMTP.AllDoors())+len(cfg.Milter.Listen) > 0, cfg.Scan.Enabled),
 		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, warmer(cfg, ex), hasEntries(cacheDir(cfg))),
 		doctor.TLS(cfg.SMTP, nil, time.Now),
@@ -211,7 +213,8 @@ func locked(dir string) bool {
 
 func loadRules(ctx context.Context, cfg *config.Config, ex *extract.Pool) doctor.RulesLoaded {
 	l := doctor.RulesLoaded{MRNs: len(cfg.Site.MRN)}
-	j, err := newJudges(ctx, cfg, rulesOf(cfg), ex)
+	t, _ := importedTable(cfg) // the check of tables says why one cannot be used
+	j, err := newJudges(ctx, cfg, rulesOf(cfg), t, ex)
 	if err != nil {
 		l.Err = err
 		return l

@@ -12,6 +12,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -47,13 +48,15 @@ func cacheDir(cfg *config.Config) string {
 // judges is one consistent set of rules and policies.
 type judges struct {
 	set     *patterns.Set
+	table   *tables.Table // that the rules ask; nil for none
 	scanner *scanner.Scanner
 	policy  *policy.Engine
 	reader  string // version of the extractor
 }
 
-// newJudges loads rules, with their tests, and policies.
-func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, ex *extract.Pool) (*judges, error) {
+// newJudges loads rules, with their tests, which ask t, and policies.
+func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *tables.Table, ex *extract.Pool) (*judges, error) {
+	src.Tables = byName(t)
 	set, err := patterns.Load(ctx, src, csvTester(ex))
 	if err != nil {
 		return nil, err
@@ -65,7 +68,15 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, ex 
 	if err != nil {
 		return nil, err
 	}
-	return &judges{set: set, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+	return &judges{set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+}
+
+// byName is t as rules find it; nil for none.
+func byName(t *tables.Table) map[string]patterns.Table {
+	if t == nil {
+		return nil
+	}
+	return map[string]patterns.Table{t.Name: t}
 }
 
 // Decide judges, and says by what.

@@ -105,7 +105,9 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 	if err != nil {
 		return ruleSet{}, err
 	}
-	set, err := patterns.Load(ctx, f.source(cfg, args...), csvTester(ex))
+	src := f.source(cfg, args...)
+	src.Tables = byName(a.table(cfg))
+	set, err := patterns.Load(ctx, src, csvTester(ex))
 	return ruleSet{set, cfg, slices.Concat(f.files, args)}, errors.Join(err, ex.Close())
 }
 

@@ -177,7 +177,7 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 		s.log.LogAttrs(ctx, slog.LevelError, "nothing can be read: senders are to try again until that is mended or a bypass is begun", safelog.Err(err))
 		return s.bind(ctx, cfg)
 	}
-	if s.judges, err = newJudges(ctx, cfg, rulesOf(cfg), s.extract); err != nil {
+	if s.judges, err = newJudges(ctx, cfg, rulesOf(cfg), s.table(ctx, cfg), s.extract); err != nil {
 		return err
 	}
 	return s.bind(ctx, cfg)
@@ -293,6 +293,9 @@ func (s *server) announce(j *judges) {
 	s.metrics.ScanDisabled(!s.cfg.Scan.Enabled)
 	if !s.cfg.Scan.Enabled {
 		s.log.Warn("scanning is switched off: everything passes unread")
+	}
+	if j.table != nil {
+		s.log.Info("rules ask an imported code table", slog.String("kind", j.table.Name), slog.String("version", j.table.Version))
 	}
 	if len(s.cfg.Site.MRN) == 0 {
 		s.log.Warn("the site's own record number form is not known: add [[site.mrn]] so that record numbers are found without a label")
@@ -474,7 +477,7 @@ func (s *server) loadAgain() (*config.Config, error) {
 
 // enforce puts the rules and policies of cfg in force.
 func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
-	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.extract)
+	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.table(ctx, cfg), s.extract)
 	if err != nil {
 		return err
 	}

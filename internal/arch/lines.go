@@ -29,7 +29,7 @@ func Lines() []Line {
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim",
 		}},
 		{"generated labelled text", []string{"internal/gold/cases"}},
-		{"rules and fixtures", []string{"patterns", "internal/index", "internal/synth", "internal/gold"}},
+		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
@@ -49,6 +49,7 @@ func alsoInTests() map[string][]string {
 		"internal/extract":      {"internal/extract/formats"}, // the test program plays the child
 		"watch":                 {"watch/watchtest"},
 		"internal/index":        {"internal/synth"}, // patients are invented
+		"internal/tables":       {"internal/synth"}, // and so are codes
 		"internal/vault":        {"internal/vault/vaulttest"},
 		"internal/spool":        {"internal/spool/spooltest"},
 	}

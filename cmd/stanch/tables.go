@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/tables"
+)
+
+func tablesDir(dir string) string { return filepath.Join(dir, "tables") }
+
+// importedTable is the code table that rules are to ask by that configuration;
+// nil for none.
+func importedTable(cfg *config.Config) (*tables.Table, error) {
+	if cfg.File == "" {
+		return nil, nil
+	}
+	return tables.NewFolder(tablesDir(cfg.DataDir)).InUse()
+}
+
+// table is importedTable for commands: one that cannot be used is warned of, and
+// rules ask the built-in structure.
+func (a *app) table(cfg *config.Config) *tables.Table {
+	t, err := importedTable(cfg)
+	if err != nil {
+		fmt.Fprintf(a.errs, "stanch: warning: %v: going on with %s\n", err, asked(nil))
+		return nil
+	}
+	return t
+}
+
+// asked names what rules ask about codes.
+func asked(t *tables.Table) string {
+	if t == nil {
+		return "the built-in structure of " + tables.ICD10CM
+	}
+	return t.Name + " " + t.Version + ", which was loaded before"
+}
+
+// table is importedTable for serve: where it cannot be used, serve goes on with
+// what is in force, and says so.
+func (s *server) table(ctx context.Context, cfg *config.Config) *tables.Table {
+	t, err := importedTable(cfg)
+	if err == nil {
+		return t
+	}
+	s.mu.Lock()
+	if s.judges != nil {
+		t = s.judges.table
+	}
+	s.mu.Unlock()
+	s.log.LogAttrs(ctx, slog.LevelError, "the imported code table cannot be used; what was in force stays in force", safelog.Err(err))
+	fmt.Fprintf(s.app.errs, "stanch: %v: going on with %s\n", err, asked(t))
+	return t
+}
+
+func (a *app) tablesCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "tables", Short: "Import, list and choose the code tables that rules ask",
+		Long: "Import, list and choose the code tables that rules ask. Without one they ask the structure that is built in.\n" +
+			"A running serve takes a change when it is reloaded (SIGHUP)."}
+	cmd.AddCommand(a.tablesImportCmd(), a.tablesListCmd(), a.tablesUseCmd(), a.tablesRemoveCmd())
+	return cmd
+}
+
+// reloading says when a change is in force.
+const reloading = "A running serve takes it when it is reloaded: `systemctl reload stanch`, or SIGHUP."
+
+// folder is where tables lie. To change it takes the user that serves: what
+// another one leaves there serve could not read.
+func (a *app) folder(change bool) (*tables.Folder, error) {
+	p, err := a.place()
+	if err != nil {
+		return nil, err
+	}
+	a.warnOf(p)
+	if change {
+		if err := ours(p.dir, tablesDir(p.dir)); err != nil {
+			return nil, err
+		}
+	}
+	return tables.NewFolder(tablesDir(p.dir)), nil
+}
+
+func (a *app) tablesImportCmd() *cobra.Command {
+	var version string
+	cmd := &cobra.Command{Use: "import FILE", Short: "Take in the year's list of ICD-10-CM, and put it in use", Args: cobra.ExactArgs(1),
+		Long: "Take in CMS's order file of ICD-10-CM, such as icd10cm_order_2027.txt, plain or packed by gzip, and put it in use.\n" +
+			"Every line is verified; if anything is not as it should be, nothing changes and standard error says file, line and\n" +
+			"column. The table that was in use before is kept: `stanch tables use` goes back to it.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := a.folder(true)
+			if err != nil {
+				return err
+			}
+			return a.importTable(f, args[0], version)
+		}}
+	cmd.Flags().StringVar(&version, "version", "",
+		"the `VERSION` of the list where its name does not tell: a fiscal year such as 2027, or year and month such as 2027-04")
+	return cmd
+}
+
+func (a *app) importTable(f *tables.Folder, path, version string) error {
+	if version == "" {
+		version = tables.VersionOf(filepath.Base(path))
+	}
+	if version == "" {
+		return fmt.Errorf("%s: its name does not tell the year: give --version, such as 2027 or 2027-04", path)
+	}
+	if err := tables.ValidVersion(version); err != nil {
+		return fmt.Errorf("--version: want %w", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // read only
+	t, err := tables.ReadOrder(file, path, version)
+	if err != nil {
+		return fmt.Errorf("%w\nnothing was imported", err)
+	}
+	t.Imported = time.Now().UTC().Truncate(time.Second)
+	if now, err := f.InUse(); err == nil && now != nil && now.Version == t.Version && now.Digest() == t.Digest() {
+		_, err := fmt.Fprintf(a.out, "%s %s with these codes is in use already; nothing was changed.\n", t.Name, t.Version)
+		return err
+	}
+	removed, err := f.Add(t)
+	if err != nil {
+		return err
+	}
+	for _, v := range removed {
+		fmt.Fprintf(a.errs, "stanch: %s %s was removed: the two last in use are kept\n", t.Name, v)
+	}
+	_, err = fmt.Fprintf(a.out, "%s %s is in use: %d codes, %d of them billable, from %s (SHA-256 %s).\n%s\n",
+		t.Name, t.Version, t.Codes, t.Billable, path, t.Source, reloading)
+	return err
+}
+
+// tableView is one table of `tables list --format json`.
+type tableView struct {
+	tables.About
+	Digest string `json:"digest"` // of the codes; it goes into the digest of the rules
+	InUse  bool   `json:"in_use"`
+	Error  string `json:"error,omitempty"` // why it cannot be read
+}
+
+func (a *app) tablesListCmd() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: "list", Short: "List the imported tables, the newest first", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := a.folder(false)
+			if err != nil {
+				return err
+			}
+			all, err := f.List()
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				views := []tableView{}
+				for _, e := range all {
+					v := tableView{About: e.About, InUse: e.InUse}
+					if e.Err != nil {
+						v.Error = e.Err.Error()
+					} else {
+						v.Digest = e.Table.Digest()
+					}
+					views = append(views, v)
+				}
+				return a.printJSON(views)
+			}
+			return a.tableOfTables(all)
+		}}
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) tableOfTables(all []tables.Entry) error {
+	var rows [][]string
+	none := true
+	for _, e := range all {
+		state := "kept"
+		if e.InUse {
+			state, none = "in use", false
+		}
+		row := []string{e.Name, e.Version, "", "", "", "", state}
+		if e.Err != nil {
+			row[6] += ", " + e.Err.Error()
+		} else {
+			copy(row[2:], []string{fmt.Sprint(e.Codes), fmt.Sprint(e.Billable), e.Imported.Local().Format(time.DateTime), e.Source[:min(12, len(e.Source))]})
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) > 0 {
+		if err := report.Table(a.out, []string{"TABLE", "VERSION", "CODES", "BILLABLE", "IMPORTED", "SHA-256 OF THE FILE", "STATE"}, rows, colourful(a.out)); err != nil {
+			return err
+		}
+	}
+	if none {
+		_, err := fmt.Fprintf(a.out, "No table is in use: rules ask %s.\n", asked(nil))
+		return err
+	}
+	return nil
+}
+
+// builtIn is what `tables use` calls having no table in use.
+const builtIn = "built-in"
+
+func (a *app) tablesUseCmd() *cobra.Command {
+	return &cobra.Command{Use: "use VERSION", Short: "Go back to another imported table, or to the structure that is " + builtIn, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := a.folder(true)
+			if err != nil {
+				return err
+			}
+			version := strings.TrimPrefix(args[0], builtIn)
+			if err := f.Use(version); err != nil && !(version == "" && errors.Is(err, tables.ErrNone)) {
+				return tableNamed(err)
+			}
+			what := tables.ICD10CM + " " + version + " is in use."
+			if version == "" {
+				what = "No table is in use: rules ask " + asked(nil) + "."
+			}
+			_, err = fmt.Fprintf(a.out, "%s\n%s\n", what, reloading)
+			return err
+		}}
+}
+
+func (a *app) tablesRemoveCmd() *cobra.Command {
+	return &cobra.Command{Use: "remove VERSION", Short: "Delete an imported table that is not in use", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := a.folder(true)
+			if err != nil {
+				return err
+			}
+			if err := f.Remove(args[0]); err != nil {
+				return tableNamed(err)
+			}
+			_, err = fmt.Fprintf(a.out, "%s %s was removed.\n", tables.ICD10CM, args[0])
+			return err
+		}}
+}
+
+// tableNamed adds to an error about a table that was named what to do.
+func tableNamed(err error) error {
+	switch {
+	case errors.Is(err, tables.ErrNone), errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; see `stanch tables list`", err)
+	case errors.Is(err, tables.ErrInUse):
+		return fmt.Errorf("%w: put another one in use first, or the one that is %s: `stanch tables use %s`", err, builtIn, builtIn)
+	}
+	return err
+}

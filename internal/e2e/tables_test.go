@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/synth"
+)
+
+// codesHeld is a policy that holds what a code stands in.
+const codesHeld = "[[policies]]\nid = \"codes\"\nwhere = { channels = [\"mail\"] }\nall = [{ type = \"ICD10\", confidence = \"medium\" }]\naction = \"quarantine\"\n"
+
+// TestTables: a code that only the imported table has is found once serve was
+// told; a damaged table leaves a reload with what serve has and a start with the
+// built-in structure; another import mends it.
+func TestTables(t *testing.T) {
+	g := newGateway(t, options{extra: codesHeld})
+	list := filepath.Join(g.dir, "icd10cm_order_2027.txt")
+	write(t, list, string(synth.OrderFile("A10")), 0o644)
+	g.start()
+	sent := 0
+	held := func(body string) bool {
+		t.Helper()
+		sent++
+		answer, err := g.send("ada@clinic.example", outside, fmt.Sprintf("From: ada@clinic.example\r\nMessage-ID: <%d@clinic.example>\r\n\r\n%s\r\n", sent, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(answer, "Held for review")
+	}
+	const only, otherYear = "diagnosis code A10.1", "diagnosis code I10"
+	hup := func(logged string) {
+		t.Helper()
+		before := strings.Count(g.logged(), logged)
+		if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, logged, func() bool { return strings.Count(g.logged(), logged) > before })
+	}
+	if held(only) || !held(otherYear) {
+		t.Fatal("before: want what only the table has passed, and a category held")
+	}
+	if out := g.must("tables", "import", list); !strings.Contains(out, "icd10cm 2027 is in use: 97667 codes, 76601 of them billable") {
+		t.Errorf("import said %q", out)
+	}
+	if held(only) {
+		t.Error("before a reload: held, want it passed")
+	}
+	if out, code := g.cli("doctor", "--only", "rules"); code != 0 || !strings.Contains(out, "serve judges by ") {
+		t.Errorf("doctor before a reload: exit %d, %q; want it to tell of the reload", code, out)
+	}
+	hup("new rules and policies are in force")
+	if !held(only) {
+		t.Error("after a reload: passed, want it held")
+	}
+	if out, code := g.cli("doctor", "--only", "rules"); code != 0 || strings.Contains(out, "serve judges by ") {
+		t.Errorf("doctor after a reload: exit %d, %q", code, out)
+	}
+
+	file := filepath.Join(g.data(), "tables", "icd10cm-2027.table")
+	whole := read(t, file)
+	write(t, file, whole[:len(whole)/2], 0o600)
+	hup("the imported code table cannot be used; what was in force stays in force")
+	eventually(t, "going on with", func() bool {
+		return strings.Contains(g.logged(), "going on with icd10cm 2027, which was loaded before")
+	})
+	if !held(only) {
+		t.Error("after damage and a reload: passed, want what was in force to stay")
+	}
+	if out, code := g.cli("doctor", "--only", "tables"); code != 1 || !strings.Contains(out, "damaged") {
+		t.Errorf("doctor: exit %d, %q; want 1, damaged", code, out)
+	}
+	if out, code := g.cli("config", "check"); code != 0 {
+		t.Errorf("config check: exit %d, %q; want 0: a start is not refused", code, out)
+	}
+	g.stop()
+	g.start()
+	if held(only) || !held(otherYear) {
+		t.Error("after damage and a start: want the built-in structure")
+	}
+	g.must("tables", "import", list)
+	hup("new rules and policies are in force")
+	if !held(only) {
+		t.Error("after another import: passed, want it held")
+	}
+	g.must("tables", "use", "built-in")
+	hup("new rules and policies are in force")
+	if held(only) {
+		t.Error("with none in use: held, want it passed")
+	}
+}
+
+// TestTablesKilled: an import that is killed, at whatever moment, leaves the
+// table that was in use, or has put the whole new one in its place; a bad file
+// changes nothing.
+func TestTablesKilled(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "stanch.toml")
+	write(t, config, "data_dir = \"data\"\n", 0o600)
+	run := func(args ...string) (string, int) {
+		return runStanch(t, append([]string{"--config", config, "tables"}, args...)...)
+	}
+	whole := synth.OrderFile("A10")
+	list := filepath.Join(dir, "list.txt")
+	write(t, list, string(whole), 0o644)
+	begun := time.Now()
+	if _, code := run("import", list, "--version", "2026"); code != 0 {
+		t.Fatalf("import: exit %d", code)
+	}
+	took := time.Since(begun)
+	inUse := func() string {
+		t.Helper()
+		out, code := run("list", "--format", "json")
+		var all []struct {
+			Version, Error string
+			InUse          bool `json:"in_use"`
+		}
+		if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 {
+			t.Fatalf("list: exit %d, %v: %s", code, err, out)
+		}
+		for _, v := range all {
+			if v.Error != "" {
+				t.Errorf("%s: %s", v.Version, v.Error)
+			}
+			if v.InUse {
+				return v.Version
+			}
+		}
+		return ""
+	}
+	for i, bad := range [][]byte{whole[:len(whole)/2], bytes.Replace(whole, []byte("00009 "), []byte("00008 "), 1), nil} {
+		write(t, list, string(bad), 0o644)
+		if out, code := run("import", list, "--version", "2027"); code != 2 || out != "" || inUse() != "2026" {
+			t.Errorf("bad file %d: exit %d, %q, in use %q; want 2 and 2026", i, code, out, inUse())
+		}
+	}
+	write(t, list, string(whole), 0o644)
+	was := "2026"
+	for i := range 8 {
+		version := fmt.Sprint(2027 + i)
+		cmd := exec.CommandContext(t.Context(), stanch, "--config", config, "tables", "import", list, "--version", version)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(took * time.Duration(i+3) / 9)
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+		now := inUse()
+		if now != was && now != version {
+			t.Fatalf("killed importing %s: in use %q, want it or %s", version, now, was)
+		}
+		t.Logf("killed importing %s: in use %s", version, now)
+		was = now
+	}
+	if _, code := run("import", list, "--version", "2040"); code != 0 || inUse() != "2040" {
+		t.Errorf("after all: exit %d, in use %q; want 2040", code, inUse())
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "data", "tables", ".stanch-tmp-*"))
+	if err != nil || len(names) > 0 {
+		t.Errorf("left behind: %v, %v", names, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "data")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("data_dir: %v, %v; want mode 0700", info, err)
+	}
+}
