@@ -76,7 +76,9 @@ func (a *app) rulesExplain(ctx context.Context, f *explainFlags, args []string, 
 	if err != nil {
 		return err
 	}
-	set, err := patterns.Load(ctx, f.source(cfg), nil)
+	src := f.source(cfg)
+	src.Tables = byName(a.table(cfg))
+	set, err := patterns.Load(ctx, src, nil)
 	if err != nil {
 		return err
 	}
