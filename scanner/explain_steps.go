@@ -159,7 +159,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		say("validator", stepStops, "%s: %s", name, refused[k].Why)
 	}
 	if len(r.allow) > 0 {
-		if until, listed := r.allow[string(own.canonical(r.Type, value))]; listed {
+		if until, listed := r.allow[string(own.canonical(r, value))]; listed {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
 		}
 	}

@@ -101,7 +101,7 @@ func TestPlainly(t *testing.T) {
 					text := []byte(far + "_123456__")
 					text[1], text[8] = byte(before), byte(after)
 					text[9] = far[0]
-					if plainly(b, text, 2, 8) && !bounded(b, text, 2, 8) {
+					if plainly(text, 2, 8) && !bounded(b, text, 2, 8) {
 						t.Errorf("%s: %q stands alone plainly, yet is not bounded", b, text)
 					}
 				}

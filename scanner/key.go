@@ -9,13 +9,11 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
-// canonical puts into c.value what the key of a value is made of, and returns the
-// canonical value in it.
-func (c *Scan) canonical(t dlp.Type, value string) []byte {
-	c.value = append(append(c.value[:0], t...), 0)
-	from := len(c.value)
-	c.value = canonical(c.value, t, value)
-	return c.value[from:]
+// canonical puts into c.value what the key of a value of r is made of, the number
+// of its type and the canonical value, and returns the latter.
+func (c *Scan) canonical(r *rule, value string) []byte {
+	c.value = r.canon.add(append(c.value[:0], byte(r.kind), byte(r.kind>>8)), value)
+	return c.value[2:]
 }
 
 // valueKey returns the key of what c.value holds under this Scan's own random
@@ -67,27 +65,28 @@ func double(k *[aes.BlockSize]byte) {
 	k[len(k)-1] ^= carry * 0x87
 }
 
-func (m *cmac) mix(b *[aes.BlockSize]byte) {
-	for i := 0; i < aes.BlockSize; i += 8 {
-		binary.LittleEndian.PutUint64(m.x[i:], binary.LittleEndian.Uint64(m.x[i:])^binary.LittleEndian.Uint64(b[i:]))
-	}
-}
-
 // sum puts the code of msg into to: RFC 4493 2.4.
 func (m *cmac) sum(msg []byte, to *[aes.BlockSize]byte) {
-	m.x = [aes.BlockSize]byte{}
+	var lo, hi uint64 // X
 	for ; len(msg) > aes.BlockSize; msg = msg[aes.BlockSize:] {
-		m.mix((*[aes.BlockSize]byte)(msg))
-		m.block.Encrypt(m.x[:], m.x[:])
+		lo, hi = m.mix(lo, hi, (*[aes.BlockSize]byte)(msg))
 	}
-	var last [aes.BlockSize]byte
-	if copy(last[:], msg) < aes.BlockSize {
-		last[len(msg)] = 0x80
-		m.mix(&m.k2)
-	} else {
-		m.mix(&m.k1)
+	key := &m.k1
+	if len(msg) < aes.BlockSize {
+		key = &m.k2
+		var last [aes.BlockSize]byte
+		last[copy(last[:], msg)] = 0x80
+		msg = last[:]
 	}
-	m.mix(&last)
-	m.block.Encrypt(m.x[:], m.x[:])
+	lo, hi = lo^binary.LittleEndian.Uint64(key[:]), hi^binary.LittleEndian.Uint64(key[8:])
+	m.mix(lo, hi, (*[aes.BlockSize]byte)(msg))
 	*to = m.x
+}
+
+// mix leaves in m.x, and returns, the block b added to X and encrypted.
+func (m *cmac) mix(lo, hi uint64, b *[aes.BlockSize]byte) (uint64, uint64) {
+	binary.LittleEndian.PutUint64(m.x[:], lo^binary.LittleEndian.Uint64(b[:]))
+	binary.LittleEndian.PutUint64(m.x[8:], hi^binary.LittleEndian.Uint64(b[8:]))
+	m.block.Encrypt(m.x[:], m.x[:])
+	return binary.LittleEndian.Uint64(m.x[:]), binary.LittleEndian.Uint64(m.x[8:])
 }

@@ -116,7 +116,7 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 	p := &c.s.pats[g.patterns[n]]
 	r := &c.s.rules[p.rule]
 	norm, base := c.text.norm, c.text.base
-	if !plainly(r.Boundary, norm, from, to) && !bounded(r.Boundary, norm, from, to) {
+	if !(r.plain && plainly(norm, from, to)) && !bounded(r.Boundary, norm, from, to) {
 		return StepBoundary
 	}
 	start, end := from, to
@@ -147,7 +147,7 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepValidator
 		}
 	}
-	if counted := c.canonical(r.Type, value); len(r.allow) > 0 {
+	if counted := c.canonical(r, value); len(r.allow) > 0 {
 		if until, listed := r.allow[string(counted)]; listed && c.holds(until) {
 			return StepAllowlist
 		}
@@ -192,13 +192,11 @@ func (c *Scan) doubted(p *pattern, s, e int64) bool {
 	return p.doubted(unsafe.String(&c.text.norm[s-c.text.base], e-s)) // it keeps no part of it
 }
 
-// plainly reports that text[s:e] stands alone in the sense of b, seen from one
-// byte on each side: bounded has the last word where it does not.
-func plainly(b patterns.Boundary, text []byte, s, e int) bool {
-	if b != patterns.BoundaryWord && b != patterns.BoundaryNumber || s < 2 || e >= len(text) {
-		return false
-	}
-	return plainBefore[text[s-1]] && plainAfter[text[e]] && (text[s-1] != ' ' || text[s-2] != '$')
+// plainly reports that text[s:e] stands alone in the sense of BoundaryWord and
+// BoundaryNumber, seen from one byte on each side: bounded has the last word where
+// it does not.
+func plainly(text []byte, s, e int) bool {
+	return s >= 2 && e < len(text) && plainBefore[text[s-1]] && plainAfter[text[e]] && (text[s-1] != ' ' || text[s-2] != '$')
 }
 
 // plainBefore and plainAfter are the bytes beside a match that make nothing

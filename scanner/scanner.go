@@ -3,14 +3,11 @@ package scanner
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
-	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
 // Scanner is a patterns.Set made ready to be looked for. It may be shared, and
@@ -40,6 +37,9 @@ type rule struct {
 	*patterns.Rule
 	demote []evidence
 	allow  map[string]time.Time // canonical value to the day its entry ends; zero: never
+	plain  bool                 // its boundary is one that plainly knows
+	canon  canon                // how its values are told apart
+	kind   uint16               // number of its type
 	quiet  bool                 // not reported from the address and trace fields of a mail
 }
 
@@ -58,6 +58,7 @@ func New(set *patterns.Set) *Scanner {
 	s := &Scanner{set: set, words: newVocabulary()}
 	reach := 0
 	sort := newSorter()
+	kinds := map[dlp.Type]uint16{}
 	ready := func(w *patterns.Words) evidence {
 		reach = max(reach, w.Proximity)
 		return evidence{Words: *w, list: s.words.list(w.Any)}
@@ -68,6 +69,12 @@ func New(set *patterns.Set) *Scanner {
 			nr.demote = append(nr.demote, ready(&r.Demote[k]))
 		}
 		nr.allow = allowed(r)
+		nr.plain = r.Boundary == patterns.BoundaryWord || r.Boundary == patterns.BoundaryNumber
+		nr.canon = canonOf(r.Type)
+		if _, seen := kinds[r.Type]; !seen {
+			kinds[r.Type] = uint16(len(kinds))
+		}
+		nr.kind = kinds[r.Type]
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
 			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(), doubted: r.Patterns[k].Doubted()}
@@ -197,52 +204,3 @@ func (s *Scanner) take(sort *sorter) {
 		s.special = markerOf(special)
 	}
 }
-
-// canonical appends to out the value as it counts: what two ways of writing the
-// same have in common.
-func canonical(out []byte, t dlp.Type, value string) []byte {
-	from := len(out)
-	switch t {
-	case "EMAIL", "URL", "IP", "SECRET", "NAME", "ADDRESS":
-		for i := range len(value) {
-			c := value[i]
-			if c >= utf8.RuneSelf {
-				return append(out[:from], strings.ToLower(value)...)
-			}
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			out = append(out, c)
-		}
-		return out
-	case "DOB", "DATE":
-		if y, m, d, ok := check.Date(value); ok {
-			for _, n := range [4]int{y / 100, y % 100, m, d} {
-				out = append(out, byte('0'+n/10%10), byte('0'+n%10))
-			}
-			return out
-		}
-	}
-	for i := range len(value) {
-		if c := counts[value[i]]; c != 0 {
-			out = append(out, c)
-		}
-	}
-	if (t == "PHONE" || t == "FAX") && len(out)-from == 11 && out[from] == '1' {
-		out = append(out[:from], out[from+1:]...)
-	}
-	return out
-}
-
-// counts is each byte as it counts in most values; 0 for those that do not.
-var counts = func() (t [256]byte) {
-	for c := range 256 {
-		switch c := byte(c); {
-		case c >= 'a' && c <= 'z':
-			t[c] = c - 'a' + 'A'
-		case isDigit(c), c >= 'A' && c <= 'Z', c >= utf8.RuneSelf:
-			t[c] = c
-		}
-	}
-	return t
-}()

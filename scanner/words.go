@@ -17,21 +17,22 @@ const maxSeparators = 8
 // vocabulary finds the keywords of all lists in one walk over the words of a
 // text. It is read only once built.
 type vocabulary struct {
-	tokens  map[string]int32 // words and single symbols, lower case
-	edges   map[edge]int32   // a trie of tokens; node 0 is its root
-	lists   [][]uint64       // by node: a bit for each list that has the keyword ending there
-	table   []slot           // tokens of ASCII alone, hashed; made by fill
-	shift   int              // of a hash to its place in table
-	root    []int32          // by token: where it leads from node 0, 0 for nowhere; made by fill
-	lengths [1024]uint64     // by shape of a token's first two bytes: bit n says that some are n bytes long
-	symbols [256]bool        // bytes that stand in keywords as symbols
-	first   *marker          // of the bytes that a keyword may begin with; made by fill
-	wide    bool             // some token has bytes beyond ASCII
-	masks   []uint64         // by node: maskOf its lists together; made by fill
-	spans   []int            // by list: bytes of the longest stretch that can be a hit
-	longest int              // bytes of the longest stretch that can be a hit
-	reach   int              // bytes before a candidate in which any list is looked for
-	ids     map[string]int   // lists by content
+	tokens    map[string]int32 // words and single symbols, lower case
+	edges     map[edge]int32   // a trie of tokens; node 0 is its root
+	lists     [][]uint64       // by node: a bit for each list that has the keyword ending there
+	table     []slot           // tokens of ASCII alone, hashed; made by fill
+	shift     int              // of a hash to its place in table
+	seenShift int              // of a hash to its bit in seen
+	root      []int32          // by token: where it leads from node 0, 0 for nowhere; made by fill
+	seen      []uint64         // by hash: a bit for each token of table, so that most other words are told off at once; made by fill
+	symbols   [256]bool        // bytes that stand in keywords as symbols
+	first     *marker          // of the bytes that a keyword may begin with; made by fill
+	wide      bool             // some token has bytes beyond ASCII
+	masks     []uint64         // by node: maskOf its lists together; made by fill
+	spans     []int            // by list: bytes of the longest stretch that can be a hit
+	longest   int              // bytes of the longest stretch that can be a hit
+	reach     int              // bytes before a candidate in which any list is looked for
+	ids       map[string]int   // lists by content
 }
 
 type edge struct{ node, token int32 }
@@ -74,11 +75,8 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 	if !ok {
 		id = int32(len(v.tokens))
 		v.tokens[tok] = id
-		switch {
-		case !wordByte(tok[0]):
+		if !wordByte(tok[0]) {
 			v.symbols[tok[0]] = true
-		case len(tok) < 64:
-			v.lengths[shape([]byte(tok))] |= 1 << len(tok)
 		}
 		v.wide = v.wide || plain([]byte(tok)) < len(tok)
 	}
@@ -89,14 +87,6 @@ func (v *vocabulary) step(node int32, tok string) int32 {
 		v.lists = append(v.lists, nil)
 	}
 	return next
-}
-
-// shape numbers the first two bytes of a word so that case does not matter.
-func shape(b []byte) int {
-	if len(b) == 1 {
-		return int(b[0] & 31)
-	}
-	return int(b[0]&31)<<5 | int(b[1]&31)
 }
 
 // wordByte reports whether c belongs to a word of a keyword.
@@ -155,12 +145,15 @@ func (v *vocabulary) fill() {
 		size *= 2
 	}
 	v.table, v.shift = make([]slot, size), 64-bits.Len(uint(size-1))
+	v.seen, v.seenShift = make([]uint64, size), 64-bits.Len(uint(64*size-1))
 	for tok, id := range v.tokens {
 		if !wordByte(tok[0]) || len(tok) >= 64 || plain([]byte(tok)) < len(tok) {
 			continue
 		}
 		s := slot{first: firstEight([]byte(tok), 0, len(tok)), rest: tok[min(8, len(tok)):], id: id, size: len(tok)}
-		h := v.place(s.first, s.size)
+		hash := hashOf(s.first, s.size)
+		v.seen[hash>>v.seenShift>>6] |= 1 << (hash >> v.seenShift & 63)
+		h := int(hash >> v.shift)
 		for v.table[h].size != 0 {
 			h = (h + 1) & (size - 1)
 		}
@@ -196,8 +189,8 @@ func (v *vocabulary) fill() {
 	}
 }
 
-func (v *vocabulary) place(first uint64, size int) int {
-	return int((first ^ uint64(size)) * 0x9e3779b97f4a7c15 >> v.shift) // Fibonacci hashing: Knuth, TAOCP 3, 6.4
+func hashOf(first uint64, size int) uint64 {
+	return (first ^ uint64(size)) * 0x9e3779b97f4a7c15 // Fibonacci hashing: Knuth, TAOCP 3, 6.4
 }
 
 // firstEight returns the first bytes of the word text[i:j], its ASCII letters
@@ -210,28 +203,37 @@ func firstEight(text []byte, i, j int) (first uint64) {
 			first = first<<8 | uint64(text[k])
 		}
 	}
-	first |= 0x20 * ones // a small letter for a capital; digits have that bit
-	if j-i < 8 {
-		first &= 1<<(8*(j-i)) - 1
-	}
-	return first
+	return (first | 0x20*ones) & firstBytesOf[min(j-i, 8)] // a small letter for a capital; digits have that bit
 }
+
+// firstBytesOf is, by length, the bytes of a word among its first eight.
+var firstBytesOf = [9]uint64{0, 1<<8 - 1, 1<<16 - 1, 1<<24 - 1, 1<<32 - 1, 1<<40 - 1, 1<<48 - 1, 1<<56 - 1, 1<<64 - 1}
 
 // token returns the number of the word text[i:j], -1 if it is in no keyword.
 func (v *vocabulary) token(text []byte, i, j int) int32 {
-	b := text[i:j]
-	if v.wide && !ascii(b) {
-		if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
-			return id
-		}
-		return -1
-	}
-	if len(b) >= 64 || v.lengths[shape(b)]>>len(b)&1 == 0 {
-		return -1
-	}
 	first := firstEight(text, i, j)
+	if v.wide && (first&high != 0 || j-i > 8 && !ascii(text[i+8:j])) {
+		return v.wideToken(text[i:j])
+	}
+	hash := hashOf(first, j-i)
+	if n := hash >> v.seenShift; v.seen[n>>6]>>(n&63)&1 == 0 {
+		return -1
+	}
+	return v.find8(hash, first, text[i:j])
+}
+
+func (v *vocabulary) wideToken(b []byte) int32 {
+	if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
+		return id
+	}
+	return -1
+}
+
+// find8 returns the number of the word b of ASCII, the first bytes and the hash of
+// which are given.
+func (v *vocabulary) find8(hash, first uint64, b []byte) int32 {
 next:
-	for h := v.place(first, len(b)); v.table[h].size != 0; h = (h + 1) & (len(v.table) - 1) {
+	for h := int(hash >> v.shift); v.table[h].size != 0; h = (h + 1) & (len(v.table) - 1) {
 		s := &v.table[h]
 		if s.first != first || s.size != len(b) {
 			continue

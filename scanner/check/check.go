@@ -118,7 +118,7 @@ func MBI(s string) bool {
 			return false
 		}
 		digit := isDigit(c)
-		letter := isLetter(c) && !strings.ContainsRune("SLOIBZ", rune(c&^0x20))
+		letter := isLetter(c) && mbiLetters>>(c&31)&1 != 0
 		switch shape[k] {
 		case '1':
 			digit = digit && c != '0'
@@ -135,6 +135,10 @@ func MBI(s string) bool {
 	}
 	return k == len(shape)
 }
+
+// mbiLetters has a bit for each letter that an MBI may have, by its place in the
+// alphabet.
+const mbiLetters = (1<<27 - 2) &^ (1<<('S'&31) | 1<<('L'&31) | 1<<('O'&31) | 1<<('I'&31) | 1<<('B'&31) | 1<<('Z'&31))
 
 // NPI reports whether s is a well-formed National Provider Identifier: ten
 // digits, the first 1 or 2, the last the Luhn check digit of "80840" followed

@@ -21,6 +21,11 @@ func Date(s string) (year, month, day int, ok bool) {
 	if len(s) > maxValue {
 		return 0, 0, 0, false
 	}
+	if len(s) == len("1961-03-04") {
+		if year, month, day, ok = writtenDate(s); ok {
+			return year, month, day, true
+		}
+	}
 	nums, lens, named, n := dateFields(s)
 	switch {
 	case named > 0 && n == 2: // the month is a name; day, then year
@@ -46,6 +51,24 @@ func Date(s string) (year, month, day int, ok bool) {
 		return year, month, day, validDate(year, month, day)
 	}
 	return 0, 0, 0, false
+}
+
+// writtenDate reads the commonest forms, of ten characters: 1961-03-04 and
+// 03/04/1961. ok is false for any other, and where it is no date so.
+func writtenDate(s string) (year, month, day int, ok bool) {
+	var y, m, d string
+	switch {
+	case s[4] == '-' && s[7] == '-':
+		y, m, d = s[:4], s[5:7], s[8:]
+	case s[2] == '/' && s[5] == '/':
+		m, d, y = s[:2], s[3:5], s[6:]
+	}
+	if !allDigits(y) || !allDigits(m) || !allDigits(d) {
+		return 0, 0, 0, false
+	}
+	two := func(s string) int { return 10*int(s[0]-'0') + int(s[1]-'0') }
+	year, month, day = 100*two(y)+two(y[2:]), two(m), two(d)
+	return year, month, day, validDate(year, month, day)
 }
 
 // Birth reports whether s is a Date on which a person may have been born.

@@ -81,13 +81,22 @@ func icd10Category(c string) bool {
 	if !isDigit(c[1]) || !isDigit(c[2]) {
 		return strings.Contains(icd10Letters, c)
 	}
-	for r := icd10Ranges[c[0]]; len(r) >= 5; r = strings.TrimPrefix(r[5:], " ") {
-		if c[1:] >= r[:2] && c[1:] <= r[3:5] {
-			return true
+	n := int(c[1]-'0')*10 + int(c[2]-'0')
+	return icd10Numbers[c[0]-'A'][n>>6]>>(n&63)&1 != 0
+}
+
+// icd10Numbers is icd10Ranges as bits.
+var icd10Numbers = func() (set [26][2]uint64) {
+	for letter := range byte(26) {
+		for r := icd10Ranges['A'+letter]; len(r) >= 5; r = strings.TrimPrefix(r[5:], " ") {
+			from, to := int(r[0]-'0')*10+int(r[1]-'0'), int(r[3]-'0')*10+int(r[4]-'0')
+			for n := from; n <= to; n++ {
+				set[letter][n>>6] |= 1 << (n & 63)
+			}
 		}
 	}
-	return false
-}
+	return set
+}()
 
 // icd10Rest judges what follows the category: at most four characters.
 func icd10Rest(category, s string) bool {

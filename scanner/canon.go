@@ -1,0 +1,110 @@
+package scanner
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/scanner/check"
+)
+
+// canon is how the values of a type are told apart: by what two ways of writing
+// the same have in common.
+type canon uint8
+
+const (
+	byCharacters canon = iota // letters, in either case, and digits
+	byText                    // all of it, in either case
+	byDate                    // the date; what is none by its characters
+	byPhone                   // as byCharacters, without the country code 1
+)
+
+func canonOf(t dlp.Type) canon {
+	switch t {
+	case "EMAIL", "URL", "IP", "SECRET", "NAME", "ADDRESS":
+		return byText
+	case "DOB", "DATE":
+		return byDate
+	case "PHONE", "FAX":
+		return byPhone
+	}
+	return byCharacters
+}
+
+// canonical appends to out the value as it counts.
+func canonical(out []byte, t dlp.Type, value string) []byte { return canonOf(t).add(out, value) }
+
+// add appends to out the value as it counts.
+func (k canon) add(out []byte, value string) []byte {
+	switch k {
+	case byText:
+		return addSmall(out, value)
+	case byDate:
+		if y, m, d, ok := check.Date(value); ok {
+			for _, n := range [4]int{y / 100, y % 100, m, d} {
+				out = append(out, byte('0'+n/10%10), byte('0'+n%10))
+			}
+			return out
+		}
+	}
+	from := len(out)
+	out = addCounted(out, value)
+	if k == byPhone && len(out)-from == 11 && out[from] == '1' {
+		out = append(out[:from], out[from+1:]...)
+	}
+	return out
+}
+
+// addCounted appends the letters and digits of value, small letters as capitals.
+func addCounted(out []byte, value string) []byte {
+	k := len(out)
+	out = slices.Grow(out, len(value))[:k+len(value)]
+	for i := range len(value) {
+		c := counts[value[i]]
+		out[k] = c
+		if c != 0 {
+			k++
+		}
+	}
+	return out[:k]
+}
+
+// addSmall appends value in small letters.
+func addSmall(out []byte, value string) []byte {
+	k, all := len(out), byte(0)
+	out = slices.Grow(out, len(value))[:k+len(value)]
+	small := out[k:]
+	for i := range small {
+		c := value[i]
+		all |= c
+		small[i] = smalls[c]
+	}
+	if all >= utf8.RuneSelf {
+		return append(out[:k], strings.ToLower(value)...)
+	}
+	return out
+}
+
+// smalls is each byte of ASCII in small letters.
+var smalls = func() (t [256]byte) {
+	for c := range 256 {
+		if t[c] = byte(c); c >= 'A' && c <= 'Z' {
+			t[c] += 'a' - 'A'
+		}
+	}
+	return t
+}()
+
+// counts is each byte as it counts in most values; 0 for those that do not.
+var counts = func() (t [256]byte) {
+	for c := range 256 {
+		switch c := byte(c); {
+		case c >= 'a' && c <= 'z':
+			t[c] = c - 'a' + 'A'
+		case isDigit(c), c >= 'A' && c <= 'Z', c >= utf8.RuneSelf:
+			t[c] = c
+		}
+	}
+	return t
+}()
