@@ -329,7 +329,7 @@ func (x *Explainer) take(n, from, to int) {
 	}
 	if m.step = x.own.prove(p.g, p.expr, from, to); m.step == Proved {
 		field, in := x.field(&m)
-		m.confidence = x.own.weigh(pat, &x.s.rules[pat.rule], field, in, int64(m.start), int64(m.end))
+		m.confidence = x.own.weigh(pat, &x.s.rules[pat.rule], &field, in, int64(m.start), int64(m.end))
 	}
 	if k := x.last[n]; k > 0 {
 		old := &x.found[k-1]

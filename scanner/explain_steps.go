@@ -135,7 +135,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		return out
 	}
 	field, in := x.field(m)
-	same := in && r.isOf(field)
+	same := in && r.isOf(&field)
 	if r.quiet && own.header && in {
 		quiet := quietField(field.Label)
 		why := "its header field is none of those for addresses, traces and dates of the mail itself"
@@ -185,7 +185,7 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	if in && field.Type != "" {
 		why := fmt.Sprintf("the format itself says that this field is of type %s", field.Type)
 		switch {
-		case !r.isOf(field):
+		case !r.isOf(&field):
 			lower("field", why)
 		case level < dlp.High:
 			level++
@@ -209,7 +209,7 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 			continue
 		}
 		h, dist, _ := x.nearest(w, m, true)
-		if own.yields(p, w, off, s, e, field.Label, in && r.isOf(field)) {
+		if own.yields(p, w, off, s, e, field.Label, in && r.isOf(&field)) {
 			say("demotion", stepOK, "%s: what speaks for it is nearer", x.apart(w, h, dist, m))
 			continue
 		}

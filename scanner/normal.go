@@ -16,6 +16,9 @@ type text struct {
 	base int64 // offset of norm[0]
 	segs []seg // by n; the first begins at or before base
 	raw  int64 // offset, before normalisation, of the next byte to come
+
+	even  bool  // each byte stands for one as it came, shift bytes further on
+	shift int64 // with even
 }
 
 // seg is a run of normalised text: width 0, bytes that came as they are; else
@@ -26,7 +29,7 @@ type seg struct {
 }
 
 func (t *text) reset() {
-	t.norm, t.segs, t.base, t.raw = t.norm[:0], t.segs[:0], 0, 0
+	*t = text{norm: t.norm[:0], segs: t.segs[:0]}
 }
 
 // end is the offset just after what is there.
@@ -43,6 +46,14 @@ func (t *text) slide(from int64) {
 	i := t.segAt(t.base)
 	if i > 0 {
 		t.segs = t.segs[:copy(t.segs, t.segs[i:])]
+		t.level()
+	}
+}
+
+// level notes whether all that is there came as it is.
+func (t *text) level() {
+	if t.even = len(t.segs) == 1 && t.segs[0].width == 0; t.even {
+		t.shift = t.segs[0].raw - t.segs[0].n
 	}
 }
 
@@ -60,6 +71,13 @@ func (t *text) segAt(n int64) int {
 
 // rawStart returns the offset before normalisation of the byte at n.
 func (t *text) rawStart(n int64) int64 {
+	if t.even {
+		return n + t.shift
+	}
+	return t.segStart(n)
+}
+
+func (t *text) segStart(n int64) int64 {
 	if len(t.segs) == 0 {
 		return n
 	}
@@ -73,6 +91,13 @@ func (t *text) rawStart(n int64) int64 {
 // rawEnd returns the offset before normalisation just after the byte that
 // ends at n, so that what normalisation dropped behind it stays outside.
 func (t *text) rawEnd(n int64) int64 {
+	if t.even && n > 0 {
+		return n + t.shift
+	}
+	return t.segEnd(n)
+}
+
+func (t *text) segEnd(n int64) int64 {
 	if len(t.segs) == 0 || n == 0 {
 		return n
 	}
@@ -107,6 +132,7 @@ func (t *text) add(b []byte) {
 		t.raw += int64(size)
 		b = b[size:]
 	}
+	t.level()
 }
 
 // linear sees to it that bytes added now go to a seg of bytes as they came.

@@ -15,12 +15,12 @@ import (
 type candidate struct {
 	start, end       int64 // in normalised text
 	rawStart, rawEnd int64
-	rule             int
+	key              dlp.ValueKey // still to be sealed
 	line             int
-	confidence       dlp.Confidence
-	key              dlp.ValueKey
 	group            uint32
-	raw              []byte // with OnFinding
+	rule             int32
+	raw              int32 // with OnFinding: number of the matched bytes in Scan.raws
+	confidence       dlp.Confidence
 }
 
 // maxChain is how many candidates may overlap in a chain before it is settled
@@ -66,12 +66,13 @@ func (c *Scan) tryAt(g *group, at, place int) {
 // decide proves what c.ends found for g at norm[at]. What asks for words of which
 // none stand near is passed over.
 func (c *Scan) decide(g *group, at int) {
-	r, near, asked := &c.ends, uint64(unasked), false
+	r, near := &c.ends, uint64(unasked)
 	r.next()
+	c.asked = false
 	for k := len(r.found) - 1; k >= 0; k-- {
 		x := &r.found[k]
-		if !asked && x.needs != unasked {
-			near, asked = c.wordsNear(at), true
+		if x.needs != unasked {
+			near = c.nearby(at)
 		}
 		if x.needs&near == 0 {
 			continue
@@ -86,6 +87,14 @@ func (c *Scan) decide(g *group, at int) {
 		}
 	}
 	r.found = r.found[:0]
+}
+
+// nearby is wordsNear for the matches that are decided about.
+func (c *Scan) nearby(at int) uint64 {
+	if !c.asked {
+		c.near, c.asked = c.wordsNear(at), true
+	}
+	return c.near
 }
 
 // wordsNear returns maskOf each list that may speak for a match from norm[at] on.
@@ -128,10 +137,10 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 		}
 	}
 	s, e := base+int64(start), base+int64(end)
-	var field dlp.Span
-	inField := false
+	field, inField := &noField, false
 	if len(c.fields.spans) > 0 {
-		field, inField = c.fields.around(c.text.rawStart(s), c.text.rawEnd(e))
+		c.field, inField = c.fields.around(c.text.rawStart(s), c.text.rawEnd(e))
+		field = &c.field
 	}
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return StepQuiet
@@ -152,17 +161,22 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepAllowlist
 		}
 	}
-	confidence := c.weigh(p, r, field, inField, s, e)
-	c.add(candidate{start: s, end: e, rule: p.rule, confidence: confidence, group: field.Group}, base+int64(from))
+	confidence := p.Confidence
+	if inField || p.doubted != nil || len(r.demote) > 0 && c.nearby(from)&r.against != 0 {
+		confidence = c.weigh(p, r, field, inField, s, e)
+	}
+	c.add(r, s, e, confidence, field.Group, base+int64(from))
 	return Proved
 }
 
 // isOf reports whether the format itself says that field is of r's type. A
 // Medicare number is a health plan's number for its member, and stands in the
 // fields for one.
-func (r *rule) isOf(field dlp.Span) bool {
+func (r *rule) isOf(field *dlp.Span) bool {
 	return field.Type == r.Type || field.Type == "HEALTH_PLAN_ID" && r.Type == "MBI"
 }
+
+var noField dlp.Span // never written to
 
 // holds reports whether an allowlist's entry that ends at until holds.
 func (c *Scan) holds(until time.Time) bool {
@@ -172,7 +186,7 @@ func (c *Scan) holds(until time.Time) bool {
 // weigh is how sure a proved match of p at [s, e) is: what its field means raises
 // or lowers p's confidence; a word against it, or a table that does not list it,
 // lowers it.
-func (c *Scan) weigh(p *pattern, r *rule, field dlp.Span, inField bool, s, e int64) dlp.Confidence {
+func (c *Scan) weigh(p *pattern, r *rule, field *dlp.Span, inField bool, s, e int64) dlp.Confidence {
 	confidence, same := p.Confidence, inField && r.isOf(field)
 	if same && confidence < dlp.High {
 		confidence++
@@ -246,28 +260,27 @@ func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, label string, sa
 	return ok && own < off
 }
 
-// add enters a proved candidate, found at offset at, among those that may still
-// be overlapped. Its value is c.value.
-func (c *Scan) add(x candidate, at int64) {
-	x.rawStart, x.rawEnd = c.text.rawStart(x.start), c.text.rawEnd(x.end)
-	if c.s.rules[x.rule].CountAll {
+// add enters a match [s, e) of r that is proved, found at offset at, among those
+// that may still be overlapped. Its value is c.value.
+func (c *Scan) add(r *rule, s, e int64, confidence dlp.Confidence, group uint32, at int64) {
+	rawStart, rawEnd := c.text.rawStart(s), c.text.rawEnd(e)
+	if r.CountAll {
 		c.value = append(c.value, c.part.Path...)
-		c.value = binary.BigEndian.AppendUint64(c.value, uint64(x.rawStart))
+		c.value = binary.BigEndian.AppendUint64(c.value, uint64(rawStart))
 	}
-	x.key = c.valueKey()
-	c.countLines(x.start)
-	x.line = c.lines + 1
-	if c.opt.OnFinding != nil {
-		x.raw = slices.Clone(c.rawText[x.rawStart-c.rawBase : x.rawEnd-c.rawBase])
-	}
+	c.countLines(s)
 	i := len(c.pending)
-	for i > 0 && c.pending[i-1].start > x.start {
+	c.pending = append(c.pending, candidate{})
+	for i > 0 && c.pending[i-1].start > s {
+		c.pending[i] = c.pending[i-1]
 		i--
 	}
-	if i == len(c.pending) {
-		c.pending = append(c.pending, x)
-	} else {
-		c.pending = slices.Insert(c.pending, i, x)
+	x := &c.pending[i]
+	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, confidence: confidence}
+	c.openKey(&x.key)
+	if c.opt.OnFinding != nil {
+		x.raw = int32(len(c.raws))
+		c.raws = append(c.raws, slices.Clone(c.rawText[rawStart-c.rawBase:rawEnd-c.rawBase]))
 	}
 	if len(c.pending) >= maxChain {
 		c.settle(at, false)
@@ -294,8 +307,23 @@ func (c *Scan) settle(at int64, all bool) {
 		done = k
 	}
 	if done > 0 {
-		c.pending = slices.Delete(c.pending, 0, done)
+		c.pending = c.pending[:copy(c.pending, c.pending[done:])]
+		c.forgetRaws()
 	}
+}
+
+// forgetRaws drops the matched bytes of what is pending no more.
+func (c *Scan) forgetRaws() {
+	if len(c.raws) == 0 || len(c.pending) > 0 && len(c.raws) < maxChain {
+		return
+	}
+	kept := make([][]byte, 0, len(c.pending))
+	for i := range c.pending {
+		kept = append(kept, c.raws[c.pending[i].raw])
+		c.pending[i].raw = int32(i)
+	}
+	clear(c.raws)
+	c.raws = append(c.raws[:0], kept...)
 }
 
 // resolve reports those of a chain of overlapping candidates that stay
@@ -353,17 +381,21 @@ func (c *Scan) report(x *candidate) {
 	if n := len(c.paths); n == 0 || c.paths[n-1] != c.part.Path {
 		c.paths = append(c.paths, c.part.Path)
 	}
-	c.settled = append(c.settled, settled{start: x.rawStart, end: x.rawEnd, line: x.line, key: x.key, rule: int32(x.rule),
+	c.settled = append(c.settled, settled{start: x.rawStart, end: x.rawEnd, line: x.line, key: x.key, rule: x.rule,
 		path: int32(len(c.paths) - 1), group: x.group, confidence: x.confidence})
+	kept := &c.settled[len(c.settled)-1]
+	c.mac.seal(&kept.key)
 	if c.opt.OnFinding != nil {
 		var f dlp.Finding
-		c.finding(&c.settled[len(c.settled)-1], &f)
-		c.opt.OnFinding(f, x.raw)
+		c.finding(kept, &f)
+		c.opt.OnFinding(f, c.raws[x.raw])
 	}
 }
 
+// finding fills f, which is empty.
 func (c *Scan) finding(x *settled, f *dlp.Finding) {
 	r := &c.s.rules[x.rule]
-	*f = dlp.Finding{Rule: r.ID, Type: r.Type, Tags: r.Tags, Path: c.paths[x.path], Start: x.start, End: x.end, Line: x.line,
-		Confidence: x.confidence, Severity: r.Severity, ValueKey: x.key, Group: x.group}
+	f.Rule, f.Type, f.Tags, f.Path = r.ID, r.Type, r.Tags, c.paths[x.path]
+	f.Start, f.End, f.Line = x.start, x.end, x.line
+	f.Confidence, f.Severity, f.ValueKey, f.Group = x.confidence, r.Severity, x.key, x.group
 }

@@ -81,6 +81,10 @@ type scratch struct {
 	hits    hits
 	fields  fields
 	pending []candidate
+	raws    [][]byte // with OnFinding: the matched bytes of pending
+	field   dlp.Span // around the match in hand
+	near    uint64   // wordsNear the matches in hand, if asked for them
+	asked   bool
 	settled []settled
 	value   []byte // of the candidate in hand: its type, a zero byte, the canonical value
 	ends    ends
@@ -199,7 +203,7 @@ func (c *Scan) endPart() {
 	c.rawText, c.rawBase = c.rawText[:0], 0
 	c.hits.reset()
 	c.fields.reset()
-	c.pending = c.pending[:0]
+	c.pending, c.raws = c.pending[:0], c.raws[:0]
 	c.pos, c.counted, c.lines, c.open = 0, 0, 0, false
 }
 

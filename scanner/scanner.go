@@ -26,7 +26,7 @@ type Scanner struct {
 	behind  int64     // bytes before a candidate that its proof may look at
 	ahead   int64     // and from its start on
 	longest int64     // bytes of the longest match
-	asking  int64     // bytes of the longest match of a pattern that asks for words
+	asking  int64     // bytes of the longest match for or against which words may speak
 	most    int       // expressions of the largest group
 	scans   sync.Pool // of *Scan that have finished
 	why     reasons   // what explanations share
@@ -35,12 +35,14 @@ type Scanner struct {
 // rule is a patterns.Rule made ready.
 type rule struct {
 	*patterns.Rule
-	demote []evidence
-	allow  map[string]time.Time // canonical value to the day its entry ends; zero: never
-	plain  bool                 // its boundary is one that plainly knows
-	canon  canon                // how its values are told apart
-	kind   uint16               // number of its type
-	quiet  bool                 // not reported from the address and trace fields of a mail
+	demote  []evidence
+	against uint64               // maskOf the lists of demote
+	allow   map[string]time.Time // canonical value to the day its entry ends; zero: never
+	plain   bool                 // its boundary is one that plainly knows
+	canon   canon                // how its values are told apart
+	kind    uint16               // number of its type
+	number  int32                // its own
+	quiet   bool                 // not reported from the address and trace fields of a mail
 }
 
 // pattern is a patterns.Pattern made ready.
@@ -64,9 +66,10 @@ func New(set *patterns.Set) *Scanner {
 		return evidence{Words: *w, list: s.words.list(w.Any)}
 	}
 	for i, r := range set.Rules() {
-		nr := rule{Rule: r, quiet: slices.Contains([]dlp.Type{"EMAIL", "URL", "IP", "DATE"}, r.Type)}
+		nr := rule{Rule: r, number: int32(i), quiet: slices.Contains([]dlp.Type{"EMAIL", "URL", "IP", "DATE"}, r.Type)}
 		for k := range r.Demote {
-			nr.demote = append(nr.demote, ready(&r.Demote[k]))
+			w := ready(&r.Demote[k])
+			nr.demote, nr.against = append(nr.demote, w), nr.against|maskOf(w.list)
 		}
 		nr.allow = allowed(r)
 		nr.plain = r.Boundary == patterns.BoundaryWord || r.Boundary == patterns.BoundaryNumber
@@ -81,6 +84,8 @@ func New(set *patterns.Set) *Scanner {
 			if p.Supporting != nil {
 				e := ready(p.Supporting)
 				p.support = &e
+			}
+			if p.support != nil || len(nr.demote) > 0 {
 				s.asking = max(s.asking, int64(p.MaxBytes))
 			}
 			s.longest = max(s.longest, int64(p.MaxBytes))

@@ -29,6 +29,7 @@ type vocabulary struct {
 	first     *marker          // of the bytes that a keyword may begin with; made by fill
 	wide      bool             // some token has bytes beyond ASCII
 	masks     []uint64         // by node: maskOf its lists together; made by fill
+	exact     bool             // no two lists have a mask in common
 	spans     []int            // by list: bytes of the longest stretch that can be a hit
 	longest   int              // bytes of the longest stretch that can be a hit
 	reach     int              // bytes before a candidate in which any list is looked for
@@ -179,6 +180,7 @@ func (v *vocabulary) fill() {
 		}
 	}
 	v.first = newMarker(markOther, first.has)
+	v.exact = len(v.ids) <= maskBits
 	v.masks = make([]uint64, len(v.lists))
 	for node, in := range v.lists {
 		for k, word := range in {
@@ -455,10 +457,10 @@ func (h *hits) nearest(v *vocabulary, t *text, w *evidence, s, e int64) (off int
 	h.ensure(v, t, from, to+1)
 	mask := maskOf(w.list)
 	off = reach + 1
-	for i := h.seek(from); i < len(h.list) && h.list[i].start <= to; i++ {
+	for i := h.seek(to+1) - 1; i >= 0 && h.list[i].start >= from && off > 0; i-- { // what it is called stands before it, more often than not
 		x := &h.list[i]
 		d := max(s-x.end, x.start-e, 0)
-		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.has(x.node, w.list) {
+		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.exact && !v.has(x.node, w.list) {
 			continue
 		}
 		off = d
