@@ -19,6 +19,9 @@ const (
 	verifyFree    = 64 << 20 // bytes of proof that a document may have whatever its size
 )
 
+// lineLook is how far the end of a line is looked for when lines are counted.
+const lineLook = 512
+
 // maxKept is how many settled findings a Scan's memory is kept for.
 const maxKept = 1 << 15
 
@@ -63,6 +66,7 @@ type Scan struct {
 	header  bool // the part is a mail's header
 	pos     int64
 	counted int64 // offset up to which lines are counted
+	lineEnd int64 // offset up to which there is no further one
 	lines   int
 	done    int64 // normalised bytes of the parts before
 	spent   int64 // bytes of proof so far
@@ -204,7 +208,7 @@ func (c *Scan) endPart() {
 	c.hits.reset()
 	c.fields.reset()
 	c.pending, c.raws = c.pending[:0], c.raws[:0]
-	c.pos, c.counted, c.lines, c.open = 0, 0, 0, false
+	c.pos, c.counted, c.lineEnd, c.lines, c.open = 0, 0, 0, 0, false
 }
 
 // advance looks for candidates from pos up to limit.
@@ -391,13 +395,22 @@ func (c *Scan) leadStart(g *group, at int) (first, from int, ok bool) {
 
 // countLines counts the lines up to offset n.
 func (c *Scan) countLines(n int64) {
+	if n >= c.counted && n <= c.lineEnd {
+		c.counted = n
+		return
+	}
 	from, to := c.counted-c.text.base, n-c.text.base
 	if n > c.counted {
 		c.lines += bytes.Count(c.text.norm[from:to], []byte{'\n'})
 	} else {
 		c.lines -= bytes.Count(c.text.norm[to:from], []byte{'\n'})
 	}
-	c.counted = n
+	c.counted, c.lineEnd = n, n
+	ahead := c.text.norm[to:min(to+lineLook, int64(len(c.text.norm)))]
+	if k := bytes.IndexByte(ahead, '\n'); k >= 0 {
+		ahead = ahead[:k]
+	}
+	c.lineEnd += int64(len(ahead))
 }
 
 // stop ends the search for good, with a gap for this part and for each later

@@ -261,9 +261,10 @@ func RecordNumber(s string) bool {
 	if len(s) == 4 && (s[:2] == "19" || s[:2] == "20") {
 		return false
 	}
-	if strings.ContainsAny(s, "-/.") {
-		if _, _, _, ok := Date(s); ok {
-			return false
+	for i := range len(s) {
+		if s[i] == '-' || s[i] == '/' || s[i] == '.' {
+			_, _, _, ok := Date(s)
+			return !ok
 		}
 	}
 	return true
