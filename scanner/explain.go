@@ -191,6 +191,7 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 		names: make([]map[int32]string, len(s.words.spans))}
 	x.scan = s.Begin(Options{Now: opt.Now, testing: opt.testing})
 	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
+	x.own.near, x.own.asked = ^uint64(0), true // it proves without a search, so that no mask of words is made ready
 	s.why.once.Do(func() { s.why.ready(s) })
 	x.ends.proved, x.last = make([]uint32, len(s.why.pats)), make([]int, len(s.why.pats))
 	return x
