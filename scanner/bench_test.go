@@ -52,7 +52,9 @@ func BenchmarkScan(b *testing.B) {
 func expressions(set *patterns.Set) (all []*regexp.Regexp) {
 	for _, r := range set.Rules() {
 		for _, p := range r.Patterns {
-			all = append(all, regexp.MustCompile(p.Regex))
+			if p.Regex != "" {
+				all = append(all, regexp.MustCompile(p.Regex))
+			}
 		}
 	}
 	return all

@@ -28,7 +28,9 @@ func TestScanFigures(t *testing.T) {
 	set := benchRules(t)
 	many := manyRules(t)
 	s40, s400 := scanner.New(set), scanner.New(many)
-	std := expressions(set)
+	packs := loadBuiltIn(t, patterns.Site{})
+	sPacks := scanner.New(packs)
+	std, stdPacks := expressions(set), expressions(packs)
 	hyper := newHyperscan(t, set)
 	memory := make([]byte, 64<<20)
 	for i := range memory {
@@ -46,6 +48,12 @@ func TestScanFigures(t *testing.T) {
 			note("40 "+name, perByte(len(text), func() { scanText(t, s40, text) }))
 			note("std "+name, perByte(len(part), func() {
 				for _, re := range std {
+					re.FindAllIndex(part, -1)
+				}
+			}))
+			note("packs "+name, perByte(len(text), func() { scanText(t, sPacks, text) }))
+			note("std packs "+name, perByte(len(part), func() {
+				for _, re := range stdPacks {
 					re.FindAllIndex(part, -1)
 				}
 			}))
@@ -76,6 +84,9 @@ func TestScanFigures(t *testing.T) {
 			fmt.Fprintf(&b, "; x Hyperscan %s", ratio("hs "+name, "40 "+name))
 		}
 		fmt.Fprintf(&b, "; of memory's bandwidth %s\n", ratio("memory", "40 "+name))
+	}
+	for _, name := range benchNames {
+		fmt.Fprintf(&b, "%-6s %8.1f MB/s with the built-in packs; x standard library %s\n", name, 1e3/median("packs "+name), ratio("std packs "+name, "packs "+name))
 	}
 	fmt.Fprintf(&b, "ready in %.1f ms with 40 rules, %.1f ms with 400; memory is read at %.0f MB/s", median("ready 40"), median("ready 400"), 1e3/median("memory"))
 	if hyper == nil {

@@ -63,7 +63,9 @@ func New(set *patterns.Set) *Scanner {
 	kinds := map[dlp.Type]uint16{}
 	ready := func(w *patterns.Words) evidence {
 		reach = max(reach, w.Proximity)
-		return evidence{Words: *w, list: s.words.list(w.Any)}
+		list := s.words.list(w.Any)
+		s.words.speaks(list, w)
+		return evidence{Words: *w, list: list}
 	}
 	for i, r := range set.Rules() {
 		nr := rule{Rule: r, number: int32(i), quiet: slices.Contains([]dlp.Type{"EMAIL", "URL", "IP", "DATE"}, r.Type)}

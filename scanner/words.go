@@ -29,6 +29,9 @@ type vocabulary struct {
 	first     *marker          // of the bytes that a keyword may begin with; made by fill
 	wide      bool             // some token has bytes beyond ASCII
 	masks     []uint64         // by node: maskOf its lists together; made by fill
+	back      []int64          // by node: how many bytes behind a keyword it speaks for at most; made by fill
+	ahead     []int64          // and before it
+	far       [][2]int         // by list: the same
 	exact     bool             // no two lists have a mask in common
 	spans     []int            // by list: bytes of the longest stretch that can be a hit
 	longest   int              // bytes of the longest stretch that can be a hit
@@ -51,7 +54,7 @@ func (v *vocabulary) list(words []string) int {
 	}
 	id := len(v.ids)
 	v.ids[content] = id
-	v.spans = append(v.spans, 0)
+	v.spans, v.far = append(v.spans, 0), append(v.far, [2]int{})
 	for _, w := range words {
 		node := int32(0)
 		toks := tokenise(w)
@@ -68,6 +71,14 @@ func (v *vocabulary) list(words []string) int {
 		v.longest = max(v.longest, v.spans[id])
 	}
 	return id
+}
+
+// speaks notes how far the words of list speak for w.
+func (v *vocabulary) speaks(list int, w *patterns.Words) {
+	v.far[list][0] = max(v.far[list][0], w.Proximity)
+	if !w.Before {
+		v.far[list][1] = max(v.far[list][1], w.Proximity)
+	}
 }
 
 // step returns the node that tok leads to, made if need be.
@@ -182,10 +193,13 @@ func (v *vocabulary) fill() {
 	v.first = newMarker(markOther, first.has)
 	v.exact = len(v.ids) <= maskBits
 	v.masks = make([]uint64, len(v.lists))
+	v.back, v.ahead = make([]int64, len(v.lists)), make([]int64, len(v.lists))
 	for node, in := range v.lists {
 		for k, word := range in {
 			for ; word != 0; word &= word - 1 {
-				v.masks[node] |= maskOf(64*k + bits.TrailingZeros64(word))
+				list := 64*k + bits.TrailingZeros64(word)
+				v.masks[node] |= maskOf(list)
+				v.back[node], v.ahead[node] = max(v.back[node], int64(v.far[list][0])), max(v.ahead[node], int64(v.far[list][1]))
 			}
 		}
 	}
@@ -426,7 +440,10 @@ func (h *hits) around(v *vocabulary, t *text, at, longest int64) uint64 {
 	i := h.seek(from)
 	mask := uint64(unasked)
 	for ; i < len(h.list) && h.list[i].start < to; i++ {
-		mask |= h.list[i].mask
+		x := &h.list[i]
+		if x.end+v.back[x.node] >= block-maxPrefix && x.start-v.ahead[x.node] <= block+blockBytes+longest {
+			mask |= x.mask
+		}
 	}
 	h.block, h.blockEnd, h.mask = block, end, mask
 	return mask
