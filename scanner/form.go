@@ -99,6 +99,35 @@ type follower struct {
 	g     *group
 	rep   []int               // by class of the byte after: one of its bytes
 	known map[uint32]*follows // by instruction that is gone on from
+	bytes map[uint32]*takes   // by instruction
+}
+
+// takes is what an instruction takes.
+type takes struct {
+	first, second byteSet // bytes of its character, and the bytes after those
+}
+
+func (w *follower) takes(pc uint32) *takes {
+	t := w.bytes[pc]
+	if t != nil {
+		return t
+	}
+	p := w.g.prog
+	t = &takes{first: p.bytesAt(pc)}
+	if p.inst[pc].op == opTake {
+		if p.sets[p.inst[pc].set].wide {
+			t.second = byteSet{2: ^uint64(0), 3: ^uint64(0)} // a further byte of the same character
+		}
+		for _, to := range p.reachable(p.inst[pc].out) {
+			b := p.bytesAt(to)
+			if p.inst[to].op == opMatch {
+				b = everyByte
+			}
+			t.second.add(&b)
+		}
+	}
+	w.bytes[pc] = t
+	return t
 }
 
 // follows is what an instruction leads to without a character.
@@ -141,7 +170,7 @@ func (g *group) newForms() *forms {
 		return uint32(wordTable[c])<<2 | uint32(bit(isOneOf(c, "%@\\$")))<<1 | uint32(bit(isOneOf(c, ".-")))
 	}))
 	f.class, f.stride = class, len(rep)
-	w := &follower{g: g, rep: rep, known: map[uint32]*follows{}}
+	w := &follower{g: g, rep: rep, known: map[uint32]*follows{}, bytes: map[uint32]*takes{}}
 	before := g.leavesBefore()
 	f.index = make([]uint16, beforeEnd*lengths*f.stride)
 	numbers := map[form]uint16{}
@@ -233,7 +262,7 @@ func (w *follower) rows(level []uint32) []numberSet {
 		var next []uint32
 		longer := lengths // from this length on whatever follows
 		for _, pc := range level {
-			if takes := p.bytesAt(pc); !takes.meets(&digits) {
+			if !w.takes(pc).first.meets(&digits) {
 				continue
 			}
 			after := w.from(p.inst[pc].out)
@@ -263,24 +292,15 @@ func (w *follower) rows(level []uint32) []numberSet {
 // second returns the second bytes with which the instruction at pc may go on
 // where a run of digits ends and r follows, and what that needs.
 func (w *follower) second(pc uint32, r byte) (set byteSet, needs uint64) {
-	p, i := w.g.prog, &w.g.prog.inst[pc]
+	i := &w.g.prog.inst[pc]
 	if i.op == opMatch {
 		return secondAfter(w.g.bounds[i.owner], r), w.g.needs[i.owner]
 	}
-	if takes := p.bytesAt(pc); !takes.has(r) || isDigit(r) {
+	t := w.takes(pc)
+	if !t.first.has(r) || isDigit(r) {
 		return set, 0
 	}
-	if p.sets[i.set].wide {
-		set = byteSet{2: ^uint64(0), 3: ^uint64(0)} // a further byte of the same character
-	}
-	for _, to := range p.reachable(i.out) {
-		b := p.bytesAt(to)
-		if p.inst[to].op == opMatch {
-			b = everyByte
-		}
-		set.add(&b)
-	}
-	return set, w.g.needs[i.owner]
+	return t.second, w.g.needs[i.owner]
 }
 
 // secondAfter returns the bytes that may stand after r where r follows a match
