@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -248,6 +249,44 @@ func TestBoundsAreGaps(t *testing.T) {
 				t.Errorf("gaps %+v, want %s for both parts and the one handed in", gaps, tt.want)
 			}
 		})
+	}
+}
+
+// TestMillionMatches: of a document that is all matches some are kept, the rest
+// is a gap, and memory follows what is kept.
+func TestMillionMatches(t *testing.T) {
+	s := rules(t, rule("n", "CUSTOM", "medium", `\d{6}`))
+	window := []byte(strings.Repeat("no 123456, ", 10_000))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	scan := s.Begin(scanner.Options{})
+	if err := scan.Part(dlp.PartInfo{}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(100) { // windows of a text without a line end
+		if err := scan.Text(dlp.Window{Offset: i * int64(len(window)), Text: window}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, gaps := scan.Finish()
+	runtime.ReadMemStats(&after)
+	if len(found) != scanner.DefaultMaxFindings || len(gaps) != 1 || gaps[0].Cause != dlp.TooMany {
+		t.Errorf("%d findings and gaps %v, want %d and one of too_many", len(found), gaps, scanner.DefaultMaxFindings)
+	}
+	if got := (after.TotalAlloc - before.TotalAlloc) >> 20; got > 128 {
+		t.Errorf("%d MiB allocated, want 128 at most", got)
+	}
+}
+
+// TestPathologicalExpression: an expression that takes a backtracking engine
+// exponential time is found, or is a gap, never silence.
+func TestPathologicalExpression(t *testing.T) {
+	for _, expr := range []string{`(?:a?){60}a{60}b`, `(?:a|aa|aaa){1,150}b`, `(?:(?:a{0,5}){0,5}){0,5}b`} {
+		s := rules(t, strings.Replace(rule("n", "CUSTOM", "medium", expr), "[[rules.patterns]]", "boundary = \"none\"\n[[rules.patterns]]", 1))
+		found, gaps := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, strings.Repeat("a", 64<<10)+"b ")
+		if len(found) == 0 && (len(gaps) == 0 || gaps[0].Cause != dlp.Timeout) {
+			t.Errorf("%s: %d findings, gaps %v, want a finding or a gap of timeout", expr, len(found), gaps)
+		}
 	}
 }
 
