@@ -21,7 +21,7 @@ import (
 
 const (
 	maxMade    = 20_000 // texts made from an expression to find some that pass its checks
-	fewMade    = 12     // of those that pass, so many are scanned
+	fewMade    = 12     // texts of two rules that are scanned
 	someMade   = 200    // texts that stand for a language where automata do not tell
 	maxWitness = 2_000  // texts of two expressions' meeting made to find one that passes both checks
 )
@@ -194,10 +194,11 @@ func feed(sink dlp.Sink, text string, in setting) {
 	}
 }
 
-// never reports that pattern k finds nothing, and why.
+// never reports that pattern k finds nothing, and why; silently where what it
+// finds does not depend on the rule alone.
 func (l *linter) never(r *patterns.Rule, k int) bool {
 	p := &r.Patterns[k]
-	texts, matched := l.made(p, fewMade)
+	texts, matched := l.made(p, someMade)
 	if matched == 0 {
 		l.say(false, r, k, "regex", `an expression that can match by itself: of %d texts made from it none does; look at \b and \B`, maxMade)
 		return true
@@ -214,8 +215,11 @@ func (l *linter) never(r *patterns.Rule, k int) bool {
 			}
 		}
 	}
-	key, why := stopped(s, texts[0], settings(p.Supporting))
-	l.say(len(texts) == fewMade || key == "regex", r, k, key, "a pattern that can find something: %s", why)
+	key, why, certain := stopped(s, texts[0], settings(p.Supporting))
+	if key == "" {
+		return true // what it finds is not in the rule
+	}
+	l.say(certain && len(texts) == someMade, r, k, key, "a pattern that can find something: %s", why)
 	return true
 }
 
@@ -227,8 +231,9 @@ func checksOf(p *patterns.Pattern) string {
 }
 
 // stopped says by an explanation what is in the way of text, in the first setting
-// in which the expression matches.
-func stopped(s *scanner.Scanner, text string, all []setting) (key, why string) {
+// in which the expression matches; it is certain where that does not depend on
+// which text was made.
+func stopped(s *scanner.Scanner, text string, all []setting) (key, why string, certain bool) {
 	var e scanner.Explanation
 	for i := 0; i < len(all) && len(e.Candidates) == 0; i++ {
 		x := s.Explain(scanner.ExplainOptions{Reveal: true})
@@ -236,7 +241,7 @@ func stopped(s *scanner.Scanner, text string, all []setting) (key, why string) {
 		e = x.Finish()
 	}
 	if len(e.Candidates) == 0 {
-		return "regex", fmt.Sprintf("text is normalised before it is matched, and what the expression asks for is not in it any more; %q, made from it, is read as plain ASCII", text)
+		return "regex", fmt.Sprintf("text is normalised before it is matched, and what the expression asks for is not in it any more; %q, made from it, is read as plain ASCII", text), true
 	}
 	c := e.Candidates[0]
 	for _, step := range c.Steps {
@@ -245,15 +250,15 @@ func stopped(s *scanner.Scanner, text string, all []setting) (key, why string) {
 		}
 		switch c.StoppedBy {
 		case scanner.StepBoundary:
-			return "regex", fmt.Sprintf("the rule's boundary and the expression contradict each other; around %q, made from it: %s", text, step.Why)
+			return "regex", fmt.Sprintf("the rule's boundary and the expression contradict each other; around %q, made from it: %s", text, step.Why), true
 		case scanner.StepEvidence:
-			return "supporting.proximity", fmt.Sprintf("no word of supporting can stand so near: %s", step.Why)
+			return "supporting.proximity", fmt.Sprintf("no word of supporting can stand so near: %s", step.Why), true
 		case scanner.StepAllowlist:
-			return "regex", fmt.Sprintf("an allowlist takes away all it matches: %s", step.Why)
+			return "regex", fmt.Sprintf("an allowlist takes away each of %d texts made from it: %s", someMade, step.Why), false
 		}
-		return "regex", fmt.Sprintf("its %s stops all it matches: %s", step.Step, step.Why)
+		return "", "", false // by what the site has, such as an index of its own
 	}
-	return "regex", "nothing made from it is found"
+	return "regex", "nothing made from it is found", false
 }
 
 // shadowed reports that another pattern of the rule finds all that pattern k does,
