@@ -106,7 +106,7 @@ bench-scan: ## measure the scanner beside the standard library, Hyperscan (where
 	@STANCH_BENCH=1 go test ./scanner -run '^TestScanFigures$$' -count 1 -v -timeout 20m | grep -vE '^(=== |--- |PASS|ok )'
 
 .PHONY: bench-index
-bench-index: ## measure a patient index of ten million invented patients (7 GiB of disk in TMPDIR, two minutes; BENCH_ROWS=…)
+bench-index: ## measure a patient index of ten million invented patients (3 GiB of disk in TMPDIR, minutes; BENCH_ROWS=…)
 	@STANCH_BENCH=1 STANCH_BENCH_ROWS=$(BENCH_ROWS) go test ./internal/index -run '^TestIndexFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |--- |PASS|ok )'
 
 .PHONY: bench-mail

@@ -43,7 +43,7 @@ func (r *Rule) lint(now time.Time) []*Error {
 	warn := func(file string, line int, key, format string, args ...any) {
 		out = append(out, &Error{File: file, Line: line, Key: string(r.ID) + "." + key, Want: fmt.Sprintf(format, args...)})
 	}
-	if !hasTest(r, true) {
+	if !hasTest(r, true) && slices.ContainsFunc(r.Patterns, func(p Pattern) bool { return p.Index == nil }) { // tests know no patients
 		warn(r.File, r.Line, "tests.match", "at least one example that is found")
 	}
 	if !hasTest(r, false) {
@@ -83,7 +83,7 @@ func shadowedBy(r *Rule, i int) int {
 	for k := range r.Patterns {
 		q := &r.Patterns[k]
 		if k == i || p.Site != nil || // the site's forms follow its configuration, not the author
-			q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
+			q.Index != nil || q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
 			continue
 		}
 		sameChecks := q.Validator == p.Validator && q.Dictionary == p.Dictionary && q.Site == p.Site

@@ -32,6 +32,8 @@ type Source struct {
 	BuiltIn bool             // the built-in packs, before Paths
 	Only    []dlp.RuleID     // if any, just these
 	Tables  map[string]Table // imported code tables by name: "icd10cm"; none: rules ask the built-in structure
+
+	Patients Patients // the site's patients; nil for none
 }
 
 // Load reads the rules of src, merges them by id, and runs every rule's own
@@ -58,6 +60,7 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 		}
 	}
 	m.extend()
+	m.patients(src)
 	if n := m.patterns(); n > maxPatterns {
 		m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("at most %d patterns in all, not %d", maxPatterns, n)})
 	} else if n > maxInstructions/MaxProgram { // fewer cannot have as many
@@ -207,7 +210,7 @@ func (m *merger) instructions() int {
 
 // set makes the Set, narrowed to src.Only.
 func (m *merger) set(src Source) *Set {
-	s := &Set{byID: m.byID, site: src.Site, warnings: m.warnings}
+	s := &Set{byID: m.byID, site: src.Site, patients: src.Patients, warnings: m.warnings}
 	if len(src.Only) > 0 {
 		s.byID = map[dlp.RuleID]*Rule{}
 		for _, id := range src.Only {
@@ -225,7 +228,7 @@ func (m *merger) set(src Source) *Set {
 		}
 		s.rules = append(s.rules, r)
 	}
-	s.digest = digest(s.rules)
+	s.digest = s.sum()
 	return s
 }
 

@@ -21,12 +21,17 @@ func (f *file) rule(t *table) *draft {
 	f.head(t, d)
 	inherit := Pattern{File: f.name}
 	inherit.Validator, inherit.Dictionary = f.checks(t)
+	inherit.Index = f.lookup(t, nil)
 	if d.Extends == "" {
 		if formats, ok := t.choice("formats", []string{siteMRN}); ok && formats == siteMRN {
-			d.Patterns = append(d.Patterns, f.siteDefault(t)...)
+			f.checkLookup(t, inherit.Index)
+			for _, p := range f.siteDefault(t) {
+				p.Index = inherit.Index
+				d.Patterns = append(d.Patterns, p)
+			}
 		}
 	} else {
-		f.forbid(t, "validator", "dictionary", "formats")
+		f.forbid(t, "validator", "dictionary", "formats", "index", "with", "proximity")
 	}
 	ps := t.tables("patterns")
 	for _, p := range ps {
@@ -108,14 +113,10 @@ func (f *file) forbid(t *table, keys ...string) {
 	}
 }
 
-// checks reads validator and dictionary, and refuses index.
+// checks reads validator and dictionary.
 func (f *file) checks(t *table) (validator, dictionary string) {
 	validator, _ = t.choice("validator", append(Validators(), "none"))
 	dictionary, _ = t.choice("dictionary", append(Dictionaries(), "none"))
-	if t.has("index") {
-		f.errorf(t.key("index"), "no index: there is no patient index to look in")
-	}
-	t.seen = append(t.seen, "index")
 	return validator, dictionary
 }
 
@@ -135,6 +136,8 @@ func (f *file) pattern(t *table, inherit Pattern) []Pattern {
 	validator, dictionary := f.checks(t)
 	p.Validator = override(p.Validator, validator)
 	p.Dictionary = override(p.Dictionary, dictionary)
+	p.Index = f.lookup(t, p.Index)
+	f.checkLookup(t, p.Index)
 	if sub, ok := t.table("supporting"); ok {
 		p.Supporting = f.words(sub)
 	}

@@ -58,6 +58,7 @@ type Set struct {
 	byID     map[dlp.RuleID]*Rule
 	digest   string
 	site     Site
+	patients Patients // nil for none
 	warnings []*Error // seen while loading
 }
 
@@ -91,14 +92,14 @@ func (s *Set) OfPattern(id dlp.RuleID, k int) *Set {
 }
 
 func (s *Set) filtered(keep func(*Rule) bool) *Set {
-	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site}
+	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site, patients: s.patients}
 	for _, r := range s.rules {
 		if keep(r) {
 			out.rules = append(out.rules, r)
 			out.byID[r.ID] = r
 		}
 	}
-	out.digest = digest(out.rules)
+	out.digest = out.sum()
 	return out
 }
 
@@ -136,9 +137,10 @@ type Pattern struct {
 	Regex      string // RE2; where it has a group named value, the finding is that group
 	MinBytes   int    // of a match, in normalised text
 	MaxBytes   int
-	Supporting *Words // nil: the form alone suffices
-	Validator  string // "" for none
-	Dictionary string // "" for none
+	Supporting *Words  // nil: the form alone suffices
+	Validator  string  // "" for none
+	Dictionary string  // "" for none
+	Index      *Lookup // nil for none
 	Site       *MRNFormat
 	File       string
 	Line       int

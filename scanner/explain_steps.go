@@ -135,7 +135,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		return out
 	}
 	field, in := x.field(m)
-	same := in && r.isOf(&field)
+	same := in && p.isOf(r, &field)
 	if r.quiet && own.header && in {
 		quiet := quietField(field.Label)
 		why := "its header field is none of those for addresses, traces and dates of the mail itself"
@@ -163,6 +163,9 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
 		}
 	}
+	if p.Index != nil {
+		x.patient(m, p, &field, in, say)
+	}
 	x.weights(m, p, r, field, in, say)
 	return out
 }
@@ -185,7 +188,7 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	if in && field.Type != "" {
 		why := fmt.Sprintf("the format itself says that this field is of type %s", field.Type)
 		switch {
-		case !r.isOf(&field):
+		case !p.isOf(r, &field):
 			lower("field", why)
 		case level < dlp.High:
 			level++
@@ -209,7 +212,7 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 			continue
 		}
 		h, dist, _ := x.nearest(w, m, true)
-		if own.yields(p, w, off, s, e, field.Label, in && r.isOf(&field)) {
+		if own.yields(p, w, off, s, e, field.Label, in && p.isOf(r, &field)) {
 			say("demotion", stepOK, "%s: what speaks for it is nearer", x.apart(w, h, dist, m))
 			continue
 		}

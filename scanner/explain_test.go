@@ -74,7 +74,7 @@ func agree(t *testing.T, s *Scanner, text string, spans []dlp.Span, bare bool) E
 }
 
 var stepNames = map[Step]string{StepBoundary: "boundary", StepValue: "value", StepQuiet: "header", StepEvidence: "evidence",
-	StepValidator: "validator", StepAllowlist: "allowlist"}
+	StepValidator: "validator", StepAllowlist: "allowlist", StepIndex: "index"}
 
 // TestExplanationAgrees: on every test of the built-in rules, with all rules at
 // once, the explanation comes to the findings of a scan.

@@ -13,7 +13,7 @@ const (
 
 // Mask returns value for people who need not know it: at most its last four
 // letters and digits, no more than a third of its characters (to the nearest),
-// the rest as asterisks, separators as they are: "***-**-8145". Names, dates and
+// the rest as asterisks, separators as they are: "***-**-8145". Names, dates, patients and
 // secrets show nothing. It is at most 64 characters long.
 func Mask(t dlp.Type, value string) string {
 	runes := []rune(value)
@@ -24,7 +24,7 @@ func Mask(t dlp.Type, value string) string {
 	switch t {
 	case "NAME", "ADDRESS", "SECRET", "CONDITION", "DRUG", "LAB", "BIOMETRIC", "PHOTO":
 		return "***"
-	case "DOB", "DATE", "AGE_OVER_89":
+	case "DOB", "DATE", "AGE_OVER_89", "PATIENT":
 		shown = 0
 	}
 	for i := len(runes) - 1; i >= 0; i-- {

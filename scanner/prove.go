@@ -21,6 +21,7 @@ type candidate struct {
 	rule             int32
 	raw              int32 // with OnFinding: number of the matched bytes in Scan.raws
 	confidence       dlp.Confidence
+	proves           dlp.Type // of a patient's: what the value is
 }
 
 // maxChain is how many candidates may overlap in a chain before it is settled
@@ -117,6 +118,7 @@ const (
 	StepEvidence       // none of the words asked for
 	StepValidator      // validator, dictionary or the site's form
 	StepAllowlist      // listed as never reported
+	StepIndex          // no patient's, or no second field of the same row near by
 )
 
 // prove decides about a match of expression n of g, and says what was in the
@@ -145,7 +147,7 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return StepQuiet
 	}
-	if p.support != nil && !(inField && r.isOf(field)) {
+	if p.support != nil && !(inField && p.isOf(r, field)) {
 		if _, ok := c.supported(p.support, s, e, field.Label); !ok {
 			return StepEvidence
 		}
@@ -161,11 +163,14 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepAllowlist
 		}
 	}
+	if p.Index != nil && !c.isPatient(p, start, end, field, inField) {
+		return StepIndex
+	}
 	confidence := p.Confidence
 	if inField || p.doubted != nil || len(r.demote) > 0 && c.nearby(from)&r.against != 0 {
 		confidence = c.weigh(p, r, field, inField, s, e)
 	}
-	c.add(r, s, e, confidence, field.Group, base+int64(from))
+	c.add(r, p.means, s, e, confidence, field.Group, base+int64(from))
 	return Proved
 }
 
@@ -187,7 +192,7 @@ func (c *Scan) holds(until time.Time) bool {
 // or lowers p's confidence; a word against it, or a table that does not list it,
 // lowers it.
 func (c *Scan) weigh(p *pattern, r *rule, field *dlp.Span, inField bool, s, e int64) dlp.Confidence {
-	confidence, same := p.Confidence, inField && r.isOf(field)
+	confidence, same := p.Confidence, inField && p.isOf(r, field)
 	if same && confidence < dlp.High {
 		confidence++
 	}
@@ -262,7 +267,7 @@ func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, label string, sa
 
 // add enters a match [s, e) of r that is proved, found at offset at, among those
 // that may still be overlapped. Its value is c.value.
-func (c *Scan) add(r *rule, s, e int64, confidence dlp.Confidence, group uint32, at int64) {
+func (c *Scan) add(r *rule, proves dlp.Type, s, e int64, confidence dlp.Confidence, group uint32, at int64) {
 	rawStart, rawEnd := c.text.rawStart(s), c.text.rawEnd(e)
 	if r.CountAll {
 		c.value = append(c.value, c.part.Path...)
@@ -276,7 +281,7 @@ func (c *Scan) add(r *rule, s, e int64, confidence dlp.Confidence, group uint32,
 		i--
 	}
 	x := &c.pending[i]
-	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, confidence: confidence}
+	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, confidence: confidence, proves: proves}
 	c.openKey(&x.key)
 	if c.opt.OnFinding != nil {
 		x.raw = int32(len(c.raws))
@@ -334,6 +339,7 @@ func (c *Scan) resolve(chain []candidate) {
 		c.report(&chain[0])
 		return
 	}
+	c.confirm(chain)
 	slices.SortStableFunc(chain, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start),
 			cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule))
@@ -350,7 +356,9 @@ func (c *Scan) resolve(chain []candidate) {
 				stays = false
 				break
 			}
-			x.key = k.key
+			if k.proves == "" && x.proves == "" { // a patient's key is of the patient, not of this value
+				x.key = k.key
+			}
 		}
 		if stays {
 			kept = append(kept, x)

@@ -93,6 +93,7 @@ type scratch struct {
 	value   []byte // of the candidate in hand: its type, a zero byte, the canonical value
 	ends    ends
 	capture capture
+	looking looking
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
 	rest    marks // places where something of Scanner.rest may begin

@@ -53,12 +53,13 @@ type pattern struct {
 	doubted func(string) bool // values that count a level less; nil for none
 	valued  bool              // the value is a part of the match
 	support *evidence
+	means   dlp.Type // with an Index: what the value is besides a patient
 }
 
 // New makes set ready. It takes milliseconds, so it is done once for a set.
 func New(set *patterns.Set) *Scanner {
 	s := &Scanner{set: set, words: newVocabulary()}
-	reach := 0
+	reach, looks := 0, 0
 	sort := newSorter()
 	kinds := map[dlp.Type]uint16{}
 	ready := func(w *patterns.Words) evidence {
@@ -83,6 +84,13 @@ func New(set *patterns.Set) *Scanner {
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
 			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(), doubted: r.Patterns[k].Doubted()}
+			if p.Index != nil {
+				if set.Patients() == nil {
+					continue // nobody to find
+				}
+				p.means = p.Index.Means()
+				looks = patterns.MaxProximity + maxCell
+			}
 			if p.Supporting != nil {
 				e := ready(p.Supporting)
 				p.support = &e
@@ -100,8 +108,8 @@ func New(set *patterns.Set) *Scanner {
 	s.take(sort)
 	s.words.reach = reach + s.words.longest
 	s.words.fill()
-	s.behind = int64(s.words.reach + 2*maxLead + pathLook + blockBytes + 8)
-	s.ahead = s.longest + int64(s.words.reach+2*patterns.MaxKeyword+8)
+	s.behind = int64(max(s.words.reach, looks) + 2*maxLead + pathLook + blockBytes + 8)
+	s.ahead = s.longest + int64(max(s.words.reach, looks)+2*patterns.MaxKeyword+8)
 	return s
 }
 

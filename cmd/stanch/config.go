@@ -84,7 +84,11 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	if _, err := newJudges(cmd.Context(), cfg, rulesOf(cfg), a.table(cfg), ex); err != nil {
+	src, err := a.withPatients(cfg, rulesOf(cfg))
+	if err == nil {
+		_, err = newJudges(cmd.Context(), cfg, src, a.table(cfg), ex)
+	}
+	if err != nil {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}

@@ -213,8 +213,14 @@ func locked(dir string) bool {
 
 func loadRules(ctx context.Context, cfg *config.Config, ex *extract.Pool) doctor.RulesLoaded {
 	l := doctor.RulesLoaded{MRNs: len(cfg.Site.MRN)}
+	src := rulesOf(cfg)
+	var err error
+	if src.Patients, err = openPatients(cfg); err != nil {
+		l.Err = err
+		return l
+	}
 	t, _ := importedTable(cfg) // the check of tables says why one cannot be used
-	j, err := newJudges(ctx, cfg, rulesOf(cfg), t, ex)
+	j, err := newJudges(ctx, cfg, src, t, ex)
 	if err != nil {
 		l.Err = err
 		return l

@@ -67,7 +67,11 @@ func (a *app) rulesEval(ctx context.Context, f *evalFlags, files []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	j, err := newJudges(ctx, cfg, f.source(cfg), a.table(cfg), ex)
+	src, err := a.withPatients(cfg, f.source(cfg))
+	if err != nil {
+		return err
+	}
+	j, err := newJudges(ctx, cfg, src, a.table(cfg), ex)
 	if err != nil {
 		return onlyInWords(err)
 	}

@@ -76,7 +76,10 @@ func (a *app) rulesExplain(ctx context.Context, f *explainFlags, args []string, 
 	if err != nil {
 		return err
 	}
-	src := f.source(cfg)
+	src, err := a.withPatients(cfg, f.source(cfg))
+	if err != nil {
+		return err
+	}
 	src.Tables = byName(a.table(cfg))
 	set, err := patterns.Load(ctx, src, nil)
 	if err != nil {

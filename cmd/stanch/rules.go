@@ -101,11 +101,14 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 			return ruleSet{}, err
 		}
 	}
+	src, err := a.withPatients(cfg, f.source(cfg, args...))
+	if err != nil {
+		return ruleSet{}, err
+	}
 	ex, err := newExtract(cfg, nil, nil)
 	if err != nil {
 		return ruleSet{}, err
 	}
-	src := f.source(cfg, args...)
 	src.Tables = byName(a.table(cfg))
 	set, err := patterns.Load(ctx, src, csvTester(ex))
 	return ruleSet{set, cfg, slices.Concat(f.files, args)}, errors.Join(err, ex.Close())
@@ -188,6 +191,12 @@ func printRule(w io.Writer, r *patterns.Rule) error {
 		for _, x := range [][2]string{{"validator", p.Validator}, {"dictionary", p.Dictionary}} {
 			if x[1] != "" {
 				fmt.Fprintf(&b, "  %-11s %s\n", x[0], x[1])
+			}
+		}
+		if l := p.Index; l != nil {
+			fmt.Fprintf(&b, "  index       patients.%s\n", l.Field)
+			if len(l.With) > 0 {
+				fmt.Fprintf(&b, "  with        %s of the same row within %d bytes\n", strings.Join(l.With, ", "), l.Proximity)
 			}
 		}
 		if p.Supporting != nil {

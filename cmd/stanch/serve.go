@@ -177,7 +177,11 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 		s.log.LogAttrs(ctx, slog.LevelError, "nothing can be read: senders are to try again until that is mended or a bypass is begun", safelog.Err(err))
 		return s.bind(ctx, cfg)
 	}
-	if s.judges, err = newJudges(ctx, cfg, rulesOf(cfg), s.table(ctx, cfg), s.extract); err != nil {
+	src := rulesOf(cfg)
+	if src.Patients, err = openPatients(cfg); err != nil {
+		return err
+	}
+	if s.judges, err = newJudges(ctx, cfg, src, s.table(ctx, cfg), s.extract); err != nil {
 		return err
 	}
 	return s.bind(ctx, cfg)
@@ -277,7 +281,8 @@ func (s *server) buildDoor() error {
 	return err
 }
 
-// rulesOf is the rule source of the configuration alone.
+// rulesOf is the rule source of the configuration alone, without the patient
+// index.
 func rulesOf(cfg *config.Config) patterns.Source {
 	var f ruleFlags
 	return f.source(cfg)
@@ -477,7 +482,12 @@ func (s *server) loadAgain() (*config.Config, error) {
 
 // enforce puts the rules and policies of cfg in force.
 func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
-	j, err := newJudges(ctx, cfg, rulesOf(cfg), s.table(ctx, cfg), s.extract)
+	src := rulesOf(cfg)
+	var err error
+	if src.Patients, err = openPatients(cfg); err != nil {
+		return err
+	}
+	j, err := newJudges(ctx, cfg, src, s.table(ctx, cfg), s.extract)
 	if err != nil {
 		return err
 	}

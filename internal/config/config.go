@@ -23,6 +23,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/index"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -49,6 +50,8 @@ type Config struct {
 	Rules Rules `toml:"rules"`
 	// Site describes the site's own numbers.
 	Site patterns.Site `toml:"site"`
+	// Index says where the site's own patients are kept, as keyed tokens; see docs/patient-index.md. A reload takes what was built since.
+	Index index.Config `toml:"index"`
 	// Scan switches detection.
 	Scan Scan `toml:"scan"`
 	// Outbox bounds the delivery of what is stanch's own: released, split, read on in the background, notices.
@@ -251,6 +254,7 @@ func (c *Config) Validate() error {
 		c.Log.Validate(),
 		c.validateDoctor(),
 		c.validateDataDir(),
+		c.validateIndex(),
 	}
 	if k, ok := errors.AsType[*dlp.KeyError](c.Site.Validate()); ok {
 		errs = append(errs, &dlp.KeyError{Key: "site." + k.Key, Want: k.Want})
@@ -289,6 +293,22 @@ func (c *Config) validateDataDir() error {
 	for i, w := range c.Watch {
 		if root := real(w.Path); w.Path != "" && (within(data, root) || within(root, data)) {
 			return &dlp.KeyError{Key: fmt.Sprintf("watch[%d].path", i), Want: "a folder neither inside nor around data_dir"}
+		}
+	}
+	return nil
+}
+
+// validateIndex keeps the patient index and its key apart, and both out of the
+// watched folders.
+func (c *Config) validateIndex() error {
+	dir, key := c.Index.Places(c.DataDir)
+	if within(real(key), real(dir)) {
+		return &dlp.KeyError{Key: "index.key", Want: "a file outside of index.dir: who has the index with its key can try numbers"}
+	}
+	for _, w := range c.Watch {
+		root := real(w.Path) // data_dir itself is looked after by validateDataDir
+		if w.Path != "" && (c.Index.Dir != "" && within(real(dir), root) || c.Index.Key != "" && within(real(key), root)) {
+			return &dlp.KeyError{Key: "index.dir", Want: "a folder, and a key, that is not inside a watched folder"}
 		}
 	}
 	return nil
@@ -390,7 +410,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir} {
 		abs(p)
 	}
 	for i := range c.Rules.Paths {

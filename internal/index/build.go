@@ -35,6 +35,9 @@ type Options struct {
 	// known by themselves: "mrn" to "PATIENT_ID".
 	Columns map[string]string
 	Now     time.Time
+	// Fewer lets Build take an extract of less than half the rows that the index
+	// has. Without it such a one is taken for cut short.
+	Fewer bool
 	// Ready, if not nil, is called when all is written but the name: an error
 	// ends it there. It is where a first key is saved.
 	Ready func() error
@@ -90,11 +93,11 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	names, seq, err := survey(o, k)
+	names, seq, had, err := survey(o, k)
 	if err != nil {
 		return nil, err
 	}
-	name := mainName
+	name := MainFile
 	if k != kindMain {
 		name = deltaName(seq)
 	}
@@ -106,7 +109,7 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, o: o, f: f, h: newHasher(o.Key), report: &Report{Tokens: map[string]int64{}, Problems: map[string]int64{}}}
+	b := &builder{ctx: ctx, o: o, f: f, had: had, h: newHasher(o.Key), report: &Report{Tokens: map[string]int64{}, Problems: map[string]int64{}}}
 	defer b.h.forget()
 	if err := b.run(r); err != nil {
 		return b.report, errors.Join(err, f.abort())
@@ -121,7 +124,7 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 	}
 	if k == kindMain { // they count no more; one that stays is passed over
 		for _, n := range names {
-			if n != mainName {
+			if n != MainFile {
 				err = errors.Join(err, safefile.Remove(filepath.Join(o.Dir, n)))
 			}
 		}
@@ -130,45 +133,47 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 }
 
 // survey looks at what is there, sweeps what a crash left, and returns the
-// files and the number of the next one.
-func survey(o Options, k kind) (names []string, seq uint64, err error) {
+// files, the number of the next one and how many rows the main one has.
+func survey(o Options, k kind) (names []string, seq, rows uint64, err error) {
 	entries, err := os.ReadDir(o.Dir)
 	if err != nil {
-		return nil, 0, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
+		return nil, 0, 0, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
 	}
 	for _, e := range entries {
 		if safefile.IsTemp(e.Name()) {
 			if err := safefile.Remove(filepath.Join(o.Dir, e.Name())); err != nil {
-				return nil, 0, fmt.Errorf("index: sweep: %w", err)
+				return nil, 0, 0, fmt.Errorf("index: sweep: %w", err)
 			}
 		}
 	}
 	if names, err = list(o.Dir); err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	seq = 1
 	ix, err := Open(o.Dir, o.Key)
 	switch {
 	case err == nil:
 		defer ix.Close()
-		seq = ix.segs[len(ix.segs)-1].foot.Seq + 1
+		seq, rows = ix.segs[len(ix.segs)-1].foot.Seq+1, ix.segs[0].foot.Rows
 		if k != kindMain && len(ix.segs) > maxDeltas {
-			return nil, 0, fmt.Errorf("%w deltas, %d: build the index anew", ErrTooMany, maxDeltas)
+			return nil, 0, 0, fmt.Errorf("%w deltas, %d: build the index anew", ErrTooMany, maxDeltas)
 		}
 	case k != kindMain:
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	for _, n := range names { // also where Open refused them: a rebuild mends that
 		if d, ok := deltaSeq(n); ok {
 			seq = max(seq, d+1)
 		}
 	}
-	return names, seq, nil
+	return names, seq, rows, nil
 }
 
-// The names of the files.
+// MainFile is the name of the file with all patients, in the folder of an index.
+const MainFile = "main.idx"
+
+// The names of the others.
 const (
-	mainName    = "main.idx"
 	deltaPrefix = "delta-"
 	suffix      = ".idx"
 )
@@ -199,8 +204,8 @@ func list(dir string) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == mainName }) {
-		names = slices.Insert(names, 0, mainName)
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == MainFile }) {
+		names = slices.Insert(names, 0, MainFile)
 	}
 	return names, nil
 }
@@ -210,6 +215,7 @@ type builder struct {
 	ctx    context.Context
 	o      Options
 	f      *file
+	had    uint64 // rows of the main file that is there
 	h      *hasher
 	report *Report
 	rows   blocks
@@ -250,8 +256,8 @@ func (b *builder) run(r *reader) error {
 	b.rows.flush()
 	b.f.end(secRows)
 	b.f.foot.Rows = uint64(b.report.Rows)
-	if b.report.Rows == 0 {
-		return &LineError{2, "at least one row with a patient"}
+	if err := b.plausible(); err != nil {
+		return err
 	}
 	w := newTableWriter(b.f, b.sort.n)
 	if err := b.sort.each(w.add); err != nil {
@@ -263,6 +269,21 @@ func (b *builder) run(r *reader) error {
 	b.report.Common = int64(b.f.foot.Common)
 	for f := range numFields {
 		b.report.Tokens[f.String()] = int64(b.f.foot.Tokens[f])
+	}
+	return nil
+}
+
+// plausible refuses an extract that would take protection away: one of the wrong
+// columns, or cut short.
+func (b *builder) plausible() error {
+	rows, bad := b.report.Rows, b.report.Problems[wrongNobody]+b.report.Problems[wrongCount]+b.report.Problems[wrongQuote]
+	switch {
+	case rows == 0:
+		return &LineError{2, "at least one row with a patient"}
+	case bad > rows:
+		return &LineError{b.report.First[0].Line, fmt.Sprintf("most rows with a patient, not %d of %d: are the columns those that are meant", rows, rows+bad)}
+	case b.f.foot.Kind == kindMain && !b.o.Fewer && uint64(rows) < b.had/2:
+		return fmt.Errorf("%w: %d rows, where the index has %d", ErrFewer, rows, b.had)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func FuzzOpen(f *testing.F) {
 	if _, err := Build(f.Context(), Options{Dir: dir, Key: key, Now: time.Unix(0, 0)}, strings.NewReader(csv)); err != nil {
 		f.Fatal(err)
 	}
-	whole, err := os.ReadFile(filepath.Join(dir, mainName))
+	whole, err := os.ReadFile(filepath.Join(dir, MainFile))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func FuzzOpen(f *testing.F) {
 			copy(b[len(b)-len(magic):], magic)
 		}
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, mainName), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, MainFile), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		ix, err := Open(dir, key)

@@ -201,10 +201,11 @@ func TestProblems(t *testing.T) {
 		"NONE,,,,\n" +
 		"E1000003,,Quillfeather,1961-02-30,\n" +
 		"E1000004,536-22-8146,\"Ottoline \"Q\" Quillfeather\",1961-03-04,\n" +
-		",,,,2125550142\n"
+		",,,,2125550142\n" +
+		"E1000005,,,,\nE1000006,,,,\n"
 	r := s.build(csv)
-	if r.Rows != 2 {
-		t.Errorf("got %d rows, want 2", r.Rows)
+	if r.Rows != 4 {
+		t.Errorf("got %d rows, want 4", r.Rows)
 	}
 	var got []string
 	for _, p := range r.First {
@@ -236,6 +237,7 @@ func TestHeaders(t *testing.T) {
 		{"phone alone", "phone\n2125550142\n", nil, "1: want a header with a column"},
 		{"UTF-16", "m\x00r\x00n\x00\n", nil, "1: want text in UTF-8"},
 		{"no rows", "mrn\n", nil, "2: want at least one row"},
+		{"wrong columns", "mrn,ssn\nOak Street,\nElm Street,\nE1000001,\n", nil, "2: want most rows with a patient, not 1 of 3"},
 		{"a quote left open", "mrn,name\n\"E1000001,Roe\n" + strings.Repeat("E1000002,Roe\n", 20000), nil, "rows of at most 65536 bytes"},
 		{"an unknown field", "mrn\nE1000001\n", map[string]string{"colour": "mrn"}, "--columns: want mrn, ssn"},
 		{"an unknown column", "mrn\nE1000001\n", map[string]string{"ssn": "social"}, "--columns: want a column"},
@@ -258,6 +260,25 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("got files %v left behind, want none", left)
 			}
 		})
+	}
+}
+
+// TestFewerIsAskedFor: an extract that was cut short does not take patients away
+// by itself.
+func TestFewerIsAskedFor(t *testing.T) {
+	s := newSite(t)
+	ps := synth.New(5).Patients(30)
+	s.build(extract(ps))
+	o := s.options()
+	if _, err := index.Build(t.Context(), o, strings.NewReader(extract(ps[:14]))); !errors.Is(err, index.ErrFewer) {
+		t.Errorf("got %v, want ErrFewer", err)
+	}
+	if n := len(find(t, s.open(), "mrn", ps[20].MRN)); n != 1 {
+		t.Errorf("got %d rows, want the index as it was", n)
+	}
+	o.Fewer = true
+	if _, err := index.Build(t.Context(), o, strings.NewReader(extract(ps[:14]))); err != nil {
+		t.Errorf("asked for: got %v", err)
 	}
 }
 

@@ -32,6 +32,8 @@ var (
 	ErrDamaged = errors.New("index: cut short or damaged")
 	// ErrTooMany says that a bound on rows, columns or deltas is passed.
 	ErrTooMany = errors.New("index: too many")
+	// ErrFewer says that an extract has less than half the rows of the index.
+	ErrFewer = errors.New("index: an extract that looks cut short")
 	// ErrBusy says that another command is at work on the index.
 	ErrBusy = errors.New("index: another command is at work on it")
 )

@@ -81,7 +81,7 @@ func open(dir string, key *Key) (_ *Index, err error) {
 		ix.segs = append(ix.segs, s)
 	}
 	if ix.segs[0].foot.Kind != kindMain {
-		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, mainName)
+		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, MainFile)
 	}
 	after := ix.segs[0].foot.Seq
 	ix.segs = slices.DeleteFunc(ix.segs, func(s *segment) bool {

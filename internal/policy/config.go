@@ -122,7 +122,8 @@ type Condition struct {
 	MinCount int `toml:"min_count,omitzero" default:"1"`
 	// MinPatients is how many distinct patients it takes. A row counts as one
 	// patient, and so does each identifier in running text; a patient who stands
-	// in several rows with the same identifiers counts once.
+	// in several rows with the same identifiers counts once. What the patient
+	// index knows counts by the patient, whichever of her values was found.
 	MinPatients int `toml:"min_patients,omitzero"`
 }
 
@@ -147,9 +148,10 @@ func Default() Config {
 	return Config{Defaults: Defaults{OnGap: "quarantine", OnImage: imageInline, Mode: modeEnforce, Notify: []string{notifySender}}}
 }
 
-// Starter returns the built-in starter policy: an MBI alone, or an SSN, or
-// another identifier together with health information, to an external
-// recipient or in a watched folder, is quarantined, and the sender is told.
+// Starter returns the built-in starter policy: an MBI alone, or an SSN, or a
+// patient of the site's index, or another identifier together with health
+// information, to an external recipient or in a watched folder, is quarantined,
+// and the sender is told.
 func Starter() Config {
 	c := Default()
 	leaving := Match{Channels: []string{"mail", "file"}, Recipients: Recipients{wordExternal}}
@@ -166,11 +168,11 @@ func Starter() Config {
 		},
 		{
 			ID:          "phi-number",
-			Description: "A Medicare or Social Security number, which identifies a person by itself",
+			Description: "A Medicare or Social Security number, which identifies a person by itself, or one of the site's own patients",
 			Mode:        modeEnforce,
 			Where:       leaving,
 			Scope:       scopeDocument,
-			Any:         []Condition{{Type: "MBI"}, {Type: "SSN"}},
+			Any:         []Condition{{Type: "MBI"}, {Type: "SSN"}, {Type: typePatient}},
 			Action:      dlp.Hold.String(),
 			Notify:      []string{notifySender},
 		},

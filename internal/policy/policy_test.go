@@ -47,6 +47,9 @@ func found(typ dlp.Type, value byte, tags ...dlp.Tag) dlp.Finding {
 func ssn(value byte) dlp.Finding { return found("SSN", value, dlp.TagIdentifier) }
 func mrn(value byte) dlp.Finding { return found("MRN", value, dlp.TagIdentifier) }
 func dob(value byte) dlp.Finding { return found("DOB", value, dlp.TagIdentifier) }
+func patient(value byte) dlp.Finding {
+	return found("PATIENT", value, dlp.TagIdentifier)
+}
 func icd(value byte) dlp.Finding { return found("ICD10", value, dlp.TagHealth) }
 
 // in moves f into a part and a row.
@@ -257,6 +260,19 @@ func TestConditions(t *testing.T) {
 		{"a date of birth beside a number is no second patient", "all=[{tag='identifier',min_patients=2}]", fs{ssn(1), dob(2)}, nil, false},
 		{"a date of birth that is asked for is one", "all=[{type='DOB',min_patients=2}]", fs{dob(1), dob(2)}, nil, true},
 		{"equal dates of birth in two rows are two patients", "all=[{type='DOB',min_patients=2}]", fs{in(dob(1), "1", 1), in(at(dob(1), 500, 510), "1", 2)}, nil, true},
+		{"numbers of one known patient are one patient", "all=[{tag='identifier',min_patients=2}]",
+			fs{at(ssn(1), 0, 9), at(patient(7), 0, 9), at(mrn(2), 50, 59), at(patient(7), 50, 59)}, nil, false},
+		{"and two values", "all=[{tag='identifier',min_count=2}]",
+			fs{at(ssn(1), 0, 9), at(patient(7), 0, 9), at(mrn(2), 50, 59), at(patient(7), 50, 59)}, nil, true},
+		{"one value of a known patient is one", "all=[{tag='identifier',min_count=2}]",
+			fs{at(ssn(1), 0, 9), at(patient(7), 0, 9), at(ssn(1), 50, 59), at(patient(7), 50, 59)}, nil, false},
+		{"two known patients are two", "all=[{tag='identifier',min_patients=2}]", fs{at(patient(7), 0, 9), at(patient(8), 50, 59)}, nil, true},
+		{"a known patient and a number of nobody's are two", "all=[{tag='identifier',min_patients=2}]",
+			fs{at(ssn(1), 0, 9), at(patient(7), 0, 9), at(mrn(2), 50, 59)}, nil, true},
+		{"a known patient of another part is her", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(at(ssn(1), 0, 9), "1", 0), in(at(patient(7), 0, 9), "1", 0), in(at(ssn(1), 0, 9), "2", 0), in(at(patient(7), 0, 9), "2", 0)}, nil, false},
+		{"a known patient in rows with other numbers is one", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(at(patient(7), 0, 9), "1", 1), in(at(mrn(2), 10, 19), "1", 1), in(at(patient(7), 50, 59), "1", 2), in(at(mrn(3), 60, 69), "1", 2)}, nil, false},
 		{"care in rows counts the rows' patients", "all=[{tag='health',min_patients=2}]",
 			fs{in(icd(1), "1", 1), in(ssn(2), "1", 1), in(icd(3), "1", 2), in(at(ssn(2), 700, 710), "1", 2)}, nil, false},
 		{"care in rows without identifiers counts rows", "all=[{tag='health',min_patients=2}]", fs{in(icd(1), "1", 1), in(icd(1), "1", 2)}, nil, true},

@@ -8,6 +8,10 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
+// typePatient is the type of an exact match against the patient index. Its
+// ValueKey is that of the patient, whichever of her values was found.
+const typePatient dlp.Type = "PATIENT"
+
 // condition is a compiled Condition.
 type condition struct {
 	rule       dlp.RuleID
@@ -202,7 +206,7 @@ type tally struct{ seen map[dlp.ValueKey]bool }
 func (t *tally) values(fs []dlp.Finding) int {
 	slices.SortFunc(fs, func(a, b dlp.Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.End, b.End), cmp.Compare(b.Start, a.Start),
-			cmp.Compare(a.Type, b.Type), cmp.Compare(a.Rule, b.Rule))
+			last(&a, &b), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Rule, b.Rule))
 	})
 	n := 0
 	var path string
@@ -224,6 +228,47 @@ func (t *tally) values(fs []dlp.Finding) int {
 	return n
 }
 
+// last puts a patient behind what else stands in the same place: two numbers of
+// one patient are two values.
+func last(a, b *dlp.Finding) int {
+	switch {
+	case a.Type == b.Type:
+		return 0
+	case a.Type == typePatient:
+		return 1
+	case b.Type == typePatient:
+		return -1
+	}
+	return 0
+}
+
+// byPatient returns fs without what the patient index knows better: findings in
+// the place of a patient's; of a row, all but the patients'.
+func byPatient(fs []dlp.Finding, row bool) []dlp.Finding {
+	var known []dlp.Finding
+	for _, f := range fs {
+		if f.Type == typePatient {
+			known = append(known, f)
+		}
+	}
+	switch {
+	case len(known) == 0:
+		return fs
+	case row:
+		return known
+	}
+	// No two patients' findings overlap, so the neighbours tell.
+	byPlace := func(a, b dlp.Finding) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Start, b.Start)) }
+	slices.SortFunc(known, byPlace)
+	overlap := func(i int, f *dlp.Finding) bool {
+		return i >= 0 && i < len(known) && known[i].Path == f.Path && known[i].Start < f.End && f.Start < known[i].End
+	}
+	return slices.DeleteFunc(fs, func(f dlp.Finding) bool {
+		i, _ := slices.BinarySearchFunc(known, f, byPlace)
+		return f.Type != typePatient && (overlap(i, &f) || overlap(i-1, &f))
+	})
+}
+
 // patients counts the distinct patients that findings point at, at least one.
 //
 // A row is a patient if it has an identifier not seen in a row before, or no
@@ -231,7 +276,8 @@ func (t *tally) values(fs []dlp.Finding) int {
 // own account, does not make one patient of them. In running text an
 // identifier is a patient if it was not seen before. A date of birth is not
 // taken for one there, since it stands beside a better one, unless the
-// condition names its type or rule.
+// condition names its type or rule. Who the patient index knows counts by who
+// she is, in whichever row and by whichever number.
 func (k *known) patients(c *condition, findings []int) int {
 	rows := map[place]bool{}
 	var text []dlp.Finding
@@ -253,11 +299,11 @@ func (k *known) patients(c *condition, findings []int) int {
 	t := tally{seen: map[dlp.ValueKey]bool{}}
 	identifiers := k.identifiers()
 	for _, row := range places {
-		if ids := identifiers[row]; len(ids) == 0 || t.values(slices.Clone(ids)) > 0 {
+		if ids := identifiers[row]; len(ids) == 0 || t.values(byPatient(slices.Clone(ids), true)) > 0 {
 			n++
 		}
 	}
-	return max(n+t.values(text), 1)
+	return max(n+t.values(byPatient(text, false)), 1)
 }
 
 // identifies reports a finding that points at one patient by itself.
