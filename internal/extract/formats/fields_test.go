@@ -32,9 +32,42 @@ const (
 )
 
 const fhirBundle = `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","identifier":[{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.3","value":"E1234567"},` +
-	`{"system":"http://hl7.org/fhir/sid/us-ssn","value":"536-22-8145"},{"value":"77812","system":"urn:x"},{"type":{"coding":[{"code":"XX"}]},"value":"99"}],"birthDate":"1961-03-04","telecom":[{"system":"phone","value":"937-555-0142"},{"value":"a@x.example","system":"email"}],` +
+	`{"system":"http://hl7.org/fhir/sid/us-ssn","value":"536-22-8145"},{"value":"77812","system":"urn:x"},{"type":{"coding":[{"code":"XX"}]},"value":"99"}],"name":[{"family":"Roe","given":["Jane"]}],"birthDate":"1961-03-04","telecom":[{"system":"phone","value":"937-555-0142"},{"value":"a@x.example","system":"email"}],` +
 	`"address":[{"line":["100 Low Street"],"postalCode":"45402"}]}},{"resource":{"resourceType":"Practitioner","identifier":[{"system":"http://hl7.org/fhir/sid/us-npi","value":"1234567893"},{"value":"5"}]}},` +
 	`{"resource":{"resourceType":"Condition","code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"E11.9"},{"code":"73211009","system":"http://snomed.info/sct"}]}}}]}`
+
+// fhirXML says in XML what fhirBundle says in JSON, with a narrative, a resource
+// within a resource, and other quotes.
+const fhirXML = `<?xml version="1.0"?><!-- <Patient> --><Bundle xmlns="http://hl7.org/fhir"><entry><resource><Patient><text><div xmlns="http://www.w3.org/1999/xhtml"><b>Jane</b> &amp; co</div></text>` +
+	`<contained><Organization><identifier><value value="441"/></identifier></Organization></contained>` +
+	`<identifier><type><coding><system value="http://terminology.hl7.org/CodeSystem/v2-0203"/><code value='MR'/></coding></type><system value="urn:oid:1.2.3"/><value value="E1234567"/></identifier>` +
+	`<identifier><system value = "http://hl7.org/fhir/sid/us-ssn" ></system><value value="536-22-8145"/></identifier><identifier><value value="77812"/><system value="urn:x>y"/></identifier><identifier><type><coding><code value="XX"/></coding></type><value value="99"/></identifier>` +
+	`<name><family value="Roe"/><given value="Jane"/></name><telecom><system value="phone"/><value value="937-555-0142"/></telecom><telecom><value value="a@x.example"/><system value="email"/></telecom>` +
+	`<birthDate value="1961-03-04"/><address><line value="100 Low Street"/><postalCode value="45402"/></address></Patient></resource></entry>` +
+	`<entry><resource><Practitioner><identifier><system value="http://hl7.org/fhir/sid/us-npi"/><value value="1234567893"/></identifier><identifier><value value="5"/></identifier><name><family value="House"/></name></Practitioner></resource></entry>` +
+	`<entry><resource><Condition><code><coding><system value="http://hl7.org/fhir/sid/icd-10-cm"/><code value="E11.9"/></coding><coding><code value="73211009"/><system value="http://snomed.info/sct"/></coding></code></Condition></resource></entry></Bundle>`
+
+// TestFieldsOfLongXML: a value past every bound, or none that ends, is text all
+// the same, and what stands behind it is marked.
+func TestFieldsOfLongXML(t *testing.T) {
+	const patient = `<identifier><value value="E1234567"/></identifier>`
+	for name, in := range map[string]string{
+		"a long value":    `<Patient xmlns="http://hl7.org/fhir"><photo><data value="` + strings.Repeat("QUJD", 100<<10) + `"/></photo>` + patient + `</Patient>`,
+		"a long text":     `<Patient xmlns="http://hl7.org/fhir"><text><div>` + strings.Repeat("word ", 100<<10) + `</div></text>` + patient + `</Patient>`,
+		"a long comment":  `<Patient xmlns="http://hl7.org/fhir"><!--` + strings.Repeat("<a>", 100<<10) + `-->` + patient + `</Patient>`,
+		"many extensions": `<Patient xmlns="http://hl7.org/fhir">` + strings.Repeat(`<extension url="u"><valueString value="x"/></extension>`, 9000) + patient + `</Patient>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := serve(t, false, limits, []byte(in))
+			if a.texts[""] != in {
+				t.Errorf("%d bytes, want %d as they were", len(a.texts[""]), len(in))
+			}
+			if got, want := a.meanings(""), []string{"MRN=E1234567@1"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
 
 // TestFieldsOfJSON: every value goes with its key and the object it stands in;
 // escapes, depth and length do not confuse it.
@@ -71,6 +104,7 @@ func TestFieldsOfJSON(t *testing.T) {
 // with the text, which stays as it is, and each patient is a group.
 func TestFieldsOfHealthFormats(t *testing.T) {
 	upToN3, _, _ := strings.Cut(x12Message, "N3*")
+	upToBirth, _, _ := strings.Cut(strings.TrimPrefix(fhirXML, `<?xml version="1.0"?>`), "<birthDate")
 	tests := []struct {
 		name, in, media string
 		want            []string
@@ -90,8 +124,15 @@ func TestFieldsOfHealthFormats(t *testing.T) {
 		}},
 		{"x12 with a header one byte short", strings.Replace(upToN3, "RECEIVER       ", "RECEIVER      ", 1), "application/edi-x12", []string{"NAME=ROE@2", "NAME=JANE@2", "HEALTH_PLAN_ID=W123456789@2"}},
 		{"fhir", fhirBundle, "application/json", []string{
-			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "DOB=1961-03-04@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2",
+			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "NAME=Roe@2", "NAME=Jane@2", "DOB=1961-03-04@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2",
 			"NPI=1234567893@3", "ICD10=E11.9@4", "SNOMED=73211009@4",
+		}},
+		{"fhir in xml", fhirXML, "application/xml", []string{
+			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "NAME=Roe@2", "NAME=Jane@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2", "DOB=1961-03-04@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2",
+			"NPI=1234567893@4", "ICD10=E11.9@5", "SNOMED=73211009@5",
+		}},
+		{"fhir in xml without a declaration", upToBirth, "application/xml", []string{
+			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "NAME=Roe@2", "NAME=Jane@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2",
 		}},
 		{"c-cda", cdaDocument, "application/xml", []string{
 			"MRN=E1234567@1", "SSN=536-22-8145@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=937-555-0142@1", "DOB=19610304@1", "NPI=1234567893@1",
@@ -126,7 +167,7 @@ func TestFieldsOfLongSegments(t *testing.T) {
 // FuzzFields: whatever is read as a health format keeps its text, and its spans
 // stand in order inside it (which decoding a window holds).
 func FuzzFields(f *testing.F) {
-	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r", fhirBundle, `{"a":[{"value":1,"system":"phone"},"\\`} {
+	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r", fhirBundle, `{"a":[{"value":1,"system":"phone"},"\\`, fhirXML, `<Patient xmlns="http://hl7.org/fhir"></a><identifier><value value='`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -213,23 +213,13 @@ func (j *jsonFields) value(from, to int) {
 		if !f.array && f.name != "type" {
 			f.value, f.code = len(j.spans), strings.ToUpper(text)
 		}
-	case "birthDate":
-		j.spans[len(j.spans)-1].Type = "DOB"
-	case "postalCode":
-		j.spans[len(j.spans)-1].Type = "ZIP"
-	case "line":
-		j.spans[len(j.spans)-1].Type = "ADDRESS"
+	default:
+		parent := f.name
+		if f.array && len(j.stack) > 1 {
+			parent = j.stack[len(j.stack)-2].name
+		}
+		j.spans[len(j.spans)-1].Type = fhirElement(label, parent, j.within("Patient"))
 	}
-}
-
-// fhirSystems say what an identifier or a code is.
-//
-// Source: HL7 FHIR R4, 2.17 (terminologies), 2.18 (identifier systems).
-var fhirSystems = map[string]dlp.Type{
-	"http://hl7.org/fhir/sid/us-ssn": "SSN", "urn:oid:" + oidSSN: "SSN", "http://hl7.org/fhir/sid/us-npi": "NPI", "urn:oid:" + oidNPI: "NPI",
-	"http://hl7.org/fhir/sid/us-mbi": "MBI", "urn:oid:" + oidMBI: "MBI", "http://hl7.org/fhir/sid/us-medicare": "HEALTH_PLAN_ID",
-	"http://hl7.org/fhir/sid/icd-10-cm": "ICD10", "http://hl7.org/fhir/sid/icd-10": "ICD10", "http://hl7.org/fhir/sid/icd-9-cm": "ICD9",
-	"http://loinc.org": "LOINC", "http://snomed.info/sct": "SNOMED", "http://hl7.org/fhir/sid/ndc": "NDC",
 }
 
 // meaning types the value of an object that has ended.
@@ -237,22 +227,9 @@ func (j *jsonFields) meaning(f *jsonFrame) {
 	if f.value == 0 || f.value > len(j.spans) {
 		return
 	}
-	typ, known := fhirSystems[f.system]
-	switch f.name {
-	case "identifier", "valueIdentifier":
-		if !known && f.code != "" {
-			typ, known = hl7IDTypes[f.code]
-		}
-		if !known && f.code == "" && j.within("Patient") {
-			typ = "MRN"
-		}
-	case "telecom":
-		typ = map[string]dlp.Type{"phone": "PHONE", "fax": "PHONE", "sms": "PHONE", "pager": "PHONE", "email": "EMAIL", "url": "URL"}[f.system]
-	case "coding", "valueCoding":
-	default:
-		return
+	if typ, ok := fhirMeaning(f.name, f.system, f.code, j.within("Patient")); ok {
+		j.spans[f.value-1].Type = typ
 	}
-	j.spans[f.value-1].Type = typ
 }
 
 // within reports whether the innermost open resource is of that type.

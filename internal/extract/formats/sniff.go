@@ -241,7 +241,7 @@ func sniffText(s string, at place) kind {
 		return kind{format: fSVG, media: "image/svg+xml"}
 	case looksHTML(low):
 		return kind{format: fHTML, media: "text/html"}
-	case strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<") && strings.HasSuffix(strings.TrimRight(low, " \t\r\n"), ">") && strings.Contains(low, "</"):
+	case vocabularyOf(t) != nil || strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<") && strings.HasSuffix(strings.TrimRight(low, " \t\r\n"), ">") && strings.Contains(low, "</"):
 		return kind{format: fText, media: "application/xml"}
 	case strings.HasPrefix(t, "-----BEGIN PGP MESSAGE") || strings.HasPrefix(t, "-----BEGIN AGE ENCRYPTED FILE"):
 		return kind{format: fText, media: "text/plain"} // text tells of the armour it holds

@@ -75,8 +75,9 @@ func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
 		return newX12(out, strings.TrimLeft(string(head[:min(len(head), 1024)]), " \t\r\n\ufeff"))
 	case k.media == mediaJSON:
 		return &jsonFields{out: out}
-	case enc == encUTF8 && looksCDA(head):
-		return &cda{out: out}
+	}
+	if words := vocabularyOf(sample(head, enc)); words != nil {
+		return &xmlFields{out: out, words: words}
 	}
 	return nil
 }

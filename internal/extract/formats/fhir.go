@@ -1,0 +1,162 @@
+package formats
+
+import (
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// fhirSystems say what an identifier or a code is.
+//
+// Source: HL7 FHIR R4, 2.17 (terminologies), 2.18 (identifier systems).
+var fhirSystems = map[string]dlp.Type{
+	"http://hl7.org/fhir/sid/us-ssn": "SSN", "urn:oid:" + oidSSN: "SSN", "http://hl7.org/fhir/sid/us-npi": "NPI", "urn:oid:" + oidNPI: "NPI",
+	"http://hl7.org/fhir/sid/us-mbi": "MBI", "urn:oid:" + oidMBI: "MBI", "http://hl7.org/fhir/sid/us-medicare": "HEALTH_PLAN_ID",
+	"http://hl7.org/fhir/sid/icd-10-cm": "ICD10", "http://hl7.org/fhir/sid/icd-10": "ICD10", "http://hl7.org/fhir/sid/icd-9-cm": "ICD9",
+	"http://loinc.org": "LOINC", "http://snomed.info/sct": "SNOMED", "http://hl7.org/fhir/sid/ndc": "NDC",
+}
+
+// fhirTelecom says what a contact point's system makes of its value.
+var fhirTelecom = map[string]dlp.Type{"phone": "PHONE", "fax": "PHONE", "sms": "PHONE", "pager": "PHONE", "email": "EMAIL", "url": "URL"}
+
+// fhirMeaning returns what the value of an element is, by the element's name,
+// its system in lower case, the code of its type in upper case, and whether a
+// patient is told of. ok is false where the element says nothing of its value.
+func fhirMeaning(name, system, code string, ofPatient bool) (typ dlp.Type, ok bool) {
+	typ, known := fhirSystems[system]
+	switch name {
+	case "identifier", "valueIdentifier":
+		if !known && code != "" {
+			typ, known = hl7IDTypes[code]
+		}
+		if !known && code == "" && ofPatient {
+			typ = "MRN"
+		}
+	case "telecom":
+		typ = fhirTelecom[system]
+	case "coding", "valueCoding":
+	default:
+		return "", false
+	}
+	return typ, true
+}
+
+// fhirElement returns what a value is by the name of its element and of the one
+// around it.
+func fhirElement(name, parent string, ofPatient bool) dlp.Type {
+	switch {
+	case name == "birthDate":
+		return "DOB"
+	case name == "postalCode":
+		return "ZIP"
+	case name == "line":
+		return "ADDRESS"
+	case (name == "family" || name == "given") && parent == "name" && ofPatient:
+		return "NAME"
+	}
+	return ""
+}
+
+// fhirXML is the vocabulary of FHIR in XML: each value goes under its element's
+// name, each resource is a group, and identifiers, codes, telephone numbers,
+// names and addresses go with their meaning.
+//
+// Source: HL7 FHIR R4, 2.6.1 (XML representation), 2.24 (data types), 8.1 (Patient).
+type fhirXML struct {
+	stack []fhirFrame // as xmlFields.names
+	next  uint32      // the last group that was given
+}
+
+// fhirFrame is an open element.
+type fhirFrame struct {
+	system, code string
+	value        int    // the span of its value or code, from 1; 0 for none
+	outer        uint32 // of a resource: the group around it
+	resource     bool
+}
+
+// looksFHIR reports FHIR in XML: its name space stands in the first element.
+func looksFHIR(head string) bool {
+	return strings.Contains(head[:min(len(head), 4096)], `"http://hl7.org/fhir"`) || strings.Contains(head[:min(len(head), 4096)], `'http://hl7.org/fhir'`)
+}
+
+// together implements vocabulary.
+func (f *fhirXML) together() bool {
+	for i := range f.stack {
+		if f.stack[i].value > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// content implements vocabulary: FHIR has its values in attributes, and text
+// only in the narrative.
+func (*fhirXML) content(*xmlFields, int, int) {}
+
+// open implements vocabulary.
+func (f *fhirXML) open(x *xmlFields, name string) {
+	frame := fhirFrame{outer: x.group}
+	if c := name[:min(len(name), 1)]; c >= "A" && c <= "Z" { // only resources have such names
+		frame.resource = true
+		f.next++
+		x.group = f.next
+	}
+	if len(f.stack) < maxNames {
+		f.stack = append(f.stack, frame)
+	}
+	from, to := x.attribute("value")
+	if from >= to || len(f.stack) < 2 {
+		return
+	}
+	n := x.mark(from, to, name, fhirElement(name, x.name(0), f.ofPatient(x)))
+	up := &f.stack[len(f.stack)-2]
+	switch value := x.value(from, to); name {
+	case "system":
+		up.system = strings.ToLower(value)
+	case "value":
+		up.value = n
+	case "code":
+		up.value, up.code = n, strings.ToUpper(value)
+	}
+}
+
+// shut implements vocabulary.
+func (f *fhirXML) shut(x *xmlFields, name string) {
+	if len(f.stack) == 0 || len(f.stack) > len(x.names)+1 {
+		return
+	}
+	closed := f.stack[len(f.stack)-1]
+	f.stack = f.stack[:len(f.stack)-1]
+	if closed.resource {
+		x.group = closed.outer
+	}
+	if closed.value > 0 && closed.value <= len(x.spans) {
+		if typ, ok := fhirMeaning(name, closed.system, closed.code, f.ofPatient(x)); ok {
+			x.spans[closed.value-1].Type = typ
+		}
+	}
+	if len(f.stack) == 0 || closed.code == "" {
+		return
+	}
+	if up := &f.stack[len(f.stack)-1]; name == "coding" && x.name(0) == "type" || name == "type" && x.name(0) == "identifier" {
+		up.code = closed.code
+	}
+}
+
+// ofPatient reports whether the innermost open resource is a patient.
+func (f *fhirXML) ofPatient(x *xmlFields) bool {
+	for i := min(len(f.stack), len(x.names)) - 1; i >= 0; i-- {
+		if f.stack[i].resource {
+			return x.names[i] == "Patient"
+		}
+	}
+	return false
+}
+
+// flushed implements vocabulary.
+func (f *fhirXML) flushed() {
+	for i := range f.stack {
+		f.stack[i].value = 0
+	}
+}
