@@ -137,18 +137,25 @@ func (f *file) resolve(key string, words []string, raw map[string][]string, with
 
 // keyword reports whether w can be looked for.
 func (f *file) keyword(at, w string) bool {
+	want := wrongKeyword(w)
+	if want != "" {
+		f.errorf(at, "%s", want)
+	}
+	return want == ""
+}
+
+// wrongKeyword says what w would have to be to be looked for, "" if it can be.
+func wrongKeyword(w string) string {
 	c := canonicalWord(w)
 	switch {
 	case c == "":
-		f.errorf(at, "a word")
+		return "a word"
 	case len(c) > MaxKeyword:
-		f.errorf(at, "at most %d bytes", MaxKeyword)
+		return fmt.Sprintf("at most %d bytes", MaxKeyword)
 	case !isWordByte(c[0]):
-		f.errorf(at, "a word that begins with a letter or digit")
-	default:
-		return true
+		return "a word that begins with a letter or digit"
 	}
-	return false
+	return ""
 }
 
 // canonicalWord is how a keyword is kept: lower case, single spaces.

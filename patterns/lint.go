@@ -63,6 +63,11 @@ func (r *Rule) lint(now time.Time) []*Error {
 				}
 			}
 		}
+		for _, w := range p.Terms {
+			if slices.Contains(commonWords, w) || len(w) < 2 {
+				warn(p.File, p.Line, "patterns.words", "a word that stands in fewer texts than %q", w)
+			}
+		}
 		if k := shadowedBy(r, i); k >= 0 {
 			warn(p.File, p.Line, "patterns", "a use for this pattern: the one in line %d finds the same with no less confidence and asks for nothing", r.Patterns[k].Line)
 		}
@@ -76,6 +81,11 @@ func hasTest(r *Rule, match bool) bool {
 	return slices.ContainsFunc(r.Tests, func(t Test) bool { return t.Match == match })
 }
 
+// sameForm reports whether two patterns look for the same.
+func sameForm(p, q *Pattern) bool {
+	return p.Regex == q.Regex && slices.Equal(p.Terms, q.Terms) && p.Plural == q.Plural
+}
+
 // shadowedBy returns the index of a pattern that makes pattern i of r useless,
 // -1 if there is none.
 func shadowedBy(r *Rule, i int) int {
@@ -83,7 +93,7 @@ func shadowedBy(r *Rule, i int) int {
 	for k := range r.Patterns {
 		q := &r.Patterns[k]
 		if k == i || p.Site != nil || // the site's forms follow its configuration, not the author
-			q.Index != nil || q.Regex != p.Regex || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
+			q.Index != nil || !sameForm(p, q) || q.Supporting != nil || q.Confidence < p.Confidence || q.Confidence == dlp.Low && p.Confidence > dlp.Low {
 			continue
 		}
 		sameChecks := q.Validator == p.Validator && q.Dictionary == p.Dictionary && q.Site == p.Site

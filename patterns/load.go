@@ -19,7 +19,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
-//go:embed packs/*.toml
+//go:embed packs/*.toml packs/words/*.txt
 var packs embed.FS
 
 // builtInPrefix begins the file names of the embedded packs.
@@ -68,6 +68,9 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 			m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("expressions of at most %d instructions in all, not %d: fewer patterns, fewer or smaller repeats", maxInstructions, k)})
 		}
 	}
+	if n := m.terms(); n > maxTerms {
+		m.errs = append(m.errs, &Error{File: "rules", Key: "rules", Want: fmt.Sprintf("at most %d words as patterns in all, not %d", maxTerms, n)})
+	}
 	set := m.set(src)
 	if len(m.errs) > 0 {
 		return nil, errors.Join(m.errs...)
@@ -83,7 +86,7 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 
 // builtIn parses the embedded packs; lists is all their word lists by name.
 func builtIn(site Site) (files []*file, lists map[string][]string) {
-	lists = map[string][]string{}
+	lists = builtInWords()
 	names, _ := fs.Glob(packs, "packs/*.toml") // fails for a bad pattern only
 	for _, name := range names {
 		src, err := packs.ReadFile(name)
@@ -197,12 +200,25 @@ func (m *merger) patterns() int {
 	return n
 }
 
+// terms is how many words all patterns have that are words themselves.
+func (m *merger) terms() int {
+	n := 0
+	for _, r := range m.byID {
+		for i := range r.Patterns {
+			n += len(r.Patterns[i].Terms)
+		}
+	}
+	return n
+}
+
 // instructions is how many the programs of all patterns have.
 func (m *merger) instructions() int {
 	n := 0
 	for _, r := range m.byID {
 		for i := range r.Patterns {
-			n += programSize(r.Patterns[i].Regex)
+			if r.Patterns[i].Terms == nil {
+				n += programSize(r.Patterns[i].Regex)
+			}
 		}
 	}
 	return n

@@ -105,7 +105,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 		{"too large a program", `B\d{6}`, `(?:(?:jan|feb|mar|apr|may|jun|jul|aug){0,9}x){15}`, []string{":12: rules[0].patterns[0].regex: an expression of at most"}},
 		{"anchor", `B\d{6}`, `^B\d{6}`, []string{":12: rules[0].patterns[0].regex: an expression without ^"}},
 		{"matches nothing", `B\d{6}`, `(?:B\d{6})?`, []string{":12: rules[0].patterns[0].regex: an expression that cannot match nothing"}},
-		{"regex and formats", "regex = ", "formats = \"site.mrn\"\n  regex = ", []string{":13: rules[0].patterns[0].regex: either regex or formats"}},
+		{"regex and formats", "regex = ", "formats = \"site.mrn\"\n  regex = ", []string{":13: rules[0].patterns[0].regex: one of regex, words or formats"}},
 		{"no patterns", "[[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''B\\d{6}'''\n  supporting = { any = [\"@badge\"], proximity = 40 }\n", "", []string{":4: rules[0]: at least one"}},
 		{"bad date", `"2026-01-31"`, `"January"`, []string{":17: rules[0].allowlists[0].expires: a date"}},
 		{"no reason", `description = "printed on the poster"`, "", []string{": rules[0].allowlists[0].description: the reason"}},

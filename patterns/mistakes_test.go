@@ -44,7 +44,15 @@ func TestEveryMistake(t *testing.T) {
 		{"extends nothing", `id = "badge"`, "id = \"badge\"\nextends = \"\"", ":6: rules[0].extends: the id of a rule"},
 		{"no confidence", "  confidence = \"medium\"\n", "", ":10: rules[0].patterns[0].confidence: "},
 		{"an empty regex", `'''B\d{6}'''`, `''`, ":12: rules[0].patterns[0].regex: "},
-		{"neither regex nor formats", "  regex = '''B\\d{6}'''\n", "", ":10: rules[0].patterns[0].regex: either regex or formats"},
+		{"neither regex nor formats", "  regex = '''B\\d{6}'''\n", "", ":10: rules[0].patterns[0].regex: one of regex, words or formats"},
+		{"regex and words", "regex = ", "words = [\"badge\"]\n  regex = ", ":13: rules[0].patterns[0].regex: one of regex, words or formats"},
+		{"words that are no array", `regex = '''B\d{6}'''`, `words = "badge"`, ":12: rules[0].patterns[0].words: an array of strings"},
+		{"no words", `regex = '''B\d{6}'''`, `words = []`, `:12: rules[0].patterns[0].words: an array of words or "@list" names`},
+		{"words of a list unknown", `regex = '''B\d{6}'''`, `words = ["@badges"]`, ":12: rules[0].patterns[0].words[0]: a list in this file"},
+		{"a word that is a sign", `regex = '''B\d{6}'''`, `words = ["badge", "#1"]`, ":12: rules[0].patterns[0].words[1]: a word that begins with a letter or digit"},
+		{"a word too long", `regex = '''B\d{6}'''`, `words = ["` + strings.Repeat("b", 65) + `"]`, ":12: rules[0].patterns[0].words[0]: at most 64 bytes"},
+		{"a plural without words", "regex = ", "plural = true\n  regex = ", ":12: rules[0].patterns[0].plural: no such key without words"},
+		{"a plural of another type", `regex = '''B\d{6}'''`, "words = [\"badge\"]\n  plural = 1", ":13: rules[0].patterns[0].plural: true or false"},
 		{"distinctive without formats", "regex = ", "distinctive = true\n  regex = ", ":12: rules[0].patterns[0].distinctive: no such key without formats"},
 		{"distinctive of another type", "regex = ", "distinctive = 1\n  regex = ", ":12: rules[0].patterns[0].distinctive: true or false"},
 		{"a back reference", `B\d{6}`, `(B)\d{6}\1`, ":12: rules[0].patterns[0].regex: an RE2 expression: invalid escape"},
@@ -108,7 +116,13 @@ func TestFilesThatCannotBeRules(t *testing.T) {
 	for i := range 20001 {
 		long += fmt.Sprintf(`"w%d",`, i)
 	}
+	words := "schema = 1\n[keywords]\nw = [" + strings.Repeat(`"w0",`, 3)
+	for i := range 20000 {
+		words += fmt.Sprintf(`"w%d",`, i)
+	}
+	words += "]\n[[rules]]\nid = \"r\"\ntype = \"CUSTOM\"\n" + strings.Repeat("[[rules.patterns]]\nconfidence = \"low\"\nwords = [\"@w\"]\n", 6)
 	tests := []struct{ name, path, want string }{
+		{"too many words", file("words.toml", words), "rules: at most 100000 words as patterns in all, not 120000"},
 		{"not there", filepath.Join(dir, "none.toml"), ":0: file: a file that can be read"},
 		{"empty", file("empty.toml", ""), ":1: schema: schema = 1 at the top"},
 		{"not UTF-8", file("latin.toml", "schema = 1\n# \xe9\n[keywords]\na = [\"\xff\"]\n"), ": TOML:"},

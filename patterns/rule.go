@@ -144,16 +144,30 @@ func (f *file) pattern(t *table, inherit Pattern) []Pattern {
 	distinctive, _ := t.boolean("distinctive")
 	expr, hasRegex := t.str("regex")
 	formats, hasFormats := t.choice("formats", []string{siteMRN})
+	p.Terms = f.terms(t)
+	p.Plural, _ = t.boolean("plural")
 	t.done()
-	if hasFormats && !hasRegex && formats == siteMRN {
-		return f.sitePatterns(p, distinctive)
+	forms := 0
+	for _, k := range []string{"regex", "words", "formats"} {
+		if t.has(k) {
+			forms++
+		}
 	}
-	if hasFormats == hasRegex && !(t.has("formats") && !hasFormats) {
-		f.errorf(t.key("regex"), "either regex or formats")
+	if forms != 1 {
+		f.errorf(t.key("regex"), "one of regex, words or formats")
 		return nil
 	}
-	if distinctive {
+	if p.Plural && !t.has("words") {
+		f.errorf(t.key("plural"), "no such key without words")
+	}
+	if distinctive && !t.has("formats") {
 		f.errorf(t.key("distinctive"), "no such key without formats")
+	}
+	switch {
+	case t.has("words"):
+		return []Pattern{p}
+	case hasFormats && formats == siteMRN:
+		return f.sitePatterns(p, distinctive)
 	}
 	p.Regex = expr
 	_, span, err := ParseRegex(expr)
@@ -162,6 +176,18 @@ func (f *file) pattern(t *table, inherit Pattern) []Pattern {
 	}
 	p.MinBytes, p.MaxBytes = span.Min, span.Max
 	return []Pattern{p}
+}
+
+// terms reads words, the terms that a pattern is instead of an expression.
+func (f *file) terms(t *table) []string {
+	list, ok := t.strings("words")
+	if len(list) == 0 {
+		if ok {
+			f.errorf(t.key("words"), `an array of words or "@list" names`)
+		}
+		return nil
+	}
+	return f.resolve(t.key("words"), f.expand(list), nil, nil)
 }
 
 // override is the pattern's own check before the rule's; "none" takes it away.

@@ -26,6 +26,9 @@ const (
 	maxFileBytes    = 4 << 20 // of one rule file
 	maxTestBytes    = 64 << 10
 	maxListLength   = 20000 // words in one list
+	// maxTerms is how many words all patterns of a Set may have that are words
+	// themselves: some 60 MiB of a scanner made ready.
+	maxTerms = 100_000
 )
 
 // Error is one thing wrong in a rule file.
@@ -135,12 +138,14 @@ type Rule struct {
 type Pattern struct {
 	Confidence dlp.Confidence
 	Regex      string // RE2; where it has a group named value, the finding is that group
-	MinBytes   int    // of a match, in normalised text
+	MinBytes   int    // of a match of Regex, in normalised text
 	MaxBytes   int
-	Supporting *Words  // nil: the form alone suffices
-	Validator  string  // "" for none
-	Dictionary string  // "" for none
-	Index      *Lookup // nil for none
+	Terms      []string // instead of Regex: words, as those of Words.Any
+	Plural     bool     // each of Terms also in its Plural
+	Supporting *Words   // nil: the form alone suffices
+	Validator  string   // "" for none
+	Dictionary string   // "" for none
+	Index      *Lookup  // nil for none
 	Site       *MRNFormat
 	File       string
 	Line       int

@@ -52,6 +52,7 @@ const (
 	Found      = "found"
 	Overlapped = "overlapped" // proved, but another finding has its place
 	Stopped    = "stopped"    // some step was in its way
+	Repeated   = "repeated"   // proved, but a term that was found before in the same part or row
 	Unseen     = "unseen"     // proved, but the Scan had stopped at a bound before
 )
 
@@ -72,6 +73,7 @@ type Candidate struct {
 	Confidence dlp.Confidence // if proved
 	Winner     dlp.RuleID     // with Overlapped: the rule of the finding in its place
 	Remedies   []Remedy       // with Stopped: what would have made it a finding
+	term       int32          // node of the lexicon, 0 for what is none
 	Folded     int            // matches of the same pattern in the same place that came less far
 }
 
@@ -103,7 +105,7 @@ type Explainer struct {
 	raw      []byte // of the part in hand
 	left     int64  // bytes that are still explained
 	matches  int
-	last     []int // by expression: where in found its last match stands, from 1
+	last     []int // by pattern: where in found its last match stands, from 1
 	found    []match
 	words    []wordHit             // keywords of the part, by start
 	names    []map[int32]string    // by list: keywords by their node
@@ -174,6 +176,7 @@ type match struct {
 	pattern    int // of Scanner.pats
 	from, to   int // the match, from the part's start
 	start, end int // the value in it
+	term       int32
 	step       Step
 	confidence dlp.Confidence
 	folded     int
@@ -193,7 +196,7 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
 	x.own.near, x.own.asked = ^uint64(0), true // it proves without a search, so that no mask of words is made ready
 	s.why.once.Do(func() { s.why.ready(s) })
-	x.ends.proved, x.last = make([]uint32, len(s.why.pats)), make([]int, len(s.why.pats))
+	x.ends.proved, x.last = make([]uint32, len(s.why.pats)), make([]int, len(s.pats))
 	return x
 }
 
@@ -296,8 +299,30 @@ func (x *Explainer) search() {
 				x.take(n, at, m.at)
 			}
 		}
+		if x.s.lexicon != nil && wordByte(norm[at]) && (at == 0 || !wordByte(norm[at-1])) {
+			x.searchTerms(at)
+		}
 		if at%chunkBytes == 0 {
 			x.own.settle(int64(at), false)
+		}
+	}
+}
+
+// searchTerms tries the terms that begin at norm[at].
+func (x *Explainer) searchTerms(at int) {
+	norm := x.own.text.norm
+	x.own.termHits = x.s.lexicon.longestAt(x.own.termHits[:0], norm, at, wordEnd(norm, at))
+	for _, h := range x.own.termHits {
+		p := &x.s.pats[h.pattern]
+		switch {
+		case !x.explains(x.s.rules[p.rule].ID):
+		case x.matches == maxMatches:
+			x.out.Cut++
+		default:
+			x.matches++
+			m := match{pattern: h.pattern, from: at, to: h.end, start: at, end: h.end, term: h.node}
+			m.step = x.own.proveTerm(h, at, at)
+			x.remember(m)
 		}
 	}
 }
@@ -317,8 +342,7 @@ func (x *Explainer) sought(g *group, at int) bool {
 	return from == at
 }
 
-// take proves a match of expression n and remembers it, unless it lies in a place
-// where the same pattern has a match that came further.
+// take proves a match of expression n.
 func (x *Explainer) take(n, from, to int) {
 	p := x.s.why.pats[n]
 	m := match{pattern: p.g.patterns[p.expr], from: from, to: to, start: from, end: to}
@@ -328,11 +352,19 @@ func (x *Explainer) take(n, from, to int) {
 			m.start, m.end = s, e
 		}
 	}
-	if m.step = x.own.prove(p.g, p.expr, from, to); m.step == Proved {
+	m.step = x.own.prove(p.g, p.expr, from, to)
+	x.remember(m)
+}
+
+// remember keeps m, which was proved as far as its step says, unless it lies in
+// a place where the same pattern has a match that came further.
+func (x *Explainer) remember(m match) {
+	if m.step == Proved {
+		pat := &x.s.pats[m.pattern]
 		field, in := x.field(&m)
 		m.confidence = x.own.weigh(pat, &x.s.rules[pat.rule], &field, in, int64(m.start), int64(m.end))
 	}
-	if k := x.last[n]; k > 0 {
+	if k := x.last[m.pattern]; k > 0 {
 		old := &x.found[k-1]
 		switch overlap := m.start < old.end && old.start < m.end; {
 		case !overlap || m.step == Proved && old.step == Proved:
@@ -346,7 +378,7 @@ func (x *Explainer) take(n, from, to int) {
 		}
 	}
 	x.found = append(x.found, m)
-	x.last[n] = len(x.found)
+	x.last[m.pattern] = len(x.found)
 }
 
 // further reports whether a, of the same pattern as b, came further in its proof,
@@ -390,9 +422,46 @@ func (x *Explainer) settle() {
 			}
 		}
 	}
+	x.settleRepeated()
 	for k := range x.out.Findings {
 		if f := &x.out.Findings[k]; !claimed[k] && x.explains(f.Rule) && x.out.Cut == 0 && x.out.CutBytes == 0 && !stopped {
 			x.out.Loose = append(x.out.Loose, *f)
+		}
+	}
+}
+
+// settleRepeated says of the terms that no finding accounts for which were found
+// before, and of what these have the place of.
+func (x *Explainer) settleRepeated() {
+	type place struct {
+		rule dlp.RuleID
+		part string
+		term int32
+	}
+	found := map[place]bool{}
+	var repeated []*Candidate
+	for i := range x.out.Candidates {
+		c := &x.out.Candidates[i]
+		at := place{c.Rule.ID, c.Part, c.term}
+		switch {
+		case c.term == 0 || c.Rule.CountAll:
+		case c.Outcome == Found:
+			found[at] = true
+		case c.Outcome == Unseen && found[at]:
+			c.Outcome = Repeated
+			repeated = append(repeated, c)
+		}
+	}
+	for i := range x.out.Candidates {
+		c := &x.out.Candidates[i]
+		if c.Outcome != Unseen {
+			continue
+		}
+		for _, r := range repeated {
+			if r.Part == c.Part && r.Start < c.End && c.Start < r.End && (r.Confidence > c.Confidence || r.Rule.Type == c.Rule.Type) {
+				c.Outcome, c.Winner = Overlapped, r.Rule.ID
+				break
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (x *Explainer) describe(m *match) Candidate {
 	own := x.own
 	c := Candidate{Rule: r.Rule, Pattern: x.indexOf(p), Part: own.part.Path, Name: own.part.Name, Line: x.line(m.start),
 		Start: own.text.rawStart(int64(m.start)), End: own.text.rawEnd(int64(m.end)),
-		StoppedBy: m.step, Confidence: m.confidence, Folded: m.folded}
+		StoppedBy: m.step, Confidence: m.confidence, Folded: m.folded, term: m.term}
 	if m.step != Proved {
 		c.Outcome = Stopped
 	}
@@ -158,9 +158,14 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		}
 		say("validator", stepStops, "%s: %s", name, refused[k].Why)
 	}
-	if len(r.allow) > 0 {
+	values := []string{value}
+	if m.term != 0 {
+		values = append(values, x.s.lexicon.terms[m.term].value)
+	}
+	for _, value := range values {
 		if until, listed := r.allow[string(own.canonical(r, value))]; listed {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
+			break
 		}
 	}
 	if p.Index != nil {

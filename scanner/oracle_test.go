@@ -30,6 +30,10 @@ func newOracle(set *patterns.Set) *oracle {
 	o := &oracle{set: set}
 	for _, r := range set.Rules() {
 		for _, p := range r.Patterns {
+			if p.Terms != nil {
+				o.run, o.at = append(o.run, nil), append(o.at, [2]*regexp.Regexp{})
+				continue
+			}
 			re, _, _ := patterns.ParseRegex(p.Regex)
 			l, ok := leading(re)
 			if !ok {
@@ -47,6 +51,7 @@ type expected struct {
 	typ              dlp.Type
 	id               dlp.RuleID
 	confidence       dlp.Confidence
+	term             string // as it is listed, of a pattern that is words
 }
 
 func (o *oracle) find(text string) []string {
@@ -63,6 +68,12 @@ func (o *oracle) find(text string) []string {
 			for _, p := range r.Patterns {
 				re, l := o.at[n][min(i, 1)], o.run[n]
 				n++
+				if p.Terms != nil {
+					if end, term := naiveTerm(&p, text, i); end > i && bounded(r.Boundary, []byte(text), i, end) {
+						all = append(all, expected{i, end, k, r.Type, r.ID, p.Confidence, term})
+					}
+					continue
+				}
 				loc := re.FindStringSubmatchIndex(text[before:])
 				if loc == nil {
 					continue
@@ -87,7 +98,7 @@ func (o *oracle) find(text string) []string {
 					}
 					seen[[2]int{n, k}] = true
 				}
-				all = append(all, expected{before + loc[value], before + loc[value+1], k, r.Type, r.ID, p.Confidence})
+				all = append(all, expected{before + loc[value], before + loc[value+1], k, r.Type, r.ID, p.Confidence, ""})
 			}
 		}
 	}
@@ -101,8 +112,18 @@ func (o *oracle) find(text string) []string {
 			return k.start < x.end && x.start < k.end && (k.confidence > x.confidence || k.typ == x.typ)
 		}) {
 			kept = append(kept, x)
-			out = append(out, fmt.Sprintf("%05d-%05d %s %s", x.start, x.end, x.id, x.confidence))
 		}
+	}
+	slices.SortStableFunc(kept, func(a, b expected) int { return cmp.Compare(a.start, b.start) })
+	told := map[string]dlp.Confidence{} // terms are told of once
+	for _, x := range kept {
+		if key := string(x.id) + " " + x.term; x.term != "" && !o.set.Rules()[x.rule].CountAll {
+			if old, seen := told[key]; seen && old >= x.confidence {
+				continue
+			}
+			told[key] = x.confidence
+		}
+		out = append(out, fmt.Sprintf("%05d-%05d %s %s", x.start, x.end, x.id, x.confidence))
 	}
 	slices.Sort(out)
 	return out
@@ -178,8 +199,13 @@ func randomRules(tb testing.TB, r *rand.Rand) *patterns.Set {
 	var b strings.Builder
 	b.WriteString("schema = 1\n")
 	for i := range 1 + r.IntN(6) {
-		fmt.Fprintf(&b, "[[rules]]\nid = \"r%d\"\ntype = %q\nboundary = %q\n", i, []string{"CUSTOM", "SSN", "MRN"}[r.IntN(3)], []string{"none", "word", "number"}[r.IntN(3)])
+		fmt.Fprintf(&b, "[[rules]]\nid = \"r%d\"\ntype = %q\nboundary = %q\ncount = %q\n", i, []string{"CUSTOM", "SSN", "MRN"}[r.IntN(3)],
+			[]string{"none", "word", "number"}[r.IntN(3)], []string{"unique", "all"}[r.IntN(2)])
 		for range 1 + r.IntN(3) {
+			if r.IntN(4) == 0 {
+				fmt.Fprintf(&b, "  [[rules.patterns]]\n  confidence = %q\n  words = [%s]\n  plural = %t\n", []string{"low", "medium", "high"}[r.IntN(3)], randomTerms(r), r.IntN(2) == 0)
+				continue
+			}
 			expr := randomExpr(r, 2)
 			if _, _, err := patterns.ParseRegex(expr); err != nil {
 				expr = `\d{3}-?\d{2}`
@@ -248,13 +274,19 @@ func textFor(r *rand.Rand, set *patterns.Set, n int) string {
 	var all []*syntax.Regexp
 	for _, rule := range set.Rules() {
 		for _, p := range rule.Patterns {
+			for _, w := range p.Terms {
+				noise = append(noise, loosely(r, w), loosely(r, patterns.Plural(w)+" "))
+			}
+			if p.Terms != nil {
+				continue
+			}
 			re, _, _ := patterns.ParseRegex(p.Regex)
 			all = append(all, re)
 		}
 	}
 	var b strings.Builder
 	for b.Len() < n {
-		if r.IntN(3) == 0 {
+		if len(all) == 0 || r.IntN(3) == 0 {
 			b.WriteString(noise[r.IntN(len(noise))])
 		} else {
 			example(r, &b, all[r.IntN(len(all))])
@@ -294,7 +326,7 @@ func compareWithOracle(t *testing.T, seed uint64, text string, small bool) {
 			if got := scanPlaces(t, s, text, cuts); !slices.Equal(got, want) {
 				for _, rule := range set.Rules() {
 					for _, p := range rule.Patterns {
-						t.Logf("%s %s %s %s %s", rule.ID, rule.Type, rule.Boundary, p.Confidence, p.Regex)
+						t.Logf("%s %s %s %s %s %q plural %t", rule.ID, rule.Type, rule.Boundary, p.Confidence, p.Regex, p.Terms, p.Plural)
 					}
 				}
 				t.Fatalf("seed %d, text %q cut at %v: found\n%s\nwant\n%s", seed, text, cuts, strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -75,7 +75,7 @@ func TestGuideExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, section := range []string{"## A worked example", "## Adding to a rule"} {
+	for _, section := range []string{"## A worked example", "## Words as patterns", "## Adding to a rule"} {
 		_, example, _ := strings.Cut(string(guide), section)
 		_, example, _ = strings.Cut(example, "```toml\n")
 		example, _, _ = strings.Cut(example, "```")

@@ -19,6 +19,7 @@ type candidate struct {
 	line             int
 	group            uint32
 	rule             int32
+	term             int32 // node of the lexicon; 0 for what is no term
 	raw              int32 // with OnFinding: number of the matched bytes in Scan.raws
 	confidence       dlp.Confidence
 	proves           dlp.Type // of a patient's: what the value is
@@ -126,7 +127,7 @@ const (
 func (c *Scan) prove(g *group, n, from, to int) Step {
 	p := &c.s.pats[g.patterns[n]]
 	r := &c.s.rules[p.rule]
-	norm, base := c.text.norm, c.text.base
+	norm := c.text.norm
 	if !(r.plain && plainly(norm, from, to)) && !bounded(r.Boundary, norm, from, to) {
 		return StepBoundary
 	}
@@ -138,6 +139,16 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepValue // the value's own alternative did not take part
 		}
 	}
+	return c.proveValue(g.patterns[n], start, end, from, 0)
+}
+
+// proveValue decides about the value norm[start:end] of pattern n, the search
+// having come to norm[from]: by its field, the words around it, its checks and
+// what is never reported. Node is that of a term, 0 for what is none.
+func (c *Scan) proveValue(n, start, end, from int, node int32) Step {
+	p := &c.s.pats[n]
+	r := &c.s.rules[p.rule]
+	norm, base := c.text.norm, c.text.base
 	s, e := base+int64(start), base+int64(end)
 	field, inField := &noField, false
 	if len(c.fields.spans) > 0 {
@@ -158,19 +169,17 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepValidator
 		}
 	}
-	if counted := c.canonical(r, value); len(r.allow) > 0 {
-		if until, listed := r.allow[string(counted)]; listed && c.holds(until) {
-			return StepAllowlist
-		}
+	if c.allowed(r, value) || node != 0 && c.allowed(r, c.s.lexicon.terms[node].value) { // a term is one value however it is written
+		return StepAllowlist
 	}
 	if p.Index != nil && !c.isPatient(p, start, end, field, inField) {
 		return StepIndex
 	}
 	confidence := p.Confidence
-	if inField || p.doubted != nil || len(r.demote) > 0 && c.nearby(from)&r.against != 0 {
+	if inField || p.doubted != nil || len(r.demote) > 0 && (node != 0 || c.nearby(from)&r.against != 0) {
 		confidence = c.weigh(p, r, field, inField, s, e)
 	}
-	c.add(r, p.means, s, e, confidence, field.Group, base+int64(from))
+	c.add(r, p.means, s, e, confidence, field.Group, node, base+int64(from))
 	return Proved
 }
 
@@ -182,6 +191,17 @@ func (r *rule) isOf(field *dlp.Span) bool {
 }
 
 var noField dlp.Span // never written to
+
+// allowed makes value the one in hand, and reports whether it is never to be
+// reported.
+func (c *Scan) allowed(r *rule, value string) bool {
+	counted := c.canonical(r, value)
+	if len(r.allow) == 0 {
+		return false
+	}
+	until, listed := r.allow[string(counted)]
+	return listed && c.holds(until)
+}
 
 // holds reports whether an allowlist's entry that ends at until holds.
 func (c *Scan) holds(until time.Time) bool {
@@ -267,7 +287,7 @@ func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, label string, sa
 
 // add enters a match [s, e) of r that is proved, found at offset at, among those
 // that may still be overlapped. Its value is c.value.
-func (c *Scan) add(r *rule, proves dlp.Type, s, e int64, confidence dlp.Confidence, group uint32, at int64) {
+func (c *Scan) add(r *rule, proves dlp.Type, s, e int64, confidence dlp.Confidence, group uint32, node int32, at int64) {
 	rawStart, rawEnd := c.text.rawStart(s), c.text.rawEnd(e)
 	if r.CountAll {
 		c.value = append(c.value, c.part.Path...)
@@ -281,7 +301,7 @@ func (c *Scan) add(r *rule, proves dlp.Type, s, e int64, confidence dlp.Confiden
 		i--
 	}
 	x := &c.pending[i]
-	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, confidence: confidence, proves: proves}
+	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, term: node, confidence: confidence, proves: proves}
 	c.openKey(&x.key)
 	if c.opt.OnFinding != nil {
 		x.raw = int32(len(c.raws))
@@ -356,7 +376,11 @@ func (c *Scan) resolve(chain []candidate) {
 				stays = false
 				break
 			}
-			if k.proves == "" && x.proves == "" { // a patient's key is of the patient, not of this value
+			switch {
+			case k.proves != "" || x.proves != "": // a patient's key is of the patient, not of this value
+			case k.term != 0 && x.term == 0: // a term gives nothing else its name
+				k.key = x.key
+			default:
 				x.key = k.key
 			}
 		}
@@ -382,6 +406,9 @@ type settled struct {
 
 // report keeps a finding.
 func (c *Scan) report(x *candidate) {
+	if c.known(x) {
+		return
+	}
 	if len(c.settled) >= c.opt.MaxFindings {
 		c.stop(dlp.TooMany, DetailFindings)
 		return

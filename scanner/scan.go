@@ -94,8 +94,13 @@ type scratch struct {
 	ends    ends
 	capture capture
 	looking looking
+
+	termHits  []termHit            // scratch of termsAt
+	termsSeen map[termKey]termMark // the terms reported from the part
+
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
+	tokens  marks // bytes of words
 	rest    marks // places where something of Scanner.rest may begin
 }
 
@@ -209,6 +214,7 @@ func (c *Scan) endPart() {
 	c.hits.reset()
 	c.fields.reset()
 	c.pending, c.raws = c.pending[:0], c.raws[:0]
+	clear(c.termsSeen)
 	c.pos, c.counted, c.lineEnd, c.lines, c.open = 0, 0, 0, 0, false
 }
 
@@ -235,6 +241,9 @@ func (c *Scan) chunk(from, to int) {
 	if s.special != nil {
 		s.special.mark(&c.special, norm[from:to])
 	}
+	if s.lexicon != nil {
+		tokenMarker.mark(&c.tokens, norm[from:to])
+	}
 	if s.long != nil {
 		step := s.long.long.step
 		for at := from + (step-int((c.text.base+int64(from))%int64(step)))%step; at < to; at += step {
@@ -253,6 +262,9 @@ func (c *Scan) chunk(from, to int) {
 	}
 	inRest, inSpecial := c.rest[:words], c.special[:words]
 	for w, digits := range c.runs[:words] {
+		if s.lexicon != nil {
+			c.terms(from+64*w, min(from+64*w+64, to), c.tokens[w])
+		}
 		runs := digits &^ (digits<<1 | carry)
 		carry = digits >> 63
 		special, rest := inSpecial[w], inRest[w]

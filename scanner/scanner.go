@@ -22,6 +22,7 @@ type Scanner struct {
 	special *marker       // of the bytes for which there are some; nil for none
 	rest    *group        // those that no byte tells of; nil for none
 	long    *group        // that begin with long runs; nil for none
+	lexicon *lexicon      // of the patterns that are words; nil for none
 	words   *vocabulary
 	behind  int64     // bytes before a candidate that its proof may look at
 	ahead   int64     // and from its start on
@@ -99,6 +100,10 @@ func New(set *patterns.Set) *Scanner {
 				s.asking = max(s.asking, int64(p.MaxBytes))
 			}
 			s.longest = max(s.longest, int64(p.MaxBytes))
+			if p.Terms != nil {
+				s.takeTerms(&p)
+				continue
+			}
 			if err := sort.add(len(s.pats), &p, r.Boundary); err != nil {
 				panic(fmt.Sprintf("scanner: rule %s passed loading with a bad expression", r.ID))
 			}
@@ -106,6 +111,10 @@ func New(set *patterns.Set) *Scanner {
 		}
 	}
 	s.take(sort)
+	if s.lexicon != nil {
+		s.lexicon.ready()
+		s.longest = max(s.longest, int64(s.lexicon.longest))
+	}
 	s.words.reach = reach + s.words.longest
 	s.words.fill()
 	s.behind = int64(max(s.words.reach, looks) + 2*maxLead + pathLook + blockBytes + 8)
@@ -187,6 +196,15 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 		}
 	}
 	return m
+}
+
+// takeTerms enters p, whose form is words.
+func (s *Scanner) takeTerms(p *pattern) {
+	if s.lexicon == nil {
+		s.lexicon = &lexicon{vocabulary: newVocabulary()}
+	}
+	s.lexicon.add(len(s.pats), p.Pattern)
+	s.pats = append(s.pats, *p)
 }
 
 // take makes the groups ready and notes from where each is looked for.

@@ -1,11 +1,11 @@
 package scanner
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/patterns"
@@ -239,7 +239,11 @@ func (v *vocabulary) token(text []byte, i, j int) int32 {
 }
 
 func (v *vocabulary) wideToken(b []byte) int32 {
-	if id, ok := v.tokens[string(bytes.ToLower(b))]; ok {
+	var room [2 * patterns.MaxKeyword]byte
+	if len(b) > len(room) {
+		return -1
+	}
+	if id, ok := v.tokens[string(appendLower(room[:0], b))]; ok {
 		return id
 	}
 	return -1
@@ -270,6 +274,16 @@ func ascii(b []byte) bool {
 		all |= c
 	}
 	return all < utf8.RuneSelf
+}
+
+// appendLower appends b in small letters to out, as bytes.ToLower makes them.
+func appendLower(out, b []byte) []byte {
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		out = utf8.AppendRune(out, unicode.ToLower(r))
+		b = b[size:]
+	}
+	return out
 }
 
 // symbol returns the number of the token that is c alone, -1 if there is none.

@@ -298,6 +298,8 @@ func becameOf(c *scanner.Candidate) string {
 			return fmt.Sprintf("would be %s: another finding of the rule has its place", c.Confidence)
 		}
 		return fmt.Sprintf("would be %s: a finding of %s has its place", c.Confidence, c.Winner)
+	case scanner.Repeated:
+		return fmt.Sprintf("would be %s: a term is reported once in a part and once in a row, and this one was before", c.Confidence)
 	case scanner.Unseen:
 		return fmt.Sprintf("would be %s: the scan had stopped at a bound before", c.Confidence)
 	}

@@ -187,7 +187,15 @@ func printRule(w io.Writer, r *patterns.Rule) error {
 	fmt.Fprintf(&b, "%s  %s, severity %s\n%s\nfrom %s:%d, tags %s, boundary %s\n", r.ID, r.Type, r.Severity, r.Description,
 		r.File, r.Line, joined(r.Tags), r.Boundary)
 	for _, p := range r.Patterns {
-		fmt.Fprintf(&b, "\n%s confidence\n  regex       %s\n", p.Confidence, p.Regex)
+		fmt.Fprintf(&b, "\n%s confidence\n", p.Confidence)
+		switch {
+		case p.Terms == nil:
+			fmt.Fprintf(&b, "  regex       %s\n", p.Regex)
+		case p.Plural:
+			fmt.Fprintf(&b, "  words       %d, and their plurals: %s\n", len(p.Terms), strings.Join(p.Terms, ", "))
+		default:
+			fmt.Fprintf(&b, "  words       %d: %s\n", len(p.Terms), strings.Join(p.Terms, ", "))
+		}
 		for _, x := range [][2]string{{"validator", p.Validator}, {"dictionary", p.Dictionary}} {
 			if x[1] != "" {
 				fmt.Fprintf(&b, "  %-11s %s\n", x[0], x[1])

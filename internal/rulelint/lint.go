@@ -105,6 +105,9 @@ func (l *linter) rule(ctx context.Context, r *patterns.Rule) error {
 		if r.Patterns[k].Waits() {
 			continue // what it finds is the table's
 		}
+		if r.Patterns[k].Terms != nil {
+			continue // words are found as they are written
+		}
 		if alive[k] != reached && alive[k] != onlyProved && l.never(r, k) {
 			continue
 		}
@@ -267,7 +270,7 @@ func (l *linter) shadowed(r *patterns.Rule, k int) {
 	p := &r.Patterns[k]
 	for i := range r.Patterns {
 		q := &r.Patterns[i]
-		if i == k || q.Site != nil || q.Confidence < p.Confidence || !asksNoMore(q, p) || q.Regex == p.Regex {
+		if i == k || q.Site != nil || q.Terms != nil || q.Confidence < p.Confidence || !asksNoMore(q, p) || q.Regex == p.Regex {
 			continue // the same expression: patterns.Lint says so
 		}
 		if asksNoMore(p, q) && p.Confidence == q.Confidence && i > k {
@@ -342,7 +345,7 @@ func (l *linter) overlapping(r *patterns.Rule, k int) {
 		for i := range o.Patterns {
 			q := &o.Patterns[i]
 			word, same := sharedWord(p.Supporting, q.Supporting)
-			if q.Site != nil || !same || p.Confidence != q.Confidence || p.MinBytes > q.MaxBytes || q.MinBytes > p.MaxBytes {
+			if q.Site != nil || q.Terms != nil || !same || p.Confidence != q.Confidence || p.MinBytes > q.MaxBytes || q.MinBytes > p.MaxBytes {
 				continue
 			}
 			if word != "" && (lowers(r, word) || lowers(o, word)) {
