@@ -45,6 +45,8 @@ func TestOnlyWhatLabelsCoverCounts(t *testing.T) {
 		{"structured, a type with every label", doc(ssn, gold.Structured, ""), found("SSN", 4, 15), "SSN", 0, 1, 0},
 		{"structured, another type", doc(ssn, gold.Structured, ""), found("PHONE", 4, 15), "PHONE", 0, 0, 0},
 		{"partial", doc(ssn, gold.Partial, ""), found("SSN", 4, 15), "SSN", 0, 0, 0},
+		{"a condition where no label is one", doc("asthma", gold.Full, ""), found("CONDITION", 0, 6), "CONDITION", 0, 0, 0},
+		{"a condition beside one that is labelled", doc("asthma gout", gold.Full, "", at("CONDITION", 0, 6)), found("CONDITION", 7, 11), "CONDITION", 0, 1, 1},
 		{"a birth labelled as a date", doc("born 1961-03-04", gold.Full, "", at("DATE", 5, 15)), found("DOB", 5, 15), "DOB", 0, 0, 0},
 	}
 	for _, tt := range tests {

@@ -149,6 +149,10 @@ func (d *Doc) dated(f *dlp.Finding) bool {
 var cleanTypes = []dlp.Type{"SSN", "ITIN", "MRN", "HEALTH_PLAN_ID", "MBI", "NPI", "DEA", "ICD10", "NDC", "CREDIT_CARD", "US_BANK",
 	"PASSPORT", "DRIVER_LICENSE", "VIN", "PATIENT"}
 
+// namedTypes are those that texts about care are full of. Where no source labels
+// a single one, none sought to.
+var namedTypes = []dlp.Type{"CONDITION", "DRUG", "LAB"}
+
 // CountsClean reports whether a finding of typ is false wherever no patient is.
 func CountsClean(typ dlp.Type) bool { return slices.Contains(cleanTypes, typ) }
 
@@ -187,6 +191,9 @@ func (t *Tally) Table(sought []dlp.Type) Table {
 	}
 	for _, typ := range slices.Sorted(maps.Keys(names)) {
 		p, s := t.prose[typ], t.structured[typ]
+		if slices.Contains(namedTypes, typ) && p.TP+p.FN+s.TP+s.FN == 0 {
+			p.FP, s.FP = 0, 0
+		}
 		p.Type, s.Type = typ, typ
 		out.Types = append(out.Types, p.plus(s))
 		if p.TP+p.FP+p.FN > 0 {
