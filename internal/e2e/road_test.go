@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,33 @@ func TestMailRoad(t *testing.T) {
 	g.stop()
 	g.must("audit", "verify")
 	g.must("quarantine", "list")
+}
+
+// TestHealthByName: the starter policy holds an identifier together with the
+// names of a condition and a drug, and neither alone.
+func TestHealthByName(t *testing.T) {
+	g := newGateway(t, options{})
+	g.start()
+	letter := func(body string) string {
+		return "From: Ada Example <ada@clinic.example>\r\nTo: Sam <sam@partner.example>\r\nSubject: letter\r\n\r\n" + body + "\r\n"
+	}
+	for body, held := range map[string]bool{
+		"MRN: 4829137, diagnosed with type 2 diabetes, started on metformin.": true,
+		"MRN: 4829137, seen on Tuesday.":                                      false,
+		"Diagnosed with type 2 diabetes, started on metformin.":               false,
+	} {
+		before := len(g.held())
+		answer, err := g.send("ada@clinic.example", outside, letter(body))
+		if err != nil || strings.Contains(answer, "Held for review") != held {
+			t.Errorf("%q: %q, %v; want held %t", body, answer, err, held)
+		}
+		if got := len(g.held()) - before; got == 1 != held {
+			t.Errorf("%q: %d held, want held %t", body, got, held)
+		}
+	}
+	if items := g.held(); len(items) != 1 || items[0].Policy != "phi-leaves" || !slices.Equal(items[0].Rules, []string{"condition", "drug", "us-mrn"}) {
+		t.Errorf("held %+v, want one by phi-leaves for its condition, drug and record number", items)
+	}
 }
 
 func TestMailSplit(t *testing.T) {

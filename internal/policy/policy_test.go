@@ -52,6 +52,9 @@ func patient(value byte) dlp.Finding {
 }
 func icd(value byte) dlp.Finding { return found("ICD10", value, dlp.TagHealth) }
 
+// named is what tells of care by a word: a condition, a drug or a laboratory test.
+func named(typ dlp.Type, value byte) dlp.Finding { return found(typ, value, dlp.TagHealth) }
+
 // in moves f into a part and a row.
 func in(f dlp.Finding, path string, group uint32) dlp.Finding {
 	f.Path, f.Group = path, group
@@ -252,6 +255,9 @@ func TestConditions(t *testing.T) {
 		{"each identifier is a patient", "all=[{tag='identifier',min_patients=2}]", fs{ssn(1), mrn(2)}, nil, true},
 		{"one value is one patient", "all=[{tag='identifier',min_patients=2}]", fs{ssn(1), at(ssn(1), 900, 910)}, nil, false},
 		{"identifiers of one row are one patient", "all=[{tag='identifier',min_patients=2}]", fs{in(ssn(1), "1", 1), in(mrn(2), "1", 1)}, nil, false},
+		{"what tells of care adds no patient", "all=[{tag='identifier',min_patients=2}]", fs{mrn(1), named("CONDITION", 2), named("DRUG", 3), named("LAB", 4)}, nil, false},
+		{"what tells of care in a row of its own adds no patient", "all=[{tag='identifier',min_patients=2}]", fs{in(mrn(1), "1", 1), in(named("CONDITION", 2), "1", 2)}, nil, false},
+		{"what tells of care is no further value of an identifier", "all=[{tag='identifier',min_count=2}]", fs{mrn(1), named("DRUG", 2)}, nil, false},
 		{"two rows are two", "all=[{tag='identifier',min_patients=2}]", fs{in(ssn(1), "1", 1), in(ssn(2), "1", 2)}, nil, true},
 		{"the same group of two parts is two rows", "all=[{tag='identifier',min_patients=2}]", fs{in(ssn(1), "1", 1), in(ssn(2), "2", 1)}, nil, true},
 		{"one patient in two rows is one", "all=[{tag='identifier',min_patients=2}]", fs{in(ssn(1), "1", 1), in(at(ssn(1), 500, 510), "1", 2)}, nil, false},
@@ -446,6 +452,9 @@ func TestStarter(t *testing.T) {
 		{"SSN alone", mail(outside), []dlp.Finding{ssn(1)}, hold},
 		{"SSN in a file", file("a"), []dlp.Finding{ssn(1)}, hold},
 		{"another identifier alone", mail(outside), []dlp.Finding{mrn(1)}, allow},
+		{"an identifier and a condition by its name", mail(outside), []dlp.Finding{mrn(1), named("CONDITION", 2)}, hold},
+		{"a condition, a drug and a test by their names alone", mail(outside), []dlp.Finding{named("CONDITION", 1), named("DRUG", 2), named("LAB", 3)}, allow},
+		{"an identifier and an unsure condition", mail(outside), []dlp.Finding{mrn(1), sure(named("CONDITION", 2), dlp.Low)}, allow},
 		{"health information alone", mail(outside), []dlp.Finding{icd(1)}, allow},
 		{"another identifier and health information", mail(outside), []dlp.Finding{mrn(1), icd(2)}, hold},
 		{"both in a file", file("a"), []dlp.Finding{mrn(1), icd(2)}, hold},
