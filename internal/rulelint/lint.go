@@ -108,6 +108,9 @@ func (l *linter) rule(ctx context.Context, r *patterns.Rule) error {
 		if r.Patterns[k].Terms != nil {
 			continue // words are found as they are written
 		}
+		if r.Patterns[k].Index != nil {
+			continue // what it finds is the patient index's, of which tests know nothing
+		}
 		if alive[k] != reached && alive[k] != onlyProved && l.never(r, k) {
 			continue
 		}
