@@ -28,6 +28,7 @@ type ExplainOptions struct {
 	Max    int          // candidates told of; 0: DefaultMaxCandidates
 	Reveal bool         // values and what stands around them as they are
 	Near   bool         // also what an expression nearly matches
+	Proved bool         // without the candidates that some step stopped
 	Now    time.Time    // as in Options
 
 	testing bool
@@ -262,6 +263,9 @@ func (x *Explainer) endPart() {
 			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(x.s.pats[a.pattern].rule, x.s.pats[b.pattern].rule),
 				cmp.Compare(a.pattern, b.pattern))
 		})
+		if x.opt.Proved {
+			x.found = slices.DeleteFunc(x.found, func(m match) bool { return m.step != Proved })
+		}
 		for i := range x.found {
 			if len(x.out.Candidates) == x.opt.Max {
 				x.out.Cut += len(x.found) - i

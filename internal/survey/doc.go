@@ -62,6 +62,39 @@ type Finding struct {
 	Line       int            `json:"line"`
 	Masked     string         `json:"masked"`
 	Value      *string        `json:"value,omitempty"` // only with --reveal
+	Place      *Place         `json:"-"`               // in the file, with Survey.Places where it has one
+	Why        *Why           `json:"-"`               // with Survey.Explain where it was explained
+}
+
+// Place is where a Finding stands in a file whose text is its bytes. Lines end
+// with LF; columns count characters. Both from 1, the end exclusive.
+type Place struct {
+	StartLine, StartColumn, EndLine, EndColumn int
+}
+
+// Why is what decided that a Finding is one.
+type Why struct {
+	Before, After string // what stands beside it, masked unless revealed
+	Steps         []Step
+}
+
+// Step is the outcome of one check of a rule (docs/rules.md, explain).
+type Step struct {
+	Step, Outcome, Why string
+}
+
+// Explained is why one Finding was found.
+type Explained struct {
+	Rule       dlp.RuleID
+	Part       string
+	Start, End int64
+	Why        Why
+}
+
+// Explainer reads a Document once more and says why what is found is found.
+type Explainer interface {
+	dlp.Sink
+	Finish() []Explained
 }
 
 // Gap is one piece that was not read.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"net/mail"
@@ -36,6 +37,12 @@ type Survey struct {
 	Jobs          int            // documents at once, at least 1
 	MinConfidence dlp.Confidence // of what is reported; policy sees all
 	Reveal        bool
+
+	// Places asks for Finding.Place. It reads files with findings once more.
+	Places bool
+	// Explain begins to explain the n findings of these rules in a Document, which
+	// is extracted once more for it; nil: no, here or as its answer.
+	Explain func(rules []dlp.RuleID, n int) Explainer
 }
 
 // Progress is how far a Run has come. Its fields are read while it runs.
@@ -119,6 +126,9 @@ func (s *Survey) one(ctx context.Context, it item) Document {
 		return failed(it.path, err)
 	}
 	c := &collector{names: map[string]string{}, survey: s, seen: map[findingKey]shown{}}
+	if s.Places {
+		c.sum = sha256.New()
+	}
 	c.Detection = s.Detect(c.note)
 	if err := s.Extract.Extract(ctx, doc, c); err != nil {
 		d := failed(it.path, err)
@@ -129,6 +139,12 @@ func (s *Survey) one(ctx context.Context, it item) Document {
 	d := Document{Path: it.path, Type: c.kind, Size: size, SHA256: sum, RuleSet: s.RuleSet, Status: Scanned}
 	s.judge(&d, doc, found, gaps)
 	d.Findings, d.Gaps = c.findings(found), c.gaps(gaps)
+	if s.Places && len(d.Findings) > 0 && hex.EncodeToString(c.sum.Sum(nil)) == sum {
+		s.place(doc, d.Findings)
+	}
+	if s.Explain != nil && len(d.Findings) > 0 {
+		s.explain(ctx, doc, d.Findings)
+	}
 	if len(gaps) > 0 {
 		d.Status = Partial
 		if !c.anyText {
@@ -259,6 +275,8 @@ type collector struct {
 	survey  *Survey
 	kind    string // of the whole document
 	anyText bool
+	sum     hash.Hash         // of the text of part "", nil: not asked
+	part    string            // that is open
 	names   map[string]string // part path → declared name
 	seen    map[findingKey]shown
 }
@@ -276,6 +294,7 @@ type shown struct {
 
 // Part notes the declared names, and what the document itself is.
 func (c *collector) Part(p dlp.PartInfo) error {
+	c.part = p.Path
 	if p.Name != "" {
 		c.names[p.Path] = p.Name
 	}
@@ -291,6 +310,9 @@ func (c *collector) Part(p dlp.PartInfo) error {
 // Text notes that something could be read.
 func (c *collector) Text(w dlp.Window) error {
 	c.anyText = c.anyText || len(w.Text) > 0
+	if c.sum != nil && c.part == "" {
+		c.sum.Write(w.Text)
+	}
 	return c.Detection.Text(w)
 }
 
