@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,8 @@ func (a *app) scanCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "scan [PATH...]", Short: "Scan files and folders, or - for standard input; change nothing",
 		Long: "Scan files and folders, or - for standard input, print what is found, and change nothing.\n" +
 			"Without a PATH: standard input where something is piped into it, else the current folder.\n\n" +
+			"csv is for spreadsheets, sarif for tools that gather results, html a page that says where, how sure and why.\n" +
+			"Values are masked in every format unless --reveal is given; file names stand as they are.\n\n" +
 			"Exit status: 0 nothing found and all read, 1 findings, 2 usage, configuration or I/O error,\n" +
 			"3 no findings, but something could not be read.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,7 +81,8 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 	if err != nil {
 		return onlyInWords(err)
 	}
-	out, err := report.New(f.format, a.out, colourful(a.out))
+	out, err := report.New(f.format, a.out, report.Options{Colour: colourful(a.out), Reveal: f.reveal, MinConfidence: minimum,
+		Version: version, RuleSet: j.set.Digest(), Rules: reportRules(j.set), Now: time.Now()})
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,10 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 			return j.scanner.Begin(scanner.Options{OnFinding: seen})
 		},
 		Policy: ways{j}, Mask: scanner.Mask, RuleSet: j.set.Digest(), Stdin: stdin,
-		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal,
+		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal, Places: f.format == "sarif",
+	}
+	if f.format == "html" {
+		s.Explain = explainsFindings(j.scanner, f.reveal)
 	}
 	code, err := a.printSurvey(ctx, s, paths, out)
 	if err != nil {
@@ -99,6 +107,49 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 		return exitCode(code)
 	}
 	return nil
+}
+
+// reportRules is what reports tell of the rules.
+func reportRules(set *patterns.Set) []report.Rule {
+	var out []report.Rule
+	for _, r := range set.Rules() {
+		out = append(out, report.Rule{ID: r.ID, Type: r.Type, Description: r.Description, Tags: r.Tags, Severity: r.Severity})
+	}
+	return out
+}
+
+// explainsFindings explains as many documents and findings as a page writes out.
+func explainsFindings(s *scanner.Scanner, reveal bool) func([]dlp.RuleID, int) survey.Explainer {
+	var docs, findings atomic.Int64
+	return func(rules []dlp.RuleID, n int) survey.Explainer {
+		each := int64(min(n, report.MaxPageEach))
+		if docs.Add(1) > report.MaxPageDocuments || findings.Add(each) >= report.MaxPageFindings+each {
+			return nil
+		}
+		// Several patterns may prove one finding.
+		return &findingsExplained{s.Explain(scanner.ExplainOptions{Rules: rules, Max: 4 * report.MaxPageEach, Reveal: reveal, Proved: true})}
+	}
+}
+
+// findingsExplained tells of a document why what was found was found.
+type findingsExplained struct{ *scanner.Explainer }
+
+// Finish ends the explanation.
+func (e *findingsExplained) Finish() []survey.Explained {
+	var out []survey.Explained
+	x := e.Explainer.Finish()
+	for i := range x.Candidates {
+		c := &x.Candidates[i]
+		if c.Outcome != scanner.Found {
+			continue
+		}
+		why := survey.Why{Before: c.Before, After: c.After}
+		for _, s := range c.Steps {
+			why.Steps = append(why.Steps, survey.Step(s))
+		}
+		out = append(out, survey.Explained{Rule: c.Rule.ID, Part: c.Part, Start: c.Start, End: c.End, Why: why})
+	}
+	return out
 }
 
 // onlyInWords says of --only what patterns says of Source.Only.
@@ -138,7 +189,7 @@ func (a *app) printSurvey(ctx context.Context, s *survey.Survey, paths []string,
 		return err
 	})
 	stop()
-	if err := errors.Join(err, out.Close()); err != nil {
+	if err := errors.Join(err, out.Close(err == nil)); err != nil {
 		return 0, err
 	}
 	switch {

@@ -2,7 +2,8 @@
 //
 // It promises that machines get exactly the fields of docs/contract.md, one
 // document at a time and flushed, that people get columns that align, and that
-// nothing a document contains can move the cursor or colour the terminal.
+// nothing a document contains can move the cursor, colour the terminal, become
+// a formula in a spreadsheet or markup in a page.
 package report
 
 import (
@@ -11,30 +12,59 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/survey"
 )
 
-// Writer prints documents as they are ready. Close prints what comes last.
+// Writer prints documents as they are ready. Close prints what comes last;
+// whole is false where the run ended before every document was read.
 type Writer interface {
 	Document(survey.Document) error
-	Close() error
+	Close(whole bool) error
+}
+
+// Options say what a Writer may tell beside the documents.
+type Options struct {
+	Colour        bool // of tables
+	Reveal        bool // the documents hold values: csv, sarif and html say so
+	MinConfidence dlp.Confidence
+	Version       string // of the program
+	RuleSet       string // digest
+	Rules         []Rule // all that were asked, by ID
+	Now           time.Time
+}
+
+// Rule is what sarif and html tell of a rule.
+type Rule struct {
+	ID          dlp.RuleID
+	Type        dlp.Type
+	Description string
+	Tags        []dlp.Tag
+	Severity    dlp.Severity
 }
 
 // Formats lists the names New accepts.
-func Formats() []string { return []string{"table", "json", "jsonl"} }
+func Formats() []string { return []string{"table", "json", "jsonl", "csv", "sarif", "html"} }
 
-// New returns the Writer of that format. colour applies to tables only.
-func New(format string, w io.Writer, colour bool) (Writer, error) {
+// New returns the Writer of that format.
+func New(format string, w io.Writer, o Options) (Writer, error) {
 	switch format {
 	case "jsonl":
 		return &lines{enc: encoder(w)}, nil
 	case "json":
 		return &array{w: w}, nil
 	case "table":
-		return &table{w: w, paint: painter(colour)}, nil
+		return &table{w: w, paint: painter(o.Colour)}, nil
+	case "csv":
+		return newSheet(w, o.Reveal), nil
+	case "sarif":
+		return newSarif(w, o), nil
+	case "html":
+		return newPage(w, o), nil
 	}
 	return nil, fmt.Errorf("unknown format: want one of %s", strings.Join(Formats(), ", "))
 }
@@ -49,7 +79,7 @@ func encoder(w io.Writer) *json.Encoder {
 type lines struct{ enc *json.Encoder }
 
 func (l *lines) Document(d survey.Document) error { return l.enc.Encode(d) }
-func (l *lines) Close() error                     { return nil }
+func (l *lines) Close(bool) error                 { return nil }
 
 // array is one JSON array.
 type array struct {
@@ -69,7 +99,7 @@ func (a *array) Document(d survey.Document) error {
 	return encoder(a.w).Encode(d)
 }
 
-func (a *array) Close() error {
+func (a *array) Close(bool) error {
 	end := "]\n"
 	if !a.any {
 		end = "[]\n"
@@ -205,7 +235,7 @@ func writeRows(b *strings.Builder, rows [][]string, paint func(row, col int, s s
 	}
 }
 
-func (t *table) Close() error {
+func (t *table) Close(bool) error {
 	parts := []string{Count(t.docs, "document") + " read", Count(t.findings, "finding") + " in " + fmt.Sprint(t.withFindings)}
 	if t.withGaps > 0 {
 		parts = append(parts, fmt.Sprint(t.withGaps, " not wholly read"))
@@ -226,7 +256,8 @@ func Count(n int, what string) string {
 }
 
 // Plain makes foreign text safe to print on a terminal: control and format
-// characters become their escapes, so that a file name cannot move the cursor.
+// characters become their escapes, so that a file name cannot move the cursor,
+// and a byte that is no UTF-8 becomes \xNN.
 func Plain(s string) string { return escaped(s, steers) }
 
 // PlainText is Plain for text of many lines: line ends and tabs stay.
@@ -243,12 +274,17 @@ func escaped(s string, unsafe func(rune) bool) string {
 		return s
 	}
 	var b strings.Builder
-	for _, r := range s {
-		if unsafe(r) {
+	for i, n := 0, 0; i < len(s); i += n {
+		var r rune
+		r, n = utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, "\\x%02x", s[i])
+		case unsafe(r):
 			fmt.Fprintf(&b, "\\u%04x", r)
-			continue
+		default:
+			b.WriteRune(r)
 		}
-		b.WriteRune(r)
 	}
 	return b.String()
 }

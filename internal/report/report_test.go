@@ -22,7 +22,7 @@ func doc() survey.Document {
 func printed(t *testing.T, format string, colour bool, docs ...survey.Document) string {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := report.New(format, &b, colour)
+	w, err := report.New(format, &b, report.Options{Colour: colour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func printed(t *testing.T, format string, colour bool, docs ...survey.Document) 
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := w.Close(true); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -78,7 +78,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestUnknownFormat(t *testing.T) {
-	if _, err := report.New("yaml", &bytes.Buffer{}, false); err == nil {
+	if _, err := report.New("yaml", &bytes.Buffer{}, report.Options{}); err == nil {
 		t.Error("yaml was taken for a format")
 	}
 }
