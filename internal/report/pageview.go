@@ -112,7 +112,7 @@ func (s *summary) sentence(whole bool) string {
 	if s.WithFindings > 0 {
 		parts = append(parts, Count(s.Findings, "finding")+" in "+Count(s.WithFindings, "document"))
 	} else {
-		parts = append(parts, "Nothing was found")
+		parts = append(parts, "No finding")
 	}
 	if s.NotWhole > 0 {
 		parts = append(parts, Count(s.NotWhole, "document")+" not wholly read")
