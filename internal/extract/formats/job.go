@@ -297,6 +297,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.html(at, k, s)
 	case fGzip, fBzip2:
 		return j.compressed(at, k, s)
+	case fDICOM:
+		return j.dicom(at, s)
 	}
 	b, err := j.load(s)
 	if err != nil {

@@ -27,6 +27,7 @@ const (
 	fBzip2
 	fCMS
 	fOLE2
+	fDICOM
 	fImage
 )
 
@@ -98,7 +99,6 @@ var signatures = []struct {
 	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
 	{0, "\x78\x9f\x3e\x22", binaryKind("application/vnd.ms-tnef", "tnef")},
 	{0, "PAR1", binaryKind("application/vnd.apache.parquet", "parquet")},
-	{128, "DICM", binaryKind("application/dicom", "dicom")},
 	{0, "\x7fELF", binaryKind("application/x-executable", "executable")},
 	{0, "MZ", binaryKind("application/vnd.microsoft.portable-executable", "executable")},
 	{0, "OggS", binaryKind("audio/ogg", "audio")},
@@ -115,6 +115,9 @@ var signatures = []struct {
 func sniff(head []byte, at place) kind {
 	if len(head) == 0 {
 		return kind{format: fEmpty}
+	}
+	if looksDICOM(head) { // first: anything may stand in its preamble
+		return kind{format: fDICOM, media: "application/dicom"}
 	}
 	if k, ok := signature(head); ok {
 		return k
