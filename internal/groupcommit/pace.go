@@ -1,8 +1,8 @@
 // Package groupcommit decides how long a group commit waits for more to join.
 //
 // It promises that senders who come back together share a sync, that no group
-// waits longer than four times what the last one took to record, or 2 ms, and
-// that a sender by itself never waits for others.
+// is asked to wait longer than four times what the last one took to record, or
+// 2 ms (a timer may be late by the process's slack, of 4 ms in serve), and that a sender by itself never waits for others.
 package groupcommit
 
 import (
