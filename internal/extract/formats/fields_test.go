@@ -47,6 +47,20 @@ const fhirXML = `<?xml version="1.0"?><!-- <Patient> --><Bundle xmlns="http://hl
 	`<entry><resource><Practitioner><identifier><system value="http://hl7.org/fhir/sid/us-npi"/><value value="1234567893"/></identifier><identifier><value value="5"/></identifier><name><family value="House"/></name></Practitioner></resource></entry>` +
 	`<entry><resource><Condition><code><coding><system value="http://hl7.org/fhir/sid/icd-10-cm"/><code value="E11.9"/></coding><coding><code value="73211009"/><system value="http://snomed.info/sct"/></coding></code></Condition></resource></entry></Bundle>`
 
+// A prescription as SCRIPT 2017071 has it, and the patient of one of 10.6.
+const (
+	scriptMessage = `<?xml version="1.0"?><Message xmlns="http://www.ncpdp.org/schema/SCRIPT" DatatypesVersion="20170715"><Header><To Qualifier="P">7701630</To></Header><Body><NewRx>` +
+		`<BenefitsCoordination><PayerIdentification><ProcessorIdentificationNumber>610279</ProcessorIdentificationNumber></PayerIdentification><CardholderID>W123456789</CardholderID></BenefitsCoordination>` +
+		`<Patient><HumanPatient><Identification><SocialSecurity>536-22-8145</SocialSecurity><MedicalRecordIdentificationNumberEHR>` + "\n\t" + ` E1234567 </MedicalRecordIdentificationNumberEHR></Identification>` +
+		`<Name><LastName>Roe</LastName><FirstName>Jane</FirstName></Name><DateOfBirth><Date>1961-03-04</Date></DateOfBirth><Address><AddressLine1>100 Low Street</AddressLine1><PostalCode>45402</PostalCode></Address>` +
+		`<CommunicationNumbers><PrimaryTelephone><Number>9375550142</Number></PrimaryTelephone><ElectronicMail>a@x.example</ElectronicMail></CommunicationNumbers></HumanPatient></Patient>` +
+		`<Prescriber><NonVeterinarian><Identification><DEANumber>BH1234563</DEANumber><NPI>1234567893</NPI></Identification><Name><LastName>House</LastName></Name></NonVeterinarian></Prescriber>` +
+		`<MedicationPrescribed><DrugCoded><ProductCode><Code>00310075590</Code><Qualifier>ND</Qualifier></ProductCode></DrugCoded><Quantity><Value>30</Value></Quantity>` +
+		`<Diagnosis><Primary><Code>E119</Code><Qualifier>ABF</Qualifier></Primary></Diagnosis></MedicationPrescribed></NewRx></Body></Message>`
+	oldScriptMessage = `<Message release="006" version="010" xmlns="http://www.ncpdp.org/schema/SCRIPT"><Body><NewRx><Patient><Identification><FileID>E1234567</FileID></Identification>` +
+		`<Address><ZipCode>45402</ZipCode></Address><CommunicationNumbers><Communication><Number>9375550142</Number><Qualifier>TE</Qualifier></Communication></CommunicationNumbers></Patient></NewRx></Body></Message>`
+)
+
 // TestFieldsOfLongXML: a value past every bound, or none that ends, is text all
 // the same, and what stands behind it is marked.
 func TestFieldsOfLongXML(t *testing.T) {
@@ -134,6 +148,13 @@ func TestFieldsOfHealthFormats(t *testing.T) {
 		{"fhir in xml without a declaration", upToBirth, "application/xml", []string{
 			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "NAME=Roe@2", "NAME=Jane@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2",
 		}},
+		{"script", scriptMessage, "application/xml", []string{
+			"HEALTH_PLAN_ID=W123456789@1", "SSN=536-22-8145@1", "MRN=E1234567@1", "NAME=Roe@1", "NAME=Jane@1", "DOB=1961-03-04@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=9375550142@1",
+			"EMAIL=a@x.example@1", "DEA=BH1234563@1", "NPI=1234567893@1", "NDC=00310075590@1", "ICD10=E119@1",
+		}},
+		{"script 10.6, two messages", oldScriptMessage + oldScriptMessage, "application/xml", []string{
+			"MRN=E1234567@1", "ZIP=45402@1", "PHONE=9375550142@1", "MRN=E1234567@2", "ZIP=45402@2", "PHONE=9375550142@2",
+		}},
 		{"c-cda", cdaDocument, "application/xml", []string{
 			"MRN=E1234567@1", "SSN=536-22-8145@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=937-555-0142@1", "DOB=19610304@1", "NPI=1234567893@1",
 		}},
@@ -167,7 +188,7 @@ func TestFieldsOfLongSegments(t *testing.T) {
 // FuzzFields: whatever is read as a health format keeps its text, and its spans
 // stand in order inside it (which decoding a window holds).
 func FuzzFields(f *testing.F) {
-	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r", fhirBundle, `{"a":[{"value":1,"system":"phone"},"\\`, fhirXML, `<Patient xmlns="http://hl7.org/fhir"></a><identifier><value value='`} {
+	for _, s := range []string{hl7Message, x12Message, cdaDocument, "MSH|^~\\&\rPID", "ISA*", "<ClinicalDocument urn:hl7-org:v3<id ><!-->", "MSH||||\rPID|||\r", fhirBundle, `{"a":[{"value":1,"system":"phone"},"\\`, fhirXML, scriptMessage, `<Patient xmlns="http://hl7.org/fhir"></a><identifier><value value='`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -60,6 +60,8 @@ func vocabularyOf(head string) vocabulary {
 		return cda{}
 	case looksFHIR(t):
 		return &fhirXML{}
+	case looksSCRIPT(t):
+		return &scriptXML{}
 	}
 	return nil
 }
