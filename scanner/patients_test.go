@@ -21,7 +21,8 @@ const siteExtract = "mrn,ssn,name,dob,phone\n" +
 	"E4829137,536-22-8145,\"Quillfeather, Ottoline M.\",1961-03-04,(206) 555-0142\n" +
 	"E4829138,536-22-8146,Barnabas Winterbourne-Hale,1972-11-22,(206) 555-0143\n" +
 	"00771234,536-22-8147,María de la Cruz,1980-07-15,(206) 555-0144\n" +
-	"E4829139,,Jürgen Müller,1944-02-29,\n"
+	"E4829139,,Jürgen Müller,1944-02-29,\n" +
+	"SA22-220033,,\"Thistledown, Marigold\",,\n"
 
 // patientScanner looks for the patients of siteExtract, and for all else.
 func patientScanner(t *testing.T) *scanner.Scanner {
@@ -87,6 +88,10 @@ func TestPatients(t *testing.T) {
 		{"MRN 771234", "", "patient-mrn 771234"},
 		{"MRN 0771234", "", "patient-mrn 0771234"},
 		{"order 771234", "", ""},
+		{"MRN SA22-220033", "", "patient-mrn SA22-220033"},
+		{"MRN SA22220033", "", "patient-mrn SA22220033"},
+		{"MRN SA22-220034", "", ""},
+		{"seen: Thistledown, SA22-220033.", "", "patient-mrn SA22-220033"},
 		{"order 771234 for Maria de la Cruz", "", "patient-mrn 771234"},
 		{"order 771234 for Maria Cruz", "", ""},
 		// An SSN alone is anybody's; with a second field of the same row it is hers.
