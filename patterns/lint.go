@@ -9,8 +9,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
-// commonWords stand beside numbers of every kind, so that as evidence they say
-// little.
+// commonWords are the words of TooCommon.
 var commonWords = []string{"a", "an", "and", "at", "by", "code", "data", "date", "for", "from", "id", "in", "is", "it", "name", "no",
 	"number", "of", "on", "or", "ref", "the", "to", "value", "with"}
 
@@ -58,21 +57,27 @@ func (r *Rule) lint(now time.Time) []*Error {
 		p := &r.Patterns[i]
 		if p.Supporting != nil {
 			for _, w := range p.Supporting.Any {
-				if slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 && len(w) < minNumber {
-					warn(p.File, p.Line, "patterns.supporting.any", "a word that stands beside few other things than %q", w)
+				if TooCommon(w) {
+					warn(p.File, p.Line, "patterns["+itoa(i)+"].supporting.any", "a word that stands beside few other things than %q", w)
 				}
 			}
 		}
 		for _, w := range p.Terms {
 			if slices.Contains(commonWords, w) || len(w) < 2 {
-				warn(p.File, p.Line, "patterns.words", "a word that stands in fewer texts than %q", w)
+				warn(p.File, p.Line, "patterns["+itoa(i)+"].words", "a word that stands in fewer texts than %q", w)
 			}
 		}
 		if k := shadowedBy(r, i); k >= 0 {
-			warn(p.File, p.Line, "patterns", "a use for this pattern: the one in line %d finds the same with no less confidence and asks for nothing", r.Patterns[k].Line)
+			warn(p.File, p.Line, "patterns["+itoa(i)+"]", "a use for this pattern: the one in line %d finds the same with no less confidence and asks for nothing", r.Patterns[k].Line)
 		}
 	}
 	return out
+}
+
+// TooCommon reports whether w stands beside numbers of every kind, so that as
+// evidence it says little.
+func TooCommon(w string) bool {
+	return slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 && len(w) < minNumber
 }
 
 func notLetter(r rune) bool { return r < 'a' || r > 'z' }

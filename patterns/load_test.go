@@ -262,7 +262,7 @@ func TestLint(t *testing.T) {
 	for _, w := range set.Lint(now) {
 		got = append(got, w.Key)
 	}
-	want := []string{"rules[0].id", "badge.tests.match", "badge.tests.no_match", "badge.allowlists[0].expires", "badge.patterns.supporting.any"}
+	want := []string{"rules[0].id", "badge.tests.match", "badge.tests.no_match", "badge.allowlists[0].expires", "badge.patterns[0].supporting.any"}
 	if !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}

@@ -138,7 +138,7 @@ type = "CUSTOM"
 	for _, w := range patterns.Lint(set) {
 		got = append(got, w.Error())
 	}
-	want := []string{`:5: w\.patterns\.words: .*"the"`, `:5: w\.patterns\.words: .*"x"`, `:11: w\.patterns: a use for this pattern: the one in line 8`}
+	want := []string{`:5: w\.patterns\[\d\]\.words: .*"the"`, `:5: w\.patterns\[\d\]\.words: .*"x"`, `:11: w\.patterns\[\d\]: a use for this pattern: the one in line 8`}
 	if len(got) != len(want) {
 		t.Fatalf("warnings %q, want %d", got, len(want))
 	}

@@ -41,6 +41,7 @@ func (l *linter) common(r *patterns.Rule, k int) {
 	words := strings.Fields(frequent)
 	for _, word := range w.Any {
 		switch {
+		case patterns.TooCommon(word): // patterns.Lint says so
 		case slices.Contains(words, word):
 			l.say(false, r, k, "supporting.any", "a word that stands beside few other things than %q, which is in most texts; use a longer label such as %q", word, word+" number")
 		case tooShort(word) && w.Proximity > shortReach:
