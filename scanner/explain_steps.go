@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -250,7 +251,7 @@ func (x *Explainer) evidence(w *evidence, m *match, field dlp.Span, same bool) s
 	if any && dist <= int64(w.Proximity) {
 		return fmt.Sprintf("%s (at most %d)", x.apart(w, h, dist, m), w.Proximity)
 	}
-	why := "none of " + someWords(w.Any) + " within " + bytesOf(int64(w.Proximity)) + sideOf(w)
+	why := "none of " + someWords(w.Any) + reachOf(w)
 	if w.Header {
 		why += ", nor in the name of its column or field"
 	}
@@ -261,6 +262,14 @@ func (x *Explainer) evidence(w *evidence, m *match, field dlp.Span, same bool) s
 		return why + ": " + x.apart(w, h, dist, m) + ", on the side that does not count"
 	}
 	return why + ": this text has none"
+}
+
+// reachOf says how near the words of w have to stand.
+func reachOf(w *evidence) string {
+	if w.Proximity == 0 {
+		return " right" + cmp.Or(sideOf(w), " beside it")
+	}
+	return " within " + bytesOf(int64(w.Proximity)) + sideOf(w)
 }
 
 func sideOf(w *evidence) string {

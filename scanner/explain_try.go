@@ -41,7 +41,7 @@ func (x *Explainer) remedies(m *match, p *pattern, r *rule) (out []Remedy) {
 		if h, _, any := x.nearest(w, m, true); any {
 			word = x.keyword(w, h.node)
 		}
-		change := fmt.Sprintf("with one of %s within %s%s", someWords(w.Any), bytesOf(int64(w.Proximity)), sideOf(w))
+		change := "with one of " + someWords(w.Any) + reachOf(w)
 		switch {
 		case w.Proximity == 0 && w.Header: // only the column counts in practice
 			c, ok := x.scanChanged(m, r, edit{put: value}, &word)
