@@ -66,7 +66,7 @@ func TestRulesBench(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	out, _, code = stanch(t, "rules", "bench", dir, "--only", "us-ssn,email", "--runs", "1")
-	if code != 0 || !strings.Contains(out, "2 rules on 0.0 MB") || strings.Contains(out, "\x1b") {
+	if code != 0 || !strings.Contains(out, "2 rules on 0.035 MB") || strings.Contains(out, "\x1b") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	for _, tt := range []struct {
@@ -76,5 +76,22 @@ func TestRulesBench(t *testing.T) {
 		if _, errs, code := stanch(t, append([]string{"rules", "bench"}, tt.args...)...); code != exitError || !strings.Contains(errs, tt.want) {
 			t.Errorf("%q: exit %d, %q, want %q", tt.args, code, errs, tt.want)
 		}
+	}
+}
+
+// TestRulesEval: the table has the types that anything is known of, and labels
+// that no rule can find are named.
+func TestRulesEval(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gold.jsonl")
+	line := `{"id":"a","text":"SSN 536-22-8145","spans":[{"start":4,"end":15,"type":"SSN"},{"start":0,"end":3,"type":"SNN"}],"meta":{"labels":"full"}}`
+	if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := stanch(t, "rules", "eval", path)
+	if code != 0 || strings.Count(out, "\n") != 3 || !strings.Contains(out, "SSN ") {
+		t.Errorf("exit %d, got %q, want a line for SSN alone and one for all", code, out)
+	}
+	if want := `"SNN" is no type`; !strings.Contains(errs, want) {
+		t.Errorf("got %q, want %q", errs, want)
 	}
 }

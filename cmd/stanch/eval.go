@@ -114,6 +114,9 @@ func (e *evaluation) gold(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	for _, typ := range unknownTypes(docs) {
+		fmt.Fprintf(e.errs, "warning: %s: %q is no type: its labels count neither way\n", report.Plain(name), report.Plain(typ))
+	}
 	for i := range docs {
 		found, err := e.labelled(ctx, docs[i].Text)
 		if err != nil {
@@ -122,6 +125,20 @@ func (e *evaluation) gold(ctx context.Context, name string) error {
 		e.tally.Add(&docs[i], found)
 	}
 	return nil
+}
+
+// unknownTypes lists the types of labels that no rule can be of: most are typing
+// errors.
+func unknownTypes(docs []gold.Doc) []string {
+	var out []string
+	for i := range docs {
+		for _, s := range docs[i].Spans {
+			if s.Type != gold.Other && !dlp.KnownType(s.Type) && !slices.Contains(out, string(s.Type)) {
+				out = append(out, string(s.Type))
+			}
+		}
+	}
+	return out
 }
 
 // labelled returns what is found in text, read as a file is where that leaves
@@ -272,7 +289,9 @@ func (a *app) printEval(t gold.Table, f *evalFlags) error {
 			fmt.Sprintf("%.3f", c.Recall()), fmt.Sprintf("%.3f", c.F1()), fmt.Sprintf("%.3f", c.F2()), perMB})
 	}
 	for _, c := range t.Types {
-		add(string(c.Type), c)
+		if c.TP+c.FP+c.FN+c.Clean > 0 {
+			add(string(c.Type), c)
+		}
 	}
 	add("all", t.All)
 	return report.Table(a.out, header, cells, colourful(a.out))

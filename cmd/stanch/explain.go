@@ -110,16 +110,7 @@ func (a *app) rulesExplain(ctx context.Context, f *explainFlags, args []string, 
 	if err := errors.Join(err, e.close()); err != nil {
 		return err
 	}
-	for _, d := range failed {
-		fmt.Fprintf(a.errs, "stanch: %s: %s\n", report.Plain(d.Path), report.Plain(d.Error))
-	}
-	switch {
-	case len(failed) > 0:
-		return exitCode(exitError)
-	case e.gaps:
-		return exitCode(exitNotRead)
-	}
-	return nil
+	return a.allRead(failed, e.gaps)
 }
 
 // explaining prints one explanation after the other.

@@ -46,13 +46,19 @@ func (a *app) extract(ctx context.Context, format string, paths []string) (err e
 	if err := errors.Join(err, w.Flush()); err != nil {
 		return err
 	}
-	for _, f := range failed {
-		fmt.Fprintf(a.errs, "stanch: %s: %s\n", report.Plain(f.Path), report.Plain(f.Error))
+	return a.allRead(failed, p.gaps)
+}
+
+// allRead names the documents that could not be read at all, and answers with the
+// exit status that they, or gaps in others, call for.
+func (a *app) allRead(failed []survey.Document, gaps bool) error {
+	for _, d := range failed {
+		fmt.Fprintf(a.errs, "stanch: %s: %s\n", report.Plain(d.Path), report.Plain(d.Error))
 	}
 	switch {
 	case len(failed) > 0:
 		return exitCode(exitError)
-	case p.gaps:
+	case gaps:
 		return exitCode(exitNotRead)
 	}
 	return nil
