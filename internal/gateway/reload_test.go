@@ -43,7 +43,7 @@ func (s oneSet) Decide(doc *dlp.Document, found []dlp.Finding, _ []dlp.Gap) dlp.
 // TestReloadWhileMessagesAreJudged: rules are loaded and put in force again and
 // again while messages are scanned; each message is judged by one set alone, its
 // rules and its policies, and every set comes into force.
-func TestReloadWhileMessagesAreJudged(t *testing.T) {
+func TestReloadWhileMessagesAreJudged(t *testing.T) { // long: one race, and what must hold after it
 	b := newBench(t)
 	judged := make(chan string)
 	dir := t.TempDir()

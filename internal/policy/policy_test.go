@@ -92,7 +92,7 @@ func two(p, q string) string {
 }
 
 // TestDecide has a case for each sentence of docs/policy.md, How it decides.
-func TestDecide(t *testing.T) {
+func TestDecide(t *testing.T) { // long: a table
 	type fs = []dlp.Finding
 	type gs = []dlp.Gap
 	tests := []struct {
@@ -199,7 +199,7 @@ func TestDecide(t *testing.T) {
 }
 
 // TestConditions decides about a mail by one policy that rejects.
-func TestConditions(t *testing.T) {
+func TestConditions(t *testing.T) { // long: a table
 	type fs = []dlp.Finding
 	tests := []struct {
 		name string

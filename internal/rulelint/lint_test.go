@@ -41,7 +41,7 @@ func rule(head, tests string, ps ...string) string {
 
 // TestLint: each problem is found where it is, and not in its neighbour that is
 // sound.
-func TestLint(t *testing.T) {
+func TestLint(t *testing.T) { // long: a table
 	const (
 		head    = "id = \"a\"\ntype = \"CUSTOM\"\nboundary = \"word\""
 		tests   = `match = ["x"]`
