@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -270,19 +272,30 @@ func (d *door) hello(t *testing.T) *client {
 // send writes raw bytes. A peer that has closed is found out by want.
 func (c *client) send(raw string) { io.WriteString(c.conn, raw) }
 
-// read returns one reply, "" when the connection has ended.
+// read returns one reply, "" when the peer has ended the connection. That
+// nothing comes, or only half a reply, is an error of the test.
 func (c *client) read() string {
+	c.t.Helper()
 	var b strings.Builder
 	for {
 		line, err := c.br.ReadString('\n')
-		if err != nil {
-			return ""
-		}
 		b.WriteString(line)
-		if len(line) < 4 || line[3] != '-' {
-			return strings.TrimRight(b.String(), "\r\n")
+		switch {
+		case err == nil && len(line) > 3 && line[3] == '-':
+			continue
+		case err != nil && !hungUp(err):
+			c.t.Errorf("after %q, with the connection open: %v", b.String(), err)
+		case err != nil && b.Len() > 0:
+			c.t.Errorf("the connection ended within a reply: %q", b.String())
 		}
+		return strings.TrimRight(b.String(), "\r\n")
 	}
+}
+
+// hungUp reports whether err says that the peer has closed the connection, in
+// good order or not.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // want reads a reply for each prefix; "closed" is the end of the connection.
