@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -107,13 +108,16 @@ func sniffedRows(s string, d byte) [][]string {
 	return rows
 }
 
-// prose reports rows that are sentences with commas: the first ends as one, or
-// most cells after the first begin with a space, and hold several words or no
-// digit anywhere below the first row. A table of words that it takes for prose is read all the same,
-// without its columns.
+// prose reports rows that are sentences with commas: rows of sentences, or rows
+// of which most cells after the first begin with a space, and hold several words
+// or no digit anywhere below the first row. A table of words that it takes for
+// prose is read all the same, without its columns; rows below a name that the
+// columns of patients have are never prose.
 func prose(rows [][]string) bool {
-	end := strings.TrimSpace(rows[0][len(rows[0])-1])
-	if strings.Count(end, " ") >= 2 && strings.ContainsAny(end[len(end)-1:], ".!?:") {
+	if headerRow(rows[0]) && slices.ContainsFunc(rows[0], patientLabel) {
+		return false
+	}
+	if sentences(rows) {
 		return true
 	}
 	wordy, spaced, cells, digits := 0, 0, 0, false
@@ -130,6 +134,48 @@ func prose(rows [][]string) bool {
 		digits = digits || i > 0 && strings.ContainsAny(strings.Join(r, ""), "0123456789")
 	}
 	return wordy*2 > cells || spaced*10 >= cells*9 && !digits
+}
+
+// sentences reports rows of which the first ends as a sentence, in all of which a
+// space stands behind each comma, and below which no cell is a value. A
+// question that heads the last column ends as a sentence too.
+func sentences(rows [][]string) bool {
+	end := strings.TrimSpace(rows[0][len(rows[0])-1])
+	if strings.Count(end, " ") < 2 || !strings.ContainsAny(end[len(end)-1:], ".!?:") {
+		return false
+	}
+	for i, r := range rows {
+		for k, c := range r {
+			if k > 0 && c != "" && c[0] != ' ' || i > 0 && valueCell(c) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// valueCell reports a cell that is one word with a digit, or mostly digits.
+func valueCell(c string) bool {
+	letters, digits := 0, 0
+	for _, r := range c {
+		if unicode.IsLetter(r) {
+			letters++
+		} else if unicode.IsDigit(r) {
+			digits++
+		}
+	}
+	return digits > 0 && (digits >= letters || !strings.Contains(strings.TrimSpace(c), " "))
+}
+
+// patientLabel reports a cell that is nothing but a name that columns of numbers and
+// dates of patients have.
+func patientLabel(c string) bool {
+	switch strings.ToLower(strings.Trim(c, " \ufeff")) {
+	case "mrn", "medical record number", "patient id", "ssn", "social security number", "dob", "date of birth", "birth date", "mbi", "npi",
+		"member id", "diagnosis code", "icd10", "icd-10":
+		return true
+	}
+	return false
 }
 
 // headerRow reports a row of names: no empty cell but the first or last, none

@@ -225,6 +225,10 @@ func TestCells(t *testing.T) {
 		{"single column", "SSN\n512441234", "SSN=512441234@1"},
 		{"tabs", "MRN\tDate\r\nE1\t2026-01-02\r\n", "MRN=E1@1 Date=2026-01-02@1"},
 		{"a sentence first", "As we said on the phone, here is the form.\n\nID at the desk: license A3540569624, photo matches.\n", ""},
+		{"a question heads a column", "MRN,DOB,Do you smoke at present?\n48213377,1961-03-04,no\n", "MRN=48213377@1 DOB=1961-03-04@1 Do you smoke at present?=no@1"},
+		{"a question, with blanks", "Chart, Seen, Do you smoke at present?\n48213377, 1961-03-04, no\n", "Chart=48213377@1 Seen=1961-03-04@1 Do you smoke at present?=no@1"},
+		{"a question, and answers in words", "DOB, Tell us of the visit:\nSeptember 14 1961, all went very well.\n", "DOB=September 14 1961@1 Tell us of the visit:=all went very well.@1"},
+		{"a question, names only", "Who,How was the last visit?\nAda,all went well.\n", "Who=Ada@1 How was the last visit?=all went well.@1"},
 		{"prose", "Dear Ada, I write to you, again\nand hope that this, finally, is it\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
