@@ -254,3 +254,81 @@ func (x *lmtpSession) LMTPData(r io.Reader, status gosmtp.StatusCollector) error
 	x.h.taken = append(x.h.taken, x.m)
 	return nil
 }
+
+// TestRelayedReport: a sender who asked to be told of success hears from us that
+// the message went on where its next hop reports on nothing, and only there
+// (RFC 3461, 6.2.6).
+func TestRelayedReport(t *testing.T) {
+	silent, reports, rest := newNextHop(t), newNextHop(t), newNextHop(t)
+	var mu sync.Mutex
+	var asked []string // of the hop that reports: RCPT's arguments
+	offers := "250-hop.example\r\n250 DSN"
+	rest.follow(always("EHLO", offers))
+	reports.follow(func(verb, arg string, _ hopMail) string {
+		if verb == "RCPT" {
+			mu.Lock()
+			asked = append(asked, arg)
+			mu.Unlock()
+		}
+		return always("EHLO", offers)(verb, arg, hopMail{})
+	})
+	g := newGateway(t, options{nextHop: rest.addr, extra: routesTo(map[string]string{"silent.example": silent.addr, "reports.example": reports.addr})})
+	g.start()
+	for _, tt := range []struct {
+		name    string
+		rcpts   []string
+		relayed string // who the report is about; "" for no report
+	}{
+		{"one hop that reports on nothing", []string{"sam@silent.example"}, "sam@silent.example"},
+		{"one hop that reports", []string{"tom@reports.example"}, ""},
+		{"both", []string{"sam@silent.example", "tom@reports.example"}, "sam@silent.example"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rest.drain()
+			mu.Lock()
+			asked = nil
+			mu.Unlock()
+			before := silent.count() + reports.count()
+			c := dial(t, g)
+			c.want("EHLO pc.clinic.example", "250")
+			c.want("MAIL FROM:<ada@clinic.example>", "250")
+			for _, r := range tt.rcpts {
+				c.want("RCPT TO:<"+r+"> NOTIFY=SUCCESS", "250")
+			}
+			c.want("DATA", "354")
+			c.want(stuffed(cleanMail), "250")
+			c.want("QUIT", "221")
+			eventually(t, "each copy", func() bool { return silent.count()+reports.count() == before+len(tt.rcpts) })
+			mu.Lock()
+			for _, arg := range asked {
+				if !strings.Contains(arg, "NOTIFY=SUCCESS") {
+					t.Errorf("the hop that reports was asked %q, want NOTIFY=SUCCESS", arg)
+				}
+			}
+			mu.Unlock()
+			if tt.relayed != "" {
+				eventually(t, "the report", func() bool { return rest.count() == 1 })
+			}
+			// What comes after it on the same way shows that no report came, or no second one.
+			if _, err := g.send("eve@clinic.example", []string{"ada@clinic.example"}, cleanMail); err != nil {
+				t.Fatal(err)
+			}
+			g.must("queue", "retry", "--all")
+			eventually(t, "an empty outbox", func() bool { return !strings.Contains(g.must("queue", "list", "--format", "json"), `"id"`) })
+			var about []string
+			for _, m := range rest.messages() {
+				if !strings.Contains(m.text, "Action: relayed") {
+					continue
+				}
+				for line := range strings.Lines(m.text) {
+					if who, ok := strings.CutPrefix(strings.TrimSpace(line), "Final-Recipient: rfc822;"); ok {
+						about = append(about, strings.TrimSpace(who))
+					}
+				}
+			}
+			if got := strings.Join(about, " "); got != tt.relayed {
+				t.Errorf("reported as relayed: %q, want %q", got, tt.relayed)
+			}
+		})
+	}
+}
