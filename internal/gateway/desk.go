@@ -251,8 +251,7 @@ func (g *Gateway) Release(ctx context.Context, id dlp.ID, actor string) error {
 		err = g.move(ctx, ch, id, vault.Released, actor)
 	}
 	if err != nil {
-		g.discard(ctx, store.Change{Out: ch.Out}, err)
-		g.done(ctx, e, seq, audit.ResultFailed)
+		g.notMoved(ctx, ch, e, seq, err)
 		return fmt.Errorf("gateway: release %s: %w", id, err)
 	}
 	g.done(ctx, e, seq, audit.ResultReleased)
@@ -302,8 +301,7 @@ func (g *Gateway) Reject(ctx context.Context, id dlp.ID, actor string) error {
 		ch.Out, ch.Notices = g.rejectNotice(ctx, e)
 	}
 	if err := g.move(ctx, ch, id, vault.Rejected, actor); err != nil {
-		g.discard(ctx, store.Change{Out: ch.Out}, err)
-		g.done(ctx, e, seq, audit.ResultFailed)
+		g.notMoved(ctx, ch, e, seq, err)
 		return fmt.Errorf("gateway: reject %s: %w", id, err)
 	}
 	g.done(ctx, e, seq, audit.ResultRejected)
@@ -317,11 +315,46 @@ func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault
 		return err
 	}
 	ch.Decide = append(ch.Decide, t)
-	if err := g.commit(ctx, ch); err != nil {
+	if err := g.moveStands(ctx, id, to, g.commit(ctx, ch)); err != nil {
 		return err
 	}
 	poke(g.calls) // there may be one less
 	return nil
+}
+
+// moveStands returns err, that of the commit that moves id; where that is no
+// answer, nil or an error by whether the move stands, and err only when it could
+// not be found out in time. Nobody else moves id meanwhile.
+func (g *Gateway) moveStands(ctx context.Context, id dlp.ID, to vault.State, err error) error {
+	if !errors.Is(err, store.ErrUnknown) {
+		return err
+	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	if g.decided(ctx) != nil {
+		return err
+	}
+	switch e, lerr := g.Vault.Get(ctx, id); {
+	case lerr != nil:
+		return err
+	case e.State != to:
+		return errNotMoved
+	}
+	g.kickIf(true)
+	return nil
+}
+
+// errNotMoved says that stable storage gave no answer, and that nothing stands.
+var errNotMoved = errors.New("gateway: no answer from stable storage, and nothing was changed")
+
+// notMoved ends a person's act that was not carried out because of err.
+func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, seq uint64, err error) {
+	g.discard(ctx, store.Change{Out: ch.Out}, err)
+	result := audit.ResultFailed
+	if errors.Is(err, store.ErrUnknown) {
+		result = audit.ResultUnknown
+	}
+	g.done(ctx, e, seq, result)
 }
 
 func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry) ([]spool.Entry, []store.NoticeMark) {

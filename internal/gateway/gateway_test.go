@@ -105,11 +105,35 @@ type breakable struct {
 	broken     error
 	noProgress atomic.Int32 // how many more records of a delivery fail
 	noVerdict  atomic.Int32 // how many more verdicts on messages of the spool are not carried out
-	unknown    atomic.Bool  // the next hold or copy has no answer
+	unknown    atomic.Bool  // the next hold, copy or decision has no answer
 	unheard    atomic.Bool  // nor the next record of a delivery
 	forgets    bool         // and is not made
 	hangs      atomic.Bool  // once one had no answer, none has
 	hung       atomic.Bool  // so it is now
+	stall      atomic.Pointer[stall]
+}
+
+// stall is a disk that hangs while the first change that it is for is synced.
+type stall struct {
+	of   func(store.Change) bool
+	hit  atomic.Bool   // the change is handed over
+	once sync.Once     // it hangs once
+	hung chan struct{} // closed when it hangs
+	ends chan struct{} // closed when it is to go on
+}
+
+// stallAt has the disk of b hang at a change, until ends is closed.
+func stallAt(b *bench, of func(store.Change) bool) *stall {
+	s := &stall{of: of, hung: make(chan struct{}), ends: make(chan struct{})}
+	b.db.stall.Store(s)
+	return s
+}
+
+// step is called by the store before each of its durable steps.
+func (b *breakable) step(name string) {
+	if s := b.stall.Load(); s != nil && s.hit.Load() && name == "commit: sync" {
+		s.once.Do(func() { close(s.hung); <-s.ends })
+	}
 }
 
 func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
@@ -119,7 +143,10 @@ func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 	if b.hung.Load() {
 		return store.ErrUnknown
 	}
-	if len(ch.Hold)+len(ch.Out) > 0 && b.unknown.CompareAndSwap(true, false) || len(ch.Progress) > 0 && b.unheard.CompareAndSwap(true, false) {
+	if s := b.stall.Load(); s != nil && s.of(ch) {
+		s.hit.Store(true)
+	}
+	if len(ch.Hold)+len(ch.Out)+len(ch.Decide) > 0 && b.unknown.CompareAndSwap(true, false) || len(ch.Progress) > 0 && b.unheard.CompareAndSwap(true, false) {
 		b.hung.Store(b.hangs.Load())
 		if b.forgets {
 			return store.ErrUnknown
@@ -258,7 +285,8 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), dir, sqlite.Options{Lock: lock, KeyID: ring.ID()})
+	breaks := &breakable{}
+	db, err := sqlite.Open(t.Context(), dir, sqlite.Options{Lock: lock, KeyID: ring.ID(), Steps: breaks.step})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +295,8 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{dir: dir, db: &breakable{DB: db}, audit: &recorder{}, verdict: map[string]dlp.RcptVerdict{},
+	breaks.DB = db
+	b := &bench{dir: dir, db: breaks, audit: &recorder{}, verdict: map[string]dlp.RcptVerdict{},
 		hop: &hop{reply: dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "taken"}}}
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
 	b.vault = vault.New(db, db.VaultContents(), ring, age.NewSealer(ring.Release()))

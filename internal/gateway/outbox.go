@@ -300,13 +300,16 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 }
 
 // stands reports whether m is on record as it is, although its commit gave err:
-// no answer. Recorded once more, its reports would go out twice.
+// no answer. Recorded once more, its reports would go out twice: while it is not
+// known stands waits, and returns false only once it is, or ctx has ended.
 func (g *Gateway) stands(ctx context.Context, m spool.Message, err error) bool {
 	if !errors.Is(err, store.ErrUnknown) {
 		return false
 	}
-	_ = g.decided(ctx) // what is on record shows
-	now, err := g.Spool.Get(ctx, m.ID)
+	if g.decided(ctx) != nil {
+		return false
+	}
+	now, err := g.Spool.Get(ctx, m.ID) // what is on record shows
 	return err == nil && slices.Equal(now.Rcpts, m.Rcpts)
 }
 

@@ -139,7 +139,7 @@ func (g *Gateway) endProbe(ctx context.Context, id dlp.ID) error {
 		return err
 	}
 	if err := g.move(ctx, store.Change{}, id, vault.Rejected, probeActor); err != nil {
-		g.done(ctx, e, seq, audit.ResultFailed)
+		g.notMoved(ctx, store.Change{}, e, seq, err)
 		return err
 	}
 	g.done(ctx, e, seq, audit.ResultRejected)

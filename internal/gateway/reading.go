@@ -160,18 +160,19 @@ func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Docume
 			return
 		}
 		g.warn(ctx, "verdict on a message of the spool not carried out", m.Doc, err)
-		if err := g.readable(ctx, m.ID); err != nil && !errors.Is(err, store.ErrNoRoom) && ctx.Err() == nil {
-			g.setAside(ctx, m, spool.WhyContent)
-			return
-		}
 		if !g.pause(ctx, pause) {
-			return
+			return // what became of it may not be known: nothing is taken away
 		}
 		if now, err := g.Spool.Get(ctx, m.ID); err != nil || now.State.Ended() {
 			return // it was carried out after all; or it is read anew later
 		}
+		if err := g.readable(ctx, m.ID); err != nil && !errors.Is(err, store.ErrNoRoom) && ctx.Err() == nil {
+			g.setAside(ctx, m, spool.WhyContent)
+			return
+		}
 		// What was staged for the hold may still be there: the disk that failed
-		// did not let it be taken away either. Nothing of it stands.
+		// did not let it be taken away either. Nothing of it stands, and nothing is
+		// under way: judged has waited until that was so.
 		_ = g.Vault.Discard(ctx, vault.Item{ID: m.Doc})
 	}
 }
@@ -187,7 +188,8 @@ func (g *Gateway) readable(ctx context.Context, id dlp.ID) error {
 	return err
 }
 
-// judged makes one try to carry a verdict out.
+// judged makes one try to carry a verdict out. When it returns nothing of the
+// try is under way any more, unless ctx has ended.
 func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.OutcomeKind, err error) {
 	unread.State = spool.Judged
 	end, err := m.Spool.Progress(unread)
@@ -223,11 +225,14 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 }
 
 // decided waits until stable storage has come to all that was handed to it
-// before: then it shows whether that stands. Its error says that this is not
-// known, since ctx has ended or nothing can be committed.
+// before: then it shows whether that stands. A commit of nothing that fails says
+// nothing of what went before it, whatever its error: with store.ErrNoRoom
+// storage may not have come to it either. So it is made again until ctx ends;
+// only then is there an error, which says that this is not known.
 func (g *Gateway) decided(ctx context.Context) error {
-	for {
-		if err := g.Store.Commit(ctx, store.Change{}); !errors.Is(err, store.ErrUnknown) || ctx.Err() != nil {
+	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
+		err := g.Store.Commit(ctx, store.Change{})
+		if err == nil || !g.pause(ctx, pause) {
 			return err
 		}
 	}

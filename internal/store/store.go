@@ -19,8 +19,10 @@ import (
 // Errors a caller chooses by, with errors.Is.
 var (
 	// ErrNoRoom says that stable storage could not take it: full, over quota,
-	// read-only or failing. Nothing of the Change happened; a later one may
-	// succeed without a restart. Staging a content returns it too.
+	// read-only, failing, or too slow to come to it. Nothing of the Change
+	// happened; a later one may succeed without a restart. It says nothing of a
+	// Change to which the answer was ErrUnknown before. Staging a content returns
+	// it too.
 	ErrNoRoom = safefile.ErrNoRoom
 	// ErrState says that a Transition or an Update did not start from the state
 	// the item or message is in. Nothing of the Change happened.

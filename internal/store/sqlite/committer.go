@@ -42,7 +42,7 @@ type op struct {
 }
 
 // errSlow says that stable storage did not come to an op in time. It was not
-// written and will not be.
+// written and will not be; what was handed over before it may yet be.
 var errSlow = fmt.Errorf("sqlite: stable storage is too slow: %w", store.ErrNoRoom)
 
 // committer owns the one connection that writes. It groups what waits into one
