@@ -48,11 +48,7 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 			return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageBody, err)}
 		}
 		if !r.Positive() {
-			if r.Code == 421 {
-				t.drop()
-				return r, nil
-			}
-			return t.refuse(ctx, r, nil)
+			return t.refused(ctx, metrics.StageBody, r)
 		}
 		n = 0
 	}
@@ -72,7 +68,7 @@ func (t *clientTx) chunk(ctx context.Context, p []byte, last string) (dlp.Reply,
 
 func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error {
 	h := t.h
-	if h.br.Buffered() > 0 {
+	if !h.inStep() { // what it says before the chunk is no answer to it
 		return errOutOfStep
 	}
 	defer h.watch(ctx)()

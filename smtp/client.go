@@ -438,7 +438,7 @@ func (h *hop) watch(ctx context.Context) func() {
 // that reply within d. It sends nothing to a next hop that has said more than
 // was asked.
 func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Reply, error) {
-	if h.br.Buffered() > 0 {
+	if h.saidMore() {
 		return dlp.Reply{}, errOutOfStep
 	}
 	defer h.watch(ctx)()

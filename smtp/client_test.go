@@ -230,7 +230,10 @@ func source(body string) func() (io.ReadCloser, error) {
 
 func TestClientAfterRefusals(t *testing.T) {
 	h := &wireHop{on: func(_ int, c string) string {
-		if c == "." || strings.HasPrefix(c, "RCPT TO:<no@") {
+		switch {
+		case c == ".":
+			return "450 4.0.0 no"
+		case strings.HasPrefix(c, "RCPT TO:<no@"):
 			return "550 5.0.0 no"
 		}
 		return ""
@@ -238,14 +241,14 @@ func TestClientAfterRefusals(t *testing.T) {
 	c := h.client(t, nil)
 	for range 3 {
 		ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{{Local: "no", Domain: "out.test"}, bob}, nil, smtp.MailOptions{}, source("x\r\n"))
-		for _, d := range ds {
-			if d.Err != nil || d.Reply.Code != 550 {
-				t.Errorf("got %+v", d)
+		for i, want := range []int{550, 450} {
+			if d := ds[i]; d.Err != nil || d.Reply.Code != want {
+				t.Errorf("got %+v, want %d", d, want)
 			}
 		}
 	}
 	if conns, _, _ := h.seen(); conns != 1 {
-		t.Errorf("got %d connections, want 1: a refusal is no reason to close", conns)
+		t.Errorf("got %d connections, want 1: these refusals are no reason to close", conns)
 	}
 }
 

@@ -1,7 +1,9 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -21,14 +23,43 @@ func spokeEarly(conn net.Conn) bool {
 // has not closed. What TLS itself has to say, such as its own end, counts as
 // said.
 func (h *hop) quiet() bool {
-	_, said := peek(h.conn)
-	return !said
+	if _, said := peek(h.conn); said || h.br.Buffered() > 0 {
+		return false
+	}
+	_, secured := h.conn.(*tls.Conn)
+	return !secured || isTimeout(h.lookInside())
+}
+
+// saidMore reports whether more than was asked has been read off the connection
+// already.
+func (h *hop) saidMore() bool {
+	if h.br.Buffered() > 0 {
+		return true
+	}
+	_, secured := h.conn.(*tls.Conn)
+	return secured && h.lookInside() == nil
+}
+
+// lookInside looks, without waiting, for what TLS has read together with the
+// last answer, and leaves it there. A read whose time is over asks nothing of
+// the connection below, and may be repeated: nil for an answer, a timeout where
+// there is none, else how the connection ended.
+func (h *hop) lookInside() error {
+	_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection, as the next use will
+	_, err := h.br.Peek(1)
+	return err
+}
+
+// isTimeout reports whether err says that the time for it was over.
+func isTimeout(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
 }
 
 // inStep reports whether the next hop has not said more than was asked, as far
 // as that is known: what it has sent and is still on its way cannot be.
 func (h *hop) inStep() bool {
-	if h.br.Buffered() > 0 {
+	if h.saidMore() {
 		return false
 	}
 	n, said := peek(h.conn)
@@ -42,6 +73,27 @@ func (h *hop) inStep() bool {
 	_ = h.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // fails only on a closed connection, as the next use will
 	_, err := h.br.Peek(1)
 	return err != nil
+}
+
+// meant reports whether the refusal that was read last was the answer to what
+// was said last, and nothing said out of turn: goodbye must then be answered as
+// goodbye, or by closing. Of all commands QUIT alone has an answer that cannot be
+// that to a message. The connection is of no use after it.
+func (h *hop) meant(ctx context.Context) bool {
+	if h.saidMore() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, resetTimeout)
+	defer cancel()
+	defer h.watch(ctx)()
+	h.arm(ctx, resetTimeout)
+	_, _ = h.bw.WriteString("QUIT\r\n")
+	_ = h.bw.Flush() // what can be read tells whether it had closed
+	r, err := h.reply()
+	if err != nil {
+		return !errors.Is(err, errReply) && !isTimeout(err) && ctx.Err() == nil
+	}
+	return r.Code == 221
 }
 
 // recordTimeout is how long a TLS record that has begun to come is waited for.

@@ -22,6 +22,31 @@ const (
 	silence = "silence"
 )
 
+// beside stands between two answers that are written apart, under TLS as two
+// records, and leave as one segment.
+const beside = "\x00"
+
+// gather holds writes back until flush, while it is told to.
+type gather struct {
+	net.Conn
+	hold bool
+	buf  []byte
+}
+
+func (g *gather) Write(p []byte) (int, error) {
+	if g.hold {
+		g.buf = append(g.buf, p...)
+		return len(p), nil
+	}
+	return g.Conn.Write(p)
+}
+
+func (g *gather) flush() {
+	g.hold = false
+	g.Conn.Write(g.buf)
+	g.buf = nil
+}
+
 // wireHop is a scripted next hop that speaks SMTP over real connections. Its
 // end of data is the last five bytes CRLF.CRLF and nothing else.
 type wireHop struct {
@@ -71,6 +96,7 @@ func (h *wireHop) listen(t *testing.T) string {
 // long: a switch over the commands of SMTP
 func (h *wireHop) serve(conn net.Conn) {
 	defer func() { conn.Close() }()
+	under := &gather{Conn: conn}
 	h.mu.Lock()
 	h.conns++
 	n := h.conns
@@ -90,6 +116,12 @@ func (h *wireHop) serve(conn net.Conn) {
 			return false
 		case "":
 			r = usual
+		}
+		if first, second, ok := strings.Cut(r, beside); ok {
+			under.hold = true
+			defer under.flush()
+			io.WriteString(conn, first+"\r\n")
+			r = second
 		}
 		_, err := io.WriteString(conn, strings.ReplaceAll(r, "\n", "\r\n")+"\r\n")
 		return err == nil
@@ -126,7 +158,7 @@ func (h *wireHop) serve(conn net.Conn) {
 			if !answer(line, "220 2.0.0 Go") || h.tls == nil {
 				return
 			}
-			conn = tls.Server(conn, h.tls)
+			conn = tls.Server(under, h.tls)
 			if h.took != nil {
 				h.took(conn)
 			}
@@ -151,8 +183,10 @@ func (h *wireHop) serve(conn net.Conn) {
 			}
 		case "DATA":
 			usual = "354 Go"
-			if h.on != nil && h.on(n, "DATA") != "" {
-				break
+			if h.on != nil {
+				if r := h.on(n, "DATA"); r != "" && !strings.Contains(r, beside) {
+					break
+				}
 			}
 			if !answer(line, usual) || !h.data(br) {
 				return

@@ -47,7 +47,10 @@ func (t *clientTx) SendEach(ctx context.Context, header []byte, body io.Reader) 
 
 // final reads what settles the message: one reply, or by LMTP one for each
 // recipient. Of several, the one reply returned is a refusal if any is, a
-// temporary one first: who has but one to give must not lose a recipient.
+// temporary one first: who has but one to give must not lose a recipient. A 503
+// on a connection used before (see elsewhere) settles nothing for its recipient
+// alone. A refusal for good counts only once it is known to be meant: else
+// nothing that was read does.
 func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	n := 1
 	if t.c.cfg.LMTP {
@@ -55,19 +58,29 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	}
 	t.replies = make([]dlp.Reply, max(n, t.accepted))
 	last, worst := dlp.Reply{}, dlp.Reply{}
+	var open error // why some have no reply
+	doubtful := false
 	for i := range n {
 		r, err := t.h.answer(ctx, t.c.cfg.AnswerTimeout)
-		if err == nil && t.h.elsewhere(r) {
-			err = errElsewhere
-		}
 		if err != nil {
-			t.drop()
-			return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}
+			return t.uncertain(ctx, err)
 		}
-		t.replies[i], last = r, r
-		if i == 0 || !r.Positive() && (worst.Positive() || worst.Permanent()) {
+		last, doubtful = r, doubtful || r.Permanent()
+		if t.h.elsewhere(r) {
+			open = errElsewhere
+			continue
+		}
+		t.replies[i] = r
+		if worst.Code == 0 || !r.Positive() && (worst.Positive() || worst.Permanent()) {
 			worst = r
 		}
+	}
+	if doubtful && !t.h.meant(ctx) {
+		clear(t.replies)
+		open = errOutOfStep
+	}
+	if open != nil {
+		return t.uncertain(ctx, open)
 	}
 	if n == 1 {
 		for i := range t.replies {
@@ -75,7 +88,7 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 		}
 	}
 	switch {
-	case last.Code == 421:
+	case doubtful || last.Code == 421:
 		t.drop()
 	case worst.Positive():
 		t.keep()
@@ -85,7 +98,14 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	return worst, nil
 }
 
-// clear has the next hop forget a message that it refused after its end. The
+// uncertain closes the connection after the end of a message that err left
+// without an answer for some.
+func (t *clientTx) uncertain(ctx context.Context, err error) (dlp.Reply, error) {
+	t.drop()
+	return dlp.Reply{}, &dlp.SendError{AfterDot: true, Err: t.c.failed(ctx, metrics.StageDot, err)}
+}
+
+// clear has the next hop forget a message that it refused for now. The
 // standard has it do so by itself (RFC 5321 4.1.1.4), but Postfix goes on with
 // the transaction when its smtpd_end_of_data_restrictions refuse, and the next
 // message on this connection would be told 503 5.5.1.

@@ -49,7 +49,7 @@ func (p *pool) take() *hop {
 // hop has said more than was asked: the next answer read would not be its own.
 func (p *pool) put(h *hop) {
 	p.mu.Lock()
-	if h.br.Buffered() > 0 || p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
+	if h.saidMore() || p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
 		p.mu.Unlock()
 		h.quit()
 		return

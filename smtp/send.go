@@ -111,18 +111,15 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	switch {
 	case err == nil && t.h.elsewhere(r):
 		err = errElsewhere
-	case err == nil && r.Code == 354 && t.h.br.Buffered() > 0: // nothing of the message has left
+	case err == nil && r.Code == 354 && t.h.saidMore(): // nothing of the message has left
 		err = errOutOfStep
 	}
 	switch {
 	case err != nil:
 		t.drop()
 		return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, metrics.StageData, err)}
-	case r.Code != 354 && r.Code == 421:
-		t.drop()
-		return r, nil
 	case r.Code != 354:
-		return t.refuse(ctx, r, nil)
+		return t.refused(ctx, metrics.StageData, r)
 	}
 	return t.transfer(ctx, header, body)
 }
@@ -135,6 +132,24 @@ func (t *clientTx) refuse(ctx context.Context, r dlp.Reply, err error) (dlp.Repl
 		return dlp.Reply{}, &dlp.SendError{Err: err}
 	}
 	return r, nil
+}
+
+// refused ends the transaction after the next hop refused, at a stage before the
+// end of the message, with r. A refusal for good counts only if it was meant.
+func (t *clientTx) refused(ctx context.Context, at metrics.Stage, r dlp.Reply) (dlp.Reply, error) {
+	switch {
+	case r.Permanent():
+		meant := t.h.meant(ctx)
+		t.drop()
+		if !meant {
+			return dlp.Reply{}, &dlp.SendError{Err: t.c.failed(ctx, at, errOutOfStep)}
+		}
+		return r, nil
+	case r.Code == 421:
+		t.drop()
+		return r, nil
+	}
+	return t.refuse(ctx, r, nil)
 }
 
 // unfit looks for what the next hop cannot take. The zero Reply means nothing.
