@@ -44,7 +44,7 @@ type Config struct {
 	ResolverTrusted bool `toml:"resolver_trusted"`
 	// Networks are the clients that may relay, as CIDR prefixes.
 	Networks []string `toml:"networks"`
-	// InternalDomains are the domains of this organisation, "clinic.example" or "*.clinic.example" (all below it, not itself); recipients elsewhere are external.
+	// InternalDomains are the domains of this organisation, "clinic.example" or "*.clinic.example" (all below it, not itself; two labels or more); recipients elsewhere are external.
 	InternalDomains []string `toml:"internal_domains"`
 	// Contact is who a sender turns to when a message is refused; it stands in the refusal.
 	Contact string `toml:"contact"`
@@ -150,7 +150,9 @@ func (c *Config) Validate() error {
 		v.want(fmt.Sprintf("smtp.networks[%d]", i), "a network such as 192.0.2.0/24")
 	}
 	for i, d := range c.InternalDomains {
-		ok := isDomainPattern(d) && d != "*" && !strings.Contains(d, "[") // everybody would be internal; a literal is no domain
+		below, all := strings.CutPrefix(d, "*.")
+		ok := isDomainPattern(d) && d != "*" && !strings.Contains(d, "[") && // everybody would be internal; a literal is no domain
+			!(all && !strings.Contains(strings.TrimSuffix(below, "."), ".")) // nor is all of a top-level domain's mail ours
 		v.domain(fmt.Sprintf("smtp.internal_domains[%d]", i), d, ok, `a domain such as "clinic.example" or "*.clinic.example"`)
 	}
 	for i := range len(c.Contact) {

@@ -38,6 +38,7 @@ func TestConfig(t *testing.T) {
 		{"bad network", base + `networks = ["127.0.0.0/8", "x"]`, "smtp.networks[1]"},
 		{"domains, and all below one", base + `internal_domains = ["clinic.example", "*.clinic.example"]`, ""},
 		{"everybody internal", base + `internal_domains = ["*"]`, "smtp.internal_domains[0]"},
+		{"all below a top-level domain", base + `internal_domains = ["*.com"]`, "smtp.internal_domains[0]"},
 		{"a star inside a domain", base + `internal_domains = ["a.*.example"]`, "smtp.internal_domains[0]"},
 		{"an address literal", base + `internal_domains = ["[192.0.2.1]"]`, "smtp.internal_domains[0]"},
 		{"bad domain", base + `internal_domains = ["clinic.example", "a b"]`, "smtp.internal_domains[1]"},
