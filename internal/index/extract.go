@@ -17,6 +17,7 @@ import (
 
 const (
 	maxRecord  = 64 << 10 // bytes of one row of an extract
+	maxLines   = 16       // of one cell: more are rows that a quote took in
 	maxColumns = 512
 	maxPhones  = 4 // columns of telephone numbers
 	maxShown   = 20
@@ -90,6 +91,7 @@ type reader struct {
 	csv   *csv.Reader
 	what  []column
 	width int
+	line  int // of the row that comes next, at the earliest
 	row   row
 	buf   []byte
 }
@@ -143,6 +145,9 @@ func newReader(r io.Reader, named map[string]string) (*reader, error) {
 		return nil, &LineError{1, fmt.Sprintf("a header of at most %d columns", maxColumns)}
 	}
 	x.width = len(head)
+	if err := x.swallowed(head); err != nil {
+		return nil, err
+	}
 	return x, x.columns(head, named)
 }
 
@@ -218,14 +223,21 @@ func (x *reader) next(note func(line int, what string)) (*row, error) {
 		case errors.Is(err, io.EOF):
 			return nil, io.EOF
 		case errors.As(err, &pe) && !errors.Is(err, errLong):
+			if pe.Line > pe.StartLine {
+				return nil, openQuote(pe.StartLine)
+			}
+			x.line = pe.Line + 1
 			note(pe.StartLine, wrongQuote)
 			continue
 		case errors.Is(err, errLong):
-			return nil, &LineError{x.row.line + 1, fmt.Sprintf("rows of at most %d bytes: a quote that is not closed", maxRecord)}
+			return nil, &LineError{x.line, fmt.Sprintf("rows of at most %d bytes: a quote that is not closed", maxRecord)}
 		case err != nil:
 			return nil, fmt.Errorf("index: read the extract: %w", plainError(err))
 		}
 		line, _ := x.csv.FieldPos(0)
+		if err := x.swallowed(rec); err != nil {
+			return nil, err
+		}
 		if len(rec) != x.width {
 			note(line, wrongCount)
 			continue
@@ -233,6 +245,28 @@ func (x *reader) next(note func(line int, what string)) (*row, error) {
 		x.fill(rec, line, note)
 		return &x.row, nil
 	}
+}
+
+// swallowed returns an error where a cell of rec holds rows: it has more than
+// maxLines lines, or as many delimiters to each line as a row has, or the row,
+// of several lines, has another number of fields than the header. Each such row
+// would be a patient who is not looked for. It notes where the next row may begin.
+func (x *reader) swallowed(rec []string) error {
+	for i, cell := range rec {
+		ends := strings.Count(cell, "\n")
+		line, _ := x.csv.FieldPos(i)
+		x.line = line + ends + 1
+		rows := x.width >= 4 && strings.Count(cell, string(x.csv.Comma)) >= ends*(x.width-1) // of fewer columns an address has as many commas
+		if ends > 0 && (rows || ends >= maxLines || len(rec) != x.width) {
+			return openQuote(line)
+		}
+	}
+	return nil
+}
+
+// openQuote is the error of a quote that took in the rows behind it.
+func openQuote(line int) error {
+	return &LineError{line, "a quote in this row to be closed: it goes on over the rows below"}
 }
 
 // plainError keeps of an error only what holds no path.

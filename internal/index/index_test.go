@@ -227,6 +227,8 @@ func TestProblems(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
+	const more = "E1000005,Doe,Bob,1962-03-04\nE1000006,Poe,Cal,1963-03-04\n"
+	const patients = "mrn,last,first,dob\nE1000001,Loe,Dee,1964-03-04\n"
 	for _, c := range []struct {
 		name, csv string
 		columns   map[string]string
@@ -240,6 +242,12 @@ func TestHeaders(t *testing.T) {
 		{"UTF-16", "m\x00r\x00n\x00\n", nil, "1: want text in UTF-8"},
 		{"no rows", "mrn\n", nil, "2: want at least one row"},
 		{"wrong columns", "mrn,ssn\nOak Street,\nElm Street,\nE1000001,\n", nil, "2: want most rows with a patient, not 1 of 3"},
+		{"a quote left open, and another below", patients + "E1000003,\"Roe,Ann,1961-03-04\n" + more + "E1000004,Ro\"e,Ann,1961-03-04\n" + more, nil, "3: want a quote in this row"},
+		{"a quote left open, and none below", patients + "E1000003,Roe,\"Ann,1961-03-04\n" + more, nil, "3: want a quote in this row"},
+		{"a quote left open, closed by the next row's", patients + "E1000003,\"Roe,Ann,1961-03-04\nE1000004,Roe\",Ann,1961-03-04\n" + more, nil, "3: want a quote in this row"},
+		{"a quote left open, closed as a cell", patients + "E1000003,\"Roe,Ann,1961-03-04\n" + more + "E1000004\",Roe,Ann,1961-03-04\n", nil, "3: want a quote in this row"},
+		{"a quote left open, few columns", "mrn,address\nE1000001,\"A\n" + strings.Repeat("E1000002,B\n", 20) + "E1000003,\"\n", nil, "2: want a quote in this row"},
+		{"cells of several lines", "mrn,last,address,dob\nE1000001,Roe,\"12 Main St, Apt 3\nSpringfield, IL\nUSA\",1961-03-04\n", nil, ""},
 		{"a quote left open", "mrn,name\n\"E1000001,Roe\n" + strings.Repeat("E1000002,Roe\n", 20000), nil, "rows of at most 65536 bytes"},
 		{"an unknown field", "mrn\nE1000001\n", map[string]string{"colour": "mrn"}, "--columns: want mrn, ssn"},
 		{"an unknown column", "mrn\nE1000001\n", map[string]string{"ssn": "social"}, "--columns: want a column"},
