@@ -9,6 +9,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dkim"
+	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
 )
@@ -85,8 +86,12 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	src, err := a.withPatients(cfg, rulesOf(cfg))
+	var t *tables.Table
 	if err == nil {
-		_, err = newJudges(cmd.Context(), cfg, src, a.table(cfg), ex)
+		t, err = a.table(cfg)
+	}
+	if err == nil {
+		_, err = newJudges(cmd.Context(), cfg, src, t, ex)
 	}
 	if err != nil {
 		fmt.Fprintln(a.errs, err)

@@ -71,7 +71,11 @@ func (a *app) rulesEval(ctx context.Context, f *evalFlags, files []string) (err 
 	if err != nil {
 		return err
 	}
-	j, err := newJudges(ctx, cfg, src, a.table(cfg), ex)
+	t, err := a.table(cfg)
+	if err != nil {
+		return err
+	}
+	j, err := newJudges(ctx, cfg, src, t, ex)
 	if err != nil {
 		return onlyInWords(err)
 	}

@@ -80,7 +80,11 @@ func (a *app) rulesExplain(ctx context.Context, f *explainFlags, args []string, 
 	if err != nil {
 		return err
 	}
-	src.Tables = byName(a.table(cfg))
+	t, err := a.table(cfg)
+	if err != nil {
+		return err
+	}
+	src.Tables = byName(t)
 	set, err := patterns.Load(ctx, src, nil)
 	if err != nil {
 		return err

@@ -105,11 +105,15 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 	if err != nil {
 		return ruleSet{}, err
 	}
+	t, err := a.table(cfg)
+	if err != nil {
+		return ruleSet{}, err
+	}
+	src.Tables = byName(t)
 	ex, err := newExtract(cfg, nil, nil)
 	if err != nil {
 		return ruleSet{}, err
 	}
-	src.Tables = byName(a.table(cfg))
 	set, err := patterns.Load(ctx, src, csvTester(ex))
 	return ruleSet{set, cfg, slices.Concat(f.files, args)}, errors.Join(err, ex.Close())
 }

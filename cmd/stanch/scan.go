@@ -77,7 +77,11 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 	if err != nil {
 		return err
 	}
-	j, err := newJudges(ctx, cfg, src, a.table(cfg), ex)
+	t, err := a.table(cfg)
+	if err != nil {
+		return err
+	}
+	j, err := newJudges(ctx, cfg, src, t, ex)
 	if err != nil {
 		return onlyInWords(err)
 	}

@@ -181,7 +181,11 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 	if src.Patients, err = openPatients(cfg); err != nil {
 		return err
 	}
-	if s.judges, err = newJudges(ctx, cfg, src, s.table(ctx, cfg), s.extract); err != nil {
+	t, err := s.table(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if s.judges, err = newJudges(ctx, cfg, src, t, s.extract); err != nil {
 		return err
 	}
 	return s.bind(ctx, cfg)
@@ -487,7 +491,11 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	if src.Patients, err = openPatients(cfg); err != nil {
 		return err
 	}
-	j, err := newJudges(ctx, cfg, src, s.table(ctx, cfg), s.extract)
+	t, err := s.table(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	j, err := newJudges(ctx, cfg, src, t, s.extract)
 	if err != nil {
 		return err
 	}

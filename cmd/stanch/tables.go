@@ -27,18 +27,23 @@ func importedTable(cfg *config.Config) (*tables.Table, error) {
 	if cfg.File == "" {
 		return nil, nil
 	}
-	return tables.NewFolder(tablesDir(cfg.DataDir)).InUse()
+	t, err := tables.NewFolder(tablesDir(cfg.DataDir)).InUse()
+	if err != nil {
+		return nil, fmt.Errorf("%w: import it again (`stanch tables import FILE`), or have none in use (`stanch tables use %s`)", err, builtIn)
+	}
+	return t, nil
 }
 
-// table is importedTable for commands: one that cannot be used is warned of, and
-// rules ask the built-in structure.
-func (a *app) table(cfg *config.Config) *tables.Table {
+// table is importedTable for commands. One that is in use and cannot be read is
+// an error: rules that ask it would find less. Where only the user who serves may
+// see whether one is in use, a command of another user goes on without and says so.
+func (a *app) table(cfg *config.Config) (*tables.Table, error) {
 	t, err := importedTable(cfg)
-	if err != nil {
-		fmt.Fprintf(a.errs, "stanch: warning: %v: going on with %s\n", err, asked(nil))
-		return nil
+	if errors.Is(err, tables.ErrUnseen) {
+		fmt.Fprintf(a.errs, "warning: whether a code table is in use cannot be read by this user: rules ask %s\n", asked(nil))
+		return nil, nil
 	}
-	return t
+	return t, err
 }
 
 // asked names what rules ask about codes.
@@ -49,21 +54,25 @@ func asked(t *tables.Table) string {
 	return t.Name + " " + t.Version + ", which was loaded before"
 }
 
-// table is importedTable for serve: where it cannot be used, serve goes on with
-// what is in force, and says so.
-func (s *server) table(ctx context.Context, cfg *config.Config) *tables.Table {
+// table is importedTable for serve: where it cannot be used, a reload goes on
+// with what is in force, and says so; a start is refused.
+func (s *server) table(ctx context.Context, cfg *config.Config) (*tables.Table, error) {
 	t, err := importedTable(cfg)
 	if err == nil {
-		return t
+		return t, nil
 	}
 	s.mu.Lock()
-	if s.judges != nil {
+	first := s.judges == nil
+	if !first {
 		t = s.judges.table
 	}
 	s.mu.Unlock()
+	if first {
+		return nil, err
+	}
 	s.log.LogAttrs(ctx, slog.LevelError, "the imported code table cannot be used; what was in force stays in force", safelog.Err(err))
 	fmt.Fprintf(s.app.errs, "stanch: %v: going on with %s\n", err, asked(t))
-	return t
+	return t, nil
 }
 
 func (a *app) tablesCmd() *cobra.Command {

@@ -20,10 +20,10 @@ func Tables(f *tables.Folder, now func() time.Time) Check {
 		case errors.Is(err, fs.ErrPermission):
 			return []Finding{bad(object, "cannot be looked at: "+plain(err), "Run this as the user that serves, for example `sudo -u stanch stanch doctor`.")}
 		case errors.Is(err, tables.ErrNewer):
-			return []Finding{bad(object, err.Error()+": a start goes on with the built-in structure", "Run the program that wrote it, or import CMS's order file again with this one: `stanch tables import FILE`.")}
+			return []Finding{bad(object, err.Error()+": a start is refused", "Run the program that wrote it, or import CMS's order file again with this one: `stanch tables import FILE`.")}
 		case err != nil:
-			return []Finding{bad(object, err.Error()+": a reload goes on with the table that serve has, a start with the built-in structure",
-				"Import CMS's order file again: `stanch tables import FILE`; or go back: `stanch tables use VERSION`, see `stanch tables list`.")}
+			return []Finding{bad(object, err.Error()+": a reload goes on with the table that serve has, a start is refused",
+				"Import CMS's order file again: `stanch tables import FILE`; or go back: `stanch tables use VERSION` or `built-in`, see `stanch tables list`.")}
 		case t == nil:
 			return []Finding{good(object, "the built-in structure: categories, and the form of codes; no table is in use")}
 		}

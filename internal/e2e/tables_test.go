@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,8 +20,8 @@ import (
 const codesHeld = "[[policies]]\nid = \"codes\"\nwhere = { channels = [\"mail\"] }\nall = [{ type = \"ICD10\", confidence = \"medium\" }]\naction = \"quarantine\"\n"
 
 // TestTables: a code that only the imported table has is found once serve was
-// told; a damaged table leaves a reload with what serve has and a start with the
-// built-in structure; another import mends it.
+// told; a damaged table leaves a reload with what serve has, and refuses a start and
+// commands that would judge without it; another import, or none in use, mends it.
 func TestTables(t *testing.T) {
 	g := newGateway(t, options{extra: codesHeld})
 	list := filepath.Join(g.dir, "icd10cm_order_2027.txt")
@@ -78,13 +79,15 @@ func TestTables(t *testing.T) {
 	if out, code := g.cli("doctor", "--only", "tables"); code != 1 || !strings.Contains(out, "damaged") {
 		t.Errorf("doctor: exit %d, %q; want 1, damaged", code, out)
 	}
-	if out, code := g.cli("config", "check"); code != 0 {
-		t.Errorf("config check: exit %d, %q; want 0: a start is not refused", code, out)
+	if out, code := g.cli("config", "check"); code != 1 {
+		t.Errorf("config check: exit %d, %q; want 1: a start is refused", code, out)
 	}
 	g.stop()
+	g.damagedTable(file, list)
+	g.must("tables", "use", "built-in")
 	g.start()
 	if held(only) || !held(otherYear) {
-		t.Error("after damage and a start: want the built-in structure")
+		t.Error("with none in use and a start: want the built-in structure")
 	}
 	g.must("tables", "import", list)
 	hup("new rules and policies are in force")
@@ -95,6 +98,24 @@ func TestTables(t *testing.T) {
 	hup("new rules and policies are in force")
 	if held(only) {
 		t.Error("with none in use: held, want it passed")
+	}
+}
+
+// damagedTable: what judges without the table that is in use, file, ends with 2,
+// and says the file and what to do.
+func (g *gateway) damagedTable(file, text string) {
+	g.t.Helper()
+	for _, args := range [][]string{{"serve"}, {"scan", text}, {"rules", "lint"}, {"rules", "list"}, {"rules", "explain", "--text", "A10.1"}} {
+		out, err := exec.CommandContext(g.t.Context(), stanch, append([]string{"--config", g.config}, args...)...).CombinedOutput()
+		failed, ok := errors.AsType[*exec.ExitError](err)
+		if !ok || failed.ExitCode() != 2 {
+			g.t.Errorf("%v with a damaged table: %v, want exit 2", args, err)
+		}
+		for _, want := range []string{file, "stanch tables import FILE", "stanch tables use built-in"} {
+			if !strings.Contains(string(out), want) {
+				g.t.Errorf("%v with a damaged table: %q, want %q in it", args, out, want)
+			}
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ var (
 	ErrBusy = errors.New("another import is under way")
 	// ErrNone says that there is no such table.
 	ErrNone = errors.New("no such table")
+	// ErrUnseen says that this user may not read whether a table is in use.
+	ErrUnseen = errors.New("whether a table is in use cannot be read by this user")
 	// ErrInUse says that a table that is in use was to be removed.
 	ErrInUse = errors.New("it is in use")
 )
@@ -60,7 +62,7 @@ func (f *Folder) InUse() (*Table, error) {
 	}
 	t, err := f.load(version)
 	if err != nil {
-		return nil, fmt.Errorf("tables: %s %s: %w", ICD10CM, version, err)
+		return nil, fmt.Errorf("tables: %s: %s %s: %w", f.path(version), ICD10CM, version, err)
 	}
 	return t, nil
 }
@@ -71,12 +73,15 @@ func (f *Folder) used() (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return "", fmt.Errorf("tables: %s: %w: %w", filepath.Join(f.dir, useFile), ErrUnseen, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("tables: which %s is in use: %w", ICD10CM, err)
 	}
 	version := strings.TrimSuffix(string(b), "\n")
 	if ValidVersion(version) != nil {
-		return "", fmt.Errorf("tables: which %s is in use: %w: it names no version", ICD10CM, ErrDamaged)
+		return "", fmt.Errorf("tables: %s: which %s is in use: %w: it names no version", filepath.Join(f.dir, useFile), ICD10CM, ErrDamaged)
 	}
 	return version, nil
 }
