@@ -92,16 +92,11 @@ func (g *gateway) startLayered(match func(path string) bool) *faultLayer {
 // judge says how the call is to fail, 0 for not at all.
 func (l *faultLayer) judge(n *notif) syscall.Errno {
 	call := watchedCalls[n.nr]
-	var path string
-	if call.at {
-		const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT
-		if call.name == "openat" && n.args[2]&writes == 0 || call.name == "open" && n.args[1]&writes == 0 {
-			return 0
-		}
-		path = stringOf(int(n.pid), n.args[call.arg])
-	} else {
-		path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", n.pid, n.args[call.arg])) // gone: no file of ours
+	const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT
+	if call.name == "openat" && n.args[2]&writes == 0 || call.name == "open" && n.args[1]&writes == 0 {
+		return 0
 	}
+	path := pathOf(n)
 	if !l.match(path) {
 		return 0
 	}
@@ -122,6 +117,16 @@ func (l *faultLayer) judge(n *notif) syscall.Errno {
 	}
 	l.hits = append(l.hits, call.name+" "+filepath.Base(path))
 	return f.errno
+}
+
+// pathOf is the file that a call of watchedCalls is about.
+func pathOf(n *notif) string {
+	call := watchedCalls[n.nr]
+	if call.at {
+		return stringOf(int(n.pid), n.args[call.arg])
+	}
+	path, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", n.pid, n.args[call.arg])) // gone: no file of ours
+	return path
 }
 
 // stringOf reads a string of another process.
