@@ -27,15 +27,21 @@ func (j *job) html(at place, k kind, s *stream) error {
 	if err != nil {
 		return err
 	}
+	enc := asBytes(at, htmlEncoding(head, at.charset))
+	order := newByteOrder(at, head, enc) // head is good until the next read
+	if order != nil {
+		s.keep(maxEncoded)
+	}
 	j.part(at, k.media)
 	h := &htmlText{j: j, out: j.out}
-	if err := h.read(transform.NewReader(s.reader(), decoder(htmlEncoding(head, at.charset)))); err != nil {
-		return err
+	err = h.read(transform.NewReader(order.follow(s.reader()), decoder(enc)))
+	if err == nil {
+		for i, b := range h.files {
+			j.leaf(at.inside(itoa(i+1)), memory(b))
+		}
 	}
-	for i, b := range h.files {
-		j.leaf(at.inside(itoa(i+1)), memory(b))
-	}
-	return nil
+	j.otherOrder(at, order, s)
+	return err
 }
 
 // cidsOnly looks again for the pictures that an HTML part shows, after the part

@@ -56,6 +56,7 @@ type place struct {
 	mail     bool   // it is a part of a mail
 	joined   bool   // lines that end in a space go on in the next, without the space
 	unfolded bool   // it is what a calendar or card shows
+	narrow   bool   // what looks like UTF-16 or UTF-32 is read as bytes
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
 }

@@ -19,13 +19,14 @@ func (j *job) text(at place, k kind, s *stream) error {
 	if err != nil {
 		return err
 	}
-	enc := textEncoding(head, at.charset)
+	enc := asBytes(at, textEncoding(head, at.charset))
 	if enc == encUTF8 && k.media == "application/xml" {
 		if e := declaredEncoding(xmlEncoding(head)); e != "" && e != encUTF16LE && e != encUTF16BE { // it was read as bytes, so it is not wide
 			enc = e
 		}
 	}
 	marker := fieldMarker(j.out, k, enc, head) // head is good until the next read
+	order := newByteOrder(at, head, enc)
 	s.keep(maxEncoded)
 	j.part(at, k.media)
 	write := j.out.write
@@ -40,7 +41,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	if s.r == nil && enc == encUTF8 && utf8.Valid(s.mem) {
 		j.passText(s.mem, look)
 	} else {
-		err = j.copyText(s.reader(), enc, look)
+		err = j.copyText(order.follow(s.reader()), enc, look)
 	}
 	if marker != nil {
 		marker.end()
@@ -48,6 +49,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	if armour.found != "" {
 		j.gap(at, dlp.Encrypted, armour.found, 0)
 	}
+	at = j.otherOrder(at, order, s)
 	if err != nil {
 		return err
 	}
