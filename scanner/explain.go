@@ -111,6 +111,9 @@ type Explainer struct {
 	words    []wordHit             // keywords of the part, by start
 	names    []map[int32]string    // by list: keywords by their node
 	nearly   map[int]*approximator // by pattern
+	spans    []maskSpan            // of the part: all that may be a value, unless values are revealed
+	blind    int64                 // from this offset of the part on there are more; -1: there are none
+	shown    shown                 // of the part: what masks may show
 	out      Explanation
 	expected []expectedFinding // what the proofs come to, for tests
 }
@@ -191,7 +194,7 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 	if opt.Now.IsZero() {
 		opt.Now = time.Now()
 	}
-	x := &Explainer{s: s, opt: opt, left: maxExplained, nearly: map[int]*approximator{},
+	x := &Explainer{s: s, opt: opt, left: maxExplained, blind: -1, nearly: map[int]*approximator{},
 		names: make([]map[int32]string, len(s.words.spans))}
 	x.scan = s.Begin(Options{Now: opt.Now, testing: opt.testing})
 	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
@@ -263,6 +266,11 @@ func (x *Explainer) endPart() {
 			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(x.s.pats[a.pattern].rule, x.s.pats[b.pattern].rule),
 				cmp.Compare(a.pattern, b.pattern))
 		})
+		var near []NearMiss
+		if x.opt.Near {
+			near = x.lookNear()
+		}
+		x.maskParts()
 		if x.opt.Proved {
 			x.found = slices.DeleteFunc(x.found, func(m match) bool { return m.step != Proved })
 		}
@@ -273,12 +281,12 @@ func (x *Explainer) endPart() {
 			}
 			x.out.Candidates = append(x.out.Candidates, x.describe(&x.found[i]))
 		}
-		if x.opt.Near {
-			x.lookNear()
-		}
+		x.describeNear(near)
 	}
 	x.own.pos = x.own.text.end() // nothing is left to look for
 	x.raw, x.found = x.raw[:0], x.found[:0]
+	clear(x.spans)
+	x.spans, x.blind, x.shown = x.spans[:0], -1, nil
 	clear(x.last)
 }
 
@@ -294,8 +302,11 @@ func (x *Explainer) search() {
 		x.lasts = r.lasts(x.lasts[:0])
 		for _, m := range x.lasts {
 			g, n := x.s.why.pats[m.expr].g, m.expr
+			explained := x.explains(x.s.rules[x.s.pats[g.patterns[x.s.why.pats[n].expr]].rule].ID)
 			switch {
-			case !x.explains(x.s.rules[x.s.pats[g.patterns[x.s.why.pats[n].expr]].rule].ID), !x.sought(g, at):
+			case !x.sought(g, at):
+			case !explained:
+				x.place(n, at, m.at)
 			case x.matches == maxMatches:
 				x.out.Cut++
 			default:
@@ -318,6 +329,7 @@ func (x *Explainer) searchTerms(at int) {
 	x.own.termHits = x.s.lexicon.longestAt(x.own.termHits[:0], norm, at, wordEnd(norm, at))
 	for _, h := range x.own.termHits {
 		p := &x.s.pats[h.pattern]
+		x.maskPlace(nil, x.s.rules[p.rule].Rule, at, h.end, at, h.end)
 		switch {
 		case !x.explains(x.s.rules[p.rule].ID):
 		case x.matches == maxMatches:
@@ -346,8 +358,8 @@ func (x *Explainer) sought(g *group, at int) bool {
 	return from == at
 }
 
-// take proves a match of expression n.
-func (x *Explainer) take(n, from, to int) {
+// place is a match of expression n.
+func (x *Explainer) place(n, from, to int) match {
 	p := x.s.why.pats[n]
 	m := match{pattern: p.g.patterns[p.expr], from: from, to: to, start: from, end: to}
 	pat := &x.s.pats[m.pattern]
@@ -356,6 +368,13 @@ func (x *Explainer) take(n, from, to int) {
 			m.start, m.end = s, e
 		}
 	}
+	x.maskPlace(pat.Pattern, x.s.rules[pat.rule].Rule, from, to, m.start, m.end)
+	return m
+}
+
+// take proves a match of expression n.
+func (x *Explainer) take(n, from, to int) {
+	m, p := x.place(n, from, to), x.s.why.pats[n]
 	m.step = x.own.prove(p.g, p.expr, from, to)
 	x.remember(m)
 }

@@ -29,12 +29,13 @@ type NearMiss struct {
 	Before     string
 	After      string
 	Differs    []string // in the order of the text
-	from       int
+	from, to   int      // in normalised text
+	lists      []int    // what is evidence beside it
 }
 
 // lookNear looks for near misses in the part in hand, away from what the same
 // rule's expressions match.
-func (x *Explainer) lookNear() {
+func (x *Explainer) lookNear() []NearMiss {
 	norm := x.own.text.norm
 	if len(norm) > maxNearBytes {
 		norm = norm[:maxNearBytes]
@@ -70,7 +71,24 @@ func (x *Explainer) lookNear() {
 	if room := maxNear - len(x.out.Near); len(out) > room {
 		out, x.out.NearCut = out[:room], true
 	}
-	x.out.Near = append(x.out.Near, out...)
+	for i := range out {
+		m := &out[i]
+		x.maskPlace(nil, m.Rule, m.from, m.to, m.from, m.to)
+	}
+	return out
+}
+
+// describeNear tells of near misses, once the masks of their part are made.
+func (x *Explainer) describeNear(near []NearMiss) {
+	for i := range near {
+		m := &near[i]
+		if m.Value = string(x.raw[m.Start:m.End]); !x.opt.Reveal {
+			m.Value = x.shown.mask(m.Rule.Type, m.Value, m.Start)
+		}
+		m.Before = x.context(m.lists, max(0, m.from-contextBytes), m.from)
+		m.After = x.context(m.lists, m.to, min(len(x.own.text.norm), m.to+contextBytes))
+	}
+	x.out.Near = append(x.out.Near, near...)
 }
 
 // addNear adds one, or puts it in the place of one of the same rule that it
@@ -78,7 +96,7 @@ func (x *Explainer) lookNear() {
 func (x *Explainer) addNear(out []NearMiss, p *pattern, at, end int, differs []string) []NearMiss {
 	r := &x.s.rules[p.rule]
 	m := NearMiss{Rule: r.Rule, Pattern: x.indexOf(p), Part: x.own.part.Path, Name: x.own.part.Name, Line: x.line(at),
-		Start: x.own.text.rawStart(int64(at)), End: x.own.text.rawEnd(int64(end)), Differs: differs, from: at}
+		Start: x.own.text.rawStart(int64(at)), End: x.own.text.rawEnd(int64(end)), Differs: differs, from: at, to: end, lists: evidenceOf(p, r)}
 	for i := range out {
 		o := &out[i]
 		if o.Rule != m.Rule || o.Start >= m.End || m.Start >= o.End {
@@ -90,13 +108,6 @@ func (x *Explainer) addNear(out []NearMiss, p *pattern, at, end int, differs []s
 		out = slices.Delete(out, i, i+1)
 		break
 	}
-	m.Value = string(x.raw[m.Start:m.End])
-	if !x.opt.Reveal {
-		m.Value = Mask(r.Type, m.Value)
-	}
-	lists := evidenceOf(p, r)
-	m.Before = x.context(lists, max(0, at-contextBytes), at)
-	m.After = x.context(lists, end, min(len(x.own.text.norm), end+contextBytes))
 	return append(out, m)
 }
 

@@ -33,7 +33,7 @@ func (x *Explainer) describe(m *match) Candidate {
 		c.Outcome = Stopped
 	}
 	value := string(x.raw[c.Start:c.End])
-	c.Value = Mask(r.Type, value)
+	c.Value = x.shown.mask(r.Type, value, c.Start)
 	if x.opt.Reveal {
 		c.Value = value
 	}

@@ -54,9 +54,9 @@ func (x *Explainer) remedies(m *match, p *pattern, r *rule) (out []Remedy) {
 		}
 	}
 	for _, other := range x.rewritten(value, r) {
-		shown := Mask(r.Type, other)
-		if x.opt.Reveal {
-			shown = other
+		shown := other
+		if !x.opt.Reveal {
+			shown = x.maskRewritten(r.Type, value, other, x.own.text.rawStart(int64(m.start)))
 		}
 		before := len(out)
 		if offer("written "+shown, edit{put: other}); len(out) > before {
@@ -64,6 +64,28 @@ func (x *Explainer) remedies(m *match, p *pattern, r *rule) (out []Remedy) {
 		}
 	}
 	return out
+}
+
+// maskRewritten masks other, a form that rewritten gives value, which begins at
+// offset start of the part: its letters and digits show what value's show.
+func (x *Explainer) maskRewritten(t dlp.Type, value, other string, start int64) string {
+	last := lastOf(t, value)
+	var may []bool // by letter or digit
+	for i := range len(value) {
+		if isWord(value[i]) && value[i] != '_' {
+			_, ok := slices.BinarySearch(x.shown, start+int64(i))
+			may = append(may, ok && slices.Contains(last, i))
+		}
+	}
+	return maskWhere(t, other, func(offset int) bool {
+		k := 0
+		for i := range offset {
+			if isWord(other[i]) && other[i] != '_' {
+				k++
+			}
+		}
+		return k < len(may) && may[k]
+	})
 }
 
 // scanChanged tells how sure the rule is of the place of m in the text around it

@@ -97,7 +97,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 		Detect: func(seen func(dlp.Finding, []byte)) survey.Detection {
 			return j.scanner.Begin(scanner.Options{OnFinding: seen})
 		},
-		Policy: ways{j}, Mask: scanner.Mask, RuleSet: j.set.Digest(), Stdin: stdin,
+		Policy: ways{j}, Mask: scanner.MaskFindings, RuleSet: j.set.Digest(), Stdin: stdin,
 		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal, Places: f.format == "sarif",
 	}
 	if f.format == "html" {

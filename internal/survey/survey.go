@@ -27,9 +27,10 @@ type Survey struct {
 	Extract Extractor
 	// Detect begins the detection of one Document; it calls seen with every
 	// finding and the matched bytes, which are valid during the call only.
-	Detect  func(seen func(f dlp.Finding, raw []byte)) Detection
-	Policy  Decider
-	Mask    func(t dlp.Type, value string) string
+	Detect func(seen func(f dlp.Finding, raw []byte)) Detection
+	Policy Decider
+	// Mask masks the values of all findings of a Document.
+	Mask    func(found []dlp.Finding, values []string) []string
 	RuleSet string // digest
 	// Stdin gives the bytes of "-" and how many they are.
 	Stdin func() (open func() (io.ReadSeekCloser, error), size int64, err error)
@@ -125,7 +126,7 @@ func (s *Survey) one(ctx context.Context, it item) Document {
 	if err != nil {
 		return failed(it.path, err)
 	}
-	c := &collector{names: map[string]string{}, survey: s, seen: map[findingKey]shown{}}
+	c := &collector{names: map[string]string{}, survey: s, seen: map[findingKey]string{}}
 	if s.Places {
 		c.sum = sha256.New()
 	}
@@ -275,21 +276,16 @@ type collector struct {
 	survey  *Survey
 	kind    string // of the whole document
 	anyText bool
-	sum     hash.Hash         // of the text of part "", nil: not asked
-	part    string            // that is open
-	names   map[string]string // part path → declared name
-	seen    map[findingKey]shown
+	sum     hash.Hash             // of the text of part "", nil: not asked
+	part    string                // that is open
+	names   map[string]string     // part path → declared name
+	seen    map[findingKey]string // the matched text
 }
 
 type findingKey struct {
 	rule       dlp.RuleID
 	path       string
 	start, end int64
-}
-
-type shown struct {
-	masked string
-	value  *string
 }
 
 // Part notes the declared names, and what the document itself is.
@@ -317,24 +313,27 @@ func (c *collector) Text(w dlp.Window) error {
 }
 
 func (c *collector) note(f dlp.Finding, raw []byte) {
-	x := shown{masked: c.survey.Mask(f.Type, string(raw))}
-	if c.survey.Reveal {
-		v := string(raw)
-		x.value = &v
-	}
-	c.seen[findingKey{f.Rule, f.Path, f.Start, f.End}] = x
+	c.seen[findingKey{f.Rule, f.Path, f.Start, f.End}] = string(raw)
 }
 
 func (c *collector) findings(found []dlp.Finding) []Finding {
+	values := make([]string, len(found))
+	for i, f := range found {
+		values[i] = c.seen[findingKey{f.Rule, f.Path, f.Start, f.End}]
+	}
+	masked := c.survey.Mask(found, values)
 	out := []Finding{}
-	for _, f := range found {
+	for i, f := range found {
 		if f.Confidence < c.survey.MinConfidence {
 			continue
 		}
-		x := c.seen[findingKey{f.Rule, f.Path, f.Start, f.End}]
+		var value *string
+		if c.survey.Reveal {
+			value = &values[i]
+		}
 		tags := append([]dlp.Tag{}, f.Tags...) // never null
 		out = append(out, Finding{Rule: f.Rule, Type: f.Type, Tags: tags, Confidence: f.Confidence, Severity: f.Severity,
-			Part: f.Path, Name: c.names[f.Path], Start: f.Start, End: f.End, Line: f.Line, Masked: x.masked, Value: x.value})
+			Part: f.Path, Name: c.names[f.Path], Start: f.Start, End: f.End, Line: f.Line, Masked: masked[i], Value: value})
 	}
 	return out
 }

@@ -1,0 +1,66 @@
+package scanner
+
+import (
+	"slices"
+
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// maxSpans bounds the places of a part that are masked together; from the first
+// beyond them on nothing is shown.
+const maxSpans = 400_000
+
+// maskPlace notes that p, of rule r, explained or not, matches norm[from:to] with the
+// value norm[start:end]: whichever rules are asked for, masks show the same.
+func (x *Explainer) maskPlace(p *patterns.Pattern, r *patterns.Rule, from, to, start, end int) {
+	if x.opt.Reveal || x.blind >= 0 {
+		return
+	}
+	lo, hi := x.own.text.rawStart(int64(start)), x.own.text.rawEnd(int64(end))
+	if len(x.spans) == maxSpans {
+		x.blind = lo
+		return
+	}
+	norm := x.own.text.norm
+	part := !bounded(r.Boundary, norm, from, to) || !bounded(patterns.BoundaryWord, norm, from, to)
+	if p != nil && p.Validator != "" && showsNone(r.Type) { // a date is one beside a letter too
+		inNumber := from > 0 && isDigit(norm[from-1]) || to < len(norm) && isDigit(norm[to])
+		part = inNumber || len(p.Refusals(string(norm[start:end]))) > 0
+	}
+	x.spans = append(x.spans, maskSpan{typ: r.Type, start: lo, end: hi, part: part, value: string(x.raw[lo:hi])})
+}
+
+// maskParts makes the masks of the part in hand from all that was found in it.
+func (x *Explainer) maskParts() {
+	for i := range x.found {
+		m := &x.found[i]
+		if m.step != Proved || x.opt.Reveal {
+			continue
+		}
+		r := &x.s.rules[x.s.pats[m.pattern].rule]
+		lo, hi := x.own.text.rawStart(int64(m.start)), x.own.text.rawEnd(int64(m.end))
+		x.spans = append(x.spans, maskSpan{typ: r.Type, start: lo, end: hi, level: int(m.confidence) + 1, value: string(x.raw[lo:hi])})
+	}
+	x.shown = shownOf(x.spans, x.joined)
+	if x.blind >= 0 {
+		k, _ := slices.BinarySearch(x.shown, x.blind)
+		x.shown = x.shown[:k]
+	}
+}
+
+// joined reports whether the value that a ends at end and b that begins behind it
+// may be parts of one value: a separator stands between them, or nothing; a blank
+// only where neither is a value by itself.
+func (x *Explainer) joined(a, b *maskSpan, end int64) bool {
+	gap := x.raw[end:b.start]
+	if len(gap) != 1 {
+		return len(gap) == 0
+	}
+	switch gap[0] {
+	case '-', '.', '/', '_', ':', '+':
+		return true
+	case ' ':
+		return a.level == 0 && b.level == 0
+	}
+	return false
+}
