@@ -53,7 +53,7 @@ func TestMailFigures(t *testing.T) {
 		ways            []*way
 		targets         func()
 	}{
-		{10 << 10, 500, 7, []*way{direct, transport, rules, queued, proxied}, func() {
+		{10 << 10, 1000, 11, []*way{direct, transport, rules, queued, proxied}, func() {
 			target("10 KiB: processor, stanch / Postfix's queue", ratio(transport.cost, queued.cost), "at most", 0.15)
 			target("10 KiB: processor, stanch / Postfix's smtpd_proxy_filter", ratio(transport.cost, proxied.cost), "at most", 0.5)
 			target("10 KiB: drained messages a second, stanch / Postfix's queue", ratio(transport.rate, queued.rate), "at least", 5)
