@@ -219,7 +219,12 @@ func (c *Scan) termsAt(i, j, from int) {
 			return
 		}
 		if c.longKnown(h, c.text.base+int64(i)) {
+			p := &c.s.pats[h.pattern]
+			c.passed = passedTerm{int32(p.rule), p.Confidence, c.text.base + int64(h.end)}
 			continue
+		}
+		if p := &c.s.pats[h.pattern]; int32(p.rule) == c.passed.rule && p.Confidence <= c.passed.confidence && c.text.base+int64(h.end) <= c.passed.end {
+			continue // inside a longer term of its rule, which it would have lost to
 		}
 		step := c.proveTerm(h, i, from)
 		if c.opt.OnProof != nil {
@@ -250,6 +255,13 @@ type termMark struct {
 	group      uint32
 	confidence dlp.Confidence
 	start      int64 // in normalised text
+}
+
+// passedTerm is the last term that longKnown passed over.
+type passedTerm struct {
+	rule       int32
+	confidence dlp.Confidence
+	end        int64 // in normalised text
 }
 
 // longAgo is after how many bytes it is settled what became of a term, wherever

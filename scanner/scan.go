@@ -97,6 +97,7 @@ type scratch struct {
 
 	termHits  []termHit            // scratch of termsAt
 	termsSeen map[termKey]termMark // the terms reported from the part
+	passed    passedTerm           // the last term that was not proved again
 
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
@@ -215,6 +216,7 @@ func (c *Scan) endPart() {
 	c.fields.reset()
 	c.pending, c.raws = c.pending[:0], c.raws[:0]
 	clear(c.termsSeen)
+	c.passed = passedTerm{}
 	c.pos, c.counted, c.lineEnd, c.lines, c.open = 0, 0, 0, 0, false
 }
 
