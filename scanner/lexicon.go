@@ -218,12 +218,12 @@ func (c *Scan) termsAt(i, j, from int) {
 		if c.stopped || !c.spend(h.end-i, c.text.base+int64(from)) {
 			return
 		}
+		p := &c.s.pats[h.pattern]
 		if c.longKnown(h, c.text.base+int64(i)) {
-			p := &c.s.pats[h.pattern]
 			c.passed = passedTerm{int32(p.rule), p.Confidence, c.text.base + int64(h.end)}
 			continue
 		}
-		if p := &c.s.pats[h.pattern]; int32(p.rule) == c.passed.rule && p.Confidence <= c.passed.confidence && c.text.base+int64(h.end) <= c.passed.end {
+		if int32(p.rule) == c.passed.rule && p.Confidence <= c.passed.confidence && c.text.base+int64(h.end) <= c.passed.end {
 			continue // inside a longer term of its rule, which it would have lost to
 		}
 		step := c.proveTerm(h, i, from)

@@ -2,7 +2,8 @@
 //
 // It promises that senders who come back together share a sync, that no group
 // is asked to wait longer than four times what the last one took to record, or
-// 2 ms (a timer may be late by the process's slack, of 4 ms in serve), and that a sender by itself never waits for others.
+// 2 ms (a timer may be late by the process's slack, of 4 ms in serve), and that
+// a sender by itself never waits for others.
 package groupcommit
 
 import (
