@@ -31,6 +31,7 @@ func Lines() []Line {
 		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
 		{"parsers of one format each", nil}, // internal/extract/FORMAT, for internal/extract/formats alone
+		{"ground of several parsers", []string{"internal/extract/cfb"}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
