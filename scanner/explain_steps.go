@@ -146,7 +146,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		say("header", stops(!quiet), "%s", why)
 	}
 	if p.support != nil {
-		_, ok := own.supported(p.support, s, e, field.Label)
+		_, ok := own.supported(p.support, s, e, &field)
 		say("evidence", stops(same || ok), "%s", x.evidence(p.support, m, field, same))
 	}
 	value := string(norm[m.start:m.end])
@@ -213,12 +213,12 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 			lower("demotion", "the name of its column or field has "+x.labelWord(w, field.Label))
 			continue
 		}
-		off, ok := own.hits.nearest(x.s.words, &own.text, w, s, e)
+		off, ok := own.hits.nearest(x.s.words, &own.text, w, own.fields.cell(&field), s, e)
 		if !ok {
 			continue
 		}
-		h, dist, _ := x.nearest(w, m, true)
-		if own.yields(p, w, off, s, e, field.Label, in && p.isOf(r, &field)) {
+		h, dist, _ := x.nearest(w, m, &field, true)
+		if own.yields(p, w, off, s, e, &field, in && p.isOf(r, &field)) {
 			say("demotion", stepOK, "%s: what speaks for it is nearer", x.apart(w, h, dist, m))
 			continue
 		}
@@ -247,7 +247,7 @@ func (x *Explainer) evidence(w *evidence, m *match, field dlp.Span, same bool) s
 	case w.Header && x.own.fields.names(x.s.words, field.Label, w.list):
 		return "the name of its column or field has " + x.labelWord(w, field.Label)
 	}
-	h, dist, any := x.nearest(w, m, true)
+	h, dist, any := x.nearest(w, m, &field, true)
 	if any && dist <= int64(w.Proximity) {
 		return fmt.Sprintf("%s (at most %d)", x.apart(w, h, dist, m), w.Proximity)
 	}
@@ -258,8 +258,12 @@ func (x *Explainer) evidence(w *evidence, m *match, field dlp.Span, same bool) s
 	if any {
 		return why + ": the nearest, " + x.apart(w, h, dist, m)
 	}
-	if h, dist, any = x.nearest(w, m, false); any {
-		return why + ": " + x.apart(w, h, dist, m) + ", on the side that does not count"
+	if h, dist, any = x.nearest(w, m, &field, false); any {
+		where := ", of another cell"
+		if w.Before && h.end > int64(m.start) {
+			where = ", on the side that does not count"
+		}
+		return why + ": " + x.apart(w, h, dist, m) + where
 	}
 	return why + ": this text has none"
 }
@@ -318,10 +322,11 @@ func (x *Explainer) apart(w *evidence, h wordHit, dist int64, m *match) string {
 
 // nearest returns the keyword of w that stands nearest to m; with counted only
 // those on the side that counts, else those on the other.
-func (x *Explainer) nearest(w *evidence, m *match, counted bool) (best wordHit, dist int64, any bool) {
+func (x *Explainer) nearest(w *evidence, m *match, field *dlp.Span, counted bool) (best wordHit, dist int64, any bool) {
 	s, e := int64(m.start), int64(m.end)
+	in := x.own.fields.cell(field)
 	for _, h := range x.words {
-		if !x.s.words.has(h.node, w.list) || (w.Before && h.end > s) == counted {
+		if !x.s.words.has(h.node, w.list) || (w.Before && h.end > s || in.span != nil && !in.counts(&x.own.text, h.start, h.end, s, e)) == counted {
 			continue
 		}
 		d := int64(0)

@@ -38,7 +38,8 @@ func (x *Explainer) remedies(m *match, p *pattern, r *rule) (out []Remedy) {
 	case StepEvidence:
 		w := p.support
 		word := w.Any[0]
-		if h, _, any := x.nearest(w, m, true); any {
+		field, _ := x.field(m)
+		if h, _, any := x.nearest(w, m, &field, true); any {
 			word = x.keyword(w, h.node)
 		}
 		change := "with one of " + someWords(w.Any) + reachOf(w)

@@ -159,7 +159,7 @@ func (c *Scan) proveValue(n, start, end, from int, node int32) Step {
 		return StepQuiet
 	}
 	if p.support != nil && !(inField && p.isOf(r, field)) {
-		if _, ok := c.supported(p.support, s, e, field.Label); !ok {
+		if _, ok := c.supported(p.support, s, e, field); !ok {
 			return StepEvidence
 		}
 	}
@@ -216,7 +216,7 @@ func (c *Scan) weigh(p *pattern, r *rule, field *dlp.Span, inField bool, s, e in
 	if same && confidence < dlp.High {
 		confidence++
 	}
-	if confidence > dlp.Low && (c.doubted(p, s, e) || inField && field.Type != "" && !same || c.demoted(p, r, s, e, field.Label, same)) {
+	if confidence > dlp.Low && (c.doubted(p, s, e) || inField && field.Type != "" && !same || c.demoted(p, r, s, e, field, same)) {
 		confidence--
 	}
 	return confidence
@@ -249,22 +249,22 @@ var plainBefore, plainAfter = func() (before, after [256]bool) {
 
 // supported reports whether evidence w stands beside [s, e) or names its field,
 // and how many bytes off: none in a field's name.
-func (c *Scan) supported(w *evidence, s, e int64, label string) (reach int64, ok bool) {
-	if w.Header && c.fields.names(c.s.words, label, w.list) {
+func (c *Scan) supported(w *evidence, s, e int64, field *dlp.Span) (reach int64, ok bool) {
+	if w.Header && c.fields.names(c.s.words, field.Label, w.list) {
 		return 0, true
 	}
-	return c.hits.nearest(c.s.words, &c.text, w, s, e)
+	return c.hits.nearest(c.s.words, &c.text, w, c.fields.cell(field), s, e)
 }
 
 // demoted reports whether some word speaks against the match of p at [s, e), as
 // the name of its field or beside it.
-func (c *Scan) demoted(p *pattern, r *rule, s, e int64, label string, same bool) bool {
+func (c *Scan) demoted(p *pattern, r *rule, s, e int64, field *dlp.Span, same bool) bool {
 	for i := range r.demote {
 		w := &r.demote[i]
-		if c.fields.names(c.s.words, label, w.list) {
+		if c.fields.names(c.s.words, field.Label, w.list) {
 			return true
 		}
-		if off, ok := c.hits.nearest(c.s.words, &c.text, w, s, e); ok && !c.yields(p, w, off, s, e, label, same) {
+		if off, ok := c.hits.nearest(c.s.words, &c.text, w, c.fields.cell(field), s, e); ok && !c.yields(p, w, off, s, e, field, same) {
 			return true
 		}
 	}
@@ -274,14 +274,14 @@ func (c *Scan) demoted(p *pattern, r *rule, s, e int64, label string, same bool)
 // yields reports whether w, off bytes from [s, e), does not count against a match
 // of p there: it looks for labels, which stand before, and of labels the nearest
 // counts. A field's meaning and its name are nearer than any.
-func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, label string, same bool) bool {
+func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, field *dlp.Span, same bool) bool {
 	if !w.Before || same {
 		return w.Before
 	}
 	if p.support == nil {
 		return false
 	}
-	own, ok := c.supported(p.support, s, e, label)
+	own, ok := c.supported(p.support, s, e, field)
 	return ok && own < off
 }
 

@@ -111,6 +111,9 @@ proximity = 5
 	field := func(label string, typ dlp.Type) []dlp.Span {
 		return []dlp.Span{{Start: 0, End: 100, Label: "row"}, {Start: 1, End: 7, Label: label, Type: typ, Group: 9}}
 	}
+	note := func(label string, typ dlp.Type) []dlp.Span {
+		return []dlp.Span{{Start: 0, End: 100, Label: "row"}, {Start: 1, End: 16, Label: label, Type: typ, Group: 9}}
+	}
 	tests := []struct {
 		name, text string
 		spans      []dlp.Span
@@ -129,9 +132,9 @@ proximity = 5
 		{"not demoted from afar", "badge no 123456       order", nil, "medium"},
 		{"name of the field", " 123456 ", field("staffBadgeNo", ""), "medium"},
 		{"another name", " 123456 ", field("staff", ""), ""},
-		{"a name that speaks against", " 123456 badge no", field("order_id", ""), "low"},
+		{"a name that speaks against", " 123456 badge no", note("order_id", ""), "low"},
 		{"the format says so", " 123456 ", field("x", "CUSTOM"), "high"},
-		{"the format says otherwise", " 123456 badge no", field("x", "MRN"), "low"},
+		{"the format says otherwise", " 123456 badge no", note("x", "MRN"), "low"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

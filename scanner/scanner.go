@@ -118,7 +118,7 @@ func New(set *patterns.Set) *Scanner {
 	s.words.reach = reach + s.words.longest
 	s.words.fill()
 	s.behind = int64(max(s.words.reach, looks) + 2*maxLead + pathLook + blockBytes + 8)
-	s.ahead = s.longest + int64(max(s.words.reach, looks)+2*patterns.MaxKeyword+8)
+	s.ahead = s.longest + int64(max(s.words.reach, looks)+2*patterns.MaxKeyword+maxBehindWord+8)
 	return s
 }
 

@@ -502,8 +502,8 @@ func (h *hits) seek(from int64) int {
 }
 
 // nearest returns how many bytes lie between [s, e) of t and the nearest keyword
-// of w; ok is false where none stands within w's reach.
-func (h *hits) nearest(v *vocabulary, t *text, w *evidence, s, e int64) (off int64, ok bool) {
+// of w that counts in its cell; ok is false where none stands within w's reach.
+func (h *hits) nearest(v *vocabulary, t *text, w *evidence, in cell, s, e int64) (off int64, ok bool) {
 	reach := int64(w.Proximity)
 	from := s - reach - int64(v.spans[w.list])
 	to := e + reach
@@ -516,7 +516,8 @@ func (h *hits) nearest(v *vocabulary, t *text, w *evidence, s, e int64) (off int
 	for i := h.seek(to+1) - 1; i >= 0 && h.list[i].start >= from && off > 0; i-- { // what it is called stands before it, more often than not
 		x := &h.list[i]
 		d := max(s-x.end, x.start-e, 0)
-		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.exact && !v.has(x.node, w.list) {
+		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.exact && !v.has(x.node, w.list) ||
+			in.span != nil && !in.counts(t, x.start, x.end, s, e) {
 			continue
 		}
 		off = d
