@@ -30,11 +30,16 @@ func Lines() []Line {
 		}},
 		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
-		{"parsers of one format each", nil}, // internal/extract/FORMAT, for internal/extract/formats alone
-		{"ground of several parsers", []string{"internal/extract/cfb"}},
+		{"parsers of one format each", []string{ // internal/extract/FORMAT, for internal/extract/formats alone
+			"internal/extract/rtf",
+		}},
+		{"ground of several parsers", []string{
+			"internal/extract/cfb",
+			"internal/extract/ole1",
+		}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
-			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch",
+			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 	}
@@ -63,6 +68,7 @@ func alsoInTests() map[string][]string {
 func guarded() map[string][]string {
 	return map[string][]string{
 		"internal/extract/formats": {"cmd/stanch"}, // parsers run in the child only
+		"internal/extract/rtf":     {"internal/extract/formats"},
 		"internal/safelog.New":     {"cmd/stanch"}, // one place decides where logs go
 	}
 }

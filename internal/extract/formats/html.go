@@ -28,6 +28,9 @@ func (j *job) html(at place, k kind, s *stream) error {
 		return err
 	}
 	enc := asBytes(at, htmlEncoding(head, at.charset))
+	if at.decoded {
+		enc = encUTF8
+	}
 	order := newByteOrder(at, head, enc) // head is good until the next read
 	if order != nil {
 		s.keep(maxEncoded)

@@ -56,6 +56,7 @@ type place struct {
 	mail     bool   // it is a part of a mail
 	joined   bool   // lines that end in a space go on in the next, without the space
 	unfolded bool   // it is what a calendar or card shows
+	decoded  bool   // it is UTF-8, whatever it says of itself
 	narrow   bool   // what looks like UTF-16 or UTF-32 is read as bytes
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
@@ -323,6 +324,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.readPDF(at, b)
 	case fCMS:
 		return j.cms(at, b)
+	case fRTF:
+		return j.rtf(at, b)
 	case fOLE2:
 		return j.ole2(at, b)
 	}

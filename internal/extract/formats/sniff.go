@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 )
 
 // format says which reader reads a leaf.
@@ -28,6 +29,7 @@ const (
 	fCMS
 	fOLE2
 	fDICOM
+	fRTF
 	fImage
 )
 
@@ -92,7 +94,6 @@ var signatures = []struct {
 	{257, "ustar", kind{format: fTar, media: "application/x-tar"}},
 	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
 	{0, "!<arch>\n", binaryKind("application/x-archive", "ar")},
-	{0, "{\\rtf", binaryKind("text/rtf", "rtf")},
 	{0, "SQLite format 3\x00", binaryKind("application/vnd.sqlite3", "sqlite")},
 	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
 	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
@@ -124,6 +125,9 @@ func sniff(head []byte, at place) kind {
 	}
 	if i := bytes.Index(head[:min(len(head), 1024)], []byte("%PDF-")); i >= 0 { // ISO 32000-1 annex H.3.4.1
 		return kind{format: fPDF, media: "application/pdf"}
+	}
+	if rtf.Is(head) {
+		return kind{format: fRTF, media: mediaRTF}
 	}
 	if isCMS(head) {
 		return kind{format: fCMS, media: "application/pkcs7-mime"}
