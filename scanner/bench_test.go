@@ -84,3 +84,18 @@ func BenchmarkNew(b *testing.B) {
 		scanner.New(set)
 	}
 }
+
+// BenchmarkScanMail scans as much prose as a mail of 10 KiB has, where what a
+// document costs beside its bytes counts.
+func BenchmarkScanMail(b *testing.B) {
+	s := scanner.New(loadBuiltIn(b, patterns.Site{}))
+	text := benchText(b, "prose")[:10<<10]
+	scanText(b, s, text)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	start := cpu()
+	for b.Loop() {
+		scanText(b, s, text)
+	}
+	b.ReportMetric(float64(cpu()-start)/float64(b.N)/float64(len(text)), "cpu-ns/B")
+}

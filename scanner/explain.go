@@ -260,7 +260,9 @@ func (x *Explainer) endPart() {
 		x.search()
 		x.words = x.words[:0]
 		x.s.words.find(x.own.text.norm, 0, len(x.own.text.norm), func(s, e int, node int32) {
-			x.words = append(x.words, wordHit{start: int64(s), end: int64(e), node: node})
+			if x.s.words.nodes[node]&nodeKeyword != 0 {
+				x.words = append(x.words, wordHit{start: int64(s), end: int64(e), node: node})
+			}
 		})
 		slices.SortStableFunc(x.found, func(a, b match) int {
 			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(x.s.pats[a.pattern].rule, x.s.pats[b.pattern].rule),
@@ -326,7 +328,13 @@ func (x *Explainer) search() {
 // searchTerms tries the terms that begin at norm[at].
 func (x *Explainer) searchTerms(at int) {
 	norm := x.own.text.norm
-	x.own.termHits = x.s.lexicon.longestAt(x.own.termHits[:0], norm, at, wordEnd(norm, at))
+	var here []termAt
+	x.s.lexicon.find(norm, at, at+1, func(s, e int, node int32) {
+		if x.s.lexicon.nodes[node]&nodeTerm != 0 {
+			here = append(here, termAt{int64(s), int64(e), node})
+		}
+	})
+	x.own.termHits = x.s.lexicon.longestOf(x.own.termHits[:0], here, 0)
 	for _, h := range x.own.termHits {
 		p := &x.s.pats[h.pattern]
 		x.maskPlace(nil, x.s.rules[p.rule].Rule, at, h.end, at, h.end)

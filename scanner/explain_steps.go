@@ -356,15 +356,10 @@ func (x *Explainer) labelWord(w *evidence, label string) string {
 // keyword is the word of w that ends at node of the vocabulary, as the rule has
 // it.
 func (x *Explainer) keyword(w *evidence, node int32) string {
-	v := x.s.words
 	if x.names[w.list] == nil {
 		m := map[int32]string{}
 		for _, word := range w.Any {
-			at := int32(0)
-			for _, tok := range tokenise(word) {
-				at = v.edges[edge{at, v.tokens[tok]}]
-			}
-			m[at] = word
+			m[x.s.words.node(word)] = word
 		}
 		x.names[w.list] = m
 	}

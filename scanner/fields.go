@@ -94,7 +94,11 @@ func keywordsOf(v *vocabulary, label string) []int32 {
 	var t text
 	t.add([]byte(label[:min(len(label), maxLabelBytes)]))
 	var nodes []int32
-	add := func(_, _ int, node int32) { nodes = append(nodes, node) }
+	add := func(_, _ int, node int32) {
+		if v.nodes[node]&nodeKeyword != 0 {
+			nodes = append(nodes, node)
+		}
+	}
 	v.find(t.norm, 0, len(t.norm), add)
 	if apart := splitCamel(t.norm); len(apart) != len(t.norm) {
 		v.find(apart, 0, len(apart), add)

@@ -95,13 +95,13 @@ type scratch struct {
 	capture capture
 	looking looking
 
+	termsDone int                  // how many of hits.terms are proved
 	termHits  []termHit            // scratch of termsAt
 	termsSeen map[termKey]termMark // the terms reported from the part
 	passed    passedTerm           // the last term that was not proved again
 
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
-	tokens  marks // bytes of words
 	rest    marks // places where something of Scanner.rest may begin
 }
 
@@ -216,7 +216,7 @@ func (c *Scan) endPart() {
 	c.fields.reset()
 	c.pending, c.raws = c.pending[:0], c.raws[:0]
 	clear(c.termsSeen)
-	c.passed = passedTerm{}
+	c.passed, c.termsDone = passedTerm{}, 0
 	c.pos, c.counted, c.lineEnd, c.lines, c.open = 0, 0, 0, 0, false
 }
 
@@ -244,7 +244,9 @@ func (c *Scan) chunk(from, to int) {
 		s.special.mark(&c.special, norm[from:to])
 	}
 	if s.lexicon != nil {
-		tokenMarker.mark(&c.tokens, norm[from:to])
+		c.hits.terms = c.hits.terms[:copy(c.hits.terms, c.hits.terms[c.termsDone:])]
+		c.termsDone = 0
+		c.hits.read(s.words, &c.text, c.text.base+int64(to), c.text.base+int64(from)-s.behind)
 	}
 	if s.long != nil {
 		step := s.long.long.step
@@ -265,7 +267,7 @@ func (c *Scan) chunk(from, to int) {
 	inRest, inSpecial := c.rest[:words], c.special[:words]
 	for w, digits := range c.runs[:words] {
 		if s.lexicon != nil {
-			c.terms(from+64*w, min(from+64*w+64, to), c.tokens[w])
+			c.terms(from+64*w, min(from+64*w+64, to))
 		}
 		runs := digits &^ (digits<<1 | carry)
 		carry = digits >> 63

@@ -59,7 +59,8 @@ type pattern struct {
 
 // New makes set ready. It takes milliseconds, so it is done once for a set.
 func New(set *patterns.Set) *Scanner {
-	s := &Scanner{set: set, words: newVocabulary()}
+	words := newTrie()
+	s := &Scanner{set: set, words: newVocabulary(words)}
 	reach, looks := 0, 0
 	sort := newSorter()
 	kinds := map[dlp.Type]uint16{}
@@ -111,14 +112,16 @@ func New(set *patterns.Set) *Scanner {
 		}
 	}
 	s.take(sort)
+	span := s.words.longest // bytes that what begins before hits.sure may take
 	if s.lexicon != nil {
-		s.lexicon.ready()
-		s.longest = max(s.longest, int64(s.lexicon.longest))
+		s.lexicon.grow()
+		s.longest, span = max(s.longest, int64(s.lexicon.longest)), max(span, s.lexicon.longest)
 	}
+	words.ready()
 	s.words.reach = reach + s.words.longest
 	s.words.fill()
 	s.behind = int64(max(s.words.reach, looks) + 2*maxLead + pathLook + blockBytes + 8)
-	s.ahead = s.longest + int64(max(s.words.reach, looks)+2*patterns.MaxKeyword+maxBehindWord+8)
+	s.ahead = s.longest + int64(max(s.words.reach, looks)+span+maxBehindWord+8)
 	return s
 }
 
@@ -201,7 +204,7 @@ func allowed(r *patterns.Rule) map[string]time.Time {
 // takeTerms enters p, whose form is words.
 func (s *Scanner) takeTerms(p *pattern) {
 	if s.lexicon == nil {
-		s.lexicon = &lexicon{vocabulary: newVocabulary()}
+		s.lexicon = &lexicon{trie: s.words.trie}
 	}
 	s.lexicon.add(len(s.pats), p.Pattern)
 	s.pats = append(s.pats, *p)

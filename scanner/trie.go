@@ -1,0 +1,317 @@
+package scanner
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/patterns"
+)
+
+// maxSeparators is how many bytes may stand between two words of one keyword or
+// term.
+const maxSeparators = 8
+
+// trie is the words of all keywords and terms, one after the other: a node for
+// each beginning, 0 where they begin. It finds them in one walk over the words of
+// a text, in which each word is looked up once. It is read only once ready.
+type trie struct {
+	edges   map[edge]int32
+	nodes   []nodeKind
+	symbols [256]bool // bytes that stand in keywords as symbols
+	wide    bool      // some word has bytes beyond ASCII
+
+	// Made by ready.
+	filter []uint64 // two bits by the hash of each edge of table: nearly all words of a text end there
+	table  []slot   // the edges that are words of ASCII alone, hashed
+	rests  []byte   // what those have after their first eight bytes
+	first  *marker  // of the bytes that a keyword or term may begin with
+}
+
+// edge leads on from a node by a word, in small letters, or a single symbol.
+type edge struct {
+	node int32
+	word string
+}
+
+// nodeKind is what a node stands for, as bits.
+type nodeKind uint8
+
+const (
+	nodeKeyword nodeKind = 1 << iota // a keyword ends there
+	nodeTerm                         // a term does
+	nodeInner                        // some go on from there
+)
+
+// slot is an edge by a word of ASCII.
+type slot struct {
+	first    uint64 // the word's first eight bytes, the first one lowest, zeros where it is shorter
+	from, to int32
+	rest     int32 // where in rests it goes on
+	size     int32 // bytes; 0 for an empty slot
+}
+
+// filterBits is how many bits of a hash say which bit of the filter: 16 KiB, which
+// stays in the processor's nearest cache. The built-in words take a seventh of it.
+const filterBits = 17
+
+func newTrie() *trie { return &trie{edges: map[edge]int32{}, nodes: make([]nodeKind, 1)} }
+
+// add returns the node at which words, a keyword or a term, ends, made if need be.
+func (t *trie) add(words string, kind nodeKind) int32 {
+	node := int32(0)
+	for _, w := range tokenise(words) {
+		next, ok := t.edges[edge{node, w}]
+		if !ok {
+			next = int32(len(t.nodes))
+			t.edges[edge{node, w}] = next
+			t.nodes = append(t.nodes, 0)
+			t.nodes[node] |= nodeInner
+			if !wordByte(w[0]) {
+				t.symbols[w[0]] = true
+			}
+			t.wide = t.wide || !ascii([]byte(w))
+		}
+		node = next
+	}
+	t.nodes[node] |= kind
+	return node
+}
+
+// node returns the node at which words ends, which were added.
+func (t *trie) node(words string) int32 {
+	node := int32(0)
+	for _, w := range tokenise(words) {
+		node = t.edges[edge{node, w}]
+	}
+	return node
+}
+
+// ready makes the tables, when all is added.
+func (t *trie) ready() {
+	size := 64
+	for size < 3*len(t.edges) {
+		size *= 2
+	}
+	t.table, t.filter = make([]slot, size), make([]uint64, 1<<(filterBits-6))
+	var first byteSet
+	for e, to := range t.edges {
+		w := []byte(e.word)
+		if e.node == 0 {
+			switch c := w[0]; {
+			case c >= utf8.RuneSelf:
+				first[2], first[3] = ^uint64(0), ^uint64(0)
+			case c >= 'a' && c <= 'z':
+				first.put(c - 'a' + 'A')
+				fallthrough
+			default:
+				first.put(c)
+			}
+		}
+		if !wordByte(w[0]) || !ascii(w) {
+			continue
+		}
+		s := slot{first: firstEight(w, 0, len(w)), from: e.node, to: to, rest: int32(len(t.rests)), size: int32(len(w))}
+		t.rests = append(t.rests, w[min(8, len(w)):]...)
+		h := hashOf(e.node, s.first, len(w))
+		for _, bit := range [2]uint64{firstBit(h), secondBit(h)} {
+			t.filter[bit/64] |= 1 << (bit % 64)
+		}
+		k := t.place(h)
+		for t.table[k].size != 0 {
+			k = (k + 1) & uint64(size-1)
+		}
+		t.table[k] = s
+	}
+	t.first = newMarker(markOther, first.has)
+}
+
+// hashOf is of a word that begins as firstEight says and stands after node.
+func hashOf(node int32, first uint64, size int) uint64 {
+	x := (first ^ uint64(size)<<56 ^ uint64(node)*0xd6e8feb86659fd93) * 0x9e3779b97f4a7c15 // Fibonacci hashing: Knuth, TAOCP 3, 6.4
+	return x ^ x>>32
+}
+
+// The two bits of a hash in the filter, and its place in the table.
+func firstBit(h uint64) uint64        { return h & (1<<filterBits - 1) }
+func secondBit(h uint64) uint64       { return h >> (64 - filterBits) }
+func (t *trie) place(h uint64) uint64 { return h >> filterBits & uint64(len(t.table)-1) }
+
+// firstEight returns the first bytes of the word text[i:j], its ASCII letters
+// small, as slot has them.
+func firstEight(text []byte, i, j int) (first uint64) {
+	if i+8 <= len(text) {
+		first = binary.LittleEndian.Uint64(text[i:])
+	} else {
+		for k := len(text) - 1; k >= i; k-- {
+			first = first<<8 | uint64(text[k])
+		}
+	}
+	return (first | 0x20*ones) & firstBytesOf[min(j-i, 8)] // a small letter for a capital; digits have that bit
+}
+
+// firstBytesOf is, by length, the bytes of a word among its first eight.
+var firstBytesOf = [9]uint64{0, 1<<8 - 1, 1<<16 - 1, 1<<24 - 1, 1<<32 - 1, 1<<40 - 1, 1<<48 - 1, 1<<56 - 1, 1<<64 - 1}
+
+// follow returns the node that the word text[i:j] leads to from node, 0 for none.
+func (t *trie) follow(node int32, text []byte, i, j int) int32 {
+	first := firstEight(text, i, j)
+	if t.wide && (first&high != 0 || j-i > 8 && !ascii(text[i+8:j])) {
+		return t.followWide(node, text[i:j])
+	}
+	h := hashOf(node, first, j-i)
+	a, b := firstBit(h), secondBit(h)
+	if t.filter[a/64]>>(a%64)&(t.filter[b/64]>>(b%64))&1 == 0 {
+		return 0
+	}
+next:
+	for k := t.place(h); t.table[k].size != 0; k = (k + 1) & uint64(len(t.table)-1) {
+		s := &t.table[k]
+		if s.first != first || s.from != node || int(s.size) != j-i {
+			continue
+		}
+		if j-i > 8 {
+			for n, c := range t.rests[s.rest:][:j-i-8] {
+				if text[i+8+n]|0x20 != c {
+					continue next
+				}
+			}
+		}
+		return s.to
+	}
+	return 0
+}
+
+// followWide is follow by a word that has bytes beyond ASCII.
+func (t *trie) followWide(node int32, word []byte) int32 {
+	var room [2 * patterns.MaxKeyword]byte
+	if len(word) > len(room) {
+		return 0
+	}
+	return t.edges[edge{node, string(appendLower(room[:0], word))}]
+}
+
+// find calls hit for each keyword and term that begins in text[from:to], in the
+// order of their beginnings and then of their ends. It looks past to for the end.
+func (t *trie) find(text []byte, from, to int, hit func(start, end int, node int32)) {
+	var words, first marks
+	for ; from < to; from += chunkBytes {
+		block := text[from:min(to, from+chunkBytes)]
+		tokenMarker.mark(&words, block)
+		t.first.mark(&first, block)
+		var carry uint64
+		if from > 0 && wordByte(text[from-1]) { // inside a word
+			carry = 1
+		}
+		for w, in := range words[:(len(block)+63)/64] {
+			starts := in &^ (in<<1 | carry)
+			carry = in >> 63
+			for m := starts & first[w]; m != 0; m &= m - 1 {
+				bit := bits.TrailingZeros64(m)
+				i := from + 64*w + bit
+				j := i + bits.TrailingZeros64(^(in >> bit))
+				if j == from+64*w+64 || j == to { // it may go on
+					j = wordEnd(text, j)
+				}
+				if node := t.follow(0, text, i, j); node != 0 {
+					t.walk(text, i, j, node, hit)
+				}
+			}
+		}
+	}
+}
+
+// walk goes on from node, which the word text[start:end] leads to.
+func (t *trie) walk(text []byte, start, end int, node int32, hit func(start, end int, node int32)) {
+	for node != 0 {
+		kind := t.nodes[node]
+		if kind&(nodeKeyword|nodeTerm) != 0 {
+			hit(start, end, node)
+		}
+		if kind&nodeInner == 0 {
+			return
+		}
+		k := end
+		for k < len(text) && k-end < maxSeparators && separator(text[k]) {
+			k++
+		}
+		if k == len(text) {
+			return
+		}
+		if t.symbols[text[k]] {
+			node, end = t.edges[edge{node, string(text[k : k+1])}], k+1
+			continue
+		}
+		if end = wordEnd(text, k); end == k {
+			return
+		}
+		node = t.follow(node, text, k, end)
+	}
+}
+
+func wordEnd(text []byte, i int) int {
+	for i < len(text) && wordByte(text[i]) {
+		i++
+	}
+	return i
+}
+
+// wordByte reports whether c belongs to a word of a keyword.
+func wordByte(c byte) bool { return keywordTable[c] }
+
+var keywordTable = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c != '_' && isWord(byte(c)) || c >= 0x80
+	}
+	return t
+}()
+
+// separator reports whether c may stand between two words of a keyword.
+func separator(c byte) bool {
+	switch c {
+	case ' ', '\t', '\r', '\n', '_', '-', '.', '/', '\'':
+		return true
+	}
+	return false
+}
+
+// tokenise takes a keyword apart into words and symbols.
+func tokenise(w string) []string {
+	var out []string
+	for i := 0; i < len(w); {
+		j := i
+		for j < len(w) && wordByte(w[j]) {
+			j++
+		}
+		switch {
+		case j > i:
+			out = append(out, w[i:j])
+		case separator(w[i]):
+			j++
+		default:
+			j++
+			out = append(out, w[i:j])
+		}
+		i = j
+	}
+	return out
+}
+
+func ascii(b []byte) bool {
+	var all byte
+	for _, c := range b {
+		all |= c
+	}
+	return all < utf8.RuneSelf
+}
+
+// appendLower appends b in small letters to out, as bytes.ToLower makes them.
+func appendLower(out, b []byte) []byte {
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		out = utf8.AppendRune(out, unicode.ToLower(r))
+		b = b[size:]
+	}
+	return out
+}
