@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -401,19 +400,21 @@ func (l *lookup) named(ctx context.Context) ([][]host, error) {
 }
 
 // order returns the clients to try, one after the other. In a group of the
-// configuration the members take turns; servers of one preference are shuffled,
-// RFC 5321 5.1.
+// configuration the members take turns; servers of one preference come in a
+// random order, RFC 5321 5.1: what one that is down would have had falls to all
+// others alike.
 func (t *table) order(e *entry, p *plan) []*smtp.Client {
 	several := p.hosts() > 1
 	turn := int(e.turn.Add(1) - 1)
 	var out []*smtp.Client
 	for _, g := range p.groups {
-		from := turn
-		if e.kind == smtp.TargetMX {
-			from = rand.IntN(len(g))
-		}
+		first := len(out)
 		for i := range g {
-			out = append(out, t.client(e, g[(from+i)%len(g)], several))
+			out = append(out, t.client(e, g[(turn+i)%len(g)], several))
+		}
+		if e.kind == smtp.TargetMX {
+			of := out[first:]
+			t.d.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 		}
 	}
 	return out

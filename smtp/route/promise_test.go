@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,10 +48,11 @@ func TestDANE(t *testing.T) {
 	sha5 := func(b []byte) string { s := sha512.Sum512(b); return hex.EncodeToString(s[:]) }
 	l := leaf(good)
 	zero := strings.Repeat("00", 32)
+	const unproved = "unproved"
 	for _, tc := range []struct {
 		name   string
 		tls    *tls.Config // nil: STARTTLS is not offered
-		tlsa   []string    // after "_port._tcp.mx.d.test. TLSA"
+		tlsa   []string    // after "_port._tcp.mx.d.test. TLSA"; unproved: these are
 		signed bool
 		breaks bool // the TLSA lookup fails
 		want   string
@@ -80,13 +82,17 @@ func TestDANE(t *testing.T) {
 		{"no records, no TLS: opportunistic", nil, nil, true, false, "clear"},
 		{"the lookup fails", good, nil, true, true, "451 4.4.3"},
 		{"not proved", self, []string{"3 1 1 " + zero}, false, false, "tls"},
+		{"the servers proved, their records not", self, []string{"3 1 1 " + zero, unproved}, true, false, "tls"},
+		{"so, and STARTTLS stripped", nil, []string{"3 1 1 " + zero, unproved}, true, false, "clear"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := (&server{}).listen(t, "127.0.0.1", "0", tc.tls)
 			name := "_" + s.port() + "._tcp.mx.d.test"
 			zone := "d.test. MX 10 mx.d.test.\nmx.d.test. A 127.0.0.1\n"
 			for _, r := range tc.tlsa {
-				zone += name + ". TLSA " + r + "\n"
+				if r != unproved {
+					zone += name + ". TLSA " + r + "\n"
+				}
 			}
 			var signed []string
 			if tc.signed {
@@ -95,6 +101,9 @@ func TestDANE(t *testing.T) {
 			z := newZone(t, zone, signed...)
 			if tc.breaks {
 				z.breaks(name)
+			}
+			if slices.Contains(tc.tlsa, unproved) {
+				z.unsigns(name)
 			}
 			r := router(t, route.Deps{}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSDANE})
 			for range 2 { // also over what is kept

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -42,10 +43,12 @@ type Deps struct {
 	Keys     mtasts.Keys
 
 	// Dial connects; nil: net.Dialer. Roots are those of policy hosts and of
-	// servers under MTA-STS; nil: the system's. Both are for tests.
-	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	Roots *smtp.Roots
-	Pool  *x509.CertPool
+	// servers under MTA-STS; nil: the system's. Shuffle puts n things in a random
+	// order; nil: rand.Shuffle. All are for tests.
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Roots   *smtp.Roots
+	Pool    *x509.CertPool
+	Shuffle func(n int, swap func(i, j int))
 
 	// AskOnly has nothing made or swept where mail goes to: only Ask is called.
 	AskOnly bool
@@ -96,6 +99,9 @@ func New(cfg *smtp.Config, d Deps) (*Router, error) {
 	}
 	if d.Dial == nil {
 		d.Dial = new(net.Dialer).DialContext
+	}
+	if d.Shuffle == nil {
+		d.Shuffle = rand.Shuffle
 	}
 	r := &Router{d: d, work: &work{}}
 	r.work.ctx, r.work.stop = context.WithCancel(context.Background())

@@ -37,13 +37,14 @@ type zone struct {
 	mu      sync.Mutex // guards below
 	records map[string][]dns.RR
 	signed  map[string]bool // second-level names whose answers carry AD
+	bare    map[string]bool // names below whose answers do not
 	broken  map[string]bool // names that give SERVFAIL
 	asked   map[string]int
 }
 
 func newZone(t *testing.T, text string, signed ...string) *zone {
 	t.Helper()
-	z := &zone{broken: map[string]bool{}, signed: map[string]bool{}, asked: map[string]int{}}
+	z := &zone{bare: map[string]bool{}, broken: map[string]bool{}, signed: map[string]bool{}, asked: map[string]int{}}
 	for _, s := range signed {
 		z.signed[s] = true
 	}
@@ -97,6 +98,12 @@ func (z *zone) breaks(name string) {
 	z.broken[name+"."] = true
 }
 
+func (z *zone) unsigns(name string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.bare[name+"."] = true
+}
+
 func (z *zone) questions(name string) int {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -112,7 +119,7 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	z.asked[name]++
 	labels := dns.SplitDomainName(name)
 	top := strings.Join(labels[max(0, len(labels)-2):], ".")
-	a.AuthenticatedData = z.signed[top]
+	a.AuthenticatedData = z.signed[top] && !z.bare[name]
 	rrs, exists := z.records[name]
 	for n := range z.records {
 		exists = exists || dns.IsSubDomain(name, n)
@@ -149,6 +156,8 @@ type server struct {
 	data   func() error
 	extend func(*gosmtp.Server)
 	clear  int // MAIL commands without TLS
+	came   int // connections
+	gone   int // connections that have ended
 }
 
 // listen starts s at ip:port; port "0" chooses one.
@@ -194,8 +203,18 @@ func (s *server) inClear() int {
 	return s.clear
 }
 
+// conns tells how many connections came, and how many of them have ended.
+func (s *server) conns() (came, gone int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.came, s.gone
+}
+
 // NewSession implements gosmtp.Backend.
 func (s *server) NewSession(c *gosmtp.Conn) (gosmtp.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.came++
 	return &serverSession{s: s, c: c}, nil
 }
 
@@ -205,8 +224,16 @@ type serverSession struct {
 	rcpts []string
 }
 
-func (x *serverSession) Reset()        { x.rcpts = nil }
-func (x *serverSession) Logout() error { return nil }
+// Reset forgets the recipients.
+func (x *serverSession) Reset() { x.rcpts = nil }
+
+// Logout is called when the connection has ended.
+func (x *serverSession) Logout() error {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	x.s.gone++
+	return nil
+}
 
 func (x *serverSession) Mail(string, *gosmtp.MailOptions) error {
 	x.s.mu.Lock()
