@@ -315,37 +315,18 @@ func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault
 		return err
 	}
 	ch.Decide = append(ch.Decide, t)
-	if err := g.moveStands(ctx, id, to, g.commit(ctx, ch)); err != nil {
+	err = g.commit(ctx, ch)
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	if err := g.standing(ctx, err, func(ctx context.Context) (bool, error) { // nobody else moves it meanwhile
+		e, err := g.Vault.Get(ctx, id)
+		return e.State == to, err
+	}); err != nil {
 		return err
 	}
 	poke(g.calls) // there may be one less
 	return nil
 }
-
-// moveStands returns err, that of the commit that moves id; where that is no
-// answer, nil or an error by whether the move stands, and err only when it could
-// not be found out in time. Nobody else moves id meanwhile.
-func (g *Gateway) moveStands(ctx context.Context, id dlp.ID, to vault.State, err error) error {
-	if !errors.Is(err, store.ErrUnknown) {
-		return err
-	}
-	ctx, cancel := lasting(ctx)
-	defer cancel()
-	if g.decided(ctx) != nil {
-		return err
-	}
-	switch e, lerr := g.Vault.Get(ctx, id); {
-	case lerr != nil:
-		return err
-	case e.State != to:
-		return errNotMoved
-	}
-	g.kickIf(true)
-	return nil
-}
-
-// errNotMoved says that stable storage gave no answer, and that nothing stands.
-var errNotMoved = errors.New("gateway: no answer from stable storage, and nothing was changed")
 
 // notMoved ends a person's act that was not carried out because of err.
 func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, seq uint64, err error) {

@@ -1,6 +1,10 @@
 package gateway
 
-import "context"
+import (
+	"context"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
 
 // Waiting is how many documents wait for their turn to be read.
 func (g *Gateway) Waiting() int {
@@ -13,3 +17,8 @@ var ReadEnvelope = readEnvelope
 
 // CountDeaths makes one try to put on record what was in hand when a process died.
 func (g *Gateway) CountDeaths(ctx context.Context) error { return g.countOnce(ctx) }
+
+// DestOf is the destination of a recipient.
+func (g *Gateway) DestOf(from, rcpt dlp.Address) int64 {
+	return g.destsOf(from, []dlp.Address{rcpt})[0]
+}

@@ -165,25 +165,15 @@ func (g *Gateway) vaultFile(ctx context.Context, doc *dlp.Document, j judgement,
 		g.discard(ctx, ch, err)
 		return err
 	}
-	if err := g.holdStands(ctx, doc.ID, g.commit(ctx, ch)); err != nil {
+	err = g.commit(ctx, ch)
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	if err := g.standing(ctx, err, func(ctx context.Context) (bool, error) {
+		kept, _, err := g.Kept(ctx, doc.ID)
+		return kept, err
+	}); err != nil {
 		g.discard(ctx, ch, err)
 		return err
-	}
-	return nil
-}
-
-// holdStands returns err, that of the commit of the hold id; where that is no
-// answer, nil or an error by whether the hold stands, and err only while it
-// cannot be found out.
-func (g *Gateway) holdStands(ctx context.Context, id dlp.ID, err error) error {
-	if !errors.Is(err, store.ErrUnknown) {
-		return err
-	}
-	switch kept, _, lerr := g.Kept(ctx, id); {
-	case lerr != nil:
-		return err
-	case !kept:
-		return errNotMade
 	}
 	return nil
 }

@@ -122,30 +122,32 @@ func TestFileWithoutAnAnswerIsHeldOnce(t *testing.T) {
 		{"nobody knows", true, true, dlp.TryAgain, 0, 0, audit.ResultUnknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
-			b.db.forgets = tt.forgets
-			b.db.unknown.Store(true)
-			b.db.hangs.Store(tt.hangs)
-			c := &claimed{take: func(context.Context) error { return nil }}
-			doc := file()
-			got := b.File(t.Context(), doc, c)
-			results := b.audit.results()
-			if got.Kind != tt.kind || c.back != tt.back || len(results) != 1 || results[0] != tt.result {
-				t.Errorf("outcome %v, put back %d times, on record %q; want %v, %d, %s", got.Kind, c.back, results, tt.kind, tt.back, tt.result)
-			}
-			if tt.hangs && tt.forgets {
-				if kept, _, err := b.Kept(t.Context(), doc.ID); err == nil {
-					t.Errorf("while nobody knows: kept %v, want an error", kept)
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.db.forgets = tt.forgets
+				b.db.unknown.Store(true)
+				b.db.hangs.Store(tt.hangs)
+				c := &claimed{take: func(context.Context) error { return nil }}
+				doc := file()
+				got := b.File(t.Context(), doc, c)
+				results := b.audit.results()
+				if got.Kind != tt.kind || c.back != tt.back || len(results) != 1 || results[0] != tt.result {
+					t.Errorf("outcome %v, put back %d times, on record %q; want %v, %d, %s", got.Kind, c.back, results, tt.kind, tt.back, tt.result)
 				}
-			}
-			b.db.hung.Store(false)
-			held, err := b.ListHeld(t.Context(), false, "", "uid:0")
-			if err != nil || len(held) != tt.held {
-				t.Errorf("%d held, %v; want %d", len(held), err, tt.held)
-			}
-			if kept, _, err := b.Kept(t.Context(), doc.ID); err != nil || kept != (tt.held > 0) {
-				t.Errorf("in the end: kept %v, %v; want %v", kept, err, tt.held > 0)
-			}
+				if tt.hangs && tt.forgets {
+					if kept, _, err := b.Kept(t.Context(), doc.ID); err == nil {
+						t.Errorf("while nobody knows: kept %v, want an error", kept)
+					}
+				}
+				b.db.hung.Store(false)
+				held, err := b.ListHeld(t.Context(), false, "", "uid:0")
+				if err != nil || len(held) != tt.held {
+					t.Errorf("%d held, %v; want %d", len(held), err, tt.held)
+				}
+				if kept, _, err := b.Kept(t.Context(), doc.ID); err != nil || kept != (tt.held > 0) {
+					t.Errorf("in the end: kept %v, %v; want %v", kept, err, tt.held > 0)
+				}
+			})
 		})
 	}
 }

@@ -390,6 +390,29 @@ func TestMessageStaysOnTheSafeSide(t *testing.T) {
 	}
 }
 
+// TestMessageThatCannotBeToldFromOthersIsNotTaken: without a key of its own it
+// would count as a repeat of the next such message, which would be lost.
+func TestMessageThatCannotBeToldFromOthersIsNotTaken(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(out)
+	open, opened := doc.Open, 0
+	doc.Open = func() (io.ReadSeekCloser, error) {
+		if opened++; opened == 1 {
+			return nil, errBroken
+		}
+		return open()
+	}
+	got := b.Message(t.Context(), doc, b.hop)
+	held, err := b.ListHeld(t.Context(), false, "", "uid:0")
+	if got.Kind != dlp.TryAgain || got.Acknowledge || err != nil || len(held) != 0 || len(b.audit.of(audit.Decision)) != 0 || b.hop.resets != 1 {
+		t.Errorf("%+v, %d held, %v, %d decisions; want it to be tried again, and nothing decided", got, len(held), err, len(b.audit.of(audit.Decision)))
+	}
+	if again := b.Message(t.Context(), doc, b.hop); again.Kind != dlp.Held {
+		t.Errorf("second try: %v, want it held", again.Kind)
+	}
+}
+
 func TestSplit(t *testing.T) {
 	b := newBench(t)
 	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}

@@ -290,27 +290,17 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 			return m, fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
 		}
 	}
-	if err := g.commit(ctx, ch); err != nil && !g.stands(ctx, m, err) {
+	err = g.standing(ctx, g.commit(ctx, ch), func(ctx context.Context) (bool, error) { // recorded once more, its reports would go out twice
+		now, err := g.Spool.Get(ctx, m.ID)
+		return slices.Equal(now.Rcpts, m.Rcpts), err
+	})
+	if err != nil {
 		return m, fmt.Errorf("gateway: record delivery of %s: %w", m.Doc, err)
 	}
 	if delivered > 0 || failed > 0 {
 		g.recordDelivery(ctx, m, delivered, failed)
 	}
 	return m, nil
-}
-
-// stands reports whether m is on record as it is, although its commit gave err:
-// no answer. Recorded once more, its reports would go out twice: while it is not
-// known stands waits, and returns false only once it is, or ctx has ended.
-func (g *Gateway) stands(ctx context.Context, m spool.Message, err error) bool {
-	if !errors.Is(err, store.ErrUnknown) {
-		return false
-	}
-	if g.decided(ctx) != nil {
-		return false
-	}
-	now, err := g.Spool.Get(ctx, m.ID) // what is on record shows
-	return err == nil && slices.Equal(now.Rcpts, m.Rcpts)
 }
 
 func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {

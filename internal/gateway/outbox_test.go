@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -24,8 +25,8 @@ func (b *bench) put(t testing.TB, rcpts ...dlp.Address) spool.Message {
 		Created: b.now(), Expires: b.now().Add(24 * time.Hour)}
 	for _, r := range rcpts {
 		m.Rcpts = append(m.Rcpts, spool.Rcpt{Addr: r})
-		m.Dest = int64(len(rcpts[0].Domain))
 	}
+	m.Dest = b.DestOf(m.From, rcpts[0])
 	e, err := b.spool.Seal(t.Context(), m, strings.NewReader(text))
 	if err == nil {
 		err = b.db.Commit(t.Context(), store.Change{Out: []spool.Entry{e}})
@@ -113,6 +114,93 @@ func TestAHangingPlaceTakesFewWorkers(t *testing.T) {
 	if n := most.Load(); n > 2 {
 		t.Errorf("%d deliveries at once to one destination, want 2 at most", n)
 	}
+}
+
+// TestASilentPlaceIsTriedByOne: to a destination that gave no answer goes one
+// message at a time, until it gives one; to all others as many as before.
+func TestASilentPlaceIsTriedByOne(t *testing.T) {
+	const share, others = 3, 10
+	b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = 3*share, share })
+	b.Destinations = byDomain
+	var calls, at, most atomic.Int32
+	together := func() func() { // returned once share deliveries wait in it
+		var n atomic.Int32
+		all := make(chan struct{})
+		return func() {
+			if n.Add(1) == share {
+				close(all)
+			}
+			select {
+			case <-all:
+			case <-time.After(20 * time.Second):
+				t.Errorf("%d deliveries at once to the destination, want %d", n.Load(), share)
+			}
+		}
+	}
+	before, after := together(), together()
+	rest := make(chan struct{}) // closed once the others have theirs
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if a.Domain != "silent.example" {
+			return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+		}
+		switch n := calls.Add(1); {
+		case n <= share: // nobody knows yet: as many as are allowed, and no answer
+			before()
+			return dlp.Delivery{Rcpt: a, Err: errBroken}
+		case n <= 2*share:
+			most.Store(max(most.Load(), at.Add(1)))
+			defer at.Add(-1)
+			<-rest
+			if n < 2*share {
+				return dlp.Delivery{Rcpt: a, Err: errBroken}
+			}
+		default: // it has given one
+			after()
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}}
+	}
+	for i := range 3 * share {
+		b.put(t, dlp.Address{Local: fmt.Sprint("s", i), Domain: "silent.example"})
+	}
+	for i := range others {
+		b.put(t, dlp.Address{Local: fmt.Sprint("o", i), Domain: "other.example.net"})
+	}
+	released := false
+	runOutboxUntil(t, b, func() bool {
+		if !released && b.hop.took("other.example.net") == others {
+			released = true
+			close(rest)
+		}
+		return b.hop.took("silent.example") == 3*share
+	})
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d deliveries at once to a destination that gave no answer, want 1", n)
+	}
+}
+
+// TestMessagesThatFailedTogetherComeApart: they are not all tried again at the
+// same moment.
+func TestMessagesThatFailedTogetherComeApart(t *testing.T) {
+	const n = 20
+	synctest.Test(t, func(t *testing.T) {
+		b := newBenchWith(t, func(c *gateway.Config) { c.DeliveryWorkers, c.PerDestination = n, n })
+		b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}} }
+		for range n {
+			b.put(t, out)
+		}
+		var qs []gateway.Queued
+		runOutboxUntil(t, b, func() (all bool) {
+			qs, _ = b.ListQueue(t.Context(), false) // again, if it could not
+			return len(qs) == n && !slices.ContainsFunc(qs, func(q gateway.Queued) bool { return q.Tries == 0 })
+		})
+		at := map[time.Time]int{}
+		for _, q := range qs {
+			at[q.Next]++
+		}
+		if len(at) < n/2 {
+			t.Errorf("%d messages that failed at one moment are due at %d", n, len(at))
+		}
+	})
 }
 
 // took counts the recipients of a domain that were delivered to.

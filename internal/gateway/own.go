@@ -25,6 +25,35 @@ func (g *Gateway) commit(ctx context.Context, ch store.Change) error {
 	return nil
 }
 
+// standing returns err, that of a commit. Where that is no answer, it is nil if
+// the commit stands after all, errNotStanding if it does not, and err only when
+// ctx ended before that was known. stands looks, by what is on record: what shows
+// there is on stable storage. What does not show is nowhere once stable storage
+// has come to all that was handed to it before: a later commit, of nothing, that
+// fails says nothing of that, whatever its error, so it is made until ctx ends.
+func (g *Gateway) standing(ctx context.Context, err error, stands func(context.Context) (bool, error)) error {
+	if !errors.Is(err, store.ErrUnknown) {
+		return err
+	}
+	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
+		before := g.Store.Commit(ctx, store.Change{})
+		yes, lerr := stands(ctx)
+		switch {
+		case lerr == nil && yes:
+			g.kickIf(true)
+			poke(g.calls)
+			return nil
+		case lerr == nil && before == nil:
+			return errNotStanding
+		case !g.pause(ctx, pause):
+			return err
+		}
+	}
+}
+
+// errNotStanding says that stable storage gave no answer, and that nothing stands.
+var errNotStanding = errors.New("gateway: no answer from stable storage, and nothing was changed")
+
 // discard removes what was staged for a Change that was not committed because
 // of err. A Change whose fate is not known keeps what was staged: it may yet
 // stand. What discard misses, the store's sweep at the next start removes.

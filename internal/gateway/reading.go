@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -134,7 +133,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 		}
 	case err != nil:
 		g.warn(ctx, "message not read in the background; it is tried again", m.Doc, err)
-		m.Next = g.Now().Add(spool.Backoff(m.Tries, rand.Float64()))
+		m.Next = g.Now().Add(spool.Backoff(m.Tries, 0)) // the readers are few: what comes together takes turns
 		if err := g.progress(ctx, m); err != nil {
 			g.warn(ctx, "failed reading not noted", m.Doc, err)
 			g.pause(ctx, settleFirst)
@@ -201,41 +200,20 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 	}
 	m.OnStep("judged")
 	groups := groupByAct(m.j.verdict)
-	kind, result, err := m.take(ctx, store.Change{Progress: []spool.Update{end}}, groups)
-	if err != nil {
+	_, _, err = m.take(ctx, store.Change{Progress: []spool.Update{end}}, groups)
+	err = m.standing(ctx, err, func(ctx context.Context) (bool, error) {
+		now, err := m.Spool.Get(ctx, unread.ID)
+		return now.State.Ended(), err
+	})
+	kind, result := groups.outcome()
+	switch {
+	case errors.Is(err, store.ErrUnknown):
+		result = audit.ResultUnknown
+	case err != nil:
 		result = audit.ResultFailed
-	}
-	if errors.Is(err, store.ErrUnknown) {
-		now, gerr := unread, m.decided(ctx)
-		if gerr == nil {
-			now, gerr = m.Spool.Get(ctx, unread.ID)
-		}
-		switch {
-		case gerr != nil:
-			result = audit.ResultUnknown
-		case now.State.Ended(): // it was carried out after all
-			kind, result = groups.outcome()
-			m.kickIf(true)
-			poke(m.calls)
-			err = nil
-		}
 	}
 	m.outcome(ctx, m.doc, m.seq, result)
 	return kind, err
-}
-
-// decided waits until stable storage has come to all that was handed to it
-// before: then it shows whether that stands. A commit of nothing that fails says
-// nothing of what went before it, whatever its error: with store.ErrNoRoom
-// storage may not have come to it either. So it is made again until ctx ends;
-// only then is there an error, which says that this is not known.
-func (g *Gateway) decided(ctx context.Context) error {
-	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
-		err := g.Store.Commit(ctx, store.Change{})
-		if err == nil || !g.pause(ctx, pause) {
-			return err
-		}
-	}
 }
 
 // progress makes durable where m stands, whether or not ctx is over.

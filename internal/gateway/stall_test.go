@@ -111,7 +111,8 @@ func TestDecisionWithoutAnAnswerIsOnRecordAsItIs(t *testing.T) {
 	}{
 		{"a release stands", release, false, false, "released", vault.Released, true, false},
 		{"a release does not", release, true, false, "failed", vault.Held, false, false},
-		{"nobody knows of a release", release, false, true, "unknown", vault.Released, false, true},
+		{"a release stands, and the next has no answer either", release, false, true, "released", vault.Released, true, false},
+		{"nobody knows of a release", release, true, true, "unknown", vault.Held, false, true},
 		{"a rejection stands", reject, false, false, "rejected", vault.Rejected, true, false},
 		{"a rejection does not", reject, true, false, "failed", vault.Held, false, false},
 		{"nobody knows of a rejection", reject, true, true, "unknown", vault.Held, false, true},
