@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -197,6 +198,29 @@ func (c *Client) Quiet() bool {
 		}
 	}
 	return true
+}
+
+// Lent returns the buffers that s lends for bodies, from now on.
+func (s *Server) Lent() func() [][]byte { return lent(&s.bodies) }
+
+// Lent returns the buffers that c lends for bodies, from now on.
+func (c *Client) Lent() func() [][]byte { return lent(&c.bodies) }
+
+func lent(bodies *sync.Pool) func() [][]byte {
+	var mu sync.Mutex
+	var all [][]byte
+	bodies.New = func() any {
+		mu.Lock()
+		defer mu.Unlock()
+		b := new([largeBuffer]byte)
+		all = append(all, b[:])
+		return b
+	}
+	return func() [][]byte {
+		mu.Lock()
+		defer mu.Unlock()
+		return all
+	}
 }
 
 // TxQuiet reports whether the next hop of tx, a Client's, has said nothing unasked.

@@ -234,6 +234,22 @@ func TestTimeouts(t *testing.T) {
 				}
 			})
 		})
+		t.Run(how[:4]+", a stall after much of the body", func(t *testing.T) {
+			bubble(t, nil, func(d *door, dial func() *client) {
+				c := dial()
+				begin(c)
+				c.send(strings.Repeat(strings.Repeat("x", 998)+"\r\n", 1000)) // at the least rate this may take an hour
+				start := time.Now()
+				c.want("421 4.4.2", "closed")
+				if got := time.Since(start); got != 5*time.Minute {
+					t.Errorf("got %v, want 5m, as long as a command may take", got)
+				}
+				synctest.Wait()
+				if d.handler.seen() != 0 {
+					t.Error("a part of a message was taken for one")
+				}
+			})
+		})
 		t.Run(how[:4]+", a body that comes fast enough, for ever", func(t *testing.T) {
 			bubble(t, func(cfg *smtp.Config, _ *door) { cfg.DataTimeout = dlp.Duration(10 * time.Minute) }, func(d *door, dial func() *client) {
 				c := dial()

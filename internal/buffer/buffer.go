@@ -198,7 +198,6 @@ func (b *Buffer) spill() error {
 	if b.aead, err = cipher.NewGCM(block); err != nil {
 		return fmt.Errorf("buffer: cipher: %w", err)
 	}
-	clear(key[:])
 	if b.file, err = unlinkedFile(b.pool.cfg.Dir); err != nil {
 		return full(err)
 	}

@@ -455,3 +455,39 @@ func BenchmarkDisk25MB(b *testing.B) {
 		x.Close()
 	}
 }
+
+// TestFreedMemoryIsWiped: nothing of a document stays in memory that is lent to
+// the next one, neither in the clear nor sealed.
+func TestFreedMemoryIsWiped(t *testing.T) {
+	for name, each := range map[string]int64{"kept in memory": 1 << 20, "kept in a file": 64 * kib} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, buffer.Config{MemoryEach: each, MemoryAll: 1 << 22, DiskAll: 1 << 22})
+			all := p.Chunks()
+			b := p.New()
+			if _, err := io.WriteString(b, strings.Repeat("The patient is well.", 10*kib)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Done(); err != nil {
+				t.Fatal(err)
+			}
+			r, err := b.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, r); n != 200*kib || err != nil {
+				t.Fatalf("read %d, %v", n, err)
+			}
+			if err := errors.Join(r.Close(), b.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if len(all()) == 0 {
+				t.Fatal("no memory was lent")
+			}
+			for _, c := range all() {
+				if bytes.Count(c, []byte{0}) != len(c) {
+					t.Errorf("memory that was freed holds %d bytes of the document", len(c)-bytes.Count(c, []byte{0}))
+				}
+			}
+		})
+	}
+}

@@ -55,7 +55,6 @@ func clockKept(kernel func() (ClockState, error)) []Finding {
 
 // clockRuns looks whether the wall clock is being moved while one looks at it.
 func clockRuns(ctx context.Context) Finding {
-	const object = "wall clock"
 	start := time.Now()
 	t := time.NewTimer(clockSample)
 	defer t.Stop()
@@ -64,13 +63,26 @@ func clockRuns(ctx context.Context) Finding {
 	case <-ctx.Done():
 	}
 	end := time.Now()
-	mono, wall := end.Sub(start), end.Round(0).Sub(start.Round(0))
-	if off := (wall - mono).Abs(); off > 20*time.Millisecond {
+	return clockMoved(end, end.Sub(start), end.Round(0).Sub(start.Round(0)))
+}
+
+// mostSlew is how much the wall clock may move within clockSample: the kernel
+// slews by half a thousandth, and reading the two clocks is not one step.
+const mostSlew = 20 * time.Millisecond
+
+// clockMoved says how the wall clock ran beside the monotonic one up to now.
+func clockMoved(now time.Time, mono, wall time.Duration) Finding {
+	const object = "wall clock"
+	if off := (wall - mono).Abs(); off > mostSlew {
 		return poor(object, fmt.Sprintf("moved by %s against the monotonic clock within %s", off.Round(time.Millisecond), mono.Round(time.Millisecond)),
 			"See that one time service only sets the clock, and that it slews instead of stepping.")
 	}
-	return good(object, "%s, runs with the monotonic clock", end.UTC().Format(time.RFC3339))
+	return good(object, "%s, runs with the monotonic clock", now.UTC().Format(time.RFC3339))
 }
+
+// mostAhead is how far ahead what was written here before may be: so much is a
+// time service that steps.
+const mostAhead = time.Minute
 
 // clockAhead compares with what was written here before.
 func clockAhead(newest string) Finding {
@@ -79,7 +91,7 @@ func clockAhead(newest string) Finding {
 	if err != nil {
 		return good(object, "nothing was written here yet")
 	}
-	if ahead := time.Until(info.ModTime()); ahead > time.Minute {
+	if ahead := time.Until(info.ModTime()); ahead > mostAhead {
 		return bad(object, fmt.Sprintf("%s was written %s from now: the clock was set back, or ran ahead before", filepath.Base(newest), ahead.Round(time.Second)),
 			"Set the clock by NTP, and see whether it or the file is wrong.")
 	}

@@ -92,6 +92,44 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestClockThatIsMoved: what is within the bound is no finding, what is past it
+// is, in either direction.
+func TestClockThatIsMoved(t *testing.T) {
+	const sample = 500 * time.Millisecond
+	for off, level := range map[time.Duration]doctor.Level{
+		0: doctor.OK, doctor.MostSlew: doctor.OK, -doctor.MostSlew: doctor.OK,
+		doctor.MostSlew + 1: doctor.Warn, -doctor.MostSlew - 1: doctor.Warn, -time.Hour: doctor.Warn,
+	} {
+		if f := doctor.ClockMoved(time.Now(), sample, sample+off); f.Level != level {
+			t.Errorf("moved by %v: got %+v", off, f)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "newest")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synced := func() (doctor.ClockState, error) { return doctor.ClockState{Synchronised: true}, nil }
+	for ahead, level := range map[time.Duration]doctor.Level{
+		-time.Hour: doctor.OK, 0: doctor.OK, doctor.MostAhead: doctor.OK, // some of it has passed by then
+		doctor.MostAhead + 30*time.Second: doctor.Fail, 24 * time.Hour: doctor.Fail,
+	} {
+		at := time.Now().Add(ahead)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+		word := "none from the future"
+		if level == doctor.Fail {
+			word = "set back"
+		}
+		if fs := one(doctor.Clock(synced, file)); !has(fs, level, word) {
+			t.Errorf("written %v from now: got %+v", ahead, fs)
+		}
+	}
+	if fs := one(doctor.Clock(synced, file+".absent")); !has(fs, doctor.OK, "nothing was written") {
+		t.Errorf("nothing written: got %+v", fs)
+	}
+}
+
 // names is a small domain name system.
 type names struct {
 	forward, back map[string][]string

@@ -285,6 +285,14 @@ func TestAnswers(t *testing.T) {
 			return dlp.Outcome{Kind: dlp.Passed, Reply: r}
 		}, nil, nil, `ChangeHeader 2 "subject" ""; ChangeHeader 1 "X" ""; ChangeHeader 1 "Subject" ""; ` +
 			`InsertHeader 0 "To" " x"; InsertHeader 0 "Subject" " new\n folded"; InsertHeader 0 "X-Stanch-Id" " ID"; ReplaceBody "new body\r\n"`, "Accept"},
+		{"changed, and no body is left", func(_ context.Context, doc *dlp.Document, o dlp.Onward) dlp.Outcome {
+			r, err := o.Send(context.Background(), doc.Trace, strings.NewReader("Subject: new\r\n\r\n"))
+			if err != nil {
+				return dlp.Outcome{}
+			}
+			return dlp.Outcome{Kind: dlp.Passed, Reply: r}
+		}, nil, nil, `ChangeHeader 2 "subject" ""; ChangeHeader 1 "X" ""; ChangeHeader 1 "Subject" ""; ` +
+			`InsertHeader 0 "Subject" " new"; InsertHeader 0 "X-Stanch-Id" " ID"; ReplaceBody ""`, "Accept"},
 		{"changed, for a server that lets nothing be changed", func(_ context.Context, doc *dlp.Document, o dlp.Onward) dlp.Outcome {
 			_, err := o.Send(context.Background(), doc.Trace, strings.NewReader("\r\n"))
 			if err == nil {
