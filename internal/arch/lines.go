@@ -31,11 +31,12 @@ func Lines() []Line {
 		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
 		{"parsers of one format each", []string{ // internal/extract/FORMAT, for internal/extract/formats alone
-			"internal/extract/rtf",
+			"internal/extract/rtf", "internal/extract/doc",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
 			"internal/extract/ole1",
+			"internal/extract/propset",
 		}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
@@ -69,6 +70,7 @@ func guarded() map[string][]string {
 	return map[string][]string{
 		"internal/extract/formats": {"cmd/stanch"}, // parsers run in the child only
 		"internal/extract/rtf":     {"internal/extract/formats"},
+		"internal/extract/doc":     {"internal/extract/formats"},
 		"internal/safelog.New":     {"cmd/stanch"}, // one place decides where logs go
 	}
 }

@@ -402,6 +402,10 @@ func (f *File) Read(e *Entry, most int64) ([]byte, error) {
 	return out[:len(out):len(out)], err
 }
 
+// Copied returns how many bytes all reads so far have copied, rather than given
+// as part of the file.
+func (f *File) Copied() int64 { return f.copied }
+
 // shortSector returns the bytes of a sector of the mini stream.
 func (f *File) shortSector(n uint32) []byte {
 	at := int64(n) << f.mini
@@ -410,6 +414,17 @@ func (f *File) shortSector(n uint32) []byte {
 		o := int(at & (1<<f.shift - 1))
 		if o < len(s) {
 			return s[o:min(len(s), o+1<<f.mini)]
+		}
+	}
+	return nil
+}
+
+// Child returns what the storage holds under that name, whatever its case; nil
+// where it holds no such thing.
+func (f *File) Child(storage *Entry, name string) *Entry {
+	for i := storage.first; i > 0; i = f.entries[i].next {
+		if e := &f.entries[i]; strings.EqualFold(e.Name, name) {
+			return e
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func encodingOf(page int) encoding.Encoding {
 		return charmap.Windows1257
 	case 1258:
 		return charmap.Windows1258
-	case 10000:
+	case 10000, 32768: // [MS-XLS] 2.4.52
 		return charmap.Macintosh
 	case 10007, 10017:
 		return charmap.MacintoshCyrillic
@@ -157,4 +157,45 @@ func Decode16(b []byte) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
+}
+
+// OfLanguage returns the code page in which Windows writes a language.
+//
+// Source: [MS-LCID] 2.2.
+func OfLanguage(lang uint16) int {
+	switch lang & 0x3ff {
+	case 0x01, 0x20, 0x29: // Arabic, Urdu, Persian
+		return 1256
+	case 0x02, 0x19, 0x22, 0x23, 0x2f: // Bulgarian, Russian, Ukrainian, Belarusian, Macedonian
+		return 1251
+	case 0x1a: // Serbian is written in both scripts
+		if lang == 0x0c1a {
+			return 1251
+		}
+		return 1250
+	case 0x05, 0x0e, 0x15, 0x18, 0x1b, 0x1c, 0x24: // Czech, Hungarian, Polish, Romanian, Slovak, Albanian, Slovene
+		return 1250
+	case 0x08:
+		return 1253
+	case 0x0d:
+		return 1255
+	case 0x1f:
+		return 1254
+	case 0x25, 0x26, 0x27:
+		return 1257
+	case 0x1e:
+		return 874
+	case 0x2a:
+		return 1258
+	case 0x11:
+		return 932
+	case 0x12:
+		return 949
+	case 0x04: // Chinese
+		if lang == 0x0804 || lang == 0x1004 {
+			return 936
+		}
+		return 950
+	}
+	return 1252
 }

@@ -31,3 +31,11 @@ func TestDecode(t *testing.T) {
 		})
 	}
 }
+
+func TestOfLanguage(t *testing.T) {
+	for lang, want := range map[uint16]int{0x0409: 1252, 0x0419: 1251, 0x0c1a: 1251, 0x081a: 1250, 0x0804: 936, 0x0404: 950, 0: 1252} {
+		if got := codepage.OfLanguage(lang); got != want {
+			t.Errorf("%#x: got %d, want %d", lang, got, want)
+		}
+	}
+}

@@ -442,26 +442,3 @@ func (w *wordText) newline() {
 		w.line = false
 	}
 }
-
-// ole2 reads an OLE2 file, of which only the encrypted office package is known.
-//
-// Source: [MS-OFFCRYPTO] 2.3.4.4 for the stream's name; [MS-CFB] 2.6.1: names
-// are UTF-16.
-func (j *job) ole2(at place, b []byte) error {
-	j.part(at, "application/x-ole-storage")
-	for _, n := range []struct{ stream, detail string }{{"EncryptedPackage", "ooxml"}, {"DRMEncryptedDataSpace", "ooxml rights management"}} {
-		if bytes.Contains(b, wide(n.stream)) {
-			return gapOf(dlp.Encrypted, n.detail)
-		}
-	}
-	j.gap(at, dlp.Unsupported, "ole2", int64(len(b)))
-	return nil
-}
-
-func wide(s string) []byte {
-	b := make([]byte, 0, 2*len(s))
-	for i := 0; i < len(s); i++ {
-		b = append(b, s[i], 0)
-	}
-	return b
-}
