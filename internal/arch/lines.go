@@ -32,9 +32,11 @@ func Lines() []Line {
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
 		{"parsers of one format each", []string{ // internal/extract/FORMAT, for internal/extract/formats alone
 			"internal/extract/rtf", "internal/extract/doc",
+			"internal/extract/msg", "internal/extract/tnef",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
+			"internal/extract/mapi",
 			"internal/extract/ole1",
 			"internal/extract/propset",
 		}},
@@ -69,6 +71,8 @@ func alsoInTests() map[string][]string {
 func guarded() map[string][]string {
 	return map[string][]string{
 		"internal/extract/formats": {"cmd/stanch"}, // parsers run in the child only
+		"internal/extract/msg":     {"internal/extract/formats"},
+		"internal/extract/tnef":    {"internal/extract/formats"},
 		"internal/extract/rtf":     {"internal/extract/formats"},
 		"internal/extract/doc":     {"internal/extract/formats"},
 		"internal/safelog.New":     {"cmd/stanch"}, // one place decides where logs go

@@ -326,6 +326,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.cms(at, b)
 	case fRTF:
 		return j.rtf(at, b)
+	case fTNEF:
+		return j.tnef(at, b)
 	case fOLE2:
 		return j.ole2(at, b)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/cfb"
 	"github.com/stanch-dlp/stanch/internal/extract/doc"
+	"github.com/stanch-dlp/stanch/internal/extract/msg"
 	"github.com/stanch-dlp/stanch/internal/extract/ole1"
 	"github.com/stanch-dlp/stanch/internal/extract/propset"
 	"github.com/stanch-dlp/stanch/internal/wire"
@@ -80,7 +81,13 @@ func (j *job) ole2(at place, b []byte) error {
 		}
 		return gapOf(dlp.Corrupt, "ole2")
 	}
-	j.compound(at, f, f.Root(), int64(len(b)))
+	if msg.Is(f) {
+		if e := j.msg(at, f); e != nil {
+			return e
+		}
+	} else {
+		j.compound(at, f, f.Root(), int64(len(b)))
+	}
 	if err != nil {
 		return oleError(err)
 	}

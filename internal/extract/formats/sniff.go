@@ -30,6 +30,7 @@ const (
 	fOLE2
 	fDICOM
 	fRTF
+	fTNEF
 	fImage
 )
 
@@ -98,7 +99,8 @@ var signatures = []struct {
 	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
 	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
 	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
-	{0, "\x78\x9f\x3e\x22", binaryKind("application/vnd.ms-tnef", "tnef")},
+	{0, "\x78\x9f\x3e\x22", kind{format: fTNEF, media: mediaTNEF}},
+	{0, "\x76\xe8\x04\x60\xc4\x11\xe3\x86", kind{media: "application/x-microsoft-rpmsg-message", cause: dlp.Encrypted, detail: "outlook rights management"}}, // [MS-OXORMMS] 2.1.4
 	{0, "PAR1", binaryKind("application/vnd.apache.parquet", "parquet")},
 	{0, "\x7fELF", binaryKind("application/x-executable", "executable")},
 	{0, "MZ", binaryKind("application/vnd.microsoft.portable-executable", "executable")},

@@ -1,0 +1,116 @@
+package mapi
+
+import (
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+)
+
+// Numbers of properties. [MS-OXPROPS] 2.
+const (
+	MessageClass     = 0x001a
+	Subject          = 0x0037
+	TransportHeaders = 0x007d
+	SenderName       = 0x0c1a
+	SenderAddress    = 0x0c1f
+	RecipientType    = 0x0c15
+	Body             = 0x1000
+	RTFCompressed    = 0x1009
+	HTML             = 0x1013
+	DisplayName      = 0x3001
+	EmailAddress     = 0x3003
+	AttachData       = 0x3701
+	AttachFilename   = 0x3704
+	AttachMethod     = 0x3705
+	AttachLongName   = 0x3707
+	AttachPath       = 0x3708
+	AttachLongPath   = 0x370d
+	AttachMIMETag    = 0x370e
+	AttachContentID  = 0x3712
+	SMTPAddress      = 0x39fe
+	LocaleID         = 0x3ff1
+	InternetCodepage = 0x3fde
+	MessageCodepage  = 0x3ffd
+)
+
+// Message is a message, or an appointment, contact, task and so on.
+type Message struct {
+	Props       Props
+	Recipients  []Props
+	Attachments []Attachment
+	Page        int // code page of strings that do not say theirs
+}
+
+// Attachment is what comes with a message. At most one of Open, Inner and
+// Storage is set; none: its bytes are elsewhere.
+type Attachment struct {
+	Props   Props
+	Open    func() ([]byte, error)   // its bytes
+	Inner   func() (*Message, error) // a message; with an error what could be read
+	Storage any                      // an OLE object: the *cfb.Entry that holds it
+}
+
+// Name returns an attachment's file name, "" where it has none.
+func (a *Attachment) Name(page int) string {
+	for _, id := range []uint16{AttachLongName, AttachFilename, AttachLongPath, AttachPath, DisplayName} {
+		if s := strings.TrimSpace(a.Props.Text(id, page)); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// FindPage returns the code page of a message's strings: what it says, else what
+// its language is written in, else windows-1252.
+//
+// Source: [MS-OXCMSG] 2.2.1.4, 2.2.1.5.
+func FindPage(ps Props) int {
+	for _, id := range []uint16{MessageCodepage, InternetCodepage} {
+		if n := int(ps.Int(id)); n != codepage.UTF16 && codepage.Known(n) {
+			return n
+		}
+	}
+	if n := pageOf(ps.Int(LocaleID)); n != 0 {
+		return n
+	}
+	return codepage.Latin1
+}
+
+// pageOf returns the code page of a language, 0 for the Western ones.
+//
+// Source: [MS-LCID] 2.2; Microsoft, National Language Support.
+func pageOf(locale int64) int {
+	switch locale & 0xffff {
+	case 0x0404, 0x0c04, 0x1404:
+		return 950
+	case 0x0804, 0x1004:
+		return 936
+	case 0x0c1a, 0x1c1a, 0x201a:
+		return 1251
+	}
+	switch locale & 0x3ff {
+	case 0x01, 0x20, 0x29:
+		return 1256
+	case 0x02, 0x19, 0x22, 0x23, 0x2f:
+		return 1251
+	case 0x05, 0x0e, 0x15, 0x18, 0x1a, 0x1b, 0x1c, 0x24:
+		return 1250
+	case 0x08:
+		return 1253
+	case 0x0d:
+		return 1255
+	case 0x11:
+		return 932
+	case 0x12:
+		return 949
+	case 0x1e:
+		return 874
+	case 0x1f, 0x2c:
+		return 1254
+	case 0x25, 0x26, 0x27:
+		return 1257
+	case 0x2a:
+		return 1258
+	}
+	return 0
+}
