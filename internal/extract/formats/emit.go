@@ -26,6 +26,8 @@ type emitter struct {
 	text  []byte // of the open part, not yet sent
 	spans []dlp.Span
 	off   int64 // of text[0] in the part
+	runs  runs
+	depth int // units that are open
 	err   error
 }
 
@@ -49,6 +51,7 @@ func (e *emitter) window() {
 	if len(e.text) == 0 && len(e.spans) == 0 {
 		return
 	}
+	e.runs.look(e.text, false)
 	e.send(wire.OpText, wire.AppendWindow(e.frame[:0], dlp.Window{Offset: e.off, Text: e.text, Spans: e.spans}))
 	e.off += int64(len(e.text))
 	e.text, e.spans = e.text[:0], e.spans[:0]
@@ -57,6 +60,8 @@ func (e *emitter) window() {
 func (e *emitter) part(p dlp.PartInfo) {
 	e.window()
 	e.off = 0
+	e.runs.close()
+	e.runs.open(p.Path, e.depth)
 	p.Name = validString(p.Name)
 	e.send(wire.OpPart, wire.AppendPart(e.frame[:0], p))
 }
@@ -72,6 +77,7 @@ func (e *emitter) gap(g dlp.Gap) {
 // else be another unit's.
 func (e *emitter) begin(u wire.Unit) {
 	e.window()
+	e.depth++
 	u.Name = validString(u.Name)
 	e.send(wire.OpBegin, wire.AppendUnit(e.frame[:0], u))
 	if u.Class == wire.Slow || e.w.Since() > lag {
@@ -84,6 +90,7 @@ func (e *emitter) begin(u wire.Unit) {
 
 func (e *emitter) finish() {
 	e.window()
+	e.depth--
 	e.send(wire.OpFinish, e.frame[:0])
 }
 

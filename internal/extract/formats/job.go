@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/wire"
@@ -22,9 +24,10 @@ type job struct {
 	skip map[string]bool // units dealt with by an earlier child; true: one broke there
 	dir  string          // where compiled pdfium lies, "" when not known
 
-	members int   // seen so far
-	decoded int64 // bytes unpacked so far
-	held    int64 // bytes held for random access now
+	members int            // seen so far
+	inner   map[string]int // members seen so far in each part that has any: the highest number
+	decoded int64          // bytes unpacked so far
+	held    int64          // bytes held for random access now
 	peak    int64
 	full    bool // members passed their bound, and the gap was told
 
@@ -33,7 +36,8 @@ type job struct {
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
 	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf,
-		skip: make(map[string]bool, len(head.Skip))}
+		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
+	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
 	if head.Warm {
 		j.dir = head.CacheDir
 	}
@@ -101,6 +105,7 @@ func (j *job) unit(at place, class wire.Class, parse func() error) {
 	j.out.begin(wire.Unit{Path: at.path, Name: at.name, Class: class})
 	held := j.held
 	j.guarded(at, parse)
+	j.buried(at)
 	j.held = held
 	j.out.finish()
 }
@@ -122,6 +127,36 @@ func (j *job) guarded(at place, parse func() error) {
 	j.gap(at, dlp.Corrupt, "", 0) // the error's text may quote the document: it is dropped
 }
 
+// buried reads what the texts of a unit that has ended hold in base64 or
+// hexadecimal, as members numbered after all others of their part.
+func (j *job) buried(at place) {
+	j.out.window()
+	j.out.runs.close()
+	var mine []buried
+	rest := j.out.runs.found[:0]
+	for _, b := range j.out.runs.found {
+		if b.depth == j.out.depth {
+			mine = append(mine, b)
+			j.hold(int64(len(b.data)))
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	j.out.runs.found = rest
+	for _, b := range mine {
+		n := j.inner[b.part] + 1
+		in := place{path: b.part}.inside(itoa(n))
+		in.depth = at.depth + 1
+		if !b.over {
+			j.leaf(in, memory(b.data))
+		} else if j.admit(in) {
+			j.part(in, "application/octet-stream")
+			j.gap(in, dlp.TooLarge, "more than may be held", 0)
+		}
+		j.out.runs.room += int64(len(b.data))
+	}
+}
+
 func (j *job) gap(at place, cause dlp.Cause, detail string, size int64) {
 	j.out.gap(dlp.Gap{Path: at.path, Name: at.name, Cause: cause, Detail: detail, Size: size})
 }
@@ -133,6 +168,12 @@ func (j *job) admit(at place) bool {
 		return false
 	}
 	j.members++
+	if i := strings.LastIndexByte(at.path, '/'); i >= 0 || at.path != "" {
+		if n, err := strconv.Atoi(at.path[i+1:]); err == nil {
+			parent := at.path[:max(i, 0)]
+			j.inner[parent] = max(j.inner[parent], n)
+		}
+	}
 	if j.members > j.lim.Members {
 		j.full = true
 		j.gap(at, dlp.TooMany, "this part and all after it", 0)
