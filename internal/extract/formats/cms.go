@@ -42,6 +42,7 @@ func (j *job) cms(at place, b []byte) error {
 	}
 	content, ok := signedContent(b)
 	if !ok {
+		j.words(b) // a program may show what is damaged
 		return gapOf(dlp.Corrupt, "smime")
 	}
 	if len(content) > 0 {
@@ -55,6 +56,22 @@ func (j *job) cms(at place, b []byte) error {
 		j.leaf(in, memory(content))
 	}
 	return nil
+}
+
+// words writes what of b is text: stretches of printable ASCII, a line each.
+func (j *job) words(b []byte) {
+	const least = 8 // bytes of one
+	for len(b) > 0 && j.out.err == nil {
+		n := 0
+		for n < len(b) && (b[n] >= ' ' && b[n] < 0x7f || b[n] == '\t') {
+			n++
+		}
+		if n >= least {
+			j.out.write(b[:n])
+			j.out.writeString("\n")
+		}
+		b = b[min(n+1, len(b)):]
+	}
 }
 
 // headOf writes fields back as a header.

@@ -104,6 +104,7 @@ type htmlText struct {
 	raw   atom.Atom // the element whose content is not shown
 	rtl   int       // open bdo elements
 	back  []byte    // text inside bdo
+	row   digitRow
 }
 
 func (h *htmlText) read(r io.Reader) error {
@@ -178,10 +179,14 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 		}
 		h.newline()
 	case blocks[a]:
+		if a == atom.Tr || a == atom.Table {
+			h.endRow()
+		}
 		h.newline()
 	case cells[a]:
 		if open {
 			h.cell()
+			h.row.cell()
 		}
 	case a == atom.Bdo:
 		h.bdo(open)
@@ -293,6 +298,7 @@ func (h *htmlText) rest() {
 		return
 	}
 	h.bdo(false)
+	h.endRow()
 	h.newline()
 	if h.aside.Len() > 0 && h.some {
 		h.out.writeString("\n")
@@ -335,6 +341,7 @@ func (h *htmlText) text(b []byte) {
 }
 
 func (h *htmlText) put(b []byte) {
+	h.row.put(b)
 	if h.space {
 		h.out.writeString(" ")
 		h.space = false
@@ -373,4 +380,67 @@ func (h *htmlText) bdo(open bool) {
 		h.addAside(string(r))
 		h.back = h.back[:0]
 	}
+}
+
+// endRow adds the numbers that a row of a table spreads over its cells.
+func (h *htmlText) endRow() {
+	if t := h.row.end(); t != "" {
+		h.addAside(t)
+	}
+}
+
+// digitRow follows the cells of a row. A form has a cell for each digit of a
+// number, or for each of its groups: joined, they are told behind what the cell
+// before them says.
+type digitRow struct {
+	label, text []byte // of the last cell that holds more than digits, and of the cell at hand
+	digits      []byte // of the cells behind that
+	cells       int
+	out         []byte
+}
+
+// Digits of a number that is told, and bytes kept of what stands before it.
+const (
+	rowDigits = 9
+	rowLabel  = 100
+)
+
+func (r *digitRow) put(b []byte) {
+	if len(r.text) < rowLabel {
+		r.text = append(r.text, b[:min(len(b), rowLabel)]...)
+	}
+}
+
+// cell begins the next cell.
+func (r *digitRow) cell() {
+	t := bytes.Trim(r.text, " -")
+	n := 0
+	for n < len(t) && isDigit(t[n]) {
+		n++
+	}
+	switch {
+	case n == len(t) && n > 0 && n < rowDigits:
+		r.digits = append(r.digits, t...)
+		r.cells++
+	case len(t) > 0:
+		r.tell()
+		r.label = append(r.label[:0], t...)
+	}
+	r.text = r.text[:0]
+}
+
+func (r *digitRow) tell() {
+	if r.cells > 1 && len(r.digits) == rowDigits {
+		r.out = append(append(append(append(r.out, r.label...), ' '), r.digits...), '\n')
+	}
+	r.digits, r.cells = r.digits[:0], 0
+}
+
+// end ends the row and returns what it tells.
+func (r *digitRow) end() string {
+	r.cell()
+	r.tell()
+	s := string(r.out)
+	r.label, r.out = r.label[:0], r.out[:0]
+	return s
 }

@@ -323,7 +323,7 @@ func otherBodies(at place, e *entityInfo, raw, b []byte) []reading {
 			add(at.media, decodeTransfer(enc, raw))
 		}
 	case len(e.encodings) == 1 && e.unknown,
-		len(e.encodings) == 1 && e.encodings[0] == "base64" && len(b) == 0:
+		len(e.encodings) == 1 && e.encodings[0] == "base64" && (len(b) == 0 || notBase64(raw)):
 		add(at.media, raw)
 	}
 	if at.media == "message/partial" || at.media == "message/external-body" {
@@ -338,6 +338,13 @@ func otherBodies(at place, e *entityInfo, raw, b []byte) []reading {
 		}
 	}
 	return others
+}
+
+// notBase64 reports a body that is text, whatever its header says: signs that
+// base64 lacks stand in its first lines.
+func notBase64(raw []byte) bool {
+	_, junk := decodeBase64(raw[:min(len(raw), 4096)])
+	return junk >= 3 && textBytes(raw) == len(raw)
 }
 
 // splitBody is a multipart cut at its boundaries.

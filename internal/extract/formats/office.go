@@ -183,7 +183,7 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 	}
 	enc := textEncoding(head, "")
 	if enc == "" || !strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(sample(head, enc), "\ufeff"), " \t\r\n"), "<") {
-		return p.odf && f.Name == "mimetype" || harmless(head, f), nil
+		return p.odf && (f.Name == "mimetype" || f.Name == "layout-cache") || harmless(head, f), nil // where LibreOffice broke its lines
 	}
 	if p.odf && f.Name == "META-INF/manifest.xml" {
 		all, err := io.ReadAll(io.LimitReader(r, 1<<20))

@@ -55,10 +55,8 @@ func (j *job) otherText(at place, b []byte) {
 			j.leaf(at.inside(itoa(i+1)), memory(f))
 		}
 	}
-	if len(b) <= maxEncoded && looksBase64(b) {
-		if d, _ := decodeBase64(b); worthReading(d) {
-			j.leaf(at.again(), memory(d))
-		}
+	if d := wholeBase64(b); d != nil {
+		j.leaf(at.again(), memory(d))
 		return
 	}
 	if at.joined {
@@ -67,10 +65,102 @@ func (j *job) otherText(at place, b []byte) {
 		}
 		return
 	}
-	if t := uncard(at.media, b); !at.unfolded && !bytes.Equal(t, b) {
-		q := at.again()
-		q.unfolded = true // what was joined says the same of itself
-		j.leaf(q, memory(t))
+	if at.unfolded { // what was joined says the same of itself
+		return
+	}
+	if t := uncard(at.media, b); !bytes.Equal(t, b) {
+		j.unfolded(&at, t)
+		return
+	}
+	if t := unescapeDigits(b); t != nil {
+		j.unfolded(&at, t)
+	}
+	if t := joinedDigits(b); t != nil {
+		j.unfolded(&at, t)
+	}
+}
+
+// unfolded reads t as a further reading of the text at a place.
+func (j *job) unfolded(at *place, t []byte) {
+	q := at.again()
+	q.unfolded = true
+	j.leaf(q, memory(t))
+	at.readings++
+}
+
+var (
+	// three digits or hyphens in a row that are written as numbers: nothing does
+	// that to them without a reason
+	qpDigits  = regexp.MustCompile(`(?:=(?:3[0-9]|2[dD])(?:=\r?\n)?){3}`)
+	pctDigits = regexp.MustCompile(`(?:%(?:3[0-9]|2[dD])){3}`)
+	// a number that goes on in the next line behind its hyphen, or stands with one
+	// digit on each line
+	cutNumber = regexp.MustCompile(`[0-9]-[ \t]*\r?\n[> \t]*[0-9]|(?:\b[0-9][ \t]*\r?\n[> \t]*){8}[0-9]\b`)
+	lineEnd   = regexp.MustCompile(`[ \t]*\r?\n[> \t]*`)
+)
+
+// unescapeDigits decodes quoted-printable or percent signs that nothing declares
+// where they write digits; nil where they do not.
+//
+// Source: RFC 2045 6.7; RFC 3986 2.1.
+func unescapeDigits(b []byte) []byte {
+	switch {
+	case (bytes.Contains(b, []byte("=3")) || bytes.Contains(b, []byte("=2"))) && qpDigits.Match(b):
+		return decodeQP(b)
+	case (bytes.Contains(b, []byte("%3")) || bytes.Contains(b, []byte("%2"))) && pctDigits.Match(b):
+		return percentDecode(string(b))
+	}
+	return nil
+}
+
+// joinedDigits returns the passages of b in which a number is cut over lines, each
+// with what stands before it and with the lines of the number joined; nil where
+// there is none.
+func joinedDigits(b []byte) []byte {
+	const before, most = 120, 1000
+	if !endsInDigit(b) {
+		return nil
+	}
+	var out []byte
+	from := 0
+	for range most {
+		m := cutNumber.FindIndex(b[from:])
+		if m == nil {
+			break
+		}
+		start, end := from+m[0], from+m[1]
+		for end < len(b) && end-start < 200 { // the next pieces
+			k := cutNumber.FindIndex(b[end-1 : min(len(b), end+40)])
+			if k == nil || k[0] > 12 || bytes.IndexByte(b[end-1:end-1+k[0]], '\n') >= 0 {
+				break
+			}
+			end += k[1] - 1
+		}
+		for end < len(b) && (isDigit(b[end]) || b[end] == '-') {
+			end++
+		}
+		for start > from && (isDigit(b[start-1]) || b[start-1] == '-') {
+			start--
+		}
+		out = append(out, bytes.ToValidUTF8(b[max(from, start-before):start], nil)...)
+		out = append(append(out, lineEnd.ReplaceAll(b[start:end], nil)...), '\n')
+		from = end
+	}
+	return out
+}
+
+// endsInDigit reports a line of b that ends in a digit, or in one and a hyphen.
+func endsInDigit(b []byte) bool {
+	for i := 0; ; {
+		k := bytes.IndexByte(b[i:], '\n')
+		if k < 0 {
+			return false
+		}
+		line := bytes.TrimRight(b[i:i+k], " \t\r-")
+		if len(line) > 0 && isDigit(line[len(line)-1]) {
+			return true
+		}
+		i += k + 1
 	}
 }
 
@@ -228,6 +318,18 @@ func unescapeJSON(b []byte) []byte {
 		i++
 	}
 	return out
+}
+
+// wholeBase64 returns what a text that is nothing but base64 holds, nil where it
+// is another or holds noise.
+func wholeBase64(b []byte) []byte {
+	if len(b) > maxEncoded || !looksBase64(b) {
+		return nil
+	}
+	if d, _ := decodeBase64(b); worthReading(d) {
+		return d
+	}
+	return nil
 }
 
 // looksBase64 reports text that is nothing but base64 of some length.

@@ -29,7 +29,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	order := newByteOrder(at, head, enc)
 	s.keep(maxEncoded)
 	j.part(at, k.media)
-	j.out.runs.off = s.r == nil && looksBase64(s.mem) // it is given as a reading
+	j.out.runs.off = s.r == nil && wholeBase64(s.mem) != nil // it is given as a reading
 	write := j.out.write
 	if marker != nil {
 		write = marker.write
