@@ -37,6 +37,8 @@ func officeOf(z *zip.Reader) *officePackage {
 			media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 		case strings.HasPrefix(name, "ppt/"):
 			media = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+		case strings.HasSuffix(name, ".fpage"):
+			media = "application/oxps"
 		}
 	}
 	if types {
@@ -181,6 +183,9 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 	if n == 0 {
 		return true, nil
 	}
+	if looksFont(head, int64(min(f.UncompressedSize64, 1<<40))) {
+		return true, nil
+	}
 	enc := textEncoding(head, "")
 	if enc == "" || !strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(sample(head, enc), "\ufeff"), " \t\r\n"), "<") {
 		return p.odf && (f.Name == "mimetype" || f.Name == "layout-cache") || harmless(head, f), nil // where LibreOffice broke its lines
@@ -240,6 +245,8 @@ func (c *rootChooser) start(name string, a attrs) {
 			c.h = &named{d: c.d} // names that people give, no text
 		case "Relationships":
 			c.h = &links{d: c.d}
+		case "FixedPage":
+			c.h = &fixedPage{d: c.d}
 		default:
 			c.h = &wordText{d: c.d}
 		}

@@ -199,3 +199,38 @@ func TestCutNumbers(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRuns holds that base64 is found behind whatever text.
+func FuzzRuns(f *testing.F) {
+	f.Add("a word", "more")
+	f.Add("AAAAAAAAAAAAAAAAAAAAAAAA/BBBBBBBBBBBB-____", "\x00\xff")
+	f.Add(`{"data":"JVBERi0x\n0x2550\u002b%2B&#10;==`, "")
+	f.Fuzz(func(t *testing.T, before, more string) {
+		doc := before + " . " + b64("SSN 536-22-8145\n"+more) + " ."
+		a := serve(t, false, small, []byte(doc))
+		if a.texts[""] == doc && !strings.Contains(a.all(), "SSN 536-22-8145") {
+			t.Errorf("not found: %q", a.paths)
+		}
+	})
+}
+
+// TestXPS holds that a page is read line by line, a number whose digits are drawn
+// one by one as a whole, and that a run without text is a gap.
+func TestXPS(t *testing.T) {
+	glyph := func(x, y int, s string) string {
+		return fmt.Sprintf(`<Glyphs OriginX="%d" OriginY="%d" FontRenderingEmSize="10" UnicodeString="%s" Indices="1"/>`, x, y, s)
+	}
+	page := `<FixedPage xmlns="http://schemas.microsoft.com/xps/2005/06">` + glyph(10, 20, "SSN ")
+	for i, c := range "536-22-8145" {
+		page += glyph(34+6*i, 20, string(c))
+	}
+	page += glyph(200, 20, "{}{x}") + glyph(10, 40, "next")
+	a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, member{"Documents/1/Pages/1.fpage", page + "</FixedPage>"})))
+	if got, want := strings.TrimSpace(a.texts[""]), "SSN 536-22-8145\t{x}\nnext"; got != want || len(a.gaps) > 0 {
+		t.Errorf("got %q, want %q, gaps %v", got, want, a.told())
+	}
+	a = serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, member{"Documents/1/Pages/1.fpage", page + glyph(1, 60, "") + "</FixedPage>"})))
+	if got := a.told(); len(got) != 1 || got[0] != "unsupported xps glyphs without text" {
+		t.Errorf("gaps %v", got)
+	}
+}
