@@ -230,10 +230,10 @@ func oddOf(b []byte) uint64 {
 func odd(c byte) bool { return c >= 0x80 || unseen(c) }
 
 // markPairs sets a bit for each place of text[from:to] where a match of g may
-// begin.
-func (g *group) markPairs(m *marks, text []byte, from, to int) {
+// begin, and in free for each where one may that asks for no words.
+func (g *group) markPairs(m, free *marks, text []byte, from, to int) {
 	if g.words {
-		g.markWords(m, text, from, to)
+		g.markWords(m, free, text, from, to)
 		return
 	}
 	place := afterOther
@@ -241,15 +241,13 @@ func (g *group) markPairs(m *marks, text []byte, from, to int) {
 		place = int(wordTable[text[from-1]])
 	}
 	for i := from; i < to; i++ {
-		if g.mayBegin(text, i, place) {
-			m[(i-from)>>6] |= 1 << ((i - from) & 63)
-		}
+		g.markPair(m, free, text, i, i-from, place)
 		place = int(wordTable[text[i]])
 	}
 }
 
 // markWords is markPairs where matches begin with the first byte of a word.
-func (g *group) markWords(m *marks, text []byte, from, to int) {
+func (g *group) markWords(m, free *marks, text []byte, from, to int) {
 	var carry uint64
 	if from > 0 && isWord(text[from-1]) {
 		carry = 1
@@ -261,10 +259,18 @@ func (g *group) markWords(m *marks, text []byte, from, to int) {
 		starts := words &^ (words<<1 | carry)
 		carry = words >> 63
 		for ; starts != 0; starts &= starts - 1 {
-			bit := bits.TrailingZeros64(starts)
-			if g.mayBegin(text, from+64*w+bit, afterOther) {
-				m[w] |= 1 << bit
-			}
+			i := 64*w + bits.TrailingZeros64(starts)
+			g.markPair(m, free, text, from+i, i, afterOther)
+		}
+	}
+}
+
+// markPair marks bit i where what stands at text[at:] is one of g's pairs.
+func (g *group) markPair(m, free *marks, text []byte, at, i, place int) {
+	if g.pairs.begins(text, at, place) {
+		m[i>>6] |= 1 << (i & 63)
+		if g.free.begins(text, at, place) {
+			free[i>>6] |= 1 << (i & 63)
 		}
 	}
 }

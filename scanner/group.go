@@ -18,14 +18,16 @@ type group struct {
 	within   bool   // some may
 
 	anchor   byteSet
-	back     *lazy        // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
-	lead     *lead        // the one pattern begins with a run before its anchor
-	long     *longRun     // the patterns begin with long runs
-	words    bool         // without an anchor: matches begin where words do
-	pairs    *[2][]uint64 // without an anchor: the pairs of bytes that a match may begin with, after another byte and after one of a word
-	forms    *forms       // with digits as anchor
-	precede  byteSet      // with an anchor: the bytes that may stand before it in a match
-	straight bool         // with an anchor: a match may begin with it
+	back     *lazy    // where anchor is not empty and lead is nil: from an anchor backward to where matches may begin
+	lead     *lead    // the one pattern begins with a run before its anchor
+	long     *longRun // the patterns begin with long runs
+	words    bool     // without an anchor: matches begin where words do
+	pairs    pairs    // without an anchor: the pairs of bytes that a match may begin with
+	free     pairs    // of those, the pairs of what asks for no words
+	asks     uint64   // without an anchor: needs of what asks for some, together
+	forms    *forms   // with digits as anchor
+	precede  byteSet  // with an anchor: the bytes that may stand before it in a match
+	straight bool     // with an anchor: a match may begin with it
 }
 
 // maxSpecial is how many different bytes, digits aside, are looked for.
@@ -134,7 +136,11 @@ func (g *group) ready() {
 			g.forms = g.newForms()
 		}
 	default:
-		g.pairs = g.newPairs()
+		g.pairs = g.newPairs(func(int) bool { return true })
+		g.free = g.newPairs(func(n int) bool { return g.needs[n] == unasked })
+		for _, needs := range g.needs {
+			g.asks |= needs &^ unasked
+		}
 		g.words = true
 		for c := range 256 {
 			for place := range g.pairs {
@@ -216,23 +222,27 @@ func (g *group) newBack() *lazy {
 	}), step, [][]uint64{root})
 }
 
-// newPairs tells with which two bytes a match may begin.
-func (g *group) newPairs() *[2][]uint64 {
-	pairs := new([2][]uint64)
-	for place := range pairs {
-		pairs[place] = make([]uint64, 1<<16/64)
+// pairs is a bit for each pair of bytes: after another byte than one of a word, and
+// after one.
+type pairs [2][]uint64
+
+// newPairs tells with which two bytes a match of the expressions that has holds for
+// may begin.
+func (g *group) newPairs(has func(n int) bool) (p pairs) {
+	for place := range p {
+		p[place] = make([]uint64, 1<<16/64)
 		for n, start := range g.prog.start {
-			if place == afterWord && !g.anywhere[n] {
+			if !has(n) || place == afterWord && !g.anywhere[n] {
 				continue
 			}
 			for first, e := range map[bool]edges{true: edgeBetween(place == afterWord, true), false: edgeBetween(place == afterWord, false)} {
 				for _, pc := range g.prog.reachableAt(start, e) {
-					g.addPairs(pairs[place], pc, first)
+					g.addPairs(p[place], pc, first)
 				}
 			}
 		}
 	}
-	return pairs
+	return p
 }
 
 // addPairs adds the pairs that the instruction at pc begins, with a byte of a
@@ -259,11 +269,10 @@ func (g *group) addPairs(pairs []uint64, pc uint32, word bool) {
 	}
 }
 
-// mayBegin reports whether a match of g, which has no anchor, may begin with
-// text[at].
-func (g *group) mayBegin(text []byte, at, place int) bool {
+// begins reports whether what stands at text[at:] is one of p.
+func (p *pairs) begins(text []byte, at, place int) bool {
 	if at+1 == len(text) {
 		return true
 	}
-	return g.pairs[place][int(text[at])*4+int(text[at+1]>>6)]>>(text[at+1]&63)&1 != 0
+	return p[place][int(text[at])*4+int(text[at+1]>>6)]>>(text[at+1]&63)&1 != 0
 }

@@ -103,6 +103,7 @@ type scratch struct {
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
 	rest    marks // places where something of Scanner.rest may begin
+	free    marks // of those, where some may that asks for no words
 }
 
 var errOrder = errors.New("scanner: text without a part, or not where the text before it ended")
@@ -173,7 +174,7 @@ func (c *Scan) window(b []byte) {
 		c.rawText = append(c.rawText, b...)
 	}
 	c.text.add(b)
-	c.advance(c.text.end() - c.s.ahead)
+	c.advance((c.text.end() - c.s.ahead) &^ 63) // so that what chunk looks at together is in one block of hits
 }
 
 // Gap takes note of a piece that could not be read.
@@ -258,7 +259,8 @@ func (c *Scan) chunk(from, to int) {
 	}
 	if s.rest != nil {
 		clear(c.rest[:words])
-		s.rest.markPairs(&c.rest, norm, from, to)
+		clear(c.free[:words])
+		s.rest.markPairs(&c.rest, &c.free, norm, from, to)
 	}
 	var carry uint64
 	if from > 0 && isDigit(norm[from-1]) {
@@ -272,6 +274,9 @@ func (c *Scan) chunk(from, to int) {
 		runs := digits &^ (digits<<1 | carry)
 		carry = digits >> 63
 		special, rest := inSpecial[w], inRest[w]
+		if rest != c.free[w] && c.wordsNear(from+64*w)&s.rest.asks == 0 {
+			rest = c.free[w]
+		}
 		for m := runs | special | rest; m != 0; m &= m - 1 {
 			bit := bits.TrailingZeros64(m)
 			at := from + 64*w + bit
