@@ -3,9 +3,11 @@ package scanner
 import (
 	"encoding/binary"
 	"slices"
+	"unsafe"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
+	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
 const (
@@ -28,9 +30,23 @@ const DetailPatients = "patient index"
 
 // looking is the memory of a look-up.
 type looking struct {
-	rows, others []uint64
-	words        []besideWord
-	name         []byte
+	rows   []uint64
+	words  []besideWord
+	name   []byte
+	fields []besideField // of one match
+	others []uint64      // rows, then patients, of besideField.values
+}
+
+// besideField is what stands near a match and has the form of a field's values.
+type besideField struct {
+	name   string
+	values []besideValue
+}
+
+type besideValue struct {
+	from, to int    // in norm
+	looked   bool   // whose it is has been looked up
+	patients [2]int // where in looking.others those stand
 }
 
 // besideWord is a word near a match: letters and digits, with single signs
@@ -104,9 +120,58 @@ func (c *Scan) lookUp(l *patterns.Lookup, start, end int, field *dlp.Span, inFie
 	return 0, false, nil
 }
 
-// second reports whether some word beside the match is the row's field.
+// second reports whether some word beside the match is the row's field, or that of
+// another row of the same patient.
 func (c *Scan) second(ix patterns.Patients, with string, row, patient uint64) (bool, error) {
+	if with == "name" {
+		return c.family(ix, row)
+	}
+	k, f := &c.looking, c.besideOf(with)
+	for i := range f.values {
+		v := &f.values[i]
+		if with == "dob" {
+			c.ends.cost += lookCost
+			if ok, err := ix.Has(row, with, c.text.norm[v.from:v.to]); ok || err != nil {
+				return ok, err
+			}
+			continue
+		}
+		if !v.looked {
+			if err := c.whose(ix, with, v); err != nil {
+				return false, err
+			}
+		}
+		if slices.Contains(k.others[v.patients[0]:v.patients[1]], patient) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// whose looks up whose value of a field v is.
+func (c *Scan) whose(ix patterns.Patients, field string, v *besideValue) (err error) {
+	c.ends.cost += lookCost
+	k, from := &c.looking, len(c.looking.others)
+	if k.others, err = ix.Find(k.others, field, c.text.norm[v.from:v.to]); err != nil {
+		return err
+	}
+	for i := from; i < len(k.others); i++ {
+		if k.others[i], err = ix.Patient(k.others[i]); err != nil {
+			return err
+		}
+	}
+	v.looked, v.patients = true, [2]int{from, len(k.others)}
+	return nil
+}
+
+// besideOf gathers, once for a match, what beside it may be a value of a field.
+func (c *Scan) besideOf(with string) *besideField {
 	k := &c.looking
+	for i := range k.fields {
+		if k.fields[i].name == with {
+			return &k.fields[i]
+		}
+	}
 	most, fewest := 1, 1 // digits that a value of the field has
 	switch with {
 	case "ssn":
@@ -117,9 +182,11 @@ func (c *Scan) second(ix patterns.Patients, with string, row, patient uint64) (b
 		fewest, most = 3, 24
 	case "dob":
 		fewest, most = 3, 14
-	case "name":
-		return c.family(ix, row)
 	}
+	n := len(k.fields)
+	k.fields = slices.Grow(k.fields, 1)[:n+1] // with the memory of the one that was there
+	f := &k.fields[n]
+	f.name, f.values = with, f.values[:0]
 	for i := range k.words {
 		digits := 0
 		for n := 0; n < 4 && i+n < len(k.words) && k.words[i+n].piece == k.words[i].piece; n++ {
@@ -130,32 +197,16 @@ func (c *Scan) second(ix patterns.Patients, with string, row, patient uint64) (b
 			if digits < fewest || w.digits == 0 && with != "dob" {
 				continue
 			}
-			ok, err := c.same(ix, with, row, patient, c.text.norm[k.words[i].from:w.to])
-			if ok || err != nil {
-				return ok, err
+			v := besideValue{from: k.words[i].from, to: w.to}
+			if with == "dob" {
+				if _, _, _, ok := check.Date(unsafe.String(&c.text.norm[v.from], v.to-v.from)); !ok { // it keeps no part of it
+					continue
+				}
 			}
+			f.values = append(f.values, v)
 		}
 	}
-	return false, nil
-}
-
-// same reports whether value is that field of the row, or of another row of the
-// same patient.
-func (c *Scan) same(ix patterns.Patients, field string, row, patient uint64, value []byte) (ok bool, err error) {
-	c.ends.cost += lookCost
-	if field == "dob" {
-		return ix.Has(row, field, value)
-	}
-	k := &c.looking
-	if k.others, err = ix.Find(k.others[:0], field, value); err != nil {
-		return false, err
-	}
-	for _, other := range k.others {
-		if p, err := ix.Patient(other); p == patient || err != nil {
-			return err == nil, err
-		}
-	}
-	return false, nil
+	return f
 }
 
 // family reports whether a word, or two or three in a row, is the family name of
@@ -223,7 +274,7 @@ func (c *Scan) bearer(ix patterns.Patients, born []byte, start int) (patient uin
 // short fields of the same row, else of the text around.
 func (c *Scan) beside(l *patterns.Lookup, start, end int, field *dlp.Span, inField bool) {
 	k, norm := &c.looking, c.text.norm
-	k.words = k.words[:0]
+	k.words, k.fields, k.others = k.words[:0], k.fields[:0], k.others[:0]
 	if !inField || field.Group == 0 {
 		c.wordsIn(max(0, start-l.Proximity), start, 0, false)
 		c.wordsIn(end, min(len(norm), end+l.Proximity), 1, false)

@@ -46,15 +46,15 @@ func (ix *Index) FindPerson(into []uint64, given, family, born []byte) ([]uint64
 func (ix *Index) Has(row uint64, field string, value []byte) (bool, error) {
 	s := ix.pool.Get().(*search)
 	defer ix.pool.Put(s)
-	patient, born, family, err := ix.row(s, row)
+	r, err := ix.row(s, row)
 	if err != nil {
 		return false, err
 	}
 	switch field {
 	case "dob":
-		return born != 0 && s.born(patient, value) == born, nil
+		return r.born != 0 && s.born(r.patient, value) == r.born, nil
 	case "name":
-		return family != 0 && s.hasher.family(patient, value) == family, nil
+		return r.family != 0 && s.hasher.family(r.patient, value) == r.family, nil
 	}
 	return false, nil
 }
@@ -64,25 +64,30 @@ func (ix *Index) Has(row uint64, field string, value []byte) (bool, error) {
 func (ix *Index) Patient(row uint64) (uint64, error) {
 	s := ix.pool.Get().(*search)
 	defer ix.pool.Put(s)
-	patient, _, _, err := ix.row(s, row)
-	return patient, err
+	r, err := ix.row(s, row)
+	return r.patient, err
 }
 
 // row reads a row.
-func (ix *Index) row(s *search, row uint64) (patient uint64, born, family uint32, err error) {
+func (ix *Index) row(s *search, row uint64) (record, error) {
+	kept := &s.rows[row%uint64(len(s.rows))]
+	if kept.known && kept.row == row {
+		return *kept, nil
+	}
 	seg, n := int(row>>32), row&(1<<32-1)
 	if seg >= len(ix.segs) || n >= ix.segs[seg].foot.Rows {
-		return 0, 0, 0, ErrDamaged
+		return record{}, ErrDamaged
 	}
 	k, err := ix.segs[seg].block(s.block[:], secRows, n/perBlock)
 	if err != nil {
-		return 0, 0, 0, err
+		return record{}, err
 	}
 	if int(n%perBlock) >= k {
-		return 0, 0, 0, ErrDamaged
+		return record{}, ErrDamaged
 	}
 	b := s.block[n%perBlock*recSize:]
-	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint32(b[12:]), nil
+	*kept = record{known: true, row: row, patient: binary.BigEndian.Uint64(b), born: binary.BigEndian.Uint32(b[8:]), family: binary.BigEndian.Uint32(b[12:])}
+	return *kept, nil
 }
 
 // rows appends the rows in which f has token t, but for those of patients who
@@ -103,11 +108,11 @@ func (ix *Index) rows(s *search, into []uint64, t token, f Field) ([]uint64, err
 	}
 	kept := into[:from]
 	for _, row := range into[from:] {
-		patient, _, _, err := ix.row(s, row)
+		r, err := ix.row(s, row)
 		if err != nil {
 			return into[:from], err
 		}
-		if !ix.gone(int(row>>32), patient) {
+		if !ix.gone(int(row>>32), r.patient) {
 			kept = append(kept, row)
 		}
 	}

@@ -42,6 +42,15 @@ type segment struct {
 type search struct {
 	*hasher
 	block [blockSize]byte
+	rows  [8]record // read last, by their low bits: of what stands near a match, the same few are asked for again and again
+}
+
+// record is what a row holds of a patient.
+type record struct {
+	known        bool
+	row          uint64
+	patient      uint64
+	born, family uint32 // 0 for none
 }
 
 // Open opens the index in dir. ErrNone, ErrWrongKey, ErrNewer and ErrDamaged say
