@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -88,6 +89,40 @@ func TestCostlyExpressions(t *testing.T) {
 		}
 		if _, gaps := scan.Finish(); gap != (len(gaps) == 1 && gaps[0].Cause == dlp.Timeout) {
 			t.Errorf("%s: %d bytes of proof spent, gaps %v, want one: %t", expr, spent, gaps, gap)
+		}
+	}
+}
+
+// TestDefaultBudget: a document that costs more than the default allows is a gap
+// soon after, and one that costs less is none: each byte begins four walks of 500
+// bytes.
+func TestDefaultBudget(t *testing.T) {
+	rules := "schema = 1\n"
+	for i, set := range []string{"#", "#%", "#!", "#;"} { // each a group of its own
+		rules += fmt.Sprintf("[[rules]]\nid = \"x%d\"\ntype = \"CUSTOM\"\nboundary = \"none\"\n[[rules.patterns]]\nconfidence = \"low\"\nregex = '[%s][ -~]{0,500}x'\n", i, set)
+	}
+	path := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := patterns.Load(t.Context(), patterns.Source{Paths: []string{path}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(set)
+	for size, gap := range map[int]bool{32 << 10: false, 256 << 10: true} {
+		scan := s.Begin(Options{})
+		if err := Feed(scan, dlp.PartInfo{Path: "1"}, bytes.Repeat([]byte{'#'}, size)); err != nil {
+			t.Fatal(err)
+		}
+		scan.endPart()
+		spent, bound := scan.spent, int64(verifyFree+verifyPerByte*size)
+		want := []dlp.Gap(nil)
+		if gap {
+			want = []dlp.Gap{{Path: "1", Cause: dlp.Timeout, Detail: DetailBudget}}
+		}
+		if _, gaps := scan.Finish(); !slices.Equal(gaps, want) || spent > bound {
+			t.Errorf("%d bytes: %d bytes of proof spent of %d, gaps %v, want %v", size, spent, bound, gaps, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 // and overlaps are settled over all of it at once.
 type oracle struct {
 	set *patterns.Set
-	run []*lead             // by pattern: how it begins, if with a run, of whose places the first counts
+	run []func(byte) bool   // by pattern: the class of the run that it begins with, of whose places the first counts; nil for none
 	at  [][2]*regexp.Regexp // by pattern in the order of rules: at the start of a text, and one character after it
 }
 
@@ -35,15 +35,91 @@ func newOracle(set *patterns.Set) *oracle {
 				continue
 			}
 			re, _, _ := patterns.ParseRegex(p.Regex)
-			l, ok := leading(re)
-			if !ok {
-				l.max = 0
-			}
-			o.run = append(o.run, &l)
+			o.run = append(o.run, runOf(re))
 			o.at = append(o.at, [2]*regexp.Regexp{regexp.MustCompile(`\A(?P<whole>` + p.Regex + `)`), regexp.MustCompile(`\A(?s:.)(?P<whole>` + p.Regex + `)`)})
 		}
 	}
 	return o
+}
+
+// runOf is the class of the run that re begins with; nil where it begins with none
+// in the sense of docs/adr/0019: a class of ASCII, once or more and from 8 to 64
+// times at most, and then one of at most four rare bytes that are not in it. It asks
+// the standard library's program, not the scanner's.
+func runOf(re *syntax.Regexp) func(byte) bool {
+	for re.Op == syntax.OpCapture {
+		re = re.Sub[0]
+	}
+	if re.Op != syntax.OpConcat || re.Sub[0].Op != syntax.OpRepeat || re.Sub[0].Sub[0].Op != syntax.OpCharClass {
+		return nil
+	}
+	run, rest := re.Sub[0], *re
+	if rest.Sub = re.Sub[1:]; run.Min < 1 || run.Max < 8 || run.Max > 64 {
+		return nil
+	}
+	class, wide, _ := firstOf(run.Sub[0])
+	next, foreign, empty := firstOf(&rest)
+	if wide || foreign || empty || strings.ContainsAny(next, class) || len(next) > 4 {
+		return nil
+	}
+	common := 0 // about, of a thousand bytes of text
+	for _, c := range next {
+		switch {
+		case strings.ContainsRune("bpwvk,.\n-|/", c):
+			common += 10
+		case strings.ContainsRune("jqxz:^\"'\r\t_ETAOINSRHLDC", c):
+			common += 4
+		case c == ' ', c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			common += 40
+		default:
+			common++
+		}
+	}
+	if common > 20 {
+		return nil
+	}
+	return func(c byte) bool { return strings.IndexByte(class, c) >= 0 }
+}
+
+// firstOf is the bytes of ASCII that a match of re may begin with, whether other
+// characters may, and whether it may be empty.
+func firstOf(re *syntax.Regexp) (ascii string, wide, empty bool) {
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return "", false, true
+	}
+	seen, todo := map[uint32]bool{}, []uint32{uint32(prog.Start)}
+	var first [utf8.RuneSelf]bool
+	for len(todo) > 0 {
+		pc := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[pc] {
+			continue
+		}
+		seen[pc] = true
+		switch in := &prog.Inst[pc]; in.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			todo = append(todo, in.Out, in.Arg)
+		case syntax.InstCapture, syntax.InstEmptyWidth, syntax.InstNop:
+			todo = append(todo, in.Out)
+		case syntax.InstMatch:
+			empty = true
+		case syntax.InstFail:
+		default:
+			for c := range rune(utf8.RuneSelf) {
+				first[c] = first[c] || in.MatchRune(c)
+			}
+			for c := rune(utf8.RuneSelf); c <= 0xffff && !wide; c++ {
+				wide = fold(c) == keep && in.MatchRune(c)
+			}
+		}
+	}
+	for c, ok := range first {
+		if ok {
+			ascii += string(rune(c))
+		}
+	}
+	return ascii, wide, empty
 }
 
 type expected struct {
@@ -66,7 +142,7 @@ func (o *oracle) find(text string) []string {
 		n := 0
 		for k, r := range o.set.Rules() {
 			for _, p := range r.Patterns {
-				re, l := o.at[n][min(i, 1)], o.run[n]
+				re, inRun := o.at[n][min(i, 1)], o.run[n]
 				n++
 				if p.Terms != nil {
 					if end, term := naiveTerm(&p, text, i); end > i && bounded(r.Boundary, []byte(text), i, end) {
@@ -88,9 +164,9 @@ func (o *oracle) find(text string) []string {
 						continue
 					}
 				}
-				if l.max > 0 {
+				if inRun != nil {
 					k := i
-					for k < len(text) && l.class.has(text[k]) {
+					for k < len(text) && inRun(text[k]) {
 						k++
 					}
 					if seen[[2]int{n, k}] {
