@@ -229,48 +229,28 @@ func oddOf(b []byte) uint64 {
 // odd reports a byte that is not ASCII or, alone, is not seen.
 func odd(c byte) bool { return c >= 0x80 || unseen(c) }
 
-// markPairs sets a bit for each place of text[from:to] where a match of g may
-// begin, and in free for each where one may that asks for no words.
-func (g *group) markPairs(m, free *marks, text []byte, from, to int) {
-	if g.words {
-		g.markWords(m, free, text, from, to)
-		return
-	}
-	place := afterOther
+// places returns a bit for each place of text[from:to], at most 64 bytes, where a
+// pair of p stands and a match of g may begin: of the bytes those of words are
+// marked.
+func (g *group) places(p *pairs, text []byte, from, to int, words uint64) (m uint64) {
+	before := afterOther
 	if from > 0 {
-		place = int(wordTable[text[from-1]])
+		before = int(wordTable[text[from-1]])
+	}
+	if g.words { // matches begin with the first byte of a word
+		for starts := words &^ (words<<1 | uint64(before)); starts != 0; starts &= starts - 1 {
+			bit := bits.TrailingZeros64(starts)
+			if p.begins(text, from+bit, afterOther) {
+				m |= 1 << bit
+			}
+		}
+		return m
 	}
 	for i := from; i < to; i++ {
-		g.markPair(m, free, text, i, i-from, place)
-		place = int(wordTable[text[i]])
-	}
-}
-
-// markWords is markPairs where matches begin with the first byte of a word.
-func (g *group) markWords(m, free *marks, text []byte, from, to int) {
-	var carry uint64
-	if from > 0 && isWord(text[from-1]) {
-		carry = 1
-	}
-	var inWord marks
-	wordMarker.mark(&inWord, text[from:to])
-	for w := 0; from+64*w < to; w++ {
-		words := inWord[w]
-		starts := words &^ (words<<1 | carry)
-		carry = words >> 63
-		for ; starts != 0; starts &= starts - 1 {
-			i := 64*w + bits.TrailingZeros64(starts)
-			g.markPair(m, free, text, from+i, i, afterOther)
+		if p.begins(text, i, before) {
+			m |= 1 << (i - from)
 		}
+		before = int(words >> (i - from) & 1)
 	}
-}
-
-// markPair marks bit i where what stands at text[at:] is one of g's pairs.
-func (g *group) markPair(m, free *marks, text []byte, at, i, place int) {
-	if g.pairs.begins(text, at, place) {
-		m[i>>6] |= 1 << (i & 63)
-		if g.free.begins(text, at, place) {
-			free[i>>6] |= 1 << (i & 63)
-		}
-	}
+	return m
 }

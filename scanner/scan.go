@@ -102,8 +102,7 @@ type scratch struct {
 
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
-	rest    marks // places where something of Scanner.rest may begin
-	free    marks // of those, where some may that asks for no words
+	words   marks // bytes of words
 }
 
 var errOrder = errors.New("scanner: text without a part, or not where the text before it ended")
@@ -258,24 +257,22 @@ func (c *Scan) chunk(from, to int) {
 		}
 	}
 	if s.rest != nil {
-		clear(c.rest[:words])
-		clear(c.free[:words])
-		s.rest.markPairs(&c.rest, &c.free, norm, from, to)
+		wordMarker.mark(&c.words, norm[from:to])
 	}
 	var carry uint64
 	if from > 0 && isDigit(norm[from-1]) {
 		carry = 1
 	}
-	inRest, inSpecial := c.rest[:words], c.special[:words]
+	inSpecial := c.special[:words]
 	for w, digits := range c.runs[:words] {
 		if s.lexicon != nil {
 			c.terms(from+64*w, min(from+64*w+64, to))
 		}
 		runs := digits &^ (digits<<1 | carry)
 		carry = digits >> 63
-		special, rest := inSpecial[w], inRest[w]
-		if rest != c.free[w] && c.wordsNear(from+64*w)&s.rest.asks == 0 {
-			rest = c.free[w]
+		special, rest := inSpecial[w], uint64(0)
+		if s.rest != nil {
+			rest = c.restIn(from+64*w, min(from+64*w+64, to), c.words[w])
 		}
 		for m := runs | special | rest; m != 0; m &= m - 1 {
 			bit := bits.TrailingZeros64(m)
@@ -294,6 +291,18 @@ func (c *Scan) chunk(from, to int) {
 			}
 		}
 	}
+}
+
+// restIn returns a bit for each place of norm[from:to], the bytes of words of which
+// are marked, where something of Scanner.rest may begin, but for what asks for words
+// of which none stand near.
+func (c *Scan) restIn(from, to int, words uint64) uint64 {
+	g := c.s.rest
+	p := &g.free
+	if g.asks != 0 && c.wordsNear(from)&g.asks != 0 {
+		p = &g.pairs
+	}
+	return g.places(p, c.text.norm, from, to, words)
 }
 
 // runLength is how many digits stand from norm[at] on, the first n of which are

@@ -191,7 +191,9 @@ func (h *hits) around(v *vocabulary, t *text, at, longest int64) uint64 {
 	end := block + blockBytes
 	if to > h.sure {
 		to = h.sure
-		end = max(at+1, to-longest-int64(v.reach))
+		if to < t.end() { // else nothing comes any more
+			end = max(at+1, to-longest-int64(v.reach))
+		}
 	}
 	h.ensure(v, t, from, to)
 	i := h.seek(from)
