@@ -33,6 +33,7 @@ func Lines() []Line {
 		{"parsers of one format each", []string{ // internal/extract/FORMAT, for internal/extract/formats alone
 			"internal/extract/rtf", "internal/extract/doc",
 			"internal/extract/msg", "internal/extract/tnef",
+			"internal/extract/mac",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
@@ -71,6 +72,7 @@ func alsoInTests() map[string][]string {
 func guarded() map[string][]string {
 	return map[string][]string{
 		"internal/extract/formats": {"cmd/stanch"}, // parsers run in the child only
+		"internal/extract/mac":     {"internal/extract/formats"},
 		"internal/extract/msg":     {"internal/extract/formats"},
 		"internal/extract/tnef":    {"internal/extract/formats"},
 		"internal/extract/rtf":     {"internal/extract/formats"},

@@ -369,6 +369,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.rtf(at, b)
 	case fTNEF:
 		return j.tnef(at, b)
+	case fBinHex, fApple, fMacBinary:
+		return j.macFile(at, k, b)
 	case fOLE2:
 		return j.ole2(at, b)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 )
 
@@ -31,6 +32,9 @@ const (
 	fDICOM
 	fRTF
 	fTNEF
+	fBinHex
+	fApple
+	fMacBinary
 	fImage
 )
 
@@ -130,6 +134,12 @@ func sniff(head []byte, at place) kind {
 	}
 	if rtf.Is(head) {
 		return kind{format: fRTF, media: mediaRTF}
+	}
+	switch {
+	case mac.IsApple(head):
+		return kind{format: fApple, media: "application/applefile"}
+	case mac.IsMacBinary(head):
+		return kind{format: fMacBinary, media: "application/macbinary"}
 	}
 	if isCMS(head) {
 		return kind{format: fCMS, media: "application/pkcs7-mime"}
@@ -250,6 +260,8 @@ func sniffText(s string, at place) kind {
 		return kind{format: fSVG, media: "image/svg+xml"}
 	case looksHTML(low):
 		return kind{format: fHTML, media: "text/html"}
+	case mac.IsBinHex([]byte(t[:min(len(t), 64)])):
+		return kind{format: fBinHex, media: mediaBinHex}
 	case vocabularyOf(t) != nil || strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<") && strings.HasSuffix(strings.TrimRight(low, " \t\r\n"), ">") && strings.Contains(low, "</"):
 		return kind{format: fText, media: "application/xml"}
 	case strings.HasPrefix(t, "-----BEGIN PGP MESSAGE") || strings.HasPrefix(t, "-----BEGIN AGE ENCRYPTED FILE"):

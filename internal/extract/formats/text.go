@@ -27,6 +27,10 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	marker := fieldMarker(j.out, k, enc, head) // head is good until the next read
 	order := newByteOrder(at, head, enc)
+	if s.r != nil && holdsFiles(head) {
+		s.keep(int(max(maxEncoded, min(maxCard, j.lim.Memory-j.held))))
+		j.hold(int64(len(s.mem)))
+	}
 	s.keep(maxEncoded)
 	j.part(at, k.media)
 	j.out.runs.off = s.r == nil && wholeBase64(s.mem) != nil // it is given as a reading
