@@ -33,7 +33,7 @@ func (j *job) macFile(at place, k kind, b []byte) error {
 			err = e
 		}
 	case fMacBinary:
-		f, err = mac.MacBinary(b)
+		f, err = mac.Binary(b)
 	default:
 		f, err = mac.Apple(b)
 	}

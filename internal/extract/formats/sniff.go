@@ -138,7 +138,7 @@ func sniff(head []byte, at place) kind {
 	switch {
 	case mac.IsApple(head):
 		return kind{format: fApple, media: "application/applefile"}
-	case mac.IsMacBinary(head):
+	case mac.IsBinary(head):
 		return kind{format: fMacBinary, media: "application/macbinary"}
 	}
 	if isCMS(head) {

@@ -37,8 +37,8 @@ func IsApple(head []byte) bool {
 	return len(head) >= 26 && (string(head[:4]) == "\x00\x05\x16\x00" || string(head[:4]) == "\x00\x05\x16\x07")
 }
 
-// IsMacBinary reports MacBinary II or III, by its header's checksum.
-func IsMacBinary(head []byte) bool {
+// IsBinary reports MacBinary II or III, by its header's checksum.
+func IsBinary(head []byte) bool {
 	if len(head) < 128 || head[0] != 0 || head[74] != 0 || head[1] < 1 || head[1] > 63 {
 		return false
 	}
@@ -62,9 +62,9 @@ func crc(sum uint16, b []byte) uint16 {
 	return sum
 }
 
-// MacBinary unpacks a file. It does not copy it.
-func MacBinary(b []byte) (File, error) {
-	if !IsMacBinary(b) {
+// Binary unpacks MacBinary: a file. It does not copy it.
+func Binary(b []byte) (File, error) {
+	if !IsBinary(b) {
 		return File{}, ErrCorrupt
 	}
 	f := File{Name: codepage.Decode(roman, b[2:2+b[1]])}

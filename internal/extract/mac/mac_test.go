@@ -103,14 +103,14 @@ func TestMacBinary(t *testing.T) {
 	binary.BigEndian.PutUint16(b[124:], sum)
 	b = append(append(b, "bytes"...), make([]byte, 123)...)
 	b = append(b, "fork"...)
-	f, err := mac.MacBinary(b)
+	f, err := mac.Binary(b)
 	if err != nil || f.Name != "name" || string(f.Data) != "bytes" || string(f.Resource) != "fork" {
 		t.Errorf("got %+v %v", f, err)
 	}
-	if _, err = mac.MacBinary(b[:140]); !errors.Is(err, mac.ErrCorrupt) {
+	if _, err = mac.Binary(b[:140]); !errors.Is(err, mac.ErrCorrupt) {
 		t.Errorf("cut: got %v, want ErrCorrupt", err)
 	}
-	if b[50] = 1; mac.IsMacBinary(b) {
+	if b[50] = 1; mac.IsBinary(b) {
 		t.Error("a header whose checksum does not fit is taken for one")
 	}
 }
@@ -118,7 +118,7 @@ func TestMacBinary(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(apple("\x00\x05\x16\x00", "\x01the file", "\x02fork"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, read := range []func([]byte) (mac.File, error){mac.Apple, mac.MacBinary, func(b []byte) (mac.File, error) { return mac.BinHex(b, 1<<16) }} {
+		for _, read := range []func([]byte) (mac.File, error){mac.Apple, mac.Binary, func(b []byte) (mac.File, error) { return mac.BinHex(b, 1<<16) }} {
 			if f, _ := read(b); len(f.Data)+len(f.Resource) > max(1<<16+256, 2*len(b)) {
 				t.Errorf("%d bytes came out of %d", len(f.Data)+len(f.Resource), len(b))
 			}
