@@ -113,6 +113,9 @@ func (p *parser) word(w []byte, n int, has bool) {
 	if p.g.to == fonts && p.fontWord(w, n) {
 		return
 	}
+	if formatting[string(w)] { // most words of most documents
+		return
+	}
 	if r, ok := runes[string(w)]; ok {
 		p.char(r)
 		return
@@ -143,7 +146,7 @@ func (p *parser) word(w []byte, n int, has bool) {
 		p.enter(skip, "", fresh)
 	case star && p.g.to == fonts:
 		p.enter(skip, "", fresh)
-	case star && !formatting[string(w)]:
+	case star:
 		p.enter(aside, "", fresh)
 	}
 }
@@ -324,9 +327,10 @@ func (p *parser) beside() {
 // embed notes where the bytes of a picture or object begin.
 func (p *parser) embed(t target) {
 	p.g.to = t
-	if p.g.blob > 0 {
+	if p.g.blob > 0 || p.nested >= maxNested {
 		return
 	}
+	p.nested++
 	if len(p.blobs) >= maxFiles {
 		p.tooMany = true
 		return

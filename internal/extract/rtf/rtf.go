@@ -22,6 +22,7 @@ const (
 	maxGroups = 10_000   // within one another; deeper ones share what the last one says
 	maxFonts  = 1 << 16  // a document names a few dozen
 	maxFiles  = 1 << 14  // objects and pictures
+	maxNested = 3        // of them within one another: each is decoded with what is in it
 	maxAside  = 16 << 20 // bytes beside the text, told after the paragraph
 	maxPara   = 64 << 10 // bytes of a paragraph before it is told in pieces
 )
@@ -140,6 +141,7 @@ type parser struct {
 	standIn  int32 // characters to pass over behind \u
 	high     rune  // a high surrogate waiting
 	blobs    []blob
+	nested   int    // of them that are open
 	behind   int    // where what is no RTF begins
 	pictured bool   // a picture of today's kind was seen: the older one is the same
 	name     string // of the shape's property at hand
@@ -232,6 +234,7 @@ func (p *parser) shut() {
 	}
 	if p.g.blob > 0 {
 		p.blobs[p.g.blob-1].end = p.at - 1
+		p.nested--
 	}
 	table := p.g.to == fonts
 	p.g = p.stack[len(p.stack)-1]

@@ -119,6 +119,7 @@ func TestFiles(t *testing.T) {
 		{"object with junk between", `{\rtf1{\object{\*\objdata\x {\*\y 99}` + strings.ReplaceAll(object("Word", []byte("abcd")), "00", "0\n0 ") + `}}}`, "99\n", []string{"0   4 false"}, nil},
 		{"object without a header", `{\rtf1{\object{\*\objdata 616263}}}`, "", []string{"0   3 false"}, nil},
 		{"object cut", `{\rtf1{\object{\*\objdata ` + object("Word", []byte("abcd"))[:60], "", []string{"0   1 true"}, rtf.ErrCorrupt},
+		{"pictures within one another", `{\rtf1` + strings.Repeat(`{\pict`, 100) + " 8950" + strings.Repeat("}", 101), "", []string{"1   2 false", "1   2 false", "1   2 false"}, nil},
 		{"bytes behind the end", "{\\rtf1 a}PK\x03\x04\x00", "a\n", []string{"2   5 false"}, nil},
 		{"bytes that are not there", `{\rtf1 a\bin999 b`, "a\n", nil, rtf.ErrCorrupt},
 	} {
