@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/mac"
 )
 
 // maxCard is the most bytes of a card, calendar or LDIF that are looked through
@@ -24,14 +25,29 @@ func holdsFiles(head []byte) bool {
 
 func isLDIF(head []byte) bool { return ldifStart.Match(head[:min(len(head), 4096)]) }
 
-// cards reads the files that are written into a card, a calendar or LDIF, as
-// members numbered behind n, and LDIF once more with its words decoded.
+// written reads the files that are written into a text as BinHex, or into the
+// lines of a card, a calendar or LDIF. It returns the place from which further
+// readings are numbered.
+func (j *job) written(at place, k kind, b []byte) place {
+	if k.media != "text/plain" && k.media != "text/csv" || at.unfolded || len(b) > maxCard {
+		return at
+	}
+	n := maxInline // those have the numbers before
+	if mac.IsBinHex(b) {
+		n++
+		j.binHex(at.inside(itoa(n)), b)
+	}
+	if holdsFiles(b[:min(len(b), headSize)]) {
+		j.cards(&at, b, n)
+	}
+	return at
+}
+
+// cards reads the files in a card, a calendar or LDIF as members numbered behind
+// n, and LDIF once more with its words decoded.
 //
 // Source: RFC 6350 6.2.4; RFC 2426 4; RFC 5545 3.8.1.1; vCard 2.1; RFC 2849.
-func (j *job) cards(at place, b []byte, n int) {
-	if at.unfolded || len(b) > maxCard || !holdsFiles(b[:min(len(b), headSize)]) {
-		return
-	}
+func (j *job) cards(at *place, b []byte, n int) {
 	ldif := isLDIF(b)
 	var shown []byte
 	for line := range contentLines(b, ldif) {
@@ -56,6 +72,7 @@ func (j *job) cards(at place, b []byte, n int) {
 	}
 	if len(shown) > 0 {
 		q := at.again()
+		at.readings++
 		q.unfolded, q.media, q.charset = true, "text/plain", encUTF8
 		if err := j.spend(len(shown)); err != nil {
 			j.gap(q, dlp.TooLarge, "ldif", 0)

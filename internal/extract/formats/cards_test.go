@@ -28,14 +28,14 @@ func TestCards(t *testing.T) {
 		gaps []string
 	}{
 		{"vCard 3", crlf("BEGIN:VCARD", "VERSION:3.0", folded("PHOTO;ENCODING=b;TYPE=PNG:"+b64(png)), "KEY;ENCODING=b:"+b64("a key's text"), "END:VCARD"),
-			map[string]string{"1": "", "2": "a key's text"}, []string{"1 image image/png"}},
+			map[string]string{"101": "", "102": "a key's text"}, []string{"101 image image/png"}},
 		{"vCard 2.1", crlf("BEGIN:VCARD", "VERSION:2.1", "NOTE;BASE64:", base64.StdEncoding.EncodeToString([]byte(long))[:76], base64.StdEncoding.EncodeToString([]byte(long))[76:], "", "TEL:555-0100", "END:VCARD"),
-			map[string]string{"1": long}, nil},
-		{"vCard 4", crlf("BEGIN:VCARD", "VERSION:4.0", folded("PHOTO:data:image/png;base64,"+b64(png)), "END:VCARD"), nil, []string{"1 image image/png"}},
+			map[string]string{"101": long}, nil},
+		{"vCard 4", crlf("BEGIN:VCARD", "VERSION:4.0", folded("PHOTO:data:image/png;base64,"+b64(png)), "END:VCARD"), nil, []string{"101 image image/png"}},
 		{"calendar", crlf("BEGIN:VCALENDAR", "BEGIN:VEVENT", folded("ATTACH;FMTTYPE=text/plain;ENCODING=BASE64;VALUE=BINARY;X-FILENAME=\"a.txt\":"+b64(long)), "SUMMARY:Visit", "END:VEVENT", "END:VCALENDAR"),
-			map[string]string{"1": long}, nil},
+			map[string]string{"101": long}, nil},
 		{"LDIF", "version: 1\ndn: cn=Ada\n# a comment\ncn:: " + b64("Ada M\u00fcller") + "\ndescription: SSN 536-\n 22-8145\njpegPhoto:: " + folded(b64(png)) + "\n",
-			map[string]string{"~2": "version: 1\ndn: cn=Ada\ncn: Ada M\u00fcller\ndescription: SSN 536-22-8145\n"}, []string{"1 image image/png"}},
+			map[string]string{"~2": "version: 1\ndn: cn=Ada\ncn: Ada M\u00fcller\ndescription: SSN 536-22-8145\n"}, []string{"101 image image/png"}},
 		{"no card", "Some words.\nPHOTO;ENCODING=b:" + b64("a key's text") + "\n", map[string]string{"": "Some words.\nPHOTO;ENCODING=b:" + b64("a key's text") + "\n"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestCards(t *testing.T) {
 		})
 	}
 	big := crlf("BEGIN:VCALENDAR", folded("ATTACH;ENCODING=BASE64;X-FILENAME=a:"+b64(strings.Repeat(long, 5000))), "END:VCALENDAR")
-	if a := serve(t, false, limits, []byte(big)); !strings.HasPrefix(a.texts["1"], long) || a.parts["1"].Name != "a" {
-		t.Errorf("a calendar past a MiB: got %d bytes named %q", len(a.texts["1"]), a.parts["1"].Name)
+	if a := serve(t, false, limits, []byte(big)); !strings.HasPrefix(a.texts["101"], long) || a.parts["101"].Name != "a" {
+		t.Errorf("a calendar past a MiB: got %d bytes named %q", len(a.texts["101"]), a.parts["101"].Name)
 	}
 }
 

@@ -59,6 +59,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 		return err
 	}
 	if s.r == nil {
+		at = j.written(at, k, s.mem)
 		j.otherReadings(at, k, enc, s.mem)
 	}
 	return nil

@@ -105,10 +105,12 @@ func decodeQP(b []byte) []byte {
 	return out
 }
 
+// maxInline is the most files that are decoded out of one text.
+const maxInline = 100
+
 // inlineFiles decodes the files written into a text: uuencode and yEnc.
 func inlineFiles(b []byte) (files [][]byte) {
-	const most = 100
-	for len(b) > 0 && len(files) < most {
+	for len(b) > 0 && len(files) < maxInline {
 		line, rest := nextLine(b)
 		switch {
 		case uuBegin.Match(line) && bytes.HasPrefix(line, []byte("begin ")):
