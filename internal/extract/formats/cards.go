@@ -23,6 +23,35 @@ func holdsFiles(head []byte) bool {
 	return bytes.HasPrefix(h, []byte("BEGIN:VCARD")) || bytes.HasPrefix(h, []byte("BEGIN:VCALENDAR")) || isLDIF(head)
 }
 
+// withoutFiles returns a card, calendar or LDIF without the files in its lines,
+// nil where there are none. All else is as it stands.
+func withoutFiles(b []byte) []byte {
+	if !holdsFiles(b[:min(len(b), headSize)]) {
+		return nil
+	}
+	ldif := isLDIF(b)
+	var out []byte
+	some, within := false, false // within a value that is left out
+	for raw := range bytes.Lines(b) {
+		folded := raw[0] == ' ' || raw[0] == '\t'
+		if within && (folded || !ldif && len(bytes.TrimSpace(raw)) > 0 && bytes.IndexByte(raw, ':') < 0) {
+			continue
+		}
+		within = false
+		name, value, ok := bytes.Cut(raw, []byte(":"))
+		if ok && !folded && (isEncoded(name) || ldif && bytes.HasPrefix(value, []byte(":")) || bytes.Contains(value[:min(len(value), 64)], []byte(";base64,"))) {
+			some, within = true, true
+			out = append(append(out, name...), ":\n"...)
+			continue
+		}
+		out = append(out, raw...)
+	}
+	if !some {
+		return nil
+	}
+	return out
+}
+
 func isLDIF(head []byte) bool { return ldifStart.Match(head[:min(len(head), 4096)]) }
 
 // written reads the files that are written into a text as BinHex, or into the

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// folded breaks a line as cards do.
-func folded(s string) string {
+// cardLine breaks a line as cards do.
+func cardLine(s string) string {
 	var b strings.Builder
 	for len(s) > 70 {
 		b.WriteString(s[:70] + "\r\n ")
@@ -27,14 +27,14 @@ func TestCards(t *testing.T) {
 		want map[string]string
 		gaps []string
 	}{
-		{"vCard 3", crlf("BEGIN:VCARD", "VERSION:3.0", folded("PHOTO;ENCODING=b;TYPE=PNG:"+b64(png)), "KEY;ENCODING=b:"+b64("a key's text"), "END:VCARD"),
-			map[string]string{"101": "", "102": "a key's text"}, []string{"101 image image/png"}},
+		{"vCard 3", crlf("BEGIN:VCARD", "VERSION:3.0", cardLine("PHOTO;ENCODING=b;TYPE=PNG:"+b64(png)), "KEY;ENCODING=b:"+b64("a key's text"), "END:VCARD"),
+			map[string]string{"101": "", "102": "a key's text", "~2": "BEGIN:VCARD\r\nVERSION:3.0\r\nPHOTO;ENCODING=b;TYPE=PNG:\nKEY;ENCODING=b:\nEND:VCARD"}, []string{"101 image image/png"}},
 		{"vCard 2.1", crlf("BEGIN:VCARD", "VERSION:2.1", "NOTE;BASE64:", base64.StdEncoding.EncodeToString([]byte(long))[:76], base64.StdEncoding.EncodeToString([]byte(long))[76:], "", "TEL:555-0100", "END:VCARD"),
 			map[string]string{"101": long}, nil},
-		{"vCard 4", crlf("BEGIN:VCARD", "VERSION:4.0", folded("PHOTO:data:image/png;base64,"+b64(png)), "END:VCARD"), nil, []string{"101 image image/png"}},
-		{"calendar", crlf("BEGIN:VCALENDAR", "BEGIN:VEVENT", folded("ATTACH;FMTTYPE=text/plain;ENCODING=BASE64;VALUE=BINARY;X-FILENAME=\"a.txt\":"+b64(long)), "SUMMARY:Visit", "END:VEVENT", "END:VCALENDAR"),
+		{"vCard 4", crlf("BEGIN:VCARD", "VERSION:4.0", cardLine("PHOTO:data:image/png;base64,"+b64(png)), "END:VCARD"), nil, []string{"101 image image/png"}},
+		{"calendar", crlf("BEGIN:VCALENDAR", "BEGIN:VEVENT", cardLine("ATTACH;FMTTYPE=text/plain;ENCODING=BASE64;VALUE=BINARY;X-FILENAME=\"a.txt\":"+b64(long)), "SUMMARY:Visit", "END:VEVENT", "END:VCALENDAR"),
 			map[string]string{"101": long}, nil},
-		{"LDIF", "version: 1\ndn: cn=Ada\n# a comment\ncn:: " + b64("Ada M\u00fcller") + "\ndescription: SSN 536-\n 22-8145\njpegPhoto:: " + folded(b64(png)) + "\n",
+		{"LDIF", "version: 1\ndn: cn=Ada\n# a comment\ncn:: " + b64("Ada M\u00fcller") + "\ndescription: SSN 536-\n 22-8145\njpegPhoto:: " + cardLine(b64(png)) + "\n",
 			map[string]string{"~2": "version: 1\ndn: cn=Ada\ncn: Ada M\u00fcller\ndescription: SSN 536-22-8145\n"}, []string{"101 image image/png"}},
 		{"no card", "Some words.\nPHOTO;ENCODING=b:" + b64("a key's text") + "\n", map[string]string{"": "Some words.\nPHOTO;ENCODING=b:" + b64("a key's text") + "\n"}, nil},
 	} {
@@ -50,7 +50,7 @@ func TestCards(t *testing.T) {
 			}
 		})
 	}
-	big := crlf("BEGIN:VCALENDAR", folded("ATTACH;ENCODING=BASE64;X-FILENAME=a:"+b64(strings.Repeat(long, 5000))), "END:VCALENDAR")
+	big := crlf("BEGIN:VCALENDAR", cardLine("ATTACH;ENCODING=BASE64;X-FILENAME=a:"+b64(strings.Repeat(long, 5000))), "END:VCALENDAR")
 	if a := serve(t, false, limits, []byte(big)); !strings.HasPrefix(a.texts["101"], long) || a.parts["101"].Name != "a" {
 		t.Errorf("a calendar past a MiB: got %d bytes named %q", len(a.texts["101"]), a.parts["101"].Name)
 	}

@@ -164,8 +164,8 @@ func endsInDigit(b []byte) bool {
 	}
 }
 
-// uncard returns a calendar or card as a program shows it: quoted-printable
-// decoded, folded lines joined, the escapes of its text taken off; b itself where
+// uncard returns a calendar or card as a program shows it: without the files in
+// it, quoted-printable decoded, folded lines joined, the escapes of its text taken off; b itself where
 // it is none.
 //
 // Source: RFC 5545 3.1, 3.3.11; RFC 6350 3.2, 3.4; vCard 2.1.
@@ -176,6 +176,9 @@ func uncard(media string, b []byte) []byte {
 	case media == "text/vcard", media == "text/x-vcard", media == "text/calendar":
 	default:
 		return b
+	}
+	if t := withoutFiles(b); t != nil {
+		b = t
 	}
 	for line := range bytes.Lines(b) {
 		if vcardQP.Match(line) {

@@ -33,7 +33,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	s.keep(maxEncoded)
 	j.part(at, k.media)
-	j.out.runs.off = s.r == nil && wholeBase64(s.mem) != nil // it is given as a reading
+	j.out.runs.off = s.r == nil && (wholeBase64(s.mem) != nil || !at.unfolded && withoutFiles(s.mem) != nil) // it is given as a reading
 	write := j.out.write
 	if marker != nil {
 		write = marker.write
