@@ -118,7 +118,7 @@ func unescapeDigits(b []byte) []byte {
 // there is none.
 func joinedDigits(b []byte) []byte {
 	const before, most = 120, 1000
-	if !endsInDigit(b) {
+	if !cutsNumbers(b) {
 		return nil
 	}
 	var out []byte
@@ -149,19 +149,32 @@ func joinedDigits(b []byte) []byte {
 	return out
 }
 
-// endsInDigit reports a line of b that ends in a digit, or in one and a hyphen.
-func endsInDigit(b []byte) bool {
-	for i := 0; ; {
-		k := bytes.IndexByte(b[i:], '\n')
-		if k < 0 {
-			return false
+// cutsNumbers reports a line of b that ends in a digit and a hyphen, or nine lines
+// of one digit each: what the expression would look for at greater cost.
+func cutsNumbers(b []byte) bool {
+	alone := 0 // lines
+	for i := 0; i < len(b); {
+		end := len(b)
+		if k := bytes.IndexByte(b[i:], '\n'); k >= 0 {
+			end = i + k
 		}
-		line := bytes.TrimRight(b[i:i+k], " \t\r-")
-		if len(line) > 0 && isDigit(line[len(line)-1]) {
+		e := end
+		for e > i && (b[e-1] == '\r' || b[e-1] == ' ' || b[e-1] == '\t') {
+			e--
+		}
+		switch {
+		case e-i > 1 && b[e-1] == '-' && isDigit(b[e-2]):
 			return true
+		case e-i <= 8 && e > i && isDigit(b[e-1]) && len(bytes.Trim(b[i:e-1], "> \t")) == 0:
+			if alone++; alone == 9 {
+				return true
+			}
+		default:
+			alone = 0
 		}
-		i += k + 1
+		i = end + 1
 	}
+	return false
 }
 
 // uncard returns a calendar or card as a program shows it: without the files in
