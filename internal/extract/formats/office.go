@@ -248,7 +248,7 @@ func (c *rootChooser) start(name string, a attrs) {
 		case "FixedPage":
 			c.h = &fixedPage{d: c.d}
 		default:
-			c.h = &wordText{d: c.d}
+			c.h = &wordText{d: c.d, data: strings.HasPrefix(c.file, "customXml/")}
 		}
 	}
 	c.h.start(name, a)
@@ -312,6 +312,7 @@ type wordText struct {
 	d    *officeDoc
 	odf  bool
 	prop bool // every element is a line: document properties
+	data bool // it is XML of another vocabulary: attributes hold values too
 
 	line bool // something was written on this line
 	cell int  // open table cells
@@ -368,13 +369,39 @@ func (w *wordText) start(name string, a attrs) {
 		if v := a.get("val"); v != "" && (name == "alias" || name == "tag" || name == "docVar") {
 			w.d.line([]byte(v))
 		}
+	case "dbPr", "connection", "webPr", "person", "shape", "rect", "oval", "imagedata", "listItem", "inputCells", "tableColumn":
+		for _, k := range []string{"connection", "command", "description", "url", "displayName", "alt", "title", "displayText", "value", "val", "totalsRowLabel"} {
+			if v := strings.TrimSpace(a.get(k)); v != "" {
+				w.newline()
+				w.d.line([]byte(v))
+			}
+		}
+	case "statusText", "helpText", "default", "listEntry": // of a form's field
+		if v := a.get("val"); len(v) > 1 { // a check box has 0 or 1
+			w.newline()
+			w.d.line([]byte(v))
+		}
 	case "n", "x", "d": // pivot caches keep values as attributes: <s v=…>
 		if v := a.get("v"); v != "" {
 			w.d.line([]byte(v))
 		}
 	}
+	if w.data {
+		w.values(a)
+	}
 	if name == "s" && !w.odf {
 		if v := a.get("v"); v != "" {
+			w.d.line([]byte(v))
+		}
+	}
+}
+
+// values writes the attributes of XML that a document carries for programs; names
+// of schemas are none.
+func (w *wordText) values(a attrs) {
+	for i := range a {
+		if v := a[i].value; v != "" && !strings.HasPrefix(v, "http://") && !strings.HasPrefix(v, "{") {
+			w.newline()
 			w.d.line([]byte(v))
 		}
 	}

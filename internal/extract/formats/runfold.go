@@ -249,13 +249,16 @@ func textual(d []byte) int {
 		if whole := cutRune(d); utf8.Valid(whole) {
 			return i
 		}
-		high := 0
+		high, spaces := 0, 0
 		for _, c := range d {
-			if c >= 0x80 {
+			switch {
+			case c >= 0x80:
 				high++
+			case c == ' ' || c == '\n':
+				spaces++
 			}
 		}
-		if len(d) >= 48 && high*4 < len(d) {
+		if len(d) >= 48 && high*4 < len(d) && spaces*25 > len(d) { // words; a picture's bytes may be letters
 			return i
 		}
 	}
@@ -283,7 +286,7 @@ func textBytes(d []byte) int {
 // plainShort reports a text that loses nothing where it is told together with
 // others: no page, message or file that is read in a way of its own.
 func plainShort(d []byte) bool {
-	if strongKind(d) || !utf8.Valid(d) {
+	if strongKind(d) || !utf8.Valid(d) || bytes.IndexByte(d, 0) >= 0 { // UTF-16 has zeros
 		return false
 	}
 	switch k := sniff(d, place{}); {

@@ -407,7 +407,7 @@ func (f *runs) decide(ended bool) {
 				to = f.lines[i+1]
 			}
 			if d, _ := decodeBase64(f.raw[from:to]); len(f.lines) > 1 {
-				if n := worthTelling(d, nil); n > 0 {
+				if n := worthTelling(d, nil); n > 0 && plainShort(d[:n]) {
 					f.data = append(f.data[:0], d[:n]...)
 					f.tell()
 				}
@@ -454,6 +454,9 @@ func (f *runs) tell() {
 	}
 	if !strongKind(d) && guessWide(d) == "" {
 		d = d[:textual(d)] // letters of what stands behind a run decode to noise
+	}
+	if k := sniff(d[:min(len(d), headSize)], place{}); k.format == fEmpty || k.format == fBinary && k.detail == "binary" {
+		return // it only looked like something
 	}
 	if f.seen == nil {
 		f.seen = map[uint64]struct{}{}

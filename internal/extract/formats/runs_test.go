@@ -88,7 +88,7 @@ func TestRuns(t *testing.T) {
 		"unpadded, words behind": base64.RawStdEncoding.EncodeToString([]byte(secret+"\n")) + "\nThanks and regards",
 	} {
 		a := serve(t, false, limits, []byte(doc))
-		if all := a.all(); !strings.Contains(strings.ReplaceAll(all, "\x00", ""), "536-22-8145") {
+		if all := a.all(); !strings.Contains(all, "536-22-8145") {
 			t.Errorf("%s: not found in %v: %.300q", name, a.paths, all)
 		}
 		if len(a.gaps) > 0 {

@@ -199,7 +199,7 @@ func (s *sheetNames) start(name string, a attrs) {
 }
 
 func (s *sheetNames) text(b []byte) {
-	if s.defined && bytes.IndexByte(b, '"') >= 0 { // constants; references say nothing
+	if s.defined && (bytes.IndexByte(b, '"') >= 0 || longDigits(b)) { // constants; references say nothing
 		s.d.line(b)
 	}
 }
@@ -250,8 +250,8 @@ func (s *sheet) start(name string, a attrs) {
 		s.style, _ = strconv.Atoi(a.get("s"))
 	case "v", "t", "f", "oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter":
 		s.in = name
-	case "hyperlink", "dataValidation":
-		for _, k := range []string{"location", "tooltip", "display", "prompt", "promptTitle", "error"} {
+	case "hyperlink", "dataValidation", "scenario", "inputCells":
+		for _, k := range []string{"location", "tooltip", "display", "prompt", "promptTitle", "error", "errorTitle", "comment", "val"} {
 			if v := a.get(k); v != "" {
 				s.d.line([]byte(v))
 			}

@@ -1,0 +1,37 @@
+package formats_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestOfficeAside holds that what stands beside the text of an office document is
+// read: each of these parts holds a number of its own.
+func TestOfficeAside(t *testing.T) {
+	for name, m := range map[string]member{
+		"comments":           {"word/comments.xml", `<w:comments><w:comment w:author="a"><w:p><w:r><w:t>SSN 536-22-</w:t></w:r><w:r><w:t>8145</w:t></w:r></w:p></w:comment></w:comments>`},
+		"moved text":         {"word/document.xml", `<w:document><w:p><w:moveFrom><w:r><w:t>536-22-8145</w:t></w:r></w:moveFrom></w:p></w:document>`},
+		"glossary":           {"word/glossary/document.xml", `<w:glossaryDocument><w:docPart><w:p><w:t>536-22-8145</w:t></w:p></w:docPart></w:glossaryDocument>`},
+		"a diagram":          {"word/diagrams/data1.xml", `<dgm:dataModel><dgm:pt><dgm:t><a:p><a:r><a:t>536-22-8145</a:t></a:r></a:p></dgm:t></dgm:pt></dgm:dataModel>`},
+		"a drawing's words":  {"word/document.xml", `<w:document><w:pict><v:shape alt="536-22-8145"><v:textbox/></v:shape></w:pict></w:document>`},
+		"a form's help":      {"word/document.xml", `<w:document><w:ffData><w:helpText w:val="536-22-8145"/></w:ffData></w:document>`},
+		"a list's entry":     {"word/document.xml", `<w:document><w:sdt><w:dropDownList><w:listItem w:displayText="a" w:value="536-22-8145"/></w:dropDownList></w:sdt></w:document>`},
+		"data":               {"customXml/item1.xml", `<p xmlns="http://x.example/536"><patient ssn="536-22-8145"/></p>`},
+		"an external link":   {"xl/externalLinks/externalLink1.xml", `<externalLink><sheetDataSet><sheetData><row><cell><v>536-22-8145</v></cell></row></sheetData></sheetDataSet></externalLink>`},
+		"a connection":       {"xl/connections.xml", `<connections><connection name="q"><dbPr connection="x" command="select * from p where ssn='536-22-8145'"/></connection></connections>`},
+		"a pivot cache":      {"xl/pivotCache/pivotCacheDefinition1.xml", `<pivotCacheDefinition><sharedItems><s v="536-22-8145"/></sharedItems></pivotCacheDefinition>`},
+		"a threaded comment": {"xl/threadedComments/threadedComment1.xml", `<ThreadedComments><threadedComment><text>536-22-8145</text></threadedComment></ThreadedComments>`},
+		"who commented":      {"xl/persons/person.xml", `<personList><person displayName="536-22-8145"/></personList>`},
+		"a name":             {"xl/workbook.xml", `<workbook><definedNames><definedName name="x">536-22-8145</definedName></definedNames></workbook>`},
+		"a scenario":         {"xl/worksheets/sheet1.xml", `<worksheet><sheetData/><scenarios><scenario name="a"><inputCells r="A1" val="536-22-8145"/></scenario></scenarios></worksheet>`},
+		"a chart's cache":    {"ppt/charts/chart1.xml", `<c:chartSpace><c:strCache><c:pt><c:v>536-22-8145</c:v></c:pt></c:strCache></c:chartSpace>`},
+		"notes":              {"ppt/notesSlides/notesSlide1.xml", `<p:notes><a:p><a:t>536-22-8145</a:t></a:p></p:notes>`},
+		"a property":         {"docProps/custom.xml", `<Properties><property name="x"><vt:lpwstr>536-22-8145</vt:lpwstr></property></Properties>`},
+	} {
+		base := member{"word/styles.xml", "<w:styles/>"}
+		a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, base, m)))
+		if !strings.Contains(a.texts[""], "536-22-8145") || len(a.gaps) > 0 {
+			t.Errorf("%s: got %q, gaps %v", name, a.texts[""], a.told())
+		}
+	}
+}
