@@ -34,6 +34,8 @@ func Lines() []Line {
 			"internal/extract/rtf", "internal/extract/doc",
 			"internal/extract/msg", "internal/extract/tnef",
 			"internal/extract/mac",
+			"internal/extract/xls",
+			"internal/extract/ppt",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
@@ -77,6 +79,8 @@ func guarded() map[string][]string {
 		"internal/extract/tnef":    {"internal/extract/formats"},
 		"internal/extract/rtf":     {"internal/extract/formats"},
 		"internal/extract/doc":     {"internal/extract/formats"},
+		"internal/extract/xls":     {"internal/extract/formats"},
+		"internal/extract/ppt":     {"internal/extract/formats"},
 		"internal/safelog.New":     {"cmd/stanch"}, // one place decides where logs go
 	}
 }

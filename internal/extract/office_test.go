@@ -63,6 +63,21 @@ func TestLibreOffice(t *testing.T) {
 			t.Errorf("span of 2345678: got %+v", r.spans[""])
 		}
 	})
+	t.Run("xls", func(t *testing.T) {
+		r := get(t, p, dlp.File, convert(t, "a.csv", "Name,MRN,Born\nAda,1234567,1980-02-03\nBob,2345678,1979-12-31\n", "xls:MS Excel 97"))
+		holds(t, r, "", "Name\tMRN\tBorn\nAda\t1234567\t1980-02-03 (", "Bob\t2345678\t1979-12-31 (")
+		span := slices.IndexFunc(r.spans[""], func(s dlp.Span) bool { return r.text("")[s.Start:s.End] == "2345678" })
+		if span < 0 || r.spans[""][span].Label != "MRN" || r.spans[""][span].Group != 2 {
+			t.Errorf("span of 2345678: got %+v", r.spans[""])
+		}
+	})
+	t.Run("doc", func(t *testing.T) {
+		r := get(t, p, dlp.File, convert(t, "a.html", page, "doc:MS Word 97"))
+		holds(t, r, "", "Discharge summary of Ada Example", "MRN\tE1234567", "SSN\t536-22-8145", "Seen on 2026-03-04.")
+		if r.parts[""].MediaType != "application/msword" {
+			t.Errorf("type: got %q", r.parts[""].MediaType)
+		}
+	})
 	t.Run("mail", func(t *testing.T) {
 		b := base64.StdEncoding.EncodeToString(convert(t, "a.html", page, "docx:MS Word 2007 XML"))
 		r := get(t, p, dlp.Mail, mail("Subject: x", "Content-Type: application/pdf; name=lies.pdf", "Content-Transfer-Encoding: base64", "", b))

@@ -11,6 +11,7 @@
 package doc
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -59,6 +60,7 @@ const (
 	pairPapx      = 13
 	pairClx       = 33
 	pairOwners    = 36 // who commented
+	pairDrawings  = 50
 	pairReviewers = 51 // who changed
 	pairVariables = 60
 	pairSaved     = 71 // who saved it where
@@ -150,19 +152,20 @@ func TableName(main []byte) (string, error) {
 }
 
 // Read writes the text of the document to w as UTF-8. An error of w ends it. A
-// damaged document ends with ErrCorrupt, after what could be read.
-func Read(s Streams, w io.Writer) error {
+// damaged document ends with ErrCorrupt, after what could be read. Pictures, of
+// which nothing is written, are told.
+func Read(s Streams, w io.Writer) (pictures bool, err error) {
 	f, err := readFIB(s.Main)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if f.encrypted {
-		return ErrEncrypted
+		return false, ErrEncrypted
 	}
 	d := &document{fib: f, main: s.Main, out: writer{w: w}}
 	pieces, err := f.pieces(s)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if f.old {
 		d.page = codepage.OfLanguage(f.lang)
@@ -176,7 +179,10 @@ func Read(s Streams, w io.Writer) error {
 	if !f.old && d.out.err == nil {
 		d.strings(s.Table)
 	}
-	return errors.Join(err, d.out.err)
+	if !f.old { // those that stand beside the text: [MS-ODRAW] 2.2.32 begins each
+		d.pictures = d.pictures || bytes.Contains(f.table(s.Table, pairDrawings), []byte("\x07\xf0"))
+	}
+	return d.pictures, errors.Join(err, d.out.err)
 }
 
 // strings writes what people's names and paths stand in tables: who commented,

@@ -37,7 +37,7 @@ func read(b []byte) (string, error) {
 		return "", err
 	}
 	var out bytes.Buffer
-	err = doc.Read(s, &out)
+	_, err = doc.Read(s, &out)
 	return out.String(), err
 }
 
@@ -134,7 +134,7 @@ func TestWord6(t *testing.T) {
 		"table":   {word6(0x409, "MRN\x07E1\x07\x07Born\x071980\x07\x07end\r"), "MRN\tE1\t\nBorn\t1980\t\nend\n"},
 	} {
 		var out bytes.Buffer
-		if err := doc.Read(c.s, &out); err != nil || out.String() != c.want {
+		if _, err := doc.Read(c.s, &out); err != nil || out.String() != c.want {
 			t.Errorf("%s: got %q, %v, want %q", name, out.String(), err, c.want)
 		}
 	}
@@ -164,7 +164,7 @@ func TestNotRead(t *testing.T) {
 		"no pieces":  {change(func(s *doc.Streams) { clear(s.Main[0x1a2:0x1aa]) }), doc.ErrCorrupt, 1 << 20},
 		"write ends": {good, errFull, 40},
 	} {
-		if err := doc.Read(c.s, &full{left: c.room}); !errors.Is(err, c.want) {
+		if _, err := doc.Read(c.s, &full{left: c.room}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
@@ -197,7 +197,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(old.Main, old.Table, old.Data)
 	f.Fuzz(func(t *testing.T, main, table, data []byte) {
 		out := &full{left: 1 << 20}
-		_ = doc.Read(doc.Streams{Main: main, Table: table, Data: data}, out) // an error is fine
+		_, _ = doc.Read(doc.Streams{Main: main, Table: table, Data: data}, out) // an error is fine
 		if out.after > 0 {
 			t.Fatal("wrote on after an error")
 		}

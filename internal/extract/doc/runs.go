@@ -31,6 +31,8 @@ const (
 	special
 	listSet // lfo was set, maybe to none
 	levelSet
+	picture
+	fieldData // what looks like a picture is a field's data
 )
 
 // fkp says how a page of properties is laid out. [MS-DOC] 2.9.174, 2.9.33.
@@ -164,6 +166,10 @@ func (p *prop) apply(b, data []byte, huge bool) {
 			p.set(hidden, arg[0])
 		case 0x0855:
 			p.set(special, arg[0])
+		case 0x0806:
+			p.set(fieldData, arg[0])
+		case 0x6a03: // sprmCPicLocation
+			p.flags |= picture
 		case 0x6a09:
 			p.symbol = u16(arg, 2)
 			p.flags |= special

@@ -39,13 +39,14 @@ type document struct {
 	lists  *lists
 	styles []style
 
-	line    []byte // what a reader sees of the paragraph or row at hand
-	aside   []byte // what stands in it unseen: lines
-	apart   bool   // the aside's last line is open
-	fields  []bool // of the fields around: in its instruction still
-	start   int    // where the paragraph begins in line
-	wasCell bool   // the last character ended a cell
-	high    rune   // a surrogate that waits for its other half
+	line     []byte // what a reader sees of the paragraph or row at hand
+	aside    []byte // what stands in it unseen: lines
+	apart    bool   // the aside's last line is open
+	fields   []bool // of the fields around: in its instruction still
+	start    int    // where the paragraph begins in line
+	pictures bool   // some were seen
+	wasCell  bool   // the last character ended a cell
+	high     rune   // a surrogate that waits for its other half
 }
 
 // write writes all pieces in the order of the text.
@@ -168,7 +169,9 @@ func (d *document) char(r rune, c *prop, pap *cursor, at int64) {
 		d.put('\n')
 	case 0x1e:
 		d.see('-', c)
-	case 0, 1, 2, 5, 6, 8, 0x1f:
+	case 1:
+		d.pictures = d.pictures || c.flags&picture != 0 && c.flags&fieldData == 0
+	case 0, 2, 5, 6, 8, 0x1f:
 	case '(':
 		if c.symbol != 0 {
 			r = rune(c.symbol)

@@ -373,6 +373,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.macFile(at, k, b)
 	case fOLE2:
 		return j.ole2(at, b)
+	case fBIFF:
+		return j.biff(at, b)
 	}
 	return j.binary(at, k, b)
 }

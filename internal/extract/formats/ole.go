@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -10,6 +11,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/doc"
 	"github.com/stanch-dlp/stanch/internal/extract/msg"
 	"github.com/stanch-dlp/stanch/internal/extract/ole1"
+	"github.com/stanch-dlp/stanch/internal/extract/ppt"
 	"github.com/stanch-dlp/stanch/internal/extract/propset"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
@@ -27,6 +29,8 @@ type compound struct {
 	d    *officeDoc
 	used map[*cfb.Entry]bool // streams that were read, or say nothing
 	n    int                 // members so far
+
+	slides []byte // of a presentation, whose objects are yet to be read
 }
 
 // oleKind is what a storage is, found from the streams that it holds.
@@ -49,9 +53,9 @@ func oleKinds() []oleKind {
 		{"Quill", "application/x-mspublisher", nil, "publisher", unsupported},
 		{"MatOST", "application/vnd.ms-works", nil, "works", unsupported},
 		{"BodyText", "application/x-hwp", nil, "hwp", unsupported},
-		{"Workbook", "application/vnd.ms-excel", nil, "xls", unsupported},
-		{"Book", "application/vnd.ms-excel", nil, "xls", unsupported},
-		{"PowerPoint Document", "application/vnd.ms-powerpoint", nil, "ppt", unsupported},
+		{"Workbook", "application/vnd.ms-excel", (*compound).excel, "", 0},
+		{"Book", "application/vnd.ms-excel", (*compound).excel, "", 0},
+		{"PowerPoint Document", "application/vnd.ms-powerpoint", (*compound).powerpoint, "", 0},
 		{"PP40", "application/vnd.ms-powerpoint", nil, "powerpoint 4", unsupported},
 		{"__properties_version1.0", "application/vnd.ms-outlook", nil, "msg", unsupported},
 		{"\u4840\u3f7f\u4164\u422f\u4836", "application/x-msi", nil, "msi", unsupported}, // _Tables, in an installer's own letters
@@ -106,6 +110,9 @@ func (j *job) compound(at place, f *cfb.File, dir *cfb.Entry, size int64) {
 		j.guarded(at, func() error { return oleError(k.read(c)) })
 	}
 	c.words(dir)
+	if c.slides != nil {
+		j.guarded(at, func() error { return oleError(ppt.Read(c.slides, true, c)) })
+	}
 	c.members(dir, k.read != nil)
 }
 
@@ -124,7 +131,10 @@ func oleError(err error) error {
 	case errors.Is(err, doc.ErrVersion):
 		return gapOf(dlp.Unsupported, "doc before word 6")
 	}
-	return gapOf(dlp.Corrupt, "ole2")
+	if errors.Is(err, ppt.ErrEncrypted) {
+		return gapOf(dlp.Encrypted, "ppt")
+	}
+	return xlsError(err)
 }
 
 // stream returns the bytes of a stream of the document's storage, nil where it
@@ -173,7 +183,53 @@ func (c *compound) word() error {
 			c.used[t] = true // of an earlier save
 		}
 	}
-	return errors.Join(doc.Read(s, c), err)
+	pictures, e := doc.Read(s, c)
+	if pictures {
+		c.j.gap(c.at, dlp.Image, "pictures of a document", 0)
+	}
+	return errors.Join(e, err)
+}
+
+// powerpoint reads a presentation. Its objects wait until its words are told.
+func (c *compound) powerpoint() error {
+	user, _ := c.stream("Current User") // without it a presentation is as readable
+	if ppt.Encrypted(user) {
+		c.useAll()
+		return ppt.ErrEncrypted
+	}
+	b, err := c.stream("PowerPoint Document")
+	e := ppt.Read(b, false, c)
+	if errors.Is(e, ppt.ErrEncrypted) {
+		c.useAll()
+		return e
+	}
+	c.slides = b
+	if pictures := c.f.Child(c.dir, "Pictures"); pictures != nil && !pictures.Storage {
+		c.used[pictures] = true
+		if pictures.Size > 0 {
+			c.j.gap(c.at, dlp.Image, "pictures of slides", pictures.Size)
+		}
+	}
+	return errors.Join(e, err)
+}
+
+// Line writes a text of a presentation's.
+func (c *compound) Line(text string) error {
+	if err := c.d.repeat(len(text) + 1); err != nil {
+		return err
+	}
+	c.d.line([]byte(text))
+	return c.j.out.err
+}
+
+// Object reads an object that is embedded in a presentation.
+func (c *compound) Object(r io.Reader, size, packed int64) error {
+	if c.j.full || c.j.out.err != nil {
+		return nil // no more is wanted
+	}
+	c.n++
+	c.j.member(c.at.inside(itoa(c.n)), r, packed, size, "object of a slide")
+	return nil
 }
 
 // encryptedPackage tells of an encrypted OOXML document. [MS-OFFCRYPTO] 2.3.4.4.

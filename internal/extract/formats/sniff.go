@@ -8,6 +8,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
+	"github.com/stanch-dlp/stanch/internal/extract/xls"
 )
 
 // format says which reader reads a leaf.
@@ -29,6 +30,7 @@ const (
 	fBzip2
 	fCMS
 	fOLE2
+	fBIFF
 	fDICOM
 	fRTF
 	fTNEF
@@ -146,6 +148,9 @@ func sniff(head []byte, at place) kind {
 	}
 	if isOpenPGP(head) {
 		return kind{media: "application/pgp-encrypted", cause: dlp.Encrypted, detail: "openpgp"}
+	}
+	if xls.Is(head) {
+		return kind{format: fBIFF, media: "application/vnd.ms-excel"}
 	}
 	if isTar(head) {
 		return kind{format: fTar, media: "application/x-tar"}

@@ -309,11 +309,17 @@ func (s *sheet) endCell() {
 	default:
 		s.cur.text = v
 	}
-	if s.cur.text != "" {
-		s.cells = append(s.cells, s.cur)
-		s.held += len(s.cur.text)
-	}
+	s.add(s.cur)
 	s.cur = cell{}
+}
+
+// add takes a cell into the row at hand. A row past the bounds is written in
+// pieces.
+func (s *sheet) add(c cell) {
+	if c.text != "" {
+		s.cells = append(s.cells, c)
+		s.held += len(c.text)
+	}
 	if s.held > maxRowText || len(s.cells) >= 1<<14 { // ECMA-376's most columns
 		s.endRow()
 		s.cells, s.held = s.cells[:0], 0
