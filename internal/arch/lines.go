@@ -42,6 +42,7 @@ func Lines() []Line {
 			"internal/extract/mapi",
 			"internal/extract/ole1",
 			"internal/extract/propset",
+			"internal/extract/offcrypto",
 		}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",

@@ -134,21 +134,24 @@ func (f *fib) table(b []byte, pair int) []byte {
 }
 
 // TableName returns the name of the table stream that belongs to a main stream,
-// "" for Word 6, which has none. ErrEncrypted and ErrVersion say that there is
-// nothing to read.
+// "" for Word 6, which has none. With ErrEncrypted, Unlock comes before Read;
+// ErrVersion says that there is nothing to read.
 func TableName(main []byte) (string, error) {
 	f, err := readFIB(main)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case f.encrypted:
-		return "", ErrEncrypted
-	case f.old:
-		return "", nil
-	case f.oneTable:
-		return "1Table", nil
 	}
-	return "0Table", nil
+	name := "0Table"
+	switch {
+	case f.old:
+		name = ""
+	case f.oneTable:
+		name = "1Table"
+	}
+	if f.encrypted {
+		return name, ErrEncrypted
+	}
+	return name, nil
 }
 
 // Read writes the text of the document to w as UTF-8. An error of w ends it. A

@@ -25,7 +25,7 @@ func streams(b []byte) (doc.Streams, error) {
 	}
 	s := doc.Streams{Main: stream("WordDocument"), Data: stream("Data")}
 	name, err := doc.TableName(s.Main)
-	if err == nil && name != "" {
+	if name != "" {
 		s.Table = stream(name)
 	}
 	return s, err
@@ -108,6 +108,26 @@ func convert(t *testing.T, name, to string) []byte {
 		t.Skipf("soffice made no %s: %v", ext, err)
 	}
 	return b
+}
+
+// TestUnlock reads locked.doc, which LibreOffice made of letter.fodt with the
+// password secret7.
+func TestUnlock(t *testing.T) {
+	s, err := streams(file(t, "locked.doc"))
+	if !errors.Is(err, doc.ErrEncrypted) {
+		t.Errorf("got %v, want ErrEncrypted", err)
+	}
+	if _, ok := doc.Unlock(s, "secret8"); ok {
+		t.Error("a wrong password opens it")
+	}
+	plain, ok := doc.Unlock(s, "secret7")
+	if !ok {
+		t.Fatal("the password does not open it")
+	}
+	var out bytes.Buffer
+	if _, err := doc.Read(plain, &out); err != nil || !strings.HasPrefix(out.String(), letter) {
+		t.Errorf("got %v\n%s", err, out.String())
+	}
 }
 
 // word6 writes a document of Word 6's, whose text follows its header.

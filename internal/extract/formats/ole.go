@@ -10,6 +10,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/cfb"
 	"github.com/stanch-dlp/stanch/internal/extract/doc"
 	"github.com/stanch-dlp/stanch/internal/extract/msg"
+	"github.com/stanch-dlp/stanch/internal/extract/offcrypto"
 	"github.com/stanch-dlp/stanch/internal/extract/ole1"
 	"github.com/stanch-dlp/stanch/internal/extract/ppt"
 	"github.com/stanch-dlp/stanch/internal/extract/propset"
@@ -164,20 +165,41 @@ func (c *compound) Write(b []byte) (int, error) {
 	return len(b), c.j.out.err
 }
 
+// opens tries the passwords that may open an encrypted document of the binary
+// formats until one fits.
+func (c *compound) opens(fits func(password string) bool) bool {
+	return fits(offcrypto.DefaultPassword)
+}
+
 // word reads a document of Word's.
 func (c *compound) word() error {
 	main, err := c.stream("WordDocument")
-	name, e := doc.TableName(main)
-	if e != nil {
-		return e
+	name, locked := doc.TableName(main)
+	if locked != nil && !errors.Is(locked, doc.ErrEncrypted) {
+		return locked
 	}
 	s := doc.Streams{Main: main}
+	var e error
 	if name != "" {
 		s.Table, e = c.stream(name)
 		err = errors.Join(err, e)
 	}
 	s.Data, e = c.stream("Data")
 	err = errors.Join(err, e)
+	if locked != nil {
+		size := int64(len(s.Main) + len(s.Table) + len(s.Data))
+		c.j.hold(size)
+		if c.j.held > c.j.lim.Memory || !c.opens(func(password string) bool {
+			open, ok := doc.Unlock(s, password)
+			if ok {
+				s = open
+			}
+			return ok
+		}) {
+			c.useAll()
+			return locked
+		}
+	}
 	for _, other := range []string{"0Table", "1Table"} {
 		if t := c.f.Child(c.dir, other); t != nil {
 			c.used[t] = true // of an earlier save
@@ -249,10 +271,13 @@ func (c *compound) rightsManaged() error {
 	return gapOf(dlp.Encrypted, "office rights management")
 }
 
-// useAll marks all streams: what they hold was told.
+// useAll marks all streams but properties: what they hold was told. Properties
+// are often left in clear.
 func (c *compound) useAll() {
 	for i := range c.f.Entries() {
-		c.used[&c.f.Entries()[i]] = true
+		if e := &c.f.Entries()[i]; !e.Storage && !strings.HasPrefix(e.Name, "\x05") {
+			c.used[e] = true
+		}
 	}
 }
 
@@ -310,7 +335,7 @@ var silent = []string{"\x01CompObj", "\x01Ole", "\x03ObjInfo", "\x03LinkInfo", "
 // members reads what is embedded in a storage, and with all set every stream
 // that nothing has read.
 func (c *compound) members(dir *cfb.Entry, all bool) {
-	streams := 0
+	streams, pictured := 0, false
 	for _, e := range c.f.Within(dir) {
 		if c.j.full || c.j.out.err != nil {
 			return
@@ -329,14 +354,14 @@ func (c *compound) members(dir *cfb.Entry, all bool) {
 			}
 		case e.Size == 0:
 		case strings.HasPrefix(e.Name, "\x02OlePres") || e.Name == "\x03META":
-			streams--
+			streams, pictured = streams-1, true
 		case e.Name == nativeStream:
 			c.packaged(e)
 		case all:
 			c.member(e.Name, func() ([]byte, error) { return c.read(e) })
 		}
 	}
-	if dir != c.f.Root() && streams == 0 { // of an object there is nothing but its picture
+	if dir != c.f.Root() && streams == 0 && pictured { // of an object there is nothing but its picture
 		c.j.gap(c.at, dlp.Image, "picture of an object", 0)
 	}
 }

@@ -101,6 +101,7 @@ func (c *compound) excel() error {
 		b, err := c.stream(name)
 		if len(b) > 0 {
 			out := newRows(c.d)
+			b = c.unlocked(b)
 			pictures, e := xls.Read(b, out)
 			out.end()
 			if pictures {
@@ -117,7 +118,30 @@ func (c *compound) excel() error {
 			all = errors.Join(all, err, xls.PivotCache(b, out))
 		}
 	}
+	if errors.Is(all, xls.ErrEncrypted) {
+		c.useAll()
+	}
 	return all
+}
+
+// unlocked returns a workbook as it was before it was encrypted, as it is where
+// it is not or no password is known.
+func (c *compound) unlocked(b []byte) []byte {
+	l := xls.Locked(b)
+	if l == nil {
+		return b
+	}
+	c.j.hold(2 * int64(len(b))) // opening takes two copies
+	if c.j.held <= c.j.lim.Memory {
+		c.opens(func(password string) bool {
+			open := l.Open(password)
+			if open != nil {
+				b = open
+			}
+			return open != nil
+		})
+	}
+	return b
 }
 
 // biff reads a workbook of Excel 2 to 4, which is one file of records.

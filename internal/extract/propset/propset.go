@@ -245,7 +245,10 @@ func (s *set) value(name string, kind uint16, b []byte, depth int) []byte {
 		if page != 0 {
 			s.add(name, s.text(rest[:size], page))
 		}
-		return rest[min(int64(len(rest)), (size+3)&^3):]
+		if aligned := (size + 3) &^ 3; depth == 0 || size < int64(len(rest)) && rest[size] == 0 {
+			size = aligned // in vectors Office pads nothing, others do; what follows begins with a length or a type
+		}
+		return rest[min(int64(len(rest)), size):]
 	}
 	switch kind {
 	case 8, 30:

@@ -30,10 +30,11 @@ func stream() []byte {
 		dict,
 		append(le.AppendUint32(le.AppendUint32(nil, 30), uint32(len(text))), text...),
 		le.AppendUint32(le.AppendUint32(nil, 3), 1234567),
+		append(le.AppendUint32(le.AppendUint32(nil, 0x101e), 2), "\x03\x00\x00\x00ab\x00\x02\x00\x00\x00c\x00"...), // as Office writes it
 	}
 	set := make([]byte, 8+8*len(values))
 	le.PutUint32(set[4:], uint32(len(values)))
-	for i, id := range []uint32{1, 0, 2, 3} {
+	for i, id := range []uint32{1, 0, 2, 3, 4} {
 		le.PutUint32(set[8+8*i:], id)
 		le.PutUint32(set[12+8*i:], uint32(len(set)))
 		set = append(set, values[i]...)
@@ -49,7 +50,7 @@ func stream() []byte {
 
 func TestRead(t *testing.T) {
 	got, err := propset.Read(stream())
-	want := []propset.Property{{Name: "Ward", Value: "Zoë's"}, {Name: "MRN", Value: "1234567"}}
+	want := []propset.Property{{Name: "Ward", Value: "Zoë's"}, {Name: "MRN", Value: "1234567"}, {Value: "ab"}, {Value: "c"}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
@@ -58,7 +59,7 @@ func TestRead(t *testing.T) {
 func TestDamaged(t *testing.T) {
 	b := stream()
 	for name, change := range map[string]func([]byte) []byte{
-		"cut":            func(b []byte) []byte { return b[:len(b)-6] },
+		"cut":            func(b []byte) []byte { return b[:len(b)-16] },
 		"empty":          func([]byte) []byte { return nil },
 		"count":          func(b []byte) []byte { le.PutUint32(b[52:], 1<<30); return b },
 		"offset of set":  func(b []byte) []byte { le.PutUint32(b[44:], 1<<30); return b },

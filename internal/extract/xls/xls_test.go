@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/extract/cfb"
+	"github.com/stanch-dlp/stanch/internal/extract/offcrypto"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
 )
 
@@ -99,6 +100,44 @@ func TestBook(t *testing.T) {
 	})
 }
 
+// TestLock reads locked.xls, which LibreOffice made of book.fods with the
+// password that Excel puts in by itself, and a workbook that is obfuscated.
+func TestLock(t *testing.T) {
+	b, err := os.ReadFile("testdata/locked.xls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = stream(t, b)
+	if _, err := xls.Read(b, &list{left: 1000}); !errors.Is(err, xls.ErrEncrypted) {
+		t.Errorf("got %v, want ErrEncrypted", err)
+	}
+	l := xls.Locked(b)
+	if l == nil || l.Open("velvet") != nil {
+		t.Fatal("no lock, or one that opens to anything")
+	}
+	out := &list{left: 1000}
+	if _, err := xls.Read(l.Open("VelvetSweatshop"), out); err != nil || !strings.Contains(out.String(), "1 1 1234567 ") || !strings.Contains(out.String(), "[Unseen]") {
+		t.Errorf("got %v\n%s", err, out)
+	}
+	if xls.Locked(kept(t)) != nil {
+		t.Error("an open workbook is locked")
+	}
+
+	key, _ := offcrypto.XORKey(20810, 52250, "abc")
+	x := record(record(nil, 0x809, 0x500, 5, 0, 0), 0x2f, 20810, 52250)
+	at := len(x)
+	x = record(x, 0x204, 0, 0, 0, 3, "MRN")
+	size := len(x) - at - 4
+	for i := range size { // [MS-OFFCRYPTO] 2.3.7.3
+		c := x[at+4+i] ^ key[(at+4+i+size)&15]
+		x[at+4+i] = c>>3 | c<<5
+	}
+	out = &list{left: 10}
+	if _, err := xls.Read(xls.Locked(x).Open("abc"), out); err != nil || out.String() != "0 0 MRN\n" {
+		t.Errorf("XOR: got %q, %v", out, err)
+	}
+}
+
 // record writes a record.
 func record(b []byte, id uint16, parts ...any) []byte {
 	var body []byte
@@ -175,6 +214,9 @@ func FuzzRead(f *testing.F) {
 		out := &list{left: 2000}
 		if _, err := xls.Read(b, out); out.left < -1 {
 			t.Fatalf("went on after an error: %v", err)
+		}
+		if l := xls.Locked(b); l != nil {
+			l.Open("VelvetSweatshop")
 		}
 		_ = xls.PivotCache(b, &list{left: 2000}) // an error is fine
 	})
