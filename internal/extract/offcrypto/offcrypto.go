@@ -5,9 +5,9 @@
 package offcrypto
 
 import (
-	"crypto/md5"  //nolint:gosec // the format's own
-	"crypto/rc4"  //nolint:gosec // the format's own
-	"crypto/sha1" //nolint:gosec // the format's own
+	"crypto/md5"
+	"crypto/rc4"
+	"crypto/sha1"
 	"encoding/binary"
 	"unicode/utf16"
 )

@@ -263,14 +263,11 @@ func (s *set) value(name string, kind uint16, b []byte, depth int) []byte {
 			s.add(name, strconv.Itoa(int(int16(binary.LittleEndian.Uint16(v)))))
 		}
 		return rest
-	case 3, 19, 22, 23, 10:
+	case 3, 19, 22, 23, 10, 4:
 		v, rest := fixed(4)
-		if v != nil && s.all {
+		if v != nil && s.all && kind != 4 { // a short fraction is nobody's number
 			s.add(name, strconv.Itoa(int(int32(binary.LittleEndian.Uint32(v)))))
 		}
-		return rest
-	case 4:
-		_, rest := fixed(4)
 		return rest
 	case 5, 7, 20, 21, 6, 64:
 		v, rest := fixed(8)

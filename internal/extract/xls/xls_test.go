@@ -173,7 +173,7 @@ func TestRecords(t *testing.T) {
 		"Excel 4": {old(), "0 0 MRN\n1 0 1234567 \n"},
 		"string over two records": {record(record(record(begin, 0xfc, 1, 0, 1, 0, 9, "\x00536-2"), 0x3c, "\x012\x00-\x008\x001\x00"),
 			0xfd, 0, 0, 0, 0, 0), "0 0 536-22-81\n"},
-		"RK":         {record(begin, 0x27e, 1, 2, 0, 0x1e|0, 0), "1 2 7 \n"},
+		"RK":         {record(begin, 0x27e, 1, 2, 0, 0x1e, 0), "1 2 7 \n"},
 		"MULRK":      {record(begin, 0xbd, 1, 2, 0, 0x1e, 0, 0, 0x22, 0, 3), "1 2 7 \n1 3 8 \n"},
 		"text box":   {record(record(begin, 0x1b6, 0, 0, 0, 0, 0, 5, 0, 0, 0), 0x3c, "\x00hello"), "line hello\n"},
 		"chart text": {record(begin, 0x100d, 0, "\x03\x00MRN"), "line MRN\n"},
