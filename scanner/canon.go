@@ -41,7 +41,11 @@ func (k canon) add(out []byte, value string) []byte {
 	case byText:
 		return addSmall(out, value)
 	case byDate:
-		if y, m, d, ok := check.Date(value); ok {
+		y, m, d, ok := check.Date(value)
+		if !ok {
+			y, m, d, ok = check.DayNumber(value) // the cell that shows it has it beside it
+		}
+		if ok {
 			for _, n := range [4]int{y / 100, y % 100, m, d} {
 				out = append(out, byte('0'+n/10%10), byte('0'+n%10))
 			}

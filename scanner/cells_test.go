@@ -238,3 +238,21 @@ func TestCellsInWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestShownAndKeptDate: a cell that shows a date, with the number by which the
+// sheet keeps it beside it, holds one date of birth.
+func TestShownAndKeptDate(t *testing.T) {
+	tab := &table{}
+	tab.cell("dob", "1980-04-03", 1)
+	tab.text.WriteString(" (")
+	tab.cell("dob", "29314", 1)
+	tab.text.WriteString(")\t")
+	tab.cell("room", "29314", 1)
+	found, _ := scanWhole(t, scanner.New(loadBuiltIn(t, patterns.Site{})), scanner.Options{}, dlp.PartInfo{}, tab.text.String(), tab.spans...)
+	if got, want := fmt.Sprint(brief(tab.text.String(), found)), "[dob high 1980-04-03 dob medium 29314]"; got != want {
+		t.Fatalf("found %s, want %s", got, want)
+	}
+	if found[0].ValueKey != found[1].ValueKey {
+		t.Error("two values, want one")
+	}
+}

@@ -27,6 +27,10 @@ func (x *Explainer) maskPlace(p *patterns.Pattern, r *patterns.Rule, from, to, s
 		inNumber := from > 0 && isDigit(norm[from-1]) || to < len(norm) && isDigit(norm[to])
 		part = inNumber || len(p.Refusals(string(norm[start:end]))) > 0
 	}
+	if p != nil && p.Supporting != nil && p.Supporting.Header && p.Supporting.Proximity == 0 { // a value under a column's name only
+		field, in := x.own.fields.around(lo, hi)
+		part = part || !in || field.Label == ""
+	}
 	x.spans = append(x.spans, maskSpan{typ: r.Type, start: lo, end: hi, part: part, value: string(x.raw[lo:hi])})
 }
 

@@ -154,7 +154,11 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 	for _, name := range checksOf(p) {
 		k := slices.IndexFunc(refused, func(f patterns.Refusal) bool { return f.Check == name })
 		if k < 0 {
-			say("validator", stepOK, "%s", name)
+			why := name
+			if note := patterns.Note(name, value, x.opt.Reveal); note != "" {
+				why += ": " + note
+			}
+			say("validator", stepOK, "%s", why)
 			continue
 		}
 		say("validator", stepStops, "%s: %s", name, refused[k].Why)

@@ -47,6 +47,13 @@ func Card(s string) bool {
 	if k < 12 || k > 19 || luhnSum(d)%10 != 0 || strings.Count(d, d[:1]) == k {
 		return false
 	}
+	return issued(d)
+}
+
+// issued reports whether d, 12 to 19 digits, begins like the numbers of an issuer
+// who has cards of that length.
+func issued(d string) bool {
+	k := len(d)
 	for _, r := range cardRanges {
 		if p := d[:len(r.lo)]; p >= r.lo && p <= r.hi && k >= r.min && k <= r.max {
 			return d[0] != '4' || k == 13 || k == 16 || k == 19
