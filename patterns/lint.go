@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -77,10 +79,10 @@ func (r *Rule) lint(now time.Time) []*Error {
 // TooCommon reports whether w stands beside numbers of every kind, so that as
 // evidence it says little.
 func TooCommon(w string) bool {
-	return slices.Contains(commonWords, w) || len(strings.TrimFunc(w, notLetter)) < 2 && len(w) < minNumber
+	return slices.Contains(commonWords, w) || utf8.RuneCountInString(strings.TrimFunc(w, notLetter)) < 2 && len(w) < minNumber
 }
 
-func notLetter(r rune) bool { return r < 'a' || r > 'z' }
+func notLetter(r rune) bool { return !unicode.IsLetter(r) }
 
 func hasTest(r *Rule, match bool) bool {
 	return slices.ContainsFunc(r.Tests, func(t Test) bool { return t.Match == match })

@@ -128,7 +128,9 @@ func FuzzChecks(f *testing.F) {
 		check.ISO7064, check.NANP, check.Phone, check.RecordNumber, check.Birth, check.ICD10CM,
 		check.Card, check.IBAN, check.ABA, check.VIN, check.LooseVIN, check.IP, check.MAC, check.GTIN, check.LOINC, check.SNOMED, check.Verhoeff, check.NDC, check.PlanID, check.Password,
 		check.NHS, check.NINO, check.SIN, check.OHIP, check.BCPHN, check.RAMQ, check.GermanTaxID, check.KVNR, check.NIR, check.DNI, check.CodiceFiscale, check.BSN, check.BelgianNN,
-		check.PESEL, check.Personnummer, check.HETU, check.Fodselsnummer, check.AHV, check.AustrianSV, check.PPS, check.NIF, check.CPR, check.AustralianMedicare}
+		check.PESEL, check.Personnummer, check.HETU, check.Fodselsnummer, check.AHV, check.AustrianSV, check.PPS, check.NIF, check.CPR, check.AustralianMedicare,
+		check.CNP, check.RodneCislo, check.EGN, check.OIB, check.AMKA, check.WordPassword,
+		check.TruncatedCard, check.ScientificSSN, check.CutSSN, check.ScientificCard, check.CutCard, check.ScientificRecord, check.BirthDayNumber}
 	f.Fuzz(func(t *testing.T, s string) {
 		for i, ok := range all {
 			if ok(s) && len(s) == 0 {

@@ -417,3 +417,77 @@ func AustralianMedicare(s string) bool {
 	}
 	return weighed(d, 1, 3, 7, 9, 1, 3, 7, 9)%10 == int(d[8]-'0')
 }
+
+// CNP reports whether s is a Romanian one: sex and century, date of birth, county,
+// order, and the last digit by mod 11.
+//
+// Source: Legea 105/1996; Direcția pentru Evidența Persoanelor, "Codul numeric personal".
+func CNP(s string) bool {
+	d, ok := digits(s, 13)
+	if !ok || d[0] == '0' || !validDate(2000, int(d[3]-'0')*10+int(d[4]-'0'), int(d[5]-'0')*10+int(d[6]-'0')) {
+		return false
+	}
+	c := weighed(d, 2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9) % 11
+	if c == 10 {
+		c = 1
+	}
+	return c == int(d[12]-'0')
+}
+
+// RodneCislo reports whether s is a birth number of Czechia or Slovakia: year,
+// month (plus 50 for women, plus 20 more where a day's numbers ran out), day and
+// four digits which make the whole divisible by 11. Up to 1984 the remainder 10 of
+// the first nine stood as 0. Those of before 1954 have three digits and no check,
+// and are not taken.
+//
+// Source: zákon č. 133/2000 Sb., § 13; zákon č. 301/1995 Z. z., § 2.
+func RodneCislo(s string) bool {
+	d := compact(s)
+	if len(d) != 10 || !allDigits(d) || same(d) {
+		return false
+	}
+	m := (int(d[2]-'0')*10 + int(d[3]-'0')) % 50
+	if m > 20 {
+		m -= 20
+	}
+	if !validDate(2000, m, int(d[4]-'0')*10+int(d[5]-'0')) {
+		return false
+	}
+	r := 0
+	for i := range 9 {
+		r = (r*10 + int(d[i]-'0')) % 11
+	}
+	return r%10 == int(d[9]-'0') && (r != 10 || d[:2] >= "54" && d[:2] < "86")
+}
+
+// EGN reports whether s is a Bulgarian one: date of birth (the month plus 20 for
+// those born before 1900, plus 40 from 2000 on), three digits and one by mod 11.
+//
+// Source: Закон за гражданската регистрация, чл. 11; ГРАО, "Структура на ЕГН".
+func EGN(s string) bool {
+	d, ok := digits(s, 10)
+	if !ok {
+		return false
+	}
+	m := int(d[2]-'0')*10 + int(d[3]-'0')
+	return m <= 52 && validDate(2000, m%20, int(d[4]-'0')*10+int(d[5]-'0')) &&
+		weighed(d, 2, 4, 8, 5, 10, 9, 7, 3, 6)%11%10 == int(d[9]-'0')
+}
+
+// OIB reports whether s is a Croatian one: eleven digits, the last by ISO 7064
+// MOD 11,10.
+//
+// Source: Zakon o osobnom identifikacijskom broju (NN 60/08).
+func OIB(s string) bool {
+	d, ok := digits(s, 11)
+	return ok && !same(d) && ISO7064(d)
+}
+
+// AMKA reports whether s is a Greek social security number: date of birth, four
+// digits and one by Luhn.
+//
+// Source: ΗΔΙΚΑ, "Α.Μ.Κ.Α."; ν. 3655/2008, άρθρο 153.
+func AMKA(s string) bool {
+	d, ok := digits(s, 11)
+	return ok && validDate(2000, int(d[2]-'0')*10+int(d[3]-'0'), int(d[0]-'0')*10+int(d[1]-'0')) && luhnSum(d)%10 == 0
+}

@@ -261,3 +261,32 @@ func Password(s string) bool {
 	plain := strings.Trim(s, "*.xX-_")
 	return len(s) >= 6 && len(s) <= maxValue && letters > 0 && others > strings.Count(s, "_")+strings.Count(s, ".")+strings.Count(s, "-") && len(plain) > 2
 }
+
+// WordPassword reports whether s can be a password of letters alone that somebody
+// wrote down: eight to 64 of them, and none of the words that stand behind
+// "Password:" in forms, manuals and programs.
+//
+// Source: none; it is a guess about writing.
+func WordPassword(s string) bool {
+	if len(s) < 8 || len(s) > maxValue {
+		return false
+	}
+	for i := range len(s) {
+		if !isLetter(s[i]) {
+			return false
+		}
+	}
+	w := strings.ToLower(s)
+	for _, part := range []string{"password", "passwd", "passwort", "kennwort", "placeholder", "required", "optional", "protect", "encrypt", "authenticat", "credential", "example"} {
+		if strings.Contains(w, part) {
+			return false
+		}
+	}
+	switch w {
+	case "incorrect", "forgotten", "disabled", "expired", "redacted", "undefined", "unchanged", "accepted", "rejected", "characters", "available", "unavailable", "security", "settings",
+		"minimum", "maximum", "sensitive", "different", "temporary", "generated", "separately", "provided", "confirm", "confirmation", "recovery", "management", "manager", "function", "interface",
+		"nullable", "username", "whatever", "something", "anything", "following", "described", "attached", "withheld", "sichtbar", "erforderlich", "vergessen":
+		return false
+	}
+	return true
+}
