@@ -43,6 +43,7 @@ type Explanation struct {
 	Findings   []dlp.Finding // what a Scan of the same document finds by the explained rules
 	Gaps       []dlp.Gap     // and its gaps
 	Cut        int           // candidates there were beyond Candidates
+	Left       int           // candidates that some step stopped, left out by ExplainOptions.Proved
 	NearCut    bool          // there were more near misses, or text in which they were not looked for
 	CutBytes   int64         // bytes of text beyond those that were explained
 	Loose      []dlp.Finding // findings of the explained rules that no candidate accounts for, but for what was cut
@@ -76,6 +77,7 @@ type Candidate struct {
 	Remedies   []Remedy       // with Stopped: what would have made it a finding
 	term       int32          // node of the lexicon, 0 for what is none
 	Folded     int            // matches of the same pattern in the same place that came less far
+	PartFound  bool           // with Stopped: a part of it is a finding of the same rule by another pattern
 }
 
 // StepReport is the outcome of one step.
@@ -274,7 +276,9 @@ func (x *Explainer) endPart() {
 		}
 		x.maskParts()
 		if x.opt.Proved {
+			before := len(x.found)
 			x.found = slices.DeleteFunc(x.found, func(m match) bool { return m.step != Proved })
+			x.out.Left += before - len(x.found)
 		}
 		for i := range x.found {
 			if len(x.out.Candidates) == x.opt.Max {
@@ -436,6 +440,9 @@ func (x *Explainer) settle() {
 	for i := range x.out.Candidates {
 		c := &x.out.Candidates[i]
 		if c.Outcome == Stopped {
+			c.PartFound = slices.ContainsFunc(x.out.Findings, func(f dlp.Finding) bool {
+				return f.Rule == c.Rule.ID && f.Path == c.Part && f.Start >= c.Start && f.End <= c.End && f.End-f.Start < c.End-c.Start
+			})
 			continue
 		}
 		c.Outcome = Unseen

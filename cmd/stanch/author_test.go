@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/synth"
 )
 
 // ruleFile writes a rule file and returns its path.
@@ -37,16 +39,45 @@ func TestLintExit(t *testing.T) {
 			t.Errorf("%s: exit %d, %q, %q, want %d and %q", tt.name, code, out, errs, tt.code, tt.want)
 		}
 	}
+	path := ruleFile(t, sound+"  [[rules.patterns]]\n  confidence = \"low\"\n  regex = '''QB4\\d{5}'''\n", "  match = [\"QB48\", \"QB49\"]\n  no_match = [\"QB48291\"]\n")
+	out, errs, code := stanch(t, "rules", "lint", path)
+	if code != exitFound || out != "" || strings.Count(errs, "a finding of badge") != 2 || !strings.Contains(errs, "warning: ") {
+		t.Errorf("tests that fail: exit %d, %q, %q; want %d, each of them, and the warnings", code, out, errs, exitFound)
+	}
 	corpus := t.TempDir()
 	if err := os.WriteFile(filepath.Join(corpus, "a.txt"), []byte(strings.Repeat("The wombat sleeps. ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path := ruleFile(t, "  [[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''QB\\d{6}'''\n  supporting = { any = [\"wombat\"] }\n", "  match = [\"wombat QB482913\"]\n  no_match = [\"QB48291\"]\n")
+	path = ruleFile(t, "  [[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''QB\\d{6}'''\n  supporting = { any = [\"wombat\"] }\n", "  match = [\"wombat QB482913\"]\n  no_match = [\"QB48291\"]\n")
 	if _, errs, code := stanch(t, "rules", "lint", path, "--corpus", corpus); code != 0 || !strings.Contains(errs, `a rarer word than "wombat"`) {
 		t.Errorf("corpus: exit %d, %q", code, errs)
 	}
 	if _, errs, code := stanch(t, "rules", "lint", path, "--corpus", filepath.Join(corpus, "nonesuch")); code != exitError || errs == "" {
 		t.Errorf("no corpus: exit %d, %q", code, errs)
+	}
+}
+
+// TestShowNamesTheTable: a rule that asks a table says which.
+func TestShowNamesTheTable(t *testing.T) {
+	out, errs, code := stanch(t, "rules", "show", "icd10")
+	if code != 0 || !strings.Contains(out, "dictionary  icd10cm: the built-in structure") || !strings.Contains(out, "dictionary  icd10cm-billable: no table is imported") {
+		t.Errorf("built in: exit %d, %s\n%s", code, errs, out)
+	}
+	dir := t.TempDir()
+	config, list := filepath.Join(dir, "stanch.toml"), filepath.Join(dir, "icd10cm_order_2027.txt")
+	for path, text := range map[string]string{config: "data_dir = \"data\"\n", list: string(synth.OrderFile())} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, errs, code := stanch(t, "--config", config, "tables", "import", list); code != 0 {
+		t.Fatalf("import: exit %d, %s", code, errs)
+	}
+	if out, errs, code = stanch(t, "--config", config, "rules", "show", "icd10"); code != 0 || strings.Count(out, "the imported table icd10cm 2027, ") != strings.Count(out, "dictionary") {
+		t.Errorf("imported: exit %d, %s\n%s", code, errs, out)
+	}
+	if out, errs, code = stanch(t, "--config", config, "tables", "import", list, "--version", "2028"); code != exitError || !strings.Contains(errs, "this very file is here as version 2027") {
+		t.Errorf("the same file as another version: exit %d, %q, %q; want it refused", code, out, errs)
 	}
 }
 

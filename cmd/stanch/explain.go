@@ -28,6 +28,7 @@ type explainFlags struct {
 	most   int
 	reveal bool
 	near   bool
+	all    bool
 }
 
 func (a *app) rulesExplainCmd() *cobra.Command {
@@ -35,8 +36,8 @@ func (a *app) rulesExplainCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "explain [PATH...]", Short: "Say why something was found, and why something was not",
 		Long: "Read files and folders, - for standard input, or the text of --text as scan does, and tell of every place that the expression\n" +
 			"of some rule's pattern matches: what stood beside it, which check it passed, which word spoke for or against it, what\n" +
-			"became of it, and what would have made a near miss a finding. Values and the words around them are masked unless\n" +
-			"--reveal is given. The tests inside the rules are not run, so that a rule can be asked why its test fails.\n\n" +
+			"became of it, and what would have made a near miss a finding. Of files, where no --rule is named, only what passed\n" +
+			"every step is told of, unless --all is given. Values and the words around them are masked unless --reveal is given. The tests inside the rules are not run, so that a rule can be asked why its test fails.\n\n" +
 			"Exit status: 0 explained, 2 usage, configuration or I/O error, 3 something could not be read.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.rulesExplain(cmd.Context(), &f, args, cmd.Flags().Changed("text"))
@@ -48,6 +49,7 @@ func (a *app) rulesExplainCmd() *cobra.Command {
 	cmd.Flags().IntVar(&f.most, "max", scanner.DefaultMaxCandidates, "candidates of a document to tell of")
 	cmd.Flags().BoolVar(&f.reveal, "reveal", false, "print values and what stands around them")
 	cmd.Flags().BoolVar(&f.near, "near", false, "with --rule: also what its expressions match but for one or two characters")
+	cmd.Flags().BoolVar(&f.all, "all", false, "of files, too: every place that some expression matches, whatever stopped it")
 	formatFlag(cmd, &f.format, "text", "text", "json")
 	return cmd
 }
@@ -89,7 +91,7 @@ func (a *app) rulesExplain(ctx context.Context, f *explainFlags, args []string, 
 	if err != nil {
 		return err
 	}
-	opt := scanner.ExplainOptions{Max: f.most, Reveal: f.reveal, Near: f.near}
+	opt := scanner.ExplainOptions{Max: f.most, Reveal: f.reveal, Near: f.near, Proved: !hasText && len(f.ids) == 0 && !f.all}
 	for _, id := range f.ids {
 		if set.Rule(dlp.RuleID(id)) == nil {
 			return fmt.Errorf("--rule: want the id of a rule: there is no %q; see `stanch rules list`", id)
@@ -233,6 +235,9 @@ func (e *explaining) printExplanation(path string, x *scanner.Explanation) error
 
 // writeCuts says what was not told of, and what the scan itself did not read.
 func writeCuts(b *strings.Builder, x *scanner.Explanation) {
+	if x.Left > 0 {
+		fmt.Fprintf(b, "Not told of: %s that some step stopped (--all tells of them, --rule ID of those of one rule).\n", report.Count(x.Left, "more candidate"))
+	}
 	if x.Cut > 0 {
 		fmt.Fprintf(b, "Not told of: %s (--max, --rule).\n", report.Count(x.Cut, "more candidate"))
 	}
@@ -302,6 +307,9 @@ func becameOf(c *scanner.Candidate) string {
 	if i < 0 {
 		return "not found"
 	}
+	if c.PartFound {
+		return "not found as a whole, stopped by its " + c.Steps[i].Step + ": a part of it is, see there"
+	}
 	return "not found, stopped by its " + c.Steps[i].Step
 }
 
@@ -325,6 +333,7 @@ type candidateView struct {
 	Steps      []stepView   `json:"steps,omitempty"`
 	Remedies   []remedyView `json:"remedies,omitempty"`
 	Folded     int          `json:"folded,omitempty"`
+	PartFound  bool         `json:"part_found,omitempty"`
 	Differs    []string     `json:"differs,omitempty"`
 }
 
@@ -353,13 +362,14 @@ type explanationView struct {
 	Findings   int             `json:"findings"`
 	Gaps       []survey.Gap    `json:"gaps"`
 	Cut        int             `json:"cut_candidates"`
+	Left       int             `json:"left_candidates"`
 	CutBytes   int64           `json:"cut_bytes"`
 	NearCut    bool            `json:"cut_near"`
 }
 
 func explainView(path string, x *scanner.Explanation, reveal bool) explanationView {
 	v := explanationView{Path: path, Candidates: []candidateView{}, Near: []candidateView{}, Gaps: []survey.Gap{},
-		Findings: len(x.Findings), Cut: x.Cut, CutBytes: x.CutBytes, NearCut: x.NearCut}
+		Findings: len(x.Findings), Cut: x.Cut, Left: x.Left, CutBytes: x.CutBytes, NearCut: x.NearCut}
 	shown := func(c *candidateView, value string) {
 		if c.Masked = value; reveal {
 			c.Masked, c.Value = scanner.Mask(c.Type, value), value
@@ -372,7 +382,7 @@ func explainView(path string, x *scanner.Explanation, reveal bool) explanationVi
 	for i := range x.Candidates {
 		c := &x.Candidates[i]
 		cv := candidateView{Rule: c.Rule.ID, Type: c.Rule.Type, Pattern: pattern(c.Rule, c.Pattern), Part: c.Part, Name: c.Name, Line: c.Line,
-			Start: c.Start, End: c.End, Before: c.Before, After: c.After, Outcome: c.Outcome, Winner: c.Winner, Folded: c.Folded}
+			Start: c.Start, End: c.End, Before: c.Before, After: c.After, Outcome: c.Outcome, Winner: c.Winner, Folded: c.Folded, PartFound: c.PartFound}
 		shown(&cv, c.Value)
 		if c.Outcome != scanner.Stopped {
 			cv.Confidence = c.Confidence.String()

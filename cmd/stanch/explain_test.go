@@ -118,6 +118,48 @@ func TestExplainBuiltIn(t *testing.T) {
 	}
 }
 
+// TestExplainOfOneAndPart: where a part of a form that is none is found, both say so.
+func TestExplainOfOneAndPart(t *testing.T) {
+	out, _, code := stanch(t, "rules", "explain", "--reveal", "--text", "Dx: E11.X", "--rule", "icd10")
+	whole := strings.Index(out, "not found as a whole, stopped by its validator: a part of it is, see there")
+	if part := strings.Index(out, "[E11].X"); code != 0 || whole < 0 || part < whole {
+		t.Errorf("exit %d, want the whole form and then its part in\n%s", code, out)
+	}
+	out, _, _ = stanch(t, "rules", "explain", "--text", "seen: E11.X", "--rule", "icd10")
+	if strings.Contains(out, "a part of it is") {
+		t.Errorf("nothing is found, want no word of a part in\n%s", out)
+	}
+}
+
+// TestExplainFile: of a file only what passed every step is told, with a line that
+// says how to see the rest; all of it with --all, and of one rule.
+func TestExplainFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.txt")
+	if err := os.WriteFile(path, []byte("SSN 536-22-8145, ref 4829137 and 512441234 of 2,125,550,142 and 10.11.12.300\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const stopped, rest = "stopped by its", "more candidates that some step stopped (--all"
+	for _, tt := range []struct {
+		args          []string
+		stopped, rest bool
+	}{
+		{[]string{path}, false, true},
+		{[]string{path, "--all"}, true, false},
+		{[]string{path, "--rule", "us-ssn"}, true, false},
+		{[]string{"--text", "ref 512441234"}, true, false},
+	} {
+		out, errs, code := stanch(t, append([]string{"rules", "explain"}, tt.args...)...)
+		if code != 0 || strings.Contains(out, stopped) != tt.stopped || strings.Contains(out, rest) != tt.rest {
+			t.Errorf("%q: exit %d, %s; want %q %t and %q %t in\n%s", tt.args, code, errs, stopped, tt.stopped, rest, tt.rest, out)
+		}
+	}
+	out, _, _ := stanch(t, "rules", "explain", path, "--format", "json")
+	var got []explanationView
+	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got) != 1 || got[0].Left == 0 {
+		t.Errorf("%v, %+v; want candidates that were left out counted", err, got)
+	}
+}
+
 func TestExplainUsage(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

@@ -17,6 +17,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/rulelint"
+	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -61,6 +62,7 @@ func (nopCloser) Close() error { return nil }
 type ruleSet struct {
 	*patterns.Set
 	cfg   *config.Config
+	table *tables.Table // imported and in use; nil for none
 	named []string
 }
 
@@ -90,7 +92,7 @@ func (s ruleSet) speaksOf(file string) bool {
 
 // rulesFor loads rules with their tests, in an extraction pool of its own. The
 // built-in packs and the configuration's rules are loaded in any case: a file
-// may extend them.
+// may extend them. With an error there is a Set where only tests of rules fail.
 func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSet, error) {
 	cfg, err := a.loadOrDefault()
 	if err != nil {
@@ -115,7 +117,11 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 		return ruleSet{}, err
 	}
 	set, err := patterns.Load(ctx, src, csvTester(ex))
-	return ruleSet{set, cfg, slices.Concat(f.files, args)}, errors.Join(err, ex.Close())
+	rs := ruleSet{set, cfg, t, slices.Concat(f.files, args)}
+	if err != nil && ctx.Err() == nil { // where the rules load and only tests of theirs fail, there is a set all the same
+		rs.Set, _ = patterns.Load(ctx, src, nil)
+	}
+	return rs, errors.Join(err, ex.Close())
 }
 
 func (a *app) rulesCmd() *cobra.Command {
@@ -180,13 +186,13 @@ func (a *app) rulesShowCmd() *cobra.Command {
 			if r == nil {
 				return fmt.Errorf("no rule %q: see `stanch rules list`", args[0])
 			}
-			return printRule(a.out, r)
+			return printRule(a.out, r, set.table)
 		}}
 	f.add(cmd)
 	return cmd
 }
 
-func printRule(w io.Writer, r *patterns.Rule) error {
+func printRule(w io.Writer, r *patterns.Rule, imported *tables.Table) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s, severity %s\n%s\nfrom %s:%d, tags %s, boundary %s\n", r.ID, r.Type, r.Severity, r.Description,
 		r.File, r.Line, joined(r.Tags), r.Boundary)
@@ -200,10 +206,11 @@ func printRule(w io.Writer, r *patterns.Rule) error {
 		default:
 			fmt.Fprintf(&b, "  words       %d: %s\n", len(p.Terms), strings.Join(p.Terms, ", "))
 		}
-		for _, x := range [][2]string{{"validator", p.Validator}, {"dictionary", p.Dictionary}} {
-			if x[1] != "" {
-				fmt.Fprintf(&b, "  %-11s %s\n", x[0], x[1])
-			}
+		if p.Validator != "" {
+			fmt.Fprintf(&b, "  validator   %s\n", p.Validator)
+		}
+		if p.Dictionary != "" {
+			fmt.Fprintf(&b, "  dictionary  %s: %s\n", p.Dictionary, askedFor(&p, imported))
 		}
 		if l := p.Index; l != nil {
 			fmt.Fprintf(&b, "  index       patients.%s\n", l.Field)
@@ -223,6 +230,17 @@ func printRule(w io.Writer, r *patterns.Rule) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// askedFor says what the pattern's dictionary is asked of.
+func askedFor(p *patterns.Pattern, imported *tables.Table) string {
+	switch {
+	case imported != nil:
+		return fmt.Sprintf("the imported table %s %s, %d codes", imported.Name, imported.Version, imported.Codes)
+	case p.Waits():
+		return "no table is imported, and until one is it finds nothing (`stanch tables import`)"
+	}
+	return asked(nil)
 }
 
 func joined(tags []dlp.Tag) string {
@@ -274,8 +292,12 @@ func (a *app) rulesLintCmd() *cobra.Command {
 
 func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus string) (err error) {
 	set, err := a.rulesFor(ctx, f, args)
+	wrong := 0
 	if err != nil {
-		return a.broken(err)
+		if err = a.broken(err); set.Set == nil || !errors.Is(err, exitCode(exitFound)) {
+			return err
+		}
+		wrong++ // tests that fail: the rest is told all the same
 	}
 	ex, err := newExtract(set.cfg, nil, nil)
 	if err != nil {
@@ -295,7 +317,6 @@ func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus
 	if err != nil {
 		return err
 	}
-	wrong := 0
 	for i := range problems {
 		p := &problems[i]
 		switch {

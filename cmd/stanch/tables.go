@@ -144,6 +144,10 @@ func (a *app) importTable(f *tables.Folder, path, version string) error {
 		_, err := fmt.Fprintf(a.out, "%s %s with these codes is in use already; nothing was changed.\n", t.Name, t.Version)
 		return err
 	}
+	if version := taken(f, t); version != "" {
+		return fmt.Errorf("%s: this very file is here as version %s: nothing was imported; where that name is wrong, `stanch tables remove %s` first, or `stanch tables use %s` for that table",
+			path, version, version, version)
+	}
 	removed, err := f.Add(t)
 	if err != nil {
 		return err
@@ -154,6 +158,21 @@ func (a *app) importTable(f *tables.Folder, path, version string) error {
 	_, err = fmt.Fprintf(a.out, "%s %s is in use: %d codes, %d of them billable, from %s (SHA-256 %s).\n%s\n",
 		t.Name, t.Version, t.Codes, t.Billable, path, t.Source, reloading)
 	return err
+}
+
+// taken is the other version under which the folder has the file of t, "" for
+// none: a file taken twice would push out the table of another year.
+func taken(f *tables.Folder, t *tables.Table) (version string) {
+	all, err := f.List()
+	if err != nil {
+		return "" // what is damaged there is mended by an import
+	}
+	for _, e := range all {
+		if e.Err == nil && e.Version != t.Version && e.Source == t.Source {
+			return e.Version
+		}
+	}
+	return ""
 }
 
 // tableView is one table of `tables list --format json`.

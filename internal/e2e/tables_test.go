@@ -163,10 +163,10 @@ func TestTablesKilled(t *testing.T) {
 			t.Errorf("bad file %d: exit %d, %q, in use %q; want 2 and 2026", i, code, out, inUse())
 		}
 	}
-	write(t, list, string(whole), 0o644)
 	was := "2026"
-	for i := range 8 {
+	for i, category := range []string{"A11", "A12", "A13", "A14", "B11", "B12", "B13", "B14"} {
 		version := fmt.Sprint(2027 + i)
+		write(t, list, string(synth.OrderFile(category)), 0o644) // the same file is not taken twice
 		cmd := exec.CommandContext(t.Context(), stanch, "--config", config, "tables", "import", list, "--version", version)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -181,8 +181,15 @@ func TestTablesKilled(t *testing.T) {
 		t.Logf("killed importing %s: in use %s", version, now)
 		was = now
 	}
+	write(t, list, string(synth.OrderFile("B81")), 0o644)
 	if _, code := run("import", list, "--version", "2040"); code != 0 || inUse() != "2040" {
 		t.Errorf("after all: exit %d, in use %q; want 2040", code, inUse())
+	}
+	if out, code := run("import", list, "--version", "2041"); code != 2 || out != "" || inUse() != "2040" {
+		t.Errorf("the same file again under another version: exit %d, %q, in use %q; want 2 and 2040", code, out, inUse())
+	}
+	if out, code := run("import", list, "--version", "2040"); code != 0 || !strings.Contains(out, "in use already") {
+		t.Errorf("the same file again: exit %d, %q; want 0 and word of it", code, out)
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "data", "tables", ".stanch-tmp-*"))
 	if err != nil || len(names) > 0 {

@@ -47,6 +47,10 @@ func TestOnlyWhatLabelsCoverCounts(t *testing.T) {
 		{"partial", doc(ssn, gold.Partial, ""), found("SSN", 4, 15), "SSN", 0, 0, 0},
 		{"a condition where no label is one", doc("asthma", gold.Full, ""), found("CONDITION", 0, 6), "CONDITION", 0, 0, 0},
 		{"a condition beside one that is labelled", doc("asthma gout", gold.Full, "", at("CONDITION", 0, 6)), found("CONDITION", 7, 11), "CONDITION", 0, 1, 1},
+		{"a patient's number that is labelled as one", doc("MRN 4829137", gold.Full, "", at("MRN", 4, 11)), found("PATIENT", 4, 11), "PATIENT", 0, 0, 0},
+		{"a patient's SSN that is labelled as one", doc(ssn, gold.Full, "", at("SSN", 4, 15)), found("PATIENT", 4, 15), "PATIENT", 0, 0, 0},
+		{"a patient where nothing is labelled", doc(ssn, gold.Full, ""), found("PATIENT", 4, 15), "PATIENT", 0, 1, 0},
+		{"a patient where a city is labelled", doc(ssn, gold.Full, "", at("ADDRESS", 4, 15)), found("PATIENT", 4, 15), "PATIENT", 0, 1, 0},
 		{"a birth labelled as a date", doc("born 1961-03-04", gold.Full, "", at("DATE", 5, 15)), found("DOB", 5, 15), "DOB", 0, 0, 0},
 	}
 	for _, tt := range tests {

@@ -84,7 +84,7 @@ func (t *Tally) Add(d *Doc, found []dlp.Finding) {
 	}
 	for i := range found {
 		f := &found[i]
-		if hit[i] || !d.Covers(f.Type) || f.Type == "DOB" && d.dated(f) {
+		if hit[i] || !d.Covers(f.Type) || f.Type == "DOB" && d.dated(f) || f.Type == "PATIENT" && d.identified(f) {
 			continue
 		}
 		c := into[f.Type]
@@ -142,6 +142,17 @@ func covers(f *dlp.Finding, s Span) bool {
 // for both.
 func (d *Doc) dated(f *dlp.Finding) bool {
 	return slices.ContainsFunc(d.Spans, func(s Span) bool { return s.Type == "DATE" && s.Start < f.End && f.Start < s.End })
+}
+
+// patientTypes are what a patient index knows of a patient.
+var patientTypes = []dlp.Type{"MRN", "SSN", "PHONE", "DOB", "DATE", "NAME"}
+
+// identified reports a patient's finding in a place that is labelled by what it is,
+// as texts are that nobody compared with an index.
+func (d *Doc) identified(f *dlp.Finding) bool {
+	return slices.ContainsFunc(d.Spans, func(s Span) bool {
+		return slices.Contains(patientTypes, s.Type) && 2*(min(f.End, s.End)-max(f.Start, s.Start)) >= s.End-s.Start
+	})
 }
 
 // cleanTypes are those of which nothing stands in text without patients: names,
