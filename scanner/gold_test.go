@@ -2,6 +2,7 @@ package scanner_test
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // the whole table, of text as extraction reads it (docs/accuracy.md).
 const shared = "../../shared"
 
-// TestGold: the built-in packs do not get worse on labelled prose.
+// TestGold: the built-in packs do not get worse on labelled prose than
+// docs/accuracy.md says they are ("Prose and single examples alone").
 func TestGold(t *testing.T) {
 	files, _ := filepath.Glob(filepath.Join(shared, "gold", "*.jsonl"))
 	if len(files) == 0 {
@@ -42,11 +44,12 @@ func TestGold(t *testing.T) {
 			}
 		}
 	}
-	floors := map[dlp.Type]float64{"SSN": 0.85, "MRN": 0.95, "MBI": 1, "EMAIL": 0.95, "PHONE": 0.87, "DOB": 0.8}
-	for _, c := range tally.Table([]dlp.Type{"SSN", "MRN", "MBI", "EMAIL", "PHONE", "DOB"}).Types {
+	floors := map[dlp.Type]float64{"SSN": 0.968, "MRN": 0.980, "MBI": 1, "NPI": 0.615, "EMAIL": 0.963, "PHONE": 0.931, "DOB": 1,
+		"CREDIT_CARD": 0.932, "IBAN": 1, "HEALTH_PLAN_ID": 0.989, "DRIVER_LICENSE": 1, "PASSPORT": 1, "VIN": 1, "ITIN": 0.667}
+	for _, c := range tally.Table(slices.Collect(maps.Keys(floors))).Types {
 		t.Logf("%-8s F1 %.3f", c.Type, c.F1())
-		if c.F1() < floors[c.Type] {
-			t.Errorf("%s: F1 %.3f, want %.2f or more", c.Type, c.F1(), floors[c.Type])
+		if c.F1() < floors[c.Type]-0.0005 { // as printed
+			t.Errorf("%s: F1 %.3f, want %.3f or more", c.Type, c.F1(), floors[c.Type])
 		}
 	}
 }

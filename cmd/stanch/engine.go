@@ -54,6 +54,14 @@ type judges struct {
 	reader  string // version of the extractor
 }
 
+// tableVersion is that of the imported table that the rules ask, "" for none.
+func (j *judges) tableVersion() string {
+	if j.table == nil {
+		return ""
+	}
+	return j.table.Version
+}
+
 // newJudges loads rules, with their tests, which ask t, and policies.
 func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *tables.Table, ex *extract.Pool) (*judges, error) {
 	src.Tables = byName(t)

@@ -266,7 +266,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		}
 	}
 	ruleSet, policies := s.judges.digests()
-	return s.gateway.Started(ctx, ruleSet, policies)
+	return s.gateway.Started(ctx, ruleSet, policies, s.judges.tableVersion())
 }
 
 func (s *server) buildDoor() error {
@@ -499,7 +499,7 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	if err != nil {
 		return err
 	}
-	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest()); err != nil {
+	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest(), j.tableVersion()); err != nil {
 		return err
 	}
 	// First the rules, then their digest: a file judged in between is noted

@@ -62,6 +62,9 @@ func TestTables(t *testing.T) {
 	if !held(only) {
 		t.Error("after a reload: passed, want it held")
 	}
+	if out := g.must("audit", "export"); strings.Count(out, `"reason":"table:2027"`) != 1 {
+		t.Errorf("the audit log names the table %d times, want once: by the event of the reload", strings.Count(out, `"reason":"table:2027"`))
+	}
 	if out, code := g.cli("doctor", "--only", "rules"); code != 0 || strings.Contains(out, "serve judges by ") {
 		t.Errorf("doctor after a reload: exit %d, %q", code, out)
 	}
@@ -181,7 +184,7 @@ func TestTablesKilled(t *testing.T) {
 		t.Logf("killed importing %s: in use %s", version, now)
 		was = now
 	}
-	write(t, list, string(synth.OrderFile("B81")), 0o644)
+	write(t, list, string(synth.OrderFile("B28")), 0o644)
 	if _, code := run("import", list, "--version", "2040"); code != 0 || inUse() != "2040" {
 		t.Errorf("after all: exit %d, in use %q; want 2040", code, inUse())
 	}

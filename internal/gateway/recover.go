@@ -42,14 +42,19 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 	return nil
 }
 
-// Started records that this process began to serve, and what with.
-func (g *Gateway) Started(ctx context.Context, ruleSet, policies string) error {
+// Started records that this process began to serve, and what with: the digests of
+// rules and policies, and the version of the imported code table that rules ask, ""
+// for none.
+func (g *Gateway) Started(ctx context.Context, ruleSet, policies, table string) error {
 	kinds := []audit.Kind{audit.Start}
 	if !g.cfg.ScanEnabled {
 		kinds = append(kinds, audit.ScanOff)
 	}
 	for _, k := range kinds {
 		e := audit.Event{Time: g.Now(), Kind: k, RuleSet: ruleSet, PolicyDigest: policies}
+		if k == audit.Start {
+			e.Reason = tableReason(table)
+		}
 		if _, err := g.Audit.Append(ctx, e); err != nil {
 			return fmt.Errorf("gateway: record start: %w", err)
 		}
@@ -68,11 +73,20 @@ func (g *Gateway) Stopped(ctx context.Context) error {
 	return nil
 }
 
-// Changed records that other rules or policies are in force.
-func (g *Gateway) Changed(ctx context.Context, actor, ruleSet, policies string) error {
-	e := audit.Event{Time: g.Now(), Kind: audit.RulesChanged, Actor: actor, RuleSet: ruleSet, PolicyDigest: policies}
+// Changed records that other rules or policies, or rules with another imported
+// code table, are in force; arguments are those of Started.
+func (g *Gateway) Changed(ctx context.Context, actor, ruleSet, policies, table string) error {
+	e := audit.Event{Time: g.Now(), Kind: audit.RulesChanged, Actor: actor, RuleSet: ruleSet, PolicyDigest: policies, Reason: tableReason(table)}
 	if _, err := g.Audit.Append(ctx, e); err != nil {
 		return fmt.Errorf("gateway: record change: %w", err)
 	}
 	return nil
+}
+
+// tableReason is a code table's version as the reason of an event: "table:2027-04".
+func tableReason(version string) string {
+	if version == "" {
+		return ""
+	}
+	return "table:" + version
 }

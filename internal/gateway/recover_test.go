@@ -12,8 +12,14 @@ import (
 func TestRunIsFramedOnTheRecord(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := b.Started(ctx, "", ""); err != nil {
+	if err := b.Started(ctx, "", "", "2027-04"); err != nil {
 		t.Fatal(err)
+	}
+	if err := b.Changed(ctx, "", "", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.audit.events[0].Reason; got != "table:2027-04" || b.audit.events[1].Reason != "" {
+		t.Errorf("reasons %q and %q, want the table that rules ask, and none", got, b.audit.events[1].Reason)
 	}
 	cancel() // a stop is recorded although its time has run out
 	if err := b.Stopped(ctx); err != nil {
@@ -23,7 +29,7 @@ func TestRunIsFramedOnTheRecord(t *testing.T) {
 	for _, e := range b.audit.events {
 		got = append(got, e.Kind)
 	}
-	if want := []audit.Kind{audit.Start, audit.Stop}; !slices.Equal(got, want) {
+	if want := []audit.Kind{audit.Start, audit.RulesChanged, audit.Stop}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
