@@ -137,14 +137,17 @@ func (c *client) mail(msg string) {
 }
 
 // TestSlowClients: clients that send a byte a second, in a command or in a
-// message, are closed by the ceilings on each, and hold up nobody meanwhile.
+// message, are closed by the ceilings on each, and hold up nobody meanwhile: of
+// the messages of others most are answered before the first of them is closed.
 func TestSlowClients(t *testing.T) {
 	const slow, mails = 200, 300
 	hop := newNextHop(t)
-	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"4s\"\ndata_timeout = \"6s\""})
+	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"20s\"\ndata_timeout = \"20s\""})
 	g.start()
 	alone := latencies(t, g, mails)
 	var started, ended sync.WaitGroup
+	var first sync.Once
+	answered := -1 // messages of others, when the first slow client is closed
 	started.Add(2 * slow)
 	closed := make([]string, 2*slow)
 	for i := range 2 * slow {
@@ -155,7 +158,10 @@ func TestSlowClients(t *testing.T) {
 			c.want("RCPT TO:<sam@partner.example>", "250")
 			c.want("DATA", "354")
 		}
-		ended.Go(func() { closed[i] = drip(c.conn, line, sync.OnceFunc(started.Done)) })
+		ended.Go(func() {
+			closed[i] = drip(c.conn, line, sync.OnceFunc(started.Done))
+			first.Do(func() { answered = hop.count() - mails })
+		})
 	}
 	started.Wait()
 	beside := latencies(t, g, mails)
@@ -167,6 +173,9 @@ func TestSlowClients(t *testing.T) {
 	}
 	if got := hop.count(); got != 2*mails {
 		t.Errorf("%d at the next hop, want the %d of the others", got, 2*mails)
+	}
+	if answered < mails/2 {
+		t.Errorf("%d of %d messages of others were answered before the first slow client was closed, want %d at least", answered, mails, mails/2)
 	}
 	was, is := percentile(alone, 99), percentile(beside, 99)
 	t.Logf("99 of 100 messages within %v without slow clients, %v beside %d", was, is, 2*slow)

@@ -18,8 +18,9 @@ import (
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 )
 
-// TestRestartWithBacklog starts over a queue of many messages: it listens at
-// once, new mail is answered meanwhile, and all of it is delivered, once. With
+// TestRestartWithBacklog starts over a queue of many messages: it listens before
+// a tenth of them has gone, new mail is answered meanwhile, none of it waiting
+// for more than a tenth of them, and all of it is delivered, once. With
 // STANCH_LONG=1 there are a hundred thousand.
 func TestRestartWithBacklog(t *testing.T) {
 	n := 3_000
@@ -52,6 +53,10 @@ func TestRestartWithBacklog(t *testing.T) {
 	began = time.Now()
 	g.start()
 	ready, atStart := time.Since(began), g.resident("VmRSS")
+	if got := hop.count(); got > n/10 {
+		t.Errorf("%d of %d had gone before it listened", got, n)
+	}
+	waited := 0 // the most of them that went while one new message waited for its answer
 	var slowest time.Duration
 	news := 0
 	deadline := time.Now().Add(30 * time.Minute)
@@ -67,17 +72,22 @@ func TestRestartWithBacklog(t *testing.T) {
 			t.Fatalf("%d of %d delivered", hop.count()-news, n)
 		}
 		if news < 200 {
-			sent := time.Now()
+			sent, gone := time.Now(), hop.count()
 			if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
 				t.Errorf("new mail: %q, %v", answer, err)
 			}
 			news++
 			slowest = max(slowest, time.Since(sent))
+			waited = max(waited, hop.count()-1-gone)
 		}
 		time.Sleep(20 * time.Millisecond) // the next hop tells of nothing by itself
 	}
 	t.Logf("%d queued: ready after %v (with an empty queue %v) with %d MiB; drained in %v, at most %d MiB; slowest of %d new messages %v",
 		n, ready.Round(time.Millisecond), empty.Round(time.Millisecond), atStart>>20, time.Since(began).Round(time.Millisecond), g.resident("VmHWM")>>20, news, slowest.Round(time.Millisecond))
+	if waited > n/10 {
+		t.Errorf("a new message had its answer after %d of the %d had gone meanwhile, want %d at most", waited, n, n/10)
+	}
+	t.Logf("at most %d of them went while a new message waited", waited)
 	t.Logf("quarters: %s; processor %.2f ms a message", strings.Join(quarters, ", "), 1000*cpuSeconds(t, g.cmd.Process.Pid)/float64(n+news))
 	eventually(t, "the queue is empty", func() bool { return len(g.queue()) == 0 })
 	if got := hop.count(); got != n+news {

@@ -87,14 +87,16 @@ func TestSoak(t *testing.T) {
 	account(t, dir, sinkLedger, nil, ledgers)
 	noneLeft(t, filepath.Join(g.data(), "tmp"))
 
+	// What is allowed for is what a short run is still warming up by; in the second
+	// half of 200,000 messages a leak of 200 bytes a message passes it.
 	first, second := took[:points/2], took[points/2:]
 	for _, m := range []struct {
 		name  string
 		of    func(soaked) int64
 		slack int64
 	}{
-		{"resident memory of the gateway", func(s soaked) int64 { return s.resident }, 8 << 20},
-		{"memory of gateway and readers", func(s soaked) int64 { return s.all }, 16 << 20},
+		{"resident memory of the gateway", func(s soaked) int64 { return s.resident }, 16 << 20},
+		{"memory of gateway and readers", func(s soaked) int64 { return s.all }, 24 << 20},
 		{"file handles", func(s soaked) int64 { return int64(s.handles) }, 8},
 	} {
 		if was, is := most(first, m.of), most(second, m.of); is > was+m.slack {

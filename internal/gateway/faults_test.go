@@ -221,6 +221,43 @@ func TestHoldWithoutAnAnswerIsNotMadeTwice(t *testing.T) {
 	}
 }
 
+// TestASmallMessageTakesItsTurn: a message is read before those that came after
+// it, however many there are and however long each takes.
+func TestASmallMessageTakesItsTurn(t *testing.T) {
+	const readers, before, after = 2, 5, 40
+	b := newBenchWith(t, func(c *gateway.Config) { c.Readers, c.ScanTimeout = readers, time.Minute })
+	var mu sync.Mutex
+	var order []dlp.ID
+	b.begun = func(doc *dlp.Document) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, doc.ID)
+	}
+	gate := make(chan struct{}) // each large one takes as long as it is told
+	b.read = func(context.Context) error { <-gate; return nil }
+	var wg sync.WaitGroup
+	begin := func(waiting int) dlp.ID {
+		doc := mail(out)
+		wg.Go(func() { b.Message(t.Context(), doc, &hop{reply: dlp.Reply{Code: 250}}) })
+		for b.Waiting() < waiting { // it has no other sign of life
+			time.Sleep(time.Millisecond)
+		}
+		return doc.ID
+	}
+	for i := range readers + before {
+		begin(i + 1 - readers)
+	}
+	small := begin(before + 1)
+	for i := range after {
+		begin(before + 2 + i)
+	}
+	close(gate)
+	wg.Wait()
+	if at := slices.Index(order, small); at < 0 || at > 2*readers+before {
+		t.Errorf("read as number %d of %d, want about %d: %d were there before it", at+1, len(order), readers+before+1, readers+before)
+	}
+}
+
 // TestMarksOfNoRoom: what could not be kept was never answered for, and the
 // same message is a hold once there is room.
 func TestMarksOfNoRoom(t *testing.T) {

@@ -17,6 +17,10 @@ import (
 // protocol has a flag for (SMFIP_MDS_1M), and its command.
 const maxPacket = 1<<20 + 1
 
+// maxMacros is the longest list of macros of one command, in bytes: the library
+// keeps each until the connection ends. Mail servers send some hundred bytes.
+const maxMacros = 64 << 10
+
 // The commands of a mail server. Source: libmilter/mfdef.h, SMFIC_*.
 const (
 	cmdAbort   = 'A'
@@ -184,7 +188,7 @@ func proper(code byte, data []byte) bool {
 	case cmdHeader:
 		return len(data) > 1 && data[len(data)-1] == 0 && bytes.Count(data, []byte{0}) == 2 && data[0] != 0
 	case cmdMacro:
-		return len(data) > 0 && properMacro(data[0]) && (len(data) == 1 || data[len(data)-1] == 0)
+		return len(data) > 0 && len(data) <= maxMacros && properMacro(data[0]) && (len(data) == 1 || data[len(data)-1] == 0)
 	case cmdData, cmdEOH, cmdEnd, cmdAbort, cmdQuit, cmdNewConn:
 		return len(data) == 0
 	}

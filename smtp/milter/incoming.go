@@ -21,11 +21,8 @@ func newIncoming(buf *buffer.Buffer, max int64) *incoming {
 
 // field adds a header field. A server that keeps leading space hands over what
 // stands after the colon; another has taken one space away. Folded lines come
-// with LF alone.
+// with LF alone. The library takes no field below the header.
 func (b *incoming) field(name, value string, leading bool) {
-	if b.headed {
-		return // no server sends fields below the header
-	}
 	if value = crlf(value); !leading {
 		value = " " + value
 	}
