@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ func underLoad(t *testing.T, g *installed, sinkLedger string, change func()) {
 }
 
 // TestUpgradedUnderLoad replaces the running program five times by the handover
-// of our own.
+// of our own, while whichever process serves is told to reload all the time.
 func TestUpgradedUnderLoad(t *testing.T) {
 	if tools == "" {
 		t.Skip("the load generator and sink are not beside the checkout")
@@ -202,7 +203,24 @@ func TestUpgradedUnderLoad(t *testing.T) {
 	underLoad(t, g, sinkLedger, func() {
 		before := g.pid()
 		g.install(stanch)
-		if out, code := g.upgrade(); code != 0 {
+		stop := make(chan struct{})
+		var reloading sync.WaitGroup
+		reloading.Go(func() {
+			for {
+				if pid := g.pid(); pid > 0 {
+					_ = syscall.Kill(pid, syscall.SIGHUP) // it may have just ended
+				}
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		})
+		out, code := g.upgrade()
+		close(stop)
+		reloading.Wait()
+		if code != 0 {
 			t.Errorf("upgrade: exit %d: %s", code, out)
 		}
 		if now := g.pid(); now == before || now == 0 {
