@@ -114,9 +114,9 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		files, whose, ruleSet = running.Files, "the running serve", running.RuleSet
 	}
 	own := !reflect.DeepEqual(cfg.Policies, policy.Starter().Policies)
-	need := doctor.Need{SMTP: cfg.SMTP, Watch: cfg.Watch, Extract: cfg.Extract, Children: cfg.Extract.Children(), Memory: int64(cfg.Buffer.MemoryAll)}
+	need := doctor.Need{SMTP: cfg.SMTP, Watch: cfg.Watch, Extract: cfg.Extract, Children: cfg.Extract.Children() + cfg.Extract.PDFChildren(), Memory: int64(cfg.Buffer.MemoryAll)}
 	if cfg.Scan.BackgroundQueue > 0 {
-		need.Children += cfg.Scan.BackgroundReaders
+		need.Children += 2 * cfg.Scan.BackgroundReaders
 	}
 	var milters []string
 	for _, l := range cfg.Milter.Listen {
@@ -135,7 +135,8 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.Rules(func(ctx context.Context) doctor.RulesLoaded { return loadRules(ctx, cfg, ex) }, ruleSet),
 		doctor.Tables(tables.NewFolder(tablesDir(dir)), time.Now),
 		doctor.Policies(cfg.Policy, cfg.SMTP.InternalDomains, own, len(cfg.SMTP.AllDoors())+len(cfg.Milter.Listen) > 0, cfg.Scan.Enabled),
-		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, warmer(cfg, ex), hasEntries(cacheDir(cfg))),
+		doctor.Extraction(func(ctx context.Context) error { return readText(ctx, ex) }, warmer(cfg, ex), hasEntries(cacheDir(cfg)),
+			ex.SelfTest, cfg.Extract.Sandbox),
 		doctor.TLS(cfg.SMTP, nil, time.Now),
 		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
 		doctor.NextHops(cfg.SMTP, ask, hopErr),

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,9 +29,33 @@ func newExtract(cfg *config.Config, log *slog.Logger, m *metrics.Set) (*extract.
 	}
 	x := cfg.Extract
 	if m != nil { // serve: reading in the background has children of its own
-		x.Workers = x.Children() + cfg.Scan.BackgroundReaders
+		x.Workers, x.PDFWorkers = x.Children()+cfg.Scan.BackgroundReaders, x.PDFChildren()+cfg.Scan.BackgroundReaders
 	}
 	return extract.NewPool(x, d)
+}
+
+// readers is newExtract for a command that reads documents: it starts only where
+// the children are locked in as configured, and says loudly where that is less
+// than whole.
+func (a *app) readers(ctx context.Context, cfg *config.Config) (*extract.Pool, error) {
+	ex, err := newExtract(cfg, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	box, err := ex.Check(ctx)
+	if err != nil {
+		return nil, errors.Join(err, ex.Close())
+	}
+	a.warnSandbox(cfg, box)
+	return ex, nil
+}
+
+// warnSandbox says what a child that is not wholly locked in means.
+func (a *app) warnSandbox(cfg *config.Config, box extract.Sandbox) {
+	if !box.Both() {
+		fmt.Fprintf(a.errs, "stanch: WARNING: extract.sandbox is %q: the processes that read hostile documents are %s\n",
+			cmp.Or(cfg.Extract.Sandbox, extract.SandboxRequired), box)
+	}
 }
 
 func cacheDir(cfg *config.Config) string {

@@ -33,7 +33,7 @@ func (a *app) extract(ctx context.Context, format string, paths []string) (err e
 	if err != nil {
 		return err
 	}
-	ex, err := newExtract(cfg, nil, nil)
+	ex, err := a.readers(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 		return err
 	}
 	cfg.Extract.Workers = f.jobs
-	ex, err := newExtract(cfg, nil, nil)
+	ex, err := a.readers(ctx, cfg)
 	if err != nil {
 		return err
 	}

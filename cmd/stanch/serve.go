@@ -166,6 +166,9 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 	if s.extract, err = newExtract(cfg, s.log, m); err != nil {
 		return err
 	}
+	if err := s.selfTest(ctx, cfg); err != nil {
+		return err
+	}
 	s.handed.manager.Status("preparing readers and rules")
 	fmt.Fprintln(s.app.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
 	if err := s.extract.Warm(ctx); err != nil {
@@ -189,6 +192,22 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 		return err
 	}
 	return s.bind(ctx, cfg)
+}
+
+// selfTest has children try what they must not be able to do. Without the
+// sandbox that is configured nothing starts, whatever else is.
+func (s *server) selfTest(ctx context.Context, cfg *config.Config) error {
+	box, err := s.extract.SelfTest(ctx)
+	if err != nil {
+		return err
+	}
+	at := slog.LevelInfo
+	if !box.Both() {
+		at = slog.LevelWarn
+		s.app.warnSandbox(cfg, box)
+	}
+	s.log.LogAttrs(ctx, at, "children that read documents are locked in", slog.Int("landlock", box.Landlock), slog.Bool("seccomp", box.Seccomp), slog.Int("trials", box.Trials))
+	return nil
 }
 
 // keepMemory sees to it that what stands in memory, which is mail and keys, is

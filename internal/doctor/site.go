@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/policy"
 )
 
@@ -91,11 +93,16 @@ func mail(channels []string) bool {
 // Extraction starts a child and has it read, as serve does. read reads a small
 // text; warm sees that the compiled PDF reader works, when there is one; it is
 // nil where that is another user's.
-func Extraction(read, warm func(context.Context) error, compiled bool) Check {
+func Extraction(read, warm func(context.Context) error, compiled bool,
+	selfTest func(context.Context) (extract.Sandbox, error), mode string) Check {
 	return Check{Name: "extract", Within: time.Minute, Run: func(ctx context.Context) []Finding {
 		const remedy = "Look at the memory limit, and whether this program may start itself again (noexec, a system-call filter)."
+		box := sandboxed(ctx, selfTest, mode)
 		if err := read(ctx); err != nil {
-			return []Finding{bad("child", "does not start or does not read: "+plain(err), remedy)}
+			if box.Level == Fail && errors.Is(err, extract.ErrSandbox) { // that is why
+				return []Finding{box}
+			}
+			return []Finding{box, bad("child", "does not start or does not read: "+plain(err), remedy)}
 		}
 		out := []Finding{good("child", "starts, and reads a text")}
 		if compiled && warm == nil {
@@ -107,7 +114,22 @@ func Extraction(read, warm func(context.Context) error, compiled bool) Check {
 		} else {
 			out = append(out, good("PDF reader", "is compiled, and works"))
 		}
-		return append(out, poor("sandbox", "the child is bounded in time and memory, and not yet locked in by landlock and a system-call filter of its own",
-			"Run stanch under the hardened unit (docs/install.md), which takes most of the system from it."))
+		return append(out, box)
 	}}
+}
+
+// sandboxed says how the child is locked in.
+func sandboxed(ctx context.Context, selfTest func(context.Context) (extract.Sandbox, error), mode string) Finding {
+	const object, remedy = "sandbox", "See docs/sandbox.md for what the kernel, the unit or the container must allow."
+	s, err := selfTest(ctx)
+	switch {
+	case err != nil:
+		return bad(object, plain(err), remedy)
+	case mode == extract.SandboxOff:
+		return bad(object, "is switched off: a document that takes a parser over has all rights of the user that serves",
+			`Take sandbox = "off" out of [extract]. `+remedy)
+	case !s.Whole():
+		return poor(object, "the child is "+s.String(), remedy)
+	}
+	return good(object, "the child is %s", s)
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/sandbox"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
@@ -47,14 +48,52 @@ type child struct {
 	r     *wire.Reader
 	mem   *os.File // what it tells and has not yet written to out
 	statm *os.File
-	gone  chan struct{} // closed when the process has been waited for
+	ready wire.Ready       // how it has locked itself in
+	state *os.ProcessState // how it ended; once gone is closed
+	gone  chan struct{}    // closed when the process has been waited for
 	docs  int
 	size  int64 // resident, in bytes, when it was last looked at
 }
 
-// spawn starts a child that runs on as many processors at once as said, and
-// waits until it is ready.
-func (p *Pool) spawn(memory dlp.Size, processors int) (*child, error) {
+// kind is a sort of child.
+type kind struct {
+	wire.Start
+	memory     dlp.Size // that Go's heap should stay below, by five eighths
+	processors int      // that it runs on at once
+}
+
+// spawn starts a child that reads documents, as locked in as the configuration
+// demands, and waits until it is ready.
+func (p *Pool) spawn(skill wire.Skill) (*child, error) {
+	layers := sandbox.All
+	if p.cfg.Sandbox == SandboxOff {
+		layers = 0
+	}
+	c, err := p.start(p.kind(skill, layers))
+	if err != nil {
+		if skill >= wire.PDF {
+			p.warm.Store(false) // what was compiled may have been damaged since
+		}
+		return nil, err
+	}
+	if err := p.demand(c.ready); err != nil {
+		c.kill()
+		return nil, err
+	}
+	p.met.ExtractSandbox("landlock", c.ready.Landlock)
+	p.met.ExtractSandbox("seccomp", seccompMode(c.ready.Seccomp))
+	return c, nil
+}
+
+func (p *Pool) kind(skill wire.Skill, layers sandbox.Layers) kind {
+	// What is resident is looked at each 20 ms. This is the wall behind it, for
+	// what swells faster: memory that is asked for and not used counts too.
+	data := 2*int64(p.cfg.MaxMemory) + 64<<20
+	return kind{Start: wire.Start{Skill: skill, Layers: uint8(layers), Data: data, Without: p.without}, memory: p.cfg.MaxMemory, processors: 1}
+}
+
+// start starts a child and waits until it is ready.
+func (p *Pool) start(k kind) (*child, error) {
 	if err := closeOnExec(); err != nil {
 		return nil, err
 	}
@@ -70,20 +109,25 @@ func (p *Pool) spawn(memory dlp.Size, processors int) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(err, mem.Close(), inR.Close(), inW.Close())
 	}
+	extra := []*os.File{mem} // formats.MemFile
+	if k.Skill >= wire.PDF {
+		cache, err := os.Open(p.cache)
+		if err != nil {
+			return nil, errors.Join(err, mem.Close(), inR.Close(), inW.Close(), outR.Close(), outW.Close())
+		}
+		defer cache.Close()          // it was only handed on
+		extra = append(extra, cache) // formats.CacheFile
+	}
 	setPipeSize(inW)
 	setPipeSize(outR)
 	cmd := &exec.Cmd{
-		Path:       "/proc/self/exe",
-		Args:       []string{"stanch", ChildArg},
-		Dir:        "/",
-		Stdin:      inR,
-		Stdout:     outW,
-		ExtraFiles: []*os.File{mem}, // formats.MemFile
-		// A document leaves much behind and little of it lives: collecting at
-		// four times the default keeps an idle child under 20 MiB all the same.
-		// It does one thing at a time: nothing in it waits for another's turn.
-		Env: []string{"GOMAXPROCS=" + strconv.Itoa(processors), "GOTRACEBACK=none", "GOGC=400", "GODEBUG=asyncpreemptoff=1",
-			"GOMEMLIMIT=" + strconv.FormatInt(int64(memory)*5/8, 10)},
+		Path:        "/proc/self/exe",
+		Args:        []string{"stanch", ChildArg},
+		Dir:         "/",
+		Stdin:       inR,
+		Stdout:      outW,
+		ExtraFiles:  extra,
+		Env:         k.env(),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
 	c := &child{in: inW, w: bufio.NewWriterSize(inW, smallDocument), out: outR, buf: bufio.NewReaderSize(outR, 64<<10), mem: mem,
@@ -101,6 +145,7 @@ func (p *Pool) spawn(memory dlp.Size, processors int) (*child, error) {
 			return
 		}
 		_ = cmd.Wait() // how it ended is told by what it had written before
+		c.state = cmd.ProcessState
 		close(c.gone)
 	})
 	err = <-started
@@ -110,21 +155,46 @@ func (p *Pool) spawn(memory dlp.Size, processors int) (*child, error) {
 	}
 	c.proc = cmd.Process
 	p.met.ExtractStarted()
+	// Before it locks itself in: /proc may hide a process that is not dumpable.
 	if c.statm, err = os.Open(filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "statm")); err != nil {
 		c.kill()
 		return nil, err
 	}
 	late := time.AfterFunc(startTimeout, func() { _ = c.proc.Kill() })
-	op, _, err := c.r.Next()
+	err = c.greet(k)
 	late.Stop()
-	if err == nil && op != wire.OpReady {
-		err = wire.ErrFrame
-	}
 	if err != nil {
 		c.kill()
 		return nil, fmt.Errorf("child did not get ready: %w", err)
 	}
 	return c, nil
+}
+
+// env is the child's whole environment.
+//
+// A document leaves much behind and little of it lives: collecting at four times
+// the default keeps an idle child under 20 MiB all the same. It does one thing
+// at a time: nothing in it waits for another's turn. Its time zone stands in no
+// file: none can be opened later.
+func (k kind) env() []string {
+	return []string{"GOMAXPROCS=" + strconv.Itoa(k.processors), "GOTRACEBACK=none", "GOGC=400", "GODEBUG=asyncpreemptoff=1",
+		"GOMEMLIMIT=" + strconv.FormatInt(int64(k.memory)*5/8, 10), "TZ=UTC"}
+}
+
+// greet tells the child what it is to be and waits until it is.
+func (c *child) greet(k kind) error {
+	if err := c.tell(wire.OpStart, wire.AppendStart(nil, k.Start)); err != nil {
+		return err
+	}
+	op, b, err := c.r.Next()
+	if err != nil {
+		return err
+	}
+	if op != wire.OpReady {
+		return wire.ErrFrame
+	}
+	c.ready, err = wire.DecodeReady(b)
+	return err
 }
 
 // ended reports whether the process is gone or going.

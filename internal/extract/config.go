@@ -13,6 +13,14 @@ type Config struct {
 	// Workers is how many documents are read at the same time, each in a child
 	// process of its own. 0: as many as there are processors, at most 4.
 	Workers int `toml:"workers"`
+	// PDFWorkers is how many documents with a PDF are read at the same time, in
+	// children of their own beside Workers. 0: half as many as Workers, at least 1.
+	PDFWorkers int `toml:"pdf_workers"`
+	// Sandbox says how the children must be locked in: "required" starts nothing
+	// without landlock and a filter of system calls; "partial" makes do with one of
+	// them, where the kernel has no other; "off" locks nothing, so that a parser that
+	// is taken over has all rights of this user.
+	Sandbox string `toml:"sandbox"`
 	// Queue is how many documents may wait for a child; one more is an error.
 	Queue int `toml:"queue"`
 	// PartTimeout is how long one part may take; past it the part is a gap.
@@ -51,12 +59,13 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Workers:          min(runtime.NumCPU(), 4),
+		Sandbox:          SandboxRequired,
 		Queue:            1024,
 		PartTimeout:      dlp.Duration(10 * time.Second),
 		PDFTimeout:       dlp.Duration(60 * time.Second),
 		DocumentTimeout:  dlp.Duration(5 * time.Minute),
 		MaxMemory:        384 << 20,
-		RecycleDocuments: 1000,
+		RecycleDocuments: 200,
 		RecycleMemory:    256 << 20,
 		MaxRestarts:      4,
 		MaxDepth:         32,
@@ -75,6 +84,9 @@ func (c *Config) Validate() error {
 		want string
 	}{
 		{"workers", c.Workers >= 0 && c.Workers <= 256, "a number from 0 to 256"},
+		{"pdf_workers", c.PDFWorkers >= 0 && c.PDFWorkers <= 256, "a number from 0 to 256"},
+		{"sandbox", c.Sandbox == "" || c.Sandbox == SandboxRequired || c.Sandbox == SandboxPartial || c.Sandbox == SandboxOff,
+			`"required", "partial" or "off"`},
 		{"queue", c.Queue >= 1, "a number of at least 1"},
 		{"part_timeout", c.PartTimeout > 0, `a duration such as "10s"`},
 		{"pdf_timeout", c.PDFTimeout > 0, `a duration such as "60s"`},
@@ -103,6 +115,14 @@ func (c *Config) Children() int {
 		return c.Workers
 	}
 	return min(runtime.NumCPU(), 4)
+}
+
+// PDFChildren is how many documents with a PDF are read at the same time.
+func (c *Config) PDFChildren() int {
+	if c.PDFWorkers > 0 {
+		return c.PDFWorkers
+	}
+	return max(1, c.Children()/2)
 }
 
 func (c *Config) limits() wire.Limits {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/extract/formats"
@@ -156,7 +154,11 @@ func breaks(u wire.Unit) {
 	case strings.HasPrefix(u.Name, "break-by-exit"):
 		os.Exit(3)
 	case strings.HasPrefix(u.Name, "break-by-hanging"):
-		_ = unix.Pause() // until it is killed
+		time.Sleep(time.Hour) // until it is killed
+	case strings.HasPrefix(u.Name, "break-by-reading-a-file"):
+		_, _ = os.ReadFile("/etc/passwd") // whatever comes of it, the child is to end here
+	case strings.HasPrefix(u.Name, "strain"):
+		strain()
 	case strings.HasPrefix(u.Name, "break-by-swelling"):
 		var kept [][]byte
 		for len(kept) < 1<<20 {
@@ -168,6 +170,6 @@ func breaks(u wire.Unit) {
 		}
 	case strings.HasPrefix(u.Name, "break-by-garbage"):
 		_, _ = os.Stdout.Write(bytes.Repeat([]byte{0xff}, 64))
-		_ = unix.Pause()
+		time.Sleep(time.Hour)
 	}
 }

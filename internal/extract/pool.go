@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // ChildArg is the first argument of an extraction child. A program that makes
@@ -31,6 +32,7 @@ var ErrClosed = errors.New("extract: pool is closed")
 
 // Metrics counts children. Its methods are called from many goroutines.
 type Metrics interface {
+	ExtractSandbox(layer string, abi int) // layer is landlock or seccomp; 0: children are not locked in by it
 	ExtractStarted()
 	ExtractKill(cause dlp.Cause) // timeout, too_large or crashed
 }
@@ -53,10 +55,8 @@ type Pool struct {
 	log *slog.Logger
 	met Metrics
 
-	// slots holds Config.Workers places: an idle child, or nil where one is
-	// still to be started. Who takes a place puts it back.
-	slots   chan *child
-	waiting atomic.Int64
+	lanes   [wire.Skills]lane
+	without string // a call to leave off the children's list, "" but in a test of it
 	closing chan struct{}
 	once    sync.Once
 
@@ -70,14 +70,20 @@ type Pool struct {
 	temp    string // folder to remove in Close, "" for none
 }
 
+// lane is the children of one skill: documents that need another wait elsewhere.
+type lane struct {
+	// slots holds the lane's places: an idle child, or nil where one is still to be
+	// started. Who takes a place puts it back.
+	slots   chan *child
+	waiting atomic.Int64
+}
+
 // NewPool returns a Pool. It starts no child before the first document.
 func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.Workers = cfg.Children()
-	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, slots: make(chan *child, cfg.Workers),
-		closing: make(chan struct{}), warming: make(chan struct{}, 1)}
+	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, closing: make(chan struct{}), warming: make(chan struct{}, 1)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,16 +98,20 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 		p.cache = dir
 	}
 	p.warming <- struct{}{}
-	for range cfg.Workers {
-		p.slots <- nil
+	for skill, places := range [wire.Skills]int{wire.Plain: cfg.Children(), wire.PDF: cfg.PDFChildren()} {
+		p.lanes[skill].slots = make(chan *child, places)
+		for range places {
+			p.lanes[skill].slots <- nil
+		}
 	}
 	return p, nil
 }
 
 type noMetrics struct{}
 
-func (noMetrics) ExtractStarted()       {}
-func (noMetrics) ExtractKill(dlp.Cause) {}
+func (noMetrics) ExtractSandbox(string, int) {}
+func (noMetrics) ExtractStarted()            {}
+func (noMetrics) ExtractKill(dlp.Cause)      {}
 
 // Version names what reads: a change of it means that a document may read
 // differently than before. It is "VERSION+pdfium.LIBRARY".
@@ -126,44 +136,60 @@ func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) er
 	if ctx.Err() != nil { // nothing is begun for a client that has gone
 		return fmt.Errorf("extract: %s: %w", doc.ID, context.Cause(ctx))
 	}
-	c, err := p.take(ctx)
-	if err != nil {
-		return err
-	}
 	r := newRun(p, doc, sink)
 	for {
-		if c == nil {
-			if c, err = p.spawn(p.cfg.MaxMemory, 1); err != nil {
-				p.put(nil)
-				return fmt.Errorf("extract: start child for %s: %w", doc.ID, err)
-			}
+		skill := r.skill
+		c, err := p.take(ctx, skill)
+		if err != nil {
+			return err
 		}
-		again, err := r.try(ctx, c)
-		if c.ended() {
-			c.free()
-			c = nil
+		r.entered()
+		err = r.read(ctx, &c)
+		p.put(skill, p.recycle(c))
+		if err != nil || r.skill == skill {
+			return err
 		}
-		if err != nil || !again {
-			p.put(p.recycle(c))
+		if err := r.canMove(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// take waits for a place in the pool.
-func (p *Pool) take(ctx context.Context) (*child, error) {
-	if p.waiting.Add(1) > int64(p.cfg.Queue)+int64(p.cfg.Workers) {
-		p.waiting.Add(-1)
+// read reads on with children of one skill, beginning with c, until the document
+// is done or needs another. It leaves in c what goes back to the lane.
+func (r *run) read(ctx context.Context, c **child) (err error) {
+	for skill := r.skill; ; {
+		if *c == nil {
+			if *c, err = r.p.spawn(skill); err != nil {
+				return fmt.Errorf("extract: start child for %s: %w", r.doc.ID, err)
+			}
+		}
+		again, err := r.try(ctx, *c)
+		if (*c).ended() {
+			(*c).free()
+			*c = nil
+		}
+		if err != nil || !again || r.skill != skill {
+			return err
+		}
+	}
+}
+
+// take waits for a place among the children with that skill.
+func (p *Pool) take(ctx context.Context, skill wire.Skill) (*child, error) {
+	l := &p.lanes[skill]
+	if l.waiting.Add(1) > int64(p.cfg.Queue)+int64(cap(l.slots)) {
+		l.waiting.Add(-1)
 		return nil, ErrBusy
 	}
-	defer p.waiting.Add(-1)
+	defer l.waiting.Add(-1)
 	select {
 	case <-p.closing:
 		return nil, ErrClosed
 	default:
 	}
 	select {
-	case c := <-p.slots:
+	case c := <-l.slots:
 		if c != nil && c.ended() { // it died while it was idle
 			c.free()
 			c = nil
@@ -176,7 +202,7 @@ func (p *Pool) take(ctx context.Context) (*child, error) {
 	}
 }
 
-func (p *Pool) put(c *child) { p.slots <- c }
+func (p *Pool) put(skill wire.Skill, c *child) { p.lanes[skill].slots <- c }
 
 // recycle ends a child that has read enough documents or holds too much
 // memory, and returns nil for it.
@@ -201,9 +227,11 @@ func (p *Pool) Close() error {
 	var err error
 	p.once.Do(func() {
 		close(p.closing)
-		for range p.cfg.Workers {
-			if c := <-p.slots; c != nil {
-				c.stop()
+		for i := range p.lanes {
+			for range cap(p.lanes[i].slots) {
+				if c := <-p.lanes[i].slots; c != nil {
+					c.stop()
+				}
 			}
 		}
 		<-p.warming

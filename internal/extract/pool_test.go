@@ -36,6 +36,7 @@ func TestBrokenPart(t *testing.T) {
 		"hang":    {"break-by-hanging", "2 timeout"},
 		"swell":   {"break-by-swelling", "2 too_large"},
 		"garbage": {"break-by-garbage", "2 crashed"},
+		"forbid":  {"break-by-reading-a-file", "2 crashed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(t, func(cfg *extract.Config) {

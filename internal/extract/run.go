@@ -28,6 +28,10 @@ type run struct {
 	doc  *dlp.Document
 	sink dlp.Sink
 
+	skill wire.Skill // what the rest of it needs
+	last  bool       // no child can read more than one of that skill
+	left  time.Time  // when it gave its child back to wait for another; zero before
+
 	restarts int                 // children that broke on a unit
 	blanks   int                 // children that broke before any
 	end      time.Time           // when the document's own time is up; moved by what is not its fault
@@ -38,7 +42,33 @@ type run struct {
 }
 
 func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
-	return &run{p: p, doc: doc, sink: sink, end: time.Now().Add(p.cfg.DocumentTimeout.D())}
+	return &run{p: p, doc: doc, sink: sink}
+}
+
+// entered gives the document back the time it waited for a child.
+func (r *run) entered() {
+	if r.left.IsZero() { // it begins
+		r.end = time.Now().Add(r.p.cfg.DocumentTimeout.D())
+		return
+	}
+	r.end = r.end.Add(time.Since(r.left))
+}
+
+// canMove sees to it that there can be a child of the skill that the rest of the
+// document needs. Where none can be had, what needs it is a gap, and the rest is
+// read without.
+func (r *run) canMove(ctx context.Context) error {
+	r.left = time.Now()
+	err := r.p.Warm(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrSandbox):
+		return fmt.Errorf("extract: %s: %w", r.doc.ID, err)
+	}
+	r.p.log.LogAttrs(ctx, slog.LevelError, "pdf reader cannot be had", slog.String("doc", string(r.doc.ID)))
+	r.skill, r.last = wire.Plain, true
+	return nil
 }
 
 // try reads the document with c. again means that c broke and is gone, that
@@ -60,7 +90,7 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 	} else {
 		wg.Go(func() { t.send(f) })
 	}
-	err = t.receive(ctx)
+	err = t.receive()
 	r.p.guard.leave(t)
 	if err != nil {
 		c.end() // also so that a write which nobody reads ends
@@ -68,9 +98,14 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 	wg.Wait()
 	_ = f.Close() // it was only read
 	if err == nil {
+		r.moved(t)
 		return false, nil
 	}
 	defer c.free()
+	if t.wants > r.skill && ctx.Err() == nil && t.readErr == nil { // it was slow to let go, or broke then
+		r.moved(t)
+		return false, nil
+	}
 	if errors.Is(err, errBroken) && ctx.Err() == nil && t.readErr == nil {
 		err = t.receiveLeft()
 	}
@@ -85,6 +120,25 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 		return false, fmt.Errorf("extract: %s: %w", r.doc.ID, se.err)
 	}
 	return r.stepOver(ctx, t)
+}
+
+// moved notes what t's child has dealt with, if it wants another to go on.
+func (r *run) moved(t *try) {
+	r.end = t.watch.until()
+	if t.wants > r.skill {
+		r.keepParts(t)
+		r.skill = t.wants
+	}
+}
+
+// keepParts notes the parts that t's child has delivered.
+func (r *run) keepParts(t *try) {
+	if r.parts == nil {
+		r.parts = make(map[string]struct{}, len(t.parts))
+	}
+	for path := range t.parts {
+		r.parts[path] = struct{}{}
+	}
 }
 
 // stepOver tells the sink what c broke on and says whether to go on without.
@@ -104,12 +158,7 @@ func (r *run) stepOver(ctx context.Context, t *try) (again bool, err error) {
 		r.blanks++ // it died while it was idle: nothing of this document did it
 	}
 	whole := unit.Path == "" && t.begun || r.restarts > r.p.cfg.MaxRestarts || r.blanks > maxBlanks || t.watch.over()
-	if r.parts == nil {
-		r.parts = make(map[string]struct{}, len(t.parts))
-	}
-	for path := range t.parts {
-		r.parts[path] = struct{}{}
-	}
+	r.keepParts(t)
 	if unit.Path != "" {
 		r.broken = append(r.broken, unit.Path)
 		if err := r.gap(dlp.Gap{Path: unit.Path, Name: unit.Name, Cause: cause}); err != nil {
@@ -155,6 +204,7 @@ type try struct {
 	open  bool                // a part is open
 	drop  bool                // an earlier child delivered the open part
 	next  int64               // offset of the open part's next window
+	wants wire.Skill          // that the rest needs, once the child has said so
 
 	// Of the goroutine that sends, until sent is closed.
 	readErr error
@@ -174,10 +224,7 @@ var errBroken = errors.New("extract: child broke")
 // receives sees it too.
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
-	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Limits: t.p.cfg.limits(), Skip: t.skips()}
-	if job.Warm = t.p.warm.Load(); job.Warm {
-		job.CacheDir = t.p.cache
-	}
+	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Last: t.last, Limits: t.p.cfg.limits(), Skip: t.skips()}
 	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return
 	}
@@ -202,7 +249,7 @@ func (t *try) send(f io.Reader) {
 
 // receive relays what the child tells until it is done. A nil error means that
 // the child has read the document and waits for the next.
-func (t *try) receive(ctx context.Context) error {
+func (t *try) receive() error {
 	for {
 		op, b, err := t.c.r.Next()
 		if err != nil {
@@ -212,14 +259,17 @@ func (t *try) receive(ctx context.Context) error {
 		case wire.OpStop:
 			t.stop.Store(true)
 		case wire.OpWant:
-			err = t.want(ctx)
+			err = t.want(b)
 		case wire.OpDone:
-			if len(t.stack) > 0 {
+			if len(t.stack) > 0 && t.wants == 0 {
 				return errBroken
 			}
 			<-t.sent
 			return t.readErr
 		default:
+			if t.wants > 0 {
+				return errBroken
+			}
 			err = t.relay(op, b)
 		}
 		if err != nil {
@@ -340,20 +390,14 @@ func (t *try) gapFrom(b []byte) error {
 	return t.deliver(func() error { return t.sink.Gap(g) })
 }
 
-// want gets compiled pdfium for the child, whose time does not run meanwhile.
-func (t *try) want(ctx context.Context) error {
-	<-t.sent
-	answer := []byte{0}
-	t.watch.pause()
-	if err := t.p.Warm(ctx); err == nil {
-		answer = append([]byte{1}, t.p.cache...)
-	} else if ctx.Err() == nil {
-		t.p.log.LogAttrs(ctx, slog.LevelError, "pdf reader cannot be had", slog.String("doc", string(t.doc.ID)))
-	}
-	t.watch.resume()
-	if t.c.tell(wire.OpGo, answer) != nil {
+// want notes what the rest of the document needs. The units at hand are that
+// child's to begin again.
+func (t *try) want(b []byte) error {
+	s, err := wire.DecodeSkill(b)
+	if err != nil || t.wants > 0 || s <= t.skill || t.last {
 		return errBroken
 	}
+	t.wants = s
 	return nil
 }
 

@@ -21,9 +21,12 @@ const (
 
 // Warm makes sure that compiled pdfium lies in the cache folder and works. It
 // is called before serving, so that the first PDF does not wait; Extract calls
-// it where nobody did. The work is done by a child of its own that ends with
+// it where nobody did, for each document that has one. The work is done by a child of its own that ends with
 // it. A damaged cache is made anew.
 func (p *Pool) Warm(ctx context.Context) error {
+	if p.warm.Load() {
+		return nil
+	}
 	select {
 	case <-p.warming:
 		defer func() { p.warming <- struct{}{} }()
@@ -95,7 +98,8 @@ func emptyFolder(dir string) error {
 // warmOnce has a child load pdfium through the cache, compiling it where it is
 // not there, and read a page with it.
 func (p *Pool) warmOnce(ctx context.Context) error {
-	c, err := p.spawn(warmMemory, 2)
+	// It is not locked in, for it writes what it compiles, and reads no document.
+	c, err := p.start(kind{memory: warmMemory, processors: 2})
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,13 @@ func (w *watch) reason() dlp.Cause {
 	return dlp.Crashed
 }
 
+// until is when the document's time is up.
+func (w *watch) until() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.end
+}
+
 // over reports whether the document's own time is up.
 func (w *watch) over() bool {
 	w.mu.Lock()

@@ -149,6 +149,14 @@ func (s *Set) ExtractKill(cause dlp.Cause) {
 	}
 }
 
+// ExtractSandbox notes how a worker that was started is locked in: layer is
+// landlock, whose ABI version n is, or seccomp, whose mode it is; 0: not at all.
+func (s *Set) ExtractSandbox(layer string, n int) {
+	if s != nil {
+		s.sandbox.WithLabelValues(layer).Set(float64(n))
+	}
+}
+
 // ExtractStarted counts a worker that was started.
 func (s *Set) ExtractStarted() {
 	if s != nil {

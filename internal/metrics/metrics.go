@@ -74,7 +74,7 @@ type Set struct {
 	watched, routes                                     *prometheus.CounterVec
 	probes                                              *prometheus.CounterVec
 	probeAlarm, probeCaught                             *prometheus.GaugeVec
-	hostsDown                                           *prometheus.GaugeVec
+	hostsDown, sandbox                                  *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
 	inlineImages, workers, bypassPassed, calls, readOn  prometheus.Counter
 }
@@ -122,6 +122,7 @@ func New() *Set {
 	s.inlineImages = s.counter("stanch_inline_images_passed_total", "Small pictures shown by the HTML body that were let pass unread.")
 	s.watched = s.vec("stanch_watch_total", "What the folder watcher did and saw, by what it was.", "what")
 	s.routes = s.vec("stanch_route_total", "Transactions asked of each route's next hops, by what came of it.", "route", "result")
+	s.sandbox = s.gaugeVec("stanch_extract_sandbox", "How extraction workers are locked in: landlock's ABI version, seccomp's mode; 0: not.", "layer")
 	s.hostsDown = s.gaugeVec("stanch_route_hosts_down", "Hosts of each route that count as down.", "route")
 	s.zero()
 	return s

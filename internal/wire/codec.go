@@ -57,22 +57,20 @@ const RatioFree = 16 << 20
 
 // Job is the head of a document.
 type Job struct {
-	Size     int64 // of the document in bytes, as far as known; 0 when not
-	Mail     bool  // it came as a mail, whatever it looks like
-	Limits   Limits
-	CacheDir string // where compiled pdfium lies
-	Warm     bool   // it is known to lie there
-	Skip     []Skip
+	Size   int64 // of the document in bytes, as far as known; 0 when not
+	Mail   bool  // it came as a mail, whatever it looks like
+	Last   bool  // no other child can read more: what this one cannot is a gap
+	Limits Limits
+	Skip   []Skip
 }
 
 // AppendJob appends the encoding of j to b.
 func AppendJob(b []byte, j *Job) []byte {
 	b = binary.AppendUvarint(b, uint64(max(j.Size, 0)))
-	b = append(b, flag(j.Mail)|flag(j.Warm)<<1)
+	b = append(b, flag(j.Mail)|flag(j.Last)<<1)
 	for _, v := range []int64{int64(j.Limits.Depth), int64(j.Limits.Members), j.Limits.Decoded, j.Limits.Memory, j.Limits.Ratio} {
 		b = binary.AppendUvarint(b, uint64(max(v, 0)))
 	}
-	b = appendString(b, j.CacheDir, 4<<10)
 	b = binary.AppendUvarint(b, uint64(min(len(j.Skip), MaxSkips)))
 	for _, s := range j.Skip[:min(len(j.Skip), MaxSkips)] {
 		b = append(appendString(b, s.Path, MaxPath), flag(s.Broken))
@@ -85,9 +83,8 @@ func DecodeJob(b []byte) (*Job, error) {
 	d := decoder{b: b}
 	j := &Job{Size: d.int()}
 	f := d.byte()
-	j.Mail, j.Warm = f&1 != 0, f&2 != 0
+	j.Mail, j.Last = f&1 != 0, f&2 != 0
 	j.Limits = Limits{Depth: int(d.int()), Members: int(d.int()), Decoded: d.int(), Memory: d.int(), Ratio: d.int()}
-	j.CacheDir = d.string(4 << 10)
 	n := d.count(MaxSkips, 2)
 	j.Skip = make([]Skip, 0, n)
 	for range n {

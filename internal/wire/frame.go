@@ -12,24 +12,26 @@ type Op byte
 
 // Frames from the parent to the child.
 const (
-	OpJob  Op = 'J' // a Job: a document follows
-	OpData Op = 'D' // the document's next bytes, at most MaxData
-	OpEnd  Op = 'E' // the document's end; empty
-	OpLost Op = 'L' // the document's end: the parent could not read the rest; empty
-	OpGo   Op = 'O' // the answer to OpWant: 1 and the cache folder, or 0 when it cannot be had
-	OpWarm Op = 'W' // compile pdfium into the cache folder named, and prove it
+	OpStart Op = 'I' // a Start: the first frame, what the child is to be
+	OpJob   Op = 'J' // a Job: a document follows
+	OpData  Op = 'D' // the document's next bytes, at most MaxData
+	OpEnd   Op = 'E' // the document's end; empty
+	OpLost  Op = 'L' // the document's end: the parent could not read the rest; empty
+	OpWarm  Op = 'W' // compile pdfium into the cache folder named, and prove it
+	OpTry   Op = 'Y' // try what a locked child may not do, by the trial's name; the child answers OpTold
 )
 
 // Frames from the child to the parent.
 const (
-	OpReady  Op = 'R' // the child waits for a job; empty
+	OpReady  Op = 'R' // a Ready: the child waits for a job
 	OpBegin  Op = 'B' // a Unit is about to be parsed
 	OpFinish Op = 'F' // the innermost unit is done; empty
 	OpPart   Op = 'P' // a PartInfo: closes the part before
 	OpText   Op = 'T' // a Window of the open part
 	OpGap    Op = 'G' // a Gap
 	OpStop   Op = 'S' // no more of the document's bytes are wanted; empty
-	OpWant   Op = 'A' // compiled pdfium is wanted; the child waits for OpGo; empty
+	OpWant   Op = 'A' // a Skill that the rest of the document needs; the child tells no more of it
+	OpTold   Op = 'V' // how OpTry failed, in words; empty: it did not
 	OpDone   Op = 'N' // the job is done; empty
 )
 

@@ -51,8 +51,8 @@ func TestFrameBounds(t *testing.T) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	job := &wire.Job{Size: 12, Mail: true, Warm: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5},
-		CacheDir: "/var/cache/x", Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}}
+	job := &wire.Job{Size: 12, Mail: true, Last: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5},
+		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}}
 	if got, err := wire.DecodeJob(wire.AppendJob(nil, job)); err != nil || !reflect.DeepEqual(got, job) {
 		t.Errorf("job: got %+v %v", got, err)
 	}

@@ -22,7 +22,7 @@ type job struct {
 	lim  wire.Limits
 	pdf  *pdfReader
 	skip map[string]bool // units dealt with by an earlier child; true: one broke there
-	dir  string          // where compiled pdfium lies, "" when not known
+	last bool            // no other child can read more than this one
 
 	members int            // seen so far
 	inner   map[string]int // members seen so far in each part that has any: the highest number
@@ -35,12 +35,9 @@ type job struct {
 }
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
-	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf,
+	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, last: head.Last,
 		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
 	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
-	if head.Warm {
-		j.dir = head.CacheDir
-	}
 	for _, s := range head.Skip {
 		j.skip[s.Path] = s.Broken
 	}
@@ -342,6 +339,11 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.compressed(at, k, s)
 	case fDICOM:
 		return j.dicom(at, s)
+	case fPDF:
+		if j.pdf.pool == nil && !j.last {
+			j.want(wire.PDF) // before the part is opened: it is the other child's
+			return nil
+		}
 	}
 	b, err := j.load(s)
 	if err != nil {

@@ -35,7 +35,7 @@ const (
 
 var errNoPDF = gapOf(dlp.Unsupported, "pdf reader not available")
 
-// pdfReader is pdfium, loaded at the first PDF.
+// pdfReader is pdfium, loaded before the process is locked in.
 type pdfReader struct {
 	pool pdfium.Pool
 	in   pdfium.Pdfium
@@ -49,7 +49,7 @@ const testPage = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<
 // open loads pdfium through the cache folder dir, compiling it where the
 // folder does not have it.
 func (p *pdfReader) open(dir string) error {
-	if p.in != nil {
+	if p.pool != nil {
 		return nil
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
@@ -58,7 +58,7 @@ func (p *pdfReader) open(dir string) error {
 	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(reserve))
 	p.pool, err = webassembly.Init(webassembly.Config{
-		Context: ctx, MaxIdle: 1, MaxTotal: 1, ReuseWorkers: true, Stdout: io.Discard, Stderr: io.Discard,
+		Context: ctx, MaxIdle: 1, MaxTotal: 1, Stdout: io.Discard, Stderr: io.Discard,
 		FSConfig: wazero.NewFSConfig(), // none: by default the module sees the root folder
 		RuntimeConfig: wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache).
 			WithMemoryLimitPages(pdfMemory >> 16). // of 64 KiB
@@ -67,18 +67,31 @@ func (p *pdfReader) open(dir string) error {
 	if err != nil {
 		return fmt.Errorf("load pdfium: %w", err)
 	}
+	return p.renew()
+}
+
+// renew starts an instance where there is none. It takes memory and nothing else
+// from the system.
+func (p *pdfReader) renew() (err error) {
+	switch {
+	case p.in != nil:
+		return nil
+	case p.pool == nil:
+		return errNoPDF
+	}
 	if p.in, err = p.pool.GetInstance(time.Minute); err != nil {
+		p.in = nil
 		return fmt.Errorf("start pdfium: %w", err)
 	}
 	return nil
 }
 
-// drop gives a broken pdfium up; the next PDF gets a fresh one.
+// drop gives a broken instance up; the next PDF gets a fresh one.
 func (p *pdfReader) drop() {
-	if p.pool != nil {
-		_ = p.pool.Close() // it is broken
+	if p.in != nil {
+		_ = p.in.Close() // it is broken
 	}
-	p.pool, p.in = nil, nil
+	p.in = nil
 }
 
 // prove loads pdfium and reads a page with it.
@@ -103,15 +116,7 @@ func (p *pdfReader) prove(dir string) error {
 // files. A page without text that shows a picture is a gap.
 func (j *job) readPDF(at place, b []byte) error {
 	j.part(at, "application/pdf")
-	if j.pdf.in == nil && j.dir == "" {
-		dir, err := j.conn.want()
-		if err != nil {
-			return err
-		}
-		j.dir = dir
-	}
-	if err := j.pdf.open(j.dir); err != nil {
-		j.pdf.drop()
+	if err := j.pdf.renew(); err != nil {
 		return errNoPDF
 	}
 	opened, err := j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b})

@@ -4,11 +4,13 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stanch-dlp/stanch/internal/sandbox"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
@@ -16,10 +18,17 @@ import (
 // with its parent: the one after the standard three.
 const MemFile = 3
 
+// CacheFile is the handle of the folder of compiled pdfium, for a child that is
+// to read PDF.
+const CacheFile = 4
+
+// cacheFolder is that folder's name in the child.
+var cacheFolder = "/proc/self/fd/" + strconv.Itoa(CacheFile)
+
 const stdinFile = 0
 
 // Process is the Child whose ends are those that a Pool gives to the process
-// it starts: standard input, standard output and MemFile.
+// it starts: standard input, standard output, MemFile and CacheFile.
 func Process() (Child, error) {
 	mem, err := unix.Mmap(MemFile, 0, wire.SharedSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -28,7 +37,23 @@ func Process() (Child, error) {
 	if err := unix.Close(MemFile); err != nil {
 		return Child{}, err
 	}
-	return Child{In: stdin{}, Out: os.Stdout, Mem: mem}, nil
+	return Child{In: stdin{}, Out: os.Stdout, Mem: mem, Lock: lock}, nil
+}
+
+// lock opens what can only be opened now, closes what is not needed any more,
+// and locks the process in.
+func lock(s wire.Start) (wire.Ready, error) {
+	time.Sleep(time.Nanosecond) // Go's timers open two handles
+	if s.Skill >= wire.PDF {
+		if err := unix.Close(CacheFile); err != nil {
+			return wire.Ready{}, err
+		}
+	}
+	if s.Layers == 0 {
+		return wire.Ready{}, nil
+	}
+	st, err := sandbox.Lock(sandbox.Config{Layers: sandbox.Layers(s.Layers), Data: s.Data, Refuse: s.Refuse, Without: s.Without})
+	return wire.Ready{Landlock: st.Landlock, Seccomp: st.Seccomp, Lacks: st.Lacks}, err
 }
 
 // soon is how long the next job is waited for with the processor in hand.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 
+	"github.com/stanch-dlp/stanch/internal/sandbox"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
@@ -24,6 +25,9 @@ type Child struct {
 	Out io.Writer // what is read of them goes here
 	// Mem is shared with the parent, as wire.NewWriter has it; nil: nothing is.
 	Mem []byte
+	// Lock is nil, or what locks the process in once all it needs is open and
+	// before it reads a byte of a document. With it, a Start comes first.
+	Lock func(wire.Start) (wire.Ready, error)
 	// OnBegin is nil, or called when a unit has been announced; for tests of
 	// children that break.
 	OnBegin func(wire.Unit)
@@ -34,10 +38,10 @@ type Child struct {
 func (ch Child) Serve() error {
 	debug.SetMaxStack(maxStack)
 	c := &conn{r: wire.NewReader(bufio.NewReaderSize(ch.In, 64<<10)), w: wire.NewWriter(ch.Out, ch.Mem), begun: ch.OnBegin}
-	if err := c.tell(wire.OpReady, nil); err != nil {
-		return err
-	}
 	var pdf pdfReader
+	if err := ch.start(c, &pdf); err != nil {
+		return fmt.Errorf("formats: start: %w", err)
+	}
 	for {
 		op, b, err := c.r.Next()
 		if errors.Is(err, io.EOF) {
@@ -51,6 +55,11 @@ func (ch Child) Serve() error {
 			if err := pdf.prove(string(b)); err != nil {
 				return fmt.Errorf("formats: warm: %w", err)
 			}
+		case wire.OpTry:
+			if err := c.tell(wire.OpTold, tried(string(b))); err != nil {
+				return err
+			}
+			continue
 		case wire.OpJob:
 			head, err := wire.DecodeJob(b)
 			if err != nil {
@@ -68,17 +77,59 @@ func (ch Child) Serve() error {
 	}
 }
 
+// start makes the child what its parent wants it to be, and says so.
+func (ch Child) start(c *conn, pdf *pdfReader) error {
+	var ready wire.Ready
+	if ch.Lock != nil {
+		op, b, err := c.r.Next()
+		if err != nil {
+			return err
+		}
+		if op != wire.OpStart {
+			return fmt.Errorf("%w: op %q", wire.ErrFrame, op)
+		}
+		s, err := wire.DecodeStart(b)
+		if err != nil {
+			return err
+		}
+		if s.Skill >= wire.PDF {
+			if err := pdf.prove(cacheFolder); err != nil {
+				return err
+			}
+			debug.FreeOSMemory() // what loading it took
+		}
+		if ready, err = ch.Lock(s); err != nil {
+			return err
+		}
+	}
+	return c.tell(wire.OpReady, wire.AppendReady(nil, ready))
+}
+
+// tried tries what a locked child may not do and says how that failed.
+func tried(name string) []byte {
+	err := sandbox.Try(name)
+	if err == nil {
+		return nil
+	}
+	words := err.Error()
+	if sandbox.Refused(err) {
+		words = wire.Refused + words
+	}
+	return []byte(words[:min(len(words), wire.MaxTold)])
+}
+
 func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
 	c.ended, c.rest = false, nil
 	j := newJob(c, head, pdf)
 	j.document(head)
 	j.out.window() // it goes out with OpDone or OpStop
+	moved := errors.Is(j.out.err, errMoved)
 	c.reuse(j.out)
 	if j.peak > freeAfter {
 		j.out.flush() // first, since this takes a while
 		debug.FreeOSMemory()
 	}
-	if j.out.err != nil {
+	if j.out.err != nil && !moved {
 		return j.out.err
 	}
 	return c.drain()
@@ -172,26 +223,17 @@ func (c *conn) drain() error {
 	return nil
 }
 
-// want asks the parent for compiled pdfium and returns the folder it lies in.
-// It is called only after the document's end was read.
-func (c *conn) want() (dir string, err error) {
-	if !c.ended {
-		if err := c.drain(); err != nil {
-			return "", err
-		}
+// errMoved says that a child which can read more takes the document on.
+var errMoved = errors.New("formats: another child reads on")
+
+// want has the parent give the rest of the document to a child with that skill.
+// Nothing more is told by this one.
+func (j *job) want(s wire.Skill) {
+	j.out.window()
+	if j.out.err == nil {
+		j.out.err = j.conn.tell(wire.OpWant, wire.AppendSkill(nil, s))
 	}
-	if err := c.tell(wire.OpWant, nil); err != nil {
-		return "", err
+	if j.out.err == nil {
+		j.out.err = errMoved
 	}
-	op, b, err := c.r.Next()
-	if err != nil {
-		return "", err
-	}
-	if op != wire.OpGo || len(b) == 0 {
-		return "", wire.ErrFrame
-	}
-	if b[0] != 1 {
-		return "", errNoPDF
-	}
-	return string(b[1:]), nil
 }
