@@ -142,6 +142,7 @@ func TestMail(t *testing.T) {
 		{"boundary that is not there", crlf("Content-Type: multipart/mixed; boundary=o", "", "no part\n"), map[string]string{"1": "no part\r\n"}, nil},
 		{"unknown charset", crlf("Content-Type: text/plain; charset=x-none", "", "na\xefve"), map[string]string{"1": "naïve"}, nil},
 		{"utf-7", crlf("Content-Type: text/plain; charset=utf-7", "", "1 +- 2 +AOQ-"), map[string]string{"1": "1 + 2 ä"}, nil},
+		{"xxencode", crlf("", "see:", "begin 644 a.txt", "DIpBC61InBWomAWosAHEp", "+", "end"), map[string]string{"1/1": "SSN 536-22-8145"}, nil},
 		{"uuencode", crlf("", "see:", "begin 644 a.txt", "#0V%T", "`", "end"), map[string]string{"1/1": "Cat"}, nil},
 		{"external body", crlf("Content-Type: message/external-body; access-type=URL", "", "x"),
 			map[string]string{"1": "", "1~2": "x"}, []string{"1 unsupported message/external-body"}},

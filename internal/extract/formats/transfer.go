@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"strings"
 )
 
 // base64Value is the value of each letter, -1 for what is none, and 64 for
@@ -135,8 +136,34 @@ func inlineFiles(b []byte) (files [][]byte) {
 	return files
 }
 
-// decodeUU decodes uuencoded lines up to "end". POSIX uuencode.
+// xxAlphabet is what xxencode writes in place of uuencode's signs.
+const xxAlphabet = "+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// fromXX returns a line of xxencode as uuencode writes it; false: it is of
+// another length than its first letter says, or may be uuencode as well and is
+// the first.
+func fromXX(line []byte, first bool) ([]byte, bool) {
+	if line = bytes.TrimRight(line, " \t"); len(line) == 0 {
+		return nil, false
+	}
+	n := strings.IndexByte(xxAlphabet, line[0])
+	if n < 0 || (n+2)/3*4 != len(line)-1 || first && (int(line[0]-' ')&0x3f+2)/3*4 == len(line)-1 {
+		return nil, false
+	}
+	out := make([]byte, len(line))
+	for i, c := range line {
+		v := strings.IndexByte(xxAlphabet, c)
+		if v < 0 {
+			return nil, false
+		}
+		out[i] = byte(v) + ' '
+	}
+	return out, true
+}
+
+// decodeUU decodes uuencoded or xxencoded lines up to "end". POSIX uuencode.
 func decodeUU(b []byte) (out, rest []byte) {
+	xx := false
 	for len(b) > 0 {
 		line, after := nextLine(b)
 		if string(bytes.TrimSpace(line)) == "end" {
@@ -145,6 +172,9 @@ func decodeUU(b []byte) (out, rest []byte) {
 		b = after
 		if len(line) == 0 {
 			continue
+		}
+		if u, ok := fromXX(line, !xx); ok {
+			line, xx = u, true
 		}
 		n := int(line[0]-' ') & 0x3f
 		line = line[1:]
