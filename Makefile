@@ -172,6 +172,10 @@ eval: ## measure detection on labelled text and on text without patients beside 
 	awk -v new="$$new" '/^<!-- eval -->$$/ { print; print ""; while ((getline line <new) > 0) print line; print ""; skip = 1 } /^<!-- end of eval -->$$/ { skip = 0 } !skip' \
 		docs/accuracy.md >docs/accuracy.md.new && mv docs/accuracy.md.new docs/accuracy.md
 
+.PHONY: eval-extract
+eval-extract: ## measure extraction: recall by format, evasions, ordinary mail, hostile files (FORMAT=json: a line a table)
+	@STANCH_EVAL=$(or $(FORMAT),table) go test ./internal/extract -run '^(TestCorpus|TestEvasions|TestOrdinaryMail|TestHostile)$$' -count 1 -v -timeout 30m | grep -vE '^(=== |--- PASS|PASS|ok )'
+
 .PHONY: check
 check: ## all that CI runs: generated files are up to date, tests, lint, licences, repro
 	@before="$$(git diff | sha256sum)"; $(MAKE) generate; \

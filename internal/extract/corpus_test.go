@@ -1,224 +1,217 @@
 package extract_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/extract"
 )
 
-// shared returns a folder of data that lies beside a checkout, and skips the
-// test where it does not.
-func shared(t *testing.T, name string) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "..", "shared", name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no %s beside the checkout", name)
-	}
-	return dir
+// expected is a row of expected.tsv.
+type expected struct {
+	path, format, want string
+	verified           bool
+	line               int
 }
 
-func rows(t *testing.T, path string) [][]string {
+// digest names the row without its words.
+func (e *expected) digest() string {
+	sum := sha256.Sum256([]byte(e.path + "\t" + e.want))
+	return hex.EncodeToString(sum[:6])
+}
+
+// aside is a row of testdata/misattributed.tsv: an expected string that cannot
+// stand in the file's text.
+type aside struct {
+	path, line, digest string
+	// class is image (only in a picture, which is told as a gap), encrypted (behind
+	// a password that nobody was given, told), elsewhere (of another file) or form
+	// (words of upstream's own output, not of the file).
+	class, reason string
+	used          bool
+}
+
+func misattributed(t *testing.T) map[string]*aside {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out [][]string
-	for line := range strings.Lines(string(b)) {
-		out = append(out, strings.Split(strings.TrimRight(line, "\r\n"), "\t"))
+	out := map[string]*aside{}
+	for i, r := range rows(t, filepath.Join("testdata", "misattributed.tsv"))[1:] {
+		if len(r) != 5 {
+			t.Fatalf("misattributed.tsv:%d: got %d cells, want 5", i+2, len(r))
+		}
+		out[r[2]] = &aside{path: r[0], line: r[1], digest: r[2], class: r[3], reason: r[4]}
 	}
 	return out
 }
 
-func squeeze(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return -1
+// tally counts expected strings.
+type tally struct{ found, all, foundVerified, verified, aside int }
+
+func (n *tally) add(ok, verified, aside bool) {
+	n.all++
+	if ok {
+		n.found++
+	}
+	if verified {
+		n.verified++
+		if ok {
+			n.foundVerified++
 		}
-		return r
-	}, s)
+	}
+	if aside && !ok {
+		n.aside++
+	}
+}
+
+// corpusFile is what was read of one file.
+type corpusFile struct {
+	*read
+	flat string // texts and names without white space
+}
+
+func (f *corpusFile) has(c dlp.Cause) bool {
+	return slices.ContainsFunc(f.gaps, func(g dlp.Gap) bool { return g.Cause == c })
+}
+
+// corpusFiles reads each file of the corpus once, when it is asked for.
+func corpusFiles(t *testing.T, dir string) func(path string) *corpusFile {
+	p := newPool(t, nil)
+	files := map[string]*corpusFile{}
+	return func(path string) *corpusFile {
+		if files[path] != nil {
+			return files[path]
+		}
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		f := &corpusFile{read: get(t, p, dlp.File, b)}
+		if d := time.Since(start); d > 3*time.Second {
+			t.Logf("slow: %s %v", path, d.Round(time.Millisecond))
+		}
+		s := f.all()
+		for _, pt := range f.parts {
+			s += pt.Name
+		}
+		f.flat = squeeze(s)
+		files[path] = f
+		return f
+	}
 }
 
 // TestCorpus measures how many of the strings that public test suites expect
-// are read, by format, and holds that an encrypted file is told as one.
+// are read, by format, and holds that an encrypted file is told as one and that
+// no file's time is up. STANCH_MISSED="doc xls" prints what is missed of these.
 func TestCorpus(t *testing.T) {
 	dir := shared(t, "corpus")
-	p := newPool(t, nil)
-	type tally struct{ found, verified, all, foundVerified int }
-	by := map[string]*tally{}
-	cache := map[string]*read{}
-	flat := map[string]string{}
-	for _, r := range rows(t, filepath.Join(dir, "expected.tsv"))[1:] {
-		if len(r) < 6 {
+	file := corpusFiles(t, dir)
+	asides := misattributed(t)
+	by, sum, classes := map[string]*tally{}, tally{}, map[string]int{}
+	encrypted, told, missed := 0, 0, strings.Fields(os.Getenv("STANCH_MISSED"))
+	var late []string
+	seen := map[string]bool{}
+	for i, r := range rows(t, filepath.Join(dir, "expected.tsv")) {
+		if i == 0 || len(r) < 6 {
 			continue
 		}
-		path, format, want, verified := r[0], r[1], r[2], r[5] == "yes"
-		if cache[path] == nil {
-			b, err := os.ReadFile(filepath.Join(dir, path))
-			if err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			cache[path] = get(t, p, dlp.File, b)
-			if d := time.Since(start); d > 3*time.Second {
-				t.Logf("slow: %s %v", path, d.Round(time.Millisecond))
-			}
-			s := cache[path].all()
-			for _, pt := range cache[path].parts {
-				s += pt.Name
-			}
-			flat[path] = squeeze(s)
+		e := expected{path: r[0], format: r[1], want: r[2], verified: r[5] == "yes", line: i + 1}
+		f := file(e.path)
+		if !seen[e.path] && f.has(dlp.Timeout) {
+			late = append(late, e.path)
 		}
-		got := cache[path]
-		n := by[format]
-		if n == nil {
-			n = &tally{}
-			by[format] = n
-		}
-		ok := false
-		if want == "@ENCRYPTED" {
-			ok = slices.ContainsFunc(got.gaps, func(g dlp.Gap) bool { return g.Cause == dlp.Encrypted })
-			if !ok && len(got.gaps) == 0 {
-				t.Errorf("%s: encrypted, and told as read", path)
+		seen[e.path] = true
+		var ok bool
+		if e.want == "@ENCRYPTED" {
+			ok = f.has(dlp.Encrypted)
+			encrypted++
+			if ok {
+				told++
+			} else if len(f.gaps) == 0 {
+				t.Errorf("%s: encrypted, and told as read", e.path)
 			}
 		} else {
-			ok = strings.Contains(flat[path], squeeze(want))
+			ok = strings.Contains(f.flat, squeeze(e.want))
 		}
-		n.all++
-		if ok {
-			n.found++
-		}
-		if verified {
-			n.verified++
-			if ok {
-				n.foundVerified++
+		a := asides[e.digest()]
+		if a != nil {
+			a.used = true
+			excuses(t, &e, a, f, ok)
+			if !ok {
+				classes[a.class]++
 			}
 		}
-		if !ok && os.Getenv("STANCH_MISSED") != "" && strings.Contains(" "+os.Getenv("STANCH_MISSED")+" ", " "+format+" ") {
-			fmt.Printf("missed %s verified=%v %.60q gaps=%v\n", path, verified, want, got.told()[:min(3, len(got.gaps))])
+		if by[e.format] == nil {
+			by[e.format] = &tally{}
+		}
+		by[e.format].add(ok, e.verified, a != nil)
+		sum.add(ok, e.verified, a != nil)
+		if !ok && (slices.Contains(missed, e.format) || slices.Contains(missed, "all")) {
+			fmt.Printf("missed %s:%d %s verified=%v aside=%v %.60q gaps=%v\n", e.path, e.line, e.digest(), e.verified, a != nil, e.want, f.told()[:min(3, len(f.gaps))])
 		}
 	}
-	formats := make([]string, 0, len(by))
-	for f := range by {
-		formats = append(formats, f)
+	for _, a := range asides {
+		if !a.used {
+			t.Errorf("misattributed.tsv: %s line %s: no such string is expected", a.path, a.line)
+		}
 	}
-	slices.Sort(formats)
-	for _, f := range formats {
+	rep := report{Table: "recall by format", Columns: []string{"format", "verified", "of", "%", "all", "of", "aside", "% of all but aside"}}
+	for _, f := range sortedKeys(by) {
 		n := by[f]
-		t.Logf("%-14s all %4d/%4d verified %4d/%4d", f, n.found, n.all, n.foundVerified, n.verified)
+		rep.row(f, n.foundVerified, n.verified, percent(n.foundVerified, n.verified), n.found, n.all, n.aside, percent(n.found, n.all-n.aside))
+	}
+	verified, rest := percent(sum.foundVerified, sum.verified), percent(sum.found, sum.all-sum.aside)
+	rep.Figures = []figure{
+		share("verified", sum.foundVerified, sum.verified, ">= 97 %", verified >= 97),
+		share("all but what is set aside", sum.found, sum.all-sum.aside, ">= 90 %", rest >= 90),
+		share("all", sum.found, sum.all, "", true),
+		share("encrypted files told so", told, encrypted, "all", told == encrypted),
+		{Name: "files past their deadline", Value: float64(len(late)), Want: "0", Reached: len(late) == 0},
+	}
+	for _, c := range sortedKeys(classes) {
+		rep.Figures = append(rep.Figures, figure{Name: "set aside, " + c, Value: float64(classes[c])})
+	}
+	rep.print(t)
+	if verified < floorVerified || rest < floorRest {
+		t.Errorf("recall: got %v %% verified and %v %% of all but what is set aside, want %v and %v at least", verified, rest, floorVerified, floorRest)
+	}
+	if len(late) > 0 {
+		t.Errorf("past their deadline: %v", late)
 	}
 }
 
-// TestEvasions measures how many of the hidden numbers are read or told as a
-// gap. What is left has no gap at all.
-func TestEvasions(t *testing.T) {
-	dir := shared(t, "evasions")
-	p := newPool(t, nil)
-	found, gapped, missed := 0, 0, 0
-	for _, r := range rows(t, filepath.Join(dir, "index.tsv")) {
-		if len(r) < 3 || !strings.HasSuffix(r[0], ".eml") {
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(dir, r[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := get(t, p, dlp.Mail, b)
-		s := got.all()
-		switch {
-		case strings.Contains(s, "536-22-8145") || strings.Contains(s, "536228145"):
-			found++
-		case len(got.gaps) > 0:
-			gapped++
-			t.Logf("gap    %s %v", r[0], got.told())
-		default:
-			missed++
-			t.Logf("missed %s (%s) %.200q", r[0], r[2], s[max(0, len(s)-200):])
-		}
-		if strings.Contains(r[2], "control") && !strings.Contains(s, "536-22-8145") {
-			t.Errorf("%s: the control was not read", r[0])
-		}
+// Percents of expected.tsv that were read before; less is a step back.
+const floorVerified, floorRest = 89.0, 79.0
+
+// excuses holds that what is set aside is so for the reason given.
+func excuses(t *testing.T, e *expected, a *aside, f *corpusFile, ok bool) {
+	t.Helper()
+	where := fmt.Sprintf("misattributed.tsv: %s line %d", e.path, e.line)
+	switch {
+	case a.reason == "":
+		t.Errorf("%s: no reason", where)
+	case ok && a.class != "image": // a picture may be read one day
+		t.Errorf("%s: set aside, and found", where)
+	case a.class == "image" && !ok && !f.has(dlp.Image):
+		t.Errorf("%s: said to be in a picture, and no picture is told: %v", where, f.told())
+	case a.class == "encrypted" && !f.has(dlp.Encrypted):
+		t.Errorf("%s: said to be encrypted, and told as %v", where, f.told())
+	case !slices.Contains([]string{"image", "encrypted", "elsewhere", "form"}, a.class):
+		t.Errorf("%s: no class %q", where, a.class)
 	}
-	t.Logf("found %d, gap %d, neither as written %d", found, gapped, missed)
 }
 
-// TestOrdinaryMail holds that no ordinary mail is told as ambiguous.
-func TestOrdinaryMail(t *testing.T) {
-	dir := shared(t, "negatives/mail_ham")
-	p := newPool(t, nil)
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
 	}
-	causes := map[string]int{}
-	for _, n := range names {
-		b, err := os.ReadFile(filepath.Join(dir, n.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := get(t, p, dlp.Mail, b)
-		for _, g := range got.gaps {
-			causes[g.Cause.String()+" "+g.Detail]++
-			if g.Cause == dlp.Ambiguous || g.Cause == dlp.Crashed {
-				t.Errorf("%s: %v", n.Name(), got.told())
-			}
-		}
-	}
-	t.Logf("%d mails, gaps %v", len(names), causes)
-}
-
-// TestHostile reads the files that tools/gen_hostile.py makes, or those in the
-// folder that STANCH_HOSTILE names, and holds that each ends with text or a gap
-// by the pool's own clock.
-func TestHostile(t *testing.T) {
-	dir := os.Getenv("STANCH_HOSTILE")
-	if dir == "" {
-		if testing.Short() {
-			t.Skip("making the files takes a quarter of a minute")
-		}
-		dir = t.TempDir()
-		tool := filepath.Join(shared(t, "tools"), "gen_hostile.py")
-		if out, err := exec.CommandContext(t.Context(), "python3", tool, dir).CombinedOutput(); err != nil {
-			t.Skipf("hostile files cannot be made here: %v %s", err, out)
-		}
-	}
-	p := newPool(t, func(c *extract.Config) {
-		c.MaxMemory = 256 << 20
-		c.PartTimeout, c.PDFTimeout = dlp.Duration(5*time.Second), dlp.Duration(5*time.Second)
-		c.DocumentTimeout = dlp.Duration(20 * time.Second)
-	})
-	if err := p.Warm(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range rows(t, filepath.Join(dir, "index.tsv")) {
-		b, err := os.ReadFile(filepath.Join(dir, r[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ch := dlp.File
-		if strings.HasSuffix(r[0], ".eml") {
-			ch = dlp.Mail
-		}
-		start := time.Now()
-		got := get(t, p, ch, b)
-		size := 0
-		for _, s := range got.texts {
-			size += s.Len()
-		}
-		if size == 0 && len(got.gaps) == 0 && len(b) > 22 { // an empty zip is 22 bytes
-			t.Errorf("%s: neither text nor gap", r[0])
-		}
-		told := got.told()
-		t.Logf("%-28s %6dms parts=%d text=%d gaps=%d %q (%s)", r[0], time.Since(start).Milliseconds(), len(got.parts), size,
-			len(told), told[:min(2, len(told))], r[len(r)-1])
-	}
+	slices.Sort(keys)
+	return keys
 }

@@ -104,11 +104,7 @@ func newPool(t testing.TB, change func(*extract.Config)) *extract.Pool {
 	if change != nil {
 		change(&cfg)
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := extract.NewPool(cfg, extract.Deps{CacheDir: filepath.Join(dir, "stanch")})
+	p, err := extract.NewPool(cfg, extract.Deps{CacheDir: cacheDir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +114,16 @@ func newPool(t testing.TB, change func(*extract.Config)) *extract.Pool {
 		}
 	})
 	return p
+}
+
+// cacheDir is where compiled pdfium is kept from one test to the next.
+func cacheDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "stanch")
 }
 
 type bytesFile struct{ *bytes.Reader }
