@@ -12,6 +12,7 @@ type PartInfo struct {
 	// sealed case record only.
 	Name      string
 	MediaType string // found from content, not from the declared type
+	Opened    bool   // it was encrypted, and a password that was tried opened it
 }
 
 // Window is a stretch of a part's text. The windows of a part join to its text

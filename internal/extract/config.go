@@ -53,6 +53,14 @@ type Config struct {
 	// MaxRatio is how many bytes one packed byte may unpack to, once 16 MiB
 	// have come out of a member.
 	MaxRatio int `toml:"max_ratio"`
+	// PasswordsFile holds passwords that encrypted archives are tried with, one
+	// a line, beside those that a mail itself names; only its owner may read it. It
+	// is read at start.
+	PasswordsFile string `toml:"passwords_file"`
+	// PasswordTries is how many passwords one encrypted file is tried with. 0: none.
+	PasswordTries int `toml:"password_tries"`
+	// MaxPasswordTries is how many wrong passwords are tried in one document.
+	MaxPasswordTries int `toml:"max_password_tries"`
 }
 
 // Default returns the configuration of a gateway for ordinary mail.
@@ -73,6 +81,8 @@ func Default() Config {
 		MaxUnpacked:      512 << 20,
 		MaxHeld:          128 << 20,
 		MaxRatio:         250,
+		PasswordTries:    50,
+		MaxPasswordTries: 200,
 	}
 }
 
@@ -100,6 +110,8 @@ func (c *Config) Validate() error {
 		{"max_unpacked", c.MaxUnpacked >= 1<<20, "a size of at least 1MiB"},
 		{"max_held", c.MaxHeld >= 1<<20, "a size of at least 1MiB"},
 		{"max_ratio", c.MaxRatio >= 2, "a number of at least 2"},
+		{"password_tries", c.PasswordTries >= 0 && c.PasswordTries <= wire.MaxPasswords, "a number from 0 to 1000"},
+		{"max_password_tries", c.MaxPasswordTries >= 0 && c.MaxPasswordTries <= 100000, "a number from 0 to 100000"},
 	} {
 		if !k.ok {
 			return &dlp.KeyError{Key: "extract." + k.key, Want: k.want}

@@ -64,6 +64,8 @@ type Pool struct {
 	children sync.WaitGroup
 	guard    guard
 
+	passwords atomic.Pointer[[]string] // for encrypted parts; nil: none
+
 	warming chan struct{} // holds one token; guards the three below
 	warm    atomic.Bool   // compiled pdfium lies in cache
 	cache   string
@@ -78,7 +80,7 @@ type lane struct {
 	waiting atomic.Int64
 }
 
-// NewPool returns a Pool. It starts no child before the first document.
+// NewPool returns a Pool that tries the passwords in cfg.PasswordsFile. It starts no child before the first document.
 func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -96,6 +98,9 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 			return nil, fmt.Errorf("extract: cache folder: %w", err)
 		}
 		p.cache = dir
+	}
+	if err := p.LoadPasswords(cfg.PasswordsFile); err != nil {
+		return nil, err
 	}
 	p.warming <- struct{}{}
 	for skill, places := range [wire.Skills]int{wire.Plain: cfg.Children(), wire.PDF: cfg.PDFChildren()} {

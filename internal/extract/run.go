@@ -224,7 +224,11 @@ var errBroken = errors.New("extract: child broke")
 // receives sees it too.
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
-	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Last: t.last, Limits: t.p.cfg.limits(), Skip: t.skips()}
+	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Last: t.last, Limits: t.p.cfg.limits(), Skip: t.skips(),
+		Tries: t.p.cfg.PasswordTries, TriesAll: t.p.cfg.MaxPasswordTries}
+	if pw := t.p.passwords.Load(); pw != nil {
+		job.Passwords = *pw
+	}
 	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return
 	}

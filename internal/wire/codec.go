@@ -17,7 +17,12 @@ const (
 	MaxSpans  = 8192    // spans in one Window
 	MaxSkips  = 100000  // units in one Job's skip set
 	maxDetail = 64      // a Gap's Detail
-	maxType   = 127     // RFC 6838 4.2: type and subtype names of at most 127
+
+	// MaxPasswords is how many candidates a Job carries, MaxPassword how long
+	// one is.
+	MaxPasswords = 1000
+	MaxPassword  = 256
+	maxType      = 127 // RFC 6838 4.2: type and subtype names of at most 127
 )
 
 // Class says how long a unit may take.
@@ -62,6 +67,12 @@ type Job struct {
 	Last   bool  // no other child can read more: what this one cannot is a gap
 	Limits Limits
 	Skip   []Skip
+
+	// Passwords are what encrypted parts are tried with, beside what the
+	// document itself says, the likeliest first. Each is secret.
+	Passwords []string
+	Tries     int // of passwords, for one encrypted file
+	TriesAll  int // for the document
 }
 
 // AppendJob appends the encoding of j to b.
@@ -75,7 +86,11 @@ func AppendJob(b []byte, j *Job) []byte {
 	for _, s := range j.Skip[:min(len(j.Skip), MaxSkips)] {
 		b = append(appendString(b, s.Path, MaxPath), flag(s.Broken))
 	}
-	return b
+	b = binary.AppendUvarint(b, uint64(min(len(j.Passwords), MaxPasswords)))
+	for _, pw := range j.Passwords[:min(len(j.Passwords), MaxPasswords)] {
+		b = appendString(b, pw, MaxPassword)
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(max(j.Tries, 0))), uint64(max(j.TriesAll, 0)))
 }
 
 // DecodeJob is the inverse of AppendJob.
@@ -90,6 +105,10 @@ func DecodeJob(b []byte) (*Job, error) {
 	for range n {
 		j.Skip = append(j.Skip, Skip{Path: d.string(MaxPath), Broken: d.byte() == 1})
 	}
+	for range d.count(MaxPasswords, 1) {
+		j.Passwords = append(j.Passwords, d.string(MaxPassword))
+	}
+	j.Tries, j.TriesAll = int(d.int()), int(d.int())
 	return j, d.end("job")
 }
 
@@ -113,13 +132,13 @@ func DecodeUnit(b []byte) (Unit, error) {
 // AppendPart appends the encoding of p to b.
 func AppendPart(b []byte, p dlp.PartInfo) []byte {
 	b = appendString(b, p.Path, MaxPath)
-	return appendString(appendString(b, p.MediaType, maxType), p.Name, MaxName)
+	return append(appendString(appendString(b, p.MediaType, maxType), p.Name, MaxName), flag(p.Opened))
 }
 
 // DecodePart is the inverse of AppendPart.
 func DecodePart(b []byte) (dlp.PartInfo, error) {
 	d := decoder{b: b}
-	p := dlp.PartInfo{Path: d.path(), MediaType: d.word(maxType), Name: d.string(MaxName)}
+	p := dlp.PartInfo{Path: d.path(), MediaType: d.word(maxType), Name: d.string(MaxName), Opened: d.byte() == 1}
 	return p, d.end("part")
 }
 

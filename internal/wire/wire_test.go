@@ -52,7 +52,7 @@ func TestFrameBounds(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	job := &wire.Job{Size: 12, Mail: true, Last: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5},
-		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}}
+		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}, Passwords: []string{"geheim", "ß"}, Tries: 7, TriesAll: 70}
 	if got, err := wire.DecodeJob(wire.AppendJob(nil, job)); err != nil || !reflect.DeepEqual(got, job) {
 		t.Errorf("job: got %+v %v", got, err)
 	}
@@ -60,7 +60,7 @@ func TestRoundTrip(t *testing.T) {
 	if got, err := wire.DecodeUnit(wire.AppendUnit(nil, unit)); err != nil || got != unit {
 		t.Errorf("unit: got %+v %v", got, err)
 	}
-	part := dlp.PartInfo{Path: "HEADER", Name: "n", MediaType: "text/plain"}
+	part := dlp.PartInfo{Path: "HEADER", Name: "n", MediaType: "text/plain", Opened: true}
 	if got, err := wire.DecodePart(wire.AppendPart(nil, part)); err != nil || got != part {
 		t.Errorf("part: got %+v %v", got, err)
 	}

@@ -32,12 +32,14 @@ type job struct {
 	full    bool // members passed their bound, and the gap was told
 
 	scope *scope // of the message at hand, nil outside any
+	pw    passwords
 }
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
 	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, last: head.Last,
 		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
 	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
+	j.pw = passwords{given: head.Passwords, perFile: head.Tries, left: head.TriesAll}
 	for _, s := range head.Skip {
 		j.skip[s.Path] = s.Broken
 	}
@@ -59,6 +61,8 @@ type place struct {
 	unfolded bool   // it is what a calendar or card shows
 	decoded  bool   // it is UTF-8, whatever it says of itself
 	narrow   bool   // what looks like UTF-16 or UTF-32 is read as bytes
+
+	opened bool // it was encrypted, and a password opened it
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
 }
@@ -335,8 +339,6 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.text(at, k, s)
 	case fHTML, fSVG:
 		return j.html(at, k, s)
-	case fGzip, fBzip2:
-		return j.compressed(at, k, s)
 	case fDICOM:
 		return j.dicom(at, s)
 	case fPDF:
@@ -361,8 +363,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.mbox(at, b)
 	case fZip:
 		return j.zip(at, b)
-	case fTar:
-		return j.tar(at, b)
+	case f7z, fRar, fTar, fAr, fCpio, fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
+		return j.archive(at, k, b)
 	case fPDF:
 		return j.readPDF(at, b)
 	case fCMS:
@@ -383,7 +385,7 @@ func (j *job) read(at place, k kind, s *stream) error {
 
 // part opens the part at a place.
 func (j *job) part(at place, media string) {
-	j.out.part(dlp.PartInfo{Path: at.path, Name: at.name, MediaType: media})
+	j.out.part(dlp.PartInfo{Path: at.path, Name: at.name, MediaType: media, Opened: at.opened})
 }
 
 // binary reads what no parser here knows.

@@ -45,6 +45,8 @@ func sub(base, n string) string {
 func (j *job) message(at place, raw []byte) {
 	j.scope = &scope{shown: map[string]bool{}, outer: j.scope}
 	defer j.endMessage()
+	j.pw.enter(raw)
+	defer j.pw.leave()
 	fields, body := splitHeader(raw)
 	j.out.part(dlp.PartInfo{Path: sub(at.path, "HEADER"), MediaType: "text/rfc822-headers"})
 	j.fields(fields)

@@ -151,7 +151,7 @@ func (d *officeDoc) repeat(n int) error {
 // open returns the bytes of one part, counted against the job's bounds.
 func (d *officeDoc) open(f *zip.File) (io.ReadCloser, error) {
 	if f.Flags&1 != 0 {
-		return nil, gapOf(dlp.Encrypted, zipCipher(f))
+		return nil, gapOf(dlp.Encrypted, zipCipher(&zipEntry{flags: f.Flags, method: f.Method, extra: f.Extra}))
 	}
 	r, err := f.Open()
 	if err != nil {

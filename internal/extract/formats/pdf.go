@@ -148,8 +148,8 @@ func (j *job) readPDF(at place, b []byte) error {
 		}
 		j.leaf(in, memory(f.data))
 	}
-	if z, zerr := openZip(b); zerr == nil && len(z.File) > 0 { // a file that other programs open as a zip
-		j.unit(at.again(), wire.Normal, func() error { return j.zip(at.again(), b) })
+	if z, _, zerr := openZip(b); zerr == nil && len(z.File) > 0 { // a file that other programs open as a zip
+		j.unit(at.again(), wire.Normal, func() error { return j.zipOf(at.again(), b, false) })
 	}
 	return err
 }

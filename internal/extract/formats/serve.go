@@ -121,6 +121,7 @@ func tried(name string) []byte {
 func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
 	c.ended, c.rest = false, nil
 	j := newJob(c, head, pdf)
+	defer j.pw.wipe()
 	j.document(head)
 	j.out.window() // it goes out with OpDone or OpStop
 	moved := errors.Is(j.out.err, errMoved)

@@ -6,9 +6,13 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/ar"
+	"github.com/stanch-dlp/stanch/internal/extract/cpio"
+	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
+	"github.com/stanch-dlp/stanch/internal/extract/xz"
 )
 
 // format says which reader reads a leaf.
@@ -26,8 +30,20 @@ const (
 	fPDF
 	fZip
 	fTar
+	f7z
+	fRar
+	fAr
+	fCpio
 	fGzip
 	fBzip2
+	fXz
+	fZstd
+	fLZ4
+	fLZMA
+	fLzip
+	fCompress
+	fSnappy
+	fZlib
 	fCMS
 	fOLE2
 	fBIFF
@@ -91,16 +107,52 @@ var signatures = []struct {
 	{4, "jP  \r\n\x87\n", kind{format: fImage, media: "image/jp2"}},
 	{0, "age-encryption.org/v1", kind{media: "application/x-age", cause: dlp.Encrypted, detail: "age"}},
 	{0, "Salted__", kind{media: "application/x-openssl", cause: dlp.Encrypted, detail: "openssl"}},
-	{0, "Rar!\x1a\x07", binaryKind("application/vnd.rar", "rar")},
-	{0, "7z\xbc\xaf\x27\x1c", binaryKind("application/x-7z-compressed", "7z")},
-	{0, "\xfd7zXZ\x00", binaryKind("application/x-xz", "xz")},
-	{0, "\x28\xb5\x2f\xfd", binaryKind("application/zstd", "zstd")},
-	{0, "\x04\x22\x4d\x18", binaryKind("application/x-lz4", "lz4")},
-	{0, "\x5d\x00\x00", binaryKind("application/x-lzma", "lzma")},
-	{0, "\x1f\x9d", binaryKind("application/x-compress", "compress")},
+	{0, rarMagic, kind{format: fRar, media: mediaRar}},
+	{0, sevenMagic, kind{format: f7z, media: mediaSeven}},
+	{0, xz.Magic, kind{format: fXz, media: "application/x-xz"}},
+	{0, "\x28\xb5\x2f\xfd", kind{format: fZstd, media: "application/zstd"}},
+	{0, "\x04\x22\x4d\x18", kind{format: fLZ4, media: "application/x-lz4"}},
+	{0, "\x02\x21\x4c\x18", kind{format: fLZ4, media: "application/x-lz4"}},
+	{0, "\x5d\x00\x00", kind{format: fLZMA, media: "application/x-lzma"}},
+	{0, "LZIP\x01", kind{format: fLzip, media: "application/x-lzip"}},
+	{0, lzw.Magic, kind{format: fCompress, media: "application/x-compress"}},
+	{0, "\xff\x06\x00\x00sNaPpY", kind{format: fSnappy, media: "application/x-snappy-framed"}},
+	{0, "070701", kind{format: fCpio, media: "application/x-cpio"}},
+	{0, "070702", kind{format: fCpio, media: "application/x-cpio"}},
+	{0, "070707", kind{format: fCpio, media: "application/x-cpio"}},
+	{0, "\xc7\x71", kind{format: fCpio, media: "application/x-cpio"}},
+	{0, "\x71\xc7", kind{format: fCpio, media: "application/x-cpio"}},
+	{2, "-lh", binaryKind("application/x-lzh-compressed", "lzh")},
+	{2, "-lz", binaryKind("application/x-lzh-compressed", "lzh")},
+	{0, "\x60\xea", binaryKind("application/x-arj", "arj")},
+	{7, "**ACE**", binaryKind("application/x-ace-compressed", "ace")},
+	{0, "\x1a\x02", binaryKind("application/x-arc", "arc")},
+	{0, "\x1a\x03", binaryKind("application/x-arc", "arc")},
+	{0, "\x1a\x04", binaryKind("application/x-arc", "arc")},
+	{0, "\x1a\x08", binaryKind("application/x-arc", "arc")},
+	{0, "\x1a\x09", binaryKind("application/x-arc", "arc")},
+	{20, "\xdc\xa7\xc4\xfd", binaryKind("application/x-zoo", "zoo")},
+	{0, "RE~^", binaryKind("application/vnd.rar", "rar 1")},
+	{0, "UC2\x1a", binaryKind("application/x-uc2", "uc2")},
+	{0, "\x89LZO\x00\r\n\x1a\n", binaryKind("application/x-lzop", "lzop")},
+	{0, "LRZI", binaryKind("application/x-lrzip", "lrzip")},
+	{0, "\x1f\x1e", binaryKind("application/x-pack", "pack")},
+	{0, "\x1f\xa0", binaryKind("application/x-lzh", "compress -H")},
+	{0, "SZDD\x88\xf0\x27\x33", binaryKind("application/x-ms-compress", "ms compress")},
+	{0, "KWAJ\x88\xf0\x27\xd1", binaryKind("application/x-ms-compress", "ms compress")},
+	{0, "MSWIM\x00\x00\x00", binaryKind("application/x-ms-wim", "wim")},
+	{0, "hsqs", binaryKind("application/vnd.squashfs", "squashfs")},
+	{0, "xar!\x00", binaryKind("application/x-xar", "xar")},
+	{0, "ISc(", binaryKind("application/x-installshield", "installshield cab")},
+	{0, "\xed\xab\xee\xdb", binaryKind("application/x-rpm", "rpm")},
+	{0, "conectix", binaryKind("application/x-vhd", "disk image")},
+	{0, "vhdxfile", binaryKind("application/x-vhdx", "disk image")},
+	{0, "QFI\xfb", binaryKind("application/x-qcow", "disk image")},
+	{0, "KDMV", binaryKind("application/x-vmdk", "disk image")},
 	{257, "ustar", kind{format: fTar, media: "application/x-tar"}},
 	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
-	{0, "!<arch>\n", binaryKind("application/x-archive", "ar")},
+	{0, ar.Magic, kind{format: fAr, media: "application/x-archive"}},
+	{0, ar.ThinMagic, kind{format: fAr, media: "application/x-archive"}},
 	{0, "SQLite format 3\x00", binaryKind("application/vnd.sqlite3", "sqlite")},
 	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
 	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
@@ -155,6 +207,9 @@ func sniff(head []byte, at place) kind {
 	if isTar(head) {
 		return kind{format: fTar, media: "application/x-tar"}
 	}
+	if isZlib(head) {
+		return kind{format: fZlib, media: "application/zlib"}
+	}
 	enc := textEncoding(head, at.charset)
 	if enc == "" {
 		return binaryKind("application/octet-stream", "binary")
@@ -168,10 +223,7 @@ func signature(head []byte) (kind, bool) {
 	best := -1
 	for i, s := range signatures {
 		if len(head) >= s.off+len(s.magic) && string(head[s.off:s.off+len(s.magic)]) == s.magic {
-			if s.magic == "\x5d\x00\x00" && len(head) < 13 {
-				continue
-			}
-			if s.magic == "BZh" && (len(head) < 10 || string(head[4:10]) != "1AY&SY") {
+			if !archiveHolds(s.magic, head) {
 				continue
 			}
 			if s.magic == "MZ" && (len(head) < 64 || textEncoding(head, "") != "") {
@@ -194,6 +246,38 @@ func signature(head []byte) (kind, bool) {
 		return kind{format: fImage, media: "image/bmp"}, true
 	}
 	return kind{}, false
+}
+
+// archiveHolds reports whether what follows a magic that is short, or made of
+// letters, is what the format has there.
+func archiveHolds(magic string, head []byte) bool {
+	at := func(i int) byte {
+		if i < len(head) {
+			return head[i]
+		}
+		return 0
+	}
+	switch magic {
+	case "\x5d\x00\x00":
+		return isLZMA(head)
+	case "BZh":
+		return len(head) >= 10 && (string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17\x72\x45\x38\x50\x90")
+	case "070701", "070702", "070707", "\xc7\x71", "\x71\xc7":
+		return cpio.Is(head)
+	case lzw.Magic:
+		return at(2)&0x60 == 0 && at(2)&0x1f >= 9 && at(2)&0x1f <= 16
+	case "-lh", "-lz": // a length, a sum, and the method between dashes
+		return at(6) == '-' && (at(5) >= '0' && at(5) <= '9' || at(5) == 'd' || at(5) == 's') && at(20) <= 3
+	case "\x60\xea": // the size of the basic header, and then of its first part
+		return at(2) > 0 && int(at(3))<<8|int(at(2)) <= 2600 && at(4) >= 30 && at(4) < 64
+	case "\x1a\x02", "\x1a\x03", "\x1a\x04", "\x1a\x08", "\x1a\x09": // a method, and a name of at most 12 letters
+		name := head[min(2, len(head)):min(15, len(head))]
+		n := bytes.IndexByte(name, 0)
+		return n > 0 && textEncoding(name[:n], "") != "" && len(head) >= 29
+	case "\x1f\x1e", "\x1f\xa0", "UC2\x1a", "RE~^", "hsqs", "LRZI":
+		return textEncoding(head, "") == ""
+	}
+	return true
 }
 
 // isTar reports an old tar without magic: its checksum holds.

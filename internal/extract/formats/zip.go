@@ -4,10 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"cmp"
-	"compress/bzip2"
 	"compress/flate"
 	"encoding/binary"
-	"io"
 	"slices"
 	"strings"
 
@@ -24,59 +22,56 @@ var (
 // hasZipEnd reports a zip that something stands in front of.
 func hasZipEnd(b []byte) bool {
 	const tail = 64<<10 + 22
-	return bytes.Contains(b[max(0, len(b)-tail):], zipEnd) && bytes.Contains(b, zipLocal)
+	return bytes.Contains(b[max(0, len(b)-tail):], zipEnd) && (bytes.Contains(b, zipLocal) || bytes.Contains(b, []byte("PK\x01\x02")))
 }
 
-// openZip reads a zip's directory. Junk behind the end record hides it from
-// the library: then what stands before the junk is tried.
-func openZip(b []byte) (*zip.Reader, error) {
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-	if err == nil {
-		return z, nil
-	}
+// openZip reads a zip's directory, and returns where its end record ends. Junk
+// behind that hides it from the library: then what stands before the junk is
+// tried.
+func openZip(b []byte) (z *zip.Reader, end int, err error) {
+	z, err = zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	all := b
 	for range 4 {
 		i := bytes.LastIndex(b, zipEnd)
-		if i < 0 || len(b)-i < 22 {
+		if i < 0 {
 			break
 		}
-		end := min(i+22+int(binary.LittleEndian.Uint16(b[i+20:])), len(b))
-		if z, err2 := zip.NewReader(bytes.NewReader(b[:end]), int64(end)); err2 == nil {
-			return z, nil
+		end := i + 22
+		if end <= len(all) {
+			end += int(binary.LittleEndian.Uint16(all[i+20:]))
+		}
+		if err == nil && end <= len(all) {
+			return z, end, nil
+		}
+		end = min(end, len(all))
+		if z, err2 := zip.NewReader(bytes.NewReader(all[:end]), int64(end)); err2 == nil {
+			return z, end, nil
 		}
 		b = b[:i]
 	}
-	return nil, err
+	return z, len(all), err
 }
 
 // zip reads a zip file: an office document where it is one, else its members.
-func (j *job) zip(at place, b []byte) error {
-	z, err := openZip(b)
+func (j *job) zip(at place, b []byte) error { return j.zipOf(at, b, true) }
+
+// zipOf is zip; beside says whether what stands in front and behind is read too.
+func (j *job) zipOf(at place, b []byte, beside bool) error {
+	z, end, err := openZip(b)
 	if err != nil {
 		j.part(at, "application/zip")
 		return j.localZip(at, b)
 	}
-	z.RegisterDecompressor(12, func(r io.Reader) io.ReadCloser { return io.NopCloser(bzip2.NewReader(r)) }) // APPNOTE.TXT 4.4.5
 	if p := officeOf(z); p != nil {
 		return j.office(at, p, z)
 	}
 	j.part(at, "application/zip")
+	l := &list{j: j, at: at}
 	for _, f := range z.File {
-		if len(f.Name) > 0 {
-			j.out.field(decodeText([]byte(f.Name), ""), "name", 0)
-			j.out.writeString("\n")
-		}
-		if f.Comment != "" {
-			j.out.field(decodeText([]byte(f.Comment), ""), "comment", 0)
-			j.out.writeString("\n")
-		}
-		if j.out.pos() > maxAside {
-			j.gap(at, dlp.TooLarge, "names", 0)
-			break
-		}
+		l.name(f.Name, "name")
+		l.name(f.Comment, "comment")
 	}
-	if z.Comment != "" {
-		j.out.field(decodeText([]byte(z.Comment), ""), "comment", 0)
-	}
+	l.name(z.Comment, "comment")
 	doubt := unlisted(z, b)
 	for i, f := range z.File {
 		in := at.inside(itoa(i + 1))
@@ -93,63 +88,14 @@ func (j *job) zip(at place, b []byte) error {
 	if doubt {
 		return gapOf(dlp.Ambiguous, "zip directory and local headers differ")
 	}
-	return nil
-}
-
-// zipMember reads one member.
-func (j *job) zipMember(at place, f *zip.File) {
-	if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 && f.CompressedSize64 == 0 {
-		return
+	if isZipVolume(b[:end]) {
+		return gapOf(dlp.Unsupported, "zip: one of several volumes")
 	}
-	if f.Flags&1 != 0 {
-		if j.admit(at) {
-			j.part(at, "application/octet-stream")
-			j.gap(at, dlp.Encrypted, zipCipher(f), int64(f.CompressedSize64))
-		}
-		return
+	front := bytes.Index(b, zipLocal)
+	if front < 0 || !beside {
+		return nil
 	}
-	r, err := f.Open()
-	if err != nil {
-		if j.admit(at) {
-			j.part(at, "application/octet-stream")
-			cause, detail := dlp.Corrupt, "zip member"
-			if f.Method != zip.Store && f.Method != zip.Deflate && f.Method != 12 {
-				cause, detail = dlp.Unsupported, "zip method"
-			}
-			j.gap(at, cause, detail, int64(f.CompressedSize64))
-		}
-		return
-	}
-	defer r.Close() // it was only read
-	j.member(at, r, int64(f.CompressedSize64), int64(f.UncompressedSize64), "zip member")
-}
-
-// zipCipher names what a member is encrypted with. APPNOTE.TXT 4.4.4, 7;
-// WinZip AE-2 for the extra field 0x9901.
-func zipCipher(f *zip.File) string {
-	for x := f.Extra; len(x) >= 4; {
-		id, n := binary.LittleEndian.Uint16(x), int(binary.LittleEndian.Uint16(x[2:]))
-		if n > len(x)-4 {
-			break
-		}
-		if id == 0x9901 && n >= 7 {
-			switch x[4+4] {
-			case 1:
-				return "zip AES-128"
-			case 2:
-				return "zip AES-192"
-			}
-			return "zip AES-256"
-		}
-		x = x[4+n:]
-	}
-	if f.Method == 99 {
-		return "zip AES-256"
-	}
-	if f.Flags&0x40 != 0 {
-		return "zip strong encryption"
-	}
-	return "zip ZipCrypto"
+	return j.beside(&at, b[:front], b[end:])
 }
 
 // agrees reports whether a member's local header says what the directory says
@@ -202,47 +148,117 @@ func unlisted(z *zip.Reader, b []byte) bool {
 	return headers+bytes.Count(b[at:], zipLocal) > len(z.File)
 }
 
+// isZipVolume reports one of the files of a zip that was split: the first begins
+// with a mark, the end record of the last tells its number.
+//
+// Source: APPNOTE.TXT 4.4.19, 8.5.3.
+func isZipVolume(b []byte) bool {
+	if bytes.HasPrefix(b, []byte("PK\x07\x08PK\x03\x04")) {
+		return true
+	}
+	i := bytes.LastIndex(b, zipEnd)
+	if i < 0 || len(b)-i < 22 {
+		return false
+	}
+	disk, from := binary.LittleEndian.Uint16(b[i+4:]), binary.LittleEndian.Uint16(b[i+6:])
+	return disk > 0 && disk < 10000 && from <= disk
+}
+
 // localZip reads a zip without a usable directory, header by header.
 func (j *job) localZip(at place, b []byte) error {
-	n := 0
-	for {
+	cause, detail := dlp.Corrupt, "zip directory"
+	if isZipVolume(b) {
+		cause, detail = dlp.Unsupported, "zip: one of several volumes"
+	}
+	if err := j.beside(&at, b[:max(0, bytes.Index(b, zipLocal))]); err != nil {
+		return err
+	}
+	if i := bytes.LastIndex(b, zipEnd); i >= 0 && i+22 < len(b) {
+		if err := j.beside(&at, b[min(len(b), i+22+int(binary.LittleEndian.Uint16(b[i+20:]))):]); err != nil {
+			return err
+		}
+	}
+	for n := 1; j.more(); n++ {
 		i := bytes.Index(b, zipLocal)
-		if i < 0 || len(b)-i < 30 || j.full || j.out.err != nil {
+		if i < 0 || len(b)-i < 30 {
 			break
 		}
 		h := b[i:]
-		nameLen, extraLen := int(binary.LittleEndian.Uint16(h[26:])), int(binary.LittleEndian.Uint16(h[28:]))
-		size := int(binary.LittleEndian.Uint32(h[18:]))
-		method, flags := binary.LittleEndian.Uint16(h[8:]), binary.LittleEndian.Uint16(h[6:])
-		if 30+nameLen+extraLen > len(h) {
+		names, extra := int(binary.LittleEndian.Uint16(h[26:])), int(binary.LittleEndian.Uint16(h[28:]))
+		if 30+names+extra > len(h) {
 			break
 		}
-		n++
+		m := zipEntry{flags: binary.LittleEndian.Uint16(h[6:]), method: binary.LittleEndian.Uint16(h[8:]), time: binary.LittleEndian.Uint16(h[10:]),
+			crc: binary.LittleEndian.Uint32(h[14:]), packed: int64(binary.LittleEndian.Uint32(h[18:])),
+			size: int64(binary.LittleEndian.Uint32(h[22:])), extra: h[30+names : 30+names+extra]}
 		in := at.inside(itoa(n))
-		in.name = decodeText(h[30:30+nameLen], "")
-		data := h[30+nameLen+extraLen:]
-		used := min(size, len(data))
-		switch {
-		case flags&1 != 0:
-			if j.admit(in) {
-				j.part(in, "application/octet-stream")
-				j.gap(in, dlp.Encrypted, "zip ZipCrypto", int64(used))
-			}
-		case method == zip.Store:
-			if j.decoded += int64(used); j.decoded <= j.lim.Decoded {
-				j.leaf(in, memory(data[:used]))
-			}
-		case method == zip.Deflate:
-			r := bytes.NewReader(data)
-			j.member(in, flate.NewReader(r), int64(len(data)), 0, "zip member")
-			used = len(data) - r.Len()
-		default:
-			if j.admit(in) {
-				j.part(in, "application/octet-stream")
-				j.gap(in, dlp.Unsupported, "zip method", int64(used))
-			}
+		in.name = decodeText(h[30:30+names], "")
+		data := h[30+names+extra:]
+		used, err := j.localMember(in, &m, data)
+		if err != nil {
+			return err
 		}
-		b = data[max(used, 0):]
+		b = data[used:]
 	}
-	return gapOf(dlp.Corrupt, "zip directory")
+	return gapOf(cause, detail)
+}
+
+// localMember reads a member of which only its header is known, and returns how
+// many bytes of data are its own.
+func (j *job) localMember(at place, m *zipEntry, data []byte) (used int, err error) {
+	m.sizes64()
+	if m.flags&8 != 0 && m.packed == 0 { // the sizes stand behind it: APPNOTE.TXT 4.3.9
+		m.crc, m.size = 0, 0
+		if m.method == zip.Deflate && m.flags&1 == 0 {
+			r := bytes.NewReader(data)
+			j.member(at, flate.NewReader(r), int64(len(data)), 0, "zip member")
+			return len(data) - r.Len(), nil
+		}
+		m.packed = int64(nextHeader(data))
+	}
+	used = int(min(m.packed, int64(len(data))))
+	content := data[:used]
+	switch {
+	case strings.HasSuffix(at.name, "/") && used == 0:
+	case m.flags&1 != 0:
+		j.lockedMember(at, m, content)
+	case m.method == zip.Store:
+		return used, j.slice(at, content)
+	default:
+		j.unpackedMember(at, m, bytes.NewReader(content))
+	}
+	return used, j.overspent()
+}
+
+// sizes64 takes sizes from the extra field where 32 bits do not hold them.
+// APPNOTE.TXT 4.5.3.
+func (m *zipEntry) sizes64() {
+	const full = 1<<32 - 1
+	for x := m.extra; len(x) >= 4; {
+		id, n := binary.LittleEndian.Uint16(x), int(binary.LittleEndian.Uint16(x[2:]))
+		if n > len(x)-4 {
+			return
+		}
+		if v := x[4 : 4+n]; id == 1 {
+			for _, size := range []*int64{&m.size, &m.packed} {
+				if *size == full && len(v) >= 8 {
+					*size = int64(min(binary.LittleEndian.Uint64(v), 1<<40))
+					v = v[8:]
+				}
+			}
+			return
+		}
+		x = x[4+n:]
+	}
+}
+
+// nextHeader returns how many bytes stand before the next header of any kind.
+func nextHeader(data []byte) int {
+	end := len(data)
+	for _, sig := range [][]byte{[]byte("PK\x07\x08"), zipLocal, []byte("PK\x01\x02"), zipEnd} {
+		if i := bytes.Index(data[:end], sig); i >= 0 {
+			end = i
+		}
+	}
+	return end
 }

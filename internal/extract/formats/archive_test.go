@@ -1,0 +1,220 @@
+package formats_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// secret is what the archives of these tests hold.
+const secret = "Patient Ada Example, SSN 536-22-8145\n"
+
+// folder makes a folder with three files: a short one, one that does not fit into
+// a decoder's window, and one in a folder of its own under a long name.
+func folder(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	r := rand.New(rand.NewPCG(7, 7))
+	var big bytes.Buffer
+	for big.Len() < 400<<10 {
+		fmt.Fprintf(&big, "line %d of noise %x\n", big.Len(), r.Uint64())
+	}
+	big.WriteString("last 078-05-1120\n")
+	sub := filepath.Join(dir, strings.Repeat("d", 90))
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, b := range map[string][]byte{filepath.Join(dir, "a.txt"): []byte(secret), filepath.Join(dir, "big.log"): big.Bytes(),
+		filepath.Join(sub, strings.Repeat("n", 100)+".txt"): []byte("deep 219-09-9999\n")} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// run runs a program in dir and returns what it prints, or skips where it is not
+// installed.
+func run(t *testing.T, dir string, in []byte, program string, args ...string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("%s is not installed", program)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Dir = dir
+	if in != nil {
+		cmd.Stdin = bytes.NewReader(in)
+	}
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %v: %v %s %s", program, args, err, out, errs.String())
+	}
+	return out
+}
+
+func file(t *testing.T, path ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// reads fails where a document's text lacks a piece, or where there is a gap.
+func reads(t *testing.T, a *answer, pieces ...string) {
+	t.Helper()
+	for _, s := range pieces {
+		if !strings.Contains(a.all(), s) {
+			t.Errorf("%q was not read; parts %v", s, a.paths)
+		}
+	}
+	if len(a.gaps) > 0 {
+		t.Errorf("gaps %q", a.told())
+	}
+}
+
+// TestArchives reads what independent programs pack.
+func TestArchives(t *testing.T) {
+	dir := folder(t)
+	all := func(program string, args ...string) func(*testing.T) []byte {
+		return func(t *testing.T) []byte {
+			t.Helper()
+			out := filepath.Join(t.TempDir(), "x")
+			for i, a := range args {
+				args[i] = strings.ReplaceAll(a, "OUT", out)
+			}
+			run(t, dir, nil, program, args...)
+			names, err := filepath.Glob(out + "*")
+			if err != nil || len(names) != 1 {
+				t.Fatalf("%v %v", names, err)
+			}
+			return file(t, names[0])
+		}
+	}
+	for name, pack := range map[string]func(*testing.T) []byte{
+		"7z lzma2":      all("7z", "a", "-t7z", "OUT.7z", "."),
+		"7z lzma":       all("7z", "a", "-t7z", "-m0=lzma", "OUT.7z", "."),
+		"7z ppmd":       all("7z", "a", "-t7z", "-m0=ppmd", "OUT.7z", "."),
+		"7z bzip2":      all("7z", "a", "-t7z", "-m0=bzip2", "OUT.7z", "."),
+		"7z deflate":    all("7z", "a", "-t7z", "-m0=deflate", "OUT.7z", "."),
+		"7z copy":       all("7z", "a", "-t7z", "-mx=0", "OUT.7z", "."),
+		"7z bcj2":       all("7z", "a", "-t7z", "-mf=bcj2", "OUT.7z", "."),
+		"7z delta":      all("7z", "a", "-t7z", "-mf=delta:4", "OUT.7z", "."),
+		"7z no solid":   all("7z", "a", "-t7z", "-ms=off", "OUT.7z", "."),
+		"7z plain head": all("7z", "a", "-t7z", "-mhc=off", "OUT.7z", "."),
+		"tar gnu":       all("tar", "--format=gnu", "-cf", "OUT.tar", "."),
+		"tar pax":       all("tar", "--format=pax", "-cf", "OUT.tar", "."),
+		"tar posix":     all("tar", "--format=posix", "-cf", "OUT.tar", "."),
+		"tar gz":        all("tar", "-czf", "OUT.tar.gz", "."),
+		"tar bz2":       all("tar", "-cjf", "OUT.tar.bz2", "."),
+		"tar xz":        all("tar", "-cJf", "OUT.tar.xz", "."),
+		"tar zst":       all("tar", "--zstd", "-cf", "OUT.tar.zst", "."),
+		"tar lz4":       all("tar", "-I", "lz4", "-cf", "OUT.tar.lz4", "."),
+		"tar Z":         all("tar", "-I", "compress", "-cf", "OUT.tar.Z", "."),
+		"tar lzma":      all("tar", "--lzma", "-cf", "OUT.tar.lzma", "."),
+		"tar lz":        all("tar", "--lzip", "-cf", "OUT.tar.lz", "."),
+		"bsdtar pax":    all("bsdtar", "--format=pax", "-cf", "OUT.tar", "."),
+		"bsdtar 7z":     all("bsdtar", "--format=7zip", "-cf", "OUT.7z", "."),
+		"cpio newc":     all("sh", "-c", "find . | cpio -o --quiet -H newc > OUT.cpio"),
+		"cpio odc":      all("sh", "-c", "find . | cpio -o --quiet -H odc > OUT.cpio"),
+		"cpio bin":      all("sh", "-c", "find . | cpio -o --quiet > OUT.cpio"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			reads(t, serve(t, false, limits, pack(t)), strings.TrimSpace(secret), "last 078-05-1120", "deep 219-09-9999", "a.txt", strings.Repeat("n", 100))
+		})
+	}
+}
+
+// TestTarOdd reads what tar writes beside plain files.
+func TestTarOdd(t *testing.T) {
+	dir := t.TempDir()
+	run(t, dir, nil, "sh", "-c", "echo 'before a hole 536-22-8145' | gzip -c > s && truncate -s 3M s && ln -s /etc/passwd l && ln s h")
+	for _, args := range [][]string{{"--format=gnu", "--sparse"}, {"--format=pax", "--sparse"}, {"--format=v7"}, {"--format=ustar"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			out := run(t, dir, nil, "tar", append(args, "-cf", "-", "s", "l", "h")...)
+			reads(t, serve(t, false, limits, out), "before a hole 536-22-8145", "/etc/passwd")
+			two := append(bytes.Clone(out), run(t, dir, nil, "sh", "-c", "echo behind 219-09-9999 > b && tar -cf - b")...)
+			reads(t, serve(t, false, limits, two), "before a hole 536-22-8145", "behind 219-09-9999")
+		})
+	}
+}
+
+// TestCompressed reads bare compressed files, several joined, and with something
+// behind.
+func TestCompressed(t *testing.T) {
+	const one, two = "first 536-22-8145\n", "second 078-05-1120\n"
+	for _, c := range []struct {
+		program string
+		args    []string
+		alone   bool // it knows no second stream
+	}{
+		{"gzip", []string{"-c"}, false}, {"bzip2", []string{"-c"}, false}, {"xz", []string{"-c"}, false}, {"zstd", []string{"-c", "-q"}, false},
+		{"lz4", []string{"-c", "-q"}, false}, {"lz4", []string{"-c", "-q", "-l"}, true}, {"lzip", []string{"-c"}, false},
+		{"xz", []string{"-c", "--format=lzma"}, true}, {"compress", []string{"-c", "-f"}, true}, {"zlib-flate", []string{"-compress"}, true},
+	} {
+		t.Run(c.program+strings.Join(c.args, ""), func(t *testing.T) {
+			dir := t.TempDir()
+			a := run(t, dir, []byte(one), c.program, c.args...)
+			reads(t, serve(t, false, limits, a), one)
+			if c.alone {
+				return
+			}
+			b := run(t, dir, []byte(two), c.program, c.args...)
+			joined := slices.Concat(a, b)
+			got := serve(t, false, limits, joined)
+			reads(t, got, one, two)
+			if got.texts["1"] != one+two {
+				t.Errorf("joined: %q", got.texts)
+			}
+			behind := serve(t, false, limits, slices.Concat(joined, []byte("behind it 219-09-9999 stands a text")))
+			reads(t, behind, one, two, "behind it 219-09-9999")
+			cut := serve(t, false, limits, a[:len(a)-3])
+			if !slices.ContainsFunc(cut.gaps, func(g dlp.Gap) bool { return g.Cause == dlp.Corrupt }) {
+				t.Errorf("cut: gaps %q", cut.told())
+			}
+		})
+	}
+}
+
+// TestSevenZipLocked holds that an encrypted archive is told as one, and that
+// what is cut or damaged is not.
+func TestSevenZipLocked(t *testing.T) {
+	dir := folder(t)
+	for name, c := range map[string]struct {
+		args []string
+		want dlp.Cause
+		cut  int
+	}{
+		"members":       {[]string{"-psecret"}, dlp.Encrypted, 0},
+		"header":        {[]string{"-psecret", "-mhe=on"}, dlp.Encrypted, 0},
+		"members apart": {[]string{"-psecret", "-ms=off"}, dlp.Encrypted, 0},
+		"stored":        {[]string{"-psecret", "-mx=0"}, dlp.Encrypted, 0},
+		"cut":           {nil, dlp.Corrupt, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "x.7z")
+			run(t, dir, nil, "7z", append(append([]string{"a"}, c.args...), out, ".")...)
+			b := file(t, out)
+			a := serve(t, false, limits, b[:len(b)-c.cut])
+			if len(a.gaps) == 0 || strings.Contains(a.all(), "536-22-8145") {
+				t.Errorf("gaps %q, text %.100q", a.told(), a.all())
+			}
+			for _, g := range a.gaps {
+				if g.Cause != c.want {
+					t.Errorf("gap %v, want %v", g.Cause, c.want)
+				}
+			}
+		})
+	}
+}

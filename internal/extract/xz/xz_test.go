@@ -1,0 +1,99 @@
+package xz_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/extract/xz"
+)
+
+const dict = 8 << 20 // what xz takes by itself
+
+func pack(t *testing.T, b []byte, args ...string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath("xz"); err != nil {
+		t.Skip("xz is not installed")
+	}
+	cmd := exec.CommandContext(t.Context(), "xz", append([]string{"-c", "-z", "-F", "xz"}, args...)...)
+	cmd.Stdin = bytes.NewReader(b)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func lines(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&b, "%d of %d, and the square is %d\n", i, n, i*i)
+	}
+	return b.Bytes()
+}
+
+func read(b []byte) (got []byte, rest int, err error) {
+	r := bytes.NewReader(b)
+	z, err := xz.NewReader(r, dict)
+	if err != nil {
+		return nil, 0, err
+	}
+	got, err = io.ReadAll(z)
+	return got, r.Len(), err
+}
+
+// TestPrograms reads what xz writes.
+func TestPrograms(t *testing.T) {
+	want := lines(10000)
+	for _, c := range []struct {
+		name string
+		args []string
+	}{
+		{"crc64", nil}, {"crc32", []string{"-C", "crc32"}}, {"sha256", []string{"-C", "sha256"}}, {"none", []string{"-C", "none"}},
+		{"blocks", []string{"--block-size=30000"}}, {"blocks with sizes", []string{"-T2", "--block-size=30000"}},
+		{"delta", []string{"--delta=dist=4", "--lzma2=preset=1"}}, {"two deltas", []string{"--delta=dist=3", "--delta=dist=1", "--lzma2=preset=1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := pack(t, want, append(c.args, "--memlimit=100MiB")...)
+			got, rest, err := read(append(b, "behind"...))
+			if err != nil || rest != 6 || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, want %d; %d behind; %v", len(got), len(want), rest, err)
+			}
+			b[len(b)/2] ^= 0x20
+			if got, _, err := read(b); err == nil && bytes.Equal(got, want) {
+				t.Error("damage is not told")
+			}
+		})
+	}
+}
+
+// TestBounds holds that a dictionary past the bound is made no larger, and told
+// only where the content needs it.
+func TestBounds(t *testing.T) {
+	small := lines(10)
+	if got, _, err := read(pack(t, small, "--lzma2=dict=256MiB")); err != nil || !bytes.Equal(got, small) {
+		t.Errorf("a small file with a large dictionary: %q %v", got, err)
+	}
+	far := append(lines(100), make([]byte, 12<<20)...)
+	far = append(far, lines(100)...)
+	if _, _, err := read(pack(t, far, "--lzma2=dict=16MiB")); err != nil && !errors.Is(err, xz.ErrDictionary) {
+		t.Errorf("a dictionary that is needed: %v", err)
+	}
+	if _, _, err := read(pack(t, small, "--x86", "--lzma2=preset=1")); !errors.Is(err, xz.ErrFilter) {
+		t.Errorf("a filter for programs: %v", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(xz.Magic + "\x00\x00\xff\x12\xd9\x41\x02\x00!\x01\x16\x00\x00\x00t/\xe5\xa3\x00\x00\x00\x00"))
+	f.Add([]byte(xz.Magic + "\x00\x04\xe6\xd6\xb4F\x00\x00\x00\x00\x1c\xdfD!\x1f\xb6\xf3}\x01\x00\x00\x00\x00\x04YZ"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		z, err := xz.NewReader(bytes.NewReader(b), 64<<10)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(z, 16<<20)) // damage ends it
+		}
+	})
+}
