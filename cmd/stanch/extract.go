@@ -97,11 +97,15 @@ func (d *documentPrinter) Part(p dlp.PartInfo) error {
 		_, err := fmt.Fprintf(d.w, "== %s :: %s (%s)\n", report.Plain(d.path), p.Path, p.MediaType)
 		return err
 	}
-	return d.head(p.Path, p.Name, p.MediaType)
+	return d.head(p)
 }
 
-func (d *documentPrinter) head(part, name, kind string) error {
-	_, err := fmt.Fprintf(d.w, `{"path":%s,"part":%s,"name":%s,"type":%s,"text":"`, quoted(d.path), quoted(part), quoted(name), quoted(kind))
+func (d *documentPrinter) head(p dlp.PartInfo) error {
+	opened := ""
+	if p.Opened {
+		opened = `"opened":true,`
+	}
+	_, err := fmt.Fprintf(d.w, `{"path":%s,"part":%s,"name":%s,"type":%s,%s"text":"`, quoted(d.path), quoted(p.Path), quoted(p.Name), quoted(p.MediaType), opened)
 	return err
 }
 
@@ -181,7 +185,7 @@ func (d *documentPrinter) Close() error {
 			}
 			continue
 		}
-		if err := d.head(g.Path, g.Name, ""); err != nil {
+		if err := d.head(dlp.PartInfo{Path: g.Path, Name: g.Name}); err != nil {
 			return err
 		}
 		if err := d.tail([]dlp.Gap{g}); err != nil {

@@ -480,6 +480,10 @@ func (s *server) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	passwords, err := extract.ReadPasswords(cfg.Extract.PasswordsFile)
+	if err != nil {
+		return err
+	}
 	use, err := s.hops.Prepare(&cfg.SMTP)
 	if err != nil {
 		return err
@@ -488,6 +492,7 @@ func (s *server) reload(ctx context.Context) error {
 		return err
 	}
 	use()
+	s.extract.SetPasswords(passwords)
 	return nil
 }
 

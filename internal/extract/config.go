@@ -54,8 +54,8 @@ type Config struct {
 	// have come out of a member.
 	MaxRatio int `toml:"max_ratio"`
 	// PasswordsFile holds passwords that encrypted archives are tried with, one
-	// a line, beside those that a mail itself names; only its owner may read it. It
-	// is read at start.
+	// a line, beside those that a mail itself names; only its owner may read it. A
+	// reload reads it again.
 	PasswordsFile string `toml:"passwords_file"`
 	// PasswordTries is how many passwords one encrypted file is tried with. 0: none.
 	PasswordTries int `toml:"password_tries"`
