@@ -105,6 +105,9 @@ type htmlText struct {
 	rtl   int       // open bdo elements
 	back  []byte    // text inside bdo
 	row   digitRow
+
+	tables []*htmlTable // that are open, the innermost last
+	rows   uint32       // of tables with names, so far
 }
 
 func (h *htmlText) read(r io.Reader) error {
@@ -162,6 +165,7 @@ func (h *htmlText) intoAside(b []byte) {
 func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 	name, more := z.TagName()
 	a := atom.Lookup(name)
+	h.table(a, open)
 	switch {
 	case a == 0 && open && !bytes.ContainsAny(name, ":-") && bytes.ContainsAny(name, "0123456789"):
 		h.addAside(string(name)) // <a536> is no element anybody knows
@@ -187,6 +191,7 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 		if open {
 			h.cell()
 			h.row.cell()
+			h.openCell(a)
 		}
 	case a == atom.Bdo:
 		h.bdo(open)
@@ -194,6 +199,9 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 	for more && open {
 		var k, v []byte
 		k, v, more = z.TagAttr()
+		if cells[a] {
+			h.cellAttribute(string(k), v)
+		}
 		h.attribute(string(k), v)
 	}
 }
@@ -287,6 +295,9 @@ func (h *htmlText) flushAside() {
 	if h.aside.Len() == 0 {
 		return
 	}
+	for _, t := range h.tables {
+		h.endCell(t)
+	}
 	h.out.writeString(h.aside.String())
 	h.aside.Reset()
 	h.some, h.line = true, false
@@ -299,6 +310,9 @@ func (h *htmlText) rest() {
 	}
 	h.bdo(false)
 	h.endRow()
+	for _, t := range h.tables {
+		h.endCell(t)
+	}
 	h.newline()
 	if h.aside.Len() > 0 && h.some {
 		h.out.writeString("\n")
@@ -343,17 +357,17 @@ func (h *htmlText) text(b []byte) {
 func (h *htmlText) put(b []byte) {
 	h.row.put(b)
 	if h.space {
-		h.out.writeString(" ")
+		h.emit([]byte(" "))
 		h.space = false
 	}
-	h.out.write(b)
+	h.emit(b)
 	h.some, h.line = true, true
 }
 
 func (h *htmlText) newline() {
 	h.space = false
 	if h.line && h.out != nil {
-		h.out.writeString("\n")
+		h.emit([]byte("\n"))
 		h.line = false
 	}
 }

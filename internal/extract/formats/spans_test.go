@@ -102,3 +102,32 @@ func TestReadings(t *testing.T) {
 		})
 	}
 }
+
+// TestHTMLTables holds that the cells of a table go under the names in its first
+// row, those of a page's layout do not, and the text is the same either way.
+func TestHTMLTables(t *testing.T) {
+	const head, row = "<tr><th>MRN<th>Phone<th>Dx</tr>", "<tr><td>4482913<td><p>212-555-0123</p></td><td>E11.9</td></tr>"
+	for _, c := range []struct {
+		name, in, text string
+		fields         []string
+	}{
+		{"headings", "<table>" + head + row + "<tr><td>1</td></tr></table>", "MRN\tPhone\tDx\n4482913\t\n212-555-0123\nE11.9\n1\n", []string{"MRN=4482913@1", "Phone=212-555-0123@1", "Dx=E11.9@1", "MRN=1@2"}},
+		{"cells that are names", "<table><tr><td>MRN</td><td>Phone</td></tr><tr><td>4482913</td><td>2</td></tr></table>after", "MRN\tPhone\n4482913\t2\nafter\n", []string{"MRN=4482913@1", "Phone=2@1"}},
+		{"a title above", "<table><tr><th colspan=3>Patients</th></tr>" + head + row + "</table>", "Patients\nMRN\tPhone\tDx\n4482913\t\n212-555-0123\nE11.9\n", []string{"MRN=4482913@1", "Phone=212-555-0123@1", "Dx=E11.9@1"}},
+		{"a cell across two columns", "<table>" + head + "<tr><td colspan=2>1<td>2</table>", "MRN\tPhone\tDx\n1\t2\n", []string{"MRN=1@1", "Dx=2@1"}},
+		{"a name beside each value", "<table><tr><th>MRN</th><td>4482913</td></tr><tr><th>Dx</th><td>E11.9</td></tr></table>", "MRN\t4482913\nDx\tE11.9\n", nil},
+		{"layout", "<table><tr><td>Dear all</td><td>hello</td></tr><tr><td>4482913</td></tr></table>", "Dear all\thello\n4482913\n", nil},
+		{"a table in the layout", "<table><tr><td>Dear all<table>" + head + row + "</table>bye</td></tr></table>", "Dear all\nMRN\tPhone\tDx\n4482913\t\n212-555-0123\nE11.9\nbye\n", []string{"MRN=4482913@1", "Phone=212-555-0123@1", "Dx=E11.9@1"}},
+		{"cells across rows", "<table>" + head + "<tr><td rowspan=2>1<td>2</tr><tr><td>3</table>", "MRN\tPhone\tDx\n1\t2\n3\n", nil},
+		{"no table", "<p>a<td>b", "a\tb\n", nil},
+		{"never ended", "<table>" + head + "<tr><td>4482913", "MRN\tPhone\tDx\n4482913\n", []string{"MRN=4482913@1"}},
+	} {
+		a := serve(t, false, limits, []byte("<html>"+c.in))
+		if a.texts[""] != c.text {
+			t.Errorf("%s: text %q, want %q", c.name, a.texts[""], c.text)
+		}
+		if got := a.fieldsOf(""); !slices.Equal(got, c.fields) {
+			t.Errorf("%s: cells %q, want %q", c.name, got, c.fields)
+		}
+	}
+}
