@@ -109,6 +109,10 @@ bench-scan: ## measure the scanner beside the standard library, Hyperscan (where
 bench-index: ## measure a patient index of ten million invented patients (3 GiB of disk in TMPDIR, minutes; BENCH_ROWS=…)
 	@STANCH_BENCH=1 STANCH_BENCH_ROWS=$(BENCH_ROWS) go test ./internal/index -run '^TestIndexFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |--- |PASS|ok )'
 
+.PHONY: bench-extract
+bench-extract: ## measure extraction beside inflating and pdftotext (poppler-utils), in turns, on ../shared/corpus
+	@STANCH_BENCH=1 go test ./internal/extract -run '^TestExtractFigures$$' -count 1 -v -timeout 30m | grep -vE '^(=== |--- PASS|PASS|ok )'
+
 .PHONY: bench-mail
 bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and print every figure and how it was made
 	@STANCH_BENCH=1 go test ./internal/e2e -run '^TestMailFigures$$' -count 1 -v -timeout 60m | grep -vE '^(=== |PASS|ok )'
