@@ -187,7 +187,7 @@ func TestCorpus(t *testing.T) {
 }
 
 // Percents of expected.tsv that were read before; less is a step back.
-const floorVerified, floorRest = 89.0, 79.0
+const floorVerified, floorRest = 95.0, 89.0
 
 // excuses holds that what is set aside is so for the reason given.
 func excuses(t *testing.T, e *expected, a *aside, f *corpusFile, ok bool) {
@@ -196,11 +196,11 @@ func excuses(t *testing.T, e *expected, a *aside, f *corpusFile, ok bool) {
 	switch {
 	case a.reason == "":
 		t.Errorf("%s: no reason", where)
-	case ok && a.class != "image": // a picture may be read one day
+	case ok && a.class != "image" && a.class != "encrypted": // these may be read one day
 		t.Errorf("%s: set aside, and found", where)
 	case a.class == "image" && !ok && !f.has(dlp.Image):
 		t.Errorf("%s: said to be in a picture, and no picture is told: %v", where, f.told())
-	case a.class == "encrypted" && !f.has(dlp.Encrypted):
+	case a.class == "encrypted" && !ok && !f.has(dlp.Encrypted):
 		t.Errorf("%s: said to be encrypted, and told as %v", where, f.told())
 	case !slices.Contains([]string{"image", "encrypted", "elsewhere", "form"}, a.class):
 		t.Errorf("%s: no class %q", where, a.class)
