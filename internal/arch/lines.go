@@ -36,6 +36,7 @@ func Lines() []Line {
 			"internal/extract/mac",
 			"internal/extract/xls",
 			"internal/extract/ppt",
+			"internal/extract/pixmeta",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -86,6 +87,7 @@ func guarded() map[string][]string {
 		"internal/extract/doc":       {"internal/extract/formats"},
 		"internal/extract/xls":       {"internal/extract/formats"},
 		"internal/extract/ppt":       {"internal/extract/formats"},
+		"internal/extract/pixmeta":   {"internal/extract/formats"},
 		"internal/safelog.New":       {"cmd/stanch"}, // one place decides where logs go
 		"internal/extract/ar":        {"internal/extract/formats"},
 		"internal/extract/cpio":      {"internal/extract/formats"},

@@ -311,7 +311,7 @@ func (j *job) leaf(at place, s *stream) {
 	k := sniff(head, at)
 	switch k.format {
 	case fImage:
-		j.image(at, k, s.size)
+		j.image(at, k, s)
 		return
 	case fEmpty:
 		j.part(at, "text/plain")
@@ -396,18 +396,6 @@ func (j *job) binary(at place, k kind, b []byte) error {
 	j.part(at, k.media)
 	j.gap(at, k.cause, k.detail, int64(len(b)))
 	return nil
-}
-
-// image tells of a picture. In a mail that waits until it is known which
-// pictures the HTML shows.
-func (j *job) image(at place, k kind, size int64) {
-	g := dlp.Gap{Path: at.path, Name: at.name, Cause: dlp.Image, Detail: k.media, Size: size}
-	if j.scope == nil {
-		j.part(at, k.media)
-		j.out.gap(g)
-		return
-	}
-	j.scope.images = append(j.scope.images, picture{at: at, gap: g})
 }
 
 // budget counts what comes out of r against the job's bounds.

@@ -17,8 +17,9 @@ type scope struct {
 }
 
 type picture struct {
-	at  place
-	gap dlp.Gap
+	at   place
+	gap  dlp.Gap
+	told bool // its part was, with the words in it
 }
 
 // show notes a Content-ID as HTML writes it.
@@ -58,7 +59,9 @@ func (j *job) endMessage() {
 	s := j.scope
 	for _, p := range s.images {
 		p.gap.Inline = p.at.cid != "" && s.shown[p.at.cid]
-		j.part(p.at, p.gap.Detail)
+		if !p.told {
+			j.part(p.at, p.gap.Detail)
+		}
 		j.out.gap(p.gap)
 	}
 	j.scope = s.outer

@@ -81,7 +81,7 @@ func (r *rtfParts) File(f rtf.File) error {
 			f.Media = "image/x-unknown"
 		}
 		if r.j.admit(in) {
-			r.j.image(in, kind{format: fImage, media: f.Media}, int64(len(f.Data)))
+			r.j.image(in, kind{format: fImage, media: f.Media}, memory(f.Data))
 		}
 		return r.j.out.err
 	}

@@ -95,6 +95,8 @@ var signatures = []struct {
 	{0, "GIF89a", kind{format: fImage, media: "image/gif"}},
 	{0, "II*\x00", kind{format: fImage, media: "image/tiff"}},
 	{0, "MM\x00*", kind{format: fImage, media: "image/tiff"}},
+	{0, "II+\x00", kind{format: fImage, media: "image/tiff"}}, // BigTIFF
+	{0, "MM\x00+", kind{format: fImage, media: "image/tiff"}},
 	{0, "\xd7\xcd\xc6\x9a", kind{format: fImage, media: "image/wmf"}},
 	{0, "\x00\x00\x01\x00", kind{format: fImage, media: "image/vnd.microsoft.icon"}},
 	{0, "8BPS", kind{format: fImage, media: "image/vnd.adobe.photoshop"}},

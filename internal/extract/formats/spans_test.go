@@ -44,7 +44,7 @@ func TestNumbers(t *testing.T) {
 		"--o\nContent-Type: multipart/related; boundary=i\n\n--i\nContent-Type: text/html\n\n<img src=cid:logo>text\n--i\nContent-ID: <logo>\nContent-Transfer-Encoding: base64\n\n"+b64(png)+"\n--i--",
 		file("box.zip", box), file("locked.zip", string(locked)), file("scan.png", png),
 		"--o\nContent-Type: message/rfc822\n\nSubject: inner\nContent-Type: multipart/mixed; boundary=n\n\n--n\n\none\n--n\n\ntwo\n--n--", "--o--")))
-	want := []string{"HEADER", "1.1", "2.MIME", "2", "2/1", "2/2/HEADER", "2/2/1", "3.MIME", "3", "3/1", "4.MIME", "5.HEADER", "5.1", "5.2", "1.2", "4"}
+	want := []string{"HEADER", "1.1", "1.2", "2.MIME", "2", "2/1", "2/2/HEADER", "2/2/1", "3.MIME", "3", "3/1", "4.MIME", "4", "5.HEADER", "5.1", "5.2"}
 	if !slices.Equal(a.paths, want) {
 		t.Errorf("parts: got %q, want %q", a.paths, want)
 	}
