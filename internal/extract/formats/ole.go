@@ -165,8 +165,7 @@ func (c *compound) Write(b []byte) (int, error) {
 	return len(b), c.j.out.err
 }
 
-// opens tries the passwords that may open an encrypted document of the binary
-// formats until one fits.
+// opens tries the passwords that may open an encrypted document until one fits.
 func (c *compound) opens(fits func(password string) bool) bool {
 	return fits(offcrypto.DefaultPassword)
 }
@@ -254,15 +253,34 @@ func (c *compound) Object(r io.Reader, size, packed int64) error {
 	return nil
 }
 
-// encryptedPackage tells of an encrypted OOXML document. [MS-OFFCRYPTO] 2.3.4.4.
+// encryptedPackage reads an encrypted OOXML document where a password opens it:
+// the package is its only member. [MS-OFFCRYPTO] 2.3.4.4.
 func (c *compound) encryptedPackage() error {
-	c.useAll()
+	locked := gapOf(dlp.Encrypted, "ooxml")
 	for i := range c.f.Entries() {
 		if c.f.Entries()[i].Name == "DRMEncryptedDataSpace" { // [MS-OFFCRYPTO] 2.2.2
-			return gapOf(dlp.Encrypted, "ooxml rights management")
+			locked = gapOf(dlp.Encrypted, "ooxml rights management")
 		}
 	}
-	return gapOf(dlp.Encrypted, "ooxml")
+	defer c.useAll()
+	info, err := c.stream("EncryptionInfo")
+	if err != nil {
+		return locked
+	}
+	var key *offcrypto.PackageKey
+	if !c.opens(func(password string) bool {
+		key = offcrypto.OpenPackage(info, password)
+		return key != nil
+	}) {
+		return locked
+	}
+	packed, err := c.stream("EncryptedPackage")
+	c.j.hold(int64(len(packed))) // opening takes a copy
+	if c.j.held > c.j.lim.Memory {
+		return gapOf(dlp.TooLarge, "more than may be held")
+	}
+	c.member("", func() ([]byte, error) { return key.Decrypt(packed), err })
+	return nil
 }
 
 // rightsManaged tells of a document that only a server's key opens. [MS-OFFCRYPTO] 2.2.

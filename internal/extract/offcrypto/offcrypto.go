@@ -1,7 +1,7 @@
-// Package offcrypto opens what the binary formats of Office encrypt: with RC4
-// in both its forms, and with Excel's obfuscation by XOR.
+// Package offcrypto opens what Office encrypts: the binary formats with RC4 in
+// both its forms and with Excel's obfuscation by XOR, OOXML packages with AES.
 //
-// Source: [MS-OFFCRYPTO] 2.3.5 to 2.3.7.
+// Source: [MS-OFFCRYPTO] 2.3.4 to 2.3.7.
 package offcrypto
 
 import (
