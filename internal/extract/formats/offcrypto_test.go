@@ -93,6 +93,11 @@ func TestEncryptedOOXML(t *testing.T) {
 	if !strings.Contains(a.texts["1"], "SSN 536-22-8145") || len(a.gaps) > 0 {
 		t.Errorf("got %q, gaps %v", a.texts, a.told())
 	}
+	mail := crlf("Subject: the password is: Kolibri-77", "Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", b64(string(encryptedOOXML(t, "Kolibri-77", pack))))
+	a = withPasswords(t, true, []byte(mail), 50, 200)
+	if !strings.Contains(a.texts["1/1"], "SSN 536-22-8145") || len(a.gaps) > 0 {
+		t.Errorf("a password of the message: got %q, gaps %v", a.texts, a.told())
+	}
 	a = serve(t, false, limits, encryptedOOXML(t, "another", pack))
 	if got := a.told(); !slices.Equal(got, []string{"encrypted ooxml"}) {
 		t.Errorf("another password: got gaps %v, texts %q", got, a.texts)

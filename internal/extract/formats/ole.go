@@ -167,7 +167,11 @@ func (c *compound) Write(b []byte) (int, error) {
 
 // opens tries the passwords that may open an encrypted document until one fits.
 func (c *compound) opens(fits func(password string) bool) bool {
-	return fits(offcrypto.DefaultPassword)
+	if fits(offcrypto.DefaultPassword) {
+		return true
+	}
+	_, ok := c.j.unlock(fits)
+	return ok
 }
 
 // word reads a document of Word's.
@@ -279,8 +283,15 @@ func (c *compound) encryptedPackage() error {
 	if c.j.held > c.j.lim.Memory {
 		return gapOf(dlp.TooLarge, "more than may be held")
 	}
-	c.member("", func() ([]byte, error) { return key.Decrypt(packed), err })
-	return nil
+	c.n++
+	in := c.at.inside(itoa(c.n))
+	in.opened = true
+	plain := key.Decrypt(packed)
+	if len(plain) == 0 && err == nil {
+		err = cfb.ErrCorrupt
+	}
+	c.j.leaf(in, memory(plain))
+	return err
 }
 
 // rightsManaged tells of a document that only a server's key opens. [MS-OFFCRYPTO] 2.2.
