@@ -79,6 +79,10 @@ long: deps ## run the tests that take many minutes: a hundred kills, the large b
 	grep -lE '\blongTest\(|STANCH_LONG' internal/e2e/*_test.go | sed 's/^/  /'
 	STANCH_LONG=1 go test ./internal/e2e -run '$(or $(RUN),.)' -count 1 -v -timeout 180m
 
+.PHONY: ablation
+ablation: ## take each system call off the list of the processes that read documents, and look who misses it (minutes)
+	STANCH_LONG=1 go test ./internal/extract -run '^TestEachCallIsNeeded$$' -count 1 -v -timeout 60m
+
 .PHONY: soak
 soak: deps ## send 200,000 messages through one gateway; its memory and file handles must not grow (SOAK_MESSAGES=…)
 	@echo "TestSoak of ./internal/e2e: $(or $(SOAK_MESSAGES),200000) messages"

@@ -120,6 +120,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 	return gateway.New(ctx, gateway.Config{
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
 		Readers:         n.cfg.Extract.Children(),
+		PDFReaders:      n.cfg.Extract.PDFChildren(),
 		ScanEnabled:     n.cfg.Scan.Enabled,
 		DeliveryWorkers: n.cfg.Outbox.Workers,
 		PerDestination:  n.cfg.Outbox.PerDestination,

@@ -1,5 +1,7 @@
 package dlp
 
+import "context"
+
 // MaxWindow is the most text that one Window carries, in bytes.
 const MaxWindow = 256 << 10
 
@@ -95,4 +97,13 @@ type Sink interface {
 	Part(PartInfo) error
 	Text(Window) error
 	Gap(Gap) error
+}
+
+// SlowSink is a Sink that has a say in when a document goes on that needs a
+// reader of which there are few, such as PDF's. Slow is called once the reader at
+// hand is given back; the rest is read when it returns. Its error stops the
+// extraction, and is returned.
+type SlowSink interface {
+	Sink
+	Slow(ctx context.Context) error
 }

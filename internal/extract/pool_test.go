@@ -185,6 +185,45 @@ func TestBusy(t *testing.T) {
 	wg.Wait()
 }
 
+// slowRead is a read that is told of slow readers.
+type slowRead struct {
+	*read
+	slow func() error
+}
+
+func (s slowRead) Slow(context.Context) error { return s.slow() }
+
+// TestReaderIsFreeForOthers: a document that waits for a reader of PDF has given
+// back the one it had: the only one there is reads another meanwhile.
+func TestReaderIsFreeForOthers(t *testing.T) {
+	p := newPool(t, func(c *extract.Config) { c.Workers = 1 })
+	r := slowRead{read: newRead()}
+	asked := 0
+	r.slow = func() error {
+		asked++
+		if got := get(t, p, dlp.File, []byte("plain text")).text(""); got != "plain text" {
+			t.Errorf("read meanwhile: %q", got)
+		}
+		return nil
+	}
+	doc := document(dlp.Mail, mail("Subject: two", "Content-Type: multipart/mixed; boundary=b", "", "--b", "", "before", "--b",
+		"Content-Type: application/pdf", "", onePage, "--b", "Content-Type: application/pdf", "", onePage, "--b", "", "after", "--b--", ""))
+	if err := p.Extract(t.Context(), doc, r); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+	if got := r.all(); strings.Count(got, "before") != 1 || strings.Count(got, "MRN 0123456") != 2 || strings.Count(got, "after") != 1 {
+		t.Errorf("read %q, want each part once", got)
+	}
+	want := errors.New("no turn")
+	r.read, r.slow = newRead(), func() error { return want }
+	if err := p.Extract(t.Context(), doc, r); !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+}
+
 // TestRecycle reads more documents than a child may, from many goroutines.
 func TestRecycle(t *testing.T) {
 	p := newPool(t, func(c *extract.Config) { c.RecycleDocuments = 3 })

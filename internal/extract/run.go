@@ -30,7 +30,7 @@ type run struct {
 
 	skill wire.Skill // what the rest of it needs
 	last  bool       // no child can read more than one of that skill
-	left  time.Time  // when it gave its child back to wait for another; zero before
+	left  time.Time  // when it gave its child back, to wait for another; zero before
 
 	restarts int                 // children that broke on a unit
 	blanks   int                 // children that broke before any
@@ -59,6 +59,11 @@ func (r *run) entered() {
 // read without.
 func (r *run) canMove(ctx context.Context) error {
 	r.left = time.Now()
+	if s, ok := r.sink.(dlp.SlowSink); ok {
+		if err := s.Slow(ctx); err != nil {
+			return fmt.Errorf("extract: %s: %w", r.doc.ID, err)
+		}
+	}
 	err := r.p.Warm(ctx)
 	switch {
 	case err == nil:

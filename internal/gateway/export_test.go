@@ -13,6 +13,16 @@ func (g *Gateway) Waiting() int {
 	return len(g.reading.hurry) + len(g.reading.waiting)
 }
 
+// Turns are how many turns are free, of readers and of slow readers.
+func (g *Gateway) Turns() (free [2]int) {
+	for i, t := range []*turns{g.reading, g.slow} {
+		t.mu.Lock()
+		free[i] = t.free
+		t.mu.Unlock()
+	}
+	return free
+}
+
 var ReadEnvelope = readEnvelope
 
 // CountDeaths makes one try to put on record what was in hand when a process died.

@@ -280,6 +280,7 @@ func TestMarksOfNoRoom(t *testing.T) {
 type slowReader struct {
 	each  time.Duration
 	quick bool // mail is read at once
+	pdf   bool // mail of a sender called pdf has a PDF, behind what is read at once
 
 	mu        sync.Mutex // guards the two below
 	now, most int        // documents being read
@@ -296,7 +297,15 @@ func newTimedGateway(t *testing.T, r *slowReader) *gateway.Gateway {
 	return g
 }
 
-func (r *slowReader) Extract(ctx context.Context, doc *dlp.Document, _ dlp.Sink) error {
+func (r *slowReader) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
+	if r.pdf {
+		if doc.Sender.Local != "pdf" {
+			return nil
+		}
+		if err := sink.(dlp.SlowSink).Slow(ctx); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	r.now++
 	r.most = max(r.most, r.now)

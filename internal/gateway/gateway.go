@@ -80,6 +80,7 @@ type Rules struct {
 type Config struct {
 	ScanTimeout     time.Duration // reading and detecting a message for longer than this goes on without its client
 	Readers         int           // documents read at once; what waits for its turn is not timed
+	PDFReaders      int           // documents with a PDF read at once, beside Readers, from their first PDF on; 0: 1
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
 	PerDestination  int           // of these, to one destination; 0: 1
@@ -132,6 +133,7 @@ type Gateway struct {
 	rules atomic.Pointer[Rules]
 
 	reading *turns   // who is being read
+	slow    *turns   // who is being read by a slow reader
 	repeats repeats  // unacknowledged holds and splits
 	notices throttle // when each sender was last told, per policy
 	storage storage  // whether files find room
@@ -157,7 +159,7 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), slow: newTurns(cfg.PDFReaders), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
 		calls: make(chan struct{}, 1), probing: make(chan struct{}, 1)}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)

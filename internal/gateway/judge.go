@@ -86,15 +86,25 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 // read extracts and detects while a client waits, a message under the scan
 // time-out. No client waits for a file: the bounds of extraction are its bounds.
 func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	done, err := g.reading.take(ctx, g.classOf(doc))
+	of := g.classOf(doc)
+	done, err := g.reading.take(ctx, of)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer done()
-	if doc.Channel == dlp.File {
-		return g.readWithin(ctx, 0, doc, rules)
+	defer func() { done() }()
+	// From its first PDF on a document is in the way of others with a PDF alone.
+	slow := func(ctx context.Context) error {
+		done()
+		next, err := g.slow.take(ctx, of)
+		if err == nil {
+			done = next
+		}
+		return err
 	}
-	found, gaps, err := g.readWithin(ctx, g.cfg.ScanTimeout, doc, rules)
+	if doc.Channel == dlp.File {
+		return g.readWithin(ctx, 0, doc, rules, slow)
+	}
+	found, gaps, err := g.readWithin(ctx, g.cfg.ScanTimeout, doc, rules, slow)
 	if g.cfg.Background.Queue > 0 && timedOut(gaps) {
 		return nil, nil, errSlow
 	}
@@ -108,16 +118,22 @@ func timedOut(gaps []dlp.Gap) bool {
 
 // readWithin extracts and detects for no longer than limit, 0 being no limit.
 // What was not read in time is a Gap of the whole, which holds whatever the
-// policies say.
-func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	timed := ctx
-	if limit > 0 {
-		var cancel context.CancelFunc
-		timed, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+// policies say. slow waits for the turn of a slow reader, which is not timed;
+// nil waits for none.
+func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.Document, rules *Rules,
+	slow func(context.Context) error) ([]dlp.Finding, []dlp.Gap, error) {
+	timed, clock := newPatience(ctx, limit)
+	defer clock.end()
 	d := rules.Detect()
-	err := g.Extract.Extract(timed, doc, d)
+	var sink dlp.Sink = d
+	if slow != nil {
+		sink = slowSink{d, func(ctx context.Context) error {
+			clock.stop()
+			defer clock.goOn()
+			return slow(ctx)
+		}}
+	}
+	err := g.Extract.Extract(timed, doc, sink)
 	if err == nil {
 		err = readEnvelope(doc, d)
 	}

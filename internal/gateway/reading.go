@@ -123,7 +123,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 	}
 	g.OnStep("read on")
 	j, err := g.judge(ctx, doc, func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-		return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules)
+		return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules, nil) // its readers are its own
 	})
 	switch {
 	case ctx.Err() != nil: // stopping: the try is not counted
