@@ -37,6 +37,7 @@ func Lines() []Line {
 			"internal/extract/xls",
 			"internal/extract/ppt",
 			"internal/extract/pixmeta",
+			"internal/extract/sqlitefile",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -79,21 +80,22 @@ func alsoInTests() map[string][]string {
 // package's own tests always may.
 func guarded() map[string][]string {
 	return map[string][]string{
-		"internal/extract/formats":   {"cmd/stanch"}, // parsers run in the child only
-		"internal/extract/mac":       {"internal/extract/formats"},
-		"internal/extract/msg":       {"internal/extract/formats"},
-		"internal/extract/tnef":      {"internal/extract/formats"},
-		"internal/extract/rtf":       {"internal/extract/formats"},
-		"internal/extract/doc":       {"internal/extract/formats"},
-		"internal/extract/xls":       {"internal/extract/formats"},
-		"internal/extract/ppt":       {"internal/extract/formats"},
-		"internal/extract/pixmeta":   {"internal/extract/formats"},
-		"internal/safelog.New":       {"cmd/stanch"}, // one place decides where logs go
-		"internal/extract/ar":        {"internal/extract/formats"},
-		"internal/extract/cpio":      {"internal/extract/formats"},
-		"internal/extract/lzw":       {"internal/extract/formats"},
-		"internal/extract/xz":        {"internal/extract/formats"},
-		"internal/extract/deflate64": {"internal/extract/formats"},
-		"internal/extract/zipcrypt":  {"internal/extract/formats"},
+		"internal/extract/formats":    {"cmd/stanch"}, // parsers run in the child only
+		"internal/extract/mac":        {"internal/extract/formats"},
+		"internal/extract/msg":        {"internal/extract/formats"},
+		"internal/extract/tnef":       {"internal/extract/formats"},
+		"internal/extract/rtf":        {"internal/extract/formats"},
+		"internal/extract/doc":        {"internal/extract/formats"},
+		"internal/extract/xls":        {"internal/extract/formats"},
+		"internal/extract/ppt":        {"internal/extract/formats"},
+		"internal/extract/sqlitefile": {"internal/extract/formats"},
+		"internal/extract/pixmeta":    {"internal/extract/formats"},
+		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go
+		"internal/extract/ar":         {"internal/extract/formats"},
+		"internal/extract/cpio":       {"internal/extract/formats"},
+		"internal/extract/lzw":        {"internal/extract/formats"},
+		"internal/extract/xz":         {"internal/extract/formats"},
+		"internal/extract/deflate64":  {"internal/extract/formats"},
+		"internal/extract/zipcrypt":   {"internal/extract/formats"},
 	}
 }

@@ -379,6 +379,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.ole2(at, b)
 	case fBIFF:
 		return j.biff(at, b)
+	case fSQLite:
+		return j.sqlite(at, b)
 	}
 	return j.binary(at, k, b)
 }

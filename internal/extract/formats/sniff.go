@@ -53,6 +53,7 @@ const (
 	fBinHex
 	fApple
 	fMacBinary
+	fSQLite
 	fImage
 )
 
@@ -155,7 +156,7 @@ var signatures = []struct {
 	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
 	{0, ar.Magic, kind{format: fAr, media: "application/x-archive"}},
 	{0, ar.ThinMagic, kind{format: fAr, media: "application/x-archive"}},
-	{0, "SQLite format 3\x00", binaryKind("application/vnd.sqlite3", "sqlite")},
+	{0, "SQLite format 3\x00", kind{format: fSQLite, media: mediaSQLite}},
 	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
 	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
 	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
