@@ -61,7 +61,7 @@ func textEncoding(head []byte, declared string) string {
 		}
 	}
 	if control > 1 && control*20 > len(head) { // 5 %, and one in a short line is no sign: text with a stray NUL is text
-		return ""
+		return unlikeASCII(head)
 	}
 	if control > 0 || !utf8.Valid(cutRune(head)) {
 		high := 0
@@ -71,7 +71,7 @@ func textEncoding(head []byte, declared string) string {
 			}
 		}
 		if !utf8.Valid(cutRune(head)) && control*100 > len(head) && high*4 > len(head) { // compressed bytes are 11 % control, 50 % high
-			return ""
+			return unlikeASCII(head)
 		}
 	}
 	return encUTF8

@@ -60,9 +60,24 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	if s.r == nil {
 		at = j.written(at, k, s.mem)
+		if t := undeclared(at, enc, s.mem); t != nil {
+			q := at.again()
+			q.decoded, q.charset = true, encUTF8
+			j.leaf(q, memory(t))
+			at.readings++
+		}
 		j.otherReadings(at, k, enc, s.mem)
 	}
 	return nil
+}
+
+// undeclared returns what a text taken for enc says in a charset that was found in
+// its bytes; nil where that is the same.
+func undeclared(at place, enc string, b []byte) []byte {
+	if enc != encUTF8 || at.decoded || at.unfolded {
+		return nil
+	}
+	return detected(b)
 }
 
 // marker passes text on unchanged, with its fields marked.
