@@ -19,13 +19,15 @@ import (
 
 // mailTx is a client's mail transaction.
 type mailTx struct {
-	from    dlp.Address
-	opt     MailOptions
-	began   time.Time
-	hop     Transaction // nil before the first recipient
-	onward  *onward     // of hop
-	lost    bool        // the next hop was lost; nothing can become of this
-	refusal dlp.Reply   // of the sender by the next hop; its Code is 0 for none
+	from   dlp.Address
+	opt    MailOptions
+	began  time.Time
+	hop    Transaction // nil before the first recipient
+	onward *onward     // of hop
+	// withheld says that nothing of this goes on before it is judged; hop is nobody
+	withheld bool
+	lost     bool      // the next hop was lost; nothing can become of this
+	refusal  dlp.Reply // of the sender by the next hop; its Code is 0 for none
 
 	rcpts  []dlp.Address
 	params []dlp.RcptParams         // parallel to rcpts
@@ -126,6 +128,9 @@ func (x *session) offer(ctx context.Context, rcpt Recipient) dlp.Reply {
 	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
 	tx := x.tx
+	if x.withholds(ctx, rcpt) {
+		x.withhold(ctx)
+	}
 	var r dlp.Reply
 	var err error
 	if tx.hop != nil {

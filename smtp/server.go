@@ -20,12 +20,15 @@ import (
 type Deps struct {
 	Handler Handler
 	NextHop NextHop
-	Buffers *buffer.Pool
-	TLS     *tls.Config // nil: STARTTLS is not offered
-	Users   *Users      // who may log in; nil: nobody
-	Log     *slog.Logger
-	Metrics *metrics.Set     // nil: nothing is counted
-	Now     func() time.Time // for trace headers and Document.Received; nil: time.Now
+	// Withholds reports whether the envelope of doc, which is all there is of it
+	// yet, must not go on before the message is judged. Nil: every envelope may.
+	Withholds func(ctx context.Context, doc *dlp.Document) bool
+	Buffers   *buffer.Pool
+	TLS       *tls.Config // nil: STARTTLS is not offered
+	Users     *Users      // who may log in; nil: nobody
+	Log       *slog.Logger
+	Metrics   *metrics.Set     // nil: nothing is counted
+	Now       func() time.Time // for trace headers and Document.Received; nil: time.Now
 }
 
 // Server is the mail door. It is safe for use by many goroutines.

@@ -299,7 +299,7 @@ func (s *server) buildDoor() error {
 			return err
 		}
 	}
-	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Users: users, Handler: s.gateway, NextHop: s.hops, Buffers: s.buffers, TLS: tlsConfig,
+	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Users: users, Handler: s.gateway, NextHop: s.hops, Withholds: s.gateway.Withholds, Buffers: s.buffers, TLS: tlsConfig,
 		Log: s.log, Metrics: s.metrics})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -85,10 +86,20 @@ c.quit()
 }
 
 // TestTextInTheEnvelope: what a client may write beside the message is held as
-// the message would be, and what it calls itself does not go on.
+// the message would be and does not go on before, nor does what it calls itself.
 func TestTextInTheEnvelope(t *testing.T) {
 	hop := newNextHop(t)
-	hop.follow(always("EHLO", "250-hop.example\r\n250-DSN\r\n250 XFORWARD NAME ADDR HELO"))
+	var mu sync.Mutex
+	said := ""
+	hop.follow(func(verb, arg string, _ hopMail) string {
+		mu.Lock()
+		defer mu.Unlock()
+		said += verb + " " + arg + "\n"
+		if verb == "EHLO" {
+			return "250-hop.example\r\n250-DSN\r\n250 XFORWARD NAME ADDR HELO"
+		}
+		return ""
+	})
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()
 	const phi = "SSN 536-22-8145"
@@ -105,6 +116,10 @@ func TestTextInTheEnvelope(t *testing.T) {
 		c.want("EHLO JohnSmithMRN12345678", "250")
 		c.want("MAIL FROM:"+tt.from, "250")
 		c.want("RCPT TO:"+tt.to, "250")
+		if tt.name == "no message behind it" {
+			c.want("QUIT", "221")
+			continue
+		}
 		c.want("DATA", "354")
 		want := "250 2.0.0 Held"
 		if tt.name == "nothing" {
@@ -120,6 +135,11 @@ func TestTextInTheEnvelope(t *testing.T) {
 	}
 	if ms := hop.messages(); len(ms) != 1 || strings.Contains(ms[0].text, "JohnSmith") {
 		t.Errorf("the next hop has %q, want the one, without what its client calls itself", ms)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(said, "visit-7") || strings.Contains(said, "SSN") || strings.Contains(said, "8145") {
+		t.Errorf("the next hop was told %q", said)
 	}
 }
 

@@ -1,6 +1,11 @@
 package gateway
 
 import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -14,11 +19,8 @@ const envelopePart = "ENVELOPE"
 // has them. Source: IANA, "Mail Address Types"; unknown: RFC 3798 2.1.
 var addrTypes = []string{"rfc822", "utf-8", "x400", "unknown"}
 
-// readEnvelope hands sink what a client may write into the envelope at will:
-// ENVID, each ORCPT that says other than the recipient, the type of an ORCPT that
-// is no known one, and local parts that only quotes make one: they may be any text. All leave with the message, and stand
-// in reports to its sender. Addresses are taken apart, so that they are not
-// found for being addresses, and read with and without their quotes.
+// readEnvelope hands sink what a client may write into the envelope at will, as
+// envelopeTexts has it. All of it leaves with the message.
 func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 	var text []byte
 	var at int64
@@ -38,49 +40,138 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 		text = text[:0]
 		return err
 	}
-	add := func(s string) error {
-		if s == "" {
-			return nil
-		}
+	for s := range envelopeTexts(doc) {
 		if s = strings.ToValidUTF8(s, "?") + "\n"; len(text)+len(s) > dlp.MaxWindow {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 		text = append(text, s...)
-		return nil
-	}
-	if err := add(doc.Params.EnvID); err != nil {
-		return err
-	}
-	for _, a := range append([]dlp.Address{doc.Sender}, doc.Rcpts...) {
-		if strings.HasPrefix(a.String(), `"`) {
-			if err := add(strings.ReplaceAll(a.Local, "@", " ")); err != nil {
-				return err
-			}
-		}
-	}
-	for i, p := range doc.RcptParams {
-		kind, addr, _ := strings.Cut(p.ORcpt, ";")
-		if !slices.Contains(addrTypes, kind) {
-			if err := add(kind); err != nil {
-				return err
-			}
-		}
-		if strings.EqualFold(addr, doc.Rcpts[i].String()) {
-			continue
-		}
-		addr = strings.ReplaceAll(addr, "@", " ")
-		if err := add(addr); err != nil {
-			return err
-		}
-		if bare := unquote(addr); bare != addr {
-			if err := add(bare); err != nil {
-				return err
-			}
-		}
 	}
 	return flush()
+}
+
+// envelopeTexts yields the texts in an envelope: ENVID, each ORCPT that says
+// other than the recipient, the type of an ORCPT that is no known one, and local
+// parts that may say more than who somebody is. With each it says whether a
+// client writes it at will: a local part without quotes is an address too.
+// Addresses are taken apart, so that they are not found for being addresses, and
+// come with and without their quotes.
+func envelopeTexts(doc *dlp.Document) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		add := func(s string, free bool) bool { return s == "" || yield(s, free) }
+		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender)) {
+			return
+		}
+		for _, a := range doc.Rcpts {
+			if !add(localText(a)) {
+				return
+			}
+		}
+		for i, p := range doc.RcptParams {
+			kind, addr, _ := strings.Cut(p.ORcpt, ";")
+			if kind != "" && !slices.Contains(addrTypes, kind) && !add(kind, true) {
+				return
+			}
+			if strings.EqualFold(addr, doc.Rcpts[i].String()) {
+				continue
+			}
+			addr = strings.ReplaceAll(addr, "@", " ")
+			if !add(addr, true) {
+				return
+			}
+			if bare := unquote(addr); bare != addr && !add(bare, true) {
+				return
+			}
+		}
+	}
+}
+
+// minDigits is how many digits a local part without quotes has for it to be text:
+// fewer than any number by which rules know a person.
+const minDigits = 8
+
+// localText is what the local part of a says, "" where it is an address and
+// nothing else. Text is what only quotes make a local part, and one with many
+// digits, with its words set apart; a telephone number is where a fax goes. free
+// is as in envelopeTexts.
+func localText(a dlp.Address) (text string, free bool) {
+	if strings.HasPrefix(a.String(), `"`) {
+		return strings.ReplaceAll(a.Local, "@", " "), true
+	}
+	digits, letters, split := 0, 0, 0
+	for i, r := range a.Local {
+		switch {
+		case '0' <= r && r <= '9':
+			if split == 0 && letters > 0 && i > 0 && isLetter(a.Local[i-1]) {
+				split = i // "ssn536-22-8145"
+			}
+			digits++
+		case r >= 0x80 || isLetter(byte(r)):
+			letters++
+		}
+	}
+	if digits < minDigits || letters == 0 && digits > 9 {
+		return "", false
+	}
+	s := a.Local
+	if split > 0 {
+		s = s[:split] + " " + s[split:]
+	}
+	return spaced.Replace(s), false
+}
+
+var spaced = strings.NewReplacer(".", " ", "_", " ", "+", " ", "=", " ")
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// Withholds reports whether the envelope of doc, of which there is no message
+// yet, may not leave before that is judged: the policy would not let its text
+// pass, or what a client wrote at will holds anything that the rules know. It
+// reads in this process, since the text is short.
+func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
+	text, free := false, false
+	for _, f := range envelopeTexts(doc) {
+		text, free = true, free || f
+	}
+	if !text {
+		return false
+	}
+	if g.Bypass != nil {
+		if _, on := g.Bypass.Pass(); on {
+			return false
+		}
+	}
+	rules := g.rules.Load()
+	if rules == nil || !g.cfg.ScanEnabled {
+		return rules == nil
+	}
+	found, gaps, err := g.detectEnvelope(ctx, doc, rules)
+	if err != nil || free && len(found) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(rules.Policy.Decide(doc, found, gaps).Rcpts, func(r dlp.RcptVerdict) bool {
+		return r.Action != dlp.Allow && r.Action != dlp.AddTag
+	})
+}
+
+// errJudgeBroke says that reading an envelope broke: what it holds is not known.
+var errJudgeBroke = errors.New("gateway: reading an envelope broke")
+
+// detectEnvelope reads the envelope of doc and nothing else of it.
+func (g *Gateway) detectEnvelope(ctx context.Context, doc *dlp.Document, rules *Rules) (found []dlp.Finding, gaps []dlp.Gap, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.Log.LogAttrs(ctx, slog.LevelError, "reading an envelope broke", slog.String("stack", string(debug.Stack())))
+			err = errJudgeBroke
+		}
+	}()
+	d := rules.Detect()
+	if err := readEnvelope(doc, d); err != nil {
+		return nil, nil, err
+	}
+	found, gaps = d.Finish()
+	return found, gaps, nil
 }
 
 // unquote returns s without the quotes and backslashes of a Quoted-string.

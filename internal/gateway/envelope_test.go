@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -66,7 +67,7 @@ func TestEnvelopeIsRead(t *testing.T) {
 		if err := gateway.ReadEnvelope(doc, &got); err != nil {
 			t.Fatal(err)
 		}
-		if want := "SSN 536-22-8145\nJohn Smith MRN 12345678\nDOB (1/2/1960)  home\n"; got.String() != want {
+		if want := "SSN 536-22-8145\nJohn Smith MRN 12345678\nplain mrn-12345678\nDOB (1/2/1960)  home\n"; got.String() != want {
 			t.Errorf("got %q, want %q", got.String(), want)
 		}
 	})
@@ -89,4 +90,53 @@ func TestEnvelopeIsRead(t *testing.T) {
 			t.Errorf("outcome %v after %d parts, want the message's and its envelope's", got.Kind, b.parts.Load())
 		}
 	})
+}
+
+// TestLocalPartsThatAreText: with many digits a local part may say more than who
+// somebody is.
+func TestLocalPartsThatAreText(t *testing.T) {
+	for local, want := range map[string]string{
+		"ssn536-22-8145": "ssn 536-22-8145\n", "536-22-8145": "536-22-8145\n", "zed.mrn=12345678": "zed mrn 12345678\n",
+		"ann.smith1960": "", "15550100123": "", "+1.555.0100.123": "", "": "",
+	} {
+		var got taker
+		if err := gateway.ReadEnvelope(mail(dlp.Address{Local: local, Domain: "x.test"}), &got); err != nil || got.String() != want {
+			t.Errorf("%q: got %q, %v; want %q", local, got.String(), err, want)
+		}
+	}
+}
+
+// TestEnvelopeIsWithheld: text that is not clean does not leave with RCPT.
+func TestEnvelopeIsWithheld(t *testing.T) {
+	found := []dlp.Finding{{Rule: "us-ssn"}}
+	digits := dlp.Address{Local: "ssn536-22-8145", Domain: "x.test"}
+	hold := dlp.RcptVerdict{Action: dlp.Hold}
+	for _, tc := range []struct {
+		name  string
+		set   func(*bench, *dlp.Document)
+		reads int64
+		want  bool
+	}{
+		{"no text is not read", func(b *bench, _ *dlp.Document) { b.verdict[out.String()] = hold }, 0, false},
+		{"clean text", func(_ *bench, d *dlp.Document) { d.Params.EnvID = "q" }, 1, false},
+		{"text with a finding", func(b *bench, d *dlp.Document) { d.Params.EnvID, b.found = "q", found }, 1, true},
+		{"text that is held", func(b *bench, d *dlp.Document) { d.Params.EnvID, b.verdict[out.String()] = "q", hold }, 1, true},
+		{"a number with a finding, allowed", func(b *bench, d *dlp.Document) { d.Sender, b.found = digits, found }, 1, false},
+		{"a number that is held", func(b *bench, d *dlp.Document) { d.Sender, b.verdict[out.String()] = digits, hold }, 1, true},
+		{"while mail passes unread", func(b *bench, d *dlp.Document) {
+			d.Params.EnvID, b.found = "q", found
+			if _, err := b.BeginBypass(t.Context(), time.Minute, "a test", "uid:0"); err != nil {
+				t.Fatal(err)
+			}
+		}, 0, false},
+		{"without rules", func(b *bench, d *dlp.Document) { d.Params.EnvID = "q"; b.SetRules(nil) }, 0, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b, doc := newBench(t), mail(out)
+			tc.set(b, doc)
+			if got := b.Withholds(t.Context(), doc); got != tc.want || b.parts.Load() != tc.reads {
+				t.Errorf("got %v after %d parts, want %v after %d", got, b.parts.Load(), tc.want, tc.reads)
+			}
+		})
+	}
 }
