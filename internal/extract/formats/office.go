@@ -59,6 +59,11 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 	if len(z.File) > j.lim.Members {
 		return gapOf(dlp.TooMany, "parts of a package")
 	}
+	l := &list{j: j, at: at} // no office program writes comments
+	for _, f := range z.File {
+		l.name(f.Comment, "comment")
+	}
+	l.name(z.Comment, "comment")
 	d := &officeDoc{j: j, at: at}
 	for _, f := range z.File {
 		d.packed += int64(min(f.CompressedSize64, 1<<40))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // zipEnd is the signature of a zip's end record, zipLocal of a member's header.
@@ -63,8 +64,31 @@ func (j *job) zipOf(at place, b []byte, beside bool) error {
 		return j.localZip(at, b)
 	}
 	if p := officeOf(z); p != nil {
-		return j.office(at, p, z)
+		err = j.office(at, p, z)
+	} else {
+		err = j.zipMembers(at, z)
 	}
+	if err != nil {
+		j.guarded(at, func() error { return err }) // and yet there is more to it
+	}
+	if unlisted(z, b) || slices.ContainsFunc(z.File, func(f *zip.File) bool { return !agrees(f, b) }) {
+		j.gap(at, dlp.Ambiguous, "zip directory and local headers differ", 0)
+	}
+	if isZipVolume(b[:end]) {
+		j.gap(at, dlp.Unsupported, "zip: one of several volumes", 0)
+	}
+	front := bytes.Index(b, zipLocal)
+	if front < 0 || !beside {
+		return nil
+	}
+	if err := j.beside(&at, b[:front], b[end:]); err != nil {
+		return err
+	}
+	return j.asText(at, b[:front], b)
+}
+
+// zipMembers reads a zip's members, and the names and comments as its own text.
+func (j *job) zipMembers(at place, z *zip.Reader) error {
 	j.part(at, "application/zip")
 	l := &list{j: j, at: at}
 	for _, f := range z.File {
@@ -72,30 +96,41 @@ func (j *job) zipOf(at place, b []byte, beside bool) error {
 		l.name(f.Comment, "comment")
 	}
 	l.name(z.Comment, "comment")
-	doubt := unlisted(z, b)
 	for i, f := range z.File {
 		in := at.inside(itoa(i + 1))
 		in.name = decodeText([]byte(f.Name), "")
-		if j.full || j.out.err != nil {
+		if !j.more() {
 			break
 		}
-		if j.decoded > j.lim.Decoded {
-			return gapOf(dlp.TooLarge, "unpacks to more than the document may")
+		if err := j.overspent(); err != nil {
+			return err
 		}
-		doubt = !agrees(f, b) || doubt
 		j.zipMember(in, f)
 	}
-	if doubt {
-		return gapOf(dlp.Ambiguous, "zip directory and local headers differ")
-	}
-	if isZipVolume(b[:end]) {
-		return gapOf(dlp.Unsupported, "zip: one of several volumes")
-	}
-	front := bytes.Index(b, zipLocal)
-	if front < 0 || !beside {
+	return nil
+}
+
+// asText reads a zip once more as the text that programs show of it: a page that
+// the zip stands in, or what a mail declares to be text. Front is what stands in
+// front of the zip, b all of it.
+func (j *job) asText(at place, front, b []byte) error {
+	k := kind{format: fText, media: "text/plain"}
+	switch {
+	case at.mail && (at.media == "text/html" || at.media == "application/xhtml+xml") || len(front) > 0 && sniff(front[:min(len(front), headSize)], at).format == fHTML:
+		k = kind{format: fHTML, media: "text/html"}
+	case at.mail && strings.HasPrefix(at.media, "text/"):
+	default:
 		return nil
 	}
-	return j.beside(&at, b[:front], b[end:])
+	at = at.again()
+	if !j.admit(at) {
+		return nil
+	}
+	if err := j.spend(len(b)); err != nil {
+		return err
+	}
+	j.unit(at, wire.Normal, func() error { return j.read(at, k, memory(b)) })
+	return nil
 }
 
 // agrees reports whether a member's local header says what the directory says
@@ -140,12 +175,15 @@ func unlisted(z *zip.Reader, b []byte) bool {
 		}
 	}
 	slices.SortFunc(data, func(x, y span) int { return cmp.Compare(x.from, y.from) })
-	headers, at := 0, int64(0)
-	for _, d := range data {
+	headers, at, listed := 0, int64(0), len(z.File)
+	for i, d := range data {
+		if i > 0 && d.from == data[i-1].from { // two names of one member
+			listed--
+		}
 		headers += bytes.Count(b[min(at, d.from):d.from], zipLocal)
 		at = max(at, d.to)
 	}
-	return headers+bytes.Count(b[at:], zipLocal) > len(z.File)
+	return headers+bytes.Count(b[at:], zipLocal) > listed
 }
 
 // isZipVolume reports one of the files of a zip that was split: the first begins
