@@ -125,6 +125,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		DeliveryWorkers: n.cfg.Outbox.Workers,
 		PerDestination:  n.cfg.Outbox.PerDestination,
 		DeliverTimeout:  15 * time.Minute,
+		StopWithin:      stopWithin,
 		OutboxExpiry:    n.cfg.Outbox.Expiry.D(),
 		Hostname:        n.cfg.SMTP.Hostname,
 		Notices:         n.cfg.Notify,

@@ -338,8 +338,10 @@ func (s *server) ruleSet() string {
 
 // run serves until ctx ends or a part breaks, and stops in order.
 func (s *server) run(ctx context.Context) error {
-	inner, stop := context.WithCancel(ctx) // ends watcher and outbox
+	inner, stop := context.WithCancel(ctx) // ends the workers
 	defer stop()
+	sending, hush := context.WithCancel(inner) // ends the outbox
+	defer hush()
 	var doors, workers sync.WaitGroup
 	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+8)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
@@ -361,7 +363,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, ln := range s.doors["milter"] {
 		watchdog(&doors, "milter door", func() error { return s.milter.Serve(ctx, ln) })
 	}
-	watchdog(&workers, "outbox", func() error { return s.gateway.RunOutbox(inner) })
+	watchdog(&workers, "outbox", func() error { return s.gateway.RunOutbox(sending) })
 	watchdog(&workers, "background reading", func() error { return s.gateway.RunReading(inner) })
 	if s.watcher != nil {
 		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
@@ -391,6 +393,7 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-broken:
 		s.log.LogAttrs(ctx, slog.LevelError, "a part of serve broke; stopping", safelog.Err(err))
 	}
+	hush() // deliveries under way end within stopWithin, while the doors close
 	return errors.Join(err, s.stop(stop, endpoints, &doors, &workers))
 }
 

@@ -85,6 +85,7 @@ type Config struct {
 	DeliveryWorkers int           // outbox deliveries at once
 	PerDestination  int           // of these, to one destination; 0: 1
 	DeliverTimeout  time.Duration // one try of the outbox
+	StopWithin      time.Duration // how long a try under way may go on when the outbox stops; 0: it is cut
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
 	Notices         notify.Config
@@ -143,6 +144,7 @@ type Gateway struct {
 	calls   chan struct{}  // urgent mail was held, or decided about
 	waiting atomic.Int64   // urgent messages that wait for a decision
 	urgent  policy.Senders // whose mail is
+	outages outages        // times in which the outbox tried nothing
 	unread  backlog        // messages on their way into the spool, to be read on
 	busy    sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
 }

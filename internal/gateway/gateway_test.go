@@ -170,7 +170,8 @@ type hop struct {
 	reply         dlp.Reply
 	err           error
 	deliver       func(rcpt dlp.Address) dlp.Delivery
-	opened        func() // called when the content of a delivery is open
+	opened        func()        // called when the content of a delivery is open
+	answers       chan struct{} // nil, or closed when deliveries are answered
 	deliveredText []string
 	domains       map[string]int // recipients that were delivered to, by domain
 }
@@ -193,7 +194,7 @@ func (h *hop) Reset(context.Context) error {
 	return nil
 }
 
-func (h *hop) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
+func (h *hop) Deliver(ctx context.Context, m spool.Message, open func() (io.ReadCloser, error)) []dlp.Delivery {
 	r, err := open()
 	if err != nil {
 		return nil
@@ -209,8 +210,18 @@ func (h *hop) Deliver(_ context.Context, m spool.Message, open func() (io.ReadCl
 	h.mu.Lock()
 	h.deliveredText = append(h.deliveredText, string(b))
 	h.mu.Unlock()
+	if h.answers != nil {
+		select {
+		case <-h.answers:
+		case <-ctx.Done():
+		}
+	}
 	var out []dlp.Delivery
 	for _, rc := range m.Rcpts {
+		if ctx.Err() != nil {
+			out = append(out, dlp.Delivery{Rcpt: rc.Addr, Err: &dlp.SendError{AfterDot: true, Err: ctx.Err()}})
+			continue
+		}
 		d := h.deliver(rc.Addr)
 		h.mu.Lock()
 		if h.domains == nil {

@@ -16,6 +16,7 @@ type lane struct {
 	slots chan struct{} // bounds the messages in hand
 	wake  chan struct{}
 	dests *destinations // bounds the messages in hand by where they go; nil: it does not matter
+	grace time.Duration // how long work under way may go on when no more is begun
 	// broken is called when work on m broke; the process goes on.
 	broken func(ctx context.Context, m spool.Message)
 	// work calls sent, if it does so at all before it ends, when it has nothing
@@ -35,9 +36,32 @@ func poke(c chan struct{}) {
 	}
 }
 
+// outlasting returns a context that ends d after ctx does.
+func outlasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // drain works on what is due until ctx ends, and returns when the work in hand
-// has ended too.
+// has ended too; it is cut l.grace after that.
 func (g *Gateway) drain(ctx context.Context, l *lane) error {
+	working, cut := outlasting(ctx, l.grace)
+	defer cut()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	var waiting []spool.Message // listed, for room where they go
@@ -47,10 +71,10 @@ func (g *Gateway) drain(ctx context.Context, l *lane) error {
 		if len(due) == 0 {
 			due = g.listDue(ctx, l)
 		}
-		due, started := g.begin(ctx, l, &wg, due)
+		due, started := g.begin(ctx, working, l, &wg, due)
 		if full := l.dests.full(); len(due) > 0 && len(l.slots) < cap(l.slots) && len(due) < 8*cap(l.slots) && time.Since(looked) >= lookElsewhere {
 			looked = time.Now()
-			due, started = g.begin(ctx, l, &wg, append(due, g.listDue(ctx, l, full...)...))
+			due, started = g.begin(ctx, working, l, &wg, append(due, g.listDue(ctx, l, full...)...))
 		}
 		waiting = due
 		if started && len(due) == 0 {
@@ -77,8 +101,9 @@ func (g *Gateway) listDue(ctx context.Context, l *lane, except ...int64) []spool
 
 // begin starts the work on those of due that nobody else has in hand and that
 // go where there is room, as places get free. It returns those for whom there
-// is no room where they go, and whether it started any.
-func (g *Gateway) begin(ctx context.Context, l *lane, wg *sync.WaitGroup, due []spool.Message) (left []spool.Message, started bool) {
+// is no room where they go, and whether it started any. Nothing is begun once
+// ctx has ended; what was goes on until working does.
+func (g *Gateway) begin(ctx, working context.Context, l *lane, wg *sync.WaitGroup, due []spool.Message) (left []spool.Message, started bool) {
 	for _, m := range due {
 		done, err := g.alone(m.ID)
 		if err != nil {
@@ -106,7 +131,9 @@ func (g *Gateway) begin(ctx context.Context, l *lane, wg *sync.WaitGroup, due []
 			defer func() { <-l.slots }()
 			defer done()
 			defer sent()
-			g.handle(ctx, l, m, sent)
+			if ctx.Err() == nil {
+				g.handle(working, l, m, sent)
+			}
 		})
 	}
 	return left, started
@@ -136,6 +163,7 @@ func (g *Gateway) handle(ctx context.Context, l *lane, listed spool.Message, sen
 // sleep waits for a wake-up, for the next message to be due (some are now), or
 // for ctx.
 func (g *Gateway) sleep(ctx context.Context, l *lane, now bool) bool {
+	g.outages.look(g.Now())
 	wait := lanePoll
 	if now {
 		wait = lookElsewhere

@@ -26,27 +26,34 @@ func (g *Gateway) kickIf(any bool) {
 	}
 }
 
-// RunOutbox delivers what is due until ctx ends, and returns when the tries
-// under way have ended too.
+// RunOutbox delivers what is due until ctx ends. It begins no delivery then, and
+// returns when those under way have ended and are recorded; Config.StopWithin
+// later they are cut.
 func (g *Gateway) RunOutbox(ctx context.Context) error {
+	g.outages.began(g.Now())
 	if !g.countDeaths(ctx) {
 		return nil
 	}
 	dests := newDestinations(g.cfg.PerDestination)
-	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, dests: dests,
-		work:   func(ctx context.Context, m spool.Message, sent func()) { g.try(ctx, m, dests, sent) },
+	stopping := func() bool { return ctx.Err() != nil }
+	return g.drain(ctx, &lane{state: spool.Queued, slots: make(chan struct{}, max(1, g.cfg.DeliveryWorkers)), wake: g.wake, dests: dests, grace: g.cfg.StopWithin,
+		work:   func(ctx context.Context, m spool.Message, sent func()) { g.try(ctx, m, dests, stopping, sent) },
 		broken: func(ctx context.Context, m spool.Message) { g.setAside(ctx, m, spool.WhyBroke) }})
 }
 
 // try makes one delivery of a message, to one destination after the other, and
 // records what became of the recipients at one before the next is tried. It
 // calls sent when nothing more is sent: what is then still to be recorded keeps
-// no other from its destination, and shares its sync with others.
-func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations, sent func()) {
+// no other from its destination, and shares its sync with others. Once stopping,
+// no further destination is tried.
+func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations, stopping func() bool, sent func()) {
 	m = g.shifted(m)
 	m.Tries++
 	legs := g.legs(m)
 	for i, l := range legs {
+		if stopping() {
+			return
+		}
 		tried := m
 		tried.Rcpts = l.rcpts
 		content := &watched{open: g.opener(ctx, m), take: func() func() { return g.Hand.Take(m.ID) }}
@@ -56,7 +63,7 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations,
 		g.OnStep("delivered")
 		cancel()
 		failed := allFailed(results)
-		if ctx.Err() != nil && failed { // stopping: the try is not counted
+		if ctx.Err() != nil && failed { // cut: the try is not counted
 			return
 		}
 		broken := content.failed() && failed
@@ -75,23 +82,6 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations,
 			return
 		}
 	}
-}
-
-// maxLate is how much later than it was to be a try may come and all of the
-// wait count towards the message's expiry.
-const maxLate = time.Hour
-
-// shifted moves the expiry of a message that comes up at another time than it
-// was set to: because the clock was put forward or back, or because nothing was
-// tried for long. A message expires by the time in which it was tried.
-func (g *Gateway) shifted(m spool.Message) spool.Message {
-	switch late := g.Now().Sub(m.Next); {
-	case late > maxLate:
-		m.Expires = m.Expires.Add(late - maxLate)
-	case late < 0:
-		m.Expires = m.Expires.Add(late)
-	}
-	return m
 }
 
 // opener opens the content of m. A small one, which a delivery opens twice, is

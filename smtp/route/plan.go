@@ -302,7 +302,8 @@ func (l *lookup) host(ctx context.Context, name, port string, proved bool, domai
 		return h, errOurselves
 	}
 	if l.d.e.TLS == smtp.TLSDANE && proved && meta.Proved {
-		return h, l.dane(ctx, &h, meta.Name, port, domain)
+		err := l.dane(ctx, &h, meta.Name, port, domain)
+		return h, err
 	}
 	return h, nil
 }
