@@ -198,8 +198,8 @@ func (c *Client) release(h *hop, r dlp.Reply) {
 
 // connect opens a fresh connection up to EHLO.
 func (c *Client) connect(ctx context.Context) (*hop, error) {
-	if !c.breaker.allow(time.Now()) {
-		return nil, errDown
+	if err := c.breaker.allow(ctx, c.cfg.ConnectTimeout); err != nil {
+		return nil, err
 	}
 	dctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()

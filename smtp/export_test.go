@@ -134,8 +134,11 @@ func WireReply(r dlp.Reply) string { return string(appendReply(nil, r)) }
 // Breaker is the circuit breaker.
 type Breaker struct{ breaker }
 
-// Allow is breaker.allow.
-func (b *Breaker) Allow(now time.Time) bool { return b.allow(now) }
+// Allow reports whether breaker.ask lets connect.
+func (b *Breaker) Allow(now time.Time) bool {
+	ok, _ := b.ask(now)
+	return ok
+}
 
 // Failure is breaker.failure.
 func (b *Breaker) Failure(now time.Time) { b.failure(now) }

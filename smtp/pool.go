@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -107,29 +108,67 @@ const (
 var errDown = errors.New("smtp: next hop is down")
 
 // breaker spares sessions the wait for a next hop that is down: after some
-// failures in a row it allows one try at a time, with a pause between tries.
-// The zero value is ready.
+// failures in a row it allows one try at a time, with a pause between tries. One
+// that has not answered lately is tried by as many at once as it takes to find
+// it down; who comes meanwhile waits for what they hear. The zero value is ready.
 type breaker struct {
-	mu     sync.Mutex // guards all below
-	failed int        // in a row
-	pause  time.Duration
-	until  time.Time
-	trying bool // the one try is under way
+	mu       sync.Mutex // guards all below
+	failed   int        // in a row
+	pause    time.Duration
+	until    time.Time
+	answered time.Time     // the last success, unless a failure came after it
+	trying   int           // tries under way
+	heard    chan struct{} // closed when one ends; nil: nobody waits
 }
 
-// allow reports whether to connect now. Each true must be followed by success,
-// failure or pass.
-func (b *breaker) allow(now time.Time) bool {
+// allow waits until it is known whether to connect, and returns nil if so: then
+// success, failure or pass must follow. It waits for d at most.
+func (b *breaker) allow(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for {
+		ok, heard := b.ask(time.Now())
+		switch {
+		case ok:
+			return nil
+		case heard == nil:
+			return errDown
+		}
+		select {
+		case <-heard:
+		case <-ctx.Done():
+			return errDown
+		}
+	}
+}
+
+// ask reports whether to connect now. If not, it returns what to wait for before
+// asking again; nil: the next hop is down.
+func (b *breaker) ask(now time.Time) (ok bool, heard <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failed < breakAfter {
-		return true
+	switch {
+	case b.failed >= breakAfter:
+		if b.trying > 0 || now.Before(b.until) {
+			return false, nil
+		}
+	case now.Sub(b.answered) > breakMost && b.failed+b.trying >= breakAfter:
+		if b.heard == nil {
+			b.heard = make(chan struct{})
+		}
+		return false, b.heard
 	}
-	if b.trying || now.Before(b.until) {
-		return false
+	b.trying++
+	return true, nil
+}
+
+// ended notes the end of a try. The caller holds mu.
+func (b *breaker) ended() {
+	b.trying--
+	if b.heard != nil {
+		close(b.heard)
+		b.heard = nil
 	}
-	b.trying = true
-	return true
 }
 
 func (b *breaker) down() bool {
@@ -141,21 +180,23 @@ func (b *breaker) down() bool {
 func (b *breaker) success() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failed, b.pause, b.trying = 0, 0, false
+	b.ended()
+	b.failed, b.pause, b.answered = 0, 0, time.Now()
 }
 
 // pass takes back a try that told nothing.
 func (b *breaker) pass() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trying = false
+	b.ended()
 }
 
 // failure counts one, and reports whether the next hop counts as down from now.
 func (b *breaker) failure(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trying = false
+	b.ended()
+	b.answered = time.Time{}
 	if b.failed++; b.failed < breakAfter {
 		return false
 	}

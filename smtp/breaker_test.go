@@ -1,0 +1,90 @@
+package smtp_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// TestBreakerOfManyAtOnce: of fifty sessions that come together few dial a next
+// hop that swallows what they send, and none fails at one that answers. Those
+// who give up in between leave their try to others.
+func TestBreakerOfManyAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		answers       bool
+		givesUp       int // of those who dial, before there is an answer
+		most, reached int
+	}{
+		{"silent", false, 0, 3, 0},
+		{"silent, and some give up", false, 2, 5, 0},
+		{"healthy", true, 0, 50, 50},
+		{"healthy, and some give up", true, 3, 53, 50},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &wireHop{}
+				cfg := smtp.DefaultClient()
+				cfg.Addr, cfg.Hostname, cfg.TLS = "hop.test:25", "gw.example", smtp.TLSOff
+				var dials, atOnce, most atomic.Int64
+				answer := make(chan struct{})
+				cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					dials.Add(1)
+					if n := atOnce.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					defer atOnce.Add(-1)
+					select {
+					case <-answer:
+						return h.pipe(ctx, network, addr)
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
+				}
+				c := smtp.NewClient(cfg)
+				var wg sync.WaitGroup
+				var done atomic.Int64
+				impatient, cancel := context.WithCancel(t.Context())
+				begin := func(ctx context.Context) {
+					wg.Go(func() {
+						tx, _, err := c.Begin(ctx, ann, smtp.MailOptions{}, toBob)
+						if err == nil {
+							done.Add(1)
+							_ = tx.Reset(t.Context())
+						}
+					})
+				}
+				for range tt.givesUp {
+					begin(impatient)
+				}
+				synctest.Wait()
+				for range 50 {
+					begin(t.Context())
+				}
+				synctest.Wait()
+				if n := dials.Load(); n != 3 {
+					t.Errorf("%d dial at once, want 3", n)
+				}
+				cancel()
+				synctest.Wait()
+				if tt.answers {
+					close(answer)
+				}
+				wg.Wait()
+				if n := done.Load(); n != int64(tt.reached) || dials.Load() > int64(tt.most) {
+					t.Errorf("%d of 50 reached it over %d dials, want %d over %d at most", n, dials.Load(), tt.reached, tt.most)
+				}
+				if n := most.Load(); !tt.answers && n > 3 {
+					t.Errorf("%d dialled at once", n)
+				}
+				c.Close()
+				h.wg.Wait()
+			})
+		})
+	}
+}
