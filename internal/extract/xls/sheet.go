@@ -17,6 +17,9 @@ func (k *book) walk(at int, all bool) {
 			k.damaged = true
 			return
 		}
+		if id != recContinue {
+			k.endBox()
+		}
 		switch id {
 		case 0x009, 0x209, 0x409, 0x809:
 			k.seen[at] = true
@@ -32,15 +35,45 @@ func (k *book) walk(at int, all bool) {
 				return
 			}
 		case recContinue:
-			if k.boxText > 0 {
-				s, _ := letters(b, k.boxText)
-				k.boxText = max(0, k.boxText-max(1, len(b)-1))
-				k.line(s)
-			}
+			k.boxed(b)
 		default:
 			k.one(id, b)
 		}
 		at = next
+	}
+	k.endBox()
+}
+
+// boxed takes letters of a text box: each record has flags of its own, and
+// says with them how wide its letters are. [MS-XLS] 2.4.329.
+func (k *book) boxed(b []byte) {
+	if k.boxText == 0 || len(b) == 0 {
+		return
+	}
+	wide := b[0]&1 != 0
+	if b = b[1:]; wide {
+		n := min(k.boxText, len(b)/2)
+		k.box = append(k.box, b[:2*n]...)
+		k.boxText -= n
+	} else {
+		n := min(k.boxText, len(b))
+		for _, c := range b[:n] {
+			k.box = append(k.box, c, 0)
+		}
+		k.boxText -= n
+	}
+	if k.boxText == 0 {
+		k.endBox()
+	}
+}
+
+// endBox tells a text box. One that lacks letters is damaged.
+func (k *book) endBox() {
+	k.damaged = k.damaged || k.boxText > 0
+	k.boxText = 0
+	if len(k.box) > 0 {
+		k.line(codepage.Decode16(k.box))
+		k.box = k.box[:0]
 	}
 }
 
@@ -87,7 +120,6 @@ func (k *book) value() int {
 //
 // long: a case a record
 func (k *book) one(id uint16, b []byte) {
-	k.boxText = 0
 	switch id {
 	case 0x04, 0x204, 0xd6: // LABEL, RSTRING
 		c := k.at(b)

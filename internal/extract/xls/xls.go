@@ -124,10 +124,11 @@ type book struct {
 	seen    map[int]bool // where a sheet was read from
 	walked  int
 
-	row, col, xf int  // of a formula whose text follows
-	wantString   bool // it does
-	boxText      int  // letters of a text box that follow, at most
-	depth        int  // charts within a sheet
+	row, col, xf int    // of a formula whose text follows
+	wantString   bool   // it does
+	boxText      int    // letters of a text box that follow
+	box          []byte // those that came, in UTF-16
+	depth        int    // charts within a sheet
 	damaged      bool
 	pictures     bool
 }
