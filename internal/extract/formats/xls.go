@@ -58,12 +58,16 @@ func (r *rows) Cell(c xls.Cell) error {
 	}
 	r.row, r.col = c.Row, c.Col
 	v := cell{col: c.Col, text: validString(c.Text)}
-	if c.IsNumber {
-		v.text = plainNumber(c.Number)
-		format := c.Format
-		if format == "" {
-			format = builtinFormat(strconv.Itoa(c.FormatID))
+	format := c.Format
+	if format == "" {
+		format = builtinFormat(strconv.Itoa(c.FormatID))
+	}
+	if !c.IsNumber {
+		if shown := showText(v.text, format); shown != "" && shown != v.text {
+			v.text, v.raw = validString(shown), v.text
 		}
+	} else {
+		v.text = plainNumber(c.Number)
 		if shown := r.d.wb.show(v.text, format); shown != "" && shown != v.text {
 			v.text, v.raw = shown, v.text
 		}

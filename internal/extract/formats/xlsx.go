@@ -4,11 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
-	"math"
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -150,21 +148,6 @@ func (s *styles) end(name string) {
 	}
 }
 
-// builtinFormat returns the formats that files name by number. ECMA-376-1 18.8.30.
-func builtinFormat(id string) string {
-	switch id {
-	case "14", "15", "16", "17":
-		return "yyyy-mm-dd"
-	case "22":
-		return "yyyy-mm-dd hh:mm"
-	case "18", "19", "20", "21", "45", "46", "47":
-		return "hh:mm"
-	case "27", "30", "36", "50", "57":
-		return "yyyy-mm-dd"
-	}
-	return ""
-}
-
 type relations struct {
 	quiet
 	rels map[string]string
@@ -299,6 +282,7 @@ func (s *sheet) endCell() {
 			i = -1
 		}
 		s.cur.text = string(s.d.wb.str(i))
+		s.showText()
 	case "", "n", "d":
 		s.cur.text = v
 		if s.style >= 0 && s.style < len(s.d.wb.formats) {
@@ -308,9 +292,19 @@ func (s *sheet) endCell() {
 		}
 	default:
 		s.cur.text = v
+		s.showText()
 	}
 	s.add(s.cur)
 	s.cur = cell{}
+}
+
+// showText writes the words around a text that its format shows.
+func (s *sheet) showText() {
+	if s.style >= 0 && s.style < len(s.d.wb.formats) {
+		if shown := showText(s.cur.text, s.d.wb.formats[s.style]); shown != "" && shown != s.cur.text {
+			s.cur.text, s.cur.raw = shown, s.cur.text
+		}
+	}
 }
 
 // add takes a cell into the row at hand. A row past the bounds is written in
@@ -393,109 +387,4 @@ func column(ref string, next int) int {
 		return next
 	}
 	return n - 1
-}
-
-// show writes a number as its format shows it, where that is a date, a time, a
-// mask of digits or has leading zeros; "" elsewhere.
-func (wb *workbook) show(v, format string) string {
-	if format == "" || format == "General" || v == "" || format == "@" {
-		return ""
-	}
-	x, err := strconv.ParseFloat(v, 64)
-	if err != nil || math.Abs(x) > 1e15 {
-		return ""
-	}
-	code, _, _ := strings.Cut(format, ";")
-	code = stripFormat(code)
-	low := strings.ToLower(code)
-	if strings.ContainsAny(low, "yd") || strings.Contains(low, "mmm") || strings.ContainsAny(low, "hs") {
-		return wb.date(x, strings.ContainsAny(low, "yd") || strings.Contains(low, "mmm"), strings.ContainsAny(low, "hs"))
-	}
-	return mask(x, code)
-}
-
-// stripFormat takes colours, conditions, locales and fill marks out of a format.
-func stripFormat(f string) string {
-	var b strings.Builder
-	for i := 0; i < len(f); i++ {
-		switch c := f[i]; c {
-		case '[':
-			k := strings.IndexByte(f[i:], ']')
-			if k < 0 {
-				return b.String()
-			}
-			i += k
-		case '_', '*':
-			i++
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-// date shows a serial number. ECMA-376-1 18.17.4: day 1 is 1900-01-01, and
-// 1900 counts as a leap year.
-func (wb *workbook) date(x float64, day, clock bool) string {
-	if x < 0 || x > 2958466 { // the year 9999
-		return ""
-	}
-	base := time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)
-	if wb.date04 {
-		base = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
-	} else if x < 60 {
-		base = base.AddDate(0, 0, 1)
-	}
-	whole, frac := math.Modf(x)
-	t := base.AddDate(0, 0, int(whole)).Add(time.Duration(math.Round(frac*86400)) * time.Second)
-	switch {
-	case day && clock && frac != 0:
-		return t.Format("2006-01-02 15:04:05")
-	case day:
-		return t.Format("2006-01-02")
-	}
-	return t.Format("15:04:05")
-}
-
-// mask fills a format of digit places with the digits of a whole number:
-// 000-00-0000 shows 536221234 as 536-22-1234.
-func mask(x float64, code string) string {
-	if x != math.Trunc(x) || x < 0 || strings.ContainsAny(code, ".%Ee/?,") || strings.Count(code, "0") < 2 {
-		return ""
-	}
-	digits := strconv.FormatFloat(x, 'f', 0, 64)
-	var out []byte
-	quoted := false
-	for i := len(code) - 1; i >= 0; i-- {
-		c := code[i]
-		switch {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-			out = append(out, c)
-		case c == '0' || c == '#':
-			if digits != "" {
-				out = append(out, digits[len(digits)-1])
-				digits = digits[:len(digits)-1]
-			} else if c == '0' {
-				out = append(out, '0')
-			}
-			if digits != "" && !strings.ContainsAny(code[:i], "0#") { // the first place takes all that is left
-				for k := len(digits) - 1; k >= 0; k-- {
-					out = append(out, digits[k])
-				}
-				digits = ""
-			}
-		case c == '\\':
-		default:
-			out = append(out, c)
-		}
-	}
-	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
-		out[i], out[k] = out[k], out[i]
-	}
-	if s := string(out); validString(s) == s {
-		return s
-	}
-	return ""
 }
