@@ -2,6 +2,7 @@ package doc_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -182,6 +183,7 @@ func TestNotRead(t *testing.T) {
 		"empty":      {doc.Streams{}, doc.ErrCorrupt, 1 << 20},
 		"zeros":      {doc.Streams{Main: make([]byte, 4096)}, doc.ErrVersion, 1 << 20},
 		"no pieces":  {change(func(s *doc.Streams) { clear(s.Main[0x1a2:0x1aa]) }), doc.ErrCorrupt, 1 << 20},
+		"few pieces": {change(func(s *doc.Streams) { binary.LittleEndian.PutUint32(s.Main[0x4c:], 1<<20) }), doc.ErrCorrupt, 1 << 20},
 		"write ends": {good, errFull, 40},
 	} {
 		if _, err := doc.Read(c.s, &full{left: c.room}); !errors.Is(err, c.want) {

@@ -94,6 +94,9 @@ func (d *document) write(pieces []piece) error {
 	if d.out.err != nil {
 		return d.out.err
 	}
+	if d.page == 0 && cp < d.fib.letters() { // there are pieces that are not there
+		err = ErrCorrupt
+	}
 	return err
 }
 
@@ -108,6 +111,17 @@ func (d *document) ends() []int64 {
 		}
 	}
 	return out
+}
+
+// letters returns how many characters the header counts. What it says of macros
+// is of no meaning. [MS-DOC] 2.5.5: reserved3.
+func (f *fib) letters() (sum int64) {
+	for i, n := range f.ccp {
+		if i != 3 && n < 1<<31 {
+			sum += n
+		}
+	}
+	return sum
 }
 
 // plain writes the text of Word 6, which has no properties that are read.

@@ -246,8 +246,10 @@ func (c *rootChooser) start(name string, a attrs) {
 			c.h = newSheet(c.d, c.file)
 		case "sst", "styleSheet", "workbook":
 			c.h = &quiet{} // read before the sheets
-		case "Types", "theme", "fonts", "settings", "webSettings", "numbering", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
+		case "Types", "theme", "fonts", "settings", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
 			c.h = &named{d: c.d} // names that people give, no text
+		case "numbering":
+			c.h = &numbering{d: c.d}
 		case "Relationships":
 			c.h = &links{d: c.d}
 		case "FixedPage":

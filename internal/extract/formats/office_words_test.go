@@ -25,6 +25,7 @@ func TestOfficeAside(t *testing.T) {
 		"a name":             {"xl/workbook.xml", `<workbook><definedNames><definedName name="x">536-22-8145</definedName></definedNames></workbook>`},
 		"a scenario":         {"xl/worksheets/sheet1.xml", `<worksheet><sheetData/><scenarios><scenario name="a"><inputCells r="A1" val="536-22-8145"/></scenario></scenarios></worksheet>`},
 		"a chart's cache":    {"ppt/charts/chart1.xml", `<c:chartSpace><c:strCache><c:pt><c:v>536-22-8145</c:v></c:pt></c:strCache></c:chartSpace>`},
+		"a list's words":     {"word/numbering.xml", `<w:numbering><w:abstractNum><w:lvl w:ilvl="0"><w:start w:val="8145"/><w:lvlText w:val="SSN 536-22-%1"/></w:lvl></w:abstractNum></w:numbering>`},
 		"notes":              {"ppt/notesSlides/notesSlide1.xml", `<p:notes><a:p><a:t>536-22-8145</a:t></a:p></p:notes>`},
 		"a property":         {"docProps/custom.xml", `<Properties><property name="x"><vt:lpwstr>536-22-8145</vt:lpwstr></property></Properties>`},
 	} {
@@ -33,5 +34,17 @@ func TestOfficeAside(t *testing.T) {
 		if !strings.Contains(a.texts[""], "536-22-8145") || len(a.gaps) > 0 {
 			t.Errorf("%s: got %q, gaps %v", name, a.texts[""], a.told())
 		}
+	}
+}
+
+// TestSheetWords holds that words of a number format are read where a cell shows
+// them, and those of a text's.
+func TestSheetWords(t *testing.T) {
+	styles := member{"xl/styles.xml", `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="&quot;SSN 536-22-&quot;General"/><numFmt numFmtId="165" formatCode="0;0;0;&quot;SSN 536-&quot;@"/></numFmts>` +
+		`<cellXfs><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="165"/></cellXfs></styleSheet>`}
+	sheet := member{"xl/worksheets/sheet1.xml", `<worksheet><sheetData><row><c s="1"><v>8145</v></c><c s="2" t="str"><v>22-8145</v></c></row></sheetData></worksheet>`}
+	a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, styles, sheet)))
+	if want := "SSN 536-22-8145 (8145)\tSSN 536-22-8145 (22-8145)\n"; !strings.Contains(a.texts[""], want) || len(a.gaps) > 0 {
+		t.Errorf("got %q, gaps %v", a.texts[""], a.told())
 	}
 }
