@@ -46,6 +46,7 @@ func Lines() []Line {
 			"internal/extract/cfb",
 			"internal/extract/mapi",
 			"internal/extract/ole1",
+			"internal/extract/officeart",
 			"internal/extract/propset",
 			"internal/extract/offcrypto",
 		}},

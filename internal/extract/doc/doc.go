@@ -17,6 +17,7 @@ import (
 	"io"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/officeart"
 )
 
 // Errors of a document. They quote nothing of it.
@@ -181,6 +182,8 @@ func Read(s Streams, w io.Writer) (pictures bool, err error) {
 	err = d.write(pieces)
 	if !f.old && d.out.err == nil {
 		d.strings(s.Table)
+		d.drawings(f.table(s.Table, pairDrawings))
+		d.drawings(s.Data)
 	}
 	if !f.old { // those that stand beside the text: [MS-ODRAW] 2.2.32 begins each
 		d.pictures = d.pictures || bytes.Contains(f.table(s.Table, pairDrawings), []byte("\x07\xf0"))
@@ -218,6 +221,13 @@ func (d *document) strings(table []byte) {
 		size := 2 * int(u16(b, 0))
 		d.stringLine(cut(b, 2, int64(size)))
 		b = b[min(len(b), 2+size):]
+	}
+}
+
+// drawings writes the words of drawings, beside the text or in it.
+func (d *document) drawings(b []byte) {
+	for _, s := range officeart.Words(b) {
+		d.out.write([]byte(s + "\n"))
 	}
 }
 

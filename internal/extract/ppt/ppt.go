@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/officeart"
 )
 
 // Errors of a presentation. They quote nothing of it.
@@ -107,6 +108,11 @@ func (p *presentation) records(b []byte) {
 				continue
 			}
 			p.damaged = true
+		}
+		if kind == 0xf00b || kind == 0xf121 || kind == 0xf122 {
+			for _, s := range officeart.Words(b[at-8 : at+int(size)]) {
+				p.line(s)
+			}
 		}
 		p.atom(kind, binary.LittleEndian.Uint16(b[at-8:])>>4, b[at:at+int(size)])
 		at += int(size)

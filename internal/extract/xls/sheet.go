@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/officeart"
 )
 
 // walk reads the records from a place on: all of the stream, or up to the end
@@ -19,6 +20,8 @@ func (k *book) walk(at int, all bool) {
 		}
 		if id != recContinue {
 			k.endBox()
+			k.drawn = id == 0xec || k.drawn && (id == 0x5d || id == 0x1b6)
+			k.boxRuns = 0
 		}
 		switch id {
 		case 0x009, 0x209, 0x409, 0x809:
@@ -31,24 +34,54 @@ func (k *book) walk(at int, all bool) {
 				k.depth++
 			}
 		case recEOF:
+			k.endDrawing()
 			if k.depth--; k.depth < 0 && !all {
 				return
 			}
 		case recContinue:
-			k.boxed(b)
+			if !k.boxed(b) {
+				k.draw(b)
+			}
 		default:
 			k.one(id, b)
 		}
 		at = next
 	}
 	k.endBox()
+	k.endDrawing()
 }
 
-// boxed takes letters of a text box: each record has flags of its own, and
-// says with them how wide its letters are. [MS-XLS] 2.4.329.
-func (k *book) boxed(b []byte) {
-	if k.boxText == 0 || len(b) == 0 {
+// draw takes bytes of a sheet's drawing. What one record does not hold goes on
+// in others, also behind an object's own records.
+func (k *book) draw(b []byte) {
+	if !k.drawn {
 		return
+	}
+	if len(k.art)+len(b) > maxShared {
+		k.err = ErrTooLarge
+		return
+	}
+	k.art = append(k.art, b...)
+}
+
+// endDrawing tells the words of a drawing.
+func (k *book) endDrawing() {
+	for _, s := range officeart.Words(k.art) {
+		k.line(s)
+	}
+	k.art = k.art[:0]
+}
+
+// boxed takes letters of a text box, then how they look; false where it has
+// no need of more. Each record has flags of its own, and
+// says with them how wide its letters are. [MS-XLS] 2.4.329.
+func (k *book) boxed(b []byte) bool {
+	if k.boxText == 0 {
+		k.boxRuns -= len(b)
+		return k.boxRuns+len(b) > 0
+	}
+	if len(b) == 0 {
+		return true
 	}
 	wide := b[0]&1 != 0
 	if b = b[1:]; wide {
@@ -65,6 +98,7 @@ func (k *book) boxed(b []byte) {
 	if k.boxText == 0 {
 		k.endBox()
 	}
+	return true
 }
 
 // endBox tells a text box. One that lacks letters is damaged.
@@ -174,7 +208,11 @@ func (k *book) one(id uint16, b []byte) {
 	case 0x1c:
 		k.note(b)
 	case 0x1b6:
-		k.boxText = int(u16(b, 10))
+		if k.boxText = int(u16(b, 10)); k.boxText > 0 {
+			k.boxRuns = int(u16(b, 12))
+		}
+	case 0xec:
+		k.draw(b)
 	case 0xeb: // the workbook's drawings: [MS-ODRAW] 2.2.32 begins each picture
 		k.pictures = k.pictures || bytes.Contains(b, []byte("\x07\xf0"))
 	case 0x7f, 0xe9: // a picture of Excel 5, and of a sheet's back

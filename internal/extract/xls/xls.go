@@ -127,6 +127,9 @@ type book struct {
 	row, col, xf int    // of a formula whose text follows
 	wantString   bool   // it does
 	boxText      int    // letters of a text box that follow
+	boxRuns      int    // bytes of how they look that follow
+	art          []byte // the drawing of the sheet at hand
+	drawn        bool   // the records around belong to it
 	box          []byte // those that came, in UTF-16
 	depth        int    // charts within a sheet
 	damaged      bool
