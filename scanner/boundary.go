@@ -79,7 +79,10 @@ func numberBefore(text []byte, s int) bool {
 		return text[s-back]
 	}
 	switch at(1) {
-	case '.': // 0.5, 1.2.3, .5, but "No.5"
+	case '.': // 0.5, 1.2.3, .5, 1..5, but "No.5", and "SSN....5" with a leader of dots
+		if at(2) == '.' {
+			return isDigit(at(3))
+		}
 		return !isWord(at(2)) || isDigit(at(2))
 	case '-': // 1-5, a1-5, blk_-5, but "SSN-5" and " -5"
 		return at(2) == '_' || digitInWord(text[max(0, s-1-pathLook):s-1])

@@ -49,7 +49,7 @@ const (
 	beforeDash    // -
 	beforeSlash   // /
 	beforeBar     // |
-	beforeDot     // . after a letter
+	beforeDot     // . after a letter or a dot
 	beforeColon   // : = #
 	beforeSign    // + $ %: of an amount
 	beforeNumber  // . or - after a digit, or after nothing: of one number
@@ -81,7 +81,7 @@ var kindBefore = func() (t [256]uint8) {
 func kind(text []byte, at int) uint8 {
 	k := kindBefore[text[at-1]]
 	switch {
-	case k == beforeDot && !isWord(text[at-2]), (k == beforeDot || k == beforeDash) && isDigit(text[at-2]): // as numberBefore has it
+	case k == beforeDot && !isWord(text[at-2]) && text[at-2] != '.', (k == beforeDot || k == beforeDash) && isDigit(text[at-2]): // as numberBefore has it
 		return beforeNumber
 	}
 	return k

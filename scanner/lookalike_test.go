@@ -56,3 +56,34 @@ func TestLookAlikes(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaders: dots that lead from a name to its value make no decimal of the
+// value, and a sign behind a label no amount.
+func TestLeaders(t *testing.T) {
+	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
+	for text, want := range map[string]dlp.Type{
+		"Social Security Number.......536-22-8145": "SSN",
+		"Patient SSN......536-22-8145 diabetes":    "SSN",
+		"SSN....536 22 8145":                       "SSN",
+		"SSN....536228145":                         "SSN",
+		"SSN:...536-22-8145":                       "SSN",
+		"SSN . . . . 536-22-8145":                  "SSN",
+		"SSN: .536-22-8145":                        "SSN",
+		"SSN: $536-22-8145":                        "SSN",
+		"SSN: +536-22-8145":                        "SSN",
+		"SSN: 536-22-8145.5":                       "SSN",
+		"SSN: /536-22-8145/":                       "SSN",
+		"Patient MRN.......12345678 diagnosed":     "MRN",
+		"DOB.......01/02/1950":                     "DOB",
+		"Account No......12345678":                 "ACCOUNT",
+	} {
+		if found := foundIn(t, s, []byte(text)); !slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Type == want }) {
+			t.Errorf("%q: found %v, want %s", text, found, want)
+		}
+	}
+	for _, text := range []string{"1..536228145", "x = 0..536228145", "0.536228145", "SSN rate .536228145"} {
+		for _, f := range foundIn(t, s, []byte(text)) {
+			t.Errorf("%q found as %s by %s, want nothing", text, f.Type, f.Rule)
+		}
+	}
+}
