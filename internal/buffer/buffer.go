@@ -25,7 +25,8 @@ const sealOverhead = 16
 
 var (
 	// ErrFull says that the bytes could not be kept: the pool's bound on disk
-	// would be passed, or the disk is full. Trying again later may succeed.
+	// would be passed, or the disk is full, and no memory is left in their stead.
+	// Trying again later may succeed.
 	ErrFull = errors.New("buffer: no room")
 	// ErrClosed is what a reader gets once its Buffer was closed, and what
 	// Open gets then.
@@ -56,7 +57,7 @@ type Buffer struct {
 	size   int64
 	hash   hash.Hash
 	sum    [32]byte
-	mem    []*chunk // in memory: every chunk; in the file: the tail alone, until Done
+	mem    []*chunk // the chunks that are not in the file: before Done one, more where the disk takes none
 	file   *os.File // nil while in memory
 	aead   cipher.AEAD
 	sealed int64 // chunks in file
@@ -90,7 +91,8 @@ func (b *Buffer) Write(p []byte) (int, error) {
 }
 
 // Done ends the writing: the digest is made and, if the bytes are in the file,
-// the last of them are sealed into it.
+// the last of them are sealed into it, or stay in memory where the disk takes
+// no more.
 func (b *Buffer) Done() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,10 +100,7 @@ func (b *Buffer) Done() error {
 		return err
 	}
 	if b.file != nil {
-		if err := b.flush(); err != nil {
-			b.failed = err
-			return err
-		}
+		_ = b.flush() // what is left is in memory, and counted
 	}
 	b.hash.Sum(b.sum[:0])
 	b.done = true
@@ -170,14 +169,23 @@ func (b *Buffer) tail() (*chunk, error) {
 			return b.grow(), nil
 		}
 		if err := b.spill(); err != nil {
-			return nil, err
+			return b.instead(err)
 		}
 	} else if err := b.flush(); err != nil {
-		return nil, err
+		return b.instead(err)
 	}
 	// A buffer in its file still needs one chunk to fill: it is counted, and
 	// may pass MemoryAll by that much.
 	b.pool.addMemory(chunkSize)
+	return b.grow(), nil
+}
+
+// instead returns a chunk more in memory where the disk takes none, for as long
+// as half of what all may have stays free for those that need no disk.
+func (b *Buffer) instead(err error) (*chunk, error) {
+	if !b.pool.reserveSpare(chunkSize) {
+		return nil, err
+	}
 	return b.grow(), nil
 }
 
@@ -198,13 +206,17 @@ func (b *Buffer) spill() error {
 	if b.aead, err = cipher.NewGCM(block); err != nil {
 		return fmt.Errorf("buffer: cipher: %w", err)
 	}
-	if b.file, err = unlinkedFile(b.pool.cfg.Dir); err != nil {
+	file, err := unlinkedFile(b.pool.cfg.Dir)
+	if err != nil {
 		return full(err)
 	}
+	b.file = file
 	return b.flush()
 }
 
-// flush seals every chunk of mem to the end of the file and frees it.
+// flush seals every chunk of mem to the end of the file and frees it. A chunk
+// that the file does not take stays in mem; it is not written to before it is
+// sealed again, so that its nonce never sees another plaintext.
 func (b *Buffer) flush() error {
 	for len(b.mem) > 0 {
 		c := b.mem[0]
@@ -216,6 +228,11 @@ func (b *Buffer) flush() error {
 		c.used = c.n + sealOverhead
 		out := b.aead.Seal(c.b[:0], nonce(b.sealed), c.b[:c.n], nil)
 		if _, err := b.file.WriteAt(out, b.sealed*(chunkSize+sealOverhead)); err != nil {
+			b.onDisk -= length
+			b.pool.release(0, length)
+			if _, opened := b.aead.Open(c.b[:0], nonce(b.sealed), out, nil); opened != nil {
+				return fmt.Errorf("buffer: open: %w", opened)
+			}
 			return full(err)
 		}
 		b.sealed++

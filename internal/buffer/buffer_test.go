@@ -245,6 +245,63 @@ func TestBoundOfDisk(t *testing.T) {
 	fill(t, p, pattern(100*kib), 1000).Close() // room again
 }
 
+// TestMemoryForDisk: what the disk has no room for stays in memory, as long as
+// half of all of it is free for others; what was sealed before is read with it.
+func TestMemoryForDisk(t *testing.T) {
+	for name, disk := range map[string]int64{"no disk": 0, "some": 200 * kib, "a part of a chunk": 64*kib + 20} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, buffer.Config{MemoryEach: 64 * kib, MemoryAll: 1 << 20, DiskAll: disk})
+			want := pattern(450*kib + 17)
+			b := fill(t, p, want, 7000)
+			if got := readAll(t, b); !bytes.Equal(got, want) {
+				t.Errorf("%d bytes read, which differ from the %d written", len(got), len(want))
+			}
+			if u := p.Usage(); u.Memory > 512*kib || u.Disk > disk {
+				t.Errorf("Usage = %+v, want at most %d in memory and %d on disk", u, 512*kib, disk)
+			}
+			other := p.New()
+			var err error
+			for range 100 {
+				if _, err = other.Write(pattern(64 * kib)); err != nil {
+					break
+				}
+			}
+			if !errors.Is(err, buffer.ErrFull) {
+				t.Errorf("Write past half of the memory: %v, want ErrFull", err)
+			}
+			other.Close()
+			fill(t, p, pattern(60*kib), 1000).Close() // a small one has room
+			b.Close()
+			if u := p.Usage(); u != (buffer.Usage{}) {
+				t.Errorf("Usage = %+v after all were closed", u)
+			}
+		})
+	}
+}
+
+// TestMemoryForBrokenDisk: a file that takes no byte more is the same.
+func TestMemoryForBrokenDisk(t *testing.T) {
+	p := newPool(t, buffer.Config{MemoryEach: 64 * kib, MemoryAll: 1 << 20, DiskAll: 1 << 20})
+	want := pattern(400 * kib)
+	b := p.New()
+	defer b.Close()
+	for i := 0; i < len(want); i += 10 * kib {
+		if i == 200*kib {
+			b.BreakFile()
+		}
+		if _, err := b.Write(want[i : i+10*kib]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.MendFile()
+	if err := b.Done(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, b); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes read, which differ from the %d written", len(got), len(want))
+	}
+}
+
 func TestBoundOfMemorySendsToDisk(t *testing.T) {
 	p := newPool(t, buffer.Config{MemoryEach: 1 << 20, MemoryAll: 256 * kib, DiskAll: 64 << 20})
 	want := pattern(200 * kib)

@@ -1,6 +1,10 @@
 package buffer
 
-import "sync"
+import (
+	"fmt"
+	"os"
+	"sync"
+)
 
 // Chunks returns all that p has lent, from now on.
 func (p *Pool) Chunks() func() [][]byte {
@@ -18,4 +22,21 @@ func (p *Pool) Chunks() func() [][]byte {
 		defer mu.Unlock()
 		return all
 	}
+}
+
+// BreakFile makes the file that b moved to refuse every write.
+func (b *Buffer) BreakFile() { b.reopen(os.O_RDONLY) }
+
+// MendFile takes BreakFile back.
+func (b *Buffer) MendFile() { b.reopen(os.O_RDWR) }
+
+func (b *Buffer) reopen(flag int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", b.file.Fd()), flag, 0)
+	if err != nil {
+		panic(err)
+	}
+	b.file.Close()
+	b.file = f
 }

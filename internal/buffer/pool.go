@@ -19,7 +19,7 @@ import (
 // Config bounds a Pool.
 type Config struct {
 	MemoryEach int64  // bytes a Buffer keeps in memory before it moves to a file, rounded up to 64 KiB
-	MemoryAll  int64  // bytes all Buffers keep in memory; past it they move to files
+	MemoryAll  int64  // bytes all Buffers keep in memory; past it they move to files, which half of it stands in for where the disk takes none
 	DiskAll    int64  // bytes all files may take, seals included; 0 allows none
 	Dir        string // folder of the unlinked files, created 0700; must not be empty unless DiskAll is 0
 }
@@ -81,6 +81,17 @@ func (p *Pool) reserveMemory(n int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.memory+n > p.cfg.MemoryAll {
+		return false
+	}
+	p.memory += n
+	return true
+}
+
+// reserveSpare is reserveMemory within the first half of MemoryAll.
+func (p *Pool) reserveSpare(n int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.memory+n > p.cfg.MemoryAll/2 {
 		return false
 	}
 	p.memory += n

@@ -43,8 +43,8 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // chunk returns chunk i in the clear. The caller holds b.mu.
 func (r *reader) chunk(i int64) (*chunk, error) {
-	if r.b.file == nil {
-		return r.b.mem[i], nil
+	if i >= r.b.sealed {
+		return r.b.mem[i-r.b.sealed], nil
 	}
 	if r.at == i {
 		return r.open, nil

@@ -89,8 +89,12 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("clean mail %d without room: %q, %v", i, answer, err)
 		}
 	}
-	if got := hop.count(); got != 20 {
-		t.Errorf("%d at the next hop, want the 20 clean ones", got)
+	clean := cleanMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 100_000)
+	if answer, err := g.send("ada@clinic.example", outside, clean); err != nil {
+		t.Errorf("clean mail of 7 MB without room: %q, %v", answer, err)
+	}
+	if got := hop.count(); got != 21 {
+		t.Errorf("%d at the next hop, want the 21 clean ones", got)
 	}
 	// A try to take the file finds no room, and leaves it where it is.
 	eventually(t, "the file was tried", func() bool { return strings.Contains(g.logged(), "file not acted on") })
