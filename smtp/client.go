@@ -146,6 +146,13 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 		line += "\r\n" + h.rcptCommand(first.Addr, first.Params)
 	}
 	r, err := h.command(ctx, c.cfg.CommandTimeout, line)
+	switch {
+	case err != nil:
+	case noAnswer(r):
+		err = errReply
+	case !ahead && h.saidMore():
+		err = errOutOfStep
+	}
 	if err != nil {
 		h.close()
 		return nil, none, c.failed(ctx, metrics.StageMail, err)
@@ -456,6 +463,10 @@ func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Re
 // conversation, and nothing about the message. On a fresh one, on which nothing
 // was said before, it is the answer to it.
 func (h *hop) elsewhere(r dlp.Reply) bool { return h.kept && r.Code == 503 }
+
+// noAnswer reports what no server can mean as an answer to MAIL, RCPT or a
+// message: its greeting, or its goodbye. RFC 5321 4.2.3, 4.3.2.
+func noAnswer(r dlp.Reply) bool { return r.Code == 220 || r.Code == 221 }
 
 // answer reads a reply within d.
 func (h *hop) answer(ctx context.Context, d time.Duration) (dlp.Reply, error) {

@@ -62,6 +62,9 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	doubtful := false
 	for i := range n {
 		r, err := t.h.answer(ctx, t.c.cfg.AnswerTimeout)
+		if err == nil && noAnswer(r) {
+			err = errReply
+		}
 		if err != nil {
 			return t.uncertain(ctx, err)
 		}

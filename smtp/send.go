@@ -45,8 +45,14 @@ func (t *clientTx) takes(rcpt dlp.Address) bool { return t.h.ext.UTF8 || rcpt.Is
 // offered takes in what ask brings: the answer to a RCPT.
 func (t *clientTx) offered(ctx context.Context, ask func(context.Context, time.Duration) (dlp.Reply, error)) (dlp.Reply, error) {
 	r, err := ask(ctx, t.c.cfg.CommandTimeout)
-	if err == nil && t.h.elsewhere(r) {
+	switch {
+	case err != nil:
+	case t.h.elsewhere(r):
 		err = errElsewhere
+	case noAnswer(r):
+		err = errReply
+	case t.h.saidMore(): // one of the two is not the answer
+		err = errOutOfStep
 	}
 	if err != nil || r.Code == 421 {
 		t.drop()
@@ -111,7 +117,7 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	switch {
 	case err == nil && t.h.elsewhere(r):
 		err = errElsewhere
-	case err == nil && r.Code == 354 && t.h.saidMore(): // nothing of the message has left
+	case err == nil && t.h.saidMore(): // nothing of the message has left
 		err = errOutOfStep
 	}
 	switch {

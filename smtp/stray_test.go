@@ -49,6 +49,10 @@ func TestClientStrayBesideAnAnswer(t *testing.T) {
 					if d.Err != nil || d.Reply.Code != 250 {
 						t.Errorf("got %+v, %v; want the answer to the message", d.Reply, d.Err)
 					}
+				} else if at == "RCPT" {
+					if d.Err == nil || d.Reply.Code != 0 {
+						t.Errorf("got %+v, %v; want no answer", d.Reply, d.Err)
+					}
 				} else if !left(d.Err, false) {
 					t.Errorf("got %+v, %v; want a SendError before the dot", d.Reply, d.Err)
 				}
@@ -59,6 +63,26 @@ func TestClientStrayBesideAnAnswer(t *testing.T) {
 					t.Errorf("got %d connections, want 2: one that is out of step is not used again", conns)
 				}
 			})
+		}
+	}
+}
+
+// TestClientGoodbyeIsNoAnswer: a greeting or a goodbye takes no message, and a
+// refusal with another answer behind it is none.
+func TestClientGoodbyeIsNoAnswer(t *testing.T) {
+	for _, tc := range []struct {
+		at, says string
+		afterDot bool
+	}{{".", "221 2.0.0 Bye", true}, {".", "220 hop", true}, {"RCPT", "221 2.0.0 Bye", false}, {"RCPT", "550 5.1.1 stray\n250 2.1.5 ok", false}} {
+		h := &wireHop{on: func(_ int, got string) string {
+			if verb, _, _ := strings.Cut(got, " "); verb == tc.at {
+				return tc.says
+			}
+			return ""
+		}}
+		d := smtp.Deliver(t.Context(), h.client(t, nil), ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))[0]
+		if d.Err == nil || d.Reply.Code != 0 || tc.afterDot && !left(d.Err, true) {
+			t.Errorf("%s at %s: got %+v, %v; want no answer", tc.says, tc.at, d.Reply, d.Err)
 		}
 	}
 }

@@ -175,7 +175,7 @@ func (x *session) xforward(arg string) bool {
 func (x *session) takeOrigin() Origin {
 	if o := x.origin; o != (Origin{}) {
 		x.origin = Origin{}
-		o.Helo = tellable(o.Helo)
+		o.Name, o.Helo, o.Ident = tellable(o.Name), tellable(o.Helo), tellableIdent(o.Ident)
 		return o
 	}
 	addr := ""
@@ -185,7 +185,16 @@ func (x *session) takeOrigin() Origin {
 	case x.client.IsValid():
 		addr = x.client.String()
 	}
-	return Origin{Name: x.name, Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: tellable(x.helo), Source: "REMOTE"}
+	return Origin{Name: tellable(x.name), Addr: addr, Port: x.port, Proto: with{lmtp: x.door.Protocol == DoorLMTP, extended: x.esmtp}.String(), Helo: tellable(x.helo), Source: "REMOTE"}
+}
+
+// tellableIdent returns an IDENT where it is a name of one word with few digits,
+// as local ids of a queue seldom are; "" for any other.
+func tellableIdent(s string) string {
+	if tellable(s+".x") == "" {
+		return ""
+	}
+	return s
 }
 
 // proxied reads the header of a proxy in front of the door. A connection
