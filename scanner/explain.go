@@ -451,7 +451,7 @@ func (x *Explainer) settle() {
 			if f.Path != c.Part || f.Start >= c.End || c.Start >= f.End {
 				continue
 			}
-			if f.Rule == c.Rule.ID && f.Start == c.Start && f.End == c.End && f.Confidence == c.Confidence {
+			if f.Rule == c.Rule.ID && f.Start == c.Start && f.End == c.End && f.Confidence == c.Confidence && !claimed[k] {
 				c.Outcome, claimed[k] = Found, true
 				break
 			}

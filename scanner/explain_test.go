@@ -190,3 +190,49 @@ func TestExplanationIsBounded(t *testing.T) {
 		t.Errorf("not masked: %+v", e.Candidates[:2])
 	}
 }
+
+// TestExplainCountsEachFindingOnce: where two patterns of a rule match one place
+// alike, one candidate is the finding, and the other says what has its place.
+func TestExplainCountsEachFindingOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(path, []byte(`schema = 1
+[[rules]]
+id = "two-ways"
+type = "CUSTOM"
+severity = "low"
+description = "A number that two patterns match"
+tags = ["identifier"]
+[[rules.patterns]]
+regex = 'Q\d{5}'
+confidence = "high"
+[[rules.patterns]]
+regex = 'Q[0-9]{5}'
+confidence = "high"
+[rules.tests]
+match = ["Q12345"]
+no_match = ["12345"]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := patterns.Load(t.Context(), patterns.Source{Paths: []string{path}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rules := range [][]dlp.RuleID{nil, {"two-ways"}} {
+		x := New(set).Explain(ExplainOptions{Rules: rules})
+		if err := Feed(x, dlp.PartInfo{}, []byte("a Q12345 and b Q54321\n")); err != nil {
+			t.Fatal(err)
+		}
+		e := x.Finish()
+		got := map[string]int{}
+		for _, c := range e.Candidates {
+			got[c.Outcome]++
+			if c.Outcome == Overlapped && c.Winner != "two-ways" {
+				t.Errorf("got winner %q", c.Winner)
+			}
+		}
+		if len(e.Findings) != 2 || got[Found] != 2 || got[Overlapped] != 2 {
+			t.Errorf("rules %v: got %d findings, candidates %v", rules, len(e.Findings), got)
+		}
+	}
+}

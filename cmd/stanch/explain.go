@@ -196,7 +196,7 @@ func (e *explaining) printExplanation(path string, x *scanner.Explanation) error
 	if path != "" {
 		fmt.Fprintf(&b, "== %s\n", report.Plain(path))
 	}
-	places, found := 0, 0
+	places := 0
 	for i := range x.Candidates {
 		c := &x.Candidates[i]
 		var last *scanner.Candidate
@@ -212,9 +212,6 @@ func (e *explaining) printExplanation(path string, x *scanner.Explanation) error
 		if !samePlace || last.Rule != c.Rule {
 			fmt.Fprintf(&b, "  %s (%s)\n", c.Rule.ID, c.Rule.Type)
 		}
-		if c.Outcome == scanner.Found {
-			found++
-		}
 		writeCandidate(&b, c)
 	}
 	for i := range x.Near {
@@ -223,9 +220,15 @@ func (e *explaining) printExplanation(path string, x *scanner.Explanation) error
 		fmt.Fprintf(&b, "  %s[%s]%s\n", report.Plain(n.Before), report.Plain(n.Value), report.Plain(n.After))
 		fmt.Fprintf(&b, "  %s (%s)\n    %s: the expression does not match: %s\n", n.Rule.ID, n.Rule.Type, patternPlace(n.Rule, n.Pattern), strings.Join(n.Differs, "; "))
 	}
-	fmt.Fprintf(&b, "%s in %s, %d found", report.Count(len(x.Candidates), "candidate"), report.Count(places, "place"), found)
-	if len(e.flags.ids) == 0 {
-		fmt.Fprintf(&b, "; the document has %s", report.Count(len(x.Findings), "finding"))
+	low := 0
+	for _, f := range x.Findings {
+		if f.Confidence < dlp.Medium {
+			low++
+		}
+	}
+	fmt.Fprintf(&b, "%s in %s, %s", report.Count(len(x.Candidates), "candidate"), report.Count(places, "place"), report.Count(len(x.Findings)-low, "finding"))
+	if low > 0 {
+		fmt.Fprintf(&b, " and %d at low", low)
 	}
 	b.WriteString(".\n")
 	writeCuts(&b, x)

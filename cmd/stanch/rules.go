@@ -219,17 +219,29 @@ func printRule(w io.Writer, r *patterns.Rule, imported *tables.Table) error {
 			}
 		}
 		if p.Supporting != nil {
-			fmt.Fprintf(&b, "  supporting  within %d bytes: %s\n", p.Supporting.Proximity, strings.Join(p.Supporting.Any, ", "))
+			fmt.Fprintf(&b, "  supporting  within %d bytes%s: %s\n", p.Supporting.Proximity, where(p.Supporting), strings.Join(p.Supporting.Any, ", "))
 		}
 	}
 	for _, d := range r.Demote {
-		fmt.Fprintf(&b, "\none level lower within %d bytes of: %s\n", d.Proximity, strings.Join(d.Any, ", "))
+		fmt.Fprintf(&b, "\none level lower within %d bytes of%s: %s\n", d.Proximity, where(&d), strings.Join(d.Any, ", "))
 	}
 	for _, l := range r.Allowlists {
-		fmt.Fprintf(&b, "\nnever reported (%s): %d values\n", l.Description, len(l.Values))
+		fmt.Fprintf(&b, "\nnever reported (%s): %s\n", l.Description, report.Count(len(l.Values), "value"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// where says where else than within the distance words count, or where only.
+func where(w *patterns.Words) string {
+	s := ""
+	if w.Before {
+		s = " before it"
+	}
+	if w.Header {
+		s += " or in the name of its column or field"
+	}
+	return s
 }
 
 // askedFor says what the pattern's dictionary is asked of.
