@@ -12,7 +12,7 @@ import (
 
 // TestSandbox holds what doctor makes of how a child is locked in.
 func TestSandbox(t *testing.T) {
-	whole := extract.Sandbox{Landlock: 3, Seccomp: true, Trials: 46}
+	whole := extract.Sandbox{Landlock: 3, Seccomp: true, Things: 28, Trials: 46}
 	none := fmt.Errorf("start: %w", extract.ErrSandbox)
 	for name, c := range map[string]struct {
 		box      extract.Sandbox

@@ -30,7 +30,8 @@ type Sandbox struct {
 	Landlock int    // ABI version, 0: not
 	Seccomp  bool   // their system calls are filtered
 	Lacks    string // what is not there and why, "" when nothing
-	Trials   int    // how many forbidden things were tried, and refused
+	Things   int    // how many different forbidden things were tried, and refused
+	Trials   int    // how many trials that took: each lock by itself tries what it forbids
 }
 
 // Both reports whether both locks are closed. A test build, which cannot, passes.
@@ -53,7 +54,7 @@ func (s Sandbox) String() string {
 	}
 	out := "locked in by " + strings.Join(f, " and ")
 	if s.Trials > 0 {
-		out += fmt.Sprintf("; %d forbidden things were tried and refused", s.Trials)
+		out += fmt.Sprintf("; %d forbidden things were tried and refused, in %d trials", s.Things, s.Trials)
 	}
 	if s.Lacks != "" {
 		out += "; lacking: " + s.Lacks
@@ -120,28 +121,34 @@ func (p *Pool) SelfTest(ctx context.Context) (Sandbox, error) {
 	}
 	kinds = append(kinds, p.kind(wire.Plain, sandbox.Limits))
 	var wg sync.WaitGroup
-	errs, tried := make([]error, len(kinds)+1), make([]int, len(kinds)+1)
+	errs, tried := make([]error, len(kinds)+1), make([][]string, len(kinds)+1)
 	for i, k := range kinds {
 		wg.Go(func() { tried[i], errs[i] = p.tryAll(ctx, k, s.Landlock) })
 	}
 	if s.Seccomp {
-		wg.Go(func() { tried[len(kinds)], errs[len(kinds)] = 1, p.tryDying(ctx) })
+		wg.Go(func() { tried[len(kinds)], errs[len(kinds)] = []string{dying}, p.tryDying(ctx) })
 	}
 	wg.Wait()
-	for _, n := range tried {
-		s.Trials += n
+	things := map[string]bool{}
+	for _, names := range tried {
+		s.Trials += len(names)
+		for _, name := range names {
+			things[name] = true
+		}
 	}
+	s.Things = len(things)
 	if err := errors.Join(errs...); err != nil {
 		return s, fmt.Errorf("extract: self-test: %w", err)
 	}
 	return s, nil
 }
 
-// tryAll has a child of that kind try all that its locks must refuse.
-func (p *Pool) tryAll(ctx context.Context, k kind, abi int) (n int, err error) {
+// tryAll has a child of that kind try all that its locks must refuse, and returns
+// the names of what was.
+func (p *Pool) tryAll(ctx context.Context, k kind, abi int) (tried []string, err error) {
 	c, err := p.start(k)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.kill()
 	defer context.AfterFunc(ctx, func() { _ = c.proc.Kill() })()
@@ -150,12 +157,15 @@ func (p *Pool) tryAll(ctx context.Context, k kind, abi int) (n int, err error) {
 			continue
 		}
 		if got := c.try(t.Name); got != refused {
-			return n, fmt.Errorf("%w: trial %q of lock %d: %s", ErrSandbox, t.Name, k.Layers, got)
+			return tried, fmt.Errorf("%w: trial %q of lock %d: %s", ErrSandbox, t.Name, k.Layers, got)
 		}
-		n++
+		tried = append(tried, t.Name)
 	}
-	return n, nil
+	return tried, nil
 }
+
+// dying is the trial of tryDying, one of sandbox.Trials.
+const dying = "look at a file"
 
 // tryDying has a child as documents get it make a call that is not on the list.
 func (p *Pool) tryDying(ctx context.Context) error {
@@ -165,9 +175,8 @@ func (p *Pool) tryDying(ctx context.Context) error {
 	}
 	defer c.kill()
 	defer context.AfterFunc(ctx, func() { _ = c.proc.Kill() })()
-	const name = "look at a file"
-	if got := c.try(name); got != died {
-		return fmt.Errorf("%w: trial %q: %s, want %s", ErrSandbox, name, got, died)
+	if got := c.try(dying); got != died {
+		return fmt.Errorf("%w: trial %q: %s, want %s", ErrSandbox, dying, got, died)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func TestSelfTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Landlock < 1 || !s.Seccomp || s.Trials < 40 {
+	if s.Landlock < 1 || !s.Seccomp || s.Trials < 40 || s.Things != len(sandbox.Trials()) || s.Things >= s.Trials {
 		t.Errorf("got %+v", s)
 	}
 	t.Log(s)

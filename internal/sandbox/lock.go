@@ -15,9 +15,12 @@ type Layers uint8
 // The locks. Each stands by itself: what one lets through by mistake, another
 // refuses.
 const (
-	Landlock Layers = 1 << iota // no file by its name, no socket, no signal to others
-	Seccomp                     // no system call but those on the list
-	Limits                      // no handle, no byte of a file, no memory past the bound
+	// Landlock: no file or folder opened by its name (looking at one, changing
+	// folder and the like stay); by TCP no socket bound or connected from ABI 4;
+	// no signal and no abstract socket to others from ABI 6.
+	Landlock Layers = 1 << iota
+	Seccomp         // no system call but those on the list
+	Limits          // no further handle, no byte written to a file, no memory past the bound
 
 	All = Landlock | Seccomp | Limits
 )
@@ -25,8 +28,8 @@ const (
 // Config says how a process is locked in. The zero value closes nothing.
 type Config struct {
 	Layers Layers
-	// Data is how many bytes of writable memory the process may have beyond
-	// what it has now, used or not.
+	// Data is how many bytes of private writable memory, used or not, the process
+	// may have beyond what it has now: what RLIMIT_DATA counts. 0 allows no more.
 	Data int64
 	// Refuse lets a call that is not on the list fail with EPERM and the process
 	// live on, so that one process can try many. For tests of the lock only.

@@ -165,7 +165,8 @@ func (c *compound) Write(b []byte) (int, error) {
 	return len(b), c.j.out.err
 }
 
-// opens tries the passwords that may open an encrypted document until one fits.
+// opens reports whether fits takes a password: first the one that Excel puts in by
+// itself, then those that the document and the site's list offer.
 func (c *compound) opens(fits func(password string) bool) bool {
 	if fits(offcrypto.DefaultPassword) {
 		return true
