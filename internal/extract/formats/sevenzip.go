@@ -29,6 +29,9 @@ func (j *job) sevenZip(at place, b []byte) error {
 	from, size := binary.LittleEndian.Uint64(b[start+12:]), binary.LittleEndian.Uint64(b[start+20:])
 	if from > 1<<40 || size > 1<<40 || 32+from+size > uint64(len(b)-start) {
 		j.part(at, mediaSeven)
+		if sevenVolume(at.name) {
+			return gapOf(dlp.Unsupported, "7z: one of several volumes")
+		}
 		return gapOf(dlp.Corrupt, "7z cut, or one of several volumes")
 	}
 	end := start + int(32+from+size)
@@ -62,6 +65,10 @@ func (j *job) sevenZip(at place, b []byte) error {
 	}
 	return j.beside(&at, front, behind)
 }
+
+// sevenVolume reports the name that 7z gives the first of several volumes; the
+// others have no mark of their own.
+func sevenVolume(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".7z.001") }
 
 // sevenArchive is one archive on its way out.
 type sevenArchive struct {

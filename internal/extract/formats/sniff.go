@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -373,7 +374,7 @@ func sniffText(s string, at place) kind {
 		return kind{format: fText, media: mediaHL7}
 	case looksX12(t):
 		return kind{format: fText, media: mediaX12}
-	case (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
+	case looksJSON(t) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
 		return kind{format: fText, media: mediaJSON}
 	}
 	if delim, header, ok := sniffCSV(s); ok {
@@ -384,6 +385,82 @@ func sniffText(s string, at place) kind {
 		return k
 	}
 	return kind{format: fText, media: "text/plain"}
+}
+
+// looksJSON reports text that begins as a JSON object or array does: behind the
+// bracket stands a name, a value or the other bracket. RFC 8259 2, 4, 5. TOML
+// ([table]) and logs ([INFO], [2026-...]) do not.
+func looksJSON(t string) bool {
+	if t == "" || t[0] != '{' && t[0] != '[' {
+		return false
+	}
+	in := strings.TrimLeft(t[1:], " \t\r\n")
+	if in == "" {
+		return false
+	}
+	if t[0] == '{' {
+		if in[0] == '}' {
+			return endsLine(in[1:])
+		}
+		// A string and a colon, or as much of them as is here.
+		rest, ok := afterString(in)
+		rest = strings.TrimLeft(rest, " \t\r\n")
+		return ok && (rest == "" || rest[0] == ':')
+	}
+	for range 64 { // brackets within brackets
+		if in = strings.TrimLeft(in, " \t\r\n"); in == "" || in[0] != '[' {
+			break
+		}
+		in = in[1:]
+	}
+	switch {
+	case in == "":
+		return false
+	case in[0] == ']':
+		return endsLine(in[1:])
+	case in[0] == '{':
+		return looksJSON(in)
+	case in[0] == '"':
+		rest, ok := afterString(in)
+		return ok && endsValue(rest)
+	}
+	n := strings.IndexFunc(in, func(r rune) bool { return !strings.ContainsRune("+-.0123456789Eaeflnrstu", r) })
+	if n < 0 {
+		n = len(in)
+	}
+	return json.Valid([]byte(in[:n])) && endsValue(in[n:])
+}
+
+// afterString returns what stands behind the JSON string that s begins with, ""
+// where it goes on past s.
+func afterString(s string) (rest string, ok bool) {
+	if s[0] != '"' {
+		return "", false
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return s[i+1:], true
+		case '\n', '\r':
+			return "", false // RFC 8259 7: control characters are escaped
+		}
+	}
+	return "", true
+}
+
+// endsValue reports whether a value in an array may end in front of s.
+func endsValue(s string) bool {
+	s = strings.TrimLeft(s, " \t\r\n")
+	return s == "" || s[0] == ',' || s[0] == ']' && endsLine(s[1:])
+}
+
+// endsLine reports whether behind an array or object nothing stands on its line
+// but what may follow it in another: "[1] Smith" is a reference.
+func endsLine(s string) bool {
+	s = strings.TrimLeft(s, " \t")
+	return s == "" || strings.IndexByte("\r\n,]}", s[0]) >= 0
 }
 
 func afterLine(s string) string {
