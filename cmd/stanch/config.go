@@ -9,6 +9,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dkim"
+	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
@@ -80,7 +81,18 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}
+	if cfg.Extract.Sandbox == extract.SandboxPartial || cfg.Extract.Sandbox == extract.SandboxOff {
+		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", cfg.At("extract.sandbox",
+			fmt.Errorf("%q: a parser that a document takes over may not be held (docs/sandbox.md)", cfg.Extract.Sandbox)))
+	}
 	ex, err := newExtract(cfg, nil, nil)
+	if _, ok := errors.AsType[*extract.PasswordsError](err); ok {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: run this as the user that serves", err) // not checked
+		}
+		fmt.Fprintln(a.errs, err)
+		return exitCode(exitFound)
+	}
 	if err != nil {
 		return err
 	}

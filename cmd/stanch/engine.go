@@ -31,7 +31,11 @@ func newExtract(cfg *config.Config, log *slog.Logger, m *metrics.Set) (*extract.
 	if m != nil { // serve: reading in the background has children of its own
 		x.Workers, x.PDFWorkers = x.Children()+cfg.Scan.BackgroundReaders, x.PDFChildren()+cfg.Scan.BackgroundReaders
 	}
-	return extract.NewPool(x, d)
+	p, err := extract.NewPool(x, d)
+	if e, ok := errors.AsType[*extract.PasswordsError](err); ok {
+		return nil, cfg.At("extract.passwords_file", e)
+	}
+	return p, err
 }
 
 // readers is newExtract for a command that reads documents: it starts only where

@@ -135,6 +135,18 @@ func (c *Config) CheckRules(known func(dlp.RuleID) bool) error {
 	return in(c.named, d.byLine())
 }
 
+// At returns err, which was found when what a key names was opened, as FILE:LINE:
+// KEY: err, and nil for nil. It wraps err.
+func (c *Config) At(key string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case c.pos == nil:
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return fmt.Errorf("%s:%d: %s: %w", c.named, c.pos.Line(tomlpos.Parse(key)...), key, err)
+}
+
 // in joins mistakes as those of the file at path; nil for none.
 func in(path string, mistakes []*Error) error {
 	errs := make([]error, len(mistakes))

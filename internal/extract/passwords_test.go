@@ -57,16 +57,24 @@ func TestPasswordsFile(t *testing.T) {
 		text string
 		mode os.FileMode
 		want error
+		at   string
 	}{
-		"others may read": {"Station 4", 0o640, extract.ErrPasswordsMode},
-		"too long":        {strings.Repeat("x", 300), 0o600, extract.ErrPasswords},
-		"not UTF-8":       {"\xff\xfe", 0o600, extract.ErrPasswords},
-		"too many":        {strings.Repeat("pw\n", 1001), 0o600, extract.ErrPasswords},
+		"others may read": {"Station 4", 0o640, extract.ErrPasswordsMode, ""},
+		"too long":        {"Station 4\n\n" + strings.Repeat("x", 300), 0o600, extract.ErrPasswords, ":3"},
+		"not UTF-8":       {"\xff\xfe", 0o600, extract.ErrPasswords, ":1"},
+		"too many":        {strings.Repeat("pw\n", 1001), 0o600, extract.ErrPasswords, ":1001"},
 	} {
 		write("passwords", c.text, c.mode)
-		if err := p.LoadPasswords(path); !errors.Is(err, c.want) || strings.Contains(err.Error(), "Station") {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
+		want := path + c.at + ": " + c.want.Error()
+		if err := p.LoadPasswords(path); !errors.Is(err, c.want) || err.Error() != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
 		}
+	}
+	if err := p.LoadPasswords(dir); !errors.Is(err, extract.ErrPasswordsKind) || err.Error() != dir+": want a regular file" {
+		t.Errorf("a folder: %v", err)
+	}
+	if err := p.LoadPasswords(path + "x"); !errors.Is(err, os.ErrNotExist) || err.Error() != path+"x: no such file or directory" {
+		t.Errorf("no file: %v", err)
 	}
 	if got := get(t, p, dlp.File, b); len(got.gaps) > 0 {
 		t.Errorf("after a list that was refused: %q", got.told())

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConfigCheckExtract: a mistake in the list of passwords is told with the line
+// of its key and of the list, and a sandbox that is less than whole is warned of.
+func TestConfigCheckExtract(t *testing.T) {
+	dir := t.TempDir()
+	conf, list := filepath.Join(dir, "stanch.toml"), filepath.Join(dir, "passwords")
+	for name, text := range map[string]string{
+		conf: "data_dir = \"var\"\n[extract]\npasswords_file = \"passwords\"\nsandbox = \"off\"\n",
+		list: "first\n" + strings.Repeat("x", 300) + "\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, errs, code := stanch(t, "config", "check", "--config", conf)
+	want := conf + ":3: extract.passwords_file: " + list + ":2: want a password a line, at most 1,000 of at most 256 bytes, in UTF-8\n"
+	if code != 1 || out != "" || !strings.HasSuffix(errs, want) {
+		t.Errorf("got exit %d, %q, %q; want %q", code, out, errs, want)
+	}
+	if warning := "stanch: WARNING: " + conf + ":4: extract.sandbox: \"off\": "; !strings.Contains(errs, warning) {
+		t.Errorf("got %q, want %q", errs, warning)
+	}
+}
