@@ -485,7 +485,7 @@ func (s *server) reload(ctx context.Context) error {
 	}
 	passwords, err := extract.ReadPasswords(cfg.Extract.PasswordsFile)
 	if err != nil {
-		return err
+		return cfg.At("extract.passwords_file", err)
 	}
 	use, err := s.hops.Prepare(&cfg.SMTP)
 	if err != nil {
@@ -496,6 +496,7 @@ func (s *server) reload(ctx context.Context) error {
 	}
 	use()
 	s.extract.SetPasswords(passwords)
+	s.log.Info("passwords and next hops were read again", slog.Int("passwords", len(passwords)))
 	return nil
 }
 
@@ -533,12 +534,17 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	// under the old digest, and read again.
 	s.gateway.SetRules(j.rules(s.cfg))
 	s.mu.Lock()
+	before := s.judges
 	s.judges, s.loaded = j, time.Now()
 	s.mu.Unlock()
 	s.announce(j)
 	if s.watcher != nil {
 		s.watcher.Recheck()
 	}
-	s.log.Info("new rules and policies are in force", slog.String("ruleset", j.set.Digest()))
+	said := "new rules and policies are in force"
+	if before != nil && before.set.Digest() == j.set.Digest() && before.policy.Digest() == j.policy.Digest() && before.tableVersion() == j.tableVersion() {
+		said = "rules and policies were read again and are as before"
+	}
+	s.log.Info(said, slog.String("ruleset", j.set.Digest()))
 	return nil
 }

@@ -94,7 +94,7 @@ func TestRoutesReload(t *testing.T) {
 	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil || first.count() != 1 {
 		t.Errorf("after a refused reload: %v, the first hop has %d", err, first.count())
 	}
-	reload(strings.Replace(text, first.addr, second.addr, 1), "new rules and policies are in force")
+	reload(strings.Replace(text, first.addr, second.addr, 1), "next hops were read again")
 	if _, err := g.send("ada@clinic.example", outside, cleanMail); err != nil || second.count() != 1 {
 		t.Errorf("after the reload: %v, the second hop has %d", err, second.count())
 	}

@@ -47,7 +47,7 @@ var forms = map[string]form{
 	"gaps": number, "delivered": number, "failed": number, "pending": number, "files": number, "folders": number,
 	"rules": number, "policies": number, "workers": number, "worker": number, "watch": number, "exit": number,
 	"session": number, "sessions": number, "messages": number, "held": number, "queued": number, "open": number,
-	"size": number, "expired": number, "removed": number, "recovered": number, "landlock": number, "seccomp": number, "trials": number, "rss": number,
+	"size": number, "expired": number, "removed": number, "recovered": number, "landlock": number, "seccomp": number, "trials": number, "rss": number, "passwords": number,
 	"wait": number, "retry_in": number, "timeout": number, "age": number, "until": number, "since": number,
 	"root": number, "enabled": number, "ok": number, "partial": number, "level": number, "cores": number, "restarts": number,
 }
