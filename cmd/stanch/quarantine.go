@@ -19,6 +19,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
 // formatFlag adds --format with a closed set of values, the first of which is
@@ -41,7 +42,7 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
-		a.heldActCmd("release", "Send a held message on, or put a held file back", "released", control.Desk.Release),
+		a.heldActCmd("release", "Send a held message on by the outbox, or put a held file back", "released", control.Desk.Release),
 		a.heldActCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
 	return cmd
 }
@@ -90,6 +91,9 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 		state := h.State
 		if h.Urgent {
 			state += ", urgent: answer by " + h.AnswerBy.Local().Format(time.TimeOnly)
+		}
+		if h.Delivery != "" {
+			state += ", " + h.Delivery
 		}
 		if h.Damaged {
 			state, from = state+", damaged", "?"
@@ -157,6 +161,7 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	}
 	line("id", string(h.ID))
 	line("state", h.State)
+	line("delivery", h.Delivery)
 	if h.Urgent {
 		line("urgent", fmt.Sprintf("officers were called %d times; the next call is at %s", h.Calls, h.AnswerBy.Local().Format(time.DateTime)))
 	}
@@ -203,9 +208,28 @@ func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, contex
 				return err
 			}
 			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
-				return a.each(ids, done, func(id dlp.ID) error { return act(d, cmd.Context(), id, actor) })
+				err := a.each(ids, done, func(id dlp.ID) error { return act(d, cmd.Context(), id, actor) })
+				if verb == "release" {
+					err = errors.Join(err, a.sayQueued(cmd.Context(), d, ids))
+				}
+				return err
 			})
 		}}
+}
+
+// sayQueued says how many of the released items the outbox has still to deliver.
+func (a *app) sayQueued(ctx context.Context, d control.Desk, ids []dlp.ID) error {
+	n := 0
+	err := (&queueFilter{}).each(ctx, d, func(q gateway.Queued) bool {
+		if slices.Contains(ids, q.Doc) && q.Kind == string(spool.Release) {
+			n++
+		}
+		return true
+	})
+	if n > 0 {
+		fmt.Fprintf(a.errs, "stanch: queued: the outbox has still to deliver %s of these; see `stanch queue list`\n", report.Count(n, "message"))
+	}
+	return err
 }
 
 func parseIDs(args []string) ([]dlp.ID, error) {

@@ -38,6 +38,10 @@ type Held struct {
 	Calls      int          `json:"calls,omitempty"`     // how often they were
 	AnswerBy   *time.Time   `json:"answer_by,omitempty"` // when the next call is due
 	Damaged    bool         `json:"damaged,omitempty"`   // what is kept does not open: who, where and why are not known
+	// Delivery is, of released mail, the state of its message in the outbox:
+	// queued, poison, delivered, failed or dropped. The outbox forgets what has
+	// ended; then it is "".
+	Delivery string `json:"delivery,omitempty"`
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -111,10 +115,40 @@ func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) 
 		}
 		out = append(out, h)
 	}
+	if err := g.deliveries(ctx, out); err != nil {
+		return nil, err
+	}
 	if err := g.urgentFirst(ctx, out); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// deliveries says of released mail what became of it in the outbox.
+func (g *Gateway) deliveries(ctx context.Context, hs []Held) error {
+	of := map[dlp.ID]*Held{}
+	for i := range hs {
+		if hs[i].State == string(vault.Released) && hs[i].Channel == dlp.Mail.String() {
+			of[hs[i].ID] = &hs[i]
+		}
+	}
+	var after dlp.ID
+	for len(of) > 0 {
+		page, err := g.Spool.List(ctx, spool.Filter{All: true, After: after})
+		if err != nil {
+			return fmt.Errorf("gateway: list outbox: %w", err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, m := range page {
+			if h := of[m.Doc]; h != nil && m.Kind == spool.Release {
+				h.Delivery = string(m.State)
+			}
+		}
+		after = page[len(page)-1].ID
+	}
+	return nil
 }
 
 // urgentFirst says what of hs is urgent, and puts that first: what is due
@@ -210,6 +244,9 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDe
 	}
 	s := c.Verdict.Strictest()
 	h := []Held{heldOf(e)}
+	if err := g.deliveries(ctx, h); err != nil {
+		return HeldDetail{}, err
+	}
 	if err := g.urgentFirst(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}

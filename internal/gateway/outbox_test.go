@@ -382,3 +382,42 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("%d deliveries at once, want 4 at most", got)
 	}
 }
+
+// TestDroppedReleaseShows: of released mail the list says what became of it in
+// the outbox, so that one which was dropped there is not taken for sent.
+func TestDroppedReleaseShows(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	id := b.Message(t.Context(), mail(out), b.hop).ID
+	delivery := func() string {
+		t.Helper()
+		hs, err := b.ListHeld(t.Context(), true, "", "uid:0")
+		if err != nil || len(hs) != 1 {
+			t.Fatalf("got %+v, %v", hs, err)
+		}
+		d, err := b.ShowHeld(t.Context(), id, "uid:0")
+		if err != nil || d.Delivery != hs[0].Delivery {
+			t.Errorf("shown %q, %v; listed %q", d.Delivery, err, hs[0].Delivery)
+		}
+		return hs[0].State + " " + hs[0].Delivery
+	}
+	if got := delivery(); got != "held " {
+		t.Errorf("at first: got %q", got)
+	}
+	if err := b.Release(t.Context(), id, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if got := delivery(); got != "released queued" {
+		t.Errorf("released: got %q", got)
+	}
+	q, err := b.ListQueue(t.Context(), false)
+	if err != nil || len(q) != 1 {
+		t.Fatalf("got %+v, %v", q, err)
+	}
+	if err := b.DropQueued(t.Context(), q[0].ID, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if got := delivery(); got != "released dropped" {
+		t.Errorf("dropped: got %q", got)
+	}
+}
