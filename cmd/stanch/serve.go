@@ -541,10 +541,11 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	if s.watcher != nil {
 		s.watcher.Recheck()
 	}
-	said := "new rules and policies are in force"
+	digest := slog.String("ruleset", j.set.Digest())
 	if before != nil && before.set.Digest() == j.set.Digest() && before.policy.Digest() == j.policy.Digest() && before.tableVersion() == j.tableVersion() {
-		said = "rules and policies were read again and are as before"
+		s.log.Info("rules and policies were read again and are as before", digest)
+		return nil
 	}
-	s.log.Info(said, slog.String("ruleset", j.set.Digest()))
+	s.log.Info("new rules and policies are in force", digest)
 	return nil
 }
