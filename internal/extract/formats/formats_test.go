@@ -367,7 +367,7 @@ func TestOffice(t *testing.T) {
 		member{"docProps/core.xml", `<cp:coreProperties><dc:title>Title</dc:title><dc:creator>Ada</dc:creator></cp:coreProperties>`},
 		member{"word/embeddings/a.bin", "Rar!\x1a\x07\x00"})
 	a := serve(t, false, limits, []byte(docx))
-	if got, want := a.texts[""], "536-22 gone\nMRN\tE1&2\t\nHead\nTitle\nAda\n\n"; got != want {
+	if got, want := a.texts[""], "536-22\n gone\nMRN\tE1&2\t\nHead\nTitle\nAda\n\n"; got != want {
 		t.Errorf("docx: got %q, want %q", got, want)
 	}
 	if got := a.told(); !slices.Equal(got, []string{"1 corrupt rar"}) {

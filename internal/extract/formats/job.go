@@ -390,12 +390,16 @@ func (j *job) part(at place, media string) {
 	j.out.part(dlp.PartInfo{Path: at.path, Name: at.name, MediaType: media, Opened: at.opened})
 }
 
-// binary reads what no parser here knows.
+// binary reads what no parser here knows: the words that stand in it, for a file
+// that is not encrypted.
 func (j *job) binary(at place, k kind, b []byte) error {
 	if k.cause != dlp.Encrypted && hasZipEnd(b) { // a self-extractor, or junk in front
 		return j.zip(at, b)
 	}
 	j.part(at, k.media)
+	if k.cause == dlp.Unsupported {
+		j.looseWords(b)
+	}
 	j.gap(at, k.cause, k.detail, int64(len(b)))
 	return nil
 }

@@ -205,7 +205,9 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 		}
 		return true, nil
 	}
-	err = scanXML(io.MultiReader(bytes.NewReader(head), r), d.handler(f, p))
+	h := d.handler(f, p)
+	err = scanXML(io.MultiReader(bytes.NewReader(head), r), h)
+	h.finish()
 	if err != nil {
 		if ge, ok := errors.AsType[*gapError](err); ok {
 			return true, ge
@@ -223,8 +225,14 @@ func harmless(head []byte, f *zip.File) bool {
 	return f.UncompressedSize64 <= 64<<10 && len(head) >= 72 && head[64] == 0x01 && head[65] == 0x04
 }
 
+// officeHandler is told when its part has ended, however it did.
+type officeHandler interface {
+	xmlHandler
+	finish()
+}
+
 // handler chooses how a part is read.
-func (d *officeDoc) handler(f *zip.File, p *officePackage) xmlHandler {
+func (d *officeDoc) handler(f *zip.File, p *officePackage) officeHandler {
 	if p.odf {
 		return &wordText{d: d, odf: true}
 	}
@@ -270,6 +278,12 @@ func (c *rootChooser) end(name string) {
 func (c *rootChooser) text(b []byte) {
 	if c.h != nil {
 		c.h.text(b)
+	}
+}
+
+func (c *rootChooser) finish() {
+	if w, ok := c.h.(*wordText); ok {
+		w.finish()
 	}
 }
 
@@ -323,7 +337,11 @@ type wordText struct {
 
 	line bool // something was written on this line
 	cell int  // open table cells
-	owed bool // a paragraph of the cell ended, and another may follow
+	grid bool // it is SpreadsheetML 2003: a Cell is a cell
+
+	aside  bool   // the text at hand is no text of the line: a field's instruction, deleted words
+	beside []byte // such text, which comes below the line, to a bound
+	owed   bool   // a paragraph of the cell ended, and another may follow
 }
 
 // shownAttrs are attributes whose values are text that somebody wrote.
@@ -335,6 +353,16 @@ func (w *wordText) start(name string, a attrs) {
 		w.cell++
 	case "Properties", "coreProperties", "document-meta":
 		w.prop = true
+	}
+	switch name {
+	case "instrText", "delText", "delInstrText":
+		w.aside = true
+	case "fldChar":
+		w.part()
+	case "Row":
+		if w.grid {
+			w.newline()
+		}
 	}
 	switch name {
 	case "p", "h", "tr", "row", "table-row", "pt", "si", "cm", "comment", "footnote", "endnote", "property":
@@ -362,7 +390,12 @@ func (w *wordText) start(name string, a attrs) {
 		}
 	}
 	switch name {
-	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "ins", "del", "docVar", "a", "alias", "tag":
+	case "ins", "del": // a change may begin inside a number
+		if v := strings.TrimSpace(a.get("author")); v != "" && len(w.beside) < maxBeside {
+			w.part()
+			w.beside = append(append(w.beside, v...), '\n')
+		}
+	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "docVar", "a", "alias", "tag":
 		for _, k := range shownAttrs {
 			if v := strings.TrimSpace(a.get(k)); v != "" {
 				w.newline()
@@ -434,6 +467,17 @@ func symbol(hex string) string {
 }
 
 func (w *wordText) end(name string) {
+	switch name {
+	case "instrText", "delText", "delInstrText":
+		w.aside = false
+		return
+	case "del":
+		w.part()
+	case "Cell":
+		if w.grid {
+			w.write("\t")
+		}
+	}
 	if w.prop {
 		w.newline()
 		return
@@ -444,7 +488,7 @@ func (w *wordText) end(name string) {
 	}
 	switch name {
 	case "p", "h", "tr", "row", "table-row", "pt", "si", "v", "property", "title", "subject", "creator", "keywords",
-		"description", "lastModifiedBy", "category", "Company", "Manager", "instrText", "comment", "lpwstr", "lpstr",
+		"description", "lastModifiedBy", "category", "Company", "Manager", "comment", "lpwstr", "lpstr",
 		"contentStatus", "HLinks", "oddHeader", "oddFooter", "text":
 		w.newline()
 	case "tc", "table-cell":
@@ -455,12 +499,27 @@ func (w *wordText) end(name string) {
 }
 
 func (w *wordText) text(b []byte) {
+	if w.aside && len(w.beside) < maxBeside {
+		w.beside = append(w.beside, b...)
+		return
+	}
 	if len(bytes.TrimSpace(b)) == 0 && (!w.line || bytes.IndexByte(b, '\n') >= 0) {
 		return
 	}
 	w.pay()
 	w.d.j.out.write(b)
 	w.line = true
+}
+
+// maxBeside bounds what waits for the end of its line; past it, text comes as it
+// stands.
+const maxBeside = 64 << 10
+
+// part ends a piece of what stands beside the line.
+func (w *wordText) part() {
+	if n := len(w.beside); n > 0 && w.beside[n-1] != '\n' {
+		w.beside = append(w.beside, '\n')
+	}
 }
 
 // pay parts two paragraphs of one cell, which stays on its row's line.
@@ -478,8 +537,20 @@ func (w *wordText) write(s string) {
 }
 
 func (w *wordText) newline() {
-	if w.line && !w.owed && (w.cell == 0 || w.prop) {
+	if w.owed || w.cell > 0 && !w.prop {
+		return
+	}
+	if w.line {
 		w.d.j.out.writeString("\n")
 		w.line = false
+	}
+	w.finish()
+}
+
+// finish writes what stands beside the line.
+func (w *wordText) finish() {
+	if w.part(); len(w.beside) > 0 {
+		w.d.j.out.write(w.beside)
+		w.beside = w.beside[:0]
 	}
 }

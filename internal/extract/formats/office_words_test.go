@@ -48,3 +48,23 @@ func TestSheetWords(t *testing.T) {
 		t.Errorf("got %q, gaps %v", a.texts[""], a.told())
 	}
 }
+
+// TestOfficeBeside holds that a field's instruction, deleted words and who changed
+// what come below their line, which reads as it is shown.
+func TestOfficeBeside(t *testing.T) {
+	for name, c := range map[string]struct{ body, want string }{
+		"a field inside a number": {`<w:p><w:t>SSN 536-</w:t><w:fldChar/><w:instrText>QUO</w:instrText><w:instrText>TE 1</w:instrText><w:fldChar/><w:t>22</w:t><w:fldChar/><w:t>-8145</w:t></w:p><w:p><w:t>next</w:t></w:p>`,
+			"SSN 536-22-8145\nQUOTE 1\nnext\n"},
+		"a digit corrected": {`<w:p><w:t>SSN 536-22-814</w:t><w:del w:author="Ana"><w:delText>4</w:delText></w:del><w:ins w:author="Ben"><w:t>5</w:t></w:ins></w:p>`,
+			"SSN 536-22-8145\nAna\n4\nBen\n"},
+		"a deleted paragraph": {`<w:p><w:del><w:delText>SSN 536-22-</w:delText><w:delText>8145</w:delText></w:del></w:p>`, "SSN 536-22-8145\n"},
+		"in a cell":           {`<w:tr><w:tc><w:p><w:t>536-22-8145</w:t><w:instrText>PAGE</w:instrText></w:p></w:tc><w:tc><w:p><w:t>Ana</w:t></w:p></w:tc></w:tr>`, "536-22-8145\tAna\t\nPAGE\n"},
+		"cut":                 {`<w:p><w:instrText>SSN 536-22-8145`, "SSN 536-22-8145\n"},
+	} {
+		m := member{"word/document.xml", `<w:document>` + c.body}
+		a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, m)))
+		if got := strings.TrimRight(a.texts[""], "\n"); got != strings.TrimRight(c.want, "\n") {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -291,11 +291,15 @@ func lineBegins(b []byte, word string, line *regexp.Regexp) bool {
 	}
 }
 
+// spreadsheet2003 is the namespace of Excel's XML of 2003.
+const spreadsheet2003 = "urn:schemas-microsoft-com:office:spreadsheet"
+
 // flatOffice reports an office document that is one XML file, whose words are
 // cut into runs.
 func flatOffice(b []byte) bool {
 	head := b[:min(len(b), 4096)]
-	return bytes.Contains(head, []byte("schemas.microsoft.com/office/")) || bytes.Contains(head, []byte("urn:oasis:names:tc:opendocument"))
+	return bytes.Contains(head, []byte("schemas.microsoft.com/office/")) || bytes.Contains(head, []byte("urn:oasis:names:tc:opendocument")) ||
+		bytes.Contains(head, []byte(spreadsheet2003))
 }
 
 func (j *job) flatOffice(at place, b []byte) {
@@ -305,8 +309,10 @@ func (j *job) flatOffice(at place, b []byte) {
 	j.unit(at, wire.Normal, func() error {
 		j.part(at, "text/plain")
 		w := &wordText{d: &officeDoc{j: j, at: at}, odf: bytes.Contains(b[:min(len(b), 4096)], []byte("opendocument"))}
+		w.grid = bytes.Contains(b[:min(len(b), 4096)], []byte(spreadsheet2003))
 		err := scanXML(bytes.NewReader(b), w)
 		w.newline()
+		w.finish()
 		return err
 	})
 }
