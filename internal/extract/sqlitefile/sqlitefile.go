@@ -111,7 +111,6 @@ type file struct {
 	seen     []bool // pages, from 1
 	damaged  bool
 	values   []Value
-	text     int64 // bytes of the row at hand
 }
 
 // table reads one table's rows.
