@@ -389,6 +389,19 @@ func (w *wordText) start(name string, a attrs) {
 			w.write(v + "\t")
 		}
 	}
+	w.words(name, a)
+	if w.data {
+		w.values(a)
+	}
+	if name == "s" && !w.odf {
+		if v := a.get("v"); v != "" {
+			w.d.line([]byte(v))
+		}
+	}
+}
+
+// words writes the attributes of an element that hold words for its reader.
+func (w *wordText) words(name string, a attrs) {
 	switch name {
 	case "ins", "del": // a change may begin inside a number
 		if v := strings.TrimSpace(a.get("author")); v != "" && len(w.beside) < maxBeside {
@@ -422,14 +435,6 @@ func (w *wordText) start(name string, a attrs) {
 			w.d.line([]byte(v))
 		}
 	case "n", "x", "d": // pivot caches keep values as attributes: <s v=…>
-		if v := a.get("v"); v != "" {
-			w.d.line([]byte(v))
-		}
-	}
-	if w.data {
-		w.values(a)
-	}
-	if name == "s" && !w.odf {
 		if v := a.get("v"); v != "" {
 			w.d.line([]byte(v))
 		}
