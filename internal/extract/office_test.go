@@ -85,6 +85,28 @@ func TestLibreOffice(t *testing.T) {
 	})
 }
 
+// wordArt is a shape whose text LibreOffice writes as WordArt.
+const wordArt = `<draw:custom-shape svg:width="10cm" svg:height="2cm"%s><text:p>SSN 536-22-8145</text:p><draw:enhanced-geometry svg:viewBox="0 0 21600 21600" ` +
+	`draw:text-path="true" draw:type="fontwork-plain-text" draw:text-path-mode="shape" draw:text-path-scale="path" ` +
+	`draw:enhanced-path="M 0 0 L 21600 0 N M 0 21600 L 21600 21600 N"/></draw:custom-shape>`
+
+func TestWordArt(t *testing.T) {
+	p := newPool(t, nil)
+	const space = "urn:oasis:names:tc:opendocument:xmlns:"
+	for to, c := range map[string]struct{ ext, kind, body string }{
+		"doc:MS Word 97":       {"fodt", "text", `<text:p>a` + strings.Replace(wordArt, "%s", ` text:anchor-type="paragraph"`, 1) + `</text:p>`},
+		"xls:MS Excel 97":      {"fods", "spreadsheet", `<table:table table:name="A"><table:shapes>` + strings.Replace(wordArt, "%s", "", 1) + `</table:shapes><table:table-row><table:table-cell/></table:table-row></table:table>`},
+		"ppt:MS PowerPoint 97": {"fodp", "presentation", `<draw:page draw:name="a">` + strings.Replace(wordArt, "%s", "", 1) + `</draw:page>`},
+	} {
+		in := `<office:document xmlns:office="` + space + `office:1.0" xmlns:text="` + space + `text:1.0" xmlns:table="` + space + `table:1.0" xmlns:draw="` + space +
+			`drawing:1.0" xmlns:svg="` + space + `svg-compatible:1.0" office:version="1.2" office:mimetype="application/vnd.oasis.opendocument.` + c.kind +
+			`"><office:body><office:` + c.kind + `>` + c.body + `</office:` + c.kind + `></office:body></office:document>`
+		t.Run(to, func(t *testing.T) {
+			holds(t, get(t, p, dlp.File, convert(t, "a."+c.ext, in, to)), "", "SSN 536-22-8145")
+		})
+	}
+}
+
 func holds(t *testing.T, r *read, path string, want ...string) {
 	t.Helper()
 	for _, w := range want {

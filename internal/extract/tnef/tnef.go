@@ -186,9 +186,13 @@ func (r *reader) attachment(a *mapi.Attachment, id int, data []byte) error {
 	case attAttachTitle, attTransportName:
 		a.Props = append(a.Props, mapi.Prop{ID: mapi.AttachFilename, Type: mapi.String8, Values: [][]byte{data}})
 	case attAttachData:
-		if a.Inner == nil && a.Open == nil {
-			a.Open = func() ([]byte, error) { return data, nil }
+		if a.Inner != nil || a.Open != nil { // a second one: programs differ about which counts
+			if err := r.attach(); err != nil {
+				return err
+			}
+			a = &r.m.Attachments[len(r.m.Attachments)-1]
 		}
+		a.Open = func() ([]byte, error) { return data, nil }
 	case attAttachment:
 		ps, _, err := r.props(data)
 		a.Props = append(a.Props, ps...)

@@ -232,3 +232,17 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Of an attachment with two contents both are told.
+func TestTwoContents(t *testing.T) {
+	b := whole()[:6] + attribute(2, 0x9002, strings.Repeat("\x00", 14)) + attribute(2, 0x800f, "first") + attribute(2, 0x800f, "second")
+	m, err := tnef.Read([]byte(b))
+	if err != nil || len(m.Attachments) != 2 {
+		t.Fatalf("got %d attachments, %v, want 2", len(m.Attachments), err)
+	}
+	for i, want := range []string{"first", "second"} {
+		if got, err := m.Attachments[i].Open(); err != nil || string(got) != want {
+			t.Errorf("attachment %d: got %q, %v, want %q", i, got, err, want)
+		}
+	}
+}
