@@ -385,7 +385,7 @@ func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry) ([]spool.Entr
 	if err != nil || !notify.Wanted(head, e.Envelope.Sender) {
 		return nil, nil
 	}
-	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Policy: "rejected:" + e.Policy, When: g.Now()}
+	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now()}
 	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))
 }
 

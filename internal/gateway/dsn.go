@@ -48,7 +48,8 @@ func asked(p dlp.RcptParams, word string) bool {
 	return slices.Contains(strings.Split(p.Notify, ","), word)
 }
 
-// sealReports makes the notifications; d says which message they are about.
+// sealReports makes the notifications; d says which message they are about. What
+// of its envelope is not clean they do not repeat.
 func (g *Gateway) sealReports(ctx context.Context, d notify.DSN, rs reports) (out []spool.Entry, err error) {
 	for _, k := range []struct {
 		kind  notify.DSNKind
@@ -58,7 +59,7 @@ func (g *Gateway) sealReports(ctx context.Context, d notify.DSN, rs reports) (ou
 			continue
 		}
 		d.Kind, d.Rcpts = k.kind, k.rcpts
-		e, ok, err := g.sealDSN(ctx, d)
+		e, ok, err := g.sealDSN(ctx, g.discreet(ctx, d))
 		if err != nil {
 			g.discard(ctx, store.Change{Out: out}, err)
 			return nil, err

@@ -67,6 +67,51 @@ func TestReportsAsAskedFor(t *testing.T) {
 	}
 }
 
+// TestReportsRepeatNoText: what the rules find in an envelope stands in no report
+// on the message and no notice; where they find nothing it does.
+func TestReportsRepeatNoText(t *testing.T) {
+	from, to := dlp.Address{Local: "SSN 536-22-8145", Domain: "clinic.example"}, dlp.Address{Local: "John 536-22-8145", Domain: "x.test"}
+	for name, found := range map[string][]dlp.Finding{"found": {{Rule: "us-ssn"}}, "clean": nil} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.found = found
+			b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+				if a == to {
+					return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 550, Enhanced: "5.1.1"}}
+				}
+				return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+			}
+			b.verdict[in.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p", Notify: []string{"sender"}}
+			doc := mail(in, to)
+			doc.Sender, doc.Params.EnvID = from, "q 536-22-8145"
+			doc.RcptParams = []dlp.RcptParams{{}, {ORcpt: "rfc822;536-22-8145"}}
+			b.Message(t.Context(), doc, b.hop)
+			runOutboxUntil(t, b, func() bool {
+				q, err := b.ListQueue(t.Context(), false)
+				return err == nil && len(q) == 0 && len(b.hop.texts()) >= 3
+			})
+			report, notice := "", ""
+			for _, text := range b.hop.texts() {
+				switch {
+				case strings.Contains(text, "Action: failed"):
+					report = text
+				case strings.Contains(text, "held for review"):
+					notice = text
+				}
+			}
+			if report == "" || notice == "" {
+				t.Fatalf("no report or no notice among %q", b.hop.texts())
+			}
+			if got := strings.Contains(report+notice, "536-22-8145"); got != (found == nil) {
+				t.Errorf("the number is repeated: %v\n%s\n%s", got, report, notice)
+			}
+			if found != nil && (!strings.Contains(report, "Final-Recipient: rfc822; redacted@x.test") || !strings.Contains(notice, "To: undisclosed-recipients:;")) {
+				t.Errorf("got\n%s\n%s", report, notice)
+			}
+		})
+	}
+}
+
 // TestDelayIsToldOnce: a sender hears of a delay after four hours, once.
 func TestDelayIsToldOnce(t *testing.T) {
 	b := newBench(t)

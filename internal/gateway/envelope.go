@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/notify"
 )
 
 // envelopePart is the path under which findings in the envelope are reported.
@@ -153,6 +154,43 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 	return slices.ContainsFunc(rules.Policy.Decide(doc, found, gaps).Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != dlp.Allow && r.Action != dlp.AddTag
 	})
+}
+
+// says reports whether the envelope of doc holds text in which the rules know
+// anything, or that could not be read.
+func (g *Gateway) says(ctx context.Context, doc *dlp.Document) bool {
+	text := false
+	for range envelopeTexts(doc) {
+		text = true
+		break
+	}
+	rules := g.rules.Load()
+	if !text || rules != nil && !g.cfg.ScanEnabled {
+		return false
+	}
+	if rules == nil {
+		return true
+	}
+	found, gaps, err := g.detectEnvelope(ctx, doc, rules)
+	return err != nil || len(found) > 0 || len(gaps) > 0
+}
+
+// discreet is d without what says anything that a report must not repeat.
+func (g *Gateway) discreet(ctx context.Context, d notify.DSN) notify.DSN {
+	d.Hidden = g.hides(ctx, d.To)
+	if g.says(ctx, &dlp.Document{Params: dlp.MailParams{EnvID: d.EnvID}}) {
+		d.EnvID = ""
+	}
+	d.Rcpts = slices.Clone(d.Rcpts)
+	for i, r := range d.Rcpts {
+		d.Rcpts[i].Hidden = g.says(ctx, &dlp.Document{Rcpts: []dlp.Address{r.Rcpt}, RcptParams: []dlp.RcptParams{{ORcpt: r.ORcpt}}})
+	}
+	return d
+}
+
+// hides reports whether the address of a notice's reader is not to be repeated.
+func (g *Gateway) hides(ctx context.Context, a dlp.Address) bool {
+	return g.says(ctx, &dlp.Document{Sender: a})
 }
 
 // errJudgeBroke says that reading an envelope broke: what it holds is not known.

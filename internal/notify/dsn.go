@@ -37,6 +37,7 @@ type DSN struct {
 	ID       dlp.ID
 	Hostname string      // of the gateway
 	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
+	Hidden   bool        // To says what must not be repeated: it stands in the envelope alone
 	EnvID    string      // the sender's own name for the mail, RFC 3461 4.4; "" for none
 	Arrived  time.Time   // when the gateway took the mail
 	When     time.Time   // of the notification
@@ -49,6 +50,7 @@ type DSN struct {
 type RcptStatus struct {
 	Rcpt   dlp.Address
 	ORcpt  string // as dlp.RcptParams has it
+	Hidden bool   // Rcpt or ORcpt says what must not be repeated: the domain is told alone
 	Status string // RFC 3463, such as "5.7.1"
 	Code   int    // the last reply's; 0 when there was none. Its text is not told: it may quote the mail
 }
@@ -61,7 +63,7 @@ type RcptStatus struct {
 func (c Config) DSN(d DSN) []byte {
 	subject, _ := d.Kind.words(d)
 	return message.Entity{
-		Fields: c.head("dsn", subject, d.Hostname, d.ID, d.To, d.When),
+		Fields: c.head("dsn", subject, d.Hostname, d.ID, reader(d.To, d.Hidden), d.When),
 		Type:   "multipart/report",
 		// "=_" stands in no text that is 7bit or quoted-printable
 		Params: map[string]string{"report-type": "delivery-status", "boundary": "=_stanch_" + string(d.ID)},
@@ -89,11 +91,11 @@ func deliveryStatus(d DSN) string {
 	text := message.Block(fields)
 	for _, f := range d.Rcpts {
 		var fields []message.Named
-		if f.ORcpt != "" {
+		if f.ORcpt != "" && !f.Hidden {
 			fields = append(fields, message.Named{Name: "Original-Recipient", Value: originalRcpt(f.ORcpt)})
 		}
 		fields = append(fields,
-			message.Named{Name: "Final-Recipient", Value: finalRcpt(f.Rcpt)},
+			message.Named{Name: "Final-Recipient", Value: finalRcpt(f.told())},
 			message.Named{Name: "Action", Value: d.Kind.String()},
 			message.Named{Name: "Status", Value: status(f)})
 		if f.Code > 0 {
@@ -105,6 +107,16 @@ func deliveryStatus(d DSN) string {
 		text += "\r\n" + message.Block(fields)
 	}
 	return text
+}
+
+// told is the recipient as far as a report may name it. RFC 3464 leaves the form
+// of a Final-Recipient to who reports, and 4.2 asks that it keep what is
+// confidential.
+func (f RcptStatus) told() dlp.Address {
+	if f.Hidden {
+		return dlp.Address{Local: "redacted", Domain: f.Rcpt.Domain}
+	}
+	return f.Rcpt
 }
 
 // finalRcpt is an address with its type. Outside ASCII it has the type utf-8, in
@@ -146,7 +158,7 @@ func (c Config) dsnText(d DSN) string {
 	}
 	rcpts := "Recipients:"
 	for _, f := range d.Rcpts {
-		rcpts += "\n" + f.Rcpt.String() + " " + status(f)
+		rcpts += "\n" + f.told().String() + " " + status(f)
 	}
 	_, text := d.Kind.words(d)
 	return paragraphs(text, why, rcpts, c.help(d.Hostname, d.ID))

@@ -57,6 +57,7 @@ type Notice struct {
 	ID       dlp.ID
 	Hostname string      // of the gateway
 	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
+	Hidden   bool        // To says what must not be repeated: it stands in the envelope alone
 	Types    []dlp.Type  // kinds of data that counted
 	Parts    []string    // paths of the parts they lie in, never names
 	Causes   []dlp.Cause // why something could not be read
@@ -119,13 +120,13 @@ func (c Config) from(hostname string) string {
 	return "postmaster@" + hostname
 }
 
-// head is the header fields that all messages of ours have.
+// head is the header fields that all messages of ours have; to is the To field.
 //
 // Source: RFC 3834 3.1 and 5 (automatic responses); RFC 5322 3.6.
-func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []message.Named {
+func (c Config) head(kind, subject, hostname string, id dlp.ID, to string, when time.Time) []message.Named {
 	return []message.Named{
 		{Name: "From", Value: "<" + c.from(hostname) + ">"},
-		{Name: "To", Value: reader(to)},
+		{Name: "To", Value: to},
 		{Name: "Subject", Value: subject},
 		{Name: "Date", Value: when.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
 		{Name: "Message-ID", Value: "<" + kind + "." + string(id) + "." + when.UTC().Format("20060102150405.000") + "@" + hostname + ">"},
@@ -136,16 +137,17 @@ func (c Config) head(kind, subject, hostname string, id dlp.ID, to dlp.Address, 
 }
 
 // reader is the To field. An address outside ASCII cannot stand in a header that
-// is ASCII; its place is the envelope. RFC 5322 3.4: a group may be empty.
-func reader(to dlp.Address) string {
-	if to.IsASCII() {
+// is ASCII; its place is the envelope, as that of one that is hidden.
+// RFC 5322 3.4: a group may be empty.
+func reader(to dlp.Address, hidden bool) string {
+	if to.IsASCII() && !hidden {
 		return "<" + to.String() + ">"
 	}
 	return "undisclosed-recipients:;"
 }
 
 func (c Config) compose(n Notice, kind, subject, text string) []byte {
-	return message.Entity{Fields: c.head(kind, subject, n.Hostname, n.ID, n.To, n.When), Text: text}.Compose()
+	return message.Entity{Fields: c.head(kind, subject, n.Hostname, n.ID, reader(n.To, n.Hidden), n.When), Text: text}.Compose()
 }
 
 // Wanted reports whether a notice may be sent in answer to a mail with these

@@ -48,7 +48,7 @@ func (c Config) officerHelp(id dlp.ID, command string) string {
 
 // officerHead is head for words that answer no mail.
 func (c Config) officerHead(kind, subject, hostname string, id dlp.ID, to dlp.Address, when time.Time) []message.Named {
-	fields := c.head(kind, subject, hostname, id, to, when)
+	fields := c.head(kind, subject, hostname, id, reader(to, false), when)
 	for i := range fields {
 		if fields[i].Name == "Auto-Submitted" {
 			fields[i].Value = "auto-generated" // RFC 3834 5
