@@ -85,9 +85,10 @@ type judges struct {
 	reader  string // version of the extractor
 }
 
-// tableVersion is that of the imported table that the rules ask, "" for none.
+// tableVersion is that of the imported table that the rules ask, "" for none,
+// as while nothing can be read.
 func (j *judges) tableVersion() string {
-	if j.table == nil {
+	if j == nil || j.table == nil {
 		return ""
 	}
 	return j.table.Version
