@@ -37,9 +37,10 @@ func Try(name string) error {
 }
 
 // Refused reports whether err is how the kernel refuses, and not some other
-// failure that says nothing.
+// failure that says nothing. EAFNOSUPPORT is how RestrictAddressFamilies= of a
+// systemd unit does: what is forbidden from outside is forbidden.
 func Refused(err error) bool {
-	for _, e := range []error{unix.EPERM, unix.EACCES, unix.EMFILE, unix.ENOMEM} {
+	for _, e := range []error{unix.EPERM, unix.EACCES, unix.EMFILE, unix.ENOMEM, unix.EAFNOSUPPORT} {
 		if errors.Is(err, e) {
 			return true
 		}
