@@ -32,7 +32,8 @@ type Config struct {
 	// may have beyond what it has now: what RLIMIT_DATA counts. 0 allows no more.
 	Data int64
 	// Refuse lets a call that is not on the list fail with EPERM and the process
-	// live on, so that one process can try many. For tests of the lock only.
+	// live on, so that one process can try many: for the self-test, and no child
+	// that reads documents.
 	Refuse bool
 	// Without is "", or a call to leave off the list. For tests of the list.
 	Without string

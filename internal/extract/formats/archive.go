@@ -12,23 +12,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/cpio"
 )
 
-// archive reads a container that is held whole.
-func (j *job) archive(at place, k kind, b []byte) error {
-	switch k.format {
-	case f7z:
-		return j.sevenZip(at, b)
-	case fRar:
-		return j.rar(at, b)
-	case fTar:
-		return j.tar(at, b)
-	case fAr:
-		return j.ar(at, b)
-	case fCpio:
-		return j.cpio(at, b)
-	}
-	return j.packed(at, k, b)
-}
-
 // list writes the names that an archive gives, a line each, as its part's text.
 type list struct {
 	j    *job
@@ -53,18 +36,9 @@ func (l *list) name(raw, label string) {
 // more reports whether another member may be read.
 func (j *job) more() bool { return !j.full && j.out.err == nil }
 
-// overspent is the error of an archive that unpacks to more than a document may.
-func (j *job) overspent() error {
-	if j.decoded > j.lim.Decoded {
-		return gapOf(dlp.TooLarge, "unpacks to more than the document may")
-	}
-	return nil
-}
-
 // slice reads a member that stands unpacked in its archive.
 func (j *job) slice(at place, b []byte) error {
-	j.decoded += int64(len(b))
-	if err := j.overspent(); err != nil {
+	if err := j.spend(len(b)); err != nil {
 		return err
 	}
 	j.leaf(at, memory(b))

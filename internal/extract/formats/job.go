@@ -363,8 +363,18 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.mbox(at, b)
 	case fZip:
 		return j.zip(at, b)
-	case f7z, fRar, fTar, fAr, fCpio, fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
-		return j.archive(at, k, b)
+	case f7z:
+		return j.sevenZip(at, b)
+	case fRar:
+		return j.rar(at, b)
+	case fTar:
+		return j.tar(at, b)
+	case fAr:
+		return j.ar(at, b)
+	case fCpio:
+		return j.cpio(at, b)
+	case fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
+		return j.packed(at, k, b)
 	case fPDF:
 		return j.readPDF(at, b)
 	case fCMS:
@@ -416,8 +426,8 @@ func (b *budget) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.out += int64(n)
 	b.j.decoded += int64(n)
-	if b.j.decoded > b.j.lim.Decoded {
-		return 0, gapOf(dlp.TooLarge, "unpacks to more than the document may")
+	if over := b.j.overspent(); over != nil {
+		return 0, over
 	}
 	if b.out > wire.RatioFree && b.out > b.packed*b.j.lim.Ratio {
 		return 0, gapOf(dlp.TooLarge, "unpacks beyond the ratio")
@@ -428,6 +438,11 @@ func (b *budget) Read(p []byte) (int, error) {
 // spend counts n bytes of text that a format makes out of fewer.
 func (j *job) spend(n int) error {
 	j.decoded += int64(n)
+	return j.overspent()
+}
+
+// overspent is the error of a document that unpacks to more than it may.
+func (j *job) overspent() error {
 	if j.decoded > j.lim.Decoded {
 		return gapOf(dlp.TooLarge, "unpacks to more than the document may")
 	}
