@@ -203,8 +203,8 @@ func newTLSHop(t *testing.T, cert tls.Certificate) *tlsHop {
 	s := gosmtp.NewServer(h)
 	s.Domain, s.TLSConfig = "mx.dane.example", &tls.Config{Certificates: []tls.Certificate{cert}}
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Serve(ln) }) // until Close
-	t.Cleanup(func() { s.Close(); wg.Wait() })
+	wg.Go(func() { _ = s.Serve(ln) })                      // until Close
+	t.Cleanup(func() { ln.Close(); s.Close(); wg.Wait() }) // the listener too: a Close before Serve knows it leaves it open
 	return h
 }
 

@@ -74,8 +74,8 @@ func TestPostfixCannotKeepItsPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := gomilter.NewServer(gomilter.WithMilter(func() gomilter.Milter { return &refusing{left: &refusals} }))
-	go func() { _ = other.Serve(ln) }() // until it is closed
-	t.Cleanup(func() { _ = other.Close() })
+	go func() { _ = other.Serve(ln) }()                     // until it is closed
+	t.Cleanup(func() { _ = ln.Close(); _ = other.Close() }) // the listener too: a Close before Serve knows it leaves it open
 
 	next, messages := startSMTPSink(t)
 	s := newSite(t, "milter", next, "milter", "", "")

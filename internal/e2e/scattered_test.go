@@ -199,8 +199,8 @@ func newLMTP(t *testing.T, socket string) *lmtpHop {
 	s := gosmtp.NewServer(h)
 	s.LMTP, s.Domain = true, "lmtp.example"
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Serve(ln) }) // until Close
-	t.Cleanup(func() { s.Close(); wg.Wait() })
+	wg.Go(func() { _ = s.Serve(ln) })                      // until Close
+	t.Cleanup(func() { ln.Close(); s.Close(); wg.Wait() }) // the listener too: a Close before Serve knows it leaves it open
 	return h
 }
 

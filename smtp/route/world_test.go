@@ -177,7 +177,7 @@ func (s *server) listen(t *testing.T, ip, port string, cfg *tls.Config) *server 
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Server.Serve(l) })
-	t.Cleanup(func() { s.Server.Close(); wg.Wait() })
+	t.Cleanup(func() { l.Close(); s.Server.Close(); wg.Wait() }) // the listener too: a Close before Serve knows it leaves it open
 	return s
 }
 

@@ -130,8 +130,8 @@ func startGateway(t *testing.T, pass ...string) (dir, bin string) {
 	}
 	server := gosmtp.NewServer(g)
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Serve(ln) }) // ends by Close
-	t.Cleanup(func() { _ = server.Close(); wg.Wait() })
+	wg.Go(func() { _ = server.Serve(ln) })                              // ends by Close
+	t.Cleanup(func() { _ = ln.Close(); _ = server.Close(); wg.Wait() }) // the listener too: a Close before Serve knows it leaves it open
 
 	config := filepath.Join(dir, "stanch.toml")
 	text, err := os.ReadFile(config)
