@@ -41,6 +41,7 @@ func Lines() []Line {
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
+			"internal/extract/cab",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
@@ -49,6 +50,7 @@ func Lines() []Line {
 			"internal/extract/officeart",
 			"internal/extract/propset",
 			"internal/extract/offcrypto",
+			"internal/extract/prefix",
 		}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
@@ -98,5 +100,6 @@ func guarded() map[string][]string {
 		"internal/extract/xz":         {"internal/extract/formats"},
 		"internal/extract/deflate64":  {"internal/extract/formats"},
 		"internal/extract/zipcrypt":   {"internal/extract/formats"},
+		"internal/extract/cab":        {"internal/extract/formats"},
 	}
 }

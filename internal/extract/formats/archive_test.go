@@ -218,3 +218,21 @@ func TestSevenZipLocked(t *testing.T) {
 		})
 	}
 }
+
+// TestCabinet reads what gcab packs, and tells what is damaged or elsewhere.
+func TestCabinet(t *testing.T) {
+	dir := folder(t)
+	for _, zip := range []string{"-c", "-cz"} {
+		out := filepath.Join(t.TempDir(), "x.cab")
+		run(t, dir, nil, "sh", "-c", "gcab "+zip+" "+out+" a.txt big.log d*/n*.txt")
+		b := file(t, out)
+		reads(t, serve(t, false, limits, b), strings.TrimSpace(secret), "last 078-05-1120", "deep 219-09-9999", "a.txt", strings.Repeat("n", 100))
+		reads(t, serve(t, false, limits, append(bytes.Clone(b), "behind 123-45-6780"...)), strings.TrimSpace(secret), "behind 123-45-6780")
+		bad := bytes.Clone(b)
+		bad[len(bad)-300] ^= 1
+		a := serve(t, false, limits, bad)
+		if !strings.Contains(a.all(), "536-22-8145") || len(a.gaps) == 0 || a.gaps[0].Cause != dlp.Corrupt {
+			t.Errorf("damaged: gaps %q", a.told())
+		}
+	}
+}

@@ -373,6 +373,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.ar(at, b)
 	case fCpio:
 		return j.cpio(at, b)
+	case fCab:
+		return j.cab(at, b)
 	case fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
 		return j.packed(at, k, b)
 	case fPDF:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/ar"
+	"github.com/stanch-dlp/stanch/internal/extract/cab"
 	"github.com/stanch-dlp/stanch/internal/extract/cpio"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
@@ -35,6 +36,7 @@ const (
 	fRar
 	fAr
 	fCpio
+	fCab
 	fGzip
 	fBzip2
 	fXz
@@ -154,7 +156,7 @@ var signatures = []struct {
 	{0, "QFI\xfb", binaryKind("application/x-qcow", "disk image")},
 	{0, "KDMV", binaryKind("application/x-vmdk", "disk image")},
 	{257, "ustar", kind{format: fTar, media: "application/x-tar"}},
-	{0, "MSCF", binaryKind("application/vnd.ms-cab-compressed", "cab")},
+	{0, cab.Magic, kind{format: fCab, media: mediaCab}},
 	{0, ar.Magic, kind{format: fAr, media: "application/x-archive"}},
 	{0, ar.ThinMagic, kind{format: fAr, media: "application/x-archive"}},
 	{0, "SQLite format 3\x00", kind{format: fSQLite, media: mediaSQLite}},
