@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,33 @@ func TestChunksAreGivenBack(t *testing.T) {
 					t.Fatalf("%+v are still taken", pool.Usage())
 				}
 			}
+		})
+	}
+}
+
+// TestChunksShareOneCeiling: what a message may have beyond its limit, before it
+// is no longer read, is counted over all of its chunks.
+func TestChunksShareOneCeiling(t *testing.T) {
+	const limit = 64 << 10
+	d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxMessageSize = limit })
+	line := strings.Repeat("x", 98) + "\r\n"
+	for _, tc := range []struct {
+		name string
+		size int
+		want []string
+	}{
+		{"within twice the limit", limit, []string{"552 5.3.4"}},
+		{"beyond", 2 * limit, []string{"552 5.3.4", "closed"}}, // before a byte of it was sent
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := d.hello(t)
+			c.envelope("bob@out.test")
+			c.say(fmt.Sprintf("BDAT %d\r\n%s", 600*len(line), strings.Repeat(line, 600)), "250 2.0.0")
+			c.send(fmt.Sprintf("BDAT %d LAST\r\n", tc.size))
+			if len(tc.want) == 1 {
+				c.send(strings.Repeat(line, tc.size/len(line)) + strings.Repeat("x", tc.size%len(line)))
+			}
+			c.want(tc.want...)
 		})
 	}
 }

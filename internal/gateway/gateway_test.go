@@ -104,6 +104,7 @@ type breakable struct {
 	*sqlite.DB
 	broken     error
 	noProgress atomic.Int32 // how many more records of a delivery fail
+	misheard   atomic.Bool  // the next such verdict is carried out, and answered as not
 	noVerdict  atomic.Int32 // how many more verdicts on messages of the spool are not carried out
 	unknown    atomic.Bool  // the next hold, copy or decision has no answer
 	unheard    atomic.Bool  // nor the next record of a delivery
@@ -152,6 +153,9 @@ func (b *breakable) Commit(ctx context.Context, ch store.Change) error {
 			return store.ErrUnknown
 		}
 		return errors.Join(store.ErrUnknown, b.DB.Commit(ctx, ch))
+	}
+	if len(ch.Progress) > 0 && ch.Progress[0].State == spool.Judged && b.misheard.CompareAndSwap(true, false) {
+		return errors.Join(store.ErrNoRoom, b.DB.Commit(ctx, ch))
 	}
 	if len(ch.Progress) > 0 && ch.Progress[0].State == spool.Judged && b.noVerdict.Add(-1) >= 0 {
 		return store.ErrNoRoom

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -329,6 +330,40 @@ func TestVerdictWaitsForRoom(t *testing.T) {
 	}
 	if got := strings.Join(b.audit.results(), " "); got != "spooled failed failed held" {
 		t.Errorf("outcomes on record %q", got)
+	}
+}
+
+// TestVerdictThatStandsIsNotRepeated: a verdict that was said not to be carried
+// out, and was, is left alone: nothing is set aside for a content that is gone.
+func TestVerdictThatStandsIsNotRepeated(t *testing.T) {
+	b, background := slowBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	b.Message(t.Context(), mail(out), b.hop)
+	background.Store(true)
+	b.db.misheard.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = b.RunReading(ctx) })
+	for {
+		q, err := b.ListQueue(t.Context(), true)
+		if err == nil && len(q) > 0 && q[0].State == "judged" {
+			if err = b.RetryQueued(t.Context(), q[0].ID, "uid:0"); !errors.Is(err, gateway.ErrBusy) {
+				break // its worker has let go
+			}
+		}
+		if ctx.Err() != nil {
+			t.Fatal("the worker does not let go of what is judged")
+		}
+		time.Sleep(5 * time.Millisecond) // the readers have no other sign of life
+	}
+	cancel()
+	wg.Wait()
+	if held, err := b.ListHeld(t.Context(), false, "", "uid:0"); err != nil || len(held) != 1 {
+		t.Errorf("held %+v, %v; want one", held, err)
+	}
+	if n := counts(t, b.Metrics)["stanch_queue_set_aside_total"]; n != 0 {
+		t.Errorf("%v set aside, want none", n)
 	}
 }
 
