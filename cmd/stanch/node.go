@@ -55,6 +55,7 @@ func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.h
 func bypassDir(dir string) string  { return filepath.Join(dir, "state", "bypass") }
 func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
 func handPath(dir string) string   { return filepath.Join(dir, "state", "outbox.hand") }
+func alivePath(dir string) string  { return filepath.Join(dir, "state", "outbox.alive") }
 
 // openNode takes the data folder's lock and opens everything in it.
 func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (n *node, err error) {
@@ -140,6 +141,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Names:        n.ring,
 		Deliver:      d,
 		Hand:         n.hand,
+		Outages:      alivePath(n.cfg.DataDir),
 		Destinations: dests,
 		Probes:       n.probes,
 		Submit:       submitter{n.cfg.SMTP.Hostname},

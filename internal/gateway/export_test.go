@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -31,4 +32,14 @@ func (g *Gateway) CountDeaths(ctx context.Context) error { return g.countOnce(ct
 // DestOf is the destination of a recipient.
 func (g *Gateway) DestOf(from, rcpt dlp.Address) int64 {
 	return g.destsOf(from, []dlp.Address{rcpt})[0]
+}
+
+// OutboxRan notes that the outbox ran from one time to another.
+func (g *Gateway) OutboxRan(from, to time.Time) {
+	o := &g.outages
+	o.began(g.Outages, from)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wall = to
+	o.keep()
 }

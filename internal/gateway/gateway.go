@@ -111,6 +111,7 @@ type Deps struct {
 	Names   Pseudonyms
 	Deliver Deliverer
 	Hand    *spool.Hand // what is being delivered; nil: it is not noted
+	Outages string      // the file in which the outbox notes when it ran; "": it is not noted
 	// Destinations tells where each recipient goes next, by a name of its own
 	// for each that can be reached or not by itself. Nil: there is one.
 	Destinations func(from dlp.Address, rcpts []dlp.Address) []string

@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"encoding/json"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,27 +14,93 @@ import (
 // the expiry of a message.
 const maxLate = time.Hour
 
-// maxOutages bounds what is remembered of outages; the oldest is forgotten.
+// maxOutages bounds what is remembered of outages; the shortest is forgotten.
 const maxOutages = 16
+
+// aliveEvery is how often it is noted that the outbox runs.
+const aliveEvery = time.Minute
 
 // outages are the times in which nothing was tried for reasons of ours: the
 // process did not run, or the clock was put forward or the machine slept. To
 // wait behind others for a destination that is slow is none.
+//
+// They outlive the process in a file, written without a sync: what it says when
+// the machine stopped is older, and what it does not say at all counts as an
+// outage since ever. Both keep messages longer.
 type outages struct {
 	mu   sync.Mutex
+	file string    // guarded by mu; "": they are not kept
 	past []outage  // guarded by mu
 	wall time.Time // guarded by mu: what the clock said at the last look
 	mono time.Time // guarded by mu: when that was, by a clock that is never set
+	kept time.Time // guarded by mu: when the file was written, by that clock
 }
 
-type outage struct{ from, to time.Time }
+type outage struct {
+	From time.Time `json:"from"` // zero: nobody knows
+	To   time.Time `json:"to"`
+}
 
-// began notes that the outbox begins: before that nothing was tried.
-func (o *outages) began(now time.Time) {
+// keptOutages is what the file holds, as JSON.
+type keptOutages struct {
+	Alive time.Time `json:"alive"` // the outbox ran then
+	Past  []outage  `json:"past"`
+}
+
+// began notes that the outbox begins: since it was last alive, as file says,
+// nothing was tried.
+func (o *outages) began(file string, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.past = []outage{{to: now.Round(0)}}
-	o.wall, o.mono = now.Round(0), time.Now()
+	o.file = file
+	now = now.Round(0)
+	var k keptOutages
+	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &k) != nil {
+		k = keptOutages{} // cut short when the machine stopped
+	}
+	o.past = k.Past
+	if k.Alive.After(now) { // the clock was put back: how long it has been cannot be known
+		k.Alive = time.Time{}
+	}
+	if now.Sub(k.Alive) > aliveEvery {
+		o.add(outage{k.Alive, now})
+	}
+	o.wall, o.mono = now, time.Now()
+	o.keep()
+}
+
+// add remembers x. The caller holds mu.
+func (o *outages) add(x outage) {
+	o.past = append(o.past, x)
+	for len(o.past) > maxOutages {
+		short := 0
+		for i, y := range o.past {
+			if y.To.Sub(y.From) < o.past[short].To.Sub(o.past[short].From) {
+				short = i
+			}
+		}
+		o.past = append(o.past[:short], o.past[short+1:]...)
+	}
+}
+
+// keep writes the file. The caller holds mu.
+func (o *outages) keep() {
+	o.kept = o.mono
+	if o.file == "" {
+		return
+	}
+	b, err := json.Marshal(keptOutages{o.wall, o.past})
+	if err == nil {
+		_ = os.WriteFile(o.file, b, 0o600) // a full disk must not keep the outbox from emptying
+	}
+}
+
+// ended notes that the outbox ends.
+func (o *outages) ended(now time.Time) {
+	o.look(now)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.keep()
 }
 
 // look compares the clock with one that is never set.
@@ -41,27 +110,31 @@ func (o *outages) look(now time.Time) {
 	now = now.Round(0) // what the clock says, not what has passed
 	mono := time.Now()
 	if ran := o.wall.Add(mono.Sub(o.mono)); now.Sub(ran) > maxLate {
-		if len(o.past) >= maxOutages {
-			o.past = o.past[1:]
-		}
-		o.past = append(o.past, outage{ran, now})
+		o.add(outage{ran, now})
 	}
 	o.wall, o.mono = now, mono
+	if mono.Sub(o.kept) >= aliveEvery {
+		o.keep()
+	}
 }
 
 // since is how much of the time from then to now was an outage.
 func (o *outages) since(then, now time.Time) (sum time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, x := range o.past {
-		from, to := x.from, x.to
-		if from.Before(then) {
-			from = then
+	past := slices.Clone(o.past)
+	slices.SortFunc(past, func(a, b outage) int { return a.From.Compare(b.From) })
+	for _, x := range past { // what two have in common counts once
+		if x.From.Before(then) {
+			x.From = then
 		}
-		if to.After(now) {
-			to = now
+		if x.To.After(now) {
+			x.To = now
 		}
-		sum += max(0, to.Sub(from))
+		if d := x.To.Sub(x.From); d > 0 {
+			sum += d
+			then = x.To
+		}
 	}
 	return sum
 }

@@ -30,7 +30,8 @@ func (g *Gateway) kickIf(any bool) {
 // returns when those under way have ended and are recorded; Config.StopWithin
 // later they are cut.
 func (g *Gateway) RunOutbox(ctx context.Context) error {
-	g.outages.began(g.Now())
+	g.outages.began(g.Outages, g.Now())
+	defer func() { g.outages.ended(g.Now()) }()
 	if !g.countDeaths(ctx) {
 		return nil
 	}

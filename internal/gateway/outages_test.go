@@ -1,0 +1,61 @@
+package gateway_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// TestExpiryAfterRestarts: what a restart adds to the life of a message is the
+// time in which nothing ran, past an hour, and not the time in which it waited
+// behind others; where nobody knows, all the time before the start.
+func TestExpiryAfterRestarts(t *testing.T) {
+	const day = 24 * time.Hour // how long a message lives
+	for _, tc := range []struct {
+		name  string
+		spoil func(file string) error
+		ran   [][2]float64 // hours after the message came; others had their turn
+		tried float64      // when it had its own
+		left  time.Duration
+	}{
+		{"a short stop", nil, [][2]float64{{0, 10}, {10.01, 20}}, 20.01, 4 * time.Hour},
+		{"a stop of eight hours", nil, [][2]float64{{0, 1}}, 9, day - 2*time.Hour},
+		{"two of them", nil, [][2]float64{{0, 1}, {9, 10}}, 18, day - 3*time.Hour},
+		{"longer than its life", nil, [][2]float64{{0, 1}}, 73, day - 2*time.Hour},
+		{"the clock is put back while nothing runs", nil, [][2]float64{{30, 31}}, 9, day - time.Hour},
+		{"nothing is noted", os.Remove, [][2]float64{{0, 10}}, 20, day - time.Hour},
+		{"the note is cut short", func(f string) error { return os.Truncate(f, 5) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
+		{"the note is empty", func(f string) error { return os.Truncate(f, 0) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			b.Outages = filepath.Join(b.dir, "outbox.alive")
+			b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}} }
+			m := b.put(t, out)
+			at := func(hours float64) time.Time { return m.Created.Add(time.Duration(hours * float64(time.Hour))) }
+			for _, r := range tc.ran {
+				b.OutboxRan(at(r[0]), at(r[1]))
+			}
+			if tc.spoil != nil {
+				if err := tc.spoil(b.Outages); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.skew.Store(int64(tc.tried * float64(time.Hour)))
+			runOutboxUntil(t, b, func() bool {
+				q, err := b.ShowQueued(t.Context(), m.ID)
+				return err == nil && q.Tries == 1
+			})
+			q, err := b.ShowQueued(t.Context(), m.ID)
+			if err != nil || q.State != "queued" {
+				t.Fatalf("%+v, %v; want it still queued", q, err)
+			}
+			if left := q.Expires.Sub(b.now()); (left - tc.left).Abs() > 10*time.Minute {
+				t.Errorf("expires in %v, want %v", left, tc.left)
+			}
+		})
+	}
+}
