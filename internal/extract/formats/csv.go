@@ -15,24 +15,29 @@ const (
 	maxColumns = 1024      // that have a label
 	maxRow     = 128 << 10 // bytes of a row whose cells are marked
 	sniffRows  = 24        // looked at to find the delimiter
+	maxTitle   = 8         // rows of a title above the names
 )
 
 // sniffCSV finds whether s, the beginning of a text, is a table: two rows or
 // more with the same number of cells, or a single column of values under a
-// name. It returns the delimiter (0 for a single column) and whether the first
-// row holds names.
+// name. It returns the delimiter (0 for a single column), whether a row holds
+// names, and how many rows of a title stand above that one.
 //
 // Source: RFC 4180 for quoting; the delimiters are those that spreadsheets write.
-func sniffCSV(s string) (delim byte, header, ok bool) {
+func sniffCSV(s string) (delim byte, header bool, title int, ok bool) {
 	best := 0
 	var bestRows [][]string
 	first := firstRow(s)
 	for _, d := range []byte{',', '\t', ';', '|'} {
-		if strings.IndexByte(first, d) < 0 && strings.IndexByte(first, '"') < 0 {
+		if strings.IndexByte(s, d) < 0 {
 			continue // one cell
 		}
 		rows := sniffedRows(s, d)
-		if len(rows) < 2 || len(rows[0]) < 2 {
+		if k := titleRows(rows); k > 0 && len(rows[k]) > best {
+			best, delim, title, bestRows = len(rows[k]), d, k, rows[k:]
+			continue
+		}
+		if strings.IndexByte(first, d) < 0 && strings.IndexByte(first, '"') < 0 || len(rows) < 2 || len(rows[0]) < 2 || d == '|' && drawnTable(rows) {
 			continue
 		}
 		same := 0
@@ -44,12 +49,51 @@ func sniffCSV(s string) (delim byte, header, ok bool) {
 		if same*10 < len(rows)*9 || len(rows[0]) <= best || d == ',' && prose(rows) {
 			continue
 		}
-		best, delim, bestRows = len(rows[0]), d, rows
+		best, delim, title, bestRows = len(rows[0]), d, 0, rows
 	}
 	if best > 0 {
-		return delim, headerRow(bestRows[0]), true
+		return delim, headerRow(bestRows[0]), title, true
 	}
-	return 0, true, singleColumn(s)
+	return 0, true, 0, singleColumn(s)
+}
+
+// titleRows is how many rows stand above the one that holds the names, where the
+// first does not: that one has only names, one of which columns of patients have,
+// those above have other cells or empty ones, and those below have its cells and
+// a value in each.
+func titleRows(rows [][]string) int {
+	for k := 1; k < len(rows)-1 && k <= maxTitle; k++ {
+		if above := rows[k-1]; len(above) == len(rows[k]) && !slices.Contains(above, "") {
+			return 0
+		}
+		if len(rows[k]) < 2 || !namesOfPatients(rows[k]) {
+			continue
+		}
+		for _, r := range rows[k+1:] {
+			if len(r) != len(rows[k]) || !slices.ContainsFunc(r, valueCell) {
+				return 0
+			}
+		}
+		return k
+	}
+	return 0
+}
+
+// namesOfPatients reports a row of names, one of which columns of patients have.
+func namesOfPatients(row []string) bool {
+	for _, c := range row {
+		if !columnName(cutLabel(c)) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(row, func(c string) bool { return patientColumn(cutLabel(c)) })
+}
+
+// drawnTable reports rows that begin and end with their delimiter, as Markdown
+// writes them, below one that is no header by itself: textTables knows them.
+func drawnTable(rows [][]string) bool {
+	r := rows[0]
+	return !headerRow(r) && strings.Trim(r[0], "> ") == "" && strings.TrimSpace(r[len(r)-1]) == ""
 }
 
 // firstRow is the first line of s that holds anything. It is the first row,
@@ -92,7 +136,7 @@ func sniffedRows(s string, d byte) [][]string {
 		case c == '\n':
 			row = append(row, strings.TrimSuffix(cell.String(), "\r"))
 			cell.Reset()
-			if len(row) > 1 || row[0] != "" {
+			if len(row) > 1 || strings.TrimSpace(row[0]) != "" {
 				rows = append(rows, row)
 			}
 			row, start = nil, true
@@ -217,7 +261,7 @@ func singleColumn(s string) bool {
 		lines = lines[:len(lines)-1]
 	}
 	name := strings.TrimSpace(lines[0])
-	if name == "" || len(name) > 64 || strings.ContainsAny(name, "0123456789:,;.!?<>{}[]=/\\") || !headerRow([]string{name}) {
+	if name == "" || len(name) > 64 || strings.Contains(name, "  ") || strings.Contains(name, "\t") || strings.ContainsAny(name, "0123456789:,;.!?<>{}[]=/\\") || !headerRow([]string{name}) {
 		return false
 	}
 	for _, l := range lines[1:min(len(lines), 200)] {
@@ -245,7 +289,8 @@ type csvTable struct {
 	out    *emitter
 	delim  byte // 0: a single column
 	labels []string
-	header bool // the next row holds the names
+	header bool // a row holds the names
+	title  int  // rows that stand above it
 	group  uint32
 
 	row    []byte // of the row at hand
@@ -256,8 +301,8 @@ type csvTable struct {
 	spans  []dlp.Span
 }
 
-func newCSVTable(out *emitter, delim byte, header bool) *csvTable {
-	return &csvTable{out: out, delim: delim, header: header, start: true}
+func newCSVTable(out *emitter, k kind) *csvTable {
+	return &csvTable{out: out, delim: k.delim, header: k.header, title: k.title, start: true}
 }
 
 // write takes the next piece of the table.
@@ -304,6 +349,11 @@ func (t *csvTable) endRow() {
 	}()
 	line := bytes.TrimRight(t.row, "\r\n")
 	if t.long || len(bytes.TrimSpace(line)) == 0 {
+		t.out.write(t.row)
+		return
+	}
+	if t.header && t.title > 0 {
+		t.title--
 		t.out.write(t.row)
 		return
 	}

@@ -421,6 +421,9 @@ func FuzzText(f *testing.F) {
 	f.Add("a,b\n\"1,\"\"2\",3\n")
 	f.Add("SSN\n512441234\n")
 	f.Add("na\xefve")
+	for _, c := range alignedTables {
+		f.Add(c.text)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a := serve(t, false, small, []byte(s))
 		switch a.parts[""].MediaType {

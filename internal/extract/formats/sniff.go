@@ -74,7 +74,8 @@ type kind struct {
 	cause  dlp.Cause // of fBinary
 	detail string    // of fBinary
 	delim  byte      // of fCSV: the delimiter, 0 for a single column
-	header bool      // of fCSV: the first row holds names
+	header bool      // of fCSV: a row holds names
+	title  int       // of fCSV: rows above it
 }
 
 func binaryKind(media, detail string) kind {
@@ -379,8 +380,8 @@ func sniffText(s string, at place) kind {
 	case looksJSON(t) && strings.ContainsAny(t[:min(len(t), 256)], `":`):
 		return kind{format: fText, media: mediaJSON}
 	}
-	if delim, header, ok := sniffCSV(s); ok {
-		k := kind{format: fCSV, media: "text/csv", delim: delim, header: header}
+	if delim, header, title, ok := sniffCSV(s); ok {
+		k := kind{format: fCSV, media: "text/csv", delim: delim, header: header, title: title}
 		if delim == '\t' {
 			k.media = "text/tab-separated-values"
 		}

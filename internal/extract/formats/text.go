@@ -91,7 +91,7 @@ type marker interface {
 func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
 	switch {
 	case k.format == fCSV:
-		return newCSVTable(out, k.delim, k.header)
+		return newCSVTable(out, k)
 	case k.media == mediaHL7:
 		return newHL7(out)
 	case k.media == mediaX12 && enc == encUTF8:
@@ -101,6 +101,9 @@ func fieldMarker(out *emitter, k kind, enc string, head []byte) marker {
 	}
 	if words := vocabularyOf(sample(head, enc)); words != nil {
 		return &xmlFields{out: out, words: words}
+	}
+	if k.media == "text/plain" {
+		return newTextTables(out)
 	}
 	return nil
 }
