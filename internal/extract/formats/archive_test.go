@@ -236,3 +236,36 @@ func TestCabinet(t *testing.T) {
 		}
 	}
 }
+
+// TestDisc reads images of discs, and what stands around their trees.
+func TestDisc(t *testing.T) {
+	dir := folder(t)
+	for name, args := range map[string][]string{
+		"genisoimage plain": {"genisoimage", "-quiet"}, "genisoimage all": {"genisoimage", "-quiet", "-J", "-R", "-udf"},
+		"xorriso": {"xorriso", "-as", "mkisofs", "-quiet", "-J"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "x.iso")
+			run(t, dir, nil, args[0], append(args[1:], "-V", "ADA EXAMPLE", "-o", out, ".")...)
+			b := file(t, out)
+			a := serve(t, false, limits, b)
+			reads(t, a, strings.TrimSpace(secret), "last 078-05-1120", "deep 219-09-9999", "ADA EXAMPLE")
+			if len(a.paths) != 4 {
+				t.Errorf("parts %q", a.paths)
+			}
+			reads(t, serve(t, false, limits, append(bytes.Clone(b), "behind 123-45-6780"...)), strings.TrimSpace(secret), "behind 123-45-6780")
+			front := bytes.Clone(b)
+			copy(front, "%PDF-1.4\n")
+			if a := serve(t, false, limits, front); !strings.Contains(a.all(), "536-22-8145") || len(a.gaps) == 0 {
+				t.Errorf("a PDF in front: gaps %q", a.told())
+			}
+			front = bytes.Clone(b)
+			copy(front, "in front 123-45-6780 of it")
+			reads(t, serve(t, false, limits, front), strings.TrimSpace(secret), "in front 123-45-6780")
+			cut := serve(t, false, limits, b[:len(b)/4])
+			if !slices.ContainsFunc(cut.gaps, func(g dlp.Gap) bool { return g.Cause == dlp.Corrupt }) {
+				t.Errorf("cut: gaps %q", cut.told())
+			}
+		})
+	}
+}

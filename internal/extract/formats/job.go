@@ -375,6 +375,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.cpio(at, b)
 	case fCab:
 		return j.cab(at, b)
+	case fISO:
+		return j.iso(at, b)
 	case fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
 		return j.packed(at, k, b)
 	case fPDF:

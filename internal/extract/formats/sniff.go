@@ -10,6 +10,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/ar"
 	"github.com/stanch-dlp/stanch/internal/extract/cab"
 	"github.com/stanch-dlp/stanch/internal/extract/cpio"
+	"github.com/stanch-dlp/stanch/internal/extract/iso"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
@@ -37,6 +38,7 @@ const (
 	fAr
 	fCpio
 	fCab
+	fISO
 	fGzip
 	fBzip2
 	fXz
@@ -186,6 +188,9 @@ func sniff(head []byte, at place) kind {
 	}
 	if looksDICOM(head) { // first: anything may stand in its preamble
 		return kind{format: fDICOM, media: "application/dicom"}
+	}
+	if iso.Is(head) { // likewise
+		return kind{format: fISO, media: mediaISO}
 	}
 	if k, ok := signature(head); ok {
 		return k
