@@ -67,6 +67,9 @@ func (j *job) outlook(at place, m *mapi.Message, f *cfb.File) {
 	defer j.endMessage()
 	j.part(place{path: sub(at.path, "HEADER")}, "text/rfc822-headers")
 	j.outlookHeader(m)
+	for _, b := range m.Other {
+		j.looseWords(b)
+	}
 	n := 0
 	next := func() place {
 		n++

@@ -50,9 +50,10 @@ func TestTNEF(t *testing.T) {
 		tnefAttribute(2, 0x069002, "", 0) + tnefAttribute(2, 0x069005, tnefProps(0x3701000d, "IIIIIIIIIIIIIIII"+inner), 0) +
 		tnefAttribute(2, 0x069002, "", 0) + tnefAttribute(2, 0x06800f, "MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nsigned\r\n--b--", 0) +
 		tnefAttribute(2, 0x069005, tnefProps(0x370e001e, "multipart/signed\x00"), 0) +
-		tnefAttribute(2, 0x069002, "", 0) + tnefAttribute(2, 0x018010, "linked.doc\x00", 0)
+		tnefAttribute(2, 0x069002, "", 0) + tnefAttribute(2, 0x018010, "linked.doc\x00", 0) +
+		tnefAttribute(2, 0x068011, "\x01\x00\x09\x00\x0f\x00in an icon\x00\x02", 0) + tnefAttribute(1, 0x069999, "of nobody\x00", 0)
 	want := map[string]string{
-		"HEADER": "Subject: outer\nAttachment: a.txt\nAttachment: linked.doc\n", "1": "plain body", "2": "web body\n", "3": "hello world\n", "4": "file",
+		"HEADER": "Subject: outer\nAttachment: a.txt\nAttachment: linked.doc\nin an icon\nof nobody\n", "1": "plain body", "2": "web body\n", "3": "hello world\n", "4": "file",
 		"6.HEADER": "Subject: inner\n", "6.1": "SSN 536-22-8145", "7.1": "signed",
 	}
 	mail := crlf("Content-Type: multipart/mixed; boundary=o", "", "--o", "Content-Type: application/ms-tnef", "Content-Transfer-Encoding: base64", "", b64(doc), "--o--")

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -14,10 +15,12 @@ const mediaRTF = "text/rtf"
 func (j *job) rtf(at place, b []byte) error {
 	j.part(at, mediaRTF)
 	to := &rtfParts{j: j, at: at, before: func() {}}
+	to.cells.tell = func(line []byte) { to.joined = append(append(to.joined, line...), '\n') }
 	if rtf.Wraps(b) {
 		to.before = func() { j.unwrapHTML(at, b) }
 	}
 	err := rtf.Read(b, to)
+	to.endText()
 	if to.before != nil {
 		to.before()
 	}
@@ -59,16 +62,60 @@ type rtfParts struct {
 	at     place
 	n      int    // members so far
 	before func() // to be done before the first member; nil once it was
+	cells  joiner
+	cell   []byte // at hand
+	joined []byte // lines that are told below the text
+	ended  bool
 }
 
 // Text implements rtf.Sink.
 func (r *rtfParts) Text(b []byte) error {
 	r.j.out.write(b)
+	for len(b) > 0 {
+		n := bytes.IndexAny(b, "\t\n")
+		if n < 0 {
+			r.keep(b)
+			break
+		}
+		r.keep(b[:n])
+		if b[n] == '\t' || len(r.cell) > 0 {
+			r.cells.cell(r.cell)
+		}
+		if b[n] == '\n' {
+			r.cells.endRow()
+			if len(r.joined) > maxJoined {
+				r.j.out.write(r.joined)
+				r.joined = r.joined[:0]
+			}
+		}
+		r.cell, b = r.cell[:0], b[n+1:]
+	}
 	return r.j.out.err
+}
+
+// keep keeps the beginning and the end of a long cell.
+func (r *rtfParts) keep(b []byte) {
+	const most = 4 << 10
+	if len(r.cell)+len(b) > 2*most {
+		r.cell = append(r.cell[:min(len(r.cell), most)], ' ')
+		b = b[max(0, len(b)-most):]
+	}
+	r.cell = append(r.cell, b...)
+}
+
+// endText tells, once, what numbers the cells make.
+func (r *rtfParts) endText() {
+	if r.ended {
+		return
+	}
+	r.ended = true
+	r.cells.finish()
+	r.j.out.write(r.joined)
 }
 
 // File implements rtf.Sink.
 func (r *rtfParts) File(f rtf.File) error {
+	r.endText()
 	if r.before != nil {
 		r.before()
 		r.before = nil

@@ -38,7 +38,8 @@ type Message struct {
 	Props       Props
 	Recipients  []Props
 	Attachments []Attachment
-	Page        int // code page of strings that do not say theirs
+	Other       [][]byte // attributes whose words alone are read
+	Page        int      // code page of strings that do not say theirs
 }
 
 // Attachment is what comes with a message. At most one of Open, Inner and

@@ -205,7 +205,12 @@ func (p *parser) state(w string, n int, has bool) bool {
 		p.flush()
 		p.g.rtfOnly = !has || n != 0
 	default:
-		return false
+		if !p.lists.word(w, n) {
+			return false
+		}
+		if w == "levelstartat" {
+			p.overridden()
+		}
 	}
 	return true
 }
@@ -263,6 +268,9 @@ func (p *parser) enter(t target, w string, fresh bool) {
 	}
 	switch t {
 	case inline:
+		if w == "fldrslt" && p.shows {
+			p.g.instead, p.shows = true, false
+		}
 		if p.g.to == through && w != "shppict" || p.g.to == picture || p.g.to == object {
 			p.g.to = inline
 		}
@@ -283,8 +291,9 @@ func (p *parser) enter(t target, w string, fresh bool) {
 		p.g.to = choice
 	case aside:
 		p.beside()
-		if w == "sn" || w == "sv" {
-			p.paras[p.g.level].role = w[1]
+		if r := roles[w]; r != 0 {
+			p.paras[p.g.level].role = r
+			p.lists.begin(r)
 		}
 	case skip, fonts, through:
 		switch {

@@ -110,3 +110,50 @@ func TestLibreOffice(t *testing.T) {
 		}
 	}
 }
+
+// TestShownByLibreOffice holds that digits which LibreOffice shows are read, though
+// they stand in no text.
+func TestShownByLibreOffice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("LibreOffice takes seconds")
+	}
+	if _, err := exec.LookPath("soffice"); err != nil {
+		t.Skip("no soffice here: apt install libreoffice-writer")
+	}
+	const list = `{\*\listtable{\list\listtemplateid1{\listlevel\levelnfc0\leveljc0\levelfollow2\levelstartat8145{\leveltext\'0cSSN 536-22-\'00;}{\levelnumbers\'0c;}\fi-360\li720}{\listname ;}\listid1}}`
+	dir := t.TempDir()
+	args := []string{"-env:UserInstallation=file://" + dir + "/profile", "--headless", "--convert-to", "txt:Text (encoded):UTF8", "--outdir", dir}
+	docs := map[string]string{
+		"list":     list + `{\*\listoverridetable{\listoverride\listid1\listoverridecount0\ls1}}\pard\ls1\ilvl0 item\par`,
+		"override": strings.Replace(list, "startat8145", "startat1", 1) + `{\*\listoverridetable{\listoverride\listid1\listoverridecount1{\lfolevel\listoverridestartat\levelstartat8145}\ls1}}\pard\ls1\ilvl0 item\par`,
+		"older":    `\pard{\*\pn\pnlvlbody\pndec\pnstart8145{\pntxtb SSN 536-22-}}item\par`,
+		"symbols":  `\pard SSN 536-22-81{\field{\*\fldinst SYMBOL 52 \\f "Arial"}{\fldrslt }}{\field{\*\fldinst SYMBOL 53 \\f "Arial"}{\fldrslt }}\par`,
+	}
+	for name, body := range docs {
+		docs[name] = `{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}` + body + `}`
+		file := filepath.Join(dir, name+".rtf")
+		if err := os.WriteFile(file, []byte(docs[name]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, file)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "soffice", args...).CombinedOutput(); err != nil {
+		t.Fatalf("soffice: %v %s", err, out)
+	}
+	for name, doc := range docs {
+		shown, err := os.ReadFile(filepath.Join(dir, name+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g got
+		if err := rtf.Read([]byte(doc), &g); err != nil {
+			t.Fatal(err)
+		}
+		const secret = "536-22-8145"
+		if shown, read := bytes.Contains(shown, []byte(secret)), strings.Contains(g.text.String(), secret); !shown || !read {
+			t.Errorf("%s: LibreOffice shows it: %v; it is read: %v, in %q", name, shown, read, g.text.String())
+		}
+	}
+}

@@ -92,6 +92,7 @@ type group struct {
 	star    bool  // \* has
 	hidden  bool  // \v, \deleted
 	deleted bool
+	instead bool  // it is what stood where a SYMBOL field shows its character
 	rtfOnly bool  // \htmlrtf: nothing of the HTML
 	page    int32 // code page of bytes, 0 for the document's
 	uc      int32 // characters that stand in for one of \u
@@ -104,7 +105,7 @@ type para struct {
 	shown []byte
 	all   []byte // with what is hidden; only while hid
 	hid   bool
-	role  byte // 'n', 'v': name or value of a shape's property
+	role  byte // what it is of a thing that is put together, 0 for text
 }
 
 // blob is an embedded file not yet decoded.
@@ -145,6 +146,8 @@ type parser struct {
 	behind   int    // where what is no RTF begins
 	pictured bool   // a picture of today's kind was seen: the older one is the same
 	name     string // of the shape's property at hand
+	lists    lists
+	shows    bool // a field has just shown its character
 }
 
 func newParser(b []byte, to Sink) *parser {
@@ -337,10 +340,8 @@ func (p *parser) put(s []byte) {
 		return
 	}
 	q := &p.paras[p.g.level]
-	if (p.g.hidden || p.g.deleted) && !p.unwrap {
-		if !q.hid {
-			q.hid, q.all = true, append(q.all[:0], q.shown...)
-		}
+	if (p.g.hidden || p.g.deleted || p.g.instead) && !p.unwrap {
+		q.hide()
 		q.all = append(q.all, s...)
 	} else {
 		q.shown = append(q.shown, s...)
@@ -353,8 +354,18 @@ func (p *parser) put(s []byte) {
 	}
 }
 
+// hide keeps what is shown apart from all that is there, from here on.
+func (q *para) hide() {
+	if !q.hid {
+		q.hid, q.all = true, append(q.all[:0], q.shown...)
+	}
+}
+
 func (p *parser) rune(r rune) {
 	p.flush()
+	if r >= 0xf020 && r <= 0xf0ff { // a byte of a font of symbols: RTF 1.9.1, Unicode RTF
+		r -= 0xf000
+	}
 	if p.high != 0 {
 		both := utf16.DecodeRune(p.high, r)
 		p.high = 0
@@ -386,7 +397,7 @@ func (p *parser) newline() {
 // endPara tells a paragraph, if it has anything, and its end.
 func (p *parser) endPara(n int) {
 	q := &p.paras[n]
-	if q.role != 0 && !p.property(q) {
+	if q.role != 0 && !p.piece(n) {
 		q.shown, q.all, q.hid = q.shown[:0], q.all[:0], false
 		return
 	}
@@ -404,13 +415,26 @@ func (p *parser) endPara(n int) {
 	}
 }
 
-// property reports whether a paragraph of a shape's property holds words: a
-// value that is none of its measures. Names are kept for their values.
-func (p *parser) property(q *para) bool {
-	if q.role == 'n' {
+// piece takes a paragraph that is a piece of something, and reports whether it is
+// to be told.
+func (p *parser) piece(n int) bool {
+	q := &p.paras[n]
+	switch q.role {
+	case roleName:
 		p.name = string(q.shown[:min(len(q.shown), 32)])
 		return false
+	case roleValue:
+		return p.property(q)
+	case roleInst:
+		p.field(n)
+		return true
 	}
+	return p.lists.piece(q)
+}
+
+// property reports whether a paragraph of a shape's property holds words: a
+// value that is none of its measures.
+func (p *parser) property(q *para) bool {
 	switch {
 	case strings.HasPrefix(p.name, "wz"), strings.HasPrefix(p.name, "pihl"), p.name == "gtextUNICODE":
 		return true

@@ -22,7 +22,7 @@ const (
 var destinations = map[string]target{
 	"fonttbl": fonts,
 
-	"colortbl": skip, "stylesheet": skip, "filetbl": skip, "listtable": skip, "listoverridetable": skip, "rsidtbl": skip,
+	"colortbl": skip, "stylesheet": skip, "filetbl": skip, "rsidtbl": skip, "levelnumbers": skip, "listname": skip, "liststylename": skip,
 	"latentstyles": skip, "themedata": skip, "colorschememapping": skip, "datastore": skip, "mmathPr": skip, "wgrffmtfilter": skip,
 	"xmlnstbl": skip, "panose": skip, "blipuid": skip, "bliptag": skip, "fontemb": skip, "fontfile": skip, "passwordhash": skip, "pgptbl": skip,
 	"oldcprops": skip, "oldpprops": skip, "oldtprops": skip, "oldsprops": skip, "gridtbl": skip, "datafield": skip, "keycode": skip,
@@ -31,7 +31,7 @@ var destinations = map[string]target{
 	"defchp": skip, "defpap": skip, "ilfomacatclnup": skip, "liststyle": skip, "svb": skip, "protusertbl": skip, "generator": skip,
 
 	"info": through, "userprops": through, "shp": through, "shpinst": through, "shpgrp": through, "shpgrpinst": through, "do": through,
-	"sp": through, "picprop": through, "background": through, "formfield": through, "nesttableprops": through, "object": through,
+	"sp": through, "listtable": through, "listoverridetable": through, "picprop": through, "background": through, "formfield": through, "nesttableprops": through, "object": through,
 	"docvar": aside, "title": aside, "subject": aside, "author": aside, "manager": aside, "company": aside, "operator": aside,
 	"category": aside, "keywords": aside, "comment": aside, "doccomm": aside, "hlinkbase": aside, "propname": aside, "staticval": aside,
 	"linkval": aside, "header": aside, "headerl": aside, "headerr": aside, "headerf": aside, "footer": aside, "footerl": aside,
@@ -40,7 +40,7 @@ var destinations = map[string]target{
 	"dptxbxtext": aside, "shprslt": aside, "sn": aside, "sv": aside, "ffname": aside, "ffdeftext": aside, "ffl": aside,
 	"ffhelptext": aside, "ffstattext": aside, "ffformat": skip, "ffentrymcr": aside, "ffexitmcr": aside, "xe": aside, "tc": aside,
 	"rxe": aside, "txe": aside, "bkmkstart": aside, "bkmkend": skip, "revtbl": aside, "objclass": aside, "objname": aside,
-	"objalias": aside, "template": aside, "pntxta": aside, "pntxtb": aside, "hl": aside, "hlfr": aside, "hlloc": aside, "hlsrc": aside,
+	"objalias": aside, "template": aside, "leveltext": aside, "pn": aside, "pntxta": aside, "pntxtb": aside, "hl": aside, "hlfr": aside, "hlloc": aside, "hlsrc": aside,
 
 	"rtf": inline, "fldrslt": inline, "field": inline, "result": inline, "listtext": inline, "pntext": inline, "shppict": inline,
 	"moMath": inline, "moMathPara": inline, "mmath": inline,

@@ -167,6 +167,8 @@ func (r *reader) attribute(id int, data []byte) (err error) {
 			}
 		}
 		return r.attachment(&m.Attachments[len(m.Attachments)-1], id, data)
+	default:
+		m.Other = append(m.Other, data)
 	}
 	return err
 }
@@ -185,6 +187,8 @@ func (r *reader) attachment(a *mapi.Attachment, id int, data []byte) error {
 	switch id {
 	case attAttachTitle, attTransportName:
 		a.Props = append(a.Props, mapi.Prop{ID: mapi.AttachFilename, Type: mapi.String8, Values: [][]byte{data}})
+	case attAttachMeta: // its icon: a metafile
+		r.m.Other = append(r.m.Other, data)
 	case attAttachData:
 		if a.Inner != nil || a.Open != nil { // a second one: programs differ about which counts
 			if err := r.attach(); err != nil {
