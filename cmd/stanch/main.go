@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/extract/formats"
+	"github.com/stanch-dlp/stanch/internal/service"
 )
 
 // Exit codes (docs/contract.md, Exit codes).
@@ -37,6 +38,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == extract.ChildArg {
 		os.Exit(child())
 	}
+	if len(os.Args) > 1 && os.Args[1] == service.ClaimArg {
+		os.Exit(claimant())
+	}
 	// A second signal ends the program at once: stop gives the default back.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -52,6 +56,15 @@ func child() int {
 		err = c.Serve()
 	}
 	if err != nil {
+		return exitError
+	}
+	return 0
+}
+
+// claimant is the service for the moment in which serve is not; see service.
+func claimant() int {
+	if err := service.Claimant(os.Getenv); err != nil {
+		fmt.Fprintln(os.Stderr, "stanch:", err)
 		return exitError
 	}
 	return 0

@@ -374,6 +374,7 @@ func (s *server) run(ctx context.Context) error {
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
 	workers.Go(func() {
+		s.claim(inner)
 		s.mend(inner)
 		s.reloads(inner)
 	})

@@ -84,6 +84,7 @@ func (a *app) upgrade(ctx context.Context, p place) error {
 type handover struct {
 	decided chan struct{} // closed when next is there
 	closing chan struct{} // closed when serve stops, for whatever reason
+	claimed chan struct{} // closed when the service manager knows this process
 
 	mu     sync.Mutex
 	busy   bool               // guarded by mu; somebody prepares a successor
@@ -93,7 +94,7 @@ type handover struct {
 }
 
 func newHandover() *handover {
-	return &handover{decided: make(chan struct{}), closing: make(chan struct{})}
+	return &handover{decided: make(chan struct{}), closing: make(chan struct{}), claimed: make(chan struct{})}
 }
 
 // close ends preparing; from then on no successor is taken.
@@ -123,6 +124,10 @@ func (s *server) Upgrade(ctx context.Context) (pid int, err error) {
 	if busy {
 		return 0, errors.New("serve already gives way, or stops")
 	}
+	select { // until then the manager listens to another
+	case <-h.claimed:
+	case <-h.closing:
+	}
 	next, shared, err := s.successor(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -139,6 +144,15 @@ func (s *server) Upgrade(ctx context.Context) (pid int, err error) {
 	h.busy, h.next, h.shared = true, next, shared
 	close(h.decided)
 	return next.PID(), nil
+}
+
+// claim has the service manager see that this process is its own child, where
+// a predecessor has started it.
+func (s *server) claim(ctx context.Context) {
+	defer close(s.handover.claimed)
+	if err := s.handed.manager.Claim(ctx, s.handed.from); err != nil && ctx.Err() == nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "the service manager takes this process for another's child: its next stop may end it without order", safelog.Err(err))
+	}
 }
 
 // successor starts the installed program and waits until it is prepared.

@@ -125,14 +125,17 @@ func (s *Successor) Kill() {
 }
 
 // Predecessor is the process that this one was started by to take over from.
-type Predecessor struct{ link *link }
+type Predecessor struct {
+	link *link
+	pid  int
+}
 
-func newPredecessor(f *os.File) (*Predecessor, error) {
+func newPredecessor(f *os.File, pid int) (*Predecessor, error) {
 	l, err := newLink(f)
 	if err != nil {
 		return nil, fmt.Errorf("handover: %w", err)
 	}
-	return &Predecessor{l}, nil
+	return &Predecessor{l, pid}, nil
 }
 
 // Prepared says that this process could begin, and waits until it may. That

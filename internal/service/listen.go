@@ -49,8 +49,8 @@ type socket struct {
 // Predecessor of nil where nobody gives way.
 func Inherit(getenv func(string) string) (*Listeners, *Predecessor, error) {
 	l := &Listeners{}
-	parent := getenv(handoverVar)
-	ours := parent != "" && parent == strconv.Itoa(os.Getppid())
+	parent := os.Getppid()
+	ours := getenv(handoverVar) == strconv.Itoa(parent)
 	if !ours && getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return l, nil, nil // nothing, or another's
 	}
@@ -67,7 +67,7 @@ func Inherit(getenv func(string) string) (*Listeners, *Predecessor, error) {
 	for i := range n {
 		f := os.NewFile(uintptr(firstFD+i), "socket "+strconv.Itoa(firstFD+i))
 		if ours && i == 0 {
-			p, err = newPredecessor(f)
+			p, err = newPredecessor(f, parent)
 		} else {
 			name := ""
 			if i < len(names) {

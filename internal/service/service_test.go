@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/service"
 )
@@ -21,6 +24,13 @@ import (
 const playVar = "SERVICE_TEST_PLAY"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == service.ClaimArg {
+		if err := service.Claimant(os.Getenv); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if part := os.Getenv(playVar); part != "" {
 		if err := play(part); err != nil {
 			fmt.Println(err)
@@ -41,7 +51,10 @@ func play(part string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	door := []service.Door{{Name: "smtp", Key: "smtp.listen", Addr: os.Getenv("SERVICE_TEST_ADDR")}}
+	manager := service.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}
 	switch part {
+	case "gives way":
+		return giveWay(ctx, manager)
 	case "bind":
 		_, err := ls.Bind(ctx, door)
 		return err
@@ -63,6 +76,10 @@ func play(part string) error {
 		return nil
 	}
 	from.Serving()
+	if part == "claims" {
+		defer manager.Status("ended")
+		return manager.Claim(ctx, from)
+	}
 	c, err := lns[0].Accept()
 	if err != nil {
 		return err
@@ -70,6 +87,26 @@ func play(part string) error {
 	defer c.Close()
 	_, err = io.WriteString(c, "the new one\n")
 	return err
+}
+
+// giveWay is a process that starts a successor, names it to the manager and
+// ends.
+func giveWay(ctx context.Context, manager service.Notifier) error {
+	var none service.Listeners
+	shared, err := none.Share()
+	if err != nil {
+		return err
+	}
+	s, err := service.Start(os.Args[0], []string{os.Args[0]}, append(os.Environ(), playVar+"=claims"), shared)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.Prepared(ctx), s.Go(ctx)); err != nil {
+		return err
+	}
+	time.Sleep(100 * time.Millisecond) // who claims too early does it now
+	manager.MainPID(s.PID(), "gives way")
+	return nil
 }
 
 func door(addr string) service.Door {
@@ -244,6 +281,85 @@ func TestNotifier(t *testing.T) {
 	}
 	service.Notifier{}.Ready("nobody hears")
 	service.Notifier{Socket: filepath.Join(dir, "gone")}.Ready("nobody hears")
+}
+
+// TestClaim: a successor whose predecessor has ended passes the service on to a
+// process of its own, which gives it back: each says so while the manager
+// listens to it, and the manager has heard it before the next word.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "claim-") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "n")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }); cerr != nil || err != nil {
+		t.Fatal(cerr, err)
+	}
+	old := exec.Command(os.Args[0])
+	old.Env = []string{playVar + "=gives way", "SERVICE_TEST_ADDR=127.0.0.1:0", "NOTIFY_SOCKET=" + path}
+	old.Stdout, old.Stderr = os.Stderr, os.Stderr
+	if err := old.Start(); err != nil {
+		t.Fatal(err)
+	}
+	main := old.Process.Pid
+	for _, want := range []string{"MAINPID=", "MAINPID=", "BARRIER=1", "MAINPID=", "BARRIER=1", "STATUS=ended"} {
+		said, sender := heard(t, c)
+		if sender != main && want != "BARRIER=1" { // which it hears of anybody
+			t.Fatalf("%q came from %d while the service was %d", said, sender, main)
+		}
+		word, _, _ := strings.Cut(said, "\n")
+		if !strings.HasPrefix(word, want) {
+			t.Fatalf("got %q, want %q", word, want)
+		}
+		if next, ok := strings.CutPrefix(word, "MAINPID="); ok {
+			if main, err = strconv.Atoi(next); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := old.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// heard is the next message to a manager and who sent it. Handles that come with
+// it are closed.
+func heard(t *testing.T, c *net.UnixConn) (said string, sender int) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	b, oob := make([]byte, 4096), make([]byte, 4096)
+	n, k, _, _, err := c.ReadMsgUnix(b, oob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms, err := unix.ParseSocketControlMessage(oob[:k])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range ms {
+		if fds, err := unix.ParseUnixRights(&ms[i]); err == nil {
+			for _, fd := range fds {
+				unix.Close(fd) // that it was read is all it says
+			}
+		}
+		if cred, err := unix.ParseUnixCredentials(&ms[i]); err == nil {
+			sender = int(cred.Pid)
+		}
+	}
+	return strings.TrimSuffix(string(b[:n]), "\n"), sender
 }
 
 func TestWatchdogEvery(t *testing.T) {
