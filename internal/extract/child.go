@@ -155,8 +155,7 @@ func (p *Pool) start(k kind) (*child, error) {
 	}
 	c.proc = cmd.Process
 	p.met.ExtractStarted()
-	// Before it locks itself in: /proc may hide a process that is not dumpable.
-	if c.statm, err = os.Open(filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "statm")); err != nil {
+	if c.statm, err = c.openStatm(); err != nil {
 		c.kill()
 		return nil, err
 	}
@@ -168,6 +167,27 @@ func (p *Pool) start(k kind) (*child, error) {
 		return nil, fmt.Errorf("child did not get ready: %w", err)
 	}
 	return c, nil
+}
+
+// openStatm opens the child's statm before it locks itself in, since /proc may
+// hide a process that is not dumpable. This one is not, and for a moment the new
+// program has that of it: exec closes our end of the pipe by which Start waits,
+// and makes the process dumpable after that.
+//
+// Source: begin_new_exec in Linux' fs/exec.c; hidepid= in proc(5).
+func (c *child) openStatm() (*os.File, error) {
+	path := filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "statm")
+	for deadline := time.Now().Add(startTimeout); ; {
+		f, err := os.Open(path)
+		if err == nil || time.Now().After(deadline) {
+			return f, err
+		}
+		select {
+		case <-c.gone:
+			return nil, err
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // env is the child's whole environment.
