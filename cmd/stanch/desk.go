@@ -23,10 +23,13 @@ const (
 	// deskWithin is how long a command waits for a serve that has the data
 	// folder and does not answer yet: one that starts compiles the PDF reader.
 	deskWithin = 30 * time.Second
-	// lockWithin is how long serve waits for a command that works on the data
-	// folder; commands are short.
-	lockWithin = 3 * time.Second
-	lookEvery  = 100 * time.Millisecond
+	// lockWithin is how long serve waits for who has the data folder and is no
+	// serve that answers: a command, which is short, or a process that was killed
+	// and that the kernel takes down, the lock not first.
+	lockWithin = 10 * time.Second
+	// answerWithin is how long a serve that has the folder may take to say so.
+	answerWithin = time.Second
+	lookEvery    = 100 * time.Millisecond
 )
 
 // inUseError says that another process has the data folder.
@@ -163,20 +166,39 @@ func (a *app) noneYet(err error) error {
 }
 
 // openServing is openNode for serve: it outlasts a command that works on the
-// data folder, but not another serve.
+// data folder and a process that is going, but not another serve.
 func openServing(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (*node, error) {
+	told := false
 	for deadline := time.Now().Add(lockWithin); ; {
 		n, err := openNode(ctx, cfg, log, m)
 		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) {
 			return n, err
 		}
-		if _, derr := control.Dial(ctx, cfg.DataDir); derr == nil {
+		if serves(ctx, cfg.DataDir) {
 			return nil, &inUseError{dir: cfg.DataDir, answers: true}
+		}
+		if !told {
+			told = true
+			log.Warn("another process has the data folder: waiting a few seconds for it to let go")
 		}
 		if !pause(ctx, lookEvery) {
 			return nil, err
 		}
 	}
+}
+
+// serves reports whether a serve answers on dir. That somebody listens is not
+// enough: the socket of a process that was killed takes callers until the kernel
+// comes to it.
+func serves(ctx context.Context, dir string) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	c, err := control.Dial(ctx, dir)
+	if err != nil {
+		return false
+	}
+	_, err = c.Process(ctx)
+	return err == nil
 }
 
 // plainly says what is wrong with an item in words for the person who asked

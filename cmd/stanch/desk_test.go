@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+// letGo is a log that does f at the first line.
+type letGo struct {
+	bytes.Buffer
+
+	f func()
+}
+
+func (l *letGo) Write(b []byte) (int, error) {
+	if l.f != nil {
+		l.f()
+		l.f = nil
+	}
+	return l.Buffer.Write(b)
+}
+
+// TestOpenAfterKill: the lock of a process that was killed is held for a while,
+// and its socket takes callers that nobody answers.
+func TestOpenAfterKill(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.DataDir = t.TempDir()
+	old, err := safefile.Lock(lockPath(cfg.DataDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, err := control.Listen(cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	waits := &letGo{f: func() {
+		if err := old.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}}
+	n, err := openServing(t.Context(), &cfg, safelog.New(waits, slog.LevelInfo), metrics.New())
+	if err != nil {
+		t.Fatalf("after the lock was let go: %v", err)
+	}
+	if said := waits.String(); strings.Count(said, "another process has the data folder: waiting") != 1 {
+		t.Errorf("said %q", said)
+	}
+	// Who does not let go keeps it.
+	ctx, cancel := context.WithCancel(t.Context())
+	stays := &letGo{f: cancel}
+	_, err = openServing(ctx, &cfg, safelog.New(stays, slog.LevelInfo), metrics.New())
+	if err == nil || !strings.Contains(err.Error(), "in use by another stanch process that does not answer") {
+		t.Errorf("while it is held: got %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+}
