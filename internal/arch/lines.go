@@ -41,7 +41,7 @@ func Lines() []Line {
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
-			"internal/extract/cab", "internal/extract/iso",
+			"internal/extract/cab", "internal/extract/iso", "internal/extract/rpm",
 		}},
 		{"ground of several parsers", []string{
 			"internal/extract/cfb",
@@ -102,5 +102,6 @@ func guarded() map[string][]string {
 		"internal/extract/zipcrypt":   {"internal/extract/formats"},
 		"internal/extract/cab":        {"internal/extract/formats"},
 		"internal/extract/iso":        {"internal/extract/formats"},
+		"internal/extract/rpm":        {"internal/extract/formats"},
 	}
 }

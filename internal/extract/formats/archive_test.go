@@ -269,3 +269,57 @@ func TestDisc(t *testing.T) {
 		})
 	}
 }
+
+// TestSelfExtractors reads archives behind a program. What the program itself
+// says stays a gap.
+func TestSelfExtractors(t *testing.T) {
+	dir := folder(t)
+	// Its constants hold the bare signatures, as those of such programs do.
+	consts := "\x00" + "7z\xbc\xaf\x27\x1c" + "Rar!\x1a\x07\x00" + "MSCF\x00\x00\x00\x00" + strings.Repeat("\x00\x01\xff", 30)
+	for stubName, stub := range map[string]string{"MZ": "MZ\x90\x00" + strings.Repeat("\x03\x00\xff", 40) + consts, "ELF": "\x7fELF\x02\x01\x01" + consts,
+		"far": "MZ\x90\x00" + strings.Repeat("\x03\x00\xff", 700<<10) + consts} {
+		for name, pack := range map[string]string{"7z": "7z a OUT.7z . >/dev/null", "zip": "zip -qr OUT.zip .", "cab": "gcab -cz OUT.cab a.txt big.log d*/n*.txt"} {
+			t.Run(stubName+" "+name, func(t *testing.T) {
+				if _, err := exec.LookPath(strings.Fields(pack)[0]); err != nil {
+					t.Skip(strings.Fields(pack)[0] + " is not installed")
+				}
+				out := filepath.Join(t.TempDir(), "x")
+				run(t, dir, nil, "sh", "-c", strings.ReplaceAll(pack, "OUT", out))
+				a := serve(t, false, limits, append([]byte(stub), file(t, out+"."+name)...))
+				for _, s := range []string{strings.TrimSpace(secret), "last 078-05-1120", "deep 219-09-9999"} {
+					if !strings.Contains(a.all(), s) {
+						t.Errorf("%q was not read: parts %q", s, a.paths)
+					}
+				}
+				if len(a.gaps) != 1 || a.gaps[0].Cause != dlp.Unsupported || a.gaps[0].Path != "~2" {
+					t.Errorf("gaps %q", a.told())
+				}
+			})
+		}
+	}
+}
+
+// TestPackageManagers reads an RPM package.
+func TestPackageManagers(t *testing.T) {
+	for _, payload := range []string{"w9.gzdio", "w6.xzdio", "w3.zstdio", "w9.bzdio"} {
+		t.Run(payload, func(t *testing.T) {
+			dir := t.TempDir()
+			spec := "Name: ada\nVersion: 1\nRelease: 1\nSummary: s\nLicense: MIT\nBuildArch: noarch\n%description\nFor 219-09-9999\n" +
+				"%install\nmkdir -p %{buildroot}/opt\necho 'SSN 536-22-8145' > %{buildroot}/opt/a.txt\n%files\n/opt/a.txt\n"
+			if err := os.WriteFile(filepath.Join(dir, "ada.spec"), []byte(spec), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, dir, nil, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, "--define", "_binary_payload "+payload, "ada.spec")
+			names, _ := filepath.Glob(filepath.Join(dir, "RPMS/*/*.rpm"))
+			if len(names) != 1 {
+				t.Fatal(names)
+			}
+			b := file(t, names[0])
+			reads(t, serve(t, false, limits, b), "SSN 536-22-8145", "For 219-09-9999", "a.txt")
+			cut := serve(t, false, limits, b[:len(b)-20])
+			if !slices.ContainsFunc(cut.gaps, func(g dlp.Gap) bool { return g.Cause == dlp.Corrupt }) {
+				t.Errorf("cut: gaps %q", cut.told())
+			}
+		})
+	}
+}

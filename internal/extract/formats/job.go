@@ -377,6 +377,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.cab(at, b)
 	case fISO:
 		return j.iso(at, b)
+	case fRPM:
+		return j.rpm(at, b)
 	case fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
 		return j.packed(at, k, b)
 	case fPDF:
@@ -409,6 +411,14 @@ func (j *job) part(at place, media string) {
 func (j *job) binary(at place, k kind, b []byte) error {
 	if k.cause != dlp.Encrypted && hasZipEnd(b) { // a self-extractor, or junk in front
 		return j.zip(at, b)
+	}
+	if k.detail == "executable" {
+		if i, e, ok := embedded(b); ok {
+			stub := at.again()
+			at.readings++
+			j.guarded(at, func() error { return j.read(at, e, memory(b[i:])) })
+			return j.slice(stub, b[:i])
+		}
 	}
 	j.part(at, k.media)
 	if k.cause == dlp.Unsupported {

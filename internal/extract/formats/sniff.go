@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/iso"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
+	"github.com/stanch-dlp/stanch/internal/extract/rpm"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
 	"github.com/stanch-dlp/stanch/internal/extract/xz"
@@ -39,6 +40,7 @@ const (
 	fCpio
 	fCab
 	fISO
+	fRPM
 	fGzip
 	fBzip2
 	fXz
@@ -153,7 +155,7 @@ var signatures = []struct {
 	{0, "hsqs", binaryKind("application/vnd.squashfs", "squashfs")},
 	{0, "xar!\x00", binaryKind("application/x-xar", "xar")},
 	{0, "ISc(", binaryKind("application/x-installshield", "installshield cab")},
-	{0, "\xed\xab\xee\xdb", binaryKind("application/x-rpm", "rpm")},
+	{0, rpm.Magic, kind{format: fRPM, media: mediaRPM}},
 	{0, "conectix", binaryKind("application/x-vhd", "disk image")},
 	{0, "vhdxfile", binaryKind("application/x-vhdx", "disk image")},
 	{0, "QFI\xfb", binaryKind("application/x-qcow", "disk image")},
