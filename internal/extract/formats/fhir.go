@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -19,15 +20,45 @@ var fhirSystems = map[string]dlp.Type{
 // fhirTelecom says what a contact point's system makes of its value.
 var fhirTelecom = map[string]dlp.Type{"phone": "PHONE", "fax": "PHONE", "sms": "PHONE", "pager": "PHONE", "email": "EMAIL", "url": "URL"}
 
+// fhirWords say what an identifier is where only the text of its type does, the
+// first that stands in it.
+var fhirWords = []struct {
+	word string
+	typ  dlp.Type
+}{
+	{"ssn", "SSN"}, {"social security", "SSN"}, {"soc sec", "SSN"}, {"mbi", "MBI"}, {"medicare beneficiary", "MBI"}, {"medicaid", "MEDICAID_ID"},
+	{"npi", "NPI"}, {"national provider", "NPI"}, {"dea", "DEA"}, {"driver", "DRIVER_LICENSE"}, {"passport", "PASSPORT"}, {"itin", "ITIN"},
+	{"mrn", "MRN"}, {"medical record", "MRN"}, {"med rec", "MRN"}, {"chart", "MRN"}, {"patient id", "MRN"},
+	{"member", "HEALTH_PLAN_ID"}, {"subscriber", "HEALTH_PLAN_ID"}, {"insurance", "HEALTH_PLAN_ID"}, {"health plan", "HEALTH_PLAN_ID"},
+	{"medicare", "HEALTH_PLAN_ID"}, {"policy", "HEALTH_PLAN_ID"}, {"account", "ACCOUNT"},
+	{"visit", ""}, {"encounter", ""}, {"order", ""}, {"accession", ""}, {"specimen", ""}, {"case", ""}, {"phone", ""}, {"version", ""},
+}
+
+// fhirWord returns what the text of an identifier's type says that it is; ok is
+// false where it says nothing that is known.
+func fhirWord(text string) (typ dlp.Type, ok bool) {
+	text = " " + strings.Join(strings.FieldsFunc(strings.ToLower(strings.ReplaceAll(text, ".", "")), func(r rune) bool { return r < '0' || r > 'z' || r > '9' && r < 'a' }), " ")
+	for _, w := range fhirWords {
+		if strings.Contains(text, " "+w.word) {
+			return w.typ, true
+		}
+	}
+	return "", false
+}
+
 // fhirMeaning returns what the value of an element is, by the element's name,
-// its system in lower case, the code of its type in upper case, and whether a
-// patient is told of. ok is false where the element says nothing of its value.
-func fhirMeaning(name, system, code string, ofPatient bool) (typ dlp.Type, ok bool) {
+// its system in lower case, the code of its type in upper case, its type in words,
+// and whether a patient is told of. ok is false where the element says nothing of
+// its value.
+func fhirMeaning(name, system, code, text string, ofPatient bool) (typ dlp.Type, ok bool) {
 	typ, known := fhirSystems[system]
 	switch name {
 	case "identifier", "valueIdentifier":
 		if !known && code != "" {
 			typ, known = hl7IDTypes[code]
+		}
+		if !known {
+			typ, known = fhirWord(text)
 		}
 		if !known && code == "" && ofPatient {
 			typ = "MRN"
@@ -70,6 +101,7 @@ type fhirXML struct {
 // fhirFrame is an open element.
 type fhirFrame struct {
 	system, code string
+	text         string // of its type: what a person reads
 	value        int    // the span of its value or code, from 1; 0 for none
 	outer        uint32 // of a resource: the group around it
 	resource     bool
@@ -118,6 +150,8 @@ func (f *fhirXML) open(x *xmlFields, name string) {
 		up.value = n
 	case "code":
 		up.value, up.code = n, strings.ToUpper(value)
+	case "text", "display": // the text of a type comes behind its coding and is the author's own
+		up.text = value
 	}
 }
 
@@ -132,15 +166,15 @@ func (f *fhirXML) shut(x *xmlFields, name string) {
 		x.group = closed.outer
 	}
 	if closed.value > 0 && closed.value <= len(x.spans) {
-		if typ, ok := fhirMeaning(name, closed.system, closed.code, f.ofPatient(x)); ok {
+		if typ, ok := fhirMeaning(name, closed.system, closed.code, closed.text, f.ofPatient(x)); ok {
 			x.spans[closed.value-1].Type = typ
 		}
 	}
-	if len(f.stack) == 0 || closed.code == "" {
+	if len(f.stack) == 0 {
 		return
 	}
 	if up := &f.stack[len(f.stack)-1]; name == "coding" && x.name(0) == "type" || name == "type" && x.name(0) == "identifier" {
-		up.code = closed.code
+		up.code, up.text = cmp.Or(closed.code, up.code), cmp.Or(closed.text, up.text)
 	}
 }
 

@@ -185,6 +185,31 @@ func TestFieldsOfLongSegments(t *testing.T) {
 	}
 }
 
+// TestFHIRTypeInWords: where no system and no code says what a patient's identifier
+// is, the words of its type do, in JSON and in XML.
+func TestFHIRTypeInWords(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"SSN", "SSN"}, {"Social Security Number", "SSN"}, {"S.S.N.", "SSN"}, {"Medical record number", "MRN"}, {"Member ID", "HEALTH_PLAN_ID"},
+		{"Medicare Beneficiary Identifier (MBI)", "MBI"}, {"Driver's license", "DRIVER_LICENSE"}, {"Passport", "PASSPORT"}, {"Visit number", ""}, {"Number of our own", "MRN"}, {"", "MRN"},
+	} {
+		want := []string(nil)
+		if c.want != "" {
+			want = []string{c.want + "=536228145@1"}
+		}
+		for _, in := range []string{
+			`{"resourceType":"Patient","identifier":[{"type":{"text":"` + c.text + `"},"value":"536228145"}]}`,
+			`{"resourceType":"Patient","identifier":[{"value":"536228145","system":"urn:x","type":{"coding":[{"display":"` + c.text + `"}]}}]}`,
+			`<Patient xmlns="http://hl7.org/fhir"><identifier><type><text value="` + c.text + `"/></type><value value="536228145"/></identifier></Patient>`,
+			`<Patient xmlns="http://hl7.org/fhir"><identifier><type><coding><display value="` + c.text + `"/></coding></type><value value="536228145"/></identifier></Patient>`,
+		} {
+			got := serve(t, false, limits, []byte(in)).meanings("")
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: got %q, want %q", in, got, want)
+			}
+		}
+	}
+}
+
 // FuzzFields: whatever is read as a health format keeps its text, and its spans
 // stand in order inside it (which decoding a window holds).
 func FuzzFields(f *testing.F) {

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -44,6 +45,7 @@ type jsonFrame struct {
 	resource string // its resourceType
 	system   string
 	code     string // of the coding in it
+	text     string // of its type: what a person reads
 	value    int    // the span of its "value" or "code", from 1; 0 for none
 }
 
@@ -172,11 +174,11 @@ func (j *jsonFields) shut() {
 		j.meaning(&closed)
 	}
 	up := j.top()
-	if up != nil && closed.code != "" && (closed.name == "coding" || closed.array) { // a coding within a type
-		up.code = closed.code
+	if up != nil && (closed.name == "coding" || closed.array && closed.code != "") { // a coding within a type
+		up.code, up.text = cmp.Or(closed.code, up.code), cmp.Or(up.text, closed.text)
 	}
-	if up != nil && closed.name == "type" && up.name == "identifier" {
-		up.code = closed.code
+	if up != nil && closed.name == "type" && (up.name == "identifier" || up.name == "valueIdentifier") {
+		up.code, up.text = closed.code, closed.text
 	}
 }
 
@@ -213,6 +215,10 @@ func (j *jsonFields) value(from, to int) {
 		if !f.array && f.name != "type" {
 			f.value, f.code = len(j.spans), strings.ToUpper(text)
 		}
+	case "text", "display":
+		if label == "text" || f.text == "" { // the text of a type is the author's own
+			f.text = text
+		}
 	default:
 		parent := f.name
 		if f.array && len(j.stack) > 1 {
@@ -227,7 +233,7 @@ func (j *jsonFields) meaning(f *jsonFrame) {
 	if f.value == 0 || f.value > len(j.spans) {
 		return
 	}
-	if typ, ok := fhirMeaning(f.name, f.system, f.code, j.within("Patient")); ok {
+	if typ, ok := fhirMeaning(f.name, f.system, f.code, f.text, j.within("Patient")); ok {
 		j.spans[f.value-1].Type = typ
 	}
 }
