@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -48,8 +49,10 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 		}
 		return nil, e
 	}
-	inner, lists := builtIn(src.Site)
+	lists := builtInLists()
 	if src.BuiltIn {
+		var inner []*file
+		inner, lists = builtIn(src.Site)
 		for _, f := range inner {
 			m.add(f)
 		}
@@ -83,6 +86,13 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 	}
 	return set, nil
 }
+
+// builtInLists is the word lists of the embedded packs by name, for sets that take
+// nothing else of them. They are the same for every site, and only read.
+var builtInLists = sync.OnceValue(func() map[string][]string {
+	_, lists := builtIn(Site{})
+	return lists
+})
 
 // builtIn parses the embedded packs; lists is all their word lists by name.
 func builtIn(site Site) (files []*file, lists map[string][]string) {

@@ -225,7 +225,7 @@ func (f *file) sitePatterns(p Pattern, distinctive bool) []Pattern {
 func (f *file) siteDefault(t *table) []Pattern {
 	words := f.lists["mrn"]
 	if words == nil {
-		words = f.outer["mrn"]
+		words = slices.Clone(f.outer["mrn"]) // shared by all loads
 	}
 	if words == nil {
 		f.errorf(t.key("formats"), `a list "mrn" in [keywords] beside it`)

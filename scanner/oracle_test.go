@@ -427,9 +427,10 @@ func FuzzOracle(f *testing.F) {
 	f.Add(uint64(1), "536-22-8145 mrn7 é5 漢字 AB12 x12y")
 	f.Add(uint64(2), "a.b@c 1:2 99999999999999999999999999999999999999 K=a")
 	f.Fuzz(func(t *testing.T, seed uint64, text string) {
+		const most = 500 // bytes: the oracle's time goes by their number, and few matches are longer
 		var n normalised
-		n.add([]byte(strings.ToValidUTF8(text, "?")))
-		if len(n.norm) == 0 || len(n.norm) > 4096 {
+		n.add([]byte(strings.ToValidUTF8(text[:min(len(text), most)], "?")))
+		if len(n.norm) == 0 {
 			return
 		}
 		compareWithOracle(t, seed, string(n.norm), false)
