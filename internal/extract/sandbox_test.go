@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,30 @@ func TestDemand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWaitsInHand holds that a locked child waits for its next document in the
+// one call that Go's scheduler does not watch, see stdin of formats.
+func TestWaitsInHand(t *testing.T) {
+	p := lockedPool(t, func(c *Config) { c.Workers = 1 })
+	var at string
+	for range 50 { // it waits so for a tenth of a second, and the machine may be busy
+		if err := p.Extract(t.Context(), document("Subject: x\r\n\r\nx\r\n"), &discard{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond)
+		c := <-p.lanes[wire.Plain].slots
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.proc.Pid), "syscall"))
+		p.lanes[wire.Plain].slots <- c
+		if err != nil {
+			t.Skip("the kernel does not tell in which call another process is: ", err)
+		}
+		at, _, _ = strings.Cut(string(b), " ")
+		if at == strconv.Itoa(unix.SYS_PSELECT6) {
+			return
+		}
+	}
+	t.Errorf("the child waits in call %s, want %d", at, unix.SYS_PSELECT6)
 }
 
 // TestEachCallIsNeeded takes one call at a time off the list and looks who

@@ -46,7 +46,7 @@ func calls(goarch string) []call {
 	list := []call{
 		{name: "read", nr: unix.SYS_READ},
 		{name: "write", nr: unix.SYS_WRITE},
-		{name: "ppoll", nr: unix.SYS_PPOLL}, // formats waits for the next document
+		{name: "pselect6", nr: unix.SYS_PSELECT6}, // formats waits for the next document
 		{name: "epoll_pwait", nr: unix.SYS_EPOLL_PWAIT},
 		{name: "futex", nr: unix.SYS_FUTEX},
 		{name: "nanosleep", nr: unix.SYS_NANOSLEEP},

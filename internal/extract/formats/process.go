@@ -64,7 +64,9 @@ const soon = 100 * time.Millisecond
 // A system call that waits makes Go's scheduler look after the goroutines that
 // could run meanwhile: it wakes a thread that looks again every 20 µs, for each
 // document. Here none can run, so for a short time stdin waits without
-// telling the scheduler; after that the process is idle, and does.
+// telling the scheduler; after that the process is idle, and does. It waits by
+// pselect6, since to poll, a process must be allowed a handle (poll(2), EINVAL),
+// which one that is locked in is not.
 type stdin struct{}
 
 // Read reads what there is, waiting for the first byte.
@@ -72,9 +74,10 @@ func (stdin) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	fds := unix.PollFd{Fd: stdinFile, Events: unix.POLLIN}
+	var fds unix.FdSet
+	fds.Set(stdinFile)
 	wait := unix.NsecToTimespec(int64(soon))
-	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&wait)), 0, 0, 0)
+	n, _, _ := unix.RawSyscall6(unix.SYS_PSELECT6, stdinFile+1, uintptr(unsafe.Pointer(&fds)), 0, 0, uintptr(unsafe.Pointer(&wait)), 0)
 	if int(n) == 1 { // what is there, or the end, is read without waiting
 		n, _, errno := unix.RawSyscall(unix.SYS_READ, stdinFile, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 		runtime.KeepAlive(p)
