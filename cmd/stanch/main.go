@@ -133,10 +133,32 @@ func strict(cmd *cobra.Command) {
 			c.Args = cobra.ArbitraryArgs
 		}
 		if fits := c.Args; fits != nil {
-			c.Args = func(cmd *cobra.Command, args []string) error { return usageError(cmd, fits(cmd, args)) }
+			c.Args = func(cmd *cobra.Command, args []string) error {
+				return usageError(cmd, argsWanted(cmd, args, fits(cmd, args)))
+			}
 		}
 		strict(c)
 	}
+}
+
+// argsWanted says of err, by which cobra counts arguments, which ones cmd wants. An
+// error of our own, and none, stay as they are.
+func argsWanted(cmd *cobra.Command, args []string, err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "accepts ") && !strings.HasPrefix(err.Error(), "requires ") && !strings.HasPrefix(err.Error(), "unknown command ") {
+		return err
+	}
+	_, want, _ := strings.Cut(cmd.Use, " ")
+	if want == "" {
+		want = "no arguments"
+	}
+	got := fmt.Sprintf("%d arguments", len(args))
+	switch len(args) {
+	case 0:
+		got = "none"
+	case 1:
+		got = "1 argument"
+	}
+	return fmt.Errorf("%s: want %s, got %s", cmd.CommandPath(), want, got)
 }
 
 // usageError says with err, which may be nil, where the usage of cmd stands.

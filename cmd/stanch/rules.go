@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -322,13 +323,11 @@ func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus
 			return err
 		}
 	}
-	for _, w := range patterns.Lint(set.Set) {
-		a.warn(set, w)
-	}
 	problems, err := rulelint.Lint(ctx, set.Set, opt)
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(problems, graver)
 	for i := range problems {
 		p := &problems[i]
 		switch {
@@ -340,11 +339,25 @@ func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus
 			fmt.Fprintln(a.errs, "warning:", &p.Error)
 		}
 	}
+	for _, w := range patterns.Lint(set.Set) {
+		a.warn(set, w)
+	}
 	if wrong > 0 {
 		return exitCode(exitFound)
 	}
 	_, err = fmt.Fprintf(a.out, "%s.\n", holds(len(set.Rules()), "rule"))
 	return err
+}
+
+// graver orders what lint found: what is wrong first, then by file and line.
+func graver(a, b rulelint.Problem) int {
+	switch {
+	case a.Wrong && !b.Wrong:
+		return -1
+	case b.Wrong && !a.Wrong:
+		return 1
+	}
+	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line)
 }
 
 // broken prints what does not hold and ends with exit 1; an error that is not

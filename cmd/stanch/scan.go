@@ -184,8 +184,9 @@ func (a *app) printSurvey(ctx context.Context, s *survey.Survey, paths []string,
 		bar := report.Bar(a.errs, &p)
 		between, stop = bar.Between, bar.Stop
 	}
-	var failed, found, unread bool
+	var any, failed, found, unread bool
 	err := s.Run(ctx, paths, &p, func(d survey.Document) (err error) {
+		any = true
 		failed = failed || d.Error != ""
 		found = found || len(d.Findings) > 0
 		unread = unread || len(d.Gaps) > 0
@@ -195,6 +196,9 @@ func (a *app) printSurvey(ctx context.Context, s *survey.Survey, paths []string,
 	stop()
 	if err := errors.Join(err, out.Close(err == nil)); err != nil {
 		return 0, err
+	}
+	if !any {
+		fmt.Fprintln(a.errs, "stanch: there is no file to scan in the named paths: nothing was read")
 	}
 	switch {
 	case failed:
