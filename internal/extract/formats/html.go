@@ -32,18 +32,28 @@ func (j *job) html(at place, k kind, s *stream) error {
 		enc = encUTF8
 	}
 	order := newByteOrder(at, head, enc) // head is good until the next read
-	if order != nil {
+	guess := enc == encUTF8 && !at.decoded && !plain(head)
+	if order != nil || guess {
 		s.keep(maxEncoded)
 	}
 	j.part(at, k.media)
 	h := &htmlText{j: j, out: j.out}
+	h.shown.h = h
+	h.shown.cells.tell = func(line []byte) { h.addAside(string(line)) }
 	err = h.read(transform.NewReader(order.follow(s.reader()), decoder(enc)))
 	if err == nil {
 		for i, b := range h.files {
 			j.leaf(at.inside(itoa(i+1)), memory(b))
 		}
 	}
-	j.otherOrder(at, order, s)
+	at = j.otherOrder(at, order, s)
+	if guess && s.r == nil && err == nil {
+		if t := undeclared(at, enc, s.mem); t != nil {
+			q := at.again()
+			q.media, q.decoded, q.charset = "text/html", true, encUTF8
+			j.leaf(q, memory(t))
+		}
+	}
 	return err
 }
 
@@ -104,7 +114,7 @@ type htmlText struct {
 	raw   atom.Atom // the element whose content is not shown
 	rtl   int       // open bdo elements
 	back  []byte    // text inside bdo
-	row   digitRow
+	shown onPage
 
 	tables []*htmlTable // that are open, the innermost last
 	rows   uint32       // of tables with names, so far
@@ -183,26 +193,42 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 		}
 		h.newline()
 	case blocks[a]:
-		if a == atom.Tr || a == atom.Table {
-			h.endRow()
-		}
 		h.newline()
 	case cells[a]:
 		if open {
 			h.cell()
-			h.row.cell()
 			h.openCell(a)
 		}
 	case a == atom.Bdo:
 		h.bdo(open)
 	}
+	element := string(name)
+	var class, id, style string
+	hidden := a == atom.Title || a == atom.Head
 	for more && open {
 		var k, v []byte
 		k, v, more = z.TagAttr()
+		switch string(k) {
+		case "class":
+			class = string(v)
+		case "id":
+			id = string(v)
+		case "style":
+			style = string(v)
+		case "hidden":
+			hidden = true
+		}
 		if cells[a] {
 			h.cellAttribute(string(k), v)
 		}
 		h.attribute(string(k), v)
+	}
+	switch {
+	case h.out == nil:
+	case open:
+		h.shown.begin(a, h.shown.styled(element, class, id, style, hidden))
+	default:
+		h.shown.end(a)
 	}
 }
 
@@ -308,8 +334,8 @@ func (h *htmlText) rest() {
 	if h.out == nil {
 		return
 	}
+	h.shown.rest()
 	h.bdo(false)
-	h.endRow()
 	for _, t := range h.tables {
 		h.endCell(t)
 	}
@@ -326,10 +352,14 @@ func (h *htmlText) text(b []byte) {
 		return
 	}
 	if h.raw != 0 {
+		if h.raw == atom.Style {
+			h.shown.styles(b)
+		}
 		h.addAside(string(b))
 		return
 	}
 	b = bytes.ToValidUTF8(b, []byte("\ufffd"))
+	h.shown.put(b)
 	if h.rtl > 0 && len(h.back) < 64<<10 {
 		h.back = append(h.back, b...)
 	}
@@ -355,7 +385,6 @@ func (h *htmlText) text(b []byte) {
 }
 
 func (h *htmlText) put(b []byte) {
-	h.row.put(b)
 	if h.space {
 		h.emit([]byte(" "))
 		h.space = false
@@ -394,67 +423,4 @@ func (h *htmlText) bdo(open bool) {
 		h.addAside(string(r))
 		h.back = h.back[:0]
 	}
-}
-
-// endRow adds the numbers that a row of a table spreads over its cells.
-func (h *htmlText) endRow() {
-	if t := h.row.end(); t != "" {
-		h.addAside(t)
-	}
-}
-
-// digitRow follows the cells of a row. A form has a cell for each digit of a
-// number, or for each of its groups: joined, they are told behind what the cell
-// before them says.
-type digitRow struct {
-	label, text []byte // of the last cell that holds more than digits, and of the cell at hand
-	digits      []byte // of the cells behind that
-	cells       int
-	out         []byte
-}
-
-// Digits of a number that is told, and bytes kept of what stands before it.
-const (
-	rowDigits = 9
-	rowLabel  = 100
-)
-
-func (r *digitRow) put(b []byte) {
-	if len(r.text) < rowLabel {
-		r.text = append(r.text, b[:min(len(b), rowLabel)]...)
-	}
-}
-
-// cell begins the next cell.
-func (r *digitRow) cell() {
-	t := bytes.Trim(r.text, " -")
-	n := 0
-	for n < len(t) && isDigit(t[n]) {
-		n++
-	}
-	switch {
-	case n == len(t) && n > 0 && n < rowDigits:
-		r.digits = append(r.digits, t...)
-		r.cells++
-	case len(t) > 0:
-		r.tell()
-		r.label = append(r.label[:0], t...)
-	}
-	r.text = r.text[:0]
-}
-
-func (r *digitRow) tell() {
-	if r.cells > 1 && len(r.digits) == rowDigits {
-		r.out = append(append(append(append(r.out, r.label...), ' '), r.digits...), '\n')
-	}
-	r.digits, r.cells = r.digits[:0], 0
-}
-
-// end ends the row and returns what it tells.
-func (r *digitRow) end() string {
-	r.cell()
-	r.tell()
-	s := string(r.out)
-	r.label, r.out = r.label[:0], r.out[:0]
-	return s
 }

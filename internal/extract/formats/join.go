@@ -19,10 +19,11 @@ const (
 type joiner struct {
 	tell func(line []byte)
 
-	row   joinRun
-	cells int // of the row at hand
-	alone []byte
-	lines joinRun // of rows of one cell
+	row    joinRun
+	cells  int     // of the row at hand
+	filled int     // of those that hold something
+	alone  []byte  // what the last of them holds
+	lines  joinRun // of rows of one such cell
 
 	heads   [][]byte // of the columns: the cells of the first row
 	headed  bool
@@ -48,7 +49,8 @@ func (j *joiner) cell(t []byte) {
 	t = bytes.TrimSpace(t)
 	n := j.cells
 	j.cells++
-	if n == 0 {
+	if len(t) > 0 {
+		j.filled++
 		j.alone = append(j.alone[:0], t[max(0, len(t)-joinLabel):]...)
 	}
 	if !j.headed && len(j.heads) < joinColumns {
@@ -71,16 +73,21 @@ func (j *joiner) endRow() {
 	}
 	j.end(&j.row)
 	j.row.label = j.row.label[:0]
+	if j.headed = j.cells > 1; !j.headed {
+		j.heads = j.heads[:0]
+	}
 	switch {
-	case j.cells > 1:
+	case j.filled > 1:
 		j.end(&j.lines)
 		j.lines.label = j.lines.label[:0]
-	case len(j.alone) > 0:
-		j.take(&j.lines, j.alone, nil, false)
+	case j.filled == 1:
+		j.line(j.alone)
 	}
-	j.headed = true
-	j.cells = 0
+	j.cells, j.filled = 0, 0
 }
+
+// line takes a line that is no row.
+func (j *joiner) line(t []byte) { j.take(&j.lines, bytes.TrimSpace(t), nil, false) }
 
 // endTable ends the table at hand.
 func (j *joiner) endTable() {

@@ -1,0 +1,425 @@
+package formats
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/html/atom"
+)
+
+// Bounds of what is followed of a page's layout.
+const (
+	maxOpen     = 512     // elements within one another
+	maxShown    = 4 << 10 // bytes of a line
+	maxSelector = 4 << 10 // of style sheets
+	maxStyle    = 64 << 10
+	shownDigits = 5 // of a line that is told once more
+	offScreen   = -500
+)
+
+// look is what styles say of an element, as far as it moves or hides digits.
+type look struct {
+	hidden   bool // a reader does not see it
+	inline   bool // it ends no line, though its kind does
+	row      bool // its children stand side by side
+	reverse  bool
+	override bool // its text runs from right to left
+	order    int  // among its siblings
+	before   string
+	after    string
+}
+
+// onPage follows a page as a browser lays it out, a line at a time: without what is
+// hidden, and with side by side what styles put there. A line that is another than
+// the page's text tells, and holds digits, is told below it.
+//
+// Source: CSS 2.2 9.2, 9.3, 9.5, 11.2; CSS Flexible Box Layout 5.
+type onPage struct {
+	h      *htmlText
+	open   []shownElement
+	hidden int // of them
+	text   []byte
+	space  bool
+	other  bool // the line is another than the text's
+	lines  int  // that have ended
+	cell   bool // is open
+	cells  joiner
+	sheet  map[string]look
+}
+
+type shownElement struct {
+	name atom.Atom
+	look
+	lines int // that had ended when it began
+	from  int // where it begins in the line
+	parts []shownPart
+}
+
+// shownPart is a child, or what stands between two.
+type shownPart struct{ order, from int }
+
+var voids = map[atom.Atom]bool{atom.Area: true, atom.Base: true, atom.Br: true, atom.Col: true, atom.Embed: true, atom.Hr: true, atom.Img: true,
+	atom.Input: true, atom.Link: true, atom.Meta: true, atom.Param: true, atom.Source: true, atom.Track: true, atom.Wbr: true}
+
+// begin takes a start tag.
+func (p *onPage) begin(a atom.Atom, l look) {
+	side := l.inline
+	if n := len(p.open); n > 0 && p.open[n-1].row {
+		side = true
+	}
+	if !l.hidden {
+		p.boundary(a, true, side)
+	}
+	if voids[a] || a == 0 || len(p.open) >= maxOpen {
+		return
+	}
+	p.part(l.order)
+	if l.hidden {
+		p.hidden++
+	}
+	if l.override {
+		p.h.bdo(true)
+	}
+	p.open = append(p.open, shownElement{name: a, look: l, lines: p.lines, from: len(p.text)})
+	p.put([]byte(l.before))
+	p.other = p.other || l.before != ""
+}
+
+// part notes that a child of the innermost element begins, or what is behind it.
+func (p *onPage) part(order int) {
+	if n := len(p.open); n > 0 && len(p.open[n-1].parts) < maxOpen {
+		e := &p.open[n-1]
+		if len(e.parts) == 0 && order == 0 && !e.reverse {
+			return
+		}
+		if len(e.parts) == 0 {
+			e.parts = append(e.parts, shownPart{0, e.from})
+		}
+		e.parts = append(e.parts, shownPart{order, len(p.text)})
+	}
+}
+
+// end takes an end tag.
+func (p *onPage) end(a atom.Atom) {
+	at := -1
+	for i := len(p.open) - 1; i >= 0 && len(p.open)-i < 64; i-- {
+		if p.open[i].name == a {
+			at = i
+			break
+		}
+	}
+	side := at > 0 && (p.open[at].inline || p.open[at-1].row) || at == 0 && p.open[0].inline
+	hidden := at >= 0 && p.open[at].hidden
+	for at >= 0 && len(p.open) > at {
+		p.pop()
+	}
+	if !hidden {
+		p.boundary(a, false, side)
+	}
+}
+
+func (p *onPage) pop() {
+	e := p.open[len(p.open)-1]
+	p.put([]byte(e.after))
+	p.other = p.other || e.after != ""
+	p.arrange(&e)
+	p.open = p.open[:len(p.open)-1]
+	if e.hidden {
+		p.hidden--
+	}
+	if e.override {
+		p.h.bdo(false)
+	}
+	p.part(0)
+}
+
+// arrange puts the children of an element in the order in which they are shown.
+func (p *onPage) arrange(e *shownElement) {
+	if len(e.parts) < 2 || e.lines != p.lines {
+		return
+	}
+	type piece struct {
+		order int
+		text  []byte
+	}
+	var pieces []piece
+	for i, c := range e.parts {
+		to := len(p.text)
+		if i+1 < len(e.parts) {
+			to = e.parts[i+1].from
+		}
+		if c.from > to {
+			return
+		}
+		pieces = append(pieces, piece{c.order, bytes.Clone(p.text[c.from:to])})
+	}
+	if e.reverse {
+		slices.Reverse(pieces)
+	}
+	slices.SortStableFunc(pieces, func(a, b piece) int { return a.order - b.order })
+	p.text = p.text[:e.parts[0].from]
+	for _, c := range pieces {
+		p.text = append(p.text, c.text...)
+	}
+	p.other = true
+}
+
+// boundary takes what stands between two texts: the end of a line, of a cell or of
+// nothing. side: it is put side by side with what is before it.
+func (p *onPage) boundary(a atom.Atom, begins, side bool) {
+	switch {
+	case p.hidden > 0:
+	case cells[a]:
+		p.endCell()
+		p.cell = begins
+	case a == atom.Tr, a == atom.Table:
+		p.endCell()
+		p.cells.endRow()
+		if a == atom.Table {
+			p.cells.endTable()
+		}
+	case blocks[a] && side:
+		p.other = p.other || len(p.text) > 0
+		p.space = false
+	case blocks[a] && p.cell:
+		p.space = true
+	case blocks[a]:
+		p.endLine()
+	}
+}
+
+func (p *onPage) endCell() {
+	if p.cell {
+		p.cells.cell(p.text)
+	} else if len(p.text) > 0 {
+		p.cells.line(p.text)
+	}
+	p.cell = false
+	p.finish()
+}
+
+func (p *onPage) endLine() {
+	if len(p.text) > 0 {
+		p.cells.line(p.text)
+	}
+	p.finish()
+}
+
+// finish tells the line at hand where it is another.
+func (p *onPage) finish() {
+	if p.other && digitsIn(p.text) >= shownDigits {
+		p.h.addAside(string(p.text))
+	}
+	p.text, p.space, p.other = p.text[:0], false, false
+	p.lines++
+}
+
+// put adds text to the line at hand.
+func (p *onPage) put(b []byte) {
+	if p.hidden > 0 {
+		p.other = p.other || len(bytes.TrimSpace(b)) > 0
+		return
+	}
+	for len(b) > 0 {
+		n := bytes.IndexAny(b, " \t\r\n\f")
+		if n != 0 {
+			if n < 0 {
+				n = len(b)
+			}
+			if len(p.text)+n > maxShown {
+				p.finish()
+			}
+			if p.space && len(p.text) > 0 {
+				p.text = append(p.text, ' ')
+			}
+			p.space = false
+			p.text = append(p.text, b[:min(n, maxShown)]...)
+		} else {
+			n, p.space = 1, true
+		}
+		b = b[n:]
+	}
+}
+
+// rest ends the page.
+func (p *onPage) rest() {
+	for len(p.open) > 0 {
+		p.pop()
+	}
+	p.hidden = 0
+	p.endCell()
+	p.cells.finish()
+}
+
+func digitsIn(b []byte) int {
+	n := 0
+	for _, c := range b {
+		if isDigit(c) {
+			n++
+		}
+	}
+	return n
+}
+
+var (
+	cssRule    = regexp.MustCompile(`([^{}]+)\{([^{}]*)\}`)
+	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+	cssEscape  = regexp.MustCompile(`\\([0-9a-fA-F]{1,6})\s?`)
+)
+
+// styles takes a style sheet: of each selector what stands last, by class, id or name.
+func (p *onPage) styles(b []byte) {
+	b = cssComment.ReplaceAll(b[:min(len(b), maxStyle)], nil)
+	for _, m := range cssRule.FindAllSubmatch(b, maxSelector) {
+		l := lookOf(string(m[2]))
+		content := l.before
+		l.before = ""
+		for _, s := range strings.Split(strings.ToLower(string(m[1])), ",") {
+			f := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n>+~", r) })
+			if len(f) == 0 || len(p.sheet) >= maxSelector {
+				continue
+			}
+			key, pseudo, _ := strings.Cut(f[len(f)-1], ":")
+			if i := strings.LastIndexAny(key, ".#"); i > 0 {
+				key = key[i:]
+			}
+			was := p.sheet[key]
+			switch strings.TrimPrefix(pseudo, ":") {
+			case "before":
+				was.before += content
+			case "after":
+				was.after += content
+			case "":
+				was = was.with(l)
+			}
+			if p.sheet == nil {
+				p.sheet = map[string]look{}
+			}
+			p.sheet[key] = was
+		}
+	}
+}
+
+func (l look) with(m look) look {
+	l.hidden, l.inline, l.row, l.reverse, l.override = l.hidden || m.hidden, l.inline || m.inline, l.row || m.row, l.reverse || m.reverse, l.override || m.override
+	if m.order != 0 {
+		l.order = m.order
+	}
+	l.before, l.after = l.before+m.before, l.after+m.after
+	return l
+}
+
+// styled returns what style sheets and its own attributes say of an element.
+func (p *onPage) styled(name, class, id, style string, hidden bool) look {
+	var l look
+	if len(p.sheet) > 0 {
+		l = p.sheet[name].with(p.sheet["*"])
+		for _, c := range strings.Fields(class) {
+			l = l.with(p.sheet["."+strings.ToLower(c)])
+		}
+		if id != "" {
+			l = l.with(p.sheet["#"+strings.ToLower(id)])
+		}
+	}
+	if style != "" {
+		own := lookOf(style)
+		own.before = "" // content is nothing of an element's own
+		l = l.with(own)
+	}
+	l.hidden = l.hidden || hidden
+	return l
+}
+
+// lookOf reads declarations. What content says comes as before.
+func lookOf(style string) (l look) {
+	clipped, empty, rtl, column := false, false, false, false
+	for _, d := range strings.Split(style[:min(len(style), maxShown)], ";") {
+		k, raw, _ := strings.Cut(d, ":")
+		k = strings.ToLower(strings.TrimSpace(k))
+		v := strings.TrimSpace(strings.ReplaceAll(strings.ToLower(raw), "!important", ""))
+		switch k {
+		case "display":
+			switch v {
+			case "none":
+				l.hidden = true
+			case "flex", "grid":
+				l.row = true
+			case "inline-flex", "inline-grid":
+				l.row, l.inline = true, true
+			case "inline", "inline-block", "contents", "table-cell", "inline-table":
+				l.inline = true
+			}
+		case "flex-direction", "flex-flow":
+			l.reverse = strings.HasPrefix(v, "row-reverse")
+			column = strings.HasPrefix(v, "column")
+		case "float":
+			l.inline = v == "left" || v == "right"
+		case "position":
+			l.inline = l.inline || v == "absolute" || v == "fixed"
+		case "visibility":
+			l.hidden = l.hidden || v == "hidden" || v == "collapse"
+		case "opacity", "font-size", "font":
+			l.hidden = l.hidden || strings.HasPrefix(v, "0") && measure(v) == 0
+		case "mso-hide":
+			l.hidden = l.hidden || v == "all"
+		case "color":
+			l.hidden = l.hidden || v == "transparent" || v == "white" || v == "#fff" || v == "#ffffff"
+		case "width", "height", "max-width", "max-height", "line-height":
+			empty = empty || strings.HasPrefix(v, "0") && measure(v) == 0
+		case "overflow":
+			clipped = v == "hidden" || v == "clip"
+		case "text-indent", "top", "margin-left", "left":
+			n := measure(v)
+			l.hidden = l.hidden || n < offScreen
+			if k == "left" {
+				l.order = int(max(-1e6, min(n, 1e6)))
+			}
+		case "order":
+			n, _ := strconv.Atoi(v) // what is no number is 0
+			l.order = max(-1e6, min(n, 1e6))
+		case "direction":
+			rtl = v == "rtl"
+		case "unicode-bidi":
+			l.override = strings.HasSuffix(v, "override")
+		case "content":
+			l.before += cssString(raw)
+		}
+	}
+	l.hidden = l.hidden || clipped && empty
+	l.override = l.override && rtl
+	l.row = l.row && !column
+	return l
+}
+
+// measure returns the number that v begins with, 0 where it begins with none.
+func measure(v string) float64 {
+	n := 0
+	for n < len(v) && strings.IndexByte("+-.0123456789", v[n]) >= 0 {
+		n++
+	}
+	f, _ := strconv.ParseFloat(v[:n], 64) // what is no number is 0
+	return f
+}
+
+// cssString returns the strings of a value, joined. CSS Syntax 4.3.5, 4.3.7.
+func cssString(v string) string {
+	var out strings.Builder
+	for {
+		i := strings.IndexAny(v, `"'`)
+		if i < 0 {
+			return validString(out.String())
+		}
+		text, rest, ok := strings.Cut(v[i+1:], v[i:i+1])
+		if !ok {
+			return validString(out.String())
+		}
+		out.WriteString(cssEscape.ReplaceAllStringFunc(text, func(m string) string {
+			n, _ := strconv.ParseUint(strings.TrimSpace(m[1:]), 16, 32) // the expression lets nothing else through
+			return string(rune(n))
+		}))
+		v = rest
+	}
+}

@@ -1,0 +1,73 @@
+package formats_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPageAsShown holds that a number is read as a browser shows it, whatever
+// stands hidden in it and however its pieces are put side by side.
+func TestPageAsShown(t *testing.T) {
+	for name, page := range map[string]string{
+		"hidden digits":             `<p>SSN 536-<span style="display:none">9</span>22-8145`,
+		"the attribute":             `<p>SSN 536-<span hidden>9</span>22-8145`,
+		"a hidden block":            `<p>SSN 536-<div style="display: none !important">9</div>22-8145`,
+		"by class":                  `<style>/* x */ @media all { .n { color:red; display:none } }</style><p>SSN 536-<b class="m n">9</b>22-8145`,
+		"by id":                     `<style>b#n{visibility:hidden}</style><p>SSN 536-<b id=n>9</b>22-8145`,
+		"of no size":                `<p>SSN 536-<span style="font-size:0px">9</span>22-8145`,
+		"clipped":                   `<p>SSN 536-<span style="width:0;overflow:hidden;display:inline-block">9</span>22-8145`,
+		"within hidden":             `<p>SSN 536-<span style="display:none">9<b>8</b></span>22-8145`,
+		"in a cell":                 `<table><tr><td>SSN <td>536-<i hidden>9</i>22-8145</table>`,
+		"flex":                      `<p>SSN<div style="display:flex"><div>536-</div><div>22-</div><div>8145</div></div>`,
+		"flex by class":             `<style>.r{display:flex}</style><div class=r><div>SSN 536-</div><div>22-</div><div>8145</div></div>`,
+		"in another order":          `<div style="display:flex"><div style="order:3">8145</div><div style="order:1">536-</div><div style="order:2">22-</div></div>`,
+		"the other way":             `<div style="display:flex;flex-direction:row-reverse"><p>8145</p><p>22-</p><p>536-</p></div>`,
+		"inline blocks":             `<div>SSN <div style="display:inline-block">536-</div><div style="display:inline-block">22-</div><div style="display:inline">8145</div></div>`,
+		"floats":                    `<div><div style="float:left">536-</div><div style="float:left">22-</div><div style="float:left">8145</div></div>`,
+		"places":                    `<div><p style="position:absolute;left:90px">8145</p><p style="position:absolute;left:10px">536-</p><p style="position:absolute;left:50px">22-</p></div>`,
+		"before and after":          `<style>.a::before{content:"536-"} .a:after{content:'\38 145'}</style><p>SSN <span class=a>22-</span>`,
+		"cells, cut anywhere":       `<table><tr><td>SSN 536-<td>22-81<td>45</table>`,
+		"lines":                     `<p>SSN<p>536-<p>22-<p>8145`,
+		"a hidden one amid bdo":     `<p>SSN <span style="unicode-bidi:bidi-override;direction:rtl">5418-22-635</span>`,
+		"a hidden cell's own lines": `<table><tr><td>SSN<td>536-22-81<div style="display:none">x<br>y</div>45</table>`,
+	} {
+		a := serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
+		if !strings.Contains(a.texts[""], "536-22-8145") {
+			t.Errorf("%s: read %q", name, a.texts[""])
+		}
+	}
+	for name, page := range map[string]string{
+		"tables within one another": `<table><tr><td>SSN</td><td><table><tr><td>536</td></tr></table></td><td><table><tr><td>22</td></tr></table></td><td>8145</td></tr></table>`,
+		"a digit a row":             `<table><tr><td>SSN</td></tr><tr><td>5<tr><td>3<tr><td>6<tr><td>2<tr><td>2<tr><td>8<tr><td>1<tr><td>4<tr><td>5</table>`,
+	} {
+		a := serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
+		if !strings.Contains(a.texts[""], "SSN 536228145") {
+			t.Errorf("%s: read %q", name, a.texts[""])
+		}
+	}
+	for name, page := range map[string]string{
+		"what is not hidden": `<p>Call <b>555-0100</b> or 555-0101, ext. <i>12345</i></p><div>12345</div><div>67890</div>`,
+		"a preheader":        `<div style="display:none">Order 1234567890 has shipped</div><p>Order 1234567890 has shipped</p>`,
+		"small, not nothing": `<p>536<span style="font-size:0.9em">12345</span>6</p>`,
+	} {
+		a := serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
+		if _, below, _ := strings.Cut(a.texts[""], "\n\n"); below != "" {
+			t.Errorf("%s: below the text: %q", name, below)
+		}
+	}
+}
+
+// TestPageWithoutCharset holds that a page is read in the charset that its bytes show,
+// where nothing declares one.
+func TestPageWithoutCharset(t *testing.T) {
+	const word = "\xcf\xe0\xf6\xe8\xe5\xed\xf2 \xc8\xe2\xe0\xed\xee\xe2 \xef\xee\xf1\xf2\xf3\xef\xe8\xeb \xe2 \xee\xf2\xe4\xe5\xeb\xe5\xed\xe8\xe5" // windows-1251
+	for name, doc := range map[string]string{
+		"HTML": "<html><body><p>" + word + "</p></body></html>",
+		"XML":  "<?xml version=\"1.0\"?><a><b>" + word + "</b></a>",
+	} {
+		a := serve(t, false, limits, []byte(doc))
+		if !strings.Contains(a.texts["~2"], "Пациент Иванов") {
+			t.Errorf("%s: read %q", name, a.texts)
+		}
+	}
+}
