@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
@@ -65,5 +67,26 @@ func TestOpenAfterKill(t *testing.T) {
 	}
 	if err := n.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShort: the alarm disk is raised by too little room and by a file system
+// that does not answer.
+func TestShort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name  string
+		dir   string
+		least dlp.Size
+		want  bool
+	}{
+		{"room enough", dir, 0, false},
+		{"too little", dir, 1 << 62, true},
+		{"gone", filepath.Join(dir, "gone"), 0, true},
+	} {
+		if got := short(c.dir, c.least); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
 	}
 }

@@ -14,15 +14,24 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/probe"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
 // gaugeEvery is how often the sizes of queue and vault are counted.
 const gaugeEvery = 15 * time.Second
+
+// short reports whether the file system of dir has less than least free, or
+// cannot be written to.
+func short(dir string, least dlp.Size) bool {
+	_, room, err := safefile.Stat(dir)
+	return err != nil || room.ReadOnly || room.Free < uint64(least)
+}
 
 // endpoints serves metrics and health when they are configured. The returned
 // function ends that and waits.
@@ -45,6 +54,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 	s.health.Alarm("routes", func() bool {
 		return slices.ContainsFunc(s.probes.List(), func(r probe.Status) bool { return r.Alarm })
 	})
+	s.health.Alarm("disk", func() bool { return short(s.cfg.DataDir, s.cfg.Metrics.MinFree) })
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
 	if len(s.doors["metrics"]) == 0 {
 		return func(context.Context) error { return nil }
@@ -55,7 +65,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		ErrorLog: safelog.Constant(s.log, slog.LevelWarn, "metrics endpoint complained")}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(metrics.Bound(ln)); !errors.Is(err, http.ErrServerClosed) {
 			s.log.LogAttrs(ctx, slog.LevelError, "metrics endpoint ended", safelog.Err(err))
 		}
 	})

@@ -109,6 +109,8 @@ func fileSystem(dir string) []Finding {
 	free := fmt.Sprintf("%s free of %s", size(room.Free), size(room.Size))
 	more := "Make room on the file system of " + dir + ", or move data_dir to a larger one."
 	switch {
+	case room.ReadOnly:
+		out = append(out, bad(dir, "its file system is read-only: nothing can be held or sent on later", "Look at the mount with `findmnt -T "+dir+"`, and at `dmesg` for an error that made it so."))
 	case room.Free < roomFail:
 		out = append(out, bad(dir, free+": mail that must be held is refused when it is full", more))
 	case room.Free < roomWarn:

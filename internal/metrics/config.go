@@ -12,13 +12,19 @@ type Config struct {
 	// Listen is where /metrics, /healthz and /readyz are served, host:port;
 	// "" serves them nowhere. They hold no PHI but tell how much mail there is.
 	Listen string `toml:"listen"`
+	// MinFree is how much room the file system of data_dir is to have: with less, the alarm disk is raised on /healthz and /readyz.
+	MinFree dlp.Size `toml:"min_free"`
 }
 
-// Default returns the defaults: the loopback interface only.
-func Default() Config { return Config{Listen: "127.0.0.1:9025"} }
+// Default returns the defaults: the loopback interface only, and the room below
+// which stanch doctor says that data_dir fails.
+func Default() Config { return Config{Listen: "127.0.0.1:9025", MinFree: 256 << 20} }
 
 // Validate reports the first bad value as a *dlp.KeyError.
 func (c *Config) Validate() error {
+	if c.MinFree < 0 {
+		return &dlp.KeyError{Key: "metrics.min_free", Want: "a size of 0 or more"}
+	}
 	if c.Listen == "" {
 		return nil
 	}

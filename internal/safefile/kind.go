@@ -38,6 +38,7 @@ func kinds() map[uint32]Kind {
 type Room struct {
 	Free, Size         uint64 // bytes
 	FreeInodes, Inodes uint64 // 0 inodes: the file system does not count them
+	ReadOnly           bool   // it is mounted so, or has become so after an error
 }
 
 // Stat tells what file system path lies on and how much room it has.
@@ -47,7 +48,7 @@ func Stat(path string) (Kind, Room, error) {
 		return Kind{}, Room{}, Classify("stat file system", err)
 	}
 	block := uint64(st.Bsize)
-	return kindOf(uint32(st.Type)), Room{Free: st.Bavail * block, Size: st.Blocks * block, FreeInodes: st.Ffree, Inodes: st.Files}, nil
+	return kindOf(uint32(st.Type)), Room{Free: st.Bavail * block, Size: st.Blocks * block, FreeInodes: st.Ffree, Inodes: st.Files, ReadOnly: st.Flags&unix.ST_RDONLY != 0}, nil
 }
 
 // KindOf is the kind of the file system on which the open file fd lies.

@@ -163,21 +163,29 @@ func TestErrorsNameNoPath(t *testing.T) {
 
 func TestClassify(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		err    error
-		noRoom bool
+		name string
+		err  error
+		want error // nil: not the medium's fault
 	}{
-		{"disk full", &fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}, true},
-		{"quota", syscall.EDQUOT, true},
-		{"read-only", &os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EROFS}, true},
-		{"failing", &fs.PathError{Op: "sync", Path: "p", Err: syscall.EIO}, true},
-		{"not there", fs.ErrNotExist, false},
-		{"not allowed", syscall.EACCES, false},
+		{"disk full", &fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}, safefile.ErrNoRoom},
+		{"quota", syscall.EDQUOT, safefile.ErrNoRoom},
+		{"read-only", &os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EROFS}, safefile.ErrReadOnly},
+		{"failing", &fs.PathError{Op: "sync", Path: "p", Err: syscall.EIO}, safefile.ErrFailing},
+		{"not there", fs.ErrNotExist, nil},
+		{"not allowed", syscall.EACCES, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := safefile.Classify("step", c.err)
-			if errors.Is(got, safefile.ErrNoRoom) != c.noRoom {
-				t.Errorf("got %v, want no room %v", got, c.noRoom)
+			if errors.Is(got, safefile.ErrNoRoom) != (c.want != nil) {
+				t.Errorf("got %v, want no room %v", got, c.want != nil)
+			}
+			for _, is := range []error{safefile.ErrReadOnly, safefile.ErrFailing} {
+				if errors.Is(got, is) != (c.want == is) {
+					t.Errorf("got %v, want %v", got, c.want)
+				}
+			}
+			if c.want != nil && !strings.Contains(got.Error(), c.want.Error()) {
+				t.Errorf("got %q, want %q in it", got, c.want)
 			}
 		})
 	}

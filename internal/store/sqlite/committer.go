@@ -43,7 +43,7 @@ type op struct {
 
 // errSlow says that stable storage did not come to an op in time. It was not
 // written and will not be; what was handed over before it may yet be.
-var errSlow = fmt.Errorf("sqlite: stable storage is too slow: %w", store.ErrNoRoom)
+var errSlow = fmt.Errorf("sqlite: stable storage is too slow: %w", safefile.ErrFailing)
 
 // committer owns the one connection that writes. It groups what waits into one
 // transaction, and so one sync.
@@ -328,4 +328,4 @@ func fromMicros(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
-var errMissing = fmt.Errorf("sqlite: the staged content is not there: %w", safefile.ErrNoRoom)
+var errMissing = fmt.Errorf("sqlite: the staged content is not there: %w", safefile.ErrFailing)

@@ -7,6 +7,7 @@ import (
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
+	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
 
@@ -16,15 +17,20 @@ import (
 const primaryCode = 0xff
 
 // classify turns SQLite's words for a medium that cannot take a write into
-// store.ErrNoRoom. SQLite's own text names no value.
+// store.ErrNoRoom, or one of safefile's that says more. SQLite's own text names
+// no value, and it does not tell which error a write met with.
 func classify(err error) error {
 	e, ok := errors.AsType[*driver.Error](err)
 	if !ok {
 		return err
 	}
 	switch e.Code() & primaryCode {
-	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN:
+	case lib.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", store.ErrNoRoom, err)
+	case lib.SQLITE_READONLY:
+		return fmt.Errorf("%w: %w", safefile.ErrReadOnly, err)
+	case lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN:
+		return fmt.Errorf("%w: %w", safefile.ErrFailing, err)
 	}
 	return err
 }
