@@ -96,6 +96,23 @@ func (h *hop) meant(ctx context.Context) bool {
 	return r.Code == 221
 }
 
+// unread reports whether the next hop cannot have read all that was sent, though
+// it has answered: its end of the connection has not even received all, which an
+// answer acknowledges (RFC 9293 3.4), or it has closed with some of it unread, of
+// which a reset tells (RFC 2525 2.17). It looks once and does not wait.
+func (h *hop) unread() (known bool) {
+	onSocket(h.conn, func(fd int) {
+		if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil && n > 0 {
+			known = true
+			return
+		}
+		var b [1]byte
+		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		known = errors.Is(err, unix.ECONNRESET)
+	})
+	return known
+}
+
 // recordTimeout is how long a TLS record that has begun to come is waited for.
 const recordTimeout = 50 * time.Millisecond
 
@@ -103,22 +120,28 @@ const recordTimeout = 50 * time.Millisecond
 // there: n bytes, or with n 0 the end. ok is false where there is neither, or
 // conn cannot be looked at.
 func peek(conn net.Conn) (n int, ok bool) {
+	onSocket(conn, func(fd int) {
+		var b [1]byte
+		var err error
+		n, _, err = unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ok = err == nil // EAGAIN: nothing there
+	})
+	return n, ok
+}
+
+// onSocket calls look with the socket beneath conn, if there is one and it is
+// open.
+func onSocket(conn net.Conn, look func(fd int)) {
 	if secured, is := conn.(*tls.Conn); is {
 		conn = secured.NetConn()
 	}
 	sc, is := conn.(syscall.Conn)
 	if !is {
-		return 0, false
+		return
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return 0, false // closed here; the next use will find out
+		return // closed here; the next use will find out
 	}
-	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		var perr error
-		n, _, perr = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		ok = perr == nil // EAGAIN: nothing there
-	})
-	return n, err == nil && ok
+	_ = raw.Control(func(fd uintptr) { look(int(fd)) }) // as above
 }

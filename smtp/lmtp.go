@@ -62,8 +62,12 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 	doubtful := false
 	for i := range n {
 		r, err := t.h.answer(ctx, t.c.cfg.AnswerTimeout)
-		if err == nil && noAnswer(r) {
+		switch {
+		case err != nil:
+		case noAnswer(r):
 			err = errReply
+		case i == 0 && r.Positive() && t.h.unread():
+			err = errOutOfStep
 		}
 		if err != nil {
 			return t.uncertain(ctx, err)

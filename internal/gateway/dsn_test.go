@@ -70,9 +70,20 @@ func TestReportsAsAskedFor(t *testing.T) {
 // TestReportsRepeatNoText: what the rules find in an envelope stands in no report
 // on the message and no notice; where they find nothing it does.
 func TestReportsRepeatNoText(t *testing.T) {
-	from, to := dlp.Address{Local: "SSN 536-22-8145", Domain: "clinic.example"}, dlp.Address{Local: "John 536-22-8145", Domain: "x.test"}
-	for name, found := range map[string][]dlp.Finding{"found": {{Rule: "us-ssn"}}, "clean": nil} {
-		t.Run(name, func(t *testing.T) {
+	from, local := dlp.Address{Local: "SSN 536-22-8145", Domain: "clinic.example"}, dlp.Address{Local: "John 536-22-8145", Domain: "x.test"}
+	domain := dlp.Address{Local: "john", Domain: "536-22-8145.test"}
+	ssn := []dlp.Finding{{Rule: "us-ssn"}}
+	for _, tc := range []struct {
+		name  string
+		to    dlp.Address
+		found []dlp.Finding
+		told  string
+	}{
+		{"found", local, ssn, "redacted@x.test"}, {"found in the domain", domain, ssn, "redacted@redacted.invalid"},
+		{"clean", local, nil, ""}, {"clean domain", domain, nil, ""},
+	} {
+		to, found := tc.to, tc.found
+		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
 			b.found = found
 			b.hop.deliver = func(a dlp.Address) dlp.Delivery {
@@ -105,7 +116,7 @@ func TestReportsRepeatNoText(t *testing.T) {
 			if got := strings.Contains(report+notice, "536-22-8145"); got != (found == nil) {
 				t.Errorf("the number is repeated: %v\n%s\n%s", got, report, notice)
 			}
-			if found != nil && (!strings.Contains(report, "Final-Recipient: rfc822; redacted@x.test") || !strings.Contains(notice, "To: undisclosed-recipients:;")) {
+			if found != nil && (!strings.Contains(report, "Final-Recipient: rfc822; "+tc.told+"\r\n") || !strings.Contains(notice, "To: undisclosed-recipients:;")) {
 				t.Errorf("got\n%s\n%s", report, notice)
 			}
 		})

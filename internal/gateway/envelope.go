@@ -54,20 +54,23 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 
 // envelopeTexts yields the texts in an envelope: ENVID, each ORCPT that says
 // other than the recipient, the type of an ORCPT that is no known one, and local
-// parts that may say more than who somebody is. With each it says whether a
-// client writes it at will: a local part without quotes is an address too.
+// parts and domains that may say more than who somebody is. With each it says whether a
+// client writes it at will: a local part without quotes, or a domain, is an
+// address too.
 // Addresses are taken apart, so that they are not found for being addresses, and
 // come with and without their quotes.
 func envelopeTexts(doc *dlp.Document) iter.Seq2[string, bool] {
 	return func(yield func(string, bool) bool) {
 		add := func(s string, free bool) bool { return s == "" || yield(s, free) }
-		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender)) {
+		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender)) || !add(domainText(doc.Sender.Domain), false) {
 			return
 		}
+		said := ""
 		for _, a := range doc.Rcpts {
-			if !add(localText(a)) {
+			if !add(localText(a)) || a.Domain != said && !add(domainText(a.Domain), false) {
 				return
 			}
+			said = a.Domain
 		}
 		for i, p := range doc.RcptParams {
 			kind, addr, _ := strings.Cut(p.ORcpt, ";")
@@ -100,26 +103,46 @@ func localText(a dlp.Address) (text string, free bool) {
 	if strings.HasPrefix(a.String(), `"`) {
 		return strings.ReplaceAll(a.Local, "@", " "), true
 	}
-	digits, letters, split := 0, 0, 0
-	for i, r := range a.Local {
+	digits, letters, split := countChars(a.Local)
+	if digits < minDigits || letters == 0 && digits > 9 {
+		return "", false
+	}
+	return words(a.Local, split), false
+}
+
+// domainText is what a domain says, "" where that is an address and nothing
+// else: one with many digits, of which an IP address has few or is a literal.
+func domainText(domain string) string {
+	digits, _, split := countChars(domain)
+	if digits < minDigits || strings.HasPrefix(domain, "[") {
+		return ""
+	}
+	return words(domain, split)
+}
+
+// countChars counts digits and letters of s, and says where digits first follow
+// letters, 0 for nowhere: "ssn536-22-8145".
+func countChars(s string) (digits, letters, split int) {
+	for i, r := range s {
 		switch {
 		case '0' <= r && r <= '9':
-			if split == 0 && letters > 0 && i > 0 && isLetter(a.Local[i-1]) {
-				split = i // "ssn536-22-8145"
+			if split == 0 && letters > 0 && i > 0 && isLetter(s[i-1]) {
+				split = i
 			}
 			digits++
 		case r >= 0x80 || isLetter(byte(r)):
 			letters++
 		}
 	}
-	if digits < minDigits || letters == 0 && digits > 9 {
-		return "", false
-	}
-	s := a.Local
+	return digits, letters, split
+}
+
+// words sets the words of an address apart.
+func words(s string, split int) string {
 	if split > 0 {
 		s = s[:split] + " " + s[split:]
 	}
-	return spaced.Replace(s), false
+	return spaced.Replace(s)
 }
 
 var spaced = strings.NewReplacer(".", " ", "_", " ", "+", " ", "=", " ")
@@ -184,6 +207,9 @@ func (g *Gateway) discreet(ctx context.Context, d notify.DSN) notify.DSN {
 	d.Rcpts = slices.Clone(d.Rcpts)
 	for i, r := range d.Rcpts {
 		d.Rcpts[i].Hidden = g.says(ctx, &dlp.Document{Rcpts: []dlp.Address{r.Rcpt}, RcptParams: []dlp.RcptParams{{ORcpt: r.ORcpt}}})
+		if d.Rcpts[i].Hidden && g.hides(ctx, dlp.Address{Domain: r.Rcpt.Domain}) {
+			d.Rcpts[i].Rcpt.Domain = "redacted.invalid" // RFC 2606 2: nobody's
+		}
 	}
 	return d
 }

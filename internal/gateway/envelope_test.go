@@ -140,3 +140,24 @@ func TestEnvelopeIsWithheld(t *testing.T) {
 		})
 	}
 }
+
+// TestDomainsThatAreText: with many digits a domain may say more than where
+// mail goes. It is not read for each of its recipients in a row.
+func TestDomainsThatAreText(t *testing.T) {
+	for domain, want := range map[string]string{
+		"536-22-8145.example.com": "536-22-8145 example com\n", "ssn536-22-8145.example": "ssn 536-22-8145 example\n",
+		"a.mrn12345678.example": "a mrn 12345678 example\n", "clinic24.example": "", "": "", "[192.168.100.200]": "", "[IPv6:2001:db8:1234:5678::1]": "",
+	} {
+		to := dlp.Address{Local: "ann", Domain: domain}
+		doc := mail(to, dlp.Address{Local: "bob", Domain: domain})
+		var got taker
+		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.String() != want {
+			t.Errorf("%q: got %q, %v; want %q", domain, got.String(), err, want)
+		}
+		doc = mail(out)
+		doc.Sender, got = to, taker{}
+		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.String() != want {
+			t.Errorf("from %q: got %q, %v; want %q", domain, got.String(), err, want)
+		}
+	}
+}

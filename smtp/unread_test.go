@@ -1,0 +1,125 @@
+package smtp_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// afterDot is a connection that tells when the end of a message was written, and
+// reads what comes after it once it is told to.
+type afterDot struct {
+	*net.TCPConn
+	once    sync.Once
+	written chan struct{} // closed when the end mark is
+	read    chan struct{} // closed when the answer may be read
+}
+
+func (c *afterDot) Write(p []byte) (int, error) {
+	n, err := c.TCPConn.Write(p)
+	if strings.HasSuffix(string(p), ".\r\n") {
+		c.once.Do(func() { close(c.written) })
+	}
+	return n, err
+}
+
+func (c *afterDot) Read(p []byte) (int, error) {
+	select {
+	case <-c.written:
+		<-c.read
+	default:
+	}
+	return c.TCPConn.Read(p)
+}
+
+// TestClientAnswerBeforeTheEnd: a 250 of a next hop that cannot have read the
+// end of the message is no answer to it: most of it has not come there, or the
+// hop has closed with some of it unread.
+func TestClientAnswerBeforeTheEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		size   int  // bytes of the message
+		room   int  // of the hop's receive buffer
+		reads  bool // all of it, before it answers
+		closes bool // once it has answered
+		known  bool
+	}{
+		{"most is still here", 1 << 20, 4 << 10, false, false, true},
+		{"most is still here, and it closes", 1 << 20, 4 << 10, false, true, true},
+		{"it closes", 1000, 64 << 10, false, true, true},
+		{"it has read all", 1 << 20, 64 << 10, true, false, false},
+		{"it has read all, and closes", 1 << 20, 64 << 10, true, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			written, read := make(chan struct{}), make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_ = conn.(*net.TCPConn).SetReadBuffer(tc.room) // a wish
+				br := bufio.NewReaderSize(conn, 512)
+				io.WriteString(conn, "220 hop\r\n")
+				for {
+					line, err := br.ReadString('\n')
+					if err != nil {
+						return
+					}
+					if line != "DATA\r\n" {
+						io.WriteString(conn, "250 ok\r\n")
+						continue
+					}
+					io.WriteString(conn, "354 go\r\n")
+					for tc.reads && line != ".\r\n" {
+						if line, err = br.ReadString('\n'); err != nil {
+							return
+						}
+					}
+					<-written
+					io.WriteString(conn, "250 stray\r\n")
+					if tc.closes {
+						conn.Close()
+					}
+					close(read)
+					if !tc.closes {
+						<-t.Context().Done()
+					}
+					return
+				}
+			})
+			t.Cleanup(func() { l.Close(); wg.Wait() })
+			cfg := smtp.DefaultClient()
+			cfg.Addr, cfg.Hostname, cfg.TLS = l.Addr().String(), "gw.example", smtp.TLSOff
+			cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+				if err != nil {
+					return nil, err
+				}
+				return &afterDot{TCPConn: conn.(*net.TCPConn), written: written, read: read}, nil
+			}
+			c := smtp.NewClient(cfg)
+			t.Cleanup(func() { c.Close() })
+			body := strings.Repeat(strings.Repeat("x", 78)+"\r\n", tc.size/80)
+			d := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source(body))[0]
+			switch {
+			case tc.known && !left(d.Err, true):
+				t.Errorf("got %+v, %v; want an error after the end of the message", d.Reply, d.Err)
+			case !tc.known && (d.Err != nil || d.Reply.Code != 250):
+				t.Errorf("got %+v, %v; want its 250", d.Reply, d.Err)
+			}
+		})
+	}
+}
