@@ -122,6 +122,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
 		Readers:         n.cfg.Extract.Children(),
 		PDFReaders:      n.cfg.Extract.PDFChildren(),
+		OCRReaders:      n.cfg.Extract.OCR.Workers,
 		ScanEnabled:     n.cfg.Scan.Enabled,
 		DeliveryWorkers: n.cfg.Outbox.Workers,
 		PerDestination:  n.cfg.Outbox.PerDestination,

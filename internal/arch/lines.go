@@ -36,7 +36,7 @@ func Lines() []Line {
 			"internal/extract/mac",
 			"internal/extract/xls",
 			"internal/extract/ppt",
-			"internal/extract/pixmeta",
+			"internal/extract/pixmeta", "internal/extract/picture",
 			"internal/extract/sqlitefile",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
@@ -93,6 +93,7 @@ func guarded() map[string][]string {
 		"internal/extract/ppt":        {"internal/extract/formats"},
 		"internal/extract/sqlitefile": {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
+		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go
 		"internal/extract/ar":         {"internal/extract/formats"},
 		"internal/extract/cpio":       {"internal/extract/formats"},

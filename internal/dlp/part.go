@@ -1,6 +1,9 @@
 package dlp
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // MaxWindow is the most text that one Window carries, in bytes.
 const MaxWindow = 256 << 10
@@ -99,11 +102,24 @@ type Sink interface {
 	Gap(Gap) error
 }
 
+// SlowReader is a reader of which there are few.
+type SlowReader uint8
+
+// The slow readers.
+const (
+	PDFReader SlowReader = iota
+	OCRReader            // of pictures: seconds a page
+)
+
+// ErrWithout says that a document is to be read without the slow reader that
+// it needs: what that would have read is a gap.
+var ErrWithout = errors.New("dlp: without that reader")
+
 // SlowSink is a Sink that has a say in when a document goes on that needs a
-// reader of which there are few, such as PDF's. Slow is called once the reader at
-// hand is given back; the rest is read when it returns. Its error stops the
-// extraction, and is returned.
+// reader of which there are few. Slow is called once the reader at hand is given
+// back; the rest is read when it returns. ErrWithout has it read without; any
+// other error stops the extraction, and is returned.
 type SlowSink interface {
 	Sink
-	Slow(ctx context.Context) error
+	Slow(ctx context.Context, r SlowReader) error
 }

@@ -118,6 +118,22 @@ func Extraction(read, warm func(context.Context) error, compiled bool,
 	}}
 }
 
+// Pictures says whether the words in pictures are read; ocr is extract.Pool.OCR.
+func Pictures(enabled bool, ocr func() (version, lacks string)) Check {
+	return Check{Name: "extract", Within: time.Minute, Run: func(context.Context) []Finding {
+		const object = "pictures"
+		if !enabled {
+			return []Finding{good(object, "are not read (extract.ocr.enabled); defaults.on_image and defaults.on_gap say what becomes of them")}
+		}
+		version, lacks := ocr()
+		if lacks != "" {
+			return []Finding{poor(object, "are not read, and held as gaps: "+lacks,
+				"Install tesseract-ocr and the trained data of extract.ocr.languages, or set extract.ocr.enabled = false.")}
+		}
+		return []Finding{good(object, "are read by tesseract %s", version)}
+	}}
+}
+
 // sandboxed says how the child is locked in.
 func sandboxed(ctx context.Context, selfTest func(context.Context) (extract.Sandbox, error), mode string) Finding {
 	const object, remedy = "sandbox", "See docs/sandbox.md for what the kernel, the unit or the container must allow."

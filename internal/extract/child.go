@@ -39,20 +39,22 @@ const lookEach = 16
 
 // child is one process. It is used by one goroutine at a time.
 type child struct {
-	proc  *os.Process
-	in    *os.File      // what the child reads
-	w     *bufio.Writer // of in, so that a small document is one write
-	data  []byte        // lent to one document after another
-	out   *os.File      // what it writes
-	buf   *bufio.Reader
-	r     *wire.Reader
-	mem   *os.File // what it tells and has not yet written to out
-	statm *os.File
-	ready wire.Ready       // how it has locked itself in
-	state *os.ProcessState // how it ended; once gone is closed
-	gone  chan struct{}    // closed when the process has been waited for
-	docs  int
-	size  int64 // resident, in bytes, when it was last looked at
+	proc    *os.Process
+	in      *os.File      // what the child reads
+	w       *bufio.Writer // of in, so that a small document is one write
+	data    []byte        // lent to one document after another
+	out     *os.File      // what it writes
+	buf     *bufio.Reader
+	r       *wire.Reader
+	answers *os.File // where it gets the words of pages; nil: it asks for none
+	mem     *os.File // what it tells and has not yet written to out
+	statm   *os.File
+	ready   wire.Ready       // how it has locked itself in
+	state   *os.ProcessState // how it ended; once gone is closed
+	gone    chan struct{}    // closed when the process has been waited for
+	skill   wire.Skill
+	docs    int
+	size    int64 // resident, in bytes, when it was last looked at
 }
 
 // kind is a sort of child.
@@ -88,11 +90,22 @@ func (p *Pool) spawn(skill wire.Skill) (*child, error) {
 func (p *Pool) kind(skill wire.Skill, layers sandbox.Layers) kind {
 	// What is resident is looked at each 20 ms. This is the wall behind it, for
 	// what swells faster: memory that is asked for and not used counts too.
-	data := 2*int64(p.cfg.MaxMemory) + 64<<20
-	return kind{Start: wire.Start{Skill: skill, Layers: uint8(layers), Data: data, Without: p.without}, memory: p.cfg.MaxMemory, processors: 1}
+	memory := p.memory(skill)
+	data := 2*int64(memory) + 64<<20
+	return kind{Start: wire.Start{Skill: skill, Layers: uint8(layers), Data: data, Without: p.without}, memory: memory, processors: 1}
+}
+
+// memory is what a child of that skill may use.
+func (p *Pool) memory(skill wire.Skill) dlp.Size {
+	if skill >= wire.OCR {
+		return p.cfg.OCR.MaxMemory
+	}
+	return p.cfg.MaxMemory
 }
 
 // start starts a child and waits until it is ready.
+//
+// long: what is opened for the child is closed again at each step that fails.
 func (p *Pool) start(k kind) (*child, error) {
 	if err := closeOnExec(); err != nil {
 		return nil, err
@@ -118,6 +131,15 @@ func (p *Pool) start(k kind) (*child, error) {
 		defer cache.Close()          // it was only handed on
 		extra = append(extra, cache) // formats.CacheFile
 	}
+	var answers *os.File
+	if k.Skill >= wire.OCR {
+		var r *os.File
+		if r, answers, err = newAnswers(); err != nil {
+			return nil, errors.Join(err, mem.Close(), inR.Close(), inW.Close(), outR.Close(), outW.Close())
+		}
+		defer r.Close()          // it was only handed on
+		extra = append(extra, r) // formats.AnswersFile
+	}
 	setPipeSize(inW)
 	setPipeSize(outR)
 	cmd := &exec.Cmd{
@@ -130,7 +152,7 @@ func (p *Pool) start(k kind) (*child, error) {
 		Env:         k.env(),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
-	c := &child{in: inW, w: bufio.NewWriterSize(inW, smallDocument), out: outR, buf: bufio.NewReaderSize(outR, 64<<10), mem: mem,
+	c := &child{in: inW, w: bufio.NewWriterSize(inW, smallDocument), out: outR, buf: bufio.NewReaderSize(outR, 64<<10), mem: mem, answers: answers, skill: k.Skill,
 		gone: make(chan struct{})}
 	c.r = wire.NewReader(c.buf)
 
@@ -151,6 +173,9 @@ func (p *Pool) start(k kind) (*child, error) {
 	err = <-started
 	err = errors.Join(err, inR.Close(), outW.Close())
 	if err != nil {
+		if answers != nil {
+			err = errors.Join(err, answers.Close())
+		}
 		return nil, errors.Join(err, mem.Close(), inW.Close(), outR.Close())
 	}
 	c.proc = cmd.Process
@@ -280,6 +305,9 @@ func (c *child) free() {
 	<-c.gone
 	_ = c.out.Close()
 	_ = c.mem.Close()
+	if c.answers != nil {
+		_ = c.answers.Close()
+	}
 	if c.statm != nil {
 		_ = c.statm.Close()
 		c.statm = nil

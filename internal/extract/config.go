@@ -53,6 +53,8 @@ type Config struct {
 	// MaxRatio is how many bytes one packed byte may unpack to, once 16 MiB
 	// have come out of a member.
 	MaxRatio int `toml:"max_ratio"`
+	// OCR is about the words in pictures.
+	OCR OCR `toml:"ocr"`
 	// PasswordsFile holds passwords that encrypted archives are tried with, one
 	// a line, beside those that a mail itself names; only its owner may read it. A
 	// reload reads it again.
@@ -83,6 +85,7 @@ func Default() Config {
 		MaxRatio:         250,
 		PasswordTries:    50,
 		MaxPasswordTries: 200,
+		OCR:              defaultOCR(),
 	}
 }
 
@@ -117,7 +120,7 @@ func (c *Config) Validate() error {
 			return &dlp.KeyError{Key: "extract." + k.key, Want: k.want}
 		}
 	}
-	return nil
+	return c.OCR.validate()
 }
 
 // Children is how many documents are read at the same time: Workers, or what
@@ -139,5 +142,5 @@ func (c *Config) PDFChildren() int {
 
 func (c *Config) limits() wire.Limits {
 	return wire.Limits{Depth: c.MaxDepth, Members: c.MaxMembers, Decoded: int64(c.MaxUnpacked),
-		Memory: int64(c.MaxHeld), Ratio: int64(c.MaxRatio)}
+		Memory: int64(c.MaxHeld), Ratio: int64(c.MaxRatio), Pixels: int64(c.OCR.MaxPixels), Pages: c.OCR.MaxPages}
 }

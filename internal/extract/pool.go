@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -22,7 +23,7 @@ const ChildArg = "worker-extract"
 
 // readerVersion counts what is read and how: a change makes verdicts of before
 // stale. Semantic version 2.0.0.
-const readerVersion = "0.17.0"
+const readerVersion = "0.18.0"
 
 // ErrBusy says that Config.Queue documents wait already.
 var ErrBusy = errors.New("extract: too many documents wait")
@@ -64,6 +65,7 @@ type Pool struct {
 	children sync.WaitGroup
 	guard    guard
 
+	ocr       func() program           // tesseract, looked for once
 	passwords atomic.Pointer[[]string] // for encrypted parts; nil: none
 
 	warming chan struct{} // holds one token; guards the three below
@@ -102,8 +104,9 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := p.LoadPasswords(cfg.PasswordsFile); err != nil {
 		return nil, err
 	}
+	p.ocr = sync.OnceValue(func() program { return findOCR(cfg.OCR) })
 	p.warming <- struct{}{}
-	for skill, places := range [wire.Skills]int{wire.Plain: cfg.Children(), wire.PDF: cfg.PDFChildren()} {
+	for skill, places := range [wire.Skills]int{wire.Plain: cfg.Children(), wire.PDF: cfg.PDFChildren(), wire.OCR: max(1, cfg.OCR.Workers)} {
 		p.lanes[skill].slots = make(chan *child, places)
 		for range places {
 			p.lanes[skill].slots <- nil
@@ -119,7 +122,8 @@ func (noMetrics) ExtractStarted()            {}
 func (noMetrics) ExtractKill(dlp.Cause)      {}
 
 // Version names what reads: a change of it means that a document may read
-// differently than before. It is "VERSION+pdfium.LIBRARY".
+// differently than before. It is "VERSION+pdfium.LIBRARY", and where pictures are read
+// "+tesseract.VERSION" with the languages.
 func (p *Pool) Version() string {
 	lib := "unknown"
 	if bi, ok := debug.ReadBuildInfo(); ok {
@@ -129,7 +133,11 @@ func (p *Pool) Version() string {
 			}
 		}
 	}
-	return readerVersion + "+pdfium." + lib
+	v := readerVersion + "+pdfium." + lib
+	if f := p.ocr(); f.lacks == "" {
+		v += "+tesseract." + f.version + "." + strings.Join(p.cfg.OCR.Languages, ".")
+	}
+	return v
 }
 
 // Extract reads doc and hands sink what it finds. nil means that every piece
@@ -154,7 +162,7 @@ func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) er
 		if err != nil || r.skill == skill {
 			return err
 		}
-		if err := r.canMove(ctx); err != nil {
+		if err := r.canMove(ctx, skill); err != nil {
 			return err
 		}
 	}

@@ -191,7 +191,7 @@ type slowRead struct {
 	slow func() error
 }
 
-func (s slowRead) Slow(context.Context) error { return s.slow() }
+func (s slowRead) Slow(context.Context, dlp.SlowReader) error { return s.slow() }
 
 // TestReaderIsFreeForOthers: a document that waits for a reader of PDF has given
 // back the one it had: the only one there is reads another meanwhile.

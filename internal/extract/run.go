@@ -29,8 +29,11 @@ type run struct {
 	sink dlp.Sink
 
 	skill wire.Skill // what the rest of it needs
-	last  bool       // no child can read more than one of that skill
+	most  wire.Skill // that any child has
 	left  time.Time  // when it gave its child back, to wait for another; zero before
+
+	pages   int           // that the program read, or did not
+	reading time.Duration // how long that took
 
 	restarts int                 // children that broke on a unit
 	blanks   int                 // children that broke before any
@@ -42,7 +45,11 @@ type run struct {
 }
 
 func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
-	return &run{p: p, doc: doc, sink: sink}
+	r := &run{p: p, doc: doc, sink: sink, most: wire.PDF}
+	if p.ocrThere() {
+		r.most = wire.OCR
+	}
+	return r
 }
 
 // entered gives the document back the time it waited for a child.
@@ -57,11 +64,27 @@ func (r *run) entered() {
 // canMove sees to it that there can be a child of the skill that the rest of the
 // document needs. Where none can be had, what needs it is a gap, and the rest is
 // read without.
-func (r *run) canMove(ctx context.Context) error {
+// has is the skill of the one at hand.
+func (r *run) canMove(ctx context.Context, has wire.Skill) error {
 	r.left = time.Now()
 	if s, ok := r.sink.(dlp.SlowSink); ok {
-		if err := s.Slow(ctx); err != nil {
+		slow := dlp.PDFReader
+		if r.skill == wire.OCR {
+			slow = dlp.OCRReader
+		}
+		err := s.Slow(ctx, slow)
+		if errors.Is(err, dlp.ErrWithout) {
+			r.most, r.skill = r.skill-1, has
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("extract: %s: %w", r.doc.ID, err)
+		}
+	}
+	if r.skill == wire.OCR {
+		if f := r.p.ocr(); f.lacks != "" { // it was there, and cannot be used
+			r.most, r.skill = wire.PDF, has
+			return nil
 		}
 	}
 	err := r.p.Warm(ctx)
@@ -72,7 +95,7 @@ func (r *run) canMove(ctx context.Context) error {
 		return fmt.Errorf("extract: %s: %w", r.doc.ID, err)
 	}
 	r.p.log.LogAttrs(ctx, slog.LevelError, "pdf reader cannot be had", slog.String("doc", string(r.doc.ID)))
-	r.skill, r.last = wire.Plain, true
+	r.skill, r.most = wire.Plain, wire.Plain
 	return nil
 }
 
@@ -86,7 +109,7 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 	}
 	t := &try{run: r, c: c, items: maxItems * (r.p.cfg.MaxMembers + 16),
 		parts: map[string]struct{}{}, sent: make(chan struct{})}
-	t.watch = watch{part: time.Now().Add(r.p.cfg.PartTimeout.D()), end: r.end, limit: int64(r.p.cfg.MaxMemory)}
+	t.watch = watch{part: time.Now().Add(r.p.cfg.PartTimeout.D()), end: r.end, limit: int64(r.p.memory(c.skill))}
 
 	var wg sync.WaitGroup
 	r.p.enter(ctx, t)
@@ -95,7 +118,7 @@ func (r *run) try(ctx context.Context, c *child) (again bool, err error) {
 	} else {
 		wg.Go(func() { t.send(f) })
 	}
-	err = t.receive()
+	err = t.receive(ctx)
 	r.p.guard.leave(t)
 	if err != nil {
 		c.end() // also so that a write which nobody reads ends
@@ -229,7 +252,7 @@ var errBroken = errors.New("extract: child broke")
 // receives sees it too.
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
-	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Last: t.last, Limits: t.p.cfg.limits(), Skip: t.skips(),
+	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Most: t.most, Logos: t.p.cfg.OCR.Logos, Limits: t.p.cfg.limits(), Skip: t.skips(),
 		Tries: t.p.cfg.PasswordTries, TriesAll: t.p.cfg.MaxPasswordTries}
 	if pw := t.p.passwords.Load(); pw != nil {
 		job.Passwords = *pw
@@ -258,7 +281,7 @@ func (t *try) send(f io.Reader) {
 
 // receive relays what the child tells until it is done. A nil error means that
 // the child has read the document and waits for the next.
-func (t *try) receive() error {
+func (t *try) receive(ctx context.Context) error {
 	for {
 		op, b, err := t.c.r.Next()
 		if err != nil {
@@ -269,6 +292,11 @@ func (t *try) receive() error {
 			t.stop.Store(true)
 		case wire.OpWant:
 			err = t.want(b)
+		case wire.OpPage:
+			if t.wants > 0 {
+				return errBroken
+			}
+			err = t.page(ctx, b)
 		case wire.OpDone:
 			if len(t.stack) > 0 && t.wants == 0 {
 				return errBroken
@@ -403,7 +431,7 @@ func (t *try) gapFrom(b []byte) error {
 // child's to begin again.
 func (t *try) want(b []byte) error {
 	s, err := wire.DecodeSkill(b)
-	if err != nil || t.wants > 0 || s <= t.skill || t.last {
+	if err != nil || t.wants > 0 || s <= t.skill || s > t.most {
 		return errBroken
 	}
 	t.wants = s

@@ -302,7 +302,7 @@ func (r *slowReader) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Si
 		if doc.Sender.Local != "pdf" {
 			return nil
 		}
-		if err := sink.(dlp.SlowSink).Slow(ctx); err != nil {
+		if err := sink.(dlp.SlowSink).Slow(ctx, dlp.PDFReader); err != nil {
 			return err
 		}
 	}

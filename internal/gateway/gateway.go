@@ -81,6 +81,7 @@ type Config struct {
 	ScanTimeout     time.Duration // reading and detecting a message for longer than this goes on without its client
 	Readers         int           // documents read at once; what waits for its turn is not timed
 	PDFReaders      int           // documents with a PDF read at once, beside Readers, from their first PDF on; 0: 1
+	OCRReaders      int           // documents with pictures whose words are read, read at once; 0: 1
 	ScanEnabled     bool          // false: transport only, for measurements
 	DeliveryWorkers int           // outbox deliveries at once
 	PerDestination  int           // of these, to one destination; 0: 1
@@ -134,20 +135,22 @@ type Gateway struct {
 	cfg   Config
 	rules atomic.Pointer[Rules]
 
-	reading *turns   // who is being read
-	slow    *turns   // who is being read by a slow reader
-	repeats repeats  // unacknowledged holds and splits
-	notices throttle // when each sender was last told, per policy
-	storage storage  // whether files find room
-	wake    chan struct{}
-	begun   chan struct{}  // a bypass has
-	probing chan struct{}  // probes were sent on demand
-	calls   chan struct{}  // urgent mail was held, or decided about
-	waiting atomic.Int64   // urgent messages that wait for a decision
-	urgent  policy.Senders // whose mail is
-	outages outages        // times in which the outbox tried nothing
-	unread  backlog        // messages on their way into the spool, to be read on
-	busy    sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
+	reading *turns // who is being read
+	slow    *turns // who is being read by a slow reader
+
+	pictures *turns   // whose pictures are being read
+	repeats  repeats  // unacknowledged holds and splits
+	notices  throttle // when each sender was last told, per policy
+	storage  storage  // whether files find room
+	wake     chan struct{}
+	begun    chan struct{}  // a bypass has
+	probing  chan struct{}  // probes were sent on demand
+	calls    chan struct{}  // urgent mail was held, or decided about
+	waiting  atomic.Int64   // urgent messages that wait for a decision
+	urgent   policy.Senders // whose mail is
+	outages  outages        // times in which the outbox tried nothing
+	unread   backlog        // messages on their way into the spool, to be read on
+	busy     sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -162,7 +165,7 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}
 	}
-	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), slow: newTurns(cfg.PDFReaders), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
+	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), slow: newTurns(cfg.PDFReaders), pictures: newTurns(cfg.OCRReaders), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
 		calls: make(chan struct{}, 1), probing: make(chan struct{}, 1)}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)

@@ -26,9 +26,9 @@ type judgement struct {
 // to try again, and a file is to stay.
 var errNotRead = errors.New("gateway: document could not be read at all")
 
-// errSlow says that reading took longer than its client is to wait, and that
+// errSlow says that reading takes longer than its client is to wait, and that
 // it may go on without.
-var errSlow = errors.New("gateway: reading takes longer than scan_timeout")
+var errSlow = errors.New("gateway: reading takes longer than a client waits")
 
 // reader reads and detects one Document.
 type reader func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error)
@@ -93,9 +93,18 @@ func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]
 	}
 	defer func() { done() }()
 	// From its first PDF on a document is in the way of others with a PDF alone.
-	slow := func(ctx context.Context) error {
+	// And from its first picture whose words are read, of others with one; a client
+	// never waits for that.
+	slow := func(ctx context.Context, r dlp.SlowReader) error {
+		turns := g.slow
+		if r == dlp.OCRReader {
+			if doc.Channel == dlp.Mail {
+				return g.later()
+			}
+			turns = g.pictures
+		}
 		done()
-		next, err := g.slow.take(ctx, of)
+		next, err := turns.take(ctx, of)
 		if err == nil {
 			done = next
 		}
@@ -111,6 +120,15 @@ func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]
 	return found, gaps, err
 }
 
+// later is the error that has a message read on without its client, or where
+// none is, without what takes long.
+func (g *Gateway) later() error {
+	if g.cfg.Background.Queue > 0 {
+		return errSlow
+	}
+	return dlp.ErrWithout
+}
+
 // timedOut reports the gap of a document that was not read in time.
 func timedOut(gaps []dlp.Gap) bool {
 	return slices.ContainsFunc(gaps, func(gap dlp.Gap) bool { return gap.Cause == dlp.Timeout && gap.Detail == policy.ScanTimeout })
@@ -121,16 +139,16 @@ func timedOut(gaps []dlp.Gap) bool {
 // policies say. slow waits for the turn of a slow reader, which is not timed;
 // nil waits for none.
 func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.Document, rules *Rules,
-	slow func(context.Context) error) ([]dlp.Finding, []dlp.Gap, error) {
+	slow func(context.Context, dlp.SlowReader) error) ([]dlp.Finding, []dlp.Gap, error) {
 	timed, clock := newPatience(ctx, limit)
 	defer clock.end()
 	d := rules.Detect()
 	var sink dlp.Sink = d
 	if slow != nil {
-		sink = slowSink{d, func(ctx context.Context) error {
+		sink = slowSink{d, func(ctx context.Context, r dlp.SlowReader) error {
 			clock.stop()
 			defer clock.goOn()
-			return slow(ctx)
+			return slow(ctx, r)
 		}}
 	}
 	err := g.Extract.Extract(timed, doc, sink)
@@ -143,6 +161,8 @@ func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.
 		return found, gaps, nil
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
+	case errors.Is(err, errSlow):
+		return nil, nil, errSlow
 	case timed.Err() != nil:
 		return found, append(gaps, dlp.Gap{Cause: dlp.Timeout, Detail: policy.ScanTimeout, Size: doc.Size}), nil
 	}

@@ -60,8 +60,8 @@ func (p *patience) end() {
 // slowSink is a Detection that waits for its turn with a slow reader.
 type slowSink struct {
 	dlp.Sink
-	slow func(context.Context) error
+	slow func(context.Context, dlp.SlowReader) error
 }
 
 // Slow waits for the turn.
-func (s slowSink) Slow(ctx context.Context) error { return s.slow(ctx) }
+func (s slowSink) Slow(ctx context.Context, r dlp.SlowReader) error { return s.slow(ctx, r) }

@@ -123,7 +123,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 	}
 	g.OnStep("read on")
 	j, err := g.judge(ctx, doc, func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-		return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules, nil) // its readers are its own
+		return g.readAlone(ctx, doc, rules)
 	})
 	switch {
 	case ctx.Err() != nil: // stopping: the try is not counted
@@ -141,6 +141,22 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 	default:
 		g.conclude(ctx, m, doc, j)
 	}
+}
+
+// readAlone extracts and detects what no client waits for. Its readers are its
+// own, but for those of pictures: for these it waits its turn.
+func (g *Gateway) readAlone(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
+	done := func() {}
+	defer func() { done() }()
+	return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules, func(ctx context.Context, r dlp.SlowReader) (err error) {
+		if r == dlp.OCRReader {
+			var next func()
+			if next, err = g.pictures.take(ctx, g.classOf(doc)); err == nil {
+				done = next
+			}
+		}
+		return err
+	})
 }
 
 // conclude carries the verdict on a message of the spool out until that is

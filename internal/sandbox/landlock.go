@@ -24,8 +24,8 @@ var handled = [...]struct{ fs, net, scope uint64 }{
 }
 
 // landlock puts every thread into a domain that may do nothing which landlock
-// knows: it has no rule at all.
-func (s *State) landlock() error {
+// knows: it has no rule at all, but to read and execute a Program's files.
+func (s *State) landlock(p *Program) error {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		s.lack("landlock: " + why(errno))
@@ -47,6 +47,9 @@ func (s *State) landlock() error {
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 	if errno != 0 {
 		return fmt.Errorf("sandbox: landlock: make rules: %w", errno)
+	}
+	if err := permit(int(fd), p); err != nil {
+		return errors.Join(err, unix.Close(int(fd)))
 	}
 	err := onEveryThread(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0)
 	if err := errors.Join(err, unix.Close(int(fd))); err != nil {

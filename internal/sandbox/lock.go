@@ -37,7 +37,21 @@ type Config struct {
 	Refuse bool
 	// Without is "", or a call to leave off the list. For tests of the list.
 	Without string
+	// Program is nil, or what the process is to become: it may then read those
+	// files, and execute a program.
+	Program *Program
 }
+
+// Program is a program of somebody else's that a locked process becomes, by
+// execve: the locks stay.
+type Program struct {
+	Run  []string // files that may be executed: the program and its loader
+	Read []string // files that may be read: its libraries and its data. One that is not there is passed over
+}
+
+// programHandles is how many handles a Program may have: the standard three, and
+// the file that it loads at the moment.
+const programHandles = 16
 
 // State says what Lock could do here.
 type State struct {
@@ -76,12 +90,16 @@ func Lock(c Config) (State, error) {
 		}
 	}
 	if c.Layers&Landlock != 0 {
-		if err := s.landlock(); err != nil {
+		if err := s.landlock(c.Program); err != nil {
 			return s, err
 		}
 	}
 	if c.Layers&Limits != 0 { // after landlock, which needs a handle
-		if err := set(unix.RLIMIT_NOFILE, 0); err != nil {
+		handles := uint64(0)
+		if c.Program != nil {
+			handles = programHandles
+		}
+		if err := set(unix.RLIMIT_NOFILE, handles); err != nil {
 			return s, err
 		}
 	}

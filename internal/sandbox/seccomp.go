@@ -22,11 +22,13 @@ type call struct {
 type check uint8
 
 const (
-	always  check = iota // whatever its arguments
-	lacks                // none of value's bits are set
-	equal                // it is value
-	hasBits              // all of value's bits are set
-	fails                // never, and the process is told errno and lives
+	always       check = iota // whatever its arguments
+	lacks                     // none of value's bits are set
+	equal                     // it is value
+	hasBits                   // all of value's bits are set
+	equalOrFails              // it is value, else the process is told errno and lives
+	fails                     // never, and the process is told errno and lives
+	codeOfFile                // mmap: what may be executed is a file's, and is not written
 )
 
 // goThread are the flags that Go's runtime makes a thread with
@@ -94,7 +96,7 @@ func (s *State) seccomp(c Config) error {
 	if c.Refuse {
 		end = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	}
-	p := assemble(arch, calls(runtime.GOARCH), c.Without, end)
+	p := assemble(arch, callsOf(runtime.GOARCH, c.Program != nil), c.Without, end)
 	prog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
 	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(p)
@@ -154,9 +156,14 @@ func assemble(arch uint32, list []call, without string, end uint32) []unix.SockF
 			then = []unix.SockFilter{arg, jump(unix.BPF_JSET, c.value, 1, 0), ret(allow), ret(end)}
 		case equal:
 			then = []unix.SockFilter{arg, jump(unix.BPF_JEQ, c.value, 0, 1), ret(allow), ret(end)}
+		case equalOrFails:
+			then = []unix.SockFilter{arg, jump(unix.BPF_JEQ, c.value, 0, 1), ret(allow), ret(unix.SECCOMP_RET_ERRNO | uint32(c.errno))}
 		case hasBits:
 			then = []unix.SockFilter{arg, {Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: c.value},
 				jump(unix.BPF_JEQ, c.value, 0, 1), ret(allow), ret(end)}
+		case codeOfFile:
+			then = []unix.SockFilter{load(atArgs + 8*2), jump(unix.BPF_JSET, unix.PROT_EXEC, 1, 0), ret(allow),
+				jump(unix.BPF_JSET, unix.PROT_WRITE, 2, 0), load(atArgs + 8*3), jump(unix.BPF_JSET, unix.MAP_ANON, 0, 1), ret(end), ret(allow)}
 		case fails:
 			then = []unix.SockFilter{ret(unix.SECCOMP_RET_ERRNO | uint32(c.errno))}
 		}

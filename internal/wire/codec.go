@@ -54,6 +54,8 @@ type Limits struct {
 	Members int   // parts, members and embedded files in all
 	Decoded int64 // bytes unpacked in all
 	Memory  int64 // bytes held at one time for random access
+	Pixels  int64 // of a page whose words are read
+	Pages   int   // of a picture whose words are read
 	Ratio   int64 // unpacked bytes for one packed byte, once RatioFree bytes have come out
 }
 
@@ -64,7 +66,8 @@ const RatioFree = 16 << 20
 type Job struct {
 	Size   int64 // of the document in bytes, as far as known; 0 when not
 	Mail   bool  // it came as a mail, whatever it looks like
-	Last   bool  // no other child can read more: what this one cannot is a gap
+	Logos  bool  // words of the small pictures that HTML shows are read too
+	Most   Skill // of the children there are: what needs more is a gap
 	Limits Limits
 	Skip   []Skip
 
@@ -78,8 +81,8 @@ type Job struct {
 // AppendJob appends the encoding of j to b.
 func AppendJob(b []byte, j *Job) []byte {
 	b = binary.AppendUvarint(b, uint64(max(j.Size, 0)))
-	b = append(b, flag(j.Mail)|flag(j.Last)<<1)
-	for _, v := range []int64{int64(j.Limits.Depth), int64(j.Limits.Members), j.Limits.Decoded, j.Limits.Memory, j.Limits.Ratio} {
+	b = append(b, flag(j.Mail), flag(j.Logos), byte(j.Most))
+	for _, v := range []int64{int64(j.Limits.Depth), int64(j.Limits.Members), j.Limits.Decoded, j.Limits.Memory, j.Limits.Ratio, j.Limits.Pixels, int64(j.Limits.Pages)} {
 		b = binary.AppendUvarint(b, uint64(max(v, 0)))
 	}
 	b = binary.AppendUvarint(b, uint64(min(len(j.Skip), MaxSkips)))
@@ -97,9 +100,11 @@ func AppendJob(b []byte, j *Job) []byte {
 func DecodeJob(b []byte) (*Job, error) {
 	d := decoder{b: b}
 	j := &Job{Size: d.int()}
-	f := d.byte()
-	j.Mail, j.Last = f&1 != 0, f&2 != 0
-	j.Limits = Limits{Depth: int(d.int()), Members: int(d.int()), Decoded: d.int(), Memory: d.int(), Ratio: d.int()}
+	j.Mail, j.Logos, j.Most = d.byte() == 1, d.byte() == 1, Skill(d.byte())
+	if j.Most >= Skills {
+		d.bad = true
+	}
+	j.Limits = Limits{Depth: int(d.int()), Members: int(d.int()), Decoded: d.int(), Memory: d.int(), Ratio: d.int(), Pixels: d.int(), Pages: int(d.int())}
 	n := d.count(MaxSkips, 2)
 	j.Skip = make([]Skip, 0, n)
 	for range n {

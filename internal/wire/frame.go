@@ -18,6 +18,8 @@ const (
 	OpEnd   Op = 'E' // the document's end; empty
 	OpLost  Op = 'L' // the document's end: the parent could not read the rest; empty
 	OpWarm  Op = 'W' // compile pdfium into the cache folder named, and prove it
+	OpRun   Op = 'U' // become the Start's Program: all that follows is its standard input; empty
+	OpWords Op = 'K' // a Words, on a pipe of its own: what was read of the page that the child told
 	OpTry   Op = 'Y' // try what a locked child may not do, by the trial's name; the child answers OpTold
 )
 
@@ -31,6 +33,8 @@ const (
 	OpGap    Op = 'G' // a Gap
 	OpStop   Op = 'S' // no more of the document's bytes are wanted; empty
 	OpWant   Op = 'A' // a Skill that the rest of the document needs; the child tells no more of it
+	OpPage   Op = 'O' // a Page that is to be read, in OpPixels frames; the child waits for OpWords
+	OpPixels Op = 'X' // the page's next pixels, at most MaxChunk
 	OpTold   Op = 'V' // how OpTry failed, in words; empty: it did not
 	OpDone   Op = 'N' // the job is done; empty
 )

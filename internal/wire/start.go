@@ -9,6 +9,7 @@ type Skill uint8
 const (
 	Plain Skill = iota // every format but those below
 	PDF                // PDF, by pdfium
+	OCR                // pictures, by a program that the parent runs
 
 	Skills = iota // how many there are
 )
@@ -21,13 +22,41 @@ type Start struct {
 	Data   int64 // sandbox.Config.Data
 	// Without is sandbox.Config.Without.
 	Without string
+	// Program is nil, or what the child becomes when it is told OpRun. It reads no
+	// document as itself.
+	Program *Program
 }
+
+// Program is a program that a child becomes, and what that may reach.
+type Program struct {
+	Path string
+	Args []string // from the second on
+	Env  []string
+	Run  []string // sandbox.Program.Run
+	Read []string // sandbox.Program.Read
+}
+
+const (
+	maxWords = 1024 // in a list of a Program
+	maxWord  = 4096 // bytes of each: PATH_MAX
+)
 
 // AppendStart appends the encoding of s to b.
 func AppendStart(b []byte, s Start) []byte {
 	b = append(b, byte(s.Skill), s.Layers, flag(s.Refuse))
 	b = binary.AppendUvarint(b, uint64(max(s.Data, 0)))
-	return appendString(b, s.Without, maxDetail)
+	b = appendString(b, s.Without, maxDetail)
+	b = append(b, flag(s.Program != nil))
+	if p := s.Program; p != nil {
+		b = appendString(b, p.Path, maxWord)
+		for _, list := range [][]string{p.Args, p.Env, p.Run, p.Read} {
+			b = binary.AppendUvarint(b, uint64(len(list)))
+			for _, w := range list {
+				b = appendString(b, w, maxWord)
+			}
+		}
+	}
+	return b
 }
 
 // DecodeStart is the inverse of AppendStart.
@@ -36,6 +65,15 @@ func DecodeStart(b []byte) (Start, error) {
 	s := Start{Skill: Skill(d.byte()), Layers: d.byte(), Refuse: d.byte() == 1, Data: d.int(), Without: d.word(maxDetail)}
 	if s.Skill >= Skills {
 		d.bad = true
+	}
+	if d.byte() == 1 {
+		p := &Program{Path: d.string(maxWord)}
+		for _, list := range []*[]string{&p.Args, &p.Env, &p.Run, &p.Read} {
+			for range d.count(maxWords, 1) {
+				*list = append(*list, d.string(maxWord))
+			}
+		}
+		s.Program = p
 	}
 	return s, d.end("start")
 }

@@ -36,7 +36,7 @@ var limits = wire.Limits{Depth: 16, Members: 200, Decoded: 64 << 20, Memory: 32 
 // frames decode, windows join, units nest, no part comes twice.
 func serve(t testing.TB, mail bool, lim wire.Limits, doc []byte) *answer {
 	t.Helper()
-	return serveJob(t, &wire.Job{Mail: mail, Limits: lim, Last: true}, doc)
+	return serveJob(t, &wire.Job{Mail: mail, Limits: lim}, doc)
 }
 
 // serveJob is serve with a job of one's own.

@@ -3,6 +3,7 @@ package formats
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"strconv"
@@ -22,7 +23,11 @@ type job struct {
 	lim  wire.Limits
 	pdf  *pdfReader
 	skip map[string]bool // units dealt with by an earlier child; true: one broke there
-	last bool            // no other child can read more than this one
+	ocr  *ocr
+	most wire.Skill // what children there are can read
+
+	logos bool                         // they are read too
+	known map[[sha256.Size]byte][]byte // words of pages that were read
 
 	members int            // seen so far
 	inner   map[string]int // members seen so far in each part that has any: the highest number
@@ -35,8 +40,8 @@ type job struct {
 	pw    passwords
 }
 
-func newJob(c *conn, head *wire.Job, pdf *pdfReader) *job {
-	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, last: head.Last,
+func newJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) *job {
+	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, ocr: pages, most: head.Most, logos: head.Logos,
 		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
 	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
 	j.pw = passwords{given: head.Passwords, perFile: head.Tries, left: head.TriesAll}
@@ -230,6 +235,8 @@ type failed struct{ err error }
 
 func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
+func failing(err error) *bufio.Reader { return bufio.NewReader(failed{err}) }
+
 // reader reads the bytes from the first on.
 func (s *stream) reader() io.Reader {
 	if s.r == nil {
@@ -342,7 +349,7 @@ func (j *job) read(at place, k kind, s *stream) error {
 	case fDICOM:
 		return j.dicom(at, s)
 	case fPDF:
-		if j.pdf.pool == nil && !j.last {
+		if j.pdf.pool == nil && j.most >= wire.PDF {
 			j.want(wire.PDF) // before the part is opened: it is the other child's
 			return nil
 		}

@@ -12,11 +12,11 @@ import (
 // scope is what one message shows: its HTML and its pictures meet here.
 type scope struct {
 	shown  map[string]bool // Content-IDs that HTML shows
-	images []picture
+	images []shownPicture
 	outer  *scope
 }
 
-type picture struct {
+type shownPicture struct {
 	at   place
 	gap  dlp.Gap
 	told bool // its part was, with the words in it

@@ -15,7 +15,7 @@ import (
 // withPasswords is serve with a job that carries candidates.
 func withPasswords(t testing.TB, mail bool, doc []byte, perFile, all int, pw ...string) *answer {
 	t.Helper()
-	return serveJob(t, &wire.Job{Mail: mail, Limits: limits, Last: true, Passwords: pw, Tries: perFile, TriesAll: all}, doc)
+	return serveJob(t, &wire.Job{Mail: mail, Limits: limits, Passwords: pw, Tries: perFile, TriesAll: all}, doc)
 }
 
 // lockedArchives are the ways in which programs encrypt, by name: the arguments

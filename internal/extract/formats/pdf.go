@@ -131,13 +131,29 @@ func (j *job) readPDF(at place, b []byte) error {
 		return gapOf(dlp.Corrupt, "pdf")
 	}
 	d := &pdfDoc{j: j, in: j.pdf.in, doc: opened.Document}
-	files, err := d.read(at)
+	scans, files, err := d.read(at)
+	if !trapped(err) && len(scans) > 0 && j.ocr != nil {
+		in := at.again()
+		at.readings++
+		j.unit(in, wire.Slow, func() error {
+			serr := d.readScans(in, scans)
+			if trapped(serr) {
+				err = serr
+				return gapOf(dlp.TooLarge, "pdf")
+			}
+			return serr
+		})
+	}
 	if trapped(err) {
 		j.pdf.drop() // the instance is lost, and the document with it
 		return gapOf(dlp.TooLarge, "pdf")
 	}
 	if _, cerr := d.in.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: d.doc}); cerr != nil {
 		j.pdf.drop()
+	}
+	if len(scans) > 0 && j.ocr == nil {
+		j.want(wire.OCR) // the rest of the PDF is the other child's too
+		return nil
 	}
 	for i, f := range files {
 		in := at.inside(itoa(i + 1))
@@ -149,7 +165,8 @@ func (j *job) readPDF(at place, b []byte) error {
 		j.leaf(in, memory(f.data))
 	}
 	if z, _, zerr := openZip(b); zerr == nil && len(z.File) > 0 { // a file that other programs open as a zip
-		j.unit(at.again(), wire.Normal, func() error { return j.zipOf(at.again(), b, false) })
+		in := at.again()
+		j.unit(in, wire.Normal, func() error { return j.zipOf(in, b, false) })
 	}
 	return err
 }
@@ -172,19 +189,21 @@ type attached struct {
 	lost bool
 }
 
-// read writes the document's text and returns its attached files.
-func (d *pdfDoc) read(at place) ([]attached, error) {
+// read writes the document's text and returns its attached files, and its pages
+// on which words stand in a picture, where those can be read.
+func (d *pdfDoc) read(at place) (scans []int, files []attached, err error) {
 	n, err := d.in.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: d.doc})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	ocr := d.j.most >= wire.OCR
 	bad, pictures, lost := 0, 0, 0
 	var pinned []attached
 	for i := range min(n.PageCount, maxPages) {
-		var seen pageNotes
+		seen := pageNotes{look: ocr}
 		text, err := d.page(i, &seen)
 		if trapped(err) {
-			return nil, err
+			return nil, nil, err
 		}
 		if err != nil {
 			lost++
@@ -196,11 +215,14 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 		bad = 0
 		text = strings.Map(plainHyphen, validString(text))
 		if err := d.j.spend(len(text)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		d.j.out.writeString(text)
 		d.j.out.writeString("\n")
-		if seen.picture {
+		switch {
+		case ocr && (seen.picture || seen.filled):
+			scans = append(scans, i)
+		case seen.picture:
 			pictures++
 		}
 		for _, s := range seen.notes {
@@ -210,7 +232,7 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 		pinned = append(pinned, seen.files...)
 		d.j.out.window() // the clock of a slow document starts for each page that comes
 		if d.j.out.err != nil {
-			return nil, nil
+			return nil, nil, nil
 		}
 	}
 	d.meta()
@@ -226,8 +248,8 @@ func (d *pdfDoc) read(at place) ([]attached, error) {
 	if f, err := d.in.FPDF_GetFormType(&requests.FPDF_GetFormType{Document: d.doc}); err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL {
 		d.j.gap(at, dlp.Unsupported, "pdf XFA form", 0)
 	}
-	files, err := d.attachments()
-	return append(files, pinned...), err
+	files, err = d.attachments()
+	return scans, append(files, pinned...), err
 }
 
 // plainHyphen turns pdfium's marks for a hyphen at a line's end into one.
@@ -240,7 +262,9 @@ func plainHyphen(r rune) rune {
 
 // pageNotes is what a page holds beside its text.
 type pageNotes struct {
-	picture bool
+	look    bool // whether a picture fills the page is asked
+	filled  bool
+	picture bool     // there is one, and hardly any text
 	notes   []string // annotations' and form fields' text
 	files   []attached
 }
@@ -255,6 +279,7 @@ func (d *pdfDoc) page(i int, notes *pageNotes) (string, error) {
 	text, err := d.pageText(page)
 	if err == nil && notes != nil {
 		notes.picture = len(strings.Join(strings.Fields(text), "")) < fewLetters && d.shows(page, text)
+		notes.filled = notes.look && !notes.picture && d.filled(page)
 		err = d.annotations(page, notes)
 	}
 	if _, cerr := d.in.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: p.Page}); err == nil {

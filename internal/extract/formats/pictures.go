@@ -10,18 +10,29 @@ import (
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
-// image reads the words that a picture carries, and tells of the picture, which
-// is not read. In a mail the telling waits until it is known which pictures the
+// image reads the words that a picture carries and, where that can be, those
+// that stand in it; else it tells of the picture. In a mail the telling waits until it is known which pictures the
 // HTML shows.
 func (j *job) image(at place, k kind, s *stream) {
 	g := dlp.Gap{Path: at.path, Name: at.name, Cause: dlp.Image, Detail: k.media, Size: s.size}
+	held := j.held
+	if b, ok := j.legible(at, k, s); ok {
+		if _, dealt := j.skip[at.path]; !dealt && j.ocr == nil {
+			j.want(wire.OCR)
+			return
+		}
+		j.unit(at, wire.Slow, func() error { return j.picture(at, k, b) })
+		j.held = held
+		return
+	}
+	j.held = held
 	told := pixmeta.Known(k.media)
 	if told {
 		j.unit(at, wire.Normal, func() error { return j.pictureWords(at, k, s) })
 	}
 	switch {
 	case j.scope != nil:
-		j.scope.images = append(j.scope.images, picture{at: at, gap: g, told: told})
+		j.scope.images = append(j.scope.images, shownPicture{at: at, gap: g, told: told})
 	case told:
 		j.out.gap(g)
 	default:
@@ -38,6 +49,9 @@ func (j *job) pictureWords(at place, k kind, s *stream) error {
 		return err
 	}
 	j.hold(int64(len(b))) // properties that take several pieces are joined
+	if !pixmeta.Known(k.media) {
+		return nil
+	}
 	w := &pictureText{j: j, packed: int64(len(b))}
 	err = pixmeta.Read(b, w)
 	switch {

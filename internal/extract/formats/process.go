@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -22,6 +23,10 @@ const MemFile = 3
 // to read PDF.
 const CacheFile = 4
 
+// AnswersFile is the handle where a child reads the words of pages, if it asks
+// for them.
+const AnswersFile = 5
+
 // cacheFolder is that folder's name in the child.
 var cacheFolder = "/proc/self/fd/" + strconv.Itoa(CacheFile)
 
@@ -37,7 +42,7 @@ func Process() (Child, error) {
 	if err := unix.Close(MemFile); err != nil {
 		return Child{}, err
 	}
-	return Child{In: stdin{}, Out: os.Stdout, Mem: mem, Lock: lock}, nil
+	return Child{In: stdin{}, Out: os.Stdout, Mem: mem, Lock: lock, Answers: answers{}, Become: become}, nil
 }
 
 // lock opens what can only be opened now, closes what is not needed any more,
@@ -52,8 +57,47 @@ func lock(s wire.Start) (wire.Ready, error) {
 	if s.Layers == 0 {
 		return wire.Ready{}, nil
 	}
-	st, err := sandbox.Lock(sandbox.Config{Layers: sandbox.Layers(s.Layers), Data: s.Data, Refuse: s.Refuse, Without: s.Without})
+	c := sandbox.Config{Layers: sandbox.Layers(s.Layers), Data: s.Data, Refuse: s.Refuse, Without: s.Without}
+	if s.Program != nil {
+		c.Program = &sandbox.Program{Run: s.Program.Run, Read: s.Program.Read}
+	}
+	st, err := sandbox.Lock(c)
 	return wire.Ready{Landlock: st.Landlock, Seccomp: st.Seccomp, Lacks: st.Lacks}, err
+}
+
+// become makes the process a program.
+func become(p *wire.Program) error {
+	path, err := unix.BytePtrFromString(p.Path)
+	if err != nil {
+		return err
+	}
+	args, err := syscall.SlicePtrFromStrings(append([]string{p.Path}, p.Args...))
+	if err != nil {
+		return err
+	}
+	env, err := syscall.SlicePtrFromStrings(p.Env)
+	if err != nil {
+		return err
+	}
+	// Not syscall.Exec, which sets a limit on handles anew.
+	_, _, errno := unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&args[0])), uintptr(unsafe.Pointer(&env[0])))
+	return errno
+}
+
+// answers is AnswersFile.
+type answers struct{}
+
+// Read reads what there is, waiting for the first byte.
+func (answers) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(AnswersFile, p)
+		if err == nil {
+			return ended(n)
+		}
+		if err != unix.EINTR {
+			return 0, err
+		}
+	}
 }
 
 // soon is how long the next job is waited for with the processor in hand.

@@ -28,6 +28,11 @@ type Child struct {
 	// Lock is nil, or what locks the process in once all it needs is open and
 	// before it reads a byte of a document. With it, a Start comes first.
 	Lock func(wire.Start) (wire.Ready, error)
+	// Answers is nil, or where the words of pages come from, for a child that asks
+	// for them.
+	Answers io.Reader
+	// Become turns the process into a program, and returns only if it cannot.
+	Become func(*wire.Program) error
 	// OnBegin is nil, or called when a unit has been announced; for tests of
 	// children that break.
 	OnBegin func(wire.Unit)
@@ -39,8 +44,16 @@ func (ch Child) Serve() error {
 	debug.SetMaxStack(maxStack)
 	c := &conn{r: wire.NewReader(bufio.NewReaderSize(ch.In, 64<<10)), w: wire.NewWriter(ch.Out, ch.Mem), begun: ch.OnBegin}
 	var pdf pdfReader
-	if err := ch.start(c, &pdf); err != nil {
+	s, err := ch.start(c, &pdf)
+	if err != nil {
 		return fmt.Errorf("formats: start: %w", err)
+	}
+	if s.Program != nil {
+		return ch.become(c, s.Program)
+	}
+	var pages *ocr
+	if s.Skill >= wire.OCR && ch.Answers != nil {
+		pages = &ocr{answers: wire.NewReader(ch.Answers)}
 	}
 	for {
 		op, b, err := c.r.Next()
@@ -65,7 +78,7 @@ func (ch Child) Serve() error {
 			if err != nil {
 				return fmt.Errorf("formats: job: %w", err)
 			}
-			if err := serveJob(c, head, &pdf); err != nil {
+			if err := serveJob(c, head, &pdf, pages); err != nil {
 				return fmt.Errorf("formats: job: %w", err)
 			}
 		default:
@@ -78,31 +91,53 @@ func (ch Child) Serve() error {
 }
 
 // start makes the child what its parent wants it to be, and says so.
-func (ch Child) start(c *conn, pdf *pdfReader) error {
+func (ch Child) start(c *conn, pdf *pdfReader) (s wire.Start, err error) {
 	var ready wire.Ready
 	if ch.Lock != nil {
 		op, b, err := c.r.Next()
 		if err != nil {
-			return err
+			return s, err
 		}
 		if op != wire.OpStart {
-			return fmt.Errorf("%w: op %q", wire.ErrFrame, op)
+			return s, fmt.Errorf("%w: op %q", wire.ErrFrame, op)
 		}
-		s, err := wire.DecodeStart(b)
-		if err != nil {
-			return err
+		if s, err = wire.DecodeStart(b); err != nil {
+			return s, err
 		}
 		if s.Skill >= wire.PDF {
 			if err := pdf.prove(cacheFolder); err != nil {
-				return err
+				return s, err
 			}
 			debug.FreeOSMemory() // what loading it took
 		}
 		if ready, err = ch.Lock(s); err != nil {
-			return err
+			return s, err
 		}
 	}
-	return c.tell(wire.OpReady, wire.AppendReady(nil, ready))
+	return s, c.tell(wire.OpReady, wire.AppendReady(nil, ready))
+}
+
+// become waits to be told, and is the program from then on. Nothing is read ahead:
+// what follows is the program's.
+func (ch Child) become(c *conn, p *wire.Program) error {
+	frames := wire.NewReader(ch.In)
+	for {
+		op, b, err := frames.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("formats: wait to run: %w", err)
+		case op == wire.OpTry:
+			if err := c.tell(wire.OpTold, tried(string(b))); err != nil {
+				return err
+			}
+		case op == wire.OpRun:
+			return fmt.Errorf("formats: become a program: %w", ch.Become(p))
+		default:
+			return fmt.Errorf("formats: %w: op %q", wire.ErrFrame, op)
+		}
+	}
 }
 
 // tried tries what a locked child may not do and says how that failed.
@@ -118,9 +153,9 @@ func tried(name string) []byte {
 	return []byte(words[:min(len(words), wire.MaxTold)])
 }
 
-func serveJob(c *conn, head *wire.Job, pdf *pdfReader) error {
+func serveJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) error {
 	c.ended, c.rest = false, nil
-	j := newJob(c, head, pdf)
+	j := newJob(c, head, pdf, pages)
 	defer j.pw.wipe()
 	j.document(head)
 	j.out.window() // it goes out with OpDone or OpStop
