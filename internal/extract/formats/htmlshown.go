@@ -342,16 +342,7 @@ func lookOf(style string) (l look) {
 		v := strings.TrimSpace(strings.ReplaceAll(strings.ToLower(raw), "!important", ""))
 		switch k {
 		case "display":
-			switch v {
-			case "none":
-				l.hidden = true
-			case "flex", "grid":
-				l.row = true
-			case "inline-flex", "inline-grid":
-				l.row, l.inline = true, true
-			case "inline", "inline-block", "contents", "table-cell", "inline-table":
-				l.inline = true
-			}
+			l.display(v)
 		case "flex-direction", "flex-flow":
 			l.reverse = strings.HasPrefix(v, "row-reverse")
 			column = strings.HasPrefix(v, "column")
@@ -392,6 +383,20 @@ func lookOf(style string) (l look) {
 	l.override = l.override && rtl
 	l.row = l.row && !column
 	return l
+}
+
+// display takes the value of display. CSS Display 3, 2.
+func (l *look) display(v string) {
+	switch v {
+	case "none":
+		l.hidden = true
+	case "flex", "grid":
+		l.row = true
+	case "inline-flex", "inline-grid":
+		l.row, l.inline = true, true
+	case "inline", "inline-block", "contents", "table-cell", "inline-table":
+		l.inline = true
+	}
 }
 
 // measure returns the number that v begins with, 0 where it begins with none.
