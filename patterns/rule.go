@@ -4,14 +4,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 var (
-	idForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	tagForm = regexp.MustCompile(`^[a-z0-9][a-z0-9:._-]{0,63}$`)
+	idForm  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) })
+	tagForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9:._-]{0,63}$`) })
 )
 
 // rule reads one [[rules]].
@@ -70,7 +71,7 @@ func (f *file) head(t *table, d *draft) {
 		return
 	}
 	id, ok := t.str("id")
-	if !idForm.MatchString(id) && (ok || !t.has("id")) {
+	if !idForm().MatchString(id) && (ok || !t.has("id")) {
 		f.errorf(t.key("id"), "an id of a-z, 0-9, dot, hyphen and underscore, at most 64 long")
 	}
 	d.ID = dlp.RuleID(id)
@@ -86,7 +87,7 @@ func (f *file) head(t *table, d *draft) {
 	d.Description, _ = t.str("description")
 	tags, _ := t.strings("tags")
 	for i, tag := range tags {
-		if !tagForm.MatchString(tag) {
+		if !tagForm().MatchString(tag) {
 			f.errorf(t.key("tags")+"["+itoa(i)+"]", "a tag of a-z, 0-9, colon, dot, hyphen and underscore")
 		}
 		d.Tags = append(d.Tags, dlp.Tag(tag))

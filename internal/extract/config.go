@@ -75,7 +75,7 @@ func Default() Config {
 		PDFTimeout:       dlp.Duration(60 * time.Second),
 		DocumentTimeout:  dlp.Duration(5 * time.Minute),
 		MaxMemory:        384 << 20,
-		RecycleDocuments: 1000,
+		RecycleDocuments: 200,
 		RecycleMemory:    256 << 20,
 		MaxRestarts:      4,
 		MaxDepth:         32,

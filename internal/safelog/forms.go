@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -75,7 +76,13 @@ func id(v slog.Value) (slog.Value, bool) {
 	return slog.StringValue(s), err == nil
 }
 
-var wordRE = regexp.MustCompile(`^[a-z][a-z0-9]*(?:[_.:-][a-z0-9]+)*$`)
+// expression compiles an expression when it is first used: a process that logs
+// nothing compiles none.
+func expression(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
+var wordRE = expression(`^[a-z][a-z0-9]*(?:[_.:-][a-z0-9]+)*$`)
 
 // word takes a lower-case word such as a rule id or a constant. It starts with
 // a letter and holds at most six digits, so that no number of a person fits.
@@ -90,20 +97,20 @@ func word(v slog.Value) (slog.Value, bool) {
 			digits++
 		}
 	}
-	return slog.StringValue(s), s == "" || digits <= 6 && wordRE.MatchString(s)
+	return slog.StringValue(s), s == "" || digits <= 6 && wordRE().MatchString(s)
 }
 
 // matching takes a string that matches the expression from end to end, or a
 // number that does when written out.
 func matching(expr string) form {
-	re := regexp.MustCompile("^(?:" + expr + ")$")
+	re := expression("^(?:" + expr + ")$")
 	return func(v slog.Value) (slog.Value, bool) {
 		switch v.Kind() {
 		case slog.KindInt64, slog.KindUint64:
-			return v, re.MatchString(v.String())
+			return v, re().MatchString(v.String())
 		}
 		s, ok := text(v)
-		return slog.StringValue(s), ok && len(s) <= 512 && re.MatchString(s)
+		return slog.StringValue(s), ok && len(s) <= 512 && re().MatchString(s)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -19,14 +20,20 @@ const (
 	wordsAfter    = 8   // words that follow a keyword
 )
 
+// expression compiles an expression when it is first used: a child compiles none
+// as it starts, and most documents need few.
+func expression(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
 // passwordWord matches what stands in front of a password.
-var passwordWord = regexp.MustCompile(`(?i)pass(?:wor[dt]|code|phrase)?s?\b|\bpass\b|\bpw\b|\bpwd\b|\bpin\b|kenn?wort|passwort|losung|zugangscode|schlüssel|` +
+var passwordWord = expression(`(?i)pass(?:wor[dt]|code|phrase)?s?\b|\bpass\b|\bpw\b|\bpwd\b|\bpin\b|kenn?wort|passwort|losung|zugangscode|schlüssel|` +
 	`\bcode\b|\bkey\b|mot de passe|contrase(?:ñ|n)a|\bclave\b|\bsenha\b|wachtwoord|lösenord|hasło|heslo|jelszó|пароль|密码|密碼|パスワード|암호`)
 
 var (
-	quotedWord = regexp.MustCompile("\"([^\"\r\n]{3,128})\"|'([^'\r\n]{3,128})'|[“„«‹]([^“”„«»‹›\r\n]{3,128})[“”»›]|‘([^‘’\r\n]{3,128})’|`([^`\r\n]{3,128})`")
-	htmlBreak  = regexp.MustCompile(`(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?td)\b[^>]*>`)
-	htmlTag    = regexp.MustCompile(`(?s)<!--.*?-->|<[^>]*>`)
+	quotedWord = expression("\"([^\"\r\n]{3,128})\"|'([^'\r\n]{3,128})'|[“„«‹]([^“”„«»‹›\r\n]{3,128})[“”»›]|‘([^‘’\r\n]{3,128})’|`([^`\r\n]{3,128})`")
+	htmlBreak  = expression(`(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?td)\b[^>]*>`)
+	htmlTag    = expression(`(?s)<!--.*?-->|<[^>]*>`)
 )
 
 // passwordsIn looks for passwords in the texts of a message: its subject, what
@@ -87,7 +94,7 @@ func (f *passwordFinder) entity(fields []field, body []byte, depth int) {
 		t := decodeText(body[:min(len(body), maxLookedPart, f.left)], e.charset)
 		f.left -= len(body)
 		if media == "text/html" {
-			t = html.UnescapeString(htmlTag.ReplaceAllString(htmlBreak.ReplaceAllString(t, "\n"), ""))
+			t = html.UnescapeString(htmlTag().ReplaceAllString(htmlBreak().ReplaceAllString(t, "\n"), ""))
 		}
 		f.text(t)
 	}
@@ -102,11 +109,11 @@ func (f *passwordFinder) text(t string) {
 		if line == "" {
 			continue
 		}
-		at := passwordWord.FindAllStringIndex(line, 8)
+		at := passwordWord().FindAllStringIndex(line, 8)
 		if len(at) == 0 && near == 0 {
 			continue
 		}
-		for _, m := range quotedWord.FindAllStringSubmatch(line, 16) {
+		for _, m := range quotedWord().FindAllStringSubmatch(line, 16) {
 			for _, s := range m[1:] {
 				f.add(0, s)
 			}

@@ -2,7 +2,6 @@ package formats
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -14,7 +13,7 @@ import (
 // for files; one in a mail of any size is.
 const maxCard = 64 << 20
 
-var ldifStart = regexp.MustCompile(`(?i)\A(?:\x{feff}|[\r\n]|#[^\n]*\n|version:[ 0-9]*\r?\n)*dn::? `)
+var ldifStart = expression(`(?i)\A(?:\x{feff}|[\r\n]|#[^\n]*\n|version:[ 0-9]*\r?\n)*dn::? `)
 
 // holdsFiles reports a text that begins as one in whose lines files are written:
 // vCard, iCalendar, LDIF.
@@ -52,7 +51,7 @@ func withoutFiles(b []byte) []byte {
 	return out
 }
 
-func isLDIF(head []byte) bool { return ldifStart.Match(head[:min(len(head), 4096)]) }
+func isLDIF(head []byte) bool { return ldifStart().Match(head[:min(len(head), 4096)]) }
 
 // written reads the files that are written into a text as BinHex, or into the
 // lines of a card, a calendar or LDIF. It returns the place from which further

@@ -2,7 +2,6 @@ package formats
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -265,15 +264,15 @@ func digitsIn(b []byte) int {
 }
 
 var (
-	cssRule    = regexp.MustCompile(`([^{}]+)\{([^{}]*)\}`)
-	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	cssEscape  = regexp.MustCompile(`\\([0-9a-fA-F]{1,6})\s?`)
+	cssRule    = expression(`([^{}]+)\{([^{}]*)\}`)
+	cssComment = expression(`(?s)/\*.*?\*/`)
+	cssEscape  = expression(`\\([0-9a-fA-F]{1,6})\s?`)
 )
 
 // styles takes a style sheet: of each selector what stands last, by class, id or name.
 func (p *onPage) styles(b []byte) {
-	b = cssComment.ReplaceAll(b[:min(len(b), maxStyle)], nil)
-	for _, m := range cssRule.FindAllSubmatch(b, maxSelector) {
+	b = cssComment().ReplaceAll(b[:min(len(b), maxStyle)], nil)
+	for _, m := range cssRule().FindAllSubmatch(b, maxSelector) {
 		l := lookOf(string(m[2]))
 		content := l.before
 		l.before = ""
@@ -421,7 +420,7 @@ func cssString(v string) string {
 		if !ok {
 			return validString(out.String())
 		}
-		out.WriteString(cssEscape.ReplaceAllStringFunc(text, func(m string) string {
+		out.WriteString(cssEscape().ReplaceAllStringFunc(text, func(m string) string {
 			n, _ := strconv.ParseUint(strings.TrimSpace(m[1:]), 16, 32) // the expression lets nothing else through
 			return string(rune(n))
 		}))

@@ -16,12 +16,12 @@ const (
 )
 
 var (
-	vcardQP  = regexp.MustCompile(`(?i)^[A-Z0-9.;=-]*;(?:ENCODING=)?QUOTED-PRINTABLE[;:]`)
-	uuBegin  = regexp.MustCompile(`(?m)^begin(?:-base64)? [0-7]{3,4} [^\r\n]{1,255}\r?$`)
-	yencLine = regexp.MustCompile(`(?m)^=ybegin [^\r\n]{1,512}\r?$`)
+	vcardQP  = expression(`(?i)^[A-Z0-9.;=-]*;(?:ENCODING=)?QUOTED-PRINTABLE[;:]`)
+	uuBegin  = expression(`(?m)^begin(?:-base64)? [0-7]{3,4} [^\r\n]{1,255}\r?$`)
+	yencLine = expression(`(?m)^=ybegin [^\r\n]{1,512}\r?$`)
 	// a digit, or a sign that stands between digits, written as a number
-	xmlEscape  = regexp.MustCompile(`&#0*(?:4[5-7]|5[0-7]);|&#[xX]0*(?:2[dDeEfF]|3[0-9]);`)
-	jsonEscape = regexp.MustCompile(`\\u00(?:2[dDeEfF]|3[0-9])|[0-9]\\/[0-9]`)
+	xmlEscape  = expression(`&#0*(?:4[5-7]|5[0-7]);|&#[xX]0*(?:2[dDeEfF]|3[0-9]);`)
+	jsonEscape = expression(`\\u00(?:2[dDeEfF]|3[0-9])|[0-9]\\/[0-9]`)
 )
 
 // otherReadings reads what a program would make of a text that hides more: an
@@ -30,9 +30,9 @@ func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
 	switch {
 	case k.media == "application/xml" && flatOffice(b):
 		j.flatOffice(at.again(), b)
-	case k.media == "application/xml" && xmlEscape.Match(b):
+	case k.media == "application/xml" && xmlEscape().Match(b):
 		j.leaf(at.again(), memory(resolve(b)))
-	case k.media == "application/json" && jsonEscape.Match(b):
+	case k.media == "application/json" && jsonEscape().Match(b):
 		j.leaf(at.again(), memory(unescapeJSON(b)))
 	case k.media == "text/plain" || k.media == "text/csv":
 		if t := parted(b); !controlsMean(enc) && !bytes.Equal(t, b) {
@@ -91,12 +91,12 @@ func (j *job) unfolded(at *place, t []byte) {
 var (
 	// three digits or hyphens in a row that are written as numbers: nothing does
 	// that to them without a reason
-	qpDigits  = regexp.MustCompile(`(?:=(?:3[0-9]|2[dD])(?:=\r?\n)?){3}`)
-	pctDigits = regexp.MustCompile(`(?:%(?:3[0-9]|2[dD])){3}`)
+	qpDigits  = expression(`(?:=(?:3[0-9]|2[dD])(?:=\r?\n)?){3}`)
+	pctDigits = expression(`(?:%(?:3[0-9]|2[dD])){3}`)
 	// a number that goes on in the next line behind its hyphen, or stands with one
 	// digit on each line
-	cutNumber = regexp.MustCompile(`[0-9]-[ \t]*\r?\n[> \t]*[0-9]|(?:\b[0-9][ \t]*\r?\n[> \t]*){8}[0-9]\b`)
-	lineEnd   = regexp.MustCompile(`[ \t]*\r?\n[> \t]*`)
+	cutNumber = expression(`[0-9]-[ \t]*\r?\n[> \t]*[0-9]|(?:\b[0-9][ \t]*\r?\n[> \t]*){8}[0-9]\b`)
+	lineEnd   = expression(`[ \t]*\r?\n[> \t]*`)
 )
 
 // unescapeDigits decodes quoted-printable or percent signs that nothing declares
@@ -105,9 +105,9 @@ var (
 // Source: RFC 2045 6.7; RFC 3986 2.1.
 func unescapeDigits(b []byte) []byte {
 	switch {
-	case (bytes.Contains(b, []byte("=3")) || bytes.Contains(b, []byte("=2"))) && qpDigits.Match(b):
+	case (bytes.Contains(b, []byte("=3")) || bytes.Contains(b, []byte("=2"))) && qpDigits().Match(b):
 		return decodeQP(b)
-	case (bytes.Contains(b, []byte("%3")) || bytes.Contains(b, []byte("%2"))) && pctDigits.Match(b):
+	case (bytes.Contains(b, []byte("%3")) || bytes.Contains(b, []byte("%2"))) && pctDigits().Match(b):
 		return percentDecode(string(b))
 	}
 	return nil
@@ -124,13 +124,13 @@ func joinedDigits(b []byte) []byte {
 	var out []byte
 	from := 0
 	for range most {
-		m := cutNumber.FindIndex(b[from:])
+		m := cutNumber().FindIndex(b[from:])
 		if m == nil {
 			break
 		}
 		start, end := from+m[0], from+m[1]
 		for end < len(b) && end-start < 200 { // the next pieces
-			k := cutNumber.FindIndex(b[end-1 : min(len(b), end+40)])
+			k := cutNumber().FindIndex(b[end-1 : min(len(b), end+40)])
 			if k == nil || k[0] > 12 || bytes.IndexByte(b[end-1:end-1+k[0]], '\n') >= 0 {
 				break
 			}
@@ -143,7 +143,7 @@ func joinedDigits(b []byte) []byte {
 			start--
 		}
 		out = append(out, bytes.ToValidUTF8(b[max(from, start-before):start], nil)...)
-		out = append(append(out, lineEnd.ReplaceAll(b[start:end], nil)...), '\n')
+		out = append(append(out, lineEnd().ReplaceAll(b[start:end], nil)...), '\n')
 		from = end
 	}
 	return out
@@ -194,12 +194,12 @@ func uncard(media string, b []byte) []byte {
 		b = t
 	}
 	for line := range bytes.Lines(b) {
-		if vcardQP.Match(line) {
+		if vcardQP().Match(line) {
 			b = decodeQP(b)
 			break
 		}
 	}
-	return cardText.ReplaceAllFunc(b, func(m []byte) []byte {
+	return cardText().ReplaceAllFunc(b, func(m []byte) []byte {
 		switch {
 		case m[0] != '\\':
 			return nil
@@ -211,7 +211,7 @@ func uncard(media string, b []byte) []byte {
 }
 
 // cardText matches a fold, and an escape.
-var cardText = regexp.MustCompile(`\r?\n[ \t]|\\[nN,;\\]`)
+var cardText = expression(`\r?\n[ \t]|\\[nN,;\\]`)
 
 // unflow joins the lines of a text with format=flowed and DelSp=yes as a mail
 // program shows them.
@@ -237,13 +237,13 @@ func unflow(b []byte) []byte {
 
 // unseen matches a control character inside a word or number, where no program
 // shows it; what separates fields (tab, line ends, FS to US) is none.
-var unseen = regexp.MustCompile(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s\x00-\x1f\x7f]`)
+var unseen = expression(`[^\s\x00-\x1f\x7f][\x00-\x08\x0e-\x1b\x7f]+[^\s\x00-\x1f\x7f]`)
 
 // parted returns b with a space for each control character, b itself where none
 // stands inside a word. The scanner passes over them, as programs that show a
 // text do; where they part two numbers, that makes one of them.
 func parted(b []byte) []byte {
-	if plain(b) || !holdsUnseen(b) || !unseen.Match(b) {
+	if plain(b) || !holdsUnseen(b) || !unseen().Match(b) {
 		return b
 	}
 	t := bytes.Clone(b)
@@ -270,7 +270,7 @@ func isUnseen(c byte) bool { return c <= 0x08 || c >= 0x0e && c <= 0x1b || c == 
 // lineBegins reports a line of b that begins with word and matches line. The
 // expression looks at lines with the word only: over all of an ordinary text it
 // takes longer than everything else that is done with it.
-func lineBegins(b []byte, word string, line *regexp.Regexp) bool {
+func lineBegins(b []byte, word string, line func() *regexp.Regexp) bool {
 	for from := 0; ; {
 		i := bytes.Index(b[from:], []byte(word))
 		if i < 0 {
@@ -285,7 +285,7 @@ func lineBegins(b []byte, word string, line *regexp.Regexp) bool {
 		if k := bytes.IndexByte(b[i:], '\n'); k >= 0 {
 			end = i + k
 		}
-		if line.Match(b[i:end]) {
+		if line().Match(b[i:end]) {
 			return true
 		}
 	}
@@ -328,7 +328,7 @@ func unescapeJSON(b []byte) []byte {
 			out = append(out, b[i])
 			continue
 		}
-		if m := jsonEscape.Find(b[i:min(len(b), i+6)]); len(m) == 6 {
+		if m := jsonEscape().Find(b[i:min(len(b), i+6)]); len(m) == 6 {
 			out = append(out, byte(hexValue(m[4])<<4|hexValue(m[5])))
 			i += 5
 			continue

@@ -134,25 +134,32 @@ func (f *runs) equals(b []byte, k int, last bool) (int, byte, bool) {
 }
 
 // knownStart holds the first two bytes of what is worth a look.
-var knownStart = func() (t [1 << 16]bool) {
-	for _, s := range signatures {
-		if s.off == 0 {
-			t[binary.BigEndian.Uint16([]byte(s.magic))] = true
+var knownStart = func() *startSet {
+	t := &startSet{}
+	for i := range signatures {
+		if s := &signatures[i]; s.off == 0 {
+			t.add(s.magic)
 		}
 	}
 	for _, b := range []string{"%P", "RI", "\x00\x00", "\x01\x00", "\x08\x00", "0\x80", "0\x82", "0\x83", "0\x84", "\xff\xfe", "\xfe\xff", "\xef\xbb"} {
-		t[binary.BigEndian.Uint16([]byte(b))] = true // PDF, pictures, DICOM, CMS, marks
+		t.add(b) // PDF, pictures, DICOM, CMS, marks
 	}
 	return t
 }()
 
-// anyStart holds the first bytes of those.
-var anyStart = func() (t [256]bool) {
-	for i, known := range knownStart {
-		t[i>>8] = t[i>>8] || known
-	}
-	return t
-}()
+// startSet is a set of two bytes each, and of the first of them.
+type startSet struct {
+	two [1 << 16 / 64]uint64
+	one [256]bool
+}
+
+func (t *startSet) add(magic string) {
+	i := uint16(magic[0])<<8 | uint16(magic[1])
+	t.two[i/64] |= 1 << (i % 64)
+	t.one[magic[0]] = true
+}
+
+func (t *startSet) has(i uint16) bool { return t.two[i/64]>>(i%64)&1 != 0 }
 
 // Kinds whose first bytes noise has as well: they are believed where more fits.
 var weakMagic = map[string]bool{"MZ": true, "\x1f\x9d": true, "\x5d\x00\x00": true, "ID3": true, "BZh": false}

@@ -234,9 +234,9 @@ func promising(b []byte) bool {
 	hex := hexTable[b[0]]|hexTable[b[1]] >= 0
 	if hex {
 		var h [minRun / 2]byte
-		if c := hexTable[b[0]]<<4 | hexTable[b[1]]; c >= 0x20 || c == 0 || anyStart[byte(c)] {
+		if c := hexTable[b[0]]<<4 | hexTable[b[1]]; c >= 0x20 || c == 0 || knownStart.one[byte(c)] {
 			hex = unhex(h[:], b) == len(h)
-			if hex && (knownStart[binary.BigEndian.Uint16(h[:])] || textual(h[:]) == len(h)) {
+			if hex && (knownStart.has(binary.BigEndian.Uint16(h[:])) || textual(h[:]) == len(h)) {
 				return true
 			}
 		}
@@ -254,7 +254,7 @@ func promising(b []byte) bool {
 				high++
 			}
 		}
-		if i == 0 && knownStart[binary.BigEndian.Uint16(d[:])] {
+		if i == 0 && knownStart.has(binary.BigEndian.Uint16(d[:])) {
 			return true
 		}
 		if i == 0 && d[0] >= 0x80 && (d[0] < 0xc2 || d[0] > 0xf4 || d[1]&0xc0 != 0x80) || controls > i/2+2 {

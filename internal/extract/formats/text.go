@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -148,11 +147,11 @@ func (j *job) copyText(r io.Reader, enc string, write func([]byte)) error {
 	return nil
 }
 
-var xmlDecl = regexp.MustCompile(`^\s*<\?xml[^>]{0,200}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']`)
+var xmlDecl = expression(`^\s*<\?xml[^>]{0,200}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']`)
 
 // xmlEncoding returns what an XML declaration says; "" when it says nothing.
 func xmlEncoding(head []byte) string {
-	if m := xmlDecl.FindSubmatch(head[:min(len(head), 512)]); m != nil {
+	if m := xmlDecl().FindSubmatch(head[:min(len(head), 512)]); m != nil {
 		return string(m[1])
 	}
 	return ""

@@ -114,11 +114,11 @@ func inlineFiles(b []byte) (files [][]byte) {
 	for len(b) > 0 && len(files) < maxInline {
 		line, rest := nextLine(b)
 		switch {
-		case uuBegin.Match(line) && bytes.HasPrefix(line, []byte("begin ")):
+		case uuBegin().Match(line) && bytes.HasPrefix(line, []byte("begin ")):
 			f, after := decodeUU(rest)
 			files, b = append(files, f), after
 			continue
-		case uuBegin.Match(line):
+		case uuBegin().Match(line):
 			end := bytes.Index(rest, []byte("===="))
 			if end < 0 {
 				end = len(rest)
@@ -126,7 +126,7 @@ func inlineFiles(b []byte) (files [][]byte) {
 			f, _ := decodeBase64(rest[:end])
 			files, b = append(files, f), rest[end:]
 			continue
-		case yencLine.Match(line):
+		case yencLine().Match(line):
 			f, after := decodeYEnc(rest)
 			files, b = append(files, f), after
 			continue
