@@ -258,6 +258,7 @@ func (x *Explainer) Finish() Explanation {
 
 // endPart explains the part in hand.
 func (x *Explainer) endPart() {
+	x.own.text.flush()
 	if x.own.open && len(x.own.text.norm) > 0 {
 		x.search()
 		x.words = x.words[:0]

@@ -13,9 +13,10 @@ import (
 // from the part's start.
 type text struct {
 	norm []byte
-	base int64 // offset of norm[0]
-	segs []seg // by n; the first begins at or before base
-	raw  int64 // offset, before normalisation, of the next byte to come
+	base int64  // offset of norm[0]
+	segs []seg  // by n; the first begins at or before base
+	raw  int64  // offset, before normalisation, of the next byte to come
+	held []byte // what came behind raw and waits for what comes next
 
 	even  bool  // each byte stands for one as it came, shift bytes further on
 	shift int64 // with even
@@ -29,7 +30,7 @@ type seg struct {
 }
 
 func (t *text) reset() {
-	*t = text{norm: t.norm[:0], segs: t.segs[:0]}
+	*t = text{norm: t.norm[:0], segs: t.segs[:0], held: t.held[:0]}
 }
 
 // end is the offset just after what is there.
@@ -108,14 +109,34 @@ func (t *text) segEnd(n int64) int64 {
 	return s.raw + n - s.n
 }
 
-// add normalises b, the next bytes of the part, to the end.
-func (t *text) add(b []byte) {
+// add normalises b, the next bytes of the part, to the end. Its last bytes may
+// have to wait for what comes behind them.
+func (t *text) add(b []byte) { t.normalise(b, false) }
+
+// flush normalises what waits: nothing comes behind it.
+func (t *text) flush() {
+	if len(t.held) > 0 {
+		t.normalise(nil, true)
+	}
+}
+
+// came is the offset, before normalisation, just after what add was given.
+func (t *text) came() int64 { return t.raw + int64(len(t.held)) }
+
+func (t *text) normalise(b []byte, last bool) {
+	if len(t.held) > 0 {
+		b = slices.Concat(t.held, b)
+		t.held = t.held[:0]
+	}
+	split := mayBeSplit(b)
 	for len(b) > 0 {
 		n := plain(b)
 		if n > 0 {
-			t.linear()
-			t.norm = append(t.norm, b[:n]...)
-			t.raw += int64(n)
+			if !split {
+				t.addPlain(b[:n])
+			} else if !t.addSplit(b, n, last) {
+				break
+			}
 			b = b[n:]
 			continue
 		}
@@ -133,6 +154,16 @@ func (t *text) add(b []byte) {
 		b = b[size:]
 	}
 	t.level()
+}
+
+// addPlain adds b, which is read as it came.
+func (t *text) addPlain(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	t.linear()
+	t.norm = append(t.norm, b...)
+	t.raw += int64(len(b))
 }
 
 // linear sees to it that bytes added now go to a seg of bytes as they came.

@@ -136,7 +136,7 @@ func (c *Scan) Part(p dlp.PartInfo) error {
 // Text scans the next window of the open part. The only error is that of a
 // window that does not follow the one before.
 func (c *Scan) Text(w dlp.Window) error {
-	if !c.open || w.Offset != c.text.raw {
+	if !c.open || w.Offset != c.text.came() {
 		return errOrder
 	}
 	if c.stopped {
@@ -206,6 +206,7 @@ func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
 
 func (c *Scan) endPart() {
 	if c.open {
+		c.text.flush()
 		c.advance(c.text.end())
 		c.settle(c.text.end(), true)
 	}

@@ -48,7 +48,7 @@ func randomText(r *rand.Rand, n int) string {
 	bits := []string{"SSN: ", "536-22-8145", "ssn ", "536228145", "512 44 1234", " ", "\n", ", ", "social security ", "PO number ",
 		"the patient was seen in clinic ", "５３６－２２－８１４５", "536\u00ad-22-\u200b8145", "٥٣٦-٢٢-٨١٤٥", "0.304262935 ", "$", "/", "-",
 		"MRN: ", "E1234567", "MRN 00482913", "jane.roe@clinic.example", "a@b", "@", "555-0142", "(212) 555-0142 ", "DOB 03/04/1961", "March 3, 1961",
-		"1EG4-TE5-MK73", "E11.9", "NPI 1234567893", "é", "漢", strings.Repeat("x", 300), strings.Repeat("9", 40), "2.16.840.1.113883.4.1 "}
+		"1EG4-TE5-MK73", "E11.9", "NPI 1234567893", "\r", "\f", "536-22", "-8145", "5362\v28145", "é", "漢", strings.Repeat("x", 300), strings.Repeat("9", 40), "2.16.840.1.113883.4.1 "}
 	var b strings.Builder
 	for b.Len() < n {
 		b.WriteString(bits[r.IntN(len(bits))])
