@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stanch-dlp/stanch/smtp"
 )
@@ -81,6 +82,82 @@ func TestBreakerOfManyAtOnce(t *testing.T) {
 				}
 				if n := most.Load(); !tt.answers && n > 3 {
 					t.Errorf("%d dialled at once", n)
+				}
+				c.Close()
+				h.wg.Wait()
+			})
+		})
+	}
+}
+
+// TestBreakerOfAHopThatHangs: a next hop that answered a moment ago and hangs
+// now is dialled by few at once, however many come. One that answers slowly is
+// dialled by more as it answers, and fails nobody.
+func TestBreakerOfAHopThatHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		answers        bool
+		reached, dials int
+		atOnce, grown  int
+	}{
+		{"hangs", false, 0, 50, 50, 50},
+		{"answers", true, 300, 300, 50, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &wireHop{}
+				cfg := smtp.DefaultClient()
+				cfg.Addr, cfg.Hostname, cfg.TLS, cfg.MaxIdle = "hop.test:25", "gw.example", smtp.TLSOff, 0
+				var dials, atOnce, most atomic.Int64
+				var hangs atomic.Bool
+				cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if !hangs.Load() {
+						return h.pipe(ctx, network, addr)
+					}
+					dials.Add(1)
+					if n := atOnce.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					defer atOnce.Add(-1)
+					slow := make(<-chan time.Time)
+					if tt.answers {
+						slow = time.After(time.Second)
+					}
+					select {
+					case <-slow:
+						return h.pipe(ctx, network, addr)
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
+				}
+				c := smtp.NewClient(cfg)
+				var done atomic.Int64
+				var wg sync.WaitGroup
+				begin := func() {
+					wg.Go(func() {
+						if tx, _, err := c.Begin(t.Context(), ann, smtp.MailOptions{}, toBob); err == nil {
+							done.Add(1)
+							_ = tx.Reset(t.Context())
+						}
+					})
+				}
+				begin()
+				wg.Wait()
+				done.Store(0)
+				hangs.Store(true)
+				for range 300 {
+					begin()
+				}
+				synctest.Wait()
+				if n := atOnce.Load(); n != int64(tt.atOnce) {
+					t.Errorf("%d dial at once, want %d", n, tt.atOnce)
+				}
+				wg.Wait()
+				if n := done.Load(); n != int64(tt.reached) || dials.Load() != int64(tt.dials) {
+					t.Errorf("%d of 300 reached it over %d dials, want %d over %d", n, dials.Load(), tt.reached, tt.dials)
+				}
+				if n := most.Load(); !tt.answers && n > int64(tt.grown) || tt.answers && n < int64(tt.grown) {
+					t.Errorf("%d dialled at once at most, want %d", n, tt.grown)
 				}
 				c.Close()
 				h.wg.Wait()

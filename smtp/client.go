@@ -206,7 +206,7 @@ func (c *Client) release(h *hop, r dlp.Reply) {
 // connect opens a fresh connection up to EHLO.
 func (c *Client) connect(ctx context.Context) (*hop, error) {
 	if err := c.breaker.allow(ctx, c.cfg.ConnectTimeout); err != nil {
-		return nil, err
+		return nil, &dlp.StageError{At: "down", Err: err}
 	}
 	dctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
@@ -357,7 +357,7 @@ func (c *Client) failed(ctx context.Context, at metrics.Stage, err error) error 
 		attrs = append(attrs, slog.String("cause", tlsCause(err)))
 	}
 	c.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "next hop failed", attrs...)
-	return fmt.Errorf("smtp: next hop: %s: %w", at, err)
+	return &dlp.StageError{At: string(at), Err: err}
 }
 
 // hop is one connection to the next hop. One goroutine uses it at a time.

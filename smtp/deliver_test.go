@@ -1,9 +1,11 @@
 package smtp_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -97,6 +99,59 @@ func TestDeliverDeclares(t *testing.T) {
 				t.Errorf("got %q, want %q", lines[1], want)
 			}
 			same(t, "body", bodies[0], tc.body+".\r\n")
+		})
+	}
+}
+
+// TestDeliverNamesTheStep: an error names the step at which there was no reply,
+// and that a next hop was not tried.
+func TestDeliverNamesTheStep(t *testing.T) {
+	at := func(command string) func(int, string) string {
+		return func(_ int, c string) string {
+			if verb, _, _ := strings.Cut(c, " "); verb == command {
+				return hangUp
+			}
+			return ""
+		}
+	}
+	for _, tt := range []struct {
+		step string
+		on   func(int, string) string
+		set  func(*smtp.ClientConfig)
+	}{
+		{"connect", nil, func(c *smtp.ClientConfig) {
+			c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") }
+		}},
+		{"greeting", at(""), nil},
+		{"ehlo", at("EHLO"), nil},
+		{"tls", nil, func(c *smtp.ClientConfig) { c.TLS = smtp.TLSRequired }},
+		{"mail", at("MAIL"), nil},
+		{"rcpt", at("RCPT"), nil},
+		{"data", at("DATA"), nil},
+		{"dot", at("."), nil},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			h := &wireHop{on: tt.on}
+			c := h.client(t, tt.set)
+			try := func() string {
+				d := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))[0]
+				e, ok := errors.AsType[*dlp.StageError](d.Err)
+				if !ok {
+					t.Fatalf("got %v, which names no step", d.Err)
+				}
+				return e.At
+			}
+			for range 3 {
+				if got := try(); got != tt.step {
+					t.Errorf("got %q, want %q", got, tt.step)
+				}
+			}
+			if !c.Down() {
+				return
+			}
+			if got := try(); got != "down" {
+				t.Errorf("while it counts as down: got %q", got)
+			}
 		})
 	}
 }

@@ -102,6 +102,13 @@ const (
 	breakAfter = 3                // failures in a row before the next hop counts as down
 	breakFirst = time.Second      // first pause
 	breakMost  = 30 * time.Second // longest pause; it doubles up to here
+
+	// tryAtOnce is how many may wait for the greeting of a next hop that answered
+	// lately: the connections that Postfix takes from one client by default
+	// (smtpd_client_connection_count_limit). While others wait for their turn each
+	// that is answered makes room for one more, up to tryMost.
+	tryAtOnce = 50
+	tryMost   = 1000
 )
 
 // errDown is returned while the next hop counts as down.
@@ -110,7 +117,8 @@ var errDown = errors.New("smtp: next hop is down")
 // breaker spares sessions the wait for a next hop that is down: after some
 // failures in a row it allows one try at a time, with a pause between tries. One
 // that has not answered lately is tried by as many at once as it takes to find
-// it down; who comes meanwhile waits for what they hear. The zero value is ready.
+// it down, one that has by tryAtOnce and more as it answers; who comes meanwhile
+// waits for what they hear. The zero value is ready.
 type breaker struct {
 	mu       sync.Mutex // guards all below
 	failed   int        // in a row
@@ -118,7 +126,9 @@ type breaker struct {
 	until    time.Time
 	answered time.Time     // the last success, unless a failure came after it
 	trying   int           // tries under way
-	heard    chan struct{} // closed when one ends; nil: nobody waits
+	room     int           // tries allowed at once beyond tryAtOnce
+	heard    chan struct{} // closed when one ends; nil: nobody listens
+	waiting  int           // for their turn
 }
 
 // allow waits until it is known whether to connect, and returns nil if so: then
@@ -126,13 +136,17 @@ type breaker struct {
 func (b *breaker) allow(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	for {
+	for waits := false; ; {
 		ok, heard := b.ask(time.Now())
 		switch {
 		case ok:
 			return nil
 		case heard == nil:
 			return errDown
+		case !waits:
+			waits = true
+			b.wait(1)
+			defer b.wait(-1)
 		}
 		select {
 		case <-heard:
@@ -152,7 +166,7 @@ func (b *breaker) ask(now time.Time) (ok bool, heard <-chan struct{}) {
 		if b.trying > 0 || now.Before(b.until) {
 			return false, nil
 		}
-	case now.Sub(b.answered) > breakMost && b.failed+b.trying >= breakAfter:
+	case now.Sub(b.answered) > breakMost && b.failed+b.trying >= breakAfter, b.trying >= tryAtOnce+b.room:
 		if b.heard == nil {
 			b.heard = make(chan struct{})
 		}
@@ -162,9 +176,22 @@ func (b *breaker) ask(now time.Time) (ok bool, heard <-chan struct{}) {
 	return true, nil
 }
 
+// wait counts those who wait for their turn.
+func (b *breaker) wait(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting += n
+}
+
 // ended notes the end of a try. The caller holds mu.
-func (b *breaker) ended() {
+func (b *breaker) ended(answered bool) {
 	b.trying--
+	switch {
+	case b.waiting == 0 || !answered:
+		b.room = 0
+	case b.room < tryMost-tryAtOnce:
+		b.room++
+	}
 	if b.heard != nil {
 		close(b.heard)
 		b.heard = nil
@@ -180,7 +207,7 @@ func (b *breaker) down() bool {
 func (b *breaker) success() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended()
+	b.ended(true)
 	b.failed, b.pause, b.answered = 0, 0, time.Now()
 }
 
@@ -188,14 +215,14 @@ func (b *breaker) success() {
 func (b *breaker) pass() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended()
+	b.ended(false)
 }
 
 // failure counts one, and reports whether the next hop counts as down from now.
 func (b *breaker) failure(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended()
+	b.ended(false)
 	b.answered = time.Time{}
 	if b.failed++; b.failed < breakAfter {
 		return false

@@ -218,6 +218,18 @@ func (e *SendError) Error() string {
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Err }
 
+// StageError says at which step of talking to a next hop it failed.
+type StageError struct {
+	At  string // a word of a closed set: connect, greeting, ehlo, tls, auth, mail, rcpt, data, body, dot, reset; down: it was not tried
+	Err error
+}
+
+// Error describes the failure without any of the message.
+func (e *StageError) Error() string { return "smtp: next hop: " + e.At + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StageError) Unwrap() error { return e.Err }
+
 // ErrChanged is what a Claim returns when the file is no longer what was
 // judged. It has been put back, or never taken; it is to be read again.
 var ErrChanged = errors.New("the file changed while it was judged")
