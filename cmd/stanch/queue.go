@@ -151,13 +151,16 @@ func (a *app) queueTable(qs []gateway.Queued, now time.Time) error {
 }
 
 // lastOf is what came of the last try: the reply's code, "none" where no answer
-// was had, or why the message was set aside.
+// was had and the step at which it was waited for, or why the message was set
+// aside.
 func lastOf(q gateway.Queued) string {
 	switch {
 	case q.Why != "":
 		return q.Why
 	case q.LastCode != 0:
 		return fmt.Sprint(q.LastCode)
+	case q.LastStage != "":
+		return "none: " + q.LastStage
 	case q.Tries > 0 && q.Kind != string(spool.Reading):
 		return "none"
 	}

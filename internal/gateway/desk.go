@@ -88,8 +88,9 @@ type Queued struct {
 	Recipients []string  `json:"recipients"`
 	Pending    int       `json:"pending"`
 	LastCode   int       `json:"last_code"`
-	Why        string    `json:"why,omitempty"`     // set aside: why
-	Damaged    bool      `json:"damaged,omitempty"` // its envelope does not open: sender and recipients are not known
+	LastStage  string    `json:"last_stage,omitempty"` // the step of talking to the next hop at which the last try had no reply
+	Why        string    `json:"why,omitempty"`        // set aside: why
+	Damaged    bool      `json:"damaged,omitempty"`    // its envelope does not open: sender and recipients are not known
 }
 
 // ListHeld lists the vault, urgent items first, else newest first: held items,
@@ -463,6 +464,9 @@ func queuedOf(m spool.Message) Queued {
 		}
 		if r.Code != 0 {
 			q.LastCode = r.Code
+		}
+		if r.At != "" {
+			q.LastStage = r.At
 		}
 	}
 	return q

@@ -234,7 +234,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 			continue
 		}
 		r.Tries++
-		r.Code, r.Enhanced = res.Reply.Code, res.Reply.Enhanced
+		r.Code, r.Enhanced, r.At = res.Reply.Code, res.Reply.Enhanced, stageOf(res.Err)
 		switch {
 		case res.Err == nil && res.Reply.Positive():
 			r.State = spool.RcptDelivered
@@ -292,6 +292,14 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		g.recordDelivery(ctx, m, delivered, failed)
 	}
 	return m, nil
+}
+
+// stageOf is the step at which the next hop failed; "" where err names none.
+func stageOf(err error) string {
+	if e, ok := errors.AsType[*dlp.StageError](err); ok {
+		return e.At
+	}
+	return ""
 }
 
 func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {

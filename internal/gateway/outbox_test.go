@@ -421,3 +421,37 @@ func TestDroppedReleaseShows(t *testing.T) {
 		t.Errorf("dropped: got %q", got)
 	}
 }
+
+// TestTheQueueTellsTheStep: where the last try had no reply the queue says at
+// which step, and no more once there was one.
+func TestTheQueueTellsTheStep(t *testing.T) {
+	b := newBench(t)
+	var answers atomic.Bool
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if answers.Load() {
+			return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}}
+		}
+		return dlp.Delivery{Rcpt: a, Err: &dlp.SendError{AfterDot: true, Err: &dlp.StageError{At: "dot", Err: errBroken}}}
+	}
+	m := b.put(t, out)
+	for tries, want := range []struct {
+		stage string
+		code  int
+	}{{"dot", 0}, {"", 451}} {
+		answers.Store(want.code != 0)
+		var q gateway.Queued
+		runOutboxUntil(t, b, func() bool {
+			var err error
+			if q, err = b.ShowQueued(t.Context(), m.ID); err != nil {
+				t.Fatal(err)
+			}
+			return q.Tries == tries+1
+		})
+		if q.LastStage != want.stage || q.LastCode != want.code {
+			t.Errorf("after try %d: got stage %q, code %d; want %q, %d", tries+1, q.LastStage, q.LastCode, want.stage, want.code)
+		}
+		if err := b.RetryQueued(t.Context(), m.ID, "officer"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type rcptJSON struct {
 	State    string  `json:"state"`
 	Code     int     `json:"code,omitempty"`
 	Enhanced string  `json:"enhanced,omitempty"`
+	At       string  `json:"at,omitempty"`
 	Tries    int     `json:"tries,omitempty"`
 	Notify   string  `json:"notify,omitempty"`
 	ORcpt    []byte  `json:"orcpt,omitempty"`
@@ -50,7 +51,7 @@ func encodeState(m Message) ([]byte, error) {
 		if r.State == "" {
 			r.State = RcptPending
 		}
-		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries,
+		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
 			Notify: r.Params.Notify, ORcpt: []byte(r.Params.ORcpt)}
 	}
 	return json.Marshal(out)
@@ -69,7 +70,7 @@ func decodeState(b []byte, m *Message) error {
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {
-		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, Tries: r.Tries,
+		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
 			Params: dlp.RcptParams{Notify: r.Notify, ORcpt: string(r.ORcpt)}}
 	}
 	return nil

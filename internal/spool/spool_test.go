@@ -121,3 +121,26 @@ func TestADamagedMessageHidesNoOther(t *testing.T) {
 		t.Errorf("Get: got %v, want the error itself", err)
 	}
 }
+
+// TestTheStepIsKept: the step at which no reply came is in the sealed state. A
+// state that an earlier program sealed names none, and one that a later program
+// sealed is read for all that this one knows.
+func TestTheStepIsKept(t *testing.T) {
+	u, err := spool.New(nil, nil, plain{}, nil).Progress(spool.Message{From: dlp.Address{Local: "a", Domain: "b.example"},
+		Rcpts: []spool.Rcpt{{Addr: dlp.Address{Local: "c", Domain: "d.test"}, At: "greeting"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ sealed, want string }{
+		"ours":    {string(u.Sealed), "greeting"},
+		"earlier": {`{"v":1,"from":["YQ==","Yi50ZXN0"],"rcpts":[{"addr":["Yw==","ZC50ZXN0"],"state":"pending","tries":2}]}`, ""},
+		"later": {`{"v":1,"from":["YQ==","Yi50ZXN0"],"new":{"x":1},"rcpts":[{"addr":["Yw==","ZC50ZXN0"],"state":"pending","at":"dot","new":[2]}]}`,
+			"dot"},
+	} {
+		s := spool.New(rows{rows: []spool.Row{{ID: "x", State: spool.Queued, Sealed: []byte(tt.sealed)}}}, nil, plain{}, nil)
+		m, err := s.Get(t.Context(), "x")
+		if err != nil || len(m.Rcpts) != 1 || m.Rcpts[0].At != tt.want || m.Rcpts[0].Addr.Local != "c" {
+			t.Errorf("%s: got %+v, %v; want the step %q", name, m, err, tt.want)
+		}
+	}
+}

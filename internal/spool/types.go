@@ -61,6 +61,7 @@ type Rcpt struct {
 	State    string // RcptPending, RcptDelivered or RcptFailed
 	Code     int    // of the last reply, 0 before any
 	Enhanced string // of the last reply
+	At       string // the step at which the last try had no reply (dlp.StageError); "": there was one, or nobody knows
 	Tries    int
 	Params   dlp.RcptParams // given by the client, for the next hop and our own DSNs
 }

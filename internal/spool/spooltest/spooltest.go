@@ -341,7 +341,7 @@ func clock(t *testing.T, b Backend) {
 func progress(t *testing.T, b Backend) {
 	m := b.queue(t, Message(0), "x")
 	m.Rcpts[0] = spool.Rcpt{Addr: m.Rcpts[0].Addr, State: spool.RcptDelivered, Code: 250, Enhanced: "2.1.5", Tries: 1}
-	m.Rcpts[1] = spool.Rcpt{Addr: m.Rcpts[1].Addr, State: spool.RcptPending, Code: 451, Enhanced: "4.4.1", Tries: 1}
+	m.Rcpts[1] = spool.Rcpt{Addr: m.Rcpts[1].Addr, State: spool.RcptPending, Code: 451, Enhanced: "4.4.1", At: "dot", Tries: 1}
 	m.Tries, m.Next = 1, start.Add(time.Minute)
 	if err := b.progress(t, m); err != nil {
 		t.Fatalf("progress: %v", err)
