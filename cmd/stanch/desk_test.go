@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/config"
@@ -71,7 +72,7 @@ func TestOpenAfterKill(t *testing.T) {
 }
 
 // TestShort: the alarm disk is raised by too little room and by a file system
-// that does not answer.
+// that does not answer, or takes no writes.
 func TestShort(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -89,4 +90,18 @@ func TestShort(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 	}
+	t.Run("read-only", func(t *testing.T) {
+		ro := t.TempDir()
+		if err := syscall.Mount("tmpfs", ro, "tmpfs", syscall.MS_RDONLY, "size=16m"); err != nil {
+			t.Skipf("no file system can be mounted here: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := syscall.Unmount(ro, syscall.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+		if !short(ro, 0) {
+			t.Error("got false, want true")
+		}
+	})
 }

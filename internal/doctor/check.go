@@ -105,7 +105,7 @@ func runOne(ctx context.Context, c Check) []Finding {
 			Remedy: "Look at what it waits for: a name server, a next hop or a network file system that does not answer."}}
 	}
 	if len(fs) > maxFindings {
-		fs = append(fs[:maxFindings], Finding{Object: c.Name, Level: Warn, Found: fmt.Sprintf("and %d more", len(fs)-maxFindings)})
+		fs = append(fs[:maxFindings], poor(c.Name, fmt.Sprintf("and %d more", len(fs)-maxFindings), "Mend what is shown, then look again."))
 	}
 	for i := range fs {
 		fs[i].Check = c.Name

@@ -61,20 +61,29 @@ func fill(t *testing.T, dir string) (free func()) {
 var bothPolicy = strings.Replace(quietPolicy, `["mail"]`, `["mail", "file"]`, 1)
 
 // TestFullDisk: without room what must be held is refused for now and clean
-// mail flows on, out of the reserve of the audit log; with room again all is as
-// it was, without a restart.
+// mail flows on, out of the reserve of the audit log, and an alarm tells; with room
+// again all is as it was, without a restart.
 func TestFullDisk(t *testing.T) {
 	hop := newNextHop(t)
-	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy})
+	metricsAddr := freeAddr(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy + fmt.Sprintf("[metrics]\nlisten = %q\nmin_free = \"1MiB\"\n", metricsAddr)})
 	smallDisk(t, g, 48<<20)
 	g.start()
 	if answer, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
 		t.Fatalf("with room: %q, %v", answer, err)
 	}
+	alarms := func(when, want string) {
+		t.Helper()
+		if health := page(t, "http://"+metricsAddr+"/healthz"); !strings.Contains(health, `"alarms":`+want) {
+			t.Errorf("/healthz %s: %s; want alarms %s", when, health, want)
+		}
+	}
+	alarms("with room", `[]`)
 	large := phiMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
 	file := filepath.Join(g.share, "patients.csv")
 
 	free := fill(t, g.data())
+	alarms("without room", `["disk"]`)
 	for i, msg := range []string{phiMail + "2", large, phiMail + "3"} {
 		if answer, err := g.send("ada@clinic.example", outside, msg); !strings.HasPrefix(refused(err), "452 4.3.1") {
 			t.Errorf("PHI %d without room: %q, %s; want 452 4.3.1", i, answer, refused(err))
@@ -104,6 +113,7 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	free()
+	alarms("with room again", `[]`)
 	for _, msg := range []string{phiMail + "2", large} {
 		if answer, err := g.send("ada@clinic.example", outside, msg); err != nil || !strings.Contains(answer, "Held for review") {
 			t.Errorf("PHI with room again: %q, %v", answer, err)
@@ -117,6 +127,41 @@ func TestFullDisk(t *testing.T) {
 	if got := len(g.held()); got != 4 {
 		t.Errorf("%d held after a restart, want 4", got)
 	}
+	g.must("audit", "verify")
+}
+
+// TestFullDiskUnderLoad fills the disk under vault and spool while 20 clients
+// send, and gives its room back, three times: nothing that was answered 250 is
+// lost, mangled or doubled.
+func TestFullDiskUnderLoad(t *testing.T) {
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
+	}
+	dir := t.TempDir()
+	sinkAddr, sinkLedger := startSink(t, dir)
+	corpus := loadCorpus(t, dir)
+	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	smallDisk(t, g, 256<<20)
+	g.start()
+	var loads []string
+	for range 3 {
+		taken, turned := strings.Count(read(t, sinkLedger), "\n"), strings.Count(g.logged(), "message not taken")
+		load := startLoad(t, g, dir, corpus, 20, 200, &loads)
+		eventually(t, "mail flows", func() bool { return strings.Count(read(t, sinkLedger), "\n") > taken+20 })
+		free := fill(t, g.data())
+		eventually(t, "holds find no room", func() bool {
+			if load.done() { // before the disk was full: the next finds it so
+				load = startLoad(t, g, dir, corpus, 20, 200, &loads)
+			}
+			return strings.Count(g.logged(), "message not taken") > turned
+		})
+		free()
+		load.wait(t)
+	}
+	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+	checkHeldContents(t, g, corpus)
+	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
 	g.must("audit", "verify")
 }
 

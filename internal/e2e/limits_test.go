@@ -1,20 +1,26 @@
 package e2e
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
 // selfMade writes a certificate for localhost and its key.
@@ -257,4 +263,46 @@ func TestAuditTells(t *testing.T) {
 	}
 	write(t, path, string(whole), 0o600)
 	g.must("audit", "verify")
+}
+
+// TestMetricsDoorIsBounded: who keeps connections to the metrics door takes none
+// of the file handles beyond its bound; the next caller is answered once one ends.
+func TestMetricsDoorIsBounded(t *testing.T) {
+	addr := freeAddr(t)
+	g := newGateway(t, options{extra: fmt.Sprintf("[metrics]\nlisten = %q\n", addr)})
+	g.start()
+	ask := func() (net.Conn, *bufio.Reader) {
+		t.Helper()
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		return c, bufio.NewReader(c)
+	}
+	var first net.Conn
+	for range metrics.MaxConnections { // answered, and kept
+		c, r := ask()
+		if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		first = c
+	}
+	c, r := ask()
+	if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := r.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one more than the bound: got %q, %v", line, err)
+	}
+	first.Close()
+	if err := c.SetReadDeadline(time.Now().Add(waitWithin)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+		t.Errorf("after another has ended: got %q, %v", line, err)
+	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,9 @@ func TestStopWhileTheOutboxWaits(t *testing.T) {
 				}
 			} else {
 				g.stop() // SIGTERM; exit 0
+				if note := filepath.Join(g.data(), "state", "outbox.alive"); !exists(note) {
+					t.Error("nothing notes when the outbox last ran")
+				}
 				g.start()
 			}
 			g.must("queue", "retry", "--all")

@@ -43,3 +43,6 @@ func (g *Gateway) OutboxRan(from, to time.Time) {
 	o.wall = to
 	o.keep()
 }
+
+// OutboxLooks is what the outbox does each few seconds while it runs.
+func (g *Gateway) OutboxLooks(now time.Time) { g.outages.look(now) }

@@ -1,19 +1,70 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 )
+
+// alive is when the outbox last ran, as file notes it.
+func alive(t *testing.T, file string) time.Time {
+	t.Helper()
+	var k struct{ Alive time.Time }
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &k)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.Alive
+}
+
+// TestOutboxNotesWhenItRan: each minute, and at its end.
+func TestOutboxNotesWhenItRan(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "outbox.alive")
+	synctest.Test(t, func(t *testing.T) {
+		var g gateway.Gateway
+		g.Outages = file
+		began := time.Now()
+		g.OutboxRan(began, began)
+		for range 9 {
+			time.Sleep(10 * time.Second)
+			g.OutboxLooks(time.Now())
+		}
+		if got := alive(t, file); !got.Equal(began.Add(time.Minute)) {
+			t.Errorf("after 90 s: noted %v, want a minute after %v", got, began)
+		}
+	})
+	b := newBench(t)
+	b.Outages = file
+	m := b.put(t, out)
+	var ran time.Time
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ShowQueued(t.Context(), m.ID)
+		ran = b.now().Round(0)
+		return err == nil && q.State == "delivered"
+	})
+	if got := alive(t, file); got.Before(ran) {
+		t.Errorf("at its end: noted %v, want no earlier than %v", got, ran)
+	}
+}
 
 // TestExpiryAfterRestarts: what a restart adds to the life of a message is the
 // time in which nothing ran, past an hour, and not the time in which it waited
 // behind others; where nobody knows, all the time before the start.
 func TestExpiryAfterRestarts(t *testing.T) {
 	const day = 24 * time.Hour // how long a message lives
+	many := [][2]float64{{0, 1}, {9, 9.1}}
+	for i := range 20 { // with three minutes between each and the next
+		many = append(many, [2]float64{9.15 + float64(i)*0.15, 9.25 + float64(i)*0.15})
+	}
 	for _, tc := range []struct {
 		name  string
 		spoil func(file string) error
@@ -24,6 +75,7 @@ func TestExpiryAfterRestarts(t *testing.T) {
 		{"a short stop", nil, [][2]float64{{0, 10}, {10.01, 20}}, 20.01, 4 * time.Hour},
 		{"a stop of eight hours", nil, [][2]float64{{0, 1}}, 9, day - 2*time.Hour},
 		{"two of them", nil, [][2]float64{{0, 1}, {9, 10}}, 18, day - 3*time.Hour},
+		{"more than are remembered: the shortest are forgotten", nil, many, 12.15, day - 4*time.Hour - 27*time.Minute},
 		{"longer than its life", nil, [][2]float64{{0, 1}}, 73, day - 2*time.Hour},
 		{"the clock is put back while nothing runs", nil, [][2]float64{{30, 31}}, 9, day - time.Hour},
 		{"nothing is noted", os.Remove, [][2]float64{{0, 10}}, 20, day - time.Hour},
