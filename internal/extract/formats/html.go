@@ -40,12 +40,14 @@ func (j *job) html(at place, k kind, s *stream) error {
 	h := &htmlText{j: j, out: j.out}
 	h.shown.h = h
 	h.shown.cells.tell = func(line []byte) { h.addAside(string(line)) }
-	err = h.read(transform.NewReader(order.follow(s.reader()), decoder(enc)))
+	r, watch := j.watch(s)
+	err = h.read(transform.NewReader(order.follow(r), decoder(enc)))
 	if err == nil {
 		for i, b := range h.files {
 			j.leaf(at.inside(itoa(i+1)), memory(b))
 		}
 	}
+	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)
 	if guess && s.r == nil && err == nil {
 		if t := undeclared(at, enc, s.mem); t != nil {

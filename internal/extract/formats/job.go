@@ -66,6 +66,7 @@ type place struct {
 	unfolded bool   // it is what a calendar or card shows
 	decoded  bool   // it is UTF-8, whatever it says of itself
 	narrow   bool   // what looks like UTF-16 or UTF-32 is read as bytes
+	searched bool   // a package within it is read
 
 	opened bool // it was encrypted, and a password opened it
 

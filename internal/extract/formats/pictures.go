@@ -21,14 +21,25 @@ func (j *job) image(at place, k kind, s *stream) {
 			j.want(wire.OCR)
 			return
 		}
-		j.unit(at, wire.Slow, func() error { return j.picture(at, k, b) })
+		j.unit(at, wire.Slow, func() error {
+			j.guarded(at, func() error { return j.picture(at, k, b) })
+			j.behind(&at, b)
+			return nil
+		})
 		j.held = held
 		return
 	}
 	j.held = held
 	told := pixmeta.Known(k.media)
 	if told {
-		j.unit(at, wire.Normal, func() error { return j.pictureWords(at, k, s) })
+		j.unit(at, wire.Normal, func() error {
+			j.guarded(at, func() error { return j.pictureWords(at, k, s) })
+			if s.r == nil {
+				in := at
+				j.behind(&in, s.mem)
+			}
+			return nil
+		})
 	}
 	switch {
 	case j.scope != nil:

@@ -56,7 +56,9 @@ func (j *job) otherText(at place, b []byte) {
 		}
 	}
 	if d := wholeBase64(b); d != nil {
-		j.leaf(at.again(), memory(d))
+		in := at.again()
+		in.searched = false
+		j.leaf(in, memory(d))
 		return
 	}
 	if at.joined {

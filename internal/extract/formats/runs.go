@@ -453,7 +453,10 @@ func (f *runs) tell() {
 		return
 	}
 	if !strongKind(d) && guessWide(d) == "" {
-		d = d[:textual(d)] // letters of what stands behind a run decode to noise
+		n := textual(d)
+		if _, ok := findPackage(d[max(0, n-8):], len(d), false); !ok {
+			d = d[:n] // letters of what stands behind a run decode to noise
+		}
 	}
 	if k := sniff(d[:min(len(d), headSize)], place{}); k.format == fEmpty || k.format == fBinary && k.detail == "binary" {
 		return // it only looked like something

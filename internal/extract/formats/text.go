@@ -42,10 +42,13 @@ func (j *job) text(at place, k kind, s *stream) error {
 		armour.look(b)
 		write(b)
 	}
+	var watch *watcher
 	if s.r == nil && enc == encUTF8 && utf8.Valid(s.mem) {
 		j.passText(s.mem, look)
 	} else {
-		err = j.copyText(order.follow(s.reader()), enc, look)
+		var r io.Reader
+		r, watch = j.watch(s)
+		err = j.copyText(order.follow(r), enc, look)
 	}
 	if marker != nil {
 		marker.end()
@@ -53,6 +56,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	if armour.found != "" {
 		j.gap(at, dlp.Encrypted, armour.found, 0)
 	}
+	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)
 	if err != nil {
 		return err

@@ -123,6 +123,7 @@ func (j *job) asText(at place, front, b []byte) error {
 		return nil
 	}
 	at = at.again()
+	at.searched = true // it is what was read
 	if !j.admit(at) {
 		return nil
 	}
