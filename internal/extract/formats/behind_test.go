@@ -114,4 +114,3 @@ func TestBehindArchive(t *testing.T) {
 		}
 	}
 }
-
