@@ -171,23 +171,35 @@ func DecodeGap(b []byte) (dlp.Gap, error) {
 func AppendWindow(b []byte, w dlp.Window) []byte {
 	b = binary.AppendUvarint(b, uint64(w.Offset))
 	spans := w.Spans[:min(len(w.Spans), MaxSpans)]
-	var index map[string]uint64
-	var table []byte
+	var few [8]string           // the first of the table's strings
+	var index map[string]uint64 // the others
+	var known int
+	table := make([]byte, 0, 128)
 	ref := func(s string) uint64 {
 		s = cut(s, MaxLabel)
+		for i, k := range few[:min(known, len(few))] {
+			if k == s {
+				return uint64(i)
+			}
+		}
 		i, ok := index[s]
-		if !ok {
+		if ok {
+			return i
+		}
+		if i = uint64(known); known < len(few) {
+			few[known] = s
+		} else {
 			if index == nil {
 				index = make(map[string]uint64, 16)
 			}
-			i = uint64(len(index))
 			index[s] = i
-			table = appendString(table, s, MaxLabel)
 		}
+		known++
+		table = appendString(table, s, MaxLabel)
 		return i
 	}
-	var body []byte
-	if len(spans) > 0 {
+	body := make([]byte, 0, 128)
+	if len(spans)*8 > cap(body) {
 		body = make([]byte, 0, len(spans)*8)
 	}
 	for _, s := range spans {
@@ -197,7 +209,7 @@ func AppendWindow(b []byte, w dlp.Window) []byte {
 		body = binary.AppendUvarint(body, ref(string(s.Type)))
 		body = binary.AppendUvarint(body, uint64(s.Group))
 	}
-	b = binary.AppendUvarint(b, uint64(len(index)))
+	b = binary.AppendUvarint(b, uint64(known))
 	b = append(b, table...)
 	b = binary.AppendUvarint(b, uint64(len(spans)))
 	b = append(b, body...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -72,6 +73,12 @@ func TestRoundTrip(t *testing.T) {
 		{Start: 104, End: 105, Label: "a", Group: 1}, {Start: 106, End: 900, Label: "b", Type: "SSN", Group: 1}}}
 	if got, err := wire.DecodeWindow(wire.AppendWindow(nil, win)); err != nil || !reflect.DeepEqual(got, win) {
 		t.Errorf("window: got %+v %v", got, err)
+	}
+	for i := range int64(60) { // more names than stand in a row, each twice
+		win.Spans = append(win.Spans, dlp.Span{Start: 106, End: 107, Label: "column " + strconv.FormatInt(i%30, 10), Type: "MRN"})
+	}
+	if got, err := wire.DecodeWindow(wire.AppendWindow(nil, win)); err != nil || !reflect.DeepEqual(got, win) {
+		t.Errorf("window of many names: got %+v %v", got, err)
 	}
 }
 

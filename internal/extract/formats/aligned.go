@@ -2,6 +2,8 @@ package formats
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"unicode"
 
@@ -129,7 +131,9 @@ func (t *textTables) rowFits(line []byte) bool {
 	if len(t.columns) == 0 && len(t.header) == 0 && headByte[line[0]] == 0 { // many a line
 		return false
 	}
-	line = bytes.TrimRight(line, " \t\r\n")
+	for n := len(line); n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r' || line[n-1] == '\n'); n-- {
+		line = line[:n-1]
+	}
 	if len(t.columns) > 0 || len(t.header) > 0 {
 		switch {
 		case len(bytes.Trim(line, "> \t")) == 0:
@@ -205,25 +209,55 @@ func mayHead(line []byte) (may, parted bool) {
 		return false, false
 	}
 	blanks := 0
-	for i, c := range line {
-		switch headByte[c] {
-		case 0:
+	for i := 0; i < len(line); {
+		if i, blanks = passWords(line, i, blanks, maxWords); blanks > maxWords {
 			return false, false
-		case 2: // ICD10, ICD-9
-			if i < 3 || !icdBefore(line[:i]) {
+		}
+		for end := min(i+8, len(line)); i < end; i++ {
+			switch headByte[line[i]] {
+			case 0:
 				return false, false
-			}
-		case 3:
-			if blanks++; i > 0 && line[i-1] == ' ' {
+			case 2: // ICD10, ICD-9
+				if i < 3 || !icdBefore(line[:i]) {
+					return false, false
+				}
+			case 3:
+				if blanks++; i > 0 && line[i-1] == ' ' {
+					blanks, parted = 0, true
+				} else if blanks > maxWords {
+					return false, false
+				}
+			case 4:
 				blanks, parted = 0, true
-			} else if blanks > maxWords {
-				return false, false
 			}
-		case 4:
-			blanks, parted = 0, true
 		}
 	}
 	return true, parted
+}
+
+// passWords passes letters, and blanks of which no two stand side by side, eight
+// bytes at a time from i on, until more than most blanks were seen.
+func passWords(line []byte, i, blanks, most int) (int, int) {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	before := uint64(0) // the top bit of its last byte: a blank stands before i
+	if i > 0 && line[i-1] == ' ' {
+		before = 0x80
+	}
+	for ; i+8 <= len(line) && blanks <= most; i += 8 {
+		w := binary.LittleEndian.Uint64(line[i:])
+		if w&high != 0 {
+			break
+		}
+		lower := w | 0x20*ones
+		letter := (lower + (0x80-'a')*ones) &^ (lower + (0x7f-'z')*ones)
+		blank := ^((w ^ ' '*ones) + 0x7f*ones) & high
+		if (letter|blank)&high != high || blank&(blank<<8|before) != 0 {
+			break
+		}
+		blanks += bits.OnesCount64(blank)
+		before = blank >> 56
+	}
+	return i, blanks
 }
 
 // icdBefore reports a line that ends with ICD, a hyphen or blank, and a digit at most.

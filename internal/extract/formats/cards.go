@@ -51,7 +51,12 @@ func withoutFiles(b []byte) []byte {
 	return out
 }
 
-func isLDIF(head []byte) bool { return ldifStart().Match(head[:min(len(head), 4096)]) }
+func isLDIF(head []byte) bool {
+	if len(head) == 0 || strings.IndexByte("\xef\r\n#vVdD", head[0]) < 0 { // most text
+		return false
+	}
+	return ldifStart().Match(head[:min(len(head), 4096)])
+}
 
 // written reads the files that are written into a text as BinHex, or into the
 // lines of a card, a calendar or LDIF. It returns the place from which further

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -255,11 +256,12 @@ func decoder(enc string) transform.Transformer {
 	return &utf8Or1252{}
 }
 
-// sample returns the first part of head as UTF-8, for looking at.
+// sample returns the first part of head as UTF-8, for looking at while head stands:
+// it may lie in it.
 func sample(head []byte, enc string) string {
 	head = head[:min(len(head), 16<<10)]
 	if enc == encUTF8 && utf8.Valid(head) {
-		return string(head)
+		return unsafe.String(unsafe.SliceData(head), len(head))
 	}
 	b, _, _ := transform.Bytes(decoder(enc), head) // what was decoded before an error will do
 	return string(b)

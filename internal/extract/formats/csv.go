@@ -253,16 +253,17 @@ func headerRow(row []string) bool {
 // singleColumn reports a name on a line of its own over lines that are one
 // value each.
 func singleColumn(s string) bool {
+	first, _, ok := strings.Cut(s, "\n")
+	name := strings.TrimSpace(first)
+	if !ok || name == "" || len(name) > 64 || strings.Contains(name, "  ") || strings.Contains(name, "\t") || strings.ContainsAny(name, "0123456789:,;.!?<>{}[]=/\\") || !headerRow([]string{name}) {
+		return false
+	}
 	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
 	if len(lines) < 2 {
 		return false
 	}
 	if len(s) >= 8<<10 {
 		lines = lines[:len(lines)-1]
-	}
-	name := strings.TrimSpace(lines[0])
-	if name == "" || len(name) > 64 || strings.Contains(name, "  ") || strings.Contains(name, "\t") || strings.ContainsAny(name, "0123456789:,;.!?<>{}[]=/\\") || !headerRow([]string{name}) {
-		return false
 	}
 	for _, l := range lines[1:min(len(lines), 200)] {
 		l = strings.TrimSpace(l)

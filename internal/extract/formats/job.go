@@ -34,7 +34,8 @@ type job struct {
 	decoded int64          // bytes unpacked so far
 	held    int64          // bytes held for random access now
 	peak    int64
-	full    bool // members passed their bound, and the gap was told
+	full    bool   // members passed their bound, and the gap was told
+	whole   []byte // the document, where all of it is held
 
 	scope *scope // of the message at hand, nil outside any
 	pw    passwords
@@ -259,7 +260,8 @@ func (j *job) load(s *stream) ([]byte, error) {
 	if s.size == 0 {
 		first = headSize // not known
 	}
-	buf := make([]byte, 0, first)
+	whole := s.r == j.conn.doc
+	buf := j.conn.lend(first)
 	for {
 		n, err := s.r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -279,6 +281,9 @@ func (j *job) load(s *stream) ([]byte, error) {
 		}
 	}
 	j.hold(int64(len(buf)))
+	if whole {
+		j.whole = buf
+	}
 	s.mem, s.r = buf, nil
 	return buf, nil
 }

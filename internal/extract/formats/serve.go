@@ -160,7 +160,7 @@ func serveJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) error {
 	j.document(head)
 	j.out.window() // it goes out with OpDone or OpStop
 	moved := errors.Is(j.out.err, errMoved)
-	c.reuse(j.out)
+	c.reuse(j)
 	if j.peak > freeAfter {
 		j.out.flush() // first, since this takes a while
 		debug.FreeOSMemory()
@@ -183,14 +183,31 @@ type conn struct {
 	// Lent to one document after another, nil while in use.
 	doc         *bufio.Reader
 	copied      []byte // of copyText
+	loaded      []byte // of load
 	frame, text []byte // of the emitter
 }
 
 // most that is kept of a buffer from one document to the next, in bytes
 const maxReused = 256 << 10
 
-// reuse takes back what out was lent.
-func (c *conn) reuse(out *emitter) {
+// most that is kept of a document's own
+const maxLoaded = 2 << 20
+
+// lend returns an empty buffer for n bytes.
+func (c *conn) lend(n int64) []byte {
+	if b := c.loaded; int64(cap(b)) >= n {
+		c.loaded = nil
+		return b
+	}
+	return make([]byte, 0, n)
+}
+
+// reuse takes back what a job that has ended was lent.
+func (c *conn) reuse(j *job) {
+	if j.whole != nil && cap(j.whole) <= maxLoaded {
+		c.loaded = j.whole[:0]
+	}
+	out := j.out
 	c.frame, c.text = nil, nil
 	if cap(out.frame) <= maxReused {
 		c.frame = out.frame[:0]

@@ -1,0 +1,54 @@
+package formats
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// TestMayHead holds that mayHead, which looks at eight bytes at a time, says what
+// looking at one by one says.
+func TestMayHead(t *testing.T) {
+	slow := func(line []byte) (may, parted bool) {
+		if len(line) < 4 || len(line) > 1<<10 {
+			return false, false
+		}
+		blanks := 0
+		for i, c := range line {
+			switch headByte[c] {
+			case 0:
+				return false, false
+			case 2:
+				if i < 3 || !icdBefore(line[:i]) {
+					return false, false
+				}
+			case 3:
+				if blanks++; i > 0 && line[i-1] == ' ' {
+					blanks, parted = 0, true
+				} else if blanks > 8 {
+					return false, false
+				}
+			case 4:
+				blanks, parted = 0, true
+			}
+		}
+		return true, parted
+	}
+	pieces := []string{"a", "Name", "MRN", " ", " ", "  ", "\t", "|", ",", ";", "ICD10", "ICD-9", "1", ".", "@", "[", "`", "{", "Z", "é", "│", "\x00", "DOB ", "of "}
+	r := rand.New(rand.NewPCG(1, 2))
+	seen := map[[2]bool]int{}
+	for range 200_000 {
+		var line []byte
+		for range 1 + r.IntN(24) {
+			line = append(line, pieces[r.IntN(1+r.IntN(len(pieces)))]...)
+		}
+		may, parted := mayHead(line)
+		wantMay, wantParted := slow(line)
+		if may != wantMay || parted != wantParted {
+			t.Fatalf("%q: %v %v, want %v %v", line, may, parted, wantMay, wantParted)
+		}
+		seen[[2]bool{may, parted}]++
+	}
+	if len(seen) < 3 {
+		t.Errorf("only these outcomes were tried: %v", seen)
+	}
+}
