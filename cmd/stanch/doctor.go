@@ -118,6 +118,9 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	if cfg.Scan.BackgroundQueue > 0 {
 		need.Children += 2 * cfg.Scan.BackgroundReaders
 	}
+	if cfg.Extract.OCR.Installed() {
+		need.Pictures = cfg.Extract.OCR.Workers
+	}
 	var milters []string
 	for _, l := range cfg.Milter.Listen {
 		if _, addr, err := milter.ParseListen(l); err == nil {

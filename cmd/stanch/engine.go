@@ -11,6 +11,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -51,7 +52,26 @@ func (a *app) readers(ctx context.Context, cfg *config.Config) (*extract.Pool, e
 		return nil, errors.Join(err, ex.Close())
 	}
 	a.warnSandbox(cfg, box)
+	if cfg.Extract.OCR.Enabled == extract.OCROn {
+		if _, _, err := ocrOf(cfg, ex); err != nil {
+			return nil, errors.Join(err, ex.Close())
+		}
+	}
 	return ex, nil
+}
+
+// ocrOf says how the words in pictures are read: the version of the program, or
+// what it lacks. It is an error where they must be.
+func ocrOf(cfg *config.Config, ex *extract.Pool) (version, lacks string, err error) {
+	if version, lacks = ex.OCR(); lacks != "" && cfg.Extract.OCR.Enabled == extract.OCROn {
+		err = cfg.At("extract.ocr.enabled", fmt.Errorf("tesseract cannot be used: %s. %s", lacks, doctor.PicturesRemedy))
+	}
+	return version, lacks, err
+}
+
+// warnPictures says what a program that is not there means.
+func (a *app) warnPictures(lacks string) {
+	fmt.Fprintf(a.errs, "stanch: WARNING: words in pictures are not read, and pictures are gaps: tesseract cannot be used: %s. %s\n", lacks, doctor.PicturesRemedy)
 }
 
 // warnSandbox says what a child that is not wholly locked in means.

@@ -169,6 +169,9 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 	if err := s.selfTest(ctx, cfg); err != nil {
 		return err
 	}
+	if err := s.pictures(ctx, cfg); err != nil {
+		return err
+	}
 	s.handed.manager.Status("preparing readers and rules")
 	fmt.Fprintln(s.app.out, "preparing readers and rules (the first start compiles the PDF reader, which takes a while) ...")
 	if err := s.extract.Warm(ctx); err != nil {
@@ -207,6 +210,21 @@ func (s *server) selfTest(ctx context.Context, cfg *config.Config) error {
 		s.app.warnSandbox(cfg, box)
 	}
 	s.log.LogAttrs(ctx, at, "children that read documents are locked in", slog.Int("landlock", box.Landlock), slog.Bool("seccomp", box.Seccomp), slog.Int("trials", box.Trials))
+	return nil
+}
+
+// pictures finds out whether the words in pictures can be read, and says so.
+func (s *server) pictures(ctx context.Context, cfg *config.Config) error {
+	version, lacks, err := ocrOf(cfg, s.extract)
+	switch {
+	case err != nil:
+		return err
+	case lacks == "":
+		s.log.LogAttrs(ctx, slog.LevelInfo, "words in pictures are read", slog.String("version", version))
+	case cfg.Extract.OCR.Enabled != extract.OCROff:
+		s.app.warnPictures(lacks)
+		s.log.LogAttrs(ctx, slog.LevelWarn, "words in pictures are not read; pictures are gaps")
+	}
 	return nil
 }
 

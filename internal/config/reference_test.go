@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
@@ -140,6 +141,9 @@ func defaults(table reflect.Type, v reflect.Value) reflect.Value {
 
 // typeName says what is written for t, and for tables which struct it is.
 func typeName(t reflect.Type) (string, reflect.Type) {
+	if t == reflect.TypeFor[extract.OCRMode]() {
+		return "`\"auto\"`, true or false", nil
+	}
 	if t == reflect.TypeFor[policy.Recipients]() {
 		return "string or list of strings", nil
 	}

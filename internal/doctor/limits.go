@@ -24,20 +24,21 @@ type Need struct {
 	Watch    []watch.Config
 	Extract  extract.Config
 	Children int   // that read at once, those in the background included
+	Pictures int   // whose words are read at once, each by a child and the program
 	Memory   int64 // of messages while they are judged, in bytes: buffer.memory_all
 }
 
 // files is how many files may be open at once: two ends for each session, the
 // next hop's, the pipes of each child, and the data folder's own.
 func (n Need) files() uint64 {
-	return uint64(2*(n.SMTP.MaxConnections+n.Milters) + n.SMTP.NextHopIdle + 8*n.Children + 200)
+	return uint64(2*(n.SMTP.MaxConnections+n.Milters) + n.SMTP.NextHopIdle + 8*(n.Children+2*n.Pictures) + 200)
 }
 
 // bytes is how much memory may be in use at once: what the program itself
 // takes, messages, and children at their limit.
 func (n Need) bytes() uint64 {
 	const own = 150 << 20
-	return uint64(own + n.Memory + int64(n.Children)*int64(n.Extract.MaxMemory))
+	return uint64(own + n.Memory + int64(n.Children)*int64(n.Extract.MaxMemory) + 2*int64(n.Pictures)*int64(n.Extract.OCR.MaxMemory))
 }
 
 // Limits compares what the configuration may ask for with what the machine
@@ -82,6 +83,10 @@ func memory(n Need, proc, cgroup string) Finding {
 	}
 	said := fmt.Sprintf("%s has %s; up to %s may be used: %d children of %s, and messages", from, size(total), size(need), n.Children, size(uint64(n.Extract.MaxMemory)))
 	remedy := "Lower extract.workers, extract.max_memory or buffer.memory_all, or give it more memory."
+	if n.Pictures > 0 {
+		said += fmt.Sprintf("; %d for pictures of %s", 2*n.Pictures, size(uint64(n.Extract.OCR.MaxMemory)))
+		remedy = "Lower extract.workers, extract.max_memory, extract.ocr.max_memory or buffer.memory_all, or give it more memory."
+	}
 	switch {
 	case need > total:
 		return bad(object, said+": the kernel may kill it under load", remedy)

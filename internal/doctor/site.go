@@ -118,19 +118,24 @@ func Extraction(read, warm func(context.Context) error, compiled bool,
 	}}
 }
 
+// PicturesRemedy is the next step where the words in pictures are not read.
+const PicturesRemedy = "Install tesseract-ocr and the trained data of extract.ocr.languages, or set extract.ocr.enabled = false; docs/sandbox.md says what its locks need."
+
 // Pictures says whether the words in pictures are read; ocr is extract.Pool.OCR.
-func Pictures(enabled bool, ocr func() (version, lacks string)) Check {
-	return Check{Name: "extract", Within: time.Minute, Run: func(context.Context) []Finding {
+func Pictures(mode extract.OCRMode, ocr func() (version, lacks string)) Check {
+	return Check{Name: "extract", Within: 3 * time.Minute, Run: func(context.Context) []Finding {
 		const object = "pictures"
-		if !enabled {
-			return []Finding{good(object, "are not read (extract.ocr.enabled); defaults.on_image and defaults.on_gap say what becomes of them")}
+		if mode == extract.OCROff {
+			return []Finding{good(object, "their words are not read (extract.ocr.enabled); defaults.on_image and defaults.on_gap say what becomes of them")}
 		}
 		version, lacks := ocr()
-		if lacks != "" {
-			return []Finding{poor(object, "are not read, and held as gaps: "+lacks,
-				"Install tesseract-ocr and the trained data of extract.ocr.languages, or set extract.ocr.enabled = false.")}
+		switch {
+		case lacks == "":
+			return []Finding{good(object, "their words are read by tesseract %s, which is locked in and reads a page of its test", version)}
+		case mode == extract.OCROn:
+			return []Finding{bad(object, "their words cannot be read, and serve does not start without: "+lacks, PicturesRemedy)}
 		}
-		return []Finding{good(object, "are read by tesseract %s", version)}
+		return []Finding{poor(object, "their words are not read, so that pictures are gaps: "+lacks, PicturesRemedy)}
 	}}
 }
 

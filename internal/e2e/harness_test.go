@@ -154,6 +154,9 @@ func newGateway(t testing.TB, o options) *gateway {
 	if !strings.Contains(o.extra, "[metrics]") {
 		o.extra += "\n[metrics]\nlisten = \"\"\n" // the default port may be another's
 	}
+	if !strings.Contains(o.extra, "[extract.ocr]") {
+		o.extra += "\n[extract.ocr]\nenabled = false\n" // one test of reading words in pictures is enough
+	}
 	if o.nextHop == "" {
 		o.nextHop = "maildir:" + g.maildir()
 	}

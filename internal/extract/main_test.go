@@ -101,6 +101,7 @@ func newPool(t testing.TB, change func(*extract.Config)) *extract.Pool {
 	t.Helper()
 	cfg := extract.Default()
 	cfg.Workers = 2
+	cfg.OCR.Enabled = extract.OCROff // pictures have tests of their own
 	if change != nil {
 		change(&cfg)
 	}

@@ -1,10 +1,15 @@
 package extract
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
+	_ "embed" // the page of the self-test
 	"errors"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
 	"io"
 	"log/slog"
 	"os"
@@ -23,9 +28,12 @@ import (
 // OCR says whether and how the words in pictures are read, by the tesseract
 // program. Where it is not installed, pictures are gaps.
 type OCR struct {
-	// Enabled reads the words in pictures and scanned pages, where the program is
-	// there. A mail with one is taken into the spool and read in the background.
-	Enabled bool `toml:"enabled"`
+	// Enabled reads the words in pictures and scanned pages. A mail with one is taken
+	// into the spool and read in the background. "auto": where the program and its
+	// languages are installed, and it reads a page of ours under its locks; else
+	// pictures are gaps, which the start warns of. true: so too, and without it
+	// nothing starts.
+	Enabled OCRMode `toml:"enabled" default:"\"auto\""`
 	// Program is the tesseract program. "": the one in /usr/bin or /usr/local/bin.
 	Program string `toml:"program"`
 	// Languages are those that pages are written in, as tesseract calls them; each
@@ -52,6 +60,36 @@ type OCR struct {
 	Logos bool `toml:"logos"`
 }
 
+// OCRMode says whether the words in pictures are read.
+type OCRMode uint8
+
+// The modes.
+const (
+	OCRAuto OCRMode = iota // where they can be
+	OCROn                  // and nothing starts where they cannot
+	OCROff
+)
+
+// UnmarshalTOML takes "auto", true or false.
+func (m *OCRMode) UnmarshalTOML(v any) error {
+	switch v {
+	case "auto":
+		*m = OCRAuto
+	case true:
+		*m = OCROn
+	case false:
+		*m = OCROff
+	default:
+		return errors.New(`want "auto", true or false`)
+	}
+	return nil
+}
+
+// MarshalTOML is the reverse.
+func (m OCRMode) MarshalTOML() ([]byte, error) {
+	return []byte([...]string{OCRAuto: `"auto"`, OCROn: "true", OCROff: "false"}[m]), nil
+}
+
 func defaultOCR() OCR {
 	return OCR{Languages: []string{"eng"}, Workers: 1, PageTimeout: dlp.Duration(time.Minute),
 		DocumentTimeout: dlp.Duration(10 * time.Minute), MaxPages: 200, MaxPixels: 40_000_000, MaxMemory: 1 << 30}
@@ -76,7 +114,7 @@ func (o *OCR) validate() error {
 		{"max_pixels", o.MaxPixels >= 1<<20 && o.MaxPixels <= 200_000_000, "a number from 1048576 to 200000000"},
 		{"max_memory", o.MaxMemory >= 128<<20, "a size of at least 128MiB"},
 	} {
-		if o.Enabled && !k.ok {
+		if o.Enabled != OCROff && !k.ok {
 			return &dlp.KeyError{Key: "extract.ocr." + k.key, Want: k.want}
 		}
 	}
@@ -100,7 +138,7 @@ const askTimeout = 20 * time.Second
 // with no document.
 func findOCR(o OCR) program {
 	var p program
-	if !o.Enabled {
+	if o.Enabled == OCROff {
 		p.lacks = "switched off"
 		return p
 	}
@@ -174,6 +212,10 @@ func (p *program) ask(languages []string) error {
 	return nil
 }
 
+// testTimeout is how long it may take over the page of its test, which takes a
+// machine that is not busy less than a second.
+const testTimeout = time.Minute
+
 // says returns what a program of the system says.
 func says(path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
@@ -201,32 +243,105 @@ func loaderOf(path string) (string, error) {
 }
 
 // OCR says how the words in pictures are read: the program's version, or why they
-// are not.
+// are not, in words for an operator. The first call looks for the program and
+// tests it, which takes seconds.
 func (p *Pool) OCR() (version, lacks string) {
 	f := p.ocr()
 	return f.version, f.lacks
 }
 
+// ocr is the program. It is looked for and tested once.
+func (p *Pool) ocr() *program {
+	p.ocrOnce.Do(func() {
+		f := findOCR(p.cfg.OCR)
+		if f.lacks == "" {
+			if err := p.testOCR(&f); err != nil {
+				f.lacks = err.Error()
+			}
+		}
+		p.ocrFound.Store(&f)
+	})
+	return p.ocrFound.Load()
+}
+
 // ocrThere reports a program that may be able to: whether it is, is found out
-// when a picture comes.
+// when a picture comes, if it was not before.
 func (p *Pool) ocrThere() bool {
-	if !p.cfg.OCR.Enabled {
+	if f := p.ocrFound.Load(); f != nil {
+		return f.lacks == ""
+	}
+	return p.cfg.OCR.Installed()
+}
+
+// Installed reports that the words in pictures are to be read and that a program
+// for it is there. Whether it can, says Pool.OCR.
+func (o *OCR) Installed() bool {
+	if o.Enabled == OCROff {
 		return false
 	}
-	if p.cfg.OCR.Program != "" {
-		_, err := os.Stat(p.cfg.OCR.Program)
+	if o.Program != "" {
+		_, err := os.Stat(o.Program)
 		return err == nil
 	}
 	return slices.ContainsFunc(findPrograms, func(path string) bool { _, err := os.Stat(path); return err == nil })
 }
 
+// testPage is a line of numbers, as anybody prints them.
+//
+//go:embed selftest.png
+var testPage []byte
+
+// testWords stand on testPage.
+const testWords = "4711 2068 35"
+
+// testOCR has the program try what its locks must refuse, and read a page. The
+// error says what it cannot, in words for an operator.
+func (p *Pool) testOCR(f *program) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testTimeout)
+	defer cancel()
+	if p.cfg.Sandbox == SandboxOff && p.cfg.OCR.Enabled == OCRAuto {
+		return errors.New("the sandbox is switched off")
+	}
+	c, err := p.spawnOCR(f)
+	if err != nil {
+		return errors.New("it does not start under its locks")
+	}
+	ready := c.ready
+	c.kill()
+	switch {
+	case ready.Landlock > 0 && ready.Seccomp: // what may read files has both locks, or one of them has a hole
+		k := p.programKind(f, sandbox.All)
+		k.Refuse = true
+		if _, err := p.tryAll(ctx, k, ready.Landlock); err != nil {
+			return errors.New("its locks do not hold")
+		}
+	case p.cfg.OCR.Enabled == OCRAuto && !sandbox.TestBuild:
+		return errors.New("it cannot be locked in whole")
+	}
+	m, err := png.Decode(bytes.NewReader(testPage))
+	if err != nil {
+		return fmt.Errorf("the page of its test: %w", err)
+	}
+	size := m.Bounds().Size()
+	g := image.NewGray(image.Rectangle{Max: size})
+	draw.Draw(g, g.Rect, m, m.Bounds().Min, draw.Src)
+	w := p.readWith(ctx, f, wire.Page{Width: size.X, Height: size.Y}, g.Pix, testTimeout)
+	switch {
+	case !w.Read:
+		return fmt.Errorf("it does not read a page under its locks (%s)", w.Cause)
+	case !bytes.Contains(w.Text, []byte(testWords)):
+		return errors.New("it misreads a plain line of numbers")
+	}
+	return nil
+}
+
 // spawnOCR starts a child that becomes the program, locked in as configured.
-func (p *Pool) spawnOCR() (*child, error) {
+func (p *Pool) spawnOCR(f *program) (*child, error) {
 	layers := sandbox.All
 	if p.cfg.Sandbox == SandboxOff {
 		layers = 0
 	}
-	c, err := p.start(p.programKind(layers))
+	c, err := p.start(p.programKind(f, layers))
 	if err != nil {
 		return nil, err
 	}
@@ -237,10 +352,9 @@ func (p *Pool) spawnOCR() (*child, error) {
 	return c, nil
 }
 
-func (p *Pool) programKind(layers sandbox.Layers) kind {
+func (p *Pool) programKind(f *program, layers sandbox.Layers) kind {
 	k := p.kind(wire.Plain, layers)
 	k.Data = 2*int64(p.cfg.OCR.MaxMemory) + 64<<20
-	f := p.ocr()
 	k.Program = &f.Program
 	return k
 }
@@ -256,7 +370,11 @@ type pageBusy struct {
 // is sent row by row under a head of ours: what was in a document reaches the program
 // as grey dots alone.
 func (p *Pool) readPage(ctx context.Context, page wire.Page, pixels []byte, most time.Duration) wire.Words {
-	c, err := p.spawnOCR()
+	return p.readWith(ctx, p.ocr(), page, pixels, most)
+}
+
+func (p *Pool) readWith(ctx context.Context, f *program, page wire.Page, pixels []byte, most time.Duration) wire.Words {
+	c, err := p.spawnOCR(f)
 	if err != nil {
 		p.log.LogAttrs(ctx, slog.LevelError, "picture reader does not start")
 		return wire.Words{Cause: dlp.Crashed}

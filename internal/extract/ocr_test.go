@@ -24,7 +24,7 @@ func ocrPool(t testing.TB, change func(*Config)) *Pool {
 		t.Skip("tesseract is not installed")
 	}
 	return lockedPool(t, func(c *Config) {
-		c.OCR.Enabled = true
+		c.OCR.Enabled = OCROn
 		if change != nil {
 			change(c)
 		}
@@ -151,10 +151,11 @@ func TestPicturesNotRead(t *testing.T) {
 		}
 		want dlp.Cause
 	}{
-		"switched off":             {func(c *Config) { c.OCR.Enabled = false }, &plainSink{}, dlp.Image},
+		"switched off":             {func(c *Config) { c.OCR.Enabled = OCROff }, &plainSink{}, dlp.Image},
 		"no program":               {func(c *Config) { c.OCR.Program = "/nowhere/tesseract" }, &plainSink{}, dlp.Image},
 		"another program":          {func(c *Config) { c.OCR.Program = "/bin/true" }, &plainSink{}, dlp.Image},
 		"a language not there":     {func(c *Config) { c.OCR.Languages = []string{"xyz"} }, &plainSink{}, dlp.Image},
+		"no locks, by itself":      {func(c *Config) { c.Sandbox = SandboxOff; c.OCR.Enabled = OCRAuto }, &plainSink{}, dlp.Image},
 		"its time is up":           {func(c *Config) { c.OCR.PageTimeout = 1 }, &plainSink{}, dlp.Timeout},
 		"more pixels than may be":  {func(c *Config) { c.OCR.MaxPixels = 1 << 20 }, &plainSink{big: true}, dlp.Image},
 		"its reader not to be had": {nil, &withoutSink{}, dlp.Image},
@@ -181,7 +182,7 @@ func TestForbiddenToProgram(t *testing.T) {
 	p := ocrPool(t, nil)
 	for _, trial := range sandbox.Trials() {
 		t.Run(trial.Name, func(t *testing.T) {
-			c, err := p.spawnOCR()
+			c, err := p.spawnOCR(p.ocr())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +197,7 @@ func TestForbiddenToProgram(t *testing.T) {
 // TestProgramKilled: a program that is killed costs its page.
 func TestProgramKilled(t *testing.T) {
 	p := ocrPool(t, nil)
-	c, err := p.spawnOCR()
+	c, err := p.spawnOCR(p.ocr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,5 +212,23 @@ func TestProgramKilled(t *testing.T) {
 	ctx := t.Context()
 	if w := p.readPage(ctx, wire.Page{Width: 20, Height: 20}, make([]byte, 400), time.Nanosecond); w.Read || w.Cause != dlp.Timeout {
 		t.Errorf("got %+v", w)
+	}
+}
+
+// TestOCRSelfTest: a program that cannot read a page under its locks is not used,
+// which is found out before there is a picture.
+func TestOCRSelfTest(t *testing.T) {
+	p := ocrPool(t, func(c *Config) { c.OCR.Enabled = OCRAuto })
+	if version, lacks := p.OCR(); version == "" || lacks != "" || !strings.Contains(p.Version(), "+tesseract."+version) {
+		t.Errorf("got version %q, lacks %q, Version %q", version, lacks, p.Version())
+	}
+	p = ocrPool(t, func(c *Config) { c.OCR.Enabled = OCRAuto })
+	p.without = "pread64" // its loader reads libraries so
+	if _, lacks := p.OCR(); !strings.Contains(lacks, "under its locks") {
+		t.Errorf("lacks %q", lacks)
+	}
+	d := &discard{}
+	if err := p.Extract(t.Context(), file(drawn(t, "a.png")), d); err != nil || d.gaps != 1 || d.last.Cause != dlp.Image {
+		t.Errorf("got %v and %d gaps, the last %v; want a picture", err, d.gaps, d.last)
 	}
 }

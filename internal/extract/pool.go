@@ -65,7 +65,8 @@ type Pool struct {
 	children sync.WaitGroup
 	guard    guard
 
-	ocr       func() program           // tesseract, looked for once
+	ocrOnce   sync.Once
+	ocrFound  atomic.Pointer[program]  // tesseract; nil: not looked for yet
 	passwords atomic.Pointer[[]string] // for encrypted parts; nil: none
 
 	warming chan struct{} // holds one token; guards the three below
@@ -104,7 +105,6 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := p.LoadPasswords(cfg.PasswordsFile); err != nil {
 		return nil, err
 	}
-	p.ocr = sync.OnceValue(func() program { return findOCR(cfg.OCR) })
 	p.warming <- struct{}{}
 	for skill, places := range [wire.Skills]int{wire.Plain: cfg.Children(), wire.PDF: cfg.PDFChildren(), wire.OCR: max(1, cfg.OCR.Workers)} {
 		p.lanes[skill].slots = make(chan *child, places)
@@ -122,8 +122,8 @@ func (noMetrics) ExtractStarted()            {}
 func (noMetrics) ExtractKill(dlp.Cause)      {}
 
 // Version names what reads: a change of it means that a document may read
-// differently than before. It is "VERSION+pdfium.LIBRARY", and where pictures are read
-// "+tesseract.VERSION" with the languages.
+// differently than before. It is "VERSION+pdfium.LIBRARY", and where OCR
+// has said that pictures are read "+tesseract.VERSION" with the languages.
 func (p *Pool) Version() string {
 	lib := "unknown"
 	if bi, ok := debug.ReadBuildInfo(); ok {
@@ -134,7 +134,7 @@ func (p *Pool) Version() string {
 		}
 	}
 	v := readerVersion + "+pdfium." + lib
-	if f := p.ocr(); f.lacks == "" {
+	if f := p.ocrFound.Load(); f != nil && f.lacks == "" {
 		v += "+tesseract." + f.version + "." + strings.Join(p.cfg.OCR.Languages, ".")
 	}
 	return v

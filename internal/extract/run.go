@@ -62,9 +62,8 @@ func (r *run) entered() {
 }
 
 // canMove sees to it that there can be a child of the skill that the rest of the
-// document needs. Where none can be had, what needs it is a gap, and the rest is
-// read without.
-// has is the skill of the one at hand.
+// document needs; has is that of the child at hand. Where none can be had, what
+// needs it is a gap, and the rest is read without.
 func (r *run) canMove(ctx context.Context, has wire.Skill) error {
 	r.left = time.Now()
 	if s, ok := r.sink.(dlp.SlowSink); ok {

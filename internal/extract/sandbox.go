@@ -120,11 +120,6 @@ func (p *Pool) SelfTest(ctx context.Context) (Sandbox, error) {
 		kinds = append(kinds, refusing)
 	}
 	kinds = append(kinds, p.kind(wire.Plain, sandbox.Limits))
-	if p.cfg.OCR.Enabled && s.Landlock > 0 && s.Seccomp && p.ocr().lacks == "" {
-		program := p.programKind(sandbox.All) // what may read files has both locks, or one of them has a hole
-		program.Refuse = true
-		kinds = append(kinds, program)
-	}
 	var wg sync.WaitGroup
 	errs, tried := make([]error, len(kinds)+1), make([][]string, len(kinds)+1)
 	for i, k := range kinds {

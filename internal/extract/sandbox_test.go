@@ -28,6 +28,7 @@ func lockedPool(t testing.TB, change func(*Config)) *Pool {
 		t.Skip("nothing is locked in a build with the race detector")
 	}
 	cfg := Default()
+	cfg.OCR.Enabled = OCROff // pictures have tests of their own
 	if change != nil {
 		change(&cfg)
 	}
