@@ -19,6 +19,9 @@ const (
 	checkpointName = "checkpoint"
 )
 
+// leastKept is the least room that is looked for ahead, in bytes: a block.
+const leastKept = 4 << 10
+
 // committer holds what only the goroutine that writes may touch.
 type committer struct {
 	opt    Options
@@ -168,8 +171,15 @@ func (c *committer) reserve() error {
 	return nil
 }
 
+// allocate keeps n bytes of f behind from. Where it is not known what is kept
+// already, as after a restart, and there is no room for all, it looks for what an
+// earlier process kept: that can be had again on a full disk.
 func (c *committer) allocate(f file, from, n int64, end *int64) error {
 	err := f.Allocate(from, n)
+	for errors.Is(err, unix.ENOSPC) && *end <= from && n > leastKept {
+		n /= 2
+		err = f.Allocate(from, n)
+	}
 	switch {
 	case err == nil:
 		*end = from + n

@@ -259,6 +259,42 @@ func TestReserveOutlastsAFullDisk(t *testing.T) {
 	}
 }
 
+// TestReserveOutlastsARestart: what was kept ahead is there for the next process,
+// though the disk is full: it can record its start, and what follows.
+func TestReserveOutlastsARestart(t *testing.T) {
+	root := t.TempDir()
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("a small file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	opt := under(root)
+	opt.Reserve = 256 << 10
+	l, _ := open(t, opt)
+	filler := filepath.Join(root, "filler")
+	fillDisk(t, filler)
+	for range 100 { // several blocks, so that the room behind ends later
+		appendEvent(t, l, decision())
+	}
+	if err := l.Close(); !errors.Is(err, audit.ErrFull) { // its head takes another file
+		t.Fatalf("Close on a full disk = %v, want ErrFull", err)
+	}
+	l, _ = open(t, opt)
+	for range 100 {
+		appendEvent(t, l, decision())
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, l)
+	if r := verify(t, opt); r.Events != 200 {
+		t.Errorf("%d events, want 200", r.Events)
+	}
+}
+
 func fillDisk(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)
