@@ -15,7 +15,8 @@ const (
 	maxShown    = 4 << 10 // bytes of a line
 	maxSelector = 4 << 10 // of style sheets
 	maxStyle    = 64 << 10
-	shownDigits = 5 // of a line that is told once more
+	maxContent  = 4 << 10 // of what content says of an element, on either side
+	shownDigits = 5       // of a line that is told once more
 	offScreen   = -500
 )
 
@@ -288,9 +289,9 @@ func (p *onPage) styles(b []byte) {
 			was := p.sheet[key]
 			switch strings.TrimPrefix(pseudo, ":") {
 			case "before":
-				was.before += content
+				was.before = joined(was.before, content)
 			case "after":
-				was.after += content
+				was.after = joined(was.after, content)
 			case "":
 				was = was.with(l)
 			}
@@ -307,8 +308,13 @@ func (l look) with(m look) look {
 	if m.order != 0 {
 		l.order = m.order
 	}
-	l.before, l.after = l.before+m.before, l.after+m.after
+	l.before, l.after = joined(l.before, m.before), joined(l.after, m.after)
 	return l
+}
+
+// joined is a with b behind it, within maxContent.
+func joined(a, b string) string {
+	return a + b[:min(len(b), max(0, maxContent-len(a)))]
 }
 
 // styled returns what style sheets and its own attributes say of an element.

@@ -1,6 +1,7 @@
 package formats_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,25 @@ func TestPageAsShown(t *testing.T) {
 		a := serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
 		if _, below, _ := strings.Cut(a.texts[""], "\n\n"); below != "" {
 			t.Errorf("%s: below the text: %q", name, below)
+		}
+	}
+}
+
+// TestContentIsBounded holds that what style sheets add to an element does not grow
+// with the number of their rules, nor with that of its classes.
+func TestContentIsBounded(t *testing.T) {
+	const most = 256 << 20 // bytes allocated; some gigabytes where it grows
+	sheet := "<style>" + strings.Repeat(`.a:before{content:"1234567 "}`, 2000) + "</style>"
+	for name, page := range map[string]string{
+		"rules":   strings.Repeat(sheet, 20) + "<b class=a>x</b>",
+		"classes": sheet + "<b class='" + strings.Repeat("a ", 2000) + "'>x</b>",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > most {
+			t.Errorf("%s: %d MiB allocated", name, n>>20)
 		}
 	}
 }
