@@ -83,7 +83,7 @@ func holdsLocal(b []byte) bool {
 // Source: ISO 32000-1 7.5.2, 7.3.10.
 func beginsPDF(b []byte) bool {
 	b = b[:min(len(b), packageHead)]
-	if len(b) < 16 || b[5] != '1' && b[5] != '2' || b[6] != '.' || !isDigit(b[7]) || bytes.IndexAny(b[8:min(len(b), 80)], "\r\n") < 0 {
+	if len(b) < 16 || b[5] != '1' && b[5] != '2' || b[6] != '.' || !isDigit(b[7]) || !bytes.ContainsAny(b[8:min(len(b), 80)], "\r\n") {
 		return false
 	}
 	for {
