@@ -211,10 +211,10 @@ func TestNoAllocation(t *testing.T) {
 	verify(t, opt)
 }
 
-// TestReserveOutlastsAFullDisk on a real one: the room kept ahead takes events
-// when nothing else fits, then ErrFull, and all is well once there is room.
-func TestReserveOutlastsAFullDisk(t *testing.T) {
-	root := t.TempDir()
+// smallDisk is a file system of 4 MiB.
+func smallDisk(t *testing.T) (root string) {
+	t.Helper()
+	root = t.TempDir()
 	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("a small file system cannot be mounted: %v", err)
 	}
@@ -223,6 +223,13 @@ func TestReserveOutlastsAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return root
+}
+
+// TestReserveOutlastsAFullDisk on a real one: the room kept ahead takes events
+// when nothing else fits, then ErrFull, and all is well once there is room.
+func TestReserveOutlastsAFullDisk(t *testing.T) {
+	root := smallDisk(t)
 	opt := under(root)
 	opt.Reserve = 256 << 10
 	l, _ := open(t, opt)
@@ -262,15 +269,7 @@ func TestReserveOutlastsAFullDisk(t *testing.T) {
 // TestReserveOutlastsARestart: what was kept ahead is there for the next process,
 // though the disk is full: it can record its start, and what follows.
 func TestReserveOutlastsARestart(t *testing.T) {
-	root := t.TempDir()
-	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("a small file system cannot be mounted: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	root := smallDisk(t)
 	opt := under(root)
 	opt.Reserve = 256 << 10
 	l, _ := open(t, opt)

@@ -244,19 +244,25 @@ func TestAlive(t *testing.T) {
 	}
 }
 
-func TestNotifier(t *testing.T) {
-	t.Parallel()
+// listenAsManager is the service manager's socket, and where it stands.
+func listenAsManager(t *testing.T) (path string, c *net.UnixConn) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "notify-") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "n")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path = filepath.Join(dir, "n")
+	if c, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return path, c
+}
+
+func TestNotifier(t *testing.T) {
+	t.Parallel()
+	path, c := listenAsManager(t)
 	n := service.Notifier{Socket: path}
 	for _, tt := range []struct {
 		say  func()
@@ -280,7 +286,7 @@ func TestNotifier(t *testing.T) {
 		}
 	}
 	service.Notifier{}.Ready("nobody hears")
-	service.Notifier{Socket: filepath.Join(dir, "gone")}.Ready("nobody hears")
+	service.Notifier{Socket: path + ".gone"}.Ready("nobody hears")
 }
 
 // TestClaim: a successor whose predecessor has ended passes the service on to a
@@ -288,17 +294,7 @@ func TestNotifier(t *testing.T) {
 // listens to it, and the manager has heard it before the next word.
 func TestClaim(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "claim-") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "n")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	path, c := listenAsManager(t)
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
