@@ -50,7 +50,7 @@ func (j *job) message(at place, raw []byte) {
 	defer j.pw.leave()
 	fields, body := splitHeader(raw)
 	j.out.part(dlp.PartInfo{Path: sub(at.path, "HEADER"), MediaType: "text/rfc822-headers"})
-	j.fields(fields)
+	j.fields(fields, body)
 	j.entity(at, fields, body, true)
 }
 
@@ -65,33 +65,6 @@ func (j *job) endMessage() {
 		j.out.gap(p.gap)
 	}
 	j.scope = s.outer
-}
-
-// fields writes header fields, decoded, a line each, with the declared names
-// of files after the field that declares them.
-func (j *job) fields(fields []field) {
-	for i := range fields {
-		f := &fields[i]
-		j.out.writeString(f.name + ": ")
-		v := decodeWords(f.value)
-		j.out.field(v, f.name, 0)
-		j.out.writeString("\n")
-		if t := string(parted([]byte(v))); t != v {
-			j.out.writeString(f.name + ": ")
-			j.out.field(t, f.name, 0)
-			j.out.writeString("\n")
-		}
-		if f.is("Content-Type") || f.is("Content-Disposition") {
-			_, params := parseParams(f.value)
-			for _, p := range params {
-				if p.name == "name" || p.name == "filename" {
-					j.out.writeString(p.name + ": ")
-					j.out.field(validString(p.value), p.name, 0)
-					j.out.writeString("\n")
-				}
-			}
-		}
-	}
 }
 
 // entityInfo is what an entity's header says of its body.
@@ -263,7 +236,7 @@ func (j *job) multipart(at place, e *entityInfo, body []byte, top bool) bool {
 		if e.telling {
 			p.name = e.name
 			j.out.part(dlp.PartInfo{Path: p.path + ".MIME", Name: e.name, MediaType: "text/rfc822-headers"})
-			j.fields(fields)
+			j.fields(fields, body)
 		}
 		j.entity(p, fields, body, false)
 	}

@@ -129,7 +129,7 @@ func (j *job) outlookBody(next func() place, p *mapi.Prop, m *mapi.Message) {
 func (j *job) outlookHeader(m *mapi.Message) {
 	if h := m.Props.Text(mapi.TransportHeaders, m.Page); h != "" {
 		fields, _ := splitHeader([]byte(h))
-		j.fields(fields)
+		j.fields(fields, nil)
 	}
 	class := strings.ToLower(m.Props.Text(mapi.MessageClass, m.Page))
 	if name, address := m.Props.Text(mapi.SenderName, m.Page), m.Props.Text(mapi.SenderAddress, m.Page); name != "" || address != "" {
