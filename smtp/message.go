@@ -172,10 +172,7 @@ func (x *session) unsendable(r dlp.Reply) bool {
 }
 
 // data answers DATA and reads the message. RFC 5321 4.1.1.4.
-func (x *session) data(ctx context.Context, arg string) bool {
-	if arg != "" {
-		return x.fault(replyArgument)
-	}
+func (x *session) data(ctx context.Context) bool {
 	if r, ok := x.sendable(); !ok {
 		return x.unsendable(r)
 	}

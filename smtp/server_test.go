@@ -103,6 +103,8 @@ func TestConversations(t *testing.T) {
 		{"DATA without recipients", []string{mail + "=250", "DATA\r\n=503 5.5.1"}},
 		{"DATA with an argument", []string{mail + rcpt + "=250=250", "DATA x\r\n=501 5.5.4"}},
 		{"RSET forgets", []string{mail + rcpt + "RSET\r\n=250=250=250 2.0.0", "DATA\r\n=503 5.5.1"}},
+		{"RSET with an argument", []string{mail + rcpt + "=250=250", "RSET x\r\n=501 5.5.4", "DATA\r\n=354"}},
+		{"QUIT with an argument", []string{"QUIT x\r\n=501 5.5.4", "QUIT \r\n=221=closed"}},
 		{"EHLO forgets", []string{mail + rcpt + "=250=250", "EHLO x\r\n=250", "DATA\r\n=503 5.5.1"}},
 		{"null sender", []string{"MAIL FROM:<>\r\n=250", rcpt + "=250"}},
 		{"breaking out of the brackets", []string{mail + "=250", `RCPT TO:<"evil@evil.test> ORCPT=rfc822;x"@allowed.test>` + "\r\n=501 5.1.3"}},

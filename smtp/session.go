@@ -222,6 +222,9 @@ func (x *session) command(ctx context.Context, line string) bool {
 	if err != nil {
 		return x.fault(toReply(err))
 	}
+	if arg != "" && (verb == "RSET" || verb == "DATA" || verb == "QUIT") { // RFC 5321 4.1.1: these take none
+		return x.fault(replyArgument)
+	}
 	switch verb {
 	case "EHLO", "HELO", "LHLO":
 		return x.hello(ctx, verb, arg)
@@ -236,7 +239,7 @@ func (x *session) command(ctx context.Context, line string) bool {
 	case "RCPT":
 		return x.rcpt(ctx, arg)
 	case "DATA":
-		return x.data(ctx, arg)
+		return x.data(ctx)
 	case "BDAT":
 		return x.bdat(ctx, arg)
 	case "RSET":
