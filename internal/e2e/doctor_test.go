@@ -24,7 +24,8 @@ import (
 // finding is one line of doctor --format json.
 type finding struct{ Check, Object, Level, Found, Remedy string }
 
-// doctor runs the checks named by only and returns what they found.
+// doctor runs the checks named by only and returns what they found: of what is
+// not sound each with its remedy.
 func (g *gateway) doctor(only string, args ...string) ([]finding, int) {
 	g.t.Helper()
 	args = append([]string{"doctor", "--format", "json"}, args...)
@@ -35,6 +36,11 @@ func (g *gateway) doctor(only string, args ...string) ([]finding, int) {
 	var fs []finding
 	if err := json.Unmarshal([]byte(out), &fs); err != nil {
 		g.t.Fatalf("doctor: exit %d: %v: %s", code, err, out)
+	}
+	for _, f := range fs {
+		if (f.Remedy == "") != (f.Level == "ok") {
+			g.t.Errorf("want a remedy with what is not sound, and with that alone: %+v", f)
+		}
 	}
 	return fs, code
 }
