@@ -38,6 +38,7 @@ func Lines() []Line {
 			"internal/extract/ppt",
 			"internal/extract/pixmeta", "internal/extract/picture",
 			"internal/extract/sqlitefile",
+			"internal/extract/metafile",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -92,6 +93,7 @@ func guarded() map[string][]string {
 		"internal/extract/xls":        {"internal/extract/formats"},
 		"internal/extract/ppt":        {"internal/extract/formats"},
 		"internal/extract/sqlitefile": {"internal/extract/formats"},
+		"internal/extract/metafile":   {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
 		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go

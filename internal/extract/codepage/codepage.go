@@ -199,3 +199,69 @@ func OfLanguage(lang uint16) int {
 	}
 	return 1252
 }
+
+// OfCharset returns the code page of a font's character set; 0 where the set is
+// the system's own, or not known.
+//
+// Source: RTF 1.9.1, Font Table, \fcharset; [MS-WMF] 2.1.1.5.
+func OfCharset(set int) int {
+	switch set {
+	case 0, 2:
+		return Latin1
+	case 77:
+		return 10000
+	case 78:
+		return 10001
+	case 79:
+		return 10003
+	case 80:
+		return 10008
+	case 81:
+		return 10002
+	case 83:
+		return 10005
+	case 84:
+		return 10004
+	case 85:
+		return 10006
+	case 86:
+		return 10081
+	case 87:
+		return 10021
+	case 88:
+		return 10029
+	case 89:
+		return 10007
+	case 128:
+		return 932
+	case 129, 130:
+		return 949
+	case 134:
+		return 936
+	case 136:
+		return 950
+	case 161:
+		return 1253
+	case 162:
+		return 1254
+	case 163:
+		return 1258
+	case 177, 181:
+		return 1255
+	case 178, 179, 180:
+		return 1256
+	case 186:
+		return 1257
+	case 204:
+		return 1251
+	case 222:
+		return 874
+	case 238:
+		return 1250
+	case 254:
+		return 437
+	case 255:
+		return 850
+	}
+	return 0
+}

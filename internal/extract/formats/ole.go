@@ -212,6 +212,7 @@ func (c *compound) word() error {
 	pictures, e := doc.Read(s, c)
 	if pictures {
 		c.j.gap(c.at, dlp.Image, "pictures of a document", 0)
+		e = errors.Join(e, c.metafiles(s.Main), c.metafiles(s.Data))
 	}
 	return errors.Join(e, err)
 }
@@ -234,6 +235,8 @@ func (c *compound) powerpoint() error {
 		c.used[pictures] = true
 		if pictures.Size > 0 {
 			c.j.gap(c.at, dlp.Image, "pictures of slides", pictures.Size)
+			p, _ := c.read(pictures) // a damaged one is among the pictures that are told
+			e = errors.Join(e, c.metafiles(p))
 		}
 	}
 	return errors.Join(e, err)

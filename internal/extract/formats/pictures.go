@@ -30,6 +30,11 @@ func (j *job) image(at place, k kind, s *stream) {
 		return
 	}
 	j.held = held
+	if k.media == mediaEMF || k.media == mediaWMF {
+		if drawn := j.metafile(at, k, s); !drawn {
+			return
+		}
+	}
 	told := pixmeta.Known(k.media)
 	if told {
 		j.unit(at, wire.Normal, func() error {
@@ -41,6 +46,7 @@ func (j *job) image(at place, k kind, s *stream) {
 			return nil
 		})
 	}
+	told = told || k.media == mediaEMF || k.media == mediaWMF
 	switch {
 	case j.scope != nil:
 		j.scope.images = append(j.scope.images, shownPicture{at: at, gap: g, told: told})

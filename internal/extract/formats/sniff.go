@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/iso"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
+	"github.com/stanch-dlp/stanch/internal/extract/metafile"
 	"github.com/stanch-dlp/stanch/internal/extract/rpm"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
@@ -106,10 +107,10 @@ var signatures = []struct {
 	{0, "MM\x00*", kind{format: fImage, media: "image/tiff"}},
 	{0, "II+\x00", kind{format: fImage, media: "image/tiff"}}, // BigTIFF
 	{0, "MM\x00+", kind{format: fImage, media: "image/tiff"}},
-	{0, "\xd7\xcd\xc6\x9a", kind{format: fImage, media: "image/wmf"}},
+	{0, "\xd7\xcd\xc6\x9a", kind{format: fImage, media: mediaWMF}},
 	{0, "\x00\x00\x01\x00", kind{format: fImage, media: "image/vnd.microsoft.icon"}},
 	{0, "8BPS", kind{format: fImage, media: "image/vnd.adobe.photoshop"}},
-	{40, " EMF", kind{format: fImage, media: "image/emf"}},
+	{40, " EMF", kind{format: fImage, media: mediaEMF}},
 	{8, "WEBP", kind{format: fImage, media: "image/webp"}},
 	{4, "ftypheic", kind{format: fImage, media: "image/heic"}},
 	{4, "ftypheix", kind{format: fImage, media: "image/heic"}},
@@ -217,6 +218,9 @@ func sniff(head []byte, at place) kind {
 	}
 	if xls.Is(head) {
 		return kind{format: fBIFF, media: "application/vnd.ms-excel"}
+	}
+	if metafile.IsWMF(head) {
+		return kind{format: fImage, media: mediaWMF}
 	}
 	if isTar(head) {
 		return kind{format: fTar, media: "application/x-tar"}

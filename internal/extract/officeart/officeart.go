@@ -1,5 +1,5 @@
-// Package officeart reads the words that drawings of old Office files hold
-// beside their text boxes: WordArt, alternative texts, tips of links.
+// Package officeart reads what drawings of old Office files hold beside their
+// text boxes: WordArt, alternative texts, tips of links; Windows metafiles.
 //
 // Source: [MS-ODRAW] 2.2.9, 2.3.22.
 package officeart

@@ -244,7 +244,7 @@ func (p *parser) fontWord(w []byte, n int) bool {
 		if len(p.fonts) >= maxFonts {
 			return true
 		}
-		page := pages[n]
+		page := codepage.OfCharset(n)
 		if string(w) == "cpg" {
 			page = n
 		}

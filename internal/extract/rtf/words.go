@@ -72,15 +72,6 @@ var formatting = map[string]bool{
 	"pararsid": true, "revised": true, "up": true, "dn": true, "charscalex": true, "embo": true, "impr": true, "webhidden": true,
 }
 
-// pages are the code pages of the character sets of fonts; 0 is the document's.
-//
-// Source: RTF 1.9.1, Font Table, \fcharset.
-var pages = map[int]int{
-	0: 1252, 1: 0, 2: 1252, 77: 10000, 78: 10001, 79: 10003, 80: 10008, 81: 10002, 83: 10005, 84: 10004, 85: 10006, 86: 10081,
-	87: 10021, 88: 10029, 89: 10007, 128: 932, 129: 949, 130: 949, 134: 936, 136: 950, 161: 1253, 162: 1254, 163: 1258, 177: 1255,
-	178: 1256, 179: 1256, 180: 1256, 181: 1255, 186: 1257, 204: 1251, 222: 874, 238: 1250, 254: 437, 255: 850,
-}
-
 // blips are control words that say what kind of picture a \pict is.
 var blips = map[string]string{
 	"pngblip": "image/png", "jpegblip": "image/jpeg", "emfblip": "image/emf", "wmetafile": "image/wmf", "macpict": "image/x-pict",
