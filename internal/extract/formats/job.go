@@ -410,6 +410,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.biff(at, b)
 	case fSQLite:
 		return j.sqlite(at, b)
+	case fOneNote:
+		return j.oneNote(at, b)
 	}
 	return j.binary(at, k, b)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/metafile"
+	"github.com/stanch-dlp/stanch/internal/extract/onenote"
 	"github.com/stanch-dlp/stanch/internal/extract/rpm"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
@@ -62,6 +63,7 @@ const (
 	fApple
 	fMacBinary
 	fSQLite
+	fOneNote
 	fImage
 )
 
@@ -180,7 +182,8 @@ var signatures = []struct {
 	{0, "RIFF", binaryKind("application/x-riff", "riff")},
 	{0, "%!PS", binaryKind("application/postscript", "postscript")},
 	{0, "ITSF", binaryKind("application/vnd.ms-htmlhelp", "chm")},
-	{0, "\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", binaryKind("application/onenote", "onenote")},
+	{0, onenote.Magic, kind{format: fOneNote, media: mediaOneNote}},
+	{0, onenote.MagicTOC, kind{format: fOneNote, media: mediaOneNote}},
 }
 
 // sniff finds what a leaf is from its first bytes. What a mail declares is
