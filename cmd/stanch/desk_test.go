@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +18,8 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/watch"
 )
 
 // letGo is a log that does f at the first line.
@@ -104,4 +109,48 @@ func TestShort(t *testing.T) {
 			t.Error("got false, want true")
 		}
 	})
+}
+
+// TestADiskThatBecomesReadOnly: an ext4 whose kernel has met with an error takes
+// no more writes, and statfs does not tell. What the database then says, and the
+// alarm, is that it is read-only.
+func TestADiskThatBecomesReadOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	image := filepath.Join(t.TempDir(), "image")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("no ext4 of its own to break: %s: %v %s", args[0], err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg := config.Default()
+	cfg.DataDir = filepath.Join(dir, "data")
+	n, err := openNode(t.Context(), &cfg, slog.New(slog.DiscardHandler), metrics.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close() // what cannot be written any more is not what is looked at here
+	keep := func() error {
+		return n.db.PutClaim(t.Context(), watch.Claim{ID: dlp.NewID(), Sealed: []byte("sealed")})
+	}
+	if room, ok := free(cfg.DataDir); keep() != nil || !ok || room == 0 || room > 64<<20 || short(cfg.DataDir, 0) {
+		t.Fatalf("whole: %d bytes free, %v", room, ok)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,abort", dir).CombinedOutput(); err != nil {
+		t.Skipf("it cannot be broken here: %v %s", err, out)
+	}
+	if err := keep(); !errors.Is(err, safefile.ErrReadOnly) || errors.Is(err, safefile.ErrFailing) || !errors.Is(err, store.ErrNoRoom) {
+		t.Errorf("got %v, want %v", err, safefile.ErrReadOnly)
+	}
+	if room, ok := free(cfg.DataDir); ok || room != 0 || !short(cfg.DataDir, 0) {
+		t.Errorf("%d bytes free, %v; want none, and the alarm", room, ok)
+	}
 }

@@ -23,14 +23,23 @@ import (
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
-// gaugeEvery is how often the sizes of queue and vault are counted.
+// gaugeEvery is how often the sizes of queue and vault, and the room left, are looked at.
 const gaugeEvery = 15 * time.Second
 
-// short reports whether the file system of dir has less than least free, or
-// cannot be written to.
-func short(dir string, least dlp.Size) bool {
+// free is how many bytes the file system of the data folder dir still takes; ok
+// is false, and free 0, where it takes no writes or does not answer.
+func free(dir string) (free uint64, ok bool) {
 	_, room, err := safefile.Stat(dir)
-	return err != nil || room.ReadOnly || room.Free < uint64(least)
+	if err != nil || room.ReadOnly || safefile.ReadOnly(lockPath(dir)) {
+		return 0, false
+	}
+	return room.Free, true
+}
+
+// short reports whether dir takes less than least, or nothing.
+func short(dir string, least dlp.Size) bool {
+	n, ok := free(dir)
+	return !ok || n < uint64(least)
 }
 
 // endpoints serves metrics and health when they are configured. The returned
@@ -96,7 +105,7 @@ func (s *server) Status(ctx context.Context) control.Status {
 	return st
 }
 
-// gauges keeps the sizes of queue and vault current until ctx ends.
+// gauges keeps the sizes of queue and vault, and the room left, current until ctx ends.
 func (s *server) gauges(ctx context.Context) {
 	t := time.NewTicker(gaugeEvery)
 	defer t.Stop()
@@ -112,6 +121,8 @@ func (s *server) gauges(ctx context.Context) {
 				s.metrics.QueueState(string(st), n)
 			}
 		}
+		n, _ := free(s.cfg.DataDir) // 0 where nothing can be written
+		s.metrics.DiskFree(n)
 		for name, down := range s.hops.Down() {
 			s.metrics.RouteHostsDown(name, down)
 		}

@@ -79,6 +79,12 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	alarms("with room", `[]`)
+	eventually(t, "the room is told", func() bool {
+		_, told, _ := strings.Cut(page(t, "http://"+metricsAddr+"/metrics"), "\nstanch_disk_free_bytes ")
+		var n float64
+		_, err := fmt.Sscan(told, &n)
+		return err == nil && 0 < n && n < 48<<20
+	})
 	large := phiMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
 	file := filepath.Join(g.share, "patients.csv")
 

@@ -253,6 +253,13 @@ func (s *Set) QuarantineHeld(n int) {
 	}
 }
 
+// DiskFree says how many bytes the file system of the data folder still takes.
+func (s *Set) DiskFree(n uint64) {
+	if s != nil {
+		s.diskFree.Set(float64(n))
+	}
+}
+
 // AuditSync counts an audit event and the time until it was on stable storage.
 func (s *Set) AuditSync(took time.Duration) {
 	if s != nil {

@@ -76,6 +76,7 @@ type Set struct {
 	probeAlarm, probeCaught                             *prometheus.GaugeVec
 	hostsDown, sandbox                                  *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
+	diskFree                                            prometheus.Gauge
 	inlineImages, workers, bypassPassed, calls, readOn  prometheus.Counter
 }
 
@@ -108,6 +109,7 @@ func New() *Set {
 	s.sessions = s.gauge("stanch_sessions", "Open SMTP sessions.")
 	s.queue = s.gauge("stanch_queue_messages", "Messages in the outbox that are not finished.")
 	s.held = s.gauge("stanch_quarantine_held", "Documents held for review.")
+	s.diskFree = s.gauge("stanch_disk_free_bytes", "Bytes that the file system of data_dir still takes; 0 while it cannot be written to.")
 	s.scanDisabled = s.gauge("stanch_scan_disabled", "1 while scanning is switched off.")
 	s.probes = s.vec("stanch_probes_total", "Probes with invented patient data, by route and what became of them.", "route", "result")
 	s.probeAlarm = s.gaugeVec("stanch_probe_alarm", "1 while the last probe on the route that ended was not caught.", "route")

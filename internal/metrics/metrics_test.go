@@ -48,6 +48,7 @@ func TestCounts(t *testing.T) {
 	s.DSN()
 	s.QueueMessages(7)
 	s.QuarantineHeld(8)
+	s.DiskFree(9)
 	s.AuditSync(time.Millisecond)
 	s.Watches([]string{"judged", "overflow"})
 	s.Watched("judged", 3)
@@ -76,6 +77,7 @@ func TestCounts(t *testing.T) {
 		`stanch_notices_total{kind="dsn"} 1`,
 		`stanch_queue_messages 7`,
 		`stanch_quarantine_held 8`,
+		`stanch_disk_free_bytes 9`,
 		`stanch_judge_seconds_count 1`,
 		`stanch_audit_sync_seconds_count 1`,
 		`stanch_watch_total{what="judged"} 3`,

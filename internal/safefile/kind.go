@@ -3,6 +3,7 @@ package safefile
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ func kinds() map[uint32]Kind {
 type Room struct {
 	Free, Size         uint64 // bytes
 	FreeInodes, Inodes uint64 // 0 inodes: the file system does not count them
-	ReadOnly           bool   // it is mounted so, or has become so after an error
+	ReadOnly           bool   // it is mounted so; see the function for what became so
 }
 
 // Stat tells what file system path lies on and how much room it has.
@@ -49,6 +50,19 @@ func Stat(path string) (Kind, Room, error) {
 	}
 	block := uint64(st.Bsize)
 	return kindOf(uint32(st.Type)), Room{Free: st.Bavail * block, Size: st.Blocks * block, FreeInodes: st.Ffree, Inodes: st.Files, ReadOnly: st.Flags&unix.ST_RDONLY != 0}, nil
+}
+
+// ReadOnly reports whether the file system on which the file at path lies takes
+// no writes: it is mounted so, or became so after an error of its disk, of which
+// a statfs does not tell (ext4 since Linux 6.12). It opens the file for writing
+// and writes nothing.
+func ReadOnly(path string) bool {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return errors.Is(err, unix.EROFS)
+	}
+	_ = f.Close() // nothing was written
+	return false
 }
 
 // KindOf is the kind of the file system on which the open file fd lies.

@@ -167,6 +167,9 @@ func Lock(path string) (*Locked, error) {
 	return &Locked{f: f}, nil
 }
 
+// ReadOnly reports whether the file system of the lock takes no writes.
+func (l *Locked) ReadOnly() bool { return ReadOnly(l.f.Name()) }
+
 // Unlock gives the lock up. The file stays: taking it away would let two
 // processes lock two files of one name.
 func (l *Locked) Unlock() error { return Classify("unlock", l.f.Close()) }

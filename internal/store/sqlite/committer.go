@@ -202,7 +202,7 @@ func (c *committer) settle(ctx context.Context) error {
 		return nil
 	}
 	if err := c.exec(ctx, "INSERT OR REPLACE INTO meta VALUES ('settled', datetime('now'))"); err != nil {
-		return fmt.Errorf("sqlite: settle: %w", classify(err))
+		return fmt.Errorf("sqlite: settle: %w", c.db.writing(err))
 	}
 	c.sick = false
 	return nil
@@ -214,7 +214,7 @@ func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]g
 	g := &group{c: c, ctx: ctx}
 	c.db.steps("commit: begin")
 	if err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, fmt.Errorf("sqlite: begin: %w", classify(err))
+		return nil, fmt.Errorf("sqlite: begin: %w", c.db.writing(err))
 	}
 	for i, o := range batch {
 		if !o.taken.CompareAndSwap(false, true) {
@@ -222,13 +222,13 @@ func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]g
 		}
 		err := c.apply(g, o)
 		if err != nil && fatal(err) {
-			return nil, c.undo(ctx, fmt.Errorf("sqlite: write: %w", classify(err)))
+			return nil, c.undo(ctx, fmt.Errorf("sqlite: write: %w", c.db.writing(err)))
 		}
 		errs[i] = err
 	}
 	c.db.steps("commit: sync")
 	if err := c.exec(ctx, "COMMIT"); err != nil {
-		return nil, c.undo(ctx, fmt.Errorf("sqlite: commit: %w", classify(err)))
+		return nil, c.undo(ctx, fmt.Errorf("sqlite: commit: %w", c.db.writing(err)))
 	}
 	c.db.steps("commit: answer")
 	return g.gone, nil

@@ -18,7 +18,7 @@ const primaryCode = 0xff
 
 // classify turns SQLite's words for a medium that cannot take a write into
 // store.ErrNoRoom, or one of safefile's that says more. SQLite's own text names
-// no value, and it does not tell which error a write met with.
+// no value, and it does not tell which error a write met with; see writing.
 func classify(err error) error {
 	e, ok := errors.AsType[*driver.Error](err)
 	if !ok {
@@ -33,6 +33,15 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", safefile.ErrFailing, err)
 	}
 	return err
+}
+
+// writing is classify for an error of a write. SQLite says of a file system that
+// became read-only under its open files that it fails, as of any other error.
+func (db *DB) writing(err error) error {
+	if c := classify(err); !errors.Is(c, safefile.ErrFailing) || !db.lock.ReadOnly() {
+		return c
+	}
+	return fmt.Errorf("%w: %w", safefile.ErrReadOnly, err)
 }
 
 // fatal reports an error that ends the whole transaction, not one statement:

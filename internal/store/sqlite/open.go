@@ -64,6 +64,7 @@ type Options struct {
 // same time.
 type DB struct {
 	dir   string
+	lock  *safefile.Locked
 	group int
 	now   func() time.Time
 	steps func(string)
@@ -112,7 +113,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, group: o.Group, now: o.Now, steps: o.Steps}
+	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	if err := db.prepare(); err != nil {
