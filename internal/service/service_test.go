@@ -77,8 +77,11 @@ func play(part string) error {
 	}
 	from.Serving()
 	if part == "claims" {
-		defer manager.Status("ended")
-		return manager.Claim(ctx, from)
+		if err := manager.Claim(ctx, from); err != nil {
+			return err
+		}
+		manager.Status("claimed")
+		return nil
 	}
 	c, err := lns[0].Accept()
 	if err != nil {
@@ -291,7 +294,8 @@ func TestNotifier(t *testing.T) {
 
 // TestClaim: a successor whose predecessor has ended passes the service on to a
 // process of its own, which gives it back: each says so while the manager
-// listens to it, and the manager has heard it before the next word.
+// listens to it, and the manager has heard it before the next word. Nothing is
+// said while the manager has not let go of what a barrier brought.
 func TestClaim(t *testing.T) {
 	t.Parallel()
 	path, c := listenAsManager(t)
@@ -309,8 +313,12 @@ func TestClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	main := old.Process.Pid
-	for _, want := range []string{"MAINPID=", "MAINPID=", "BARRIER=1", "MAINPID=", "BARRIER=1", "STATUS=ended"} {
-		said, sender := heard(t, c)
+	for _, want := range []string{"MAINPID=", "MAINPID=", "BARRIER=1", "MAINPID=", "BARRIER=1", "STATUS=claimed"} {
+		said, sender, release := heard(t, c)
+		if want == "BARRIER=1" {
+			silentFor(t, c, 100*time.Millisecond)
+		}
+		release()
 		if sender != main && want != "BARRIER=1" { // which it hears of anybody
 			t.Fatalf("%q came from %d while the service was %d", said, sender, main)
 		}
@@ -329,9 +337,31 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// heard is the next message to a manager and who sent it. Handles that come with
-// it are closed.
-func heard(t *testing.T, c *net.UnixConn) (said string, sender int) {
+// silentFor waits for d, or until somebody speaks to a manager.
+func silentFor(t *testing.T, c *net.UnixConn, d time.Duration) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(d)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 4096)); err == nil {
+		t.Fatalf("%d bytes more were said before the barrier was heard", n)
+	}
+}
+
+// TestClaimantWithoutParent: it may be the service by now, so it fails.
+func TestClaimantWithoutParent(t *testing.T) {
+	t.Parallel()
+	path, _ := listenAsManager(t)
+	cmd := exec.Command(os.Args[0], service.ClaimArg)
+	cmd.Env = []string{"NOTIFY_SOCKET=" + path}
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("ended well, without a word from its parent: %s", out)
+	}
+}
+
+// heard is the next message to a manager and who sent it; release closes the
+// handles that came with it.
+func heard(t *testing.T, c *net.UnixConn) (said string, sender int, release func()) {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -345,17 +375,20 @@ func heard(t *testing.T, c *net.UnixConn) (said string, sender int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var handles []int
 	for i := range ms {
 		if fds, err := unix.ParseUnixRights(&ms[i]); err == nil {
-			for _, fd := range fds {
-				unix.Close(fd) // that it was read is all it says
-			}
+			handles = append(handles, fds...)
 		}
 		if cred, err := unix.ParseUnixCredentials(&ms[i]); err == nil {
 			sender = int(cred.Pid)
 		}
 	}
-	return strings.TrimSuffix(string(b[:n]), "\n"), sender
+	return strings.TrimSuffix(string(b[:n]), "\n"), sender, func() {
+		for _, fd := range handles {
+			unix.Close(fd) // that it was read is all it says
+		}
+	}
 }
 
 func TestWatchdogEvery(t *testing.T) {
