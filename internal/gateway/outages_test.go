@@ -78,6 +78,7 @@ func TestExpiryAfterRestarts(t *testing.T) {
 		{"more than are remembered: the shortest are forgotten", nil, many, 12.15, day - 4*time.Hour - 27*time.Minute},
 		{"longer than its life", nil, [][2]float64{{0, 1}}, 73, day - 2*time.Hour},
 		{"the clock is put back while nothing runs", nil, [][2]float64{{30, 31}}, 9, day - time.Hour},
+		{"the clock is put back after stops that are known", nil, [][2]float64{{0, 1}, {3, 4}, {30, 31}}, 12, day - time.Hour},
 		{"nothing is noted", os.Remove, [][2]float64{{0, 10}}, 20, day - time.Hour},
 		{"the note is cut short", func(f string) error { return os.Truncate(f, 5) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
 		{"the note is empty", func(f string) error { return os.Truncate(f, 0) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
