@@ -66,7 +66,8 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 		case err != nil:
 		case noAnswer(r):
 			err = errReply
-		case i == 0 && r.Positive() && t.h.unread():
+		case r.Positive() && t.h.unread():
+			clear(t.replies) // what it said before was no answer either
 			err = errOutOfStep
 		}
 		if err != nil {
