@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,7 +51,7 @@ func TestDANE(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		tls    *tls.Config // nil: STARTTLS is not offered
-		tlsa   []string    // after "_port._tcp.mx.d.test. TLSA"; unproved: these are
+		tlsa   []string    // after "_port._tcp.mx.d.test. TLSA"; unproved: these are; a name: what it has is
 		signed bool
 		breaks bool // the TLSA lookup fails
 		want   string
@@ -84,13 +83,21 @@ func TestDANE(t *testing.T) {
 		{"not proved", self, []string{"3 1 1 " + zero}, false, false, "tls"},
 		{"the servers proved, their records not", self, []string{"3 1 1 " + zero, unproved}, true, false, "tls"},
 		{"so, and STARTTLS stripped", nil, []string{"3 1 1 " + zero, unproved}, true, false, "clear"},
+		{"the server's address not proved: nobody asks for records", self, []string{"mx.d.test"}, true, true, "tls"}, // RFC 7672 2.2.2
+		{"the server not proved: nobody asks for records", self, []string{"d.test"}, true, true, "tls"},              // RFC 7672 2.2.1
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := (&server{}).listen(t, "127.0.0.1", "0", tc.tls)
 			name := "_" + s.port() + "._tcp.mx.d.test"
 			zone := "d.test. MX 10 mx.d.test.\nmx.d.test. A 127.0.0.1\n"
+			var bare []string
 			for _, r := range tc.tlsa {
-				if r != unproved {
+				switch {
+				case r == unproved:
+					bare = append(bare, name)
+				case strings.HasSuffix(r, ".test"):
+					bare = append(bare, r)
+				default:
 					zone += name + ". TLSA " + r + "\n"
 				}
 			}
@@ -102,8 +109,8 @@ func TestDANE(t *testing.T) {
 			if tc.breaks {
 				z.breaks(name)
 			}
-			if slices.Contains(tc.tlsa, unproved) {
-				z.unsigns(name)
+			for _, n := range bare {
+				z.unsigns(n)
 			}
 			r := router(t, route.Deps{}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSDANE})
 			for range 2 { // also over what is kept
