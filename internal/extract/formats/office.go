@@ -37,6 +37,8 @@ func officeOf(z *zip.Reader) *officePackage {
 			media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 		case strings.HasPrefix(name, "ppt/"):
 			media = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+		case strings.HasPrefix(name, "visio/"):
+			media = "application/vnd.ms-visio.drawing"
 		case strings.HasSuffix(name, ".fpage"):
 			media = "application/oxps"
 		}
@@ -118,7 +120,8 @@ func rank(name string) int {
 		return 3
 	case strings.HasSuffix(name, ".rels"), name == "[Content_Types].xml":
 		return 4
-	case name == "word/document.xml", name == "content.xml", strings.HasPrefix(name, "xl/worksheets/"), strings.HasPrefix(name, "ppt/slides/"):
+	case name == "word/document.xml", name == "content.xml", strings.HasPrefix(name, "xl/worksheets/"), strings.HasPrefix(name, "ppt/slides/"),
+		strings.HasPrefix(name, "visio/pages/page"), strings.HasPrefix(name, "visio/comments"):
 		return 0
 	case strings.HasPrefix(name, "word/"), strings.HasPrefix(name, "ppt/notesSlides/"):
 		return 1
@@ -141,8 +144,9 @@ type officeDoc struct {
 	j      *job
 	at     place
 	wb     workbook
-	packed int64 // bytes of the package
-	out    int64 // bytes of text that repeat what the package holds once
+	packed int64  // bytes of the package
+	out    int64  // bytes of text that repeat what the package holds once
+	groups uint32 // shapes of a drawing so far
 }
 
 // repeat counts text that comes out of a table of shared strings.
@@ -248,6 +252,9 @@ type rootChooser struct {
 }
 
 func (c *rootChooser) start(name string, a attrs) {
+	if c.h == nil && strings.HasPrefix(c.file, "visio/") && !c.rels && !strings.HasPrefix(c.file, "visio/theme") && !strings.HasPrefix(c.file, "visio/solutions") {
+		c.h = &visioPart{d: c.d}
+	}
 	if c.h == nil {
 		switch name {
 		case "worksheet", "dialogsheet":
@@ -263,7 +270,7 @@ func (c *rootChooser) start(name string, a attrs) {
 		case "FixedPage":
 			c.h = &fixedPage{d: c.d}
 		default:
-			c.h = &wordText{d: c.d, data: strings.HasPrefix(c.file, "customXml/")}
+			c.h = &wordText{d: c.d, data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
 		}
 	}
 	c.h.start(name, a)
