@@ -19,6 +19,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
+	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -39,8 +40,9 @@ type node struct {
 	hand    *spool.Hand   // serve only
 	db      *sqlite.DB
 	bypass  *bypass.Switch
-	sign    *dkim.Signer  // nil: nothing is signed
-	hook    *hook.Command // nil: calls are made by mail alone
+	sign    *dkim.Signer   // nil: nothing is signed
+	hook    *hook.Command  // nil: calls are made by mail alone
+	named   *passbook.Book // of passwords in mails; nil: none is kept
 	probes  *probe.Book
 	audit   *audit.Log
 	pending []audit.Pending
@@ -148,6 +150,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Submit:       submitter{n.cfg.SMTP.Hostname},
 		Bypass:       n.bypass,
 		Caller:       caller,
+		Passwords:    n.named,
 		Sign:         n.sign,
 		Loop:         loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:          n.log,

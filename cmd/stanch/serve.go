@@ -28,6 +28,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
+	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -272,6 +273,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	if len(s.cfg.Urgent.Command) > 0 {
 		s.hook = hook.New(s.cfg.Urgent.Command, s.log)
 	}
+	s.named = passbook.New(time.Now)
 	if s.hops, err = s.node.openHops(); err != nil {
 		return err
 	}
@@ -391,6 +393,7 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
+	workers.Go(func() { s.named.Run(inner) })
 	workers.Go(func() {
 		s.claim(inner)
 		s.mend(inner)

@@ -123,3 +123,16 @@ type SlowSink interface {
 	Sink
 	Slow(ctx context.Context, r SlowReader) error
 }
+
+// PasswordSink is a Sink that knows which passwords others named before the
+// Document, and hears which it names itself. Each is secret, and neither logged
+// nor written anywhere.
+type PasswordSink interface {
+	Sink
+	// Passwords returns what encrypted parts are tried with beside what the
+	// Document itself names, the likeliest first.
+	Passwords() []string
+	// Named takes what a mail names, the likeliest first, once it has been read;
+	// never an empty list.
+	Named(words []string)
+}

@@ -56,10 +56,11 @@ type Config struct {
 	// OCR is about the words in pictures.
 	OCR OCR `toml:"ocr"`
 	// PasswordsFile holds passwords that encrypted archives are tried with, one
-	// a line, beside those that a mail itself names; only its owner may read it. A
-	// reload reads it again.
+	// a line, beside those that mails name; only its owner may read it. A reload
+	// reads it again.
 	PasswordsFile string `toml:"passwords_file"`
-	// PasswordTries is how many passwords one encrypted file is tried with. 0: none.
+	// PasswordTries is how many passwords one encrypted file is tried with. 0: none,
+	// and what mails name is not kept for others.
 	PasswordTries int `toml:"password_tries"`
 	// MaxPasswordTries is how many wrong passwords are tried in one document.
 	MaxPasswordTries int `toml:"max_password_tries"`

@@ -108,3 +108,21 @@ func (p *Pool) LoadPasswords(path string) error {
 	p.SetPasswords(pw)
 	return nil
 }
+
+// takingTurns puts two lists together, so that of any number of tries each has
+// half of those that the other leaves.
+func takingTurns(a, b []string) []string {
+	if len(a) == 0 {
+		return b
+	}
+	all := make([]string, 0, len(a)+len(b))
+	for i := range max(len(a), len(b)) {
+		if i < len(a) {
+			all = append(all, a[i])
+		}
+		if i < len(b) {
+			all = append(all, b[i])
+		}
+	}
+	return all
+}

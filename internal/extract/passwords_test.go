@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"os"
 	"os/exec"
@@ -85,5 +86,92 @@ func TestPasswordsFile(t *testing.T) {
 	}
 	if got := get(t, p, dlp.File, b); len(got.gaps) != 1 {
 		t.Errorf("with an empty list: %q", got.told())
+	}
+}
+
+// between is a sink that knows passwords from before, and keeps what it hears.
+type between struct {
+	*read
+	known []string
+	named []string
+	times int
+}
+
+func (b *between) Passwords() []string { return b.known }
+
+func (b *between) Named(words []string) {
+	b.named = words
+	b.times++
+}
+
+// TestPasswordsNamed holds that a child tells what a mail names as passwords, once
+// and after all else, also where another child broke on a part of it or had to read
+// its PDF; that it is tried with what was named before; and that nothing is asked of
+// a file, or where nothing may be tried.
+func TestPasswordsNamed(t *testing.T) {
+	if _, err := exec.LookPath("7z"); err != nil {
+		t.Skip("7z is not installed")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("SSN 536-22-8145"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "7z", "a", "-tzip", "-mem=AES256", "-pKolibri-77", "x.zip", "a.txt")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "x.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip := base64.StdEncoding.EncodeToString(b)
+	part := func(name, text string) string {
+		return "--o\nContent-Type: application/octet-stream; name=" + name + "\nContent-Transfer-Encoding: base64\n\n" + text + "\n"
+	}
+	says := func(parts ...string) []byte {
+		return mail("Subject: x", "Content-Type: multipart/mixed; boundary=o", "", "--o", "Content-Type: text/plain", "", "The password is: Kolibri-77", strings.Join(parts, "")+"--o--")
+	}
+	p := newPool(t, nil)
+	ask := func(p *extract.Pool, ch dlp.Channel, doc []byte, known ...string) *between {
+		t.Helper()
+		s := &between{read: newRead(), known: known}
+		if err := p.Extract(t.Context(), document(ch, doc), s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for name, doc := range map[string][]byte{
+		"plain":            says(),
+		"a child breaks":   says(part("break-by-exit.txt", "YQ==")),
+		"with a PDF":       says(part("a.pdf", base64.StdEncoding.EncodeToString([]byte(onePage)))),
+		"in another's own": mail("Content-Type: message/rfc822", "", string(says())),
+	} {
+		if s := ask(p, dlp.Mail, doc); s.times != 1 || len(s.named) == 0 || s.named[0] != "Kolibri-77" {
+			t.Errorf("%s: told %d times, %q", name, s.times, s.named)
+		}
+	}
+	if s := ask(p, dlp.Mail, mail("Subject: minutes", "", "The minutes of the meeting.")); s.times != 0 {
+		t.Errorf("a mail that names none: told %q", s.named)
+	}
+	second := mail("Content-Type: application/zip", "Content-Transfer-Encoding: base64", "", zip)
+	if s := ask(p, dlp.Mail, second); len(s.gaps) != 1 || s.gaps[0].Cause != dlp.Encrypted {
+		t.Errorf("with nothing known: gaps %q", s.told())
+	}
+	p.SetPasswords([]string{"one", "two", "three"})
+	if s := ask(p, dlp.Mail, second, "other", "Kolibri-77"); len(s.gaps) != 0 || !strings.Contains(s.all(), "536-22-8145") {
+		t.Errorf("with what is known: gaps %q", s.told())
+	}
+	if s := ask(p, dlp.File, b, "Kolibri-77"); len(s.gaps) != 1 || s.times != 0 {
+		t.Errorf("a file: gaps %q, told %q", s.told(), s.named)
+	}
+	none := newPool(t, func(c *extract.Config) { c.PasswordTries = 0 })
+	if s := ask(none, dlp.Mail, says()); s.times != 0 {
+		t.Errorf("where none is tried: told %q", s.named)
+	}
+	few := newPool(t, func(c *extract.Config) { c.PasswordTries = 4 })
+	few.SetPasswords([]string{"one", "Kolibri-77", "three"})
+	if s := ask(few, dlp.Mail, second, "a", "b", "c", "d", "e"); len(s.gaps) != 0 {
+		t.Errorf("a list beside what is known: gaps %q", s.told())
 	}
 }

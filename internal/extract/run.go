@@ -28,6 +28,9 @@ type run struct {
 	doc  *dlp.Document
 	sink dlp.Sink
 
+	passwords []string         // for encrypted parts, the likeliest first
+	names     dlp.PasswordSink // hears what the document names as passwords; nil: nobody does
+
 	skill wire.Skill // what the rest of it needs
 	most  wire.Skill // that any child has
 	left  time.Time  // when it gave its child back, to wait for another; zero before
@@ -48,6 +51,13 @@ func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
 	r := &run{p: p, doc: doc, sink: sink, most: wire.PDF}
 	if p.ocrThere() {
 		r.most = wire.OCR
+	}
+	if pw := p.passwords.Load(); pw != nil {
+		r.passwords = *pw
+	}
+	if s, ok := sink.(dlp.PasswordSink); ok && doc.Channel == dlp.Mail && p.cfg.PasswordTries > 0 {
+		r.names = s
+		r.passwords = takingTurns(s.Passwords(), r.passwords)
 	}
 	return r
 }
@@ -252,10 +262,7 @@ var errBroken = errors.New("extract: child broke")
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
 	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Most: t.most, Logos: t.p.cfg.OCR.Logos, Limits: t.p.cfg.limits(), Skip: t.skips(),
-		Tries: t.p.cfg.PasswordTries, TriesAll: t.p.cfg.MaxPasswordTries}
-	if pw := t.p.passwords.Load(); pw != nil {
-		job.Passwords = *pw
-	}
+		Passwords: t.passwords, Names: t.names != nil, Tries: t.p.cfg.PasswordTries, TriesAll: t.p.cfg.MaxPasswordTries}
 	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return
 	}
@@ -342,6 +349,8 @@ func (t *try) relay(op wire.Op, b []byte) error {
 		return t.text(b)
 	case wire.OpGap:
 		return t.gapFrom(b)
+	case wire.OpNamed:
+		return t.named(b)
 	}
 	return errBroken
 }
@@ -424,6 +433,18 @@ func (t *try) gapFrom(b []byte) error {
 	}
 	t.gaps[g] = struct{}{}
 	return t.deliver(func() error { return t.sink.Gap(g) })
+}
+
+// named hands on what the document names as passwords. A child tells it once, at
+// the document's end.
+func (t *try) named(b []byte) error {
+	words, err := wire.DecodeNamed(b)
+	if err != nil || t.names == nil || len(words) == 0 || len(t.stack) > 0 {
+		return errBroken
+	}
+	t.names.Named(words)
+	t.names = nil
+	return nil
 }
 
 // want notes what the rest of the document needs. The units at hand are that

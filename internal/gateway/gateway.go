@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -123,10 +124,13 @@ type Deps struct {
 	Bypass       *bypass.Switch // nil: no mail ever passes unread
 	Probes       *probe.Book    // nil: no way out is tried
 	Submit       Submitter      // hands probes in; nil: none are sent
-	Log          *slog.Logger
-	Metrics      *metrics.Set
-	Now          func() time.Time  // nil: time.Now
-	OnStep       func(step string) // nil, or called before each durable step; for crash tests
+	// Passwords keeps what mails name, for others between the same two; nil:
+	// nothing is kept.
+	Passwords *passbook.Book
+	Log       *slog.Logger
+	Metrics   *metrics.Set
+	Now       func() time.Time  // nil: time.Now
+	OnStep    func(step string) // nil, or called before each durable step; for crash tests
 }
 
 // Gateway is safe for use by many goroutines.

@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -47,6 +48,7 @@ type bench struct {
 	hang    bool                            // reading takes for ever
 	read    func(ctx context.Context) error // nil, or what reading does
 	begun   func(*dlp.Document)             // nil, or called when reading begins
+	sees    func(*dlp.Document, dlp.Sink)   // nil, or what reading does with the sink
 	panics  bool
 	bypass  *bypass.Switch
 	parts   atomic.Int64 // that were read
@@ -258,6 +260,9 @@ func (b *bench) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) e
 	if b.readErr != nil {
 		return b.readErr
 	}
+	if b.sees != nil {
+		b.sees(doc, sink)
+	}
 	return sink.Part(dlp.PartInfo{Path: "1"})
 }
 
@@ -326,7 +331,7 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	change(&cfg)
 	b.Gateway, err = gateway.New(t.Context(), cfg,
 		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
-			Metrics: metrics.New(), Log: safelog.Discard(), Now: func() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }},
+			Passwords: passbook.New(b.now), Metrics: metrics.New(), Log: safelog.Discard(), Now: b.now},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found, parts: &b.parts} }, Policy: b})
 	if err != nil {
 		t.Fatal(err)

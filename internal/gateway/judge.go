@@ -143,13 +143,17 @@ func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.
 	timed, clock := newPatience(ctx, limit)
 	defer clock.end()
 	d := rules.Detect()
-	var sink dlp.Sink = d
-	if slow != nil {
-		sink = slowSink{d, func(ctx context.Context, r dlp.SlowReader) error {
-			clock.stop()
-			defer clock.goOn()
-			return slow(ctx, r)
-		}}
+	turn := slowSink{d, func(ctx context.Context, r dlp.SlowReader) error {
+		if slow == nil {
+			return nil
+		}
+		clock.stop()
+		defer clock.goOn()
+		return slow(ctx, r)
+	}}
+	var sink dlp.Sink = turn
+	if g.Passwords != nil && doc.Channel == dlp.Mail {
+		sink = pairSink{turn, g.Passwords, doc}
 	}
 	err := g.Extract.Extract(timed, doc, sink)
 	if err == nil {

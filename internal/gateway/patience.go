@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/passbook"
 )
 
 // patience is how long a client still waits for its message to be read. It runs
@@ -65,3 +66,16 @@ type slowSink struct {
 
 // Slow waits for the turn.
 func (s slowSink) Slow(ctx context.Context, r dlp.SlowReader) error { return s.slow(ctx, r) }
+
+// pairSink is a slowSink of a mail whose correspondents may have named passwords.
+type pairSink struct {
+	slowSink
+	book *passbook.Book
+	doc  *dlp.Document
+}
+
+// Passwords returns what mails of the last hour between the same two named.
+func (s pairSink) Passwords() []string { return s.book.Words(s.doc.Sender, s.doc.Rcpts) }
+
+// Named keeps what this one names, for mails between the same two.
+func (s pairSink) Named(words []string) { s.book.Note(s.doc.Sender, s.doc.Rcpts, words) }

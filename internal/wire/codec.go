@@ -22,6 +22,7 @@ const (
 	// one is.
 	MaxPasswords = 1000
 	MaxPassword  = 256
+	MaxNamed     = 16  // words that a mail is said to name as passwords
 	maxType      = 127 // RFC 6838 4.2: type and subtype names of at most 127
 )
 
@@ -74,14 +75,15 @@ type Job struct {
 	// Passwords are what encrypted parts are tried with, beside what the
 	// document itself says, the likeliest first. Each is secret.
 	Passwords []string
-	Tries     int // of passwords, for one encrypted file
-	TriesAll  int // for the document
+	Tries     int  // of passwords, for one encrypted file
+	TriesAll  int  // for the document
+	Names     bool // it is to be told what the document names as passwords
 }
 
 // AppendJob appends the encoding of j to b.
 func AppendJob(b []byte, j *Job) []byte {
 	b = binary.AppendUvarint(b, uint64(max(j.Size, 0)))
-	b = append(b, flag(j.Mail), flag(j.Logos), byte(j.Most))
+	b = append(b, flag(j.Mail), flag(j.Logos), flag(j.Names), byte(j.Most))
 	for _, v := range []int64{int64(j.Limits.Depth), int64(j.Limits.Members), j.Limits.Decoded, j.Limits.Memory, j.Limits.Ratio, j.Limits.Pixels, int64(j.Limits.Pages)} {
 		b = binary.AppendUvarint(b, uint64(max(v, 0)))
 	}
@@ -100,7 +102,7 @@ func AppendJob(b []byte, j *Job) []byte {
 func DecodeJob(b []byte) (*Job, error) {
 	d := decoder{b: b}
 	j := &Job{Size: d.int()}
-	j.Mail, j.Logos, j.Most = d.byte() == 1, d.byte() == 1, Skill(d.byte())
+	j.Mail, j.Logos, j.Names, j.Most = d.byte() == 1, d.byte() == 1, d.byte() == 1, Skill(d.byte())
 	if j.Most >= Skills {
 		d.bad = true
 	}
@@ -115,6 +117,26 @@ func DecodeJob(b []byte) (*Job, error) {
 	}
 	j.Tries, j.TriesAll = int(d.int()), int(d.int())
 	return j, d.end("job")
+}
+
+// AppendNamed appends the encoding of words, which are at most MaxNamed.
+func AppendNamed(b []byte, words []string) []byte {
+	words = words[:min(len(words), MaxNamed)]
+	b = binary.AppendUvarint(b, uint64(len(words)))
+	for _, w := range words {
+		b = appendString(b, w, MaxPassword)
+	}
+	return b
+}
+
+// DecodeNamed is the inverse of AppendNamed.
+func DecodeNamed(b []byte) ([]string, error) {
+	d := decoder{b: b}
+	var words []string
+	for range d.count(MaxNamed, 1) {
+		words = append(words, d.string(MaxPassword))
+	}
+	return words, d.end("names")
 }
 
 // AppendUnit appends the encoding of u to b.

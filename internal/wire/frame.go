@@ -31,6 +31,7 @@ const (
 	OpPart   Op = 'P' // a PartInfo: closes the part before
 	OpText   Op = 'T' // a Window of the open part
 	OpGap    Op = 'G' // a Gap
+	OpNamed  Op = 'K' // what a mail names as passwords, once it is read; only where the Job asks
 	OpStop   Op = 'S' // no more of the document's bytes are wanted; empty
 	OpWant   Op = 'A' // a Skill that the rest of the document needs; the child tells no more of it
 	OpPage   Op = 'O' // a Page that is to be read, in OpPixels frames; the child waits for OpWords

@@ -53,9 +53,13 @@ func TestFrameBounds(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	job := &wire.Job{Size: 12, Mail: true, Most: wire.PDF, Logos: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5, Pixels: 6, Pages: 7},
-		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}, Passwords: []string{"geheim", "ß"}, Tries: 7, TriesAll: 70}
+		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}, Passwords: []string{"geheim", "ß"}, Tries: 7, TriesAll: 70, Names: true}
 	if got, err := wire.DecodeJob(wire.AppendJob(nil, job)); err != nil || !reflect.DeepEqual(got, job) {
 		t.Errorf("job: got %+v %v", got, err)
+	}
+	named := []string{"geheim", "ß"}
+	if got, err := wire.DecodeNamed(wire.AppendNamed(nil, named)); err != nil || !reflect.DeepEqual(got, named) {
+		t.Errorf("named: got %q %v", got, err)
 	}
 	unit := wire.Unit{Path: "2/3.1", Name: "ä.txt", Class: wire.Slow}
 	if got, err := wire.DecodeUnit(wire.AppendUnit(nil, unit)); err != nil || got != unit {
@@ -90,6 +94,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"an unknown type":        second(wire.DecodeWindow(wire.AppendWindow(nil, dlp.Window{Spans: []dlp.Span{{Type: "X"}}}))),
 		"text not UTF-8":         second(wire.DecodeWindow(wire.AppendWindow(nil, dlp.Window{Text: []byte{0xff}}))),
 		"a span before the text": second(wire.DecodeWindow(wire.AppendWindow(nil, dlp.Window{Offset: 9, Spans: []dlp.Span{{Start: 3}}}))),
+		"a name not UTF-8":       second(wire.DecodeNamed(wire.AppendNamed(nil, []string{"\xff"}))),
+		"too many names":         second(wire.DecodeNamed(append([]byte{wire.MaxNamed + 1}, make([]byte, wire.MaxNamed+1)...))),
 		"a window too long":      second(wire.DecodeWindow(wire.AppendWindow(nil, dlp.Window{Text: make([]byte, dlp.MaxWindow+1)}))),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,6 +120,11 @@ func FuzzDecode(f *testing.F) {
 		if j, err := wire.DecodeJob(b); err == nil {
 			if k, err := wire.DecodeJob(wire.AppendJob(nil, j)); err != nil || !reflect.DeepEqual(j, k) {
 				t.Errorf("job: %v", err)
+			}
+		}
+		if n, err := wire.DecodeNamed(b); err == nil {
+			if m, err := wire.DecodeNamed(wire.AppendNamed(nil, n)); err != nil || !reflect.DeepEqual(n, m) {
+				t.Errorf("named: %v", err)
 			}
 		}
 		if u, err := wire.DecodeUnit(b); err == nil {

@@ -30,11 +30,7 @@ func expression(s string) func() *regexp.Regexp {
 var passwordWord = expression(`(?i)pass(?:wor[dt]|code|phrase)?s?\b|\bpass\b|\bpw\b|\bpwd\b|\bpin\b|kenn?wort|passwort|losung|zugangscode|schlüssel|` +
 	`\bcode\b|\bkey\b|mot de passe|contrase(?:ñ|n)a|\bclave\b|\bsenha\b|wachtwoord|lösenord|hasło|heslo|jelszó|пароль|密码|密碼|パスワード|암호`)
 
-var (
-	quotedWord = expression("\"([^\"\r\n]{3,128})\"|'([^'\r\n]{3,128})'|[“„«‹]([^“”„«»‹›\r\n]{3,128})[“”»›]|‘([^‘’\r\n]{3,128})’|`([^`\r\n]{3,128})`")
-	htmlBreak  = expression(`(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?td)\b[^>]*>`)
-	htmlTag    = expression(`(?s)<!--.*?-->|<[^>]*>`)
-)
+var quotedWord = expression("\"([^\"\r\n]{3,128})\"|'([^'\r\n]{3,128})'|[“„«‹]([^“”„«»‹›\r\n]{3,128})[“”»›]|‘([^‘’\r\n]{3,128})’|`([^`\r\n]{3,128})`")
 
 // passwordsIn looks for passwords in the texts of a message: its subject, what
 // follows a word that announces one, what stands in quotes near it. The
@@ -94,7 +90,7 @@ func (f *passwordFinder) entity(fields []field, body []byte, depth int) {
 		t := decodeText(body[:min(len(body), maxLookedPart, f.left)], e.charset)
 		f.left -= len(body)
 		if media == "text/html" {
-			t = html.UnescapeString(htmlTag().ReplaceAllString(htmlBreak().ReplaceAllString(t, "\n"), ""))
+			t = html.UnescapeString(withoutTags(t))
 		}
 		f.text(t)
 	}
@@ -109,7 +105,10 @@ func (f *passwordFinder) text(t string) {
 		if line == "" {
 			continue
 		}
-		at := passwordWord().FindAllStringIndex(line, 8)
+		var at [][]int
+		if announces(line) {
+			at = passwordWord().FindAllStringIndex(line, 8)
+		}
 		if len(at) == 0 && near == 0 {
 			continue
 		}

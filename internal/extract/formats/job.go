@@ -45,7 +45,7 @@ func newJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) *job {
 	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, ocr: pages, most: head.Most, logos: head.Logos,
 		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
 	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
-	j.pw = passwords{given: head.Passwords, perFile: head.Tries, left: head.TriesAll}
+	j.pw = passwords{given: head.Passwords, perFile: head.Tries, left: head.TriesAll, tell: head.Names}
 	for _, s := range head.Skip {
 		j.skip[s.Path] = s.Broken
 	}

@@ -47,7 +47,7 @@ func (j *job) message(at place, raw []byte) {
 	j.scope = &scope{shown: map[string]bool{}, outer: j.scope}
 	defer j.endMessage()
 	j.pw.enter(raw)
-	defer j.pw.leave()
+	defer func() { j.pw.leave(j.out.err == nil) }()
 	fields, body := splitHeader(raw)
 	j.out.part(dlp.PartInfo{Path: sub(at.path, "HEADER"), MediaType: "text/rfc822-headers"})
 	j.fields(fields, body)

@@ -1,6 +1,10 @@
 package formats
 
-import "time"
+import (
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
 
 // unlockTime is how long the tries of one file may take; the clock of a part
 // runs longer.
@@ -13,15 +17,21 @@ type passwords struct {
 	found    []string // in messages
 	searched bool     // found is of messages as they are
 	worked   []string // opened something of this document
+	tell     bool     // the parent wants to hear what the document names
+	named    []string // that it does
 
 	perFile, left int // tries
 }
 
 // enter puts a message under those in which candidates are looked for, leave
-// takes it away.
+// takes it away; whole: it was read to its end by this child.
 func (p *passwords) enter(raw []byte) { p.messages = append(p.messages, raw) }
 
-func (p *passwords) leave() {
+func (p *passwords) leave(whole bool) {
+	if len(p.messages) == 1 && p.tell && whole {
+		p.search()
+		p.named = p.found[:min(len(p.found), wire.MaxNamed)]
+	}
 	p.messages = p.messages[:len(p.messages)-1]
 	if len(p.messages) == 0 {
 		p.found, p.searched = nil, false
@@ -33,23 +43,39 @@ func (p *passwords) wipe() {
 	clear(p.given)
 	clear(p.found)
 	clear(p.worked)
+	clear(p.named)
 	*p = passwords{}
 }
 
-// candidates returns what to try, the likeliest first: what opened something
-// before, what the message says, what came with the job.
-func (p *passwords) candidates() []string {
+// search looks for candidates in the outermost message, once.
+func (p *passwords) search() {
 	if !p.searched && len(p.messages) > 0 {
 		p.found, p.searched = passwordsIn(p.messages[0]), true
 	}
+}
+
+// candidates returns what to try, the likeliest first: what opened something
+// before, then what the message says and what came with the job in turns, so that
+// a long text leaves tries for a list.
+func (p *passwords) candidates() []string {
+	p.search()
 	all := make([]string, 0, len(p.worked)+len(p.found)+len(p.given))
 	seen := map[string]bool{"": true}
-	for _, from := range [][]string{p.worked, p.found, p.given} {
-		for _, pw := range from {
-			if !seen[pw] {
-				seen[pw] = true
-				all = append(all, pw)
-			}
+	add := func(pw string) {
+		if !seen[pw] {
+			seen[pw] = true
+			all = append(all, pw)
+		}
+	}
+	for _, pw := range p.worked {
+		add(pw)
+	}
+	for i := range max(len(p.found), len(p.given)) {
+		if i < len(p.found) {
+			add(p.found[i])
+		}
+		if i < len(p.given) {
+			add(p.given[i])
 		}
 	}
 	return all

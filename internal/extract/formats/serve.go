@@ -159,6 +159,9 @@ func serveJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) error {
 	defer j.pw.wipe()
 	j.document(head)
 	j.out.window() // it goes out with OpDone or OpStop
+	if len(j.pw.named) > 0 {
+		j.out.send(wire.OpNamed, wire.AppendNamed(j.out.frame[:0], j.pw.named))
+	}
 	moved := errors.Is(j.out.err, errMoved)
 	c.reuse(j)
 	if j.peak > freeAfter {
