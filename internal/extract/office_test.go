@@ -155,3 +155,38 @@ func TestEncryptedPDF(t *testing.T) {
 		})
 	}
 }
+
+// TestPDFPasswords holds that a candidate opens what qpdf encrypts, by each of its
+// ciphers, as the password to read it and as its owner's; and that none does else.
+func TestPDFPasswords(t *testing.T) {
+	qpdf, err := exec.LookPath("qpdf")
+	if err != nil {
+		t.Skip("no qpdf here")
+	}
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.pdf"), filepath.Join(dir, "out.pdf")
+	if err := os.WriteFile(in, []byte(onePage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, nil)
+	for name, flags := range map[string][]string{"RC4 of 40 bits": {"40"}, "RC4 of 128 bits": {"128"}, "AES of 128 bits": {"128", "--use-aes=y"}, "AES of 256 bits": {"256"},
+		"AES of 256 bits, revision 5": {"256", "--force-R5"}} {
+		t.Run(name, func(t *testing.T) {
+			args := slices.Concat([]string{"--allow-weak-crypto", "--encrypt", "Kolibri-77", "Falke-88"}, flags, []string{"--", in, out})
+			if msg, err := exec.CommandContext(t.Context(), qpdf, args...).CombinedOutput(); err != nil && !bytes.Contains(msg, []byte("warnings")) {
+				t.Fatalf("qpdf: %v %s", err, msg)
+			}
+			b, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for pw, want := range map[string][]string{"Kolibri-77": nil, "Falke-88": nil, "another": {"encrypted pdf"}} {
+				p.SetPasswords([]string{"nothing", pw})
+				r := get(t, p, dlp.File, b)
+				if got := r.told(); !slices.Equal(got, want) || strings.Contains(r.text(""), "MRN 0123456") != (want == nil) || r.parts[""].Opened != (want == nil) {
+					t.Errorf("%s: gaps %q, want %q; text %q, opened %v", pw, got, want, r.text(""), r.parts[""].Opened)
+				}
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	pdferrors "github.com/klippa-app/go-pdfium/errors"
 	"github.com/klippa-app/go-pdfium/references"
 	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/responses"
 	"github.com/klippa-app/go-pdfium/webassembly"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -116,17 +117,22 @@ func (p *pdfReader) prove(dir string) error {
 // readPDF reads a PDF page by page: text, annotations, form fields, attached
 // files. A page without text that shows a picture is a gap.
 func (j *job) readPDF(at place, b []byte) error {
-	j.part(at, "application/pdf")
 	if err := j.pdf.renew(); err != nil {
+		j.part(at, "application/pdf")
 		return errNoPDF
 	}
-	opened, err := j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b})
+	opened, tried, err := j.openPDF(b)
+	at.opened = tried && err == nil
+	j.part(at, "application/pdf")
+	if tried {
+		defer j.pdf.drop() // it holds a copy of the file for each try
+	}
 	if err != nil {
 		if trapped(err) || strings.Contains(err.Error(), "memory") {
 			j.pdf.drop()
 			return gapOf(dlp.TooLarge, "pdf")
 		}
-		if errors.Is(err, pdferrors.ErrPassword) || strings.Contains(err.Error(), "password") {
+		if wantsPassword(err) {
 			return gapOf(dlp.Encrypted, "pdf")
 		}
 		return gapOf(dlp.Corrupt, "pdf")
@@ -172,6 +178,32 @@ func (j *job) readPDF(at place, b []byte) error {
 		j.behind(&at, b[i:])
 	}
 	return err
+}
+
+// maxTried is how many bytes of a PDF the tries of passwords may copy: pdfium keeps
+// a copy of each.
+const maxTried = 64 << 20
+
+// openPDF opens b, with a candidate where it wants a password; tried says that it
+// does.
+func (j *job) openPDF(b []byte) (doc *responses.OpenDocument, tried bool, err error) {
+	doc, err = j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b})
+	if err == nil || !wantsPassword(err) {
+		return doc, false, err
+	}
+	copied := 0
+	j.unlock(func(pw string) bool {
+		if copied += len(b); copied > maxTried || !wantsPassword(err) {
+			return false
+		}
+		doc, err = j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b, Password: &pw})
+		return err == nil
+	})
+	return doc, true, err
+}
+
+func wantsPassword(err error) bool {
+	return errors.Is(err, pdferrors.ErrPassword) || strings.Contains(err.Error(), "password")
 }
 
 // trapped reports an error after which the instance cannot be used.
