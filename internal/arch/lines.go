@@ -40,6 +40,7 @@ func Lines() []Line {
 			"internal/extract/sqlitefile",
 			"internal/extract/metafile",
 			"internal/extract/onenote",
+			"internal/extract/access",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -96,6 +97,7 @@ func guarded() map[string][]string {
 		"internal/extract/sqlitefile": {"internal/extract/formats"},
 		"internal/extract/metafile":   {"internal/extract/formats"},
 		"internal/extract/onenote":    {"internal/extract/formats"},
+		"internal/extract/access":     {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
 		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go

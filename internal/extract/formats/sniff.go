@@ -64,6 +64,7 @@ const (
 	fMacBinary
 	fSQLite
 	fOneNote
+	fAccess
 	fImage
 )
 
@@ -168,8 +169,8 @@ var signatures = []struct {
 	{0, ar.Magic, kind{format: fAr, media: "application/x-archive"}},
 	{0, ar.ThinMagic, kind{format: fAr, media: "application/x-archive"}},
 	{0, "SQLite format 3\x00", kind{format: fSQLite, media: mediaSQLite}},
-	{4, "Standard Jet DB", binaryKind("application/msaccess", "access")},
-	{4, "Standard ACE DB", binaryKind("application/msaccess", "access")},
+	{4, "Standard Jet DB", kind{format: fAccess, media: mediaAccess}},
+	{4, "Standard ACE DB", kind{format: fAccess, media: mediaAccess}},
 	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
 	{0, "\x78\x9f\x3e\x22", kind{format: fTNEF, media: mediaTNEF}},
 	{0, "\x76\xe8\x04\x60\xc4\x11\xe3\x86", kind{media: "application/x-microsoft-rpmsg-message", cause: dlp.Encrypted, detail: "outlook rights management"}}, // [MS-OXORMMS] 2.1.4

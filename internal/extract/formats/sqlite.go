@@ -24,9 +24,7 @@ func (j *job) sqlite(at place, b []byte) error {
 	if d.unknown {
 		j.gap(at, dlp.Unsupported, "blobs of a database", 0)
 	}
-	for i, blob := range d.blobs {
-		j.leaf(at.inside(itoa(i+1)), memory(blob))
-	}
+	d.members()
 	if ge, ok := errors.AsType[*gapError](err); ok {
 		return ge
 	}
@@ -34,6 +32,13 @@ func (j *job) sqlite(at place, b []byte) error {
 		return gapOf(dlp.Corrupt, "sqlite")
 	}
 	return nil
+}
+
+// members reads what lies in blobs.
+func (d *database) members() {
+	for i, blob := range d.blobs {
+		d.j.leaf(d.at.inside(itoa(i+1)), memory(blob))
+	}
 }
 
 // database writes a database's rows.
@@ -90,10 +95,15 @@ func (d *database) Row(values []sqlitefile.Value) error {
 		}
 		d.s.add(c)
 	}
+	return d.endRow(len(values))
+}
+
+// endRow ends a row of n cells.
+func (d *database) endRow(n int) error {
 	d.s.endRow()
 	d.j.out.write(d.s.words) // of a row that shows nothing
 	d.s.cells, d.s.held, d.s.words = d.s.cells[:0], 0, d.s.words[:0]
-	return d.spent(1 + len(values))
+	return d.spent(1 + n)
 }
 
 // blob returns the text that a blob is, or keeps it to be read as a file.
