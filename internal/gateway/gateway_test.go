@@ -415,14 +415,7 @@ func TestMessageStaysOnTheSafeSide(t *testing.T) {
 func TestMessageThatCannotBeToldFromOthersIsNotTaken(t *testing.T) {
 	b := newBench(t)
 	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
-	doc := mail(out)
-	open, opened := doc.Open, 0
-	doc.Open = func() (io.ReadSeekCloser, error) {
-		if opened++; opened == 1 {
-			return nil, errBroken
-		}
-		return open()
-	}
+	doc := openFails(mail(out), 1)
 	got := b.Message(t.Context(), doc, b.hop)
 	held, err := b.ListHeld(t.Context(), false, "", "uid:0")
 	if got.Kind != dlp.TryAgain || got.Acknowledge || err != nil || len(held) != 0 || len(b.audit.of(audit.Decision)) != 0 || b.hop.resets != 1 {

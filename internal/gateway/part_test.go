@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +112,54 @@ func TestServerKeepsTheRest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// openFails is doc with one opening of it, the nth, that fails.
+func openFails(doc *dlp.Document, nth int) *dlp.Document {
+	open, opened := doc.Open, 0
+	doc.Open = func() (io.ReadSeekCloser, error) {
+		if opened++; opened == nth {
+			return nil, errBroken
+		}
+		return open()
+	}
+	return doc
+}
+
+// TestRepeatThatCannotBeLookedUp: what was held before is not passed on because
+// it could not be read when it was looked for, whatever the rules say by now.
+func TestRepeatThatCannotBeLookedUp(t *testing.T) {
+	hold := dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	want := func(t *testing.T, b *bench, k *keeper, got dlp.Outcome, held string) {
+		t.Helper()
+		if s := strings.Join(b.heldFor(t), " "); got.Kind != dlp.TryAgain || got.Acknowledge || len(k.kept) != 0 || len(b.hop.sent) != 0 || s != held {
+			t.Errorf("%+v, kept %v, sent %v, held for %q; want it to be tried again, and %q held", got, k.kept, b.hop.sent, s, held)
+		}
+	}
+	t.Run("held for all", func(t *testing.T) {
+		b := newBench(t)
+		k := &keeper{hop: b.hop}
+		b.verdict[out.String()] = hold
+		if got := b.Message(t.Context(), mail(out), b.hop); got.Kind != dlp.Held {
+			t.Fatal(got)
+		}
+		b.verdict = nil
+		want(t, b, k, b.Message(t.Context(), openFails(mail(out), 1), b.hop), out.String())
+	})
+	t.Run("held in part", func(t *testing.T) {
+		b := newBench(t)
+		k := &keeper{hop: b.hop, canDrop: true, lost: true}
+		b.verdict[out.String()] = hold
+		b.Message(t.Context(), mail(in, out), k)
+		b.verdict, k.lost = nil, false
+		want(t, b, k, b.Message(t.Context(), openFails(mail(in, out), 2), k), out.String())
+	})
+	t.Run("not held yet", func(t *testing.T) {
+		b := newBench(t)
+		k := &keeper{hop: b.hop, canDrop: true}
+		b.verdict[out.String()] = hold
+		want(t, b, k, b.Message(t.Context(), openFails(mail(in, out), 1), k), "")
+	})
 }
 
 var third = dlp.Address{Local: "third", Domain: "partner.example"}
