@@ -27,16 +27,14 @@ func classify(err error) error {
 	switch e.Code() & primaryCode {
 	case lib.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", store.ErrNoRoom, err)
-	case lib.SQLITE_READONLY:
-		return fmt.Errorf("%w: %w", safefile.ErrReadOnly, err)
-	case lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN:
+	case lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY:
 		return fmt.Errorf("%w: %w", safefile.ErrFailing, err)
 	}
 	return err
 }
 
-// writing is classify for an error of a write. SQLite says of a file system that
-// became read-only under its open files that it fails, as of any other error.
+// writing is classify for an error of a write, which SQLite reports alike whether
+// the file system fails or became read-only under the open files: that is asked.
 func (db *DB) writing(err error) error {
 	if c := classify(err); !errors.Is(c, safefile.ErrFailing) || !db.lock.ReadOnly() {
 		return c
