@@ -66,10 +66,10 @@ func (a *app) upgrade(ctx context.Context, p place) error {
 	for deadline := time.Now().Add(stopWithin + stopRest + 2*beginWithin); ; {
 		now, err := c.Process(ctx)
 		switch {
-		case err == nil && now.PID == next:
+		case err == nil && now.PID == next && !now.Claiming:
 			_, err := fmt.Fprintf(a.out, "stanch %s serves (process %d, before it %s as %d).\n", now.Version, now.PID, before.Version, before.PID)
 			return err
-		case err == nil && now.PID != before.PID:
+		case err == nil && now.PID != next && now.PID != before.PID:
 			return fmt.Errorf("the new program did not begin: stanch %s serves again, see its log", now.Version)
 		case time.Now().After(deadline):
 			return errors.New("nobody serves: see the log")
@@ -109,7 +109,13 @@ func (h *handover) close() {
 
 // Process says which process serves, for the control socket.
 func (s *server) Process() control.ProcessInfo {
-	return control.ProcessInfo{PID: os.Getpid(), Version: version}
+	p := control.ProcessInfo{PID: os.Getpid(), Version: version}
+	select {
+	case <-s.handover.claimed:
+	default:
+		p.Claiming = true
+	}
+	return p
 }
 
 // Upgrade starts the program that is installed now as this one's successor and

@@ -53,6 +53,9 @@ type Process interface {
 type ProcessInfo struct {
 	PID     int    `json:"pid"`
 	Version string `json:"version,omitempty"`
+	// Claiming says that the service manager does not see yet whose child it is:
+	// a stop would end it without order.
+	Claiming bool `json:"claiming,omitempty"`
 }
 
 var errNoProcess = errors.New("control: this serve knows nothing of its process")
