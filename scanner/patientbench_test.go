@@ -14,10 +14,10 @@ import (
 	"github.com/stanch-dlp/stanch/scanner"
 )
 
-// BenchmarkPatients scans the dense text with all built-in rules: without an index
-// of patients, with one of people who are not in it, and with one of all who are.
+// BenchmarkPatients scans texts with all built-in rules: without an index of
+// patients, with one of people who are not in the dense text, and with one of all
+// who are.
 func BenchmarkPatients(b *testing.B) {
-	text := benchText(b, "dense")
 	for _, way := range []string{"none", "others", "these"} {
 		set := loadBuiltIn(b, patterns.Site{})
 		if way != "none" {
@@ -36,31 +36,35 @@ func BenchmarkPatients(b *testing.B) {
 			}
 		}
 		s := scanner.New(set)
-		b.Run(way, func(b *testing.B) {
-			scanText(b, s, text)
-			b.SetBytes(int64(len(text)))
-			b.ReportAllocs()
-			start, found := cpu(), 0
-			for b.Loop() {
-				scan := s.Begin(scanner.Options{})
-				if err := scanner.Feed(scan, dlp.PartInfo{}, text); err != nil {
-					b.Fatal(err)
-				}
-				all, gaps := scan.Finish()
-				if len(gaps) > 0 {
-					b.Fatalf("gaps %v", gaps)
-				}
-				found = 0
-				for _, f := range all {
-					if f.Type == "PATIENT" {
-						found++
-					}
-				}
-			}
-			b.ReportMetric(float64(cpu()-start)/float64(b.N)/float64(len(text)), "cpu-ns/B")
-			b.ReportMetric(float64(found), "patients")
-		})
+		for _, name := range []string{"dense", "hl7", "csv"} {
+			b.Run(way+"/"+name, func(b *testing.B) { benchPatients(b, s, benchText(b, name)) })
+		}
 	}
+}
+
+func benchPatients(b *testing.B, s *scanner.Scanner, text []byte) {
+	scanText(b, s, text)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	start, found := cpu(), 0
+	for b.Loop() {
+		scan := s.Begin(scanner.Options{})
+		if err := scanner.Feed(scan, dlp.PartInfo{}, text); err != nil {
+			b.Fatal(err)
+		}
+		all, gaps := scan.Finish()
+		if len(gaps) > 0 {
+			b.Fatalf("gaps %v", gaps)
+		}
+		found = 0
+		for _, f := range all {
+			if f.Type == "PATIENT" {
+				found++
+			}
+		}
+	}
+	b.ReportMetric(float64(cpu()-start)/float64(b.N)/float64(len(text)), "cpu-ns/B")
+	b.ReportMetric(float64(found), "patients")
 }
 
 // benchExtract is the people of the dense text as its maker invents them, or as

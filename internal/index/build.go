@@ -220,6 +220,7 @@ type builder struct {
 	report *Report
 	rows   blocks
 	sort   sorter
+	pairs  sorter // names without their dates, as token.hi
 }
 
 // run writes all sections.
@@ -233,6 +234,8 @@ func (b *builder) run(r *reader) error {
 		b.sort.max = runEntries
 	}
 	defer b.sort.close()
+	b.pairs = sorter{dir: tmp, max: max(b.sort.max/4, 1)}
+	defer b.pairs.close()
 	b.rows.f = b.f
 	b.f.begin(secRows)
 	for {
@@ -266,11 +269,31 @@ func (b *builder) run(r *reader) error {
 	if err := w.close(); err != nil {
 		return err
 	}
+	if err := b.writePairs(); err != nil {
+		return err
+	}
 	b.report.Common = int64(b.f.foot.Common)
 	for f := range numFields {
 		b.report.Tokens[f.String()] = int64(b.f.foot.Tokens[f])
 	}
 	return nil
+}
+
+// writePairs writes the filter of names.
+func (b *builder) writePairs() error {
+	w := newFilterWriter(b.pairs.n)
+	if err := b.pairs.each(func(e entry) { w.add(e.hi) }); err != nil {
+		return err
+	}
+	out, err := w.close()
+	if err != nil {
+		return err
+	}
+	b.f.foot.Pairs = w.parts
+	b.f.begin(secPairs)
+	b.f.write(out)
+	b.f.end(secPairs)
+	return b.f.err
 }
 
 // plausible refuses an extract that would take protection away: one of the wrong
@@ -315,8 +338,17 @@ func (b *builder) take(r *row) error {
 		}
 	}
 	if r.born != nil && len(r.given) > 0 && len(r.family) > 0 {
-		t, ok := b.h.person(r.given, r.family, r.born)
+		pair, ok := b.h.pair(r.given, r.family)
+		var t token
+		if ok {
+			t, ok = b.h.bornOn(r.born)
+		}
 		add(Person, t, ok, wrongName)
+		if ok && b.f.foot.Kind != kindRemove {
+			if err := b.pairs.add(entry{token: token{hi: pair}}); err != nil {
+				return err
+			}
+		}
 	}
 	if len(tokens) == 0 {
 		b.report.note(r.line, wrongNobody)

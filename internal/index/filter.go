@@ -15,9 +15,9 @@ const (
 	partHead = 24 // seed 8, segment length 4, segments 4, fingerprints 8
 )
 
-// filter says of most tokens that they are not in the table. It is in
-// partitions by the first bits of the token, so that it can be built piece by
-// piece while the table is written.
+// filter says of most keys that they are not among those it was made of. It is in
+// partitions by the first bits of the key, so that it can be built piece by piece
+// while a table is written.
 type filter struct {
 	shift uint // 64 less the bits that choose the partition
 	parts []xorfilter.BinaryFuse[uint8]
@@ -41,10 +41,10 @@ func shiftFor(parts uint32) uint {
 	return shift
 }
 
-// may reports whether a token that begins with hi may be in the table.
-func (f *filter) may(hi uint64) bool {
-	p := &f.parts[hi>>f.shift]
-	return len(p.Fingerprints) > 0 && p.Contains(hi)
+// may reports whether key may be among them.
+func (f *filter) may(key uint64) bool {
+	p := &f.parts[key>>f.shift]
+	return len(p.Fingerprints) > 0 && p.Contains(key)
 }
 
 // appendPart appends the partition of keys, which it may change.
@@ -61,6 +61,41 @@ func appendPart(out []byte, b *xorfilter.BinaryFuseBuilder, keys []uint64) ([]by
 	out = binary.BigEndian.AppendUint32(out, p.SegmentCount)
 	out = binary.BigEndian.AppendUint64(out, uint64(len(p.Fingerprints)))
 	return append(out, p.Fingerprints...), nil
+}
+
+// filterWriter makes a filter of keys that come in ascending order.
+type filterWriter struct {
+	builder xorfilter.BinaryFuseBuilder
+	out     []byte
+	parts   uint32
+	part    uint64
+	keys    []uint64 // of the partition in hand
+	err     error    // the first
+}
+
+// newFilterWriter prepares for at most n keys.
+func newFilterWriter(n uint64) *filterWriter { return &filterWriter{parts: partsFor(n)} }
+
+// add takes the next key, which may be the one before again.
+func (w *filterWriter) add(key uint64) {
+	w.upTo(key >> shiftFor(w.parts))
+	if n := len(w.keys); n == 0 || w.keys[n-1] != key {
+		w.keys = append(w.keys, key)
+	}
+}
+
+// upTo ends the partitions before part.
+func (w *filterWriter) upTo(part uint64) {
+	for ; w.part < part && w.err == nil; w.part++ {
+		w.out, w.err = appendPart(w.out, &w.builder, w.keys)
+		w.keys = w.keys[:0]
+	}
+}
+
+// close returns the filter.
+func (w *filterWriter) close() ([]byte, error) {
+	w.upTo(uint64(w.parts))
+	return w.out, w.err
 }
 
 // readFilter reads parts partitions from b, and keeps b. Contains indexes

@@ -34,11 +34,25 @@ func (ix *Index) Find(into []uint64, field string, value []byte) ([]uint64, erro
 func (ix *Index) FindPerson(into []uint64, given, family, born []byte) ([]uint64, error) {
 	s := ix.pool.Get().(*search)
 	defer ix.pool.Put(s)
-	t, ok := s.person(given, family, born)
+	pair, ok := s.pair(given, family)
+	if !ok || !ix.mayPair(pair) {
+		return into, nil
+	}
+	t, ok := s.bornOn(born)
 	if !ok {
 		return into, nil
 	}
 	return ix.rows(s, into, t, Person)
+}
+
+// mayPair reports whether a name may be some patient's, born whenever.
+func (ix *Index) mayPair(pair uint64) bool {
+	for _, seg := range ix.segs {
+		if seg.filter != nil && (seg.pairs == nil || seg.pairs.may(pair)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Has reports whether the row's field, "dob" or "name" (the family name), has

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -9,8 +10,8 @@ import (
 )
 
 // Version is the newest form of the files that this package reads, and the one
-// it writes (docs/patient-index.md, "The files").
-const Version = 1
+// it writes (docs/patient-index.md, "The files"). Form 1 has no secPairs.
+const Version = 2
 
 const (
 	magic     = "stanch-patients\n" // first of a file, and last
@@ -47,6 +48,7 @@ const (
 	secTable         // a record a token, ascending: token 12, row<<2|field 4
 	secDir           // the first eight bytes of each block of the table
 	secFilter        // the partitions of the filter
+	secPairs         // the partitions of the filter of names
 	numSections
 )
 
@@ -62,14 +64,20 @@ type footer struct {
 	Tokens   [numFields]uint64 // entries by field
 	Common   uint64            // tokens left out, since they stand in too many rows
 	Parts    uint32            // partitions of the filter, a power of two
-	Reserved uint32
+	Pairs    uint32            // those of the filter of names; 0 in form 1
 	Sections [numSections]section
 }
 
-var footerSize = binary.Size(footer{})
+// footerSize is how long the footer of a form is.
+func footerSize(version uint32) int {
+	if version == 1 {
+		return binary.Size(footer{}) - binary.Size(section{})
+	}
+	return binary.Size(footer{})
+}
 
-// tailSize is what follows the sections.
-func tailSize() int { return footerSize + sealSize + len(magic) }
+// tailSize is what follows the sections in a file of a form.
+func tailSize(version uint32) int { return footerSize(version) + sealSize + len(magic) }
 
 // tail returns what ends a file.
 func (f *footer) tail(k *Key) []byte {
@@ -87,49 +95,55 @@ func head() []byte {
 	return append(b, 0, 0, 0, 0)
 }
 
-// checkHead says whether a file that begins with b can be read.
-func checkHead(b []byte) error {
+// readHead returns the form of a file that begins with b, if it can be read.
+func readHead(b []byte) (version uint32, err error) {
 	if len(b) < headSize || string(b[:len(magic)]) != magic {
-		return fmt.Errorf("%w: not a patient index", ErrDamaged)
+		return 0, fmt.Errorf("%w: not a patient index", ErrDamaged)
 	}
-	if v := binary.BigEndian.Uint32(b[len(magic):]); v > Version {
-		return fmt.Errorf("%w: form %d, this one reads up to %d", ErrNewer, v, Version)
-	} else if v == 0 {
-		return fmt.Errorf("%w: not a patient index", ErrDamaged)
+	version = binary.BigEndian.Uint32(b[len(magic):])
+	if version > Version {
+		return 0, fmt.Errorf("%w: form %d, this one reads up to %d", ErrNewer, version, Version)
+	} else if version == 0 {
+		return 0, fmt.Errorf("%w: not a patient index", ErrDamaged)
 	}
-	return nil
+	return version, nil
 }
 
-// readTail reads the end of a file of that size.
-func readTail(b []byte, size int64, k *Key) (*footer, [sealSize]byte, error) {
+// readTail reads the end of a file of that size and form.
+func readTail(b []byte, size int64, version uint32, k *Key) (*footer, [sealSize]byte, error) {
 	var seal [sealSize]byte
-	if len(b) != tailSize() || string(b[len(b)-len(magic):]) != magic {
+	if len(b) != tailSize(version) || string(b[len(b)-len(magic):]) != magic {
 		return nil, seal, fmt.Errorf("%w: it does not end as one", ErrDamaged)
 	}
+	raw := b[:footerSize(version)]
 	f := &footer{}
-	if _, err := binary.Decode(b, binary.BigEndian, f); err != nil {
+	if _, err := binary.Decode(append(bytes.Clone(raw), make([]byte, binary.Size(section{}))...), binary.BigEndian, f); err != nil {
 		return nil, seal, ErrDamaged
 	}
-	copy(seal[:], b[footerSize:])
+	if version == 1 { // what it lacks stands, empty, behind the rest
+		last := f.Sections[secFilter]
+		f.Sections[secPairs] = section{Off: last.Off + last.Len, Sum: sha256.Sum256(nil)}
+	}
+	copy(seal[:], b[len(raw):])
 	id := k.derive(tagKeyID)
 	if !bytes.Equal(f.KeyID[:], id[:16]) {
 		return nil, seal, ErrWrongKey
 	}
-	if want := k.derive(tagFooter, b[:footerSize]); seal != want {
+	if want := k.derive(tagFooter, raw); seal != want {
 		return nil, seal, fmt.Errorf("%w: its seal does not hold", ErrDamaged)
 	}
-	return f, seal, f.check(size)
+	return f, seal, f.check(size, version)
 }
 
-// check sees to it that what the footer says fits a file of that size, so that
-// nothing is made larger than the file.
-func (f *footer) check(size int64) error {
+// check sees to it that what the footer says fits a file of that size and form,
+// so that nothing is made larger than the file.
+func (f *footer) check(size int64, version uint32) error {
 	bad := fmt.Errorf("%w: its parts do not fit", ErrDamaged)
-	if f.Version != Version || f.Kind < kindMain || f.Kind > kindRemove || f.Rows > maxRows || f.Entries > maxRows*maxTokens {
+	if f.Version != version || f.Kind < kindMain || f.Kind > kindRemove || f.Rows > maxRows || f.Entries > maxRows*maxTokens {
 		return bad
 	}
 	at := uint64(headSize)
-	end := uint64(size) - uint64(tailSize())
+	end := uint64(size) - uint64(tailSize(version))
 	for _, s := range f.Sections {
 		if s.Off != at || s.Len > end-at {
 			return bad
@@ -138,11 +152,13 @@ func (f *footer) check(size int64) error {
 	}
 	blocks := func(n uint64) uint64 { return (n + perBlock - 1) / perBlock }
 	if at != end || f.Sections[secRows].Len != blocks(f.Rows)*blockSize || f.Sections[secTable].Len != blocks(f.Entries)*blockSize ||
-		f.Sections[secDir].Len != blocks(f.Entries)*8 || f.Parts == 0 || f.Parts&(f.Parts-1) != 0 || f.Parts > maxParts {
+		f.Sections[secDir].Len != blocks(f.Entries)*8 || !validParts(f.Parts) || version > 1 && !validParts(f.Pairs) {
 		return bad
 	}
 	return nil
 }
+
+func validParts(n uint32) bool { return n > 0 && n&(n-1) == 0 && n <= maxParts }
 
 // created is when the file was made.
 func (f *footer) created() time.Time { return time.Unix(f.Created, 0).UTC() }

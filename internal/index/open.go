@@ -35,6 +35,7 @@ type segment struct {
 	seal   [sealSize]byte
 	dir    []uint64 // the first eight bytes of each block of the table
 	filter *filter
+	pairs  *filter  // of names without their date; nil in form 1
 	gone   []uint64 // of kindRemove: patients, ascending
 }
 
@@ -138,18 +139,19 @@ func openSegment(path string, key *Key) (_ *segment, err error) {
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, int64(headSize)), first); err != nil {
 		return nil, fmt.Errorf("%w: not a patient index", ErrDamaged)
 	}
-	if err := checkHead(first); err != nil {
+	version, err := readHead(first)
+	if err != nil {
 		return nil, err
 	}
 	size := info.Size()
-	if size < int64(headSize+tailSize()) {
+	if size < int64(headSize+tailSize(version)) {
 		return nil, fmt.Errorf("%w: it does not end as one", ErrDamaged)
 	}
-	end := make([]byte, tailSize())
+	end := make([]byte, tailSize(version))
 	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
 		return nil, safefile.Classify("read", err)
 	}
-	if s.foot, s.seal, err = readTail(end, size, key); err != nil {
+	if s.foot, s.seal, err = readTail(end, size, version, key); err != nil {
 		return nil, err
 	}
 	return s, s.load()
@@ -168,12 +170,19 @@ func (s *segment) load() error {
 	if s.foot.Kind == kindRemove {
 		return s.loadGone()
 	}
-	filter, err := s.section(secFilter)
-	if err != nil {
+	if s.filter, err = s.readFilter(secFilter, s.foot.Parts); err != nil || s.foot.Version == 1 {
 		return err
 	}
-	s.filter, err = readFilter(filter, s.foot.Parts)
+	s.pairs, err = s.readFilter(secPairs, s.foot.Pairs)
 	return err
+}
+
+func (s *segment) readFilter(sec int, parts uint32) (*filter, error) {
+	b, err := s.section(sec)
+	if err != nil {
+		return nil, err
+	}
+	return readFilter(b, parts)
 }
 
 func (s *segment) loadGone() error {
@@ -256,7 +265,7 @@ func (ix *Index) Segments() []Segment {
 			v.Tokens[f.String()] = int64(s.foot.Tokens[f])
 		}
 		last := s.foot.Sections[numSections-1]
-		v.Bytes = int64(last.Off+last.Len) + int64(tailSize())
+		v.Bytes = int64(last.Off+last.Len) + int64(tailSize(s.foot.Version))
 		out = append(out, v)
 	}
 	return out

@@ -31,6 +31,7 @@ const (
 	tagFamily                    // a row's family name, with the patient's number
 	tagKeyID                     // the name of the key
 	tagFooter                    // the seal of a file
+	tagPairs                     // the key of the filter of names
 )
 
 // token is 96 bits of HMAC-SHA-256(key, field || value). Of 40 million of them
@@ -43,13 +44,15 @@ type token struct {
 // hasher makes tokens. It is for one goroutine.
 type hasher struct {
 	mac   hash.Hash
+	pairs sipKey
 	sum   []byte
 	value []byte // the tag or field, then the normalised value
 	spare []byte
 }
 
 func newHasher(k *Key) *hasher {
-	return &hasher{mac: hmac.New(sha256.New, k.secret[:]), sum: make([]byte, 0, sha256.Size), value: make([]byte, 0, 512)}
+	pairs := k.derive(tagPairs)
+	return &hasher{pairs: newSipKey([16]byte(pairs[:16])), mac: hmac.New(sha256.New, k.secret[:]), sum: make([]byte, 0, sha256.Size), value: make([]byte, 0, 512)}
 }
 
 // done returns the digest of h.value.
@@ -83,17 +86,24 @@ func (h *hasher) single(f Field, raw []byte) (t token, ok bool) {
 	return h.token(), true
 }
 
-// person makes the token of a name with a date of birth.
-func (h *hasher) person(given, family, born []byte) (t token, ok bool) {
+// pair makes what stands for a name in the filter of names, and leaves the name
+// in h.value for bornOn.
+func (h *hasher) pair(given, family []byte) (sum uint64, ok bool) {
 	h.value = append(h.value[:0], byte(Person))
 	if h.value, h.spare, ok = appendName(h.value, family, h.spare); !ok {
-		return token{}, false
+		return 0, false
 	}
 	h.value = append(h.value, 0)
 	if h.value, h.spare, ok = appendName(h.value, given, h.spare); !ok {
-		return token{}, false
+		return 0, false
 	}
 	h.value = append(h.value, 0)
+	return h.pairs.sum(h.value), true
+}
+
+// bornOn makes the token of the name that pair was asked for, with a date of
+// birth.
+func (h *hasher) bornOn(born []byte) (t token, ok bool) {
 	if h.value, ok = appendDate(h.value, born); !ok {
 		return token{}, false
 	}

@@ -9,8 +9,6 @@ import (
 	"hash"
 	"time"
 
-	"github.com/FastFilter/xorfilter"
-
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
@@ -137,25 +135,19 @@ func (b *blocks) flush() {
 // tableWriter writes table, directory and filter from entries in ascending
 // order.
 type tableWriter struct {
-	f       *file
-	table   blocks
-	dir     []byte
-	filter  []byte
-	builder xorfilter.BinaryFuseBuilder
-	parts   uint32
-	part    uint64
-	keys    []uint64 // of the partition in hand
-	group   [maxShared + 1]entry
-	n       int // entries of the token in hand; maxShared+1: too many
-	last    uint64
-	err     error
+	f      *file
+	table  blocks
+	dir    []byte
+	filter *filterWriter
+	group  [maxShared + 1]entry
+	n      int // entries of the token in hand; maxShared+1: too many
 }
 
 // newTableWriter prepares for at most entries tokens.
 func newTableWriter(f *file, entries uint64) *tableWriter {
-	w := &tableWriter{f: f, parts: partsFor(entries)}
+	w := &tableWriter{f: f, filter: newFilterWriter(entries)}
 	w.table.f = f
-	f.foot.Parts = w.parts
+	f.foot.Parts = w.filter.parts
 	f.begin(secTable)
 	return w
 }
@@ -190,18 +182,8 @@ func (w *tableWriter) settle() {
 		w.f.foot.Entries++
 		w.f.foot.Tokens[e.ref&3]++
 	}
-	if hi := w.group[0].hi; n > 0 && (hi != w.last || w.f.foot.Entries == uint64(n)) {
-		w.upTo(hi >> shiftFor(w.parts))
-		w.keys = append(w.keys, hi)
-		w.last = hi
-	}
-}
-
-// upTo ends the partitions before part.
-func (w *tableWriter) upTo(part uint64) {
-	for ; w.part < part && w.err == nil; w.part++ {
-		w.filter, w.err = appendPart(w.filter, &w.builder, w.keys)
-		w.keys = w.keys[:0]
+	if n > 0 {
+		w.filter.add(w.group[0].hi)
 	}
 }
 
@@ -209,9 +191,9 @@ func (w *tableWriter) upTo(part uint64) {
 func (w *tableWriter) close() error {
 	w.settle()
 	w.table.flush()
-	w.upTo(uint64(w.parts))
-	if w.err != nil {
-		return w.err
+	filter, err := w.filter.close()
+	if err != nil {
+		return err
 	}
 	f := w.f
 	f.end(secTable)
@@ -219,7 +201,7 @@ func (w *tableWriter) close() error {
 	f.write(w.dir)
 	f.end(secDir)
 	f.begin(secFilter)
-	f.write(w.filter)
+	f.write(filter)
 	f.end(secFilter)
 	return f.err
 }
