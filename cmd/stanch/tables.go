@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/tables"
@@ -108,19 +111,41 @@ func (a *app) tablesImportCmd() *cobra.Command {
 		Long: "Take in CMS's order file of ICD-10-CM, such as icd10cm_order_2027.txt, plain or packed by gzip, and put it in use.\n" +
 			"Every line is verified; if anything is not as it should be, nothing changes and standard error says file, line and\n" +
 			"column. The table that was in use before is kept: `stanch tables use` goes back to it.",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := a.folder(true)
 			if err != nil {
 				return err
 			}
-			return a.importTable(f, args[0], version)
+			return a.importTable(cmd.Context(), f, args[0], version)
 		}}
 	cmd.Flags().StringVar(&version, "version", "",
 		"the `VERSION` of the list where its name does not tell: a fiscal year such as 2027, or year and month such as 2027-04")
 	return cmd
 }
 
-func (a *app) importTable(f *tables.Folder, path, version string) error {
+// recorded does what c says after it was put on the audit log, which is told
+// also if it failed. Where nothing has been served yet there is no log: the event
+// of the first start names the table.
+func (a *app) recorded(ctx context.Context, c gateway.TableChange, do func() error) error {
+	note := func() error {
+		err := a.withDesk(ctx, func(d control.Desk, actor string) error { return d.NoteTable(ctx, c, actor) })
+		if errors.Is(err, errNoData) {
+			return nil
+		}
+		return err
+	}
+	if err := note(); err != nil {
+		return fmt.Errorf("nothing was changed, since it could not be recorded: %w", err)
+	}
+	err := do()
+	if err != nil {
+		c.Failed = true
+		err = errors.Join(err, note())
+	}
+	return err
+}
+
+func (a *app) importTable(ctx context.Context, f *tables.Folder, path, version string) error {
 	if version == "" {
 		version = tables.VersionOf(filepath.Base(path))
 	}
@@ -148,7 +173,11 @@ func (a *app) importTable(f *tables.Folder, path, version string) error {
 		return fmt.Errorf("%s: this very file is here as version %s: nothing was imported; where that name is wrong, `stanch tables remove %s` first, or `stanch tables use %s` for that table",
 			path, version, version, version)
 	}
-	removed, err := f.Add(t)
+	var removed []string
+	err = a.recorded(ctx, gateway.TableChange{Do: "import", Version: t.Version, Digest: t.Source}, func() (err error) {
+		removed, err = f.Add(t)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -247,13 +276,19 @@ const builtIn = "built-in"
 
 func (a *app) tablesUseCmd() *cobra.Command {
 	return &cobra.Command{Use: "use VERSION", Short: "Go back to another imported table, or to the structure that is " + builtIn, Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := a.folder(true)
 			if err != nil {
 				return err
 			}
 			version := strings.TrimPrefix(args[0], builtIn)
-			if err := f.Use(version); err != nil && !(version == "" && errors.Is(err, tables.ErrNone)) {
+			use := func() error { return f.Use(version) }
+			if version == "" || tables.ValidVersion(version) == nil { // else there is no such table
+				err = a.recorded(cmd.Context(), gateway.TableChange{Do: "use", Version: cmp.Or(version, builtIn)}, use)
+			} else {
+				err = use()
+			}
+			if err != nil && !(version == "" && errors.Is(err, tables.ErrNone)) {
 				return tableNamed(err)
 			}
 			what := tables.ICD10CM + " " + version + " is in use."
@@ -267,12 +302,18 @@ func (a *app) tablesUseCmd() *cobra.Command {
 
 func (a *app) tablesRemoveCmd() *cobra.Command {
 	return &cobra.Command{Use: "remove VERSION", Short: "Delete an imported table that is not in use", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := a.folder(true)
 			if err != nil {
 				return err
 			}
-			if err := f.Remove(args[0]); err != nil {
+			remove := func() error { return f.Remove(args[0]) }
+			if tables.ValidVersion(args[0]) == nil { // else there is no such table
+				err = a.recorded(cmd.Context(), gateway.TableChange{Do: "remove", Version: args[0]}, remove)
+			} else {
+				err = remove()
+			}
+			if err != nil {
 				return tableNamed(err)
 			}
 			_, err = fmt.Fprintf(a.out, "%s %s was removed.\n", tables.ICD10CM, args[0])

@@ -51,6 +51,7 @@ func (e *Event) fields(b []byte) []byte {
 	b = text(b, "reason", e.Reason)
 	b = text(b, "ruleset", e.RuleSet)
 	b = text(b, "policy_digest", e.PolicyDigest)
+	b = text(b, "digest", e.Digest)
 	if !e.Until.IsZero() {
 		b = text(b, "until", e.Until.UTC().Format(timeForm))
 	}

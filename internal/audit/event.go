@@ -25,7 +25,8 @@ const (
 	Deliver      Kind = "deliver"   // the outbox came to an end with recipients
 	QueueRetry   Kind = "queue_try" // a person had the outbox try again
 	QueueDrop    Kind = "queue_drop"
-	RulesChanged Kind = "rules" // the rule set or the policies changed
+	RulesChanged Kind = "rules"  // the rule set or the policies changed
+	Tables       Kind = "tables" // a person changes the code tables, as Reason says; Digest is of the file that is taken in
 	ScanOff      Kind = "scan_off"
 	BypassOn     Kind = "bypass_on"  // a person lets mail pass unread until Until; Doc is the bypass
 	BypassOff    Kind = "bypass_off" // that ended, as Reason says
@@ -38,7 +39,7 @@ const (
 )
 
 var kinds = []Kind{
-	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, ScanOff,
+	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
 	BypassOn, BypassOff, Call, Probe, Start, Stop, TailKept, TailCut,
 }
 
@@ -104,6 +105,7 @@ type Event struct {
 	Reason       string    // a constant
 	RuleSet      string    // digest, lower-case hex
 	PolicyDigest string    // digest, lower-case hex
+	Digest       string    // of a file that is taken in, lower-case hex
 	Until        time.Time // BypassOn: when it ends by itself
 	Result       string    // a Result constant
 	Ref          uint64    // the sequence number that an Outcome, a Deliver or a tail event speaks of
@@ -143,7 +145,7 @@ func (e *Event) validate() error {
 		return notOurs("actor")
 	case !word(e.Reason):
 		return notOurs("reason")
-	case !hexadecimal(e.RuleSet) || !hexadecimal(e.PolicyDigest):
+	case !hexadecimal(e.RuleSet) || !hexadecimal(e.PolicyDigest) || !hexadecimal(e.Digest):
 		return notOurs("digest")
 	case !hexadecimal(e.Sender) || !all(e.RcptKeys, pseudonym):
 		return notOurs("pseudonym")

@@ -33,6 +33,7 @@ type desk struct {
 	actors []string
 	err    error
 	export func(io.Writer) error
+	table  gateway.TableChange // told last
 }
 
 func (d *desk) seen(actor string) error {
@@ -73,6 +74,10 @@ func (d *desk) SendProbes(_ context.Context, names []string, actor string) ([]pr
 }
 func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
+func (d *desk) NoteTable(_ context.Context, c gateway.TableChange, actor string) error {
+	d.table = c
+	return d.seen(actor)
+}
 func (d *desk) BeginBypass(_ context.Context, last time.Duration, reason, actor string) (gateway.Bypassed, error) {
 	return gateway.Bypassed{Reason: reason, Passed: int64(last / time.Second)}, d.seen(actor)
 }
@@ -158,6 +163,10 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	}
 	if bs, err := c.Bypasses(t.Context(), true); err != nil || len(bs) != 1 || !bs[0].Active {
 		t.Errorf("Bypasses = %+v, %v", bs, err)
+	}
+	change := gateway.TableChange{Do: "import", Version: "2027", Digest: "00112233445566778899aabbccddeeff", Failed: true}
+	if err := c.NoteTable(t.Context(), change, "forged"); err != nil || d.table != change {
+		t.Errorf("NoteTable told the desk of %+v, %v; want %+v", d.table, err, change)
 	}
 	for _, a := range d.actors {
 		if a != control.Actor(os.Getuid()) {

@@ -37,6 +37,7 @@ type Desk interface {
 	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
 	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
 	Bypasses(ctx context.Context, all bool) ([]gateway.Bypassed, error)
+	NoteTable(ctx context.Context, c gateway.TableChange, actor string) error
 }
 
 // Process is the serve that answers, as a process.

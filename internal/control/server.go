@@ -63,6 +63,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /bypass", s.bypasses)
 	mux.HandleFunc("POST /bypass", s.beginBypass)
 	mux.HandleFunc("POST /bypass/end", s.endBypass)
+	mux.HandleFunc("POST /tables", s.noteTable)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /routes", s.routes)
 	mux.HandleFunc("POST /routes", s.sendProbes)

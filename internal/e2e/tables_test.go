@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +54,7 @@ func TestTables(t *testing.T) {
 	if out := g.must("tables", "import", list); !strings.Contains(out, "icd10cm 2027 is in use: 97667 codes, 76601 of them billable") {
 		t.Errorf("import said %q", out)
 	}
+	g.tablesOnRecord(fmt.Sprintf("import:2027 %x", sha256.Sum256([]byte(read(t, list)))))
 	if held(only) {
 		t.Error("before a reload: held, want it passed")
 	}
@@ -88,6 +91,10 @@ func TestTables(t *testing.T) {
 	g.stop()
 	g.damagedTable(file, list)
 	g.must("tables", "use", "built-in")
+	if out, code := g.cli("tables", "use", "2026"); code == 0 {
+		t.Errorf("use of a table that is not there: exit 0, %q", out)
+	}
+	g.tablesOnRecord("use:built-in ", "use:2026 ", "use:2026 failed") // without serve, too
 	g.start()
 	if held(only) || !held(otherYear) {
 		t.Error("with none in use and a start: want the built-in structure")
@@ -101,6 +108,29 @@ func TestTables(t *testing.T) {
 	hup("new rules and policies are in force")
 	if held(only) {
 		t.Error("with none in use: held, want it passed")
+	}
+}
+
+// tablesOnRecord: the last changes of the code tables on the audit log are those
+// that are wanted, each "REASON DIGEST" or "REASON failed", by this user.
+func (g *gateway) tablesOnRecord(want ...string) {
+	g.t.Helper()
+	var got []string
+	for line := range strings.Lines(g.must("audit", "export")) {
+		var e struct{ Kind, Actor, Reason, Digest, Result string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			g.t.Fatal(err)
+		}
+		if e.Kind != "tables" {
+			continue
+		}
+		if e.Actor != fmt.Sprintf("uid:%d", os.Getuid()) {
+			g.t.Errorf("got actor %q, want this user", e.Actor)
+		}
+		got = append(got, e.Reason+" "+e.Digest+e.Result)
+	}
+	if got = got[max(0, len(got)-len(want)):]; !slices.Equal(got, want) {
+		g.t.Errorf("on record: got %q, want %q", got, want)
 	}
 }
 

@@ -83,6 +83,28 @@ func (g *Gateway) Changed(ctx context.Context, actor, ruleSet, policies, table s
 	return nil
 }
 
+// TableChange is what a person does to the code tables.
+type TableChange struct {
+	Do      string `json:"do"`               // "import", "use" or "remove"
+	Version string `json:"version"`          // or "built-in"
+	Digest  string `json:"digest,omitempty"` // SHA-256 of the file that is taken in, lower-case hex
+	Failed  bool   `json:"failed,omitempty"` // it was recorded before, and not done
+}
+
+// NoteTable records a change of the code tables: before it is made, and again if
+// it failed. What comes of one that is made is the table that Started and Changed
+// tell of.
+func (g *Gateway) NoteTable(ctx context.Context, c TableChange, actor string) error {
+	e := audit.Event{Time: g.Now(), Kind: audit.Tables, Actor: actor, Reason: c.Do + ":" + c.Version, Digest: c.Digest}
+	if c.Failed {
+		e.Result = audit.ResultFailed
+	}
+	if _, err := g.Audit.Append(ctx, e); err != nil {
+		return fmt.Errorf("gateway: record tables: %w", err)
+	}
+	return nil
+}
+
 // tableReason is a code table's version as the reason of an event: "table:2027-04".
 func tableReason(version string) string {
 	if version == "" {
