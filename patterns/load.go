@@ -308,6 +308,26 @@ func withoutSite(r *Rule) *Rule {
 	return &c
 }
 
+// maxSeen is how many findings seenIn names.
+const maxSeen = 4
+
+// seenIn says what a test found, each rule with its confidence and place, in
+// bytes of the test's text. It quotes nothing of the text.
+func seenIn(found []dlp.Finding) string {
+	if len(found) == 0 {
+		return "nothing"
+	}
+	var out []string
+	for i, f := range found {
+		if i == maxSeen {
+			out = append(out, fmt.Sprintf("%d more", len(found)-i))
+			break
+		}
+		out = append(out, fmt.Sprintf("%s at %s in bytes %d to %d", f.Rule, f.Confidence, f.Start, f.End))
+	}
+	return strings.Join(out, ", ")
+}
+
 func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error {
 	found, err := t.Test(ctx, set, test.Text, test.As)
 	if errors.Is(err, ErrUntested) {
@@ -318,12 +338,17 @@ func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error
 		fail.Want = "a test that can be run: " + err.Error()
 		return fail
 	}
+	as := ""
+	if test.As != "" {
+		as = " --as " + test.As
+	}
+	seen, hint := seenIn(found), fmt.Sprintf("`stanch rules explain --rule %s%s --text TEXT` says why", r.ID, as)
 	hit := slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Rule == r.ID && f.Confidence >= dlp.Medium })
 	switch {
 	case test.Match && !hit:
-		fail.Want = fmt.Sprintf("a finding of %s at medium or above", r.ID)
+		fail.Want = fmt.Sprintf("a finding of %s at medium or above; seen: %s; %s", r.ID, seen, hint)
 	case !test.Match && hit:
-		fail.Want = fmt.Sprintf("no finding of %s at medium or above", r.ID)
+		fail.Want = fmt.Sprintf("no finding of %s at medium or above; seen: %s; %s", r.ID, seen, hint)
 	default:
 		return nil
 	}
