@@ -100,7 +100,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 		Policy: ways{j}, Mask: scanner.MaskFindings, RuleSet: j.set.Digest(), Stdin: stdin,
 		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal, Places: f.format == "sarif",
 	}
-	if f.format == "html" {
+	if f.format == "html" || f.format == "table" {
 		s.Explain = explainsFindings(j.scanner, f.reveal)
 	}
 	code, err := a.printSurvey(ctx, s, paths, out)
@@ -122,7 +122,8 @@ func reportRules(set *patterns.Set) []report.Rule {
 	return out
 }
 
-// explainsFindings explains as many documents and findings as a page writes out.
+// explainsFindings explains as many documents and findings as a page writes out;
+// a table has as many with their why.
 func explainsFindings(s *scanner.Scanner, reveal bool) func([]dlp.RuleID, int) survey.Explainer {
 	var docs, findings atomic.Int64
 	return func(rules []dlp.RuleID, n int) survey.Explainer {

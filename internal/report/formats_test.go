@@ -64,6 +64,35 @@ func hostile(reveal bool) []survey.Document {
 	return docs
 }
 
+// TestTableSaysWhy: what spoke for a finding and against it stands behind it, for a
+// value that nothing spoke for what it passed; what steers a terminal does not.
+func TestTableSaysWhy(t *testing.T) {
+	steps := func(s ...survey.Step) *survey.Why { return &survey.Why{Before: "Jane Roe ", Steps: s} }
+	d := survey.Document{Path: "a.txt", Status: survey.Partial, Verdict: "quarantine", Gaps: []survey.Gap{{Part: "3", Cause: "encrypted"}}}
+	for i, w := range []*survey.Why{
+		steps(survey.Step{Step: "boundary", Outcome: "ok", Why: "stands alone"}, survey.Step{Step: "evidence", Outcome: "ok", Why: "`ssn`, 2 bytes before it (at most 60)"},
+			survey.Step{Step: "validator", Outcome: "ok", Why: "us-ssn"}),
+		steps(survey.Step{Step: "field", Outcome: "raises", Why: "the format itself says so"}, survey.Step{Step: "demotion", Outcome: "lowers", Why: "`tracking\x1b[2J`"}),
+		steps(survey.Step{Step: "boundary", Outcome: "ok", Why: "stands alone"}, survey.Step{Step: "validator", Outcome: "ok", Why: "us-ssn"}),
+		steps(survey.Step{Step: "boundary", Outcome: "ok", Why: "stands alone"}),
+		nil,
+	} {
+		d.Findings = append(d.Findings, survey.Finding{Rule: "us-ssn", Type: "SSN", Confidence: dlp.Medium, Line: i + 1, Masked: "***", Why: w})
+	}
+	want := `a.txt  quarantine
+     line 1  medium    SSN        us-ssn  ***  ` + "`ssn`" + `, 2 bytes before it (at most 60)
+     line 2  medium    SSN        us-ssn  ***  the format itself says so; lowered: ` + "`tracking\\u001b[2J`" + `
+     line 3  medium    SSN        us-ssn  ***  its form; passes us-ssn
+     line 4  medium    SSN        us-ssn  ***  its form
+     line 5  medium    SSN        us-ssn  ***
+  3          not read  encrypted
+`
+	got, _, _ := strings.Cut(written(t, "table", options(false), true, d), "1 document read")
+	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") || strings.Contains(got, " \n") {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func written(t *testing.T, format string, o report.Options, whole bool, docs ...survey.Document) string {
 	t.Helper()
 	var b bytes.Buffer

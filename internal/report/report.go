@@ -158,10 +158,10 @@ func (t *table) Document(d survey.Document) error {
 	fmt.Fprintf(&b, "%s  %s%s\n", t.paint(bold, Plain(d.Path)), t.paint(verdictColour(d.Verdict), d.Verdict), policy)
 	rows := make([][]string, 0, len(d.Findings)+len(d.Gaps))
 	for _, f := range d.Findings {
-		rows = append(rows, []string{place(f.Part, f.Name), fmt.Sprint("line ", f.Line), f.Confidence.String(), string(f.Type), string(f.Rule), Plain(f.Masked) + revealed(f)})
+		rows = append(rows, []string{place(f.Part, f.Name), fmt.Sprint("line ", f.Line), f.Confidence.String(), string(f.Type), string(f.Rule), Plain(f.Masked) + revealed(f), why(f.Why)})
 	}
 	for _, g := range d.Gaps {
-		rows = append(rows, []string{place(g.Part, g.Name), "", "not read", g.Cause, "", Plain(g.Detail)})
+		rows = append(rows, []string{place(g.Part, g.Name), "", "not read", g.Cause, "", Plain(g.Detail), ""})
 	}
 	writeRows(&b, rows, func(i int, col int, s string) string {
 		switch {
@@ -169,13 +169,40 @@ func (t *table) Document(d survey.Document) error {
 			return t.paint(yellow, s)
 		case col == 2 && d.Findings[min(i, len(d.Findings)-1)].Confidence.String() == "high":
 			return t.paint(red, s)
-		case col == 0 || col == 1:
+		case col == 0 || col == 1 || col == 6:
 			return t.paint(faint, s)
 		}
 		return s
 	})
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// why is in short what a finding rests on: what spoke for it and against it, else
+// what its value passed. It quotes nothing of the text but words of the rules; "" where
+// it was not explained.
+func why(w *survey.Why) string {
+	if w == nil {
+		return ""
+	}
+	var spoke, passed []string
+	for _, s := range w.Steps {
+		switch {
+		case s.Outcome == "lowers":
+			spoke = append(spoke, "lowered: "+Plain(s.Why))
+		case s.Step == "evidence" || s.Step == "field" || s.Step == "header":
+			spoke = append(spoke, Plain(s.Why))
+		case s.Step == "validator" || s.Step == "dictionary" || s.Step == "index":
+			passed = append(passed, "passes "+Plain(s.Why))
+		}
+	}
+	switch {
+	case len(spoke) > 0:
+		return strings.Join(spoke, "; ")
+	case len(passed) > 0:
+		return "its form; " + strings.Join(passed, "; ")
+	}
+	return "its form"
 }
 
 func revealed(f survey.Finding) string {
@@ -226,7 +253,11 @@ func writeRows(b *strings.Builder, rows [][]string, paint func(row, col int, s s
 				continue
 			}
 			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(s))
-			if i == len(r)-1 {
+			rest := strings.Join(r[i+1:], "")
+			if s == "" && rest == "" {
+				break
+			}
+			if rest == "" {
 				pad = ""
 			}
 			b.WriteString(" " + paint(n, i, s) + pad)
