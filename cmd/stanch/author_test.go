@@ -90,11 +90,21 @@ func TestRulesBench(t *testing.T) {
 	}
 	out, errs, code := stanch(t, "rules", "bench", dir, "--only", "us-ssn", "--runs", "1", "--format", "json")
 	var got benchView
-	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || errs != "" {
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || !strings.HasPrefix(errs, "stanch: only 35000 bytes of text, ") || strings.Count(errs, "\n") != 1 {
 		t.Fatalf("exit %d, %v, %s", code, err, errs)
 	}
-	if len(got.Rules) != 1 || got.Rules[0].Rule != "us-ssn" || got.Rules[0].Findings != 1000 || got.Rules[0].Candidates < 1000 || got.Bytes != 35_000 {
+	if len(got.Rules) != 1 || got.Repeats != 8 || got.Rules[0].Rule != "us-ssn" || got.Rules[0].Findings != 1000 || got.Rules[0].Candidates < 1000 || got.Bytes != 35_000 {
 		t.Errorf("got %+v", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b.txt"), []byte(strings.Repeat("SSN 536-22-8145, and nothing else. ", 10_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code = stanch(t, "rules", "bench", dir, "--only", "us-ssn", "--runs", "1", "--format", "json"); code != 0 || errs != "" ||
+		!strings.Contains(strings.ReplaceAll(out, " ", ""), `"repeats":1,`) {
+		t.Errorf("enough text: exit %d, %q\n%s", code, errs, out)
+	}
+	if err := os.Remove(filepath.Join(dir, "b.txt")); err != nil {
+		t.Fatal(err)
 	}
 	out, _, code = stanch(t, "rules", "bench", dir, "--only", "us-ssn,email", "--runs", "1")
 	if code != 0 || !strings.Contains(out, "2 rules on 0.035 MB") || strings.Contains(out, "\x1b") {
@@ -124,5 +134,14 @@ func TestRulesEval(t *testing.T) {
 	}
 	if want := `"SNN" is no type`; !strings.Contains(errs, want) {
 		t.Errorf("got %q, want %q", errs, want)
+	}
+	for name, text := range map[string]string{"empty": "", "blank lines": "\n \n\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, code := stanch(t, "rules", "eval", path)
+		if code != exitError || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "no labelled text") {
+			t.Errorf("%s: exit %d, %q, %q; want it refused: figures of nothing would look like figures", name, code, out, errs)
+		}
 	}
 }

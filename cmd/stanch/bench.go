@@ -96,6 +96,10 @@ func (a *app) rulesBench(ctx context.Context, f *benchFlags, args []string) (err
 	if corpus.Cut() {
 		fmt.Fprintf(a.errs, "stanch: only the first %d MiB of text or less are measured (--max-mib)\n", f.most)
 	}
+	if corpus.Bytes() < littleText {
+		fmt.Fprintf(a.errs, "stanch: only %d bytes of text, scanned again and again: of so little, counts a MB say nothing of other texts; give at least %d KiB\n",
+			corpus.Bytes(), littleText>>10)
+	}
 	tick := func(done, of int) {
 		if movable(a.errs) {
 			fmt.Fprintf(a.errs, "\r\x1b[Kscan %d of %d", done, of) // ECMA-48 8.3.41, EL
@@ -113,6 +117,10 @@ func (a *app) rulesBench(ctx context.Context, f *benchFlags, args []string) (err
 	}
 	return a.allRead(nil, gaps)
 }
+
+// littleText is how much text is too little to tell what is rare or common in its kind,
+// in bytes.
+const littleText = 64 << 10
 
 // benchSink notes whether something was not read.
 type benchSink struct {
@@ -143,6 +151,7 @@ type slowView struct {
 // benchView is `rules bench --format json`.
 type benchView struct {
 	Bytes   int64      `json:"bytes"`
+	Repeats int        `json:"repeats"`
 	All     float64    `json:"all_ms_per_mb"`
 	Nothing float64    `json:"nothing_ms_per_mb"`
 	Rules   []benchRow `json:"rules"`
@@ -156,7 +165,7 @@ func (a *app) printBench(res *rulebench.Result, format string) error {
 		sum += res.Rules[i].Alone
 	}
 	var slow []string
-	v := benchView{Bytes: res.Bytes, All: perMB(res.All), Nothing: perMB(res.Nothing), Rules: []benchRow{}}
+	v := benchView{Bytes: res.Bytes, Repeats: res.Repeats, All: perMB(res.All), Nothing: perMB(res.Nothing), Rules: []benchRow{}}
 	for i := range res.Rules {
 		c := &res.Rules[i]
 		row := benchRow{Rule: c.Rule.ID, Share: float64(c.Alone) / float64(max(1, sum)), Alone: perMB(c.Alone), Added: perMB(c.Added),

@@ -118,6 +118,9 @@ func (e *evaluation) gold(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	if len(docs) == 0 {
+		return fmt.Errorf("%s: no labelled text in it: want a JSON object a line", name)
+	}
 	for _, typ := range unknownTypes(docs) {
 		fmt.Fprintf(e.errs, "warning: %s: %q is no type: its labels count neither way\n", report.Plain(name), report.Plain(typ))
 	}

@@ -23,6 +23,10 @@ import (
 // DefaultMaxBytes is how much text a Corpus holds where it is not said.
 const DefaultMaxBytes = 64 << 20
 
+// leastBytes is how much text a scan goes over at least, a smaller Corpus again and
+// again: some milliseconds.
+const leastBytes = 256 << 10
+
 // Corpus is the text of documents as extraction hands it on, kept so that it can
 // be scanned again and again.
 type Corpus struct {
@@ -95,6 +99,7 @@ type Cost struct {
 // Result is what a Corpus costs.
 type Result struct {
 	Bytes   int64
+	Repeats int           // how often a scan goes over the Corpus, so that its clock tells something
 	Nothing time.Duration // of a scan for no rule: reading and normalising
 	All     time.Duration // of a scan for all rules
 	Rules   []Cost        // by Alone, the dearest first
@@ -108,11 +113,11 @@ func Run(ctx context.Context, set *patterns.Set, measured []*patterns.Rule, c *C
 	}
 	runtime.LockOSThread() // whose time is taken
 	defer runtime.UnlockOSThread()
-	b := &bench{corpus: c}
+	b := &bench{corpus: c, repeats: int(max(1, (leastBytes+c.bytes-1)/max(1, c.bytes)))}
 	nothing, all := b.add(set.Only()), b.add(set)
 	type pairOf struct{ alone, without int }
 	var of []pairOf
-	res := Result{Bytes: c.bytes}
+	res := Result{Bytes: c.bytes, Repeats: b.repeats}
 	for _, r := range measured {
 		of = append(of, pairOf{b.add(set.Only(r.ID)), b.add(set.Without(r.ID))})
 		res.Rules = append(res.Rules, b.count(set, r))
@@ -142,6 +147,7 @@ func Run(ctx context.Context, set *patterns.Set, measured []*patterns.Rule, c *C
 // bench is scanners whose times are taken in turns.
 type bench struct {
 	corpus   *Corpus
+	repeats  int
 	scanners []*scanner.Scanner
 	times    [][]time.Duration
 }
@@ -153,10 +159,12 @@ func (b *bench) add(set *patterns.Set) int {
 
 func (b *bench) scan(i int) time.Duration {
 	start := threadTime()
-	for k := range b.corpus.docs {
-		b.corpus.docs[k].feed(b.scanners[i].Begin(scanner.Options{}))
+	for range b.repeats {
+		for k := range b.corpus.docs {
+			b.corpus.docs[k].feed(b.scanners[i].Begin(scanner.Options{}))
+		}
 	}
-	return threadTime() - start
+	return (threadTime() - start) / time.Duration(b.repeats)
 }
 
 // threadTime is how long the processor has worked for this thread.

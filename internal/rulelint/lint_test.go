@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +123,32 @@ func TestLint(t *testing.T) { // long: a table
 				t.Errorf("said %v, want %s and %q, wrong %t", got, tt.key, tt.want, tt.wrong)
 			}
 		})
+	}
+}
+
+// TestLintOrder: problems stand in the order of the set, which is by id, and of
+// each rule's patterns, each time anew.
+func TestLintOrder(t *testing.T) {
+	far := func(re, word string) string {
+		return "confidence = \"medium\"; regex = '''" + re + "'''; supporting = { any = [\"" + word + "\"], proximity = 300 }"
+	}
+	text := rule("id = \"zebra\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["qx A123456", "qy B123456"]`, far(`A\d{6}`, "qx"), far(`B\d{6}`, "qy")) +
+		rule("id = \"ant\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["qz C123456"]`, far(`C\d{6}`, "qz"), "confidence = \"medium\"; regex = '''D\\d{6}'''") +
+		rule("id = \"moth\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["qw E123456"]`, far(`E\d{6}`, "qw"))
+	for range 5 {
+		set := load(t, text)
+		problems, err := rulelint.Lint(t.Context(), set, rulelint.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range problems {
+			got = append(got, p.Key)
+		}
+		want := []string{"ant.patterns[0].supporting.any", "ant.patterns[1].regex", "moth.patterns[0].supporting.any", "zebra.patterns[0].supporting.any", "zebra.patterns[1].supporting.any"}
+		if !slices.Equal(got, want) {
+			t.Fatalf("said %q, want %q", got, want)
+		}
 	}
 }
 
