@@ -213,7 +213,9 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	}
 	for i := range r.demote {
 		w := &r.demote[i]
-		if own.fields.names(x.s.words, field.Label, w.list) {
+		if named := own.fields.names(x.s.words, field.Label, w.list); named && in && p.isOf(r, &field) {
+			say("demotion", stepOK, "the name of its column or field has %s, but the format itself says what it is", x.labelWord(w, field.Label))
+		} else if named {
 			lower("demotion", "the name of its column or field has "+x.labelWord(w, field.Label))
 			continue
 		}

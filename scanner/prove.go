@@ -257,11 +257,12 @@ func (c *Scan) supported(w *evidence, s, e int64, field *dlp.Span) (reach int64,
 }
 
 // demoted reports whether some word speaks against the match of p at [s, e), as
-// the name of its field or beside it.
+// the name of its field or beside it. What the format itself says of the field, same,
+// is more than its name: an SSN among a segment's patient identifiers is one.
 func (c *Scan) demoted(p *pattern, r *rule, s, e int64, field *dlp.Span, same bool) bool {
 	for i := range r.demote {
 		w := &r.demote[i]
-		if c.fields.names(c.s.words, field.Label, w.list) {
+		if !same && c.fields.names(c.s.words, field.Label, w.list) {
 			return true
 		}
 		if off, ok := c.hits.nearest(c.s.words, &c.text, w, c.fields.cell(field), s, e); ok && !c.yields(p, w, off, s, e, field, same) {

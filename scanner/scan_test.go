@@ -134,6 +134,8 @@ proximity = 5
 		{"another name", " 123456 ", field("staff", ""), ""},
 		{"a name that speaks against", " 123456 badge no", note("order_id", ""), "low"},
 		{"the format says so", " 123456 ", field("x", "CUSTOM"), "high"},
+		{"the format says so, its name otherwise", " 123456 ", field("order_id", "CUSTOM"), "high"},
+		{"the format says so, a word beside it otherwise", " 123456 order", note("x", "CUSTOM"), "medium"},
 		{"the format says otherwise", " 123456 badge no", note("x", "MRN"), "low"},
 	}
 	for _, tt := range tests {

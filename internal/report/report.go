@@ -186,11 +186,12 @@ func why(w *survey.Why) string {
 		return ""
 	}
 	var spoke, passed []string
+	field := slices.ContainsFunc(w.Steps, func(s survey.Step) bool { return s.Step == "field" }) // then no word is needed, which evidence says
 	for _, s := range w.Steps {
 		switch {
 		case s.Outcome == "lowers":
 			spoke = append(spoke, "lowered: "+Plain(s.Why))
-		case s.Step == "evidence" || s.Step == "field" || s.Step == "header":
+		case s.Step == "evidence" && !field || s.Step == "field" || s.Step == "header":
 			spoke = append(spoke, Plain(s.Why))
 		case s.Step == "validator" || s.Step == "dictionary" || s.Step == "index":
 			passed = append(passed, "passes "+Plain(s.Why))
