@@ -52,7 +52,7 @@ func (r *Rule) lint(now time.Time) []*Error {
 	}
 	for i, a := range r.Allowlists {
 		if !a.Expires.IsZero() && !now.Before(a.Expires.AddDate(0, 0, 1)) {
-			warn(r.File, r.Line, "allowlists["+itoa(i)+"].expires", "a day to come: it passed on %s", a.Expires.Format(time.DateOnly))
+			warn(a.file, a.line, "allowlists["+itoa(i)+"].expires", "a day to come: it passed on %s", a.Expires.Format(time.DateOnly))
 		}
 	}
 	for i := range r.Patterns {

@@ -267,6 +267,13 @@ func TestLint(t *testing.T) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
 	mrn := patterns.Site{MRN: []patterns.MRNFormat{{Issuer: "Main", Regex: `E\d{7}`, Distinctive: true}}}
+	added := write(t, "site.toml", "schema = 1\n[[rules]]\nextends = \"us-ssn\"\n[[rules.allowlists]]\ndescription = \"training\"\nvalues = [\"536-22-8148\"]\nexpires = \"2020-01-01\"\n")
+	if set, err = load(t, patterns.Source{BuiltIn: true, Site: mrn, Paths: []string{added}}); err != nil {
+		t.Fatal(err)
+	}
+	if said := set.Lint(now); len(said) != 1 || said[0].File != added || said[0].Line != 7 {
+		t.Errorf("an entry past its date that a site adds: %v, want it at its own line, %s:7", said, added)
+	}
 	builtIn, err := load(t, patterns.Source{BuiltIn: true, Site: mrn})
 	if err != nil {
 		t.Fatal(err)

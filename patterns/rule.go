@@ -278,7 +278,7 @@ func (f *file) expand(words []string) []string {
 }
 
 func (f *file) allowlist(t *table) Allowlist {
-	var a Allowlist
+	a := Allowlist{file: f.name, line: f.line(t.key("values"))}
 	a.Description, _ = t.str("description")
 	if a.Description == "" {
 		f.errorf(t.key("description"), "the reason why these are not reported")
@@ -289,7 +289,7 @@ func (f *file) allowlist(t *table) Allowlist {
 	}
 	a.Values = slices.Clone(values)
 	if s, ok := t.m["expires"]; ok {
-		a.Expires = f.day(t.key("expires"), s)
+		a.Expires, a.line = f.day(t.key("expires"), s), f.line(t.key("expires"))
 	}
 	t.seen = append(t.seen, "expires")
 	t.done()

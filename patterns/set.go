@@ -204,6 +204,9 @@ type Allowlist struct {
 	Description string
 	Values      []string  // as written in the file; compared without separators and case
 	Expires     time.Time // zero: never. It holds until the end of that day, UTC
+
+	file string // where it stands: a site may add to a rule of another file
+	line int
 }
 
 // Test is one example inside a rule.
