@@ -191,9 +191,9 @@ func why(w *survey.Why) string {
 		switch {
 		case s.Outcome == "lowers":
 			spoke = append(spoke, "lowered: "+Plain(s.Why))
-		case s.Step == "evidence" && !field || s.Step == "field" || s.Step == "header":
+		case s.Step == "evidence" && !field || s.Step == "field" || s.Step == "index":
 			spoke = append(spoke, Plain(s.Why))
-		case s.Step == "validator" || s.Step == "dictionary" || s.Step == "index":
+		case s.Step == "validator":
 			passed = append(passed, "passes "+Plain(s.Why))
 		}
 	}
