@@ -47,6 +47,9 @@ func (j *job) html(at place, k kind, s *stream) error {
 			j.leaf(at.inside(itoa(i+1)), memory(b))
 		}
 	}
+	if h.shown.over {
+		j.gap(at, dlp.TooLarge, "content of styles", 0)
+	}
 	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)
 	if guess && s.r == nil && err == nil {
@@ -139,10 +142,12 @@ func (h *htmlText) read(r io.Reader) error {
 			return err
 		case html.TextToken:
 			h.text(z.Text())
-		case html.StartTagToken, html.SelfClosingTagToken:
-			h.tag(z, true)
+		case html.StartTagToken:
+			h.tag(z, true, false)
+		case html.SelfClosingTagToken:
+			h.tag(z, true, true)
 		case html.EndTagToken:
-			h.tag(z, false)
+			h.tag(z, false, false)
 		case html.CommentToken, html.DoctypeToken:
 			b := z.Text()
 			if i := bytes.Index(b, []byte("]>")); i >= 0 && bytes.HasPrefix(b, []byte("[if")) { // shown by some programs only
@@ -174,7 +179,7 @@ func (h *htmlText) intoAside(b []byte) {
 	}
 }
 
-func (h *htmlText) tag(z *html.Tokenizer, open bool) {
+func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 	name, more := z.TagName()
 	a := atom.Lookup(name)
 	h.table(a, open)
@@ -228,9 +233,9 @@ func (h *htmlText) tag(z *html.Tokenizer, open bool) {
 	switch {
 	case h.out == nil:
 	case open:
-		h.shown.begin(a, h.shown.styled(element, class, id, style, hidden))
+		h.shown.begin(element, a, h.shown.styled(element, class, id, style, hidden), alone)
 	default:
-		h.shown.end(a)
+		h.shown.end(element, a)
 	}
 }
 
@@ -361,7 +366,7 @@ func (h *htmlText) text(b []byte) {
 		return
 	}
 	b = bytes.ToValidUTF8(b, []byte("\ufffd"))
-	h.shown.put(b)
+	h.shown.words(b)
 	if h.rtl > 0 && len(h.back) < 64<<10 {
 		h.back = append(h.back, b...)
 	}

@@ -11,11 +11,14 @@ import (
 
 // Bounds of what is followed of a page's layout.
 const (
-	maxOpen     = 512     // elements within one another
+	maxOpen     = 1 << 14 // elements within one another
+	maxParts    = 512     // children of one that are put in order
+	maxAgain    = 64      // elements that go on in the next paragraph
 	maxShown    = 4 << 10 // bytes of a line
 	maxSelector = 4 << 10 // of style sheets
 	maxStyle    = 64 << 10
 	maxContent  = 4 << 10 // of what content says of an element, on either side
+	maxContents = 1 << 20 // of what it says of all of them
 	shownDigits = 5       // of a line that is told once more
 	offScreen   = -500
 )
@@ -39,8 +42,10 @@ type look struct {
 // Source: CSS 2.2 9.2, 9.3, 9.5, 11.2; CSS Flexible Box Layout 5.
 type onPage struct {
 	h      *htmlText
-	open   []shownElement
-	hidden int // of them
+	open   openTags
+	hidden int  // of them
+	added  int  // bytes of content that were put into lines
+	over   bool // it says more than is followed
 	text   []byte
 	space  bool
 	other  bool // the line is another than the text's
@@ -51,47 +56,96 @@ type onPage struct {
 }
 
 type shownElement struct {
-	name atom.Atom
+	name string
+	a    atom.Atom // 0 where HTML knows no such name
 	look
-	lines int // that had ended when it began
-	from  int // where it begins in the line
-	parts []shownPart
+	outer   int // the next element of that name on the stack, -1 for none
+	scope   int // the innermost scope that it stands in or is, -1 for none
+	special int // the same of special elements
+	holder  int // the same of those that an item of a list does not look beyond
+	lines   int // that had ended when it began
+	from    int // where it begins in the line
+	parts   []shownPart
 }
 
 // shownPart is a child, or what stands between two.
 type shownPart struct{ order, from int }
 
-var voids = map[atom.Atom]bool{atom.Area: true, atom.Base: true, atom.Br: true, atom.Col: true, atom.Embed: true, atom.Hr: true, atom.Img: true,
-	atom.Input: true, atom.Link: true, atom.Meta: true, atom.Param: true, atom.Source: true, atom.Track: true, atom.Wbr: true}
-
-// begin takes a start tag.
-func (p *onPage) begin(a atom.Atom, l look) {
+// begin takes a start tag. alone: the element ends with it, as <path/> does in a
+// picture.
+func (p *onPage) begin(name string, a atom.Atom, l look, alone bool) {
+	if at := p.open.implied(a); at >= 0 {
+		p.closeTo(at, !tableEnds[a])
+	}
 	side := l.inline
-	if n := len(p.open); n > 0 && p.open[n-1].row {
+	if n := len(p.open.all); n > 0 && p.open.all[n-1].row {
 		side = true
 	}
 	if !l.hidden {
 		p.boundary(a, true, side)
 	}
-	if voids[a] || a == 0 || len(p.open) >= maxOpen {
+	if voids[a] || len(p.open.all) >= maxOpen {
 		return
 	}
 	p.part(l.order)
-	if l.hidden {
-		p.hidden++
-	}
 	if l.override {
 		p.h.bdo(true)
 	}
-	p.open = append(p.open, shownElement{name: a, look: l, lines: p.lines, from: len(p.text)})
-	p.put([]byte(l.before))
-	p.other = p.other || l.before != ""
+	p.push(shownElement{name: name, a: a, look: l})
+	p.content(l.before)
+	if alone && (p.open.find("svg") >= 0 || p.open.find("math") >= 0) {
+		p.pop()
+	}
+}
+
+func (p *onPage) push(e shownElement) {
+	if e.hidden {
+		p.hidden++
+	}
+	e.lines, e.from, e.parts = p.lines, len(p.text), nil
+	p.open.push(e)
+}
+
+// content puts what a style sheet adds to an element into the line, as long as that
+// is not more than a page has.
+func (p *onPage) content(s string) {
+	if s == "" {
+		return
+	}
+	if p.added += len(s); p.added > maxContents {
+		if p.over = true; len(p.sheet) > 0 { // what is not followed is not put together either
+			for k, l := range p.sheet {
+				l.before, l.after = "", ""
+				p.sheet[k] = l
+			}
+		}
+		return
+	}
+	p.put([]byte(s))
+	p.other = true
+}
+
+// closeTo ends the elements from the place at on. Those that only give letters a
+// look go on in what follows, where again says so.
+func (p *onPage) closeTo(at int, again bool) {
+	var on []shownElement
+	for len(p.open.all) > at {
+		if e := p.open.all[len(p.open.all)-1]; again && len(p.open.all)-1 > at && formatting[e.a] && len(on) < maxAgain {
+			on = append(on, e)
+		}
+		p.pop()
+	}
+	for i := len(on) - 1; i >= 0; i-- {
+		e := on[i]
+		e.before, e.after, e.override = "", "", false
+		p.push(e)
+	}
 }
 
 // part notes that a child of the innermost element begins, or what is behind it.
 func (p *onPage) part(order int) {
-	if n := len(p.open); n > 0 && len(p.open[n-1].parts) < maxOpen {
-		e := &p.open[n-1]
+	if n := len(p.open.all); n > 0 && len(p.open.all[n-1].parts) < maxParts {
+		e := &p.open.all[n-1]
 		if len(e.parts) == 0 && order == 0 && !e.reverse {
 			return
 		}
@@ -103,18 +157,22 @@ func (p *onPage) part(order int) {
 }
 
 // end takes an end tag.
-func (p *onPage) end(a atom.Atom) {
-	at := -1
-	for i := len(p.open) - 1; i >= 0 && len(p.open)-i < 64; i-- {
-		if p.open[i].name == a {
-			at = i
-			break
+func (p *onPage) end(name string, a atom.Atom) {
+	at := p.open.ended(name, a)
+	side := at > 0 && (p.open.all[at].inline || p.open.all[at-1].row) || at == 0 && p.open.all[0].inline
+	hidden := at >= 0 && p.open.all[at].hidden
+	switch {
+	case at < 0:
+	case formatting[a] && p.open.all[len(p.open.all)-1].special > at: // a block within stays open, and is out of it
+		e := &p.open.all[at]
+		if e.hidden {
+			e.hidden = false
+			p.hidden--
 		}
-	}
-	side := at > 0 && (p.open[at].inline || p.open[at-1].row) || at == 0 && p.open[0].inline
-	hidden := at >= 0 && p.open[at].hidden
-	for at >= 0 && len(p.open) > at {
-		p.pop()
+		p.open.forget(e)
+		p.closeTo(p.open.all[len(p.open.all)-1].special+1, true)
+	default:
+		p.closeTo(at, !tableEnds[a])
 	}
 	if !hidden {
 		p.boundary(a, false, side)
@@ -122,11 +180,10 @@ func (p *onPage) end(a atom.Atom) {
 }
 
 func (p *onPage) pop() {
-	e := p.open[len(p.open)-1]
-	p.put([]byte(e.after))
-	p.other = p.other || e.after != ""
-	p.arrange(&e)
-	p.open = p.open[:len(p.open)-1]
+	n := len(p.open.all) - 1
+	p.content(p.open.all[n].after)
+	p.arrange(&p.open.all[n])
+	e := p.open.pop()
 	if e.hidden {
 		p.hidden--
 	}
@@ -217,6 +274,14 @@ func (p *onPage) finish() {
 	p.lines++
 }
 
+// words takes a run of text.
+func (p *onPage) words(b []byte) {
+	if i := p.open.find("head"); i >= 0 && i == len(p.open.all)-1 && len(bytes.TrimSpace(b)) > 0 { // of the body
+		p.closeTo(i, false)
+	}
+	p.put(b)
+}
+
 // put adds text to the line at hand.
 func (p *onPage) put(b []byte) {
 	if p.hidden > 0 {
@@ -246,7 +311,7 @@ func (p *onPage) put(b []byte) {
 
 // rest ends the page.
 func (p *onPage) rest() {
-	for len(p.open) > 0 {
+	for len(p.open.all) > 0 {
 		p.pop()
 	}
 	p.hidden = 0
@@ -276,7 +341,9 @@ func (p *onPage) styles(b []byte) {
 	for _, m := range cssRule().FindAllSubmatch(b, maxSelector) {
 		l := lookOf(string(m[2]))
 		content := l.before
-		l.before = ""
+		if l.before = ""; p.over {
+			content = ""
+		}
 		for _, s := range strings.Split(strings.ToLower(string(m[1])), ",") {
 			f := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n>+~", r) })
 			if len(f) == 0 || len(p.sheet) >= maxSelector {

@@ -29,6 +29,10 @@ func TestPageAsShown(t *testing.T) {
 		"before and after":          `<style>.a::before{content:"536-"} .a:after{content:'\38 145'}</style><p>SSN <span class=a>22-</span>`,
 		"cells, cut anywhere":       `<table><tr><td>SSN 536-<td>22-81<td>45</table>`,
 		"lines":                     `<p>SSN<p>536-<p>22-<p>8145`,
+		"behind unclosed children":  `<p>SSN 536-<span hidden>9` + strings.Repeat("<u>9", 100) + `</span>22-8145`,
+		"behind a paragraph":        `<p hidden>1234567<p>SSN 536-<b hidden>9</b>22-8145`,
+		"behind a hidden item":      `<ul><li hidden>1234567<li>SSN 536-<b hidden>9</b>22-8145</ul>`,
+		"behind a head":             `<head><title>x</title><meta a><p>SSN 536-<b hidden>9</b>22-8145`,
 		"a hidden one amid bdo":     `<p>SSN <span style="unicode-bidi:bidi-override;direction:rtl">5418-22-635</span>`,
 		"a hidden cell's own lines": `<table><tr><td>SSN<td>536-22-81<div style="display:none">x<br>y</div>45</table>`,
 	} {
@@ -74,6 +78,24 @@ func TestContentIsBounded(t *testing.T) {
 		if n := after.TotalAlloc - before.TotalAlloc; n > most {
 			t.Errorf("%s: %d MiB allocated", name, n>>20)
 		}
+	}
+}
+
+// TestContentOfManyIsBounded holds that a page is read whose style sheet adds much to
+// each of many elements: what is past a bound is told.
+func TestContentOfManyIsBounded(t *testing.T) {
+	page := `<style>.a:before{content:"` + strings.Repeat("12345 ", 600) + `"} .b:after{content:"` + strings.Repeat("6789 ", 600) + `"}</style>` +
+		strings.Repeat(`<b class="a b">x</b>`, 100_000) + `<p>SSN 536-<b hidden>9</b>22-8145`
+	a := serve(t, false, limits, []byte("<html><body>"+page+"</body></html>"))
+	if got := a.told(); len(got) != 1 || got[0] != "too_large content of styles" {
+		t.Errorf("gaps %v", got)
+	}
+	if text := a.texts[""]; !strings.Contains(text, "536-22-8145") || len(text) > 8<<20 {
+		t.Errorf("read %d bytes", len(text))
+	}
+	a = serve(t, false, limits, []byte(`<html><head><style>.a:before{content:"\2022 "}</style><body>`+strings.Repeat("<p class=a>item", 1000)))
+	if len(a.gaps) > 0 {
+		t.Errorf("gaps %v", a.told())
 	}
 }
 
