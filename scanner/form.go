@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/stanch-dlp/stanch/patterns"
@@ -12,10 +13,11 @@ const lengths = 32
 // forms tells of a run of digits, by what stands around it, whether a match may
 // have it as its first digits: most numbers of a text are told off by it.
 type forms struct {
-	class  [256]uint8 // of the byte after a run
-	stride int        // classes
-	index  []uint16   // by kind of the byte before, length of the run and class of the byte after it: number of the form
-	list   []form
+	class  [256]uint8  // of the byte after a run
+	second [256]uint8  // class of the byte after that
+	shift  int         // of the length of a run, beside the class of the byte after it
+	index  []uint16    // by kind of the byte before, length of the run and class of the byte after it: number of the form
+	list   []shortForm // by number
 }
 
 // form is what may be found at a run of digits.
@@ -27,6 +29,13 @@ type form struct {
 type numberSet struct {
 	second byteSet // the second bytes after the run with which there may be one
 	needs  uint64  // group.needs of all of them together
+}
+
+// shortForm is a form whose bytes are told by class.
+type shortForm struct {
+	straight, back uint64 // bits for the classes of the second byte
+	straightNeeds  uint64
+	backNeeds      uint64
 }
 
 func (s *numberSet) add(second *byteSet, needs uint64) {
@@ -77,21 +86,48 @@ var kindBefore = func() (t [256]uint8) {
 	return t
 }()
 
-// kind tells what stands before text[at:], where at is at least 2.
-func kind(text []byte, at int) uint8 {
-	k := kindBefore[text[at-1]]
-	switch {
-	case k == beforeDot && !isWord(text[at-2]) && text[at-2] != '.', (k == beforeDot || k == beforeDash) && isDigit(text[at-2]): // as numberBefore has it
-		return beforeNumber
+// Kinds of the second byte before a run, as far as they tell of one number.
+const (
+	secondOther = iota
+	secondDigit
+	secondWord // of a word, and no digit
+	secondDot
+)
+
+// kindSecond is the kind of each byte as the second one before a run.
+var kindSecond = func() (t [256]uint8) {
+	for c := range 256 {
+		switch c := byte(c); {
+		case isDigit(c):
+			t[c] = secondDigit
+		case isWord(c):
+			t[c] = secondWord
+		case c == '.':
+			t[c] = secondDot
+		}
 	}
-	return k
-}
+	return t
+}()
+
+// kinds is the kind of what stands before a run, by the kinds of the bytes.
+var kinds = func() (t [16][4]uint8) {
+	for k := range t {
+		for second := range t[k] {
+			t[k][second] = uint8(k)
+			if k == beforeDot && second == secondOther || (k == beforeDot || k == beforeDash) && second == secondDigit { // as numberBefore has it
+				t[k][second] = beforeNumber
+			}
+		}
+	}
+	return t
+}()
 
 // at returns the form of the run of digits text[at:end], around which there are
 // two bytes on each side.
-func (f *forms) at(text []byte, at, end int) *form {
-	row := int(kind(text, at))*lengths + min(end-at, lengths-1)
-	return &f.list[f.index[row*f.stride+int(f.class[text[end]])]]
+func (f *forms) at(text []byte, at, end int) *shortForm {
+	kind := kinds[kindBefore[text[at-1]]&15][kindSecond[text[at-2]]&3]
+	row := int(kind)*lengths + min(end-at, lengths-1)
+	return &f.list[f.index[row<<f.shift|int(f.class[text[end]])]]
 }
 
 // follower works out what may follow a run of digits.
@@ -169,10 +205,11 @@ func (g *group) newForms() *forms {
 	class, rep := classesOf(append(g.prog.columns(), func(c byte) uint32 {
 		return uint32(wordTable[c])<<2 | uint32(bit(isOneOf(c, "%@\\$")))<<1 | uint32(bit(isOneOf(c, ".-")))
 	}))
-	f.class, f.stride = class, len(rep)
+	f.class, f.shift = class, bits.Len(uint(len(rep)-1))
 	w := &follower{g: g, rep: rep, known: map[uint32]*follows{}, bytes: map[uint32]*takes{}}
 	before := g.leavesBefore()
-	f.index = make([]uint16, beforeEnd*lengths*f.stride)
+	f.index = make([]uint16, beforeEnd*lengths<<f.shift)
+	var list []form
 	numbers := map[form]uint16{}
 	straight := map[[2]bool][]numberSet{}
 	for k := range uint8(beforeEnd) {
@@ -185,14 +222,49 @@ func (g *group) newForms() *forms {
 			x := form{rows[i], back[i]}
 			n, ok := numbers[x]
 			if !ok {
-				n = uint16(len(f.list))
+				n = uint16(len(list))
 				numbers[x] = n
-				f.list = append(f.list, x)
+				list = append(list, x)
 			}
-			f.index[int(k)*len(rows)+i] = n
+			f.index[(int(k)*lengths+i/len(rep))<<f.shift|i%len(rep)] = n
 		}
 	}
+	f.shorten(list)
 	return f
+}
+
+// mostSeconds is how many classes of second bytes are told apart: where there are
+// more, the last is that of several, and forms say yes too often.
+const mostSeconds = 64
+
+// shorten makes what is looked up of list.
+func (f *forms) shorten(list []form) {
+	var columns []func(c byte) uint32
+	seen := map[byteSet]bool{}
+	for i := range list {
+		for _, set := range [2]byteSet{list[i].straight.second, list[i].back.second} {
+			if !seen[set] {
+				seen[set] = true
+				columns = append(columns, func(c byte) uint32 { return uint32(bit(set.has(c))) })
+			}
+		}
+	}
+	f.second, _ = classesOf(columns)
+	for c, class := range f.second {
+		f.second[c] = min(class, mostSeconds-1)
+	}
+	of := func(set *byteSet) (classes uint64) {
+		for c, class := range f.second {
+			if set.has(byte(c)) {
+				classes |= 1 << class
+			}
+		}
+		return classes
+	}
+	for i := range list {
+		x := &list[i]
+		f.list = append(f.list, shortForm{of(&x.straight.second), of(&x.back.second), x.straight.needs, x.back.needs})
+	}
 }
 
 func bit(b bool) int {

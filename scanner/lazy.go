@@ -16,13 +16,29 @@ const (
 // entriesPerOut is how many transitions share one place for an output.
 const entriesPerOut = 16
 
-// A transition: 0 is one not looked for yet; else known, the offset of the
-// state it leads to, and whether it has an output.
+// A transition: 0 is one not looked for yet; else the offset of the state it leads
+// to, with special where that is state 0 or it has an output, and with output where
+// it has one. So most are told by one comparison, as passing has it, and are the
+// state to go on in.
 const (
-	known  = 1 << 31
-	output = 1 << 30
-	toMask = output - 1
+	special = 1 << 31
+	output  = 1 << 30
+	toMask  = output - 1
 )
+
+// passing reports that e leads on and has no output.
+func passing(e uint32) bool { return e-1 < special-1 }
+
+// transition is one to the state at offset to.
+func transition(to uint32, tells bool) uint32 {
+	switch {
+	case tells:
+		return special | output | to
+	case to == 0:
+		return special
+	}
+	return to
+}
 
 // lazy is an automaton whose states and transitions are made when a text first
 // asks for them. It is shared by all Scans: who finds a transition missing
@@ -111,7 +127,7 @@ func (l *lazy) newTable(entries uint32) *table {
 		if len(set) == 0 { // a root that nothing begins at still has its place
 			t.sets = append(t.sets, nil)
 			for c := range l.stride {
-				t.next[uint32(len(t.sets)-1)*l.stride+c].Store(known)
+				t.next[uint32(len(t.sets)-1)*l.stride+c].Store(special)
 			}
 			continue
 		}
@@ -199,13 +215,12 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome
 	next, list := l.step(set, l.rep[c])
 	cost = 16 + len(set) + len(next)
 	n, ok := t.state(next, l.stride)
-	e = known | n*l.stride
+	e = transition(n*l.stride, len(list) > 0)
 	if ok && len(list) > 0 {
 		var k uint16
 		if k, ok = t.outNumber(list, l.needs); ok {
 			t.out[at] = k
 			out = t.outs[k]
-			e |= output
 		}
 	}
 	if ok {
@@ -219,9 +234,8 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome
 		cost += minEntries
 	}
 	n, _ = t.state(next, l.stride)
-	e = known | n*l.stride
+	e = transition(n*l.stride, len(list) > 0)
 	if len(list) > 0 {
-		e |= output
 		out = newOutcome(list, l.needs)
 	}
 	return t, e, out, cost

@@ -278,43 +278,47 @@ type last struct{ expr, at int }
 // nothing and has room for each expression.
 func (m *matcher) walk(text []byte, at, place int, r *ends) {
 	t := m.cur.Load()
-	next, class := t.next, &m.class
 	state := m.startAt(place)
-	i := at
-	for ; i < len(text); i++ {
-		c := uint32(class[text[i]])
-		e := next[state+c].Load()
-		if e>>30 != known>>30 {
-			var out *outcome
-			if e == 0 {
-				var cost int
-				t, e, out, cost = m.find(t, state, c)
-				next = t.next
-				r.cost += cost
-			} else {
-				out = t.outs[t.out[state+c]]
-			}
-			if e&output != 0 {
-				r.note(out, i)
-			}
+	for i := at; ; i++ {
+		var e uint32
+		i, state, e = t.pass(&m.class, text, i, state)
+		c := m.stride - 1
+		if i < len(text) {
+			c = uint32(m.class[text[i]])
+		} else {
+			e = t.next[state+c].Load()
 		}
-		if state = e & toMask; state == 0 {
+		var out *outcome
+		if e == 0 {
+			var cost int
+			t, e, out, cost = m.find(t, state, c)
+			r.cost += cost
+		} else if e&output != 0 {
+			out = t.outs[t.out[state+c]]
+		}
+		if e&output != 0 {
+			r.note(out, i)
+		}
+		if state = e & toMask; state == 0 || i == len(text) {
 			r.cost += i - at
 			return
 		}
 	}
-	c := m.stride - 1
-	e := t.next[state+c].Load()
-	var out *outcome
-	if e == 0 {
-		_, e, out, _ = m.find(t, state, c)
-	} else if e&output != 0 {
-		out = t.outs[t.out[state+c]]
+}
+
+// pass goes on from state with text[i:] as long as transitions are passing. It
+// returns where it stands then, and the transition that is none; 0 at the end of
+// the text.
+func (t *table) pass(class *[256]uint8, text []byte, i int, state uint32) (at int, in, e uint32) {
+	next := t.next
+	for k := uint(i); k < uint(len(text)); k++ {
+		e = next[state+uint32(class[text[k]])].Load()
+		if !passing(e) {
+			return int(k), state, e
+		}
+		state = e
 	}
-	if e&output != 0 {
-		r.note(out, i)
-	}
-	r.cost += i - at
+	return len(text), state, 0
 }
 
 func (r *ends) note(out *outcome, at int) {

@@ -42,14 +42,13 @@ func standsFree(b patterns.Boundary, norm []byte, from int) bool {
 
 // begin looks for matches of g that begin at norm[at].
 func (c *Scan) begin(g *group, at int) {
-	norm := c.text.norm
 	place := afterOther
-	if at > 0 && isWord(norm[at-1]) {
-		if place = afterWord; !g.within {
-			return
-		}
+	if at > 0 {
+		place = int(wordTable[c.text.norm[at-1]])
 	}
-	c.tryAt(g, at, place)
+	if place == afterOther || g.within {
+		c.tryAt(g, at, place)
+	}
 }
 
 // tryAt proves what matches at norm[at].

@@ -279,7 +279,11 @@ func (c *Scan) chunk(from, to int) {
 			bit := bits.TrailingZeros64(m)
 			at := from + 64*w + bit
 			if runs>>bit&1 != 0 {
-				c.number(s.digits, at, at+runLength(norm, at, bits.TrailingZeros64(^(digits>>bit))))
+				n := bits.TrailingZeros64(^(digits >> bit))
+				if bit+n == 64 { // it may go on
+					n = runLength(norm, at, n)
+				}
+				c.number(s.digits, at, at+n)
 			}
 			if special>>bit&1 != 0 {
 				c.anchor(at)
@@ -321,7 +325,7 @@ func (c *Scan) anchor(at int) {
 		if g.lead != nil {
 			c.leading(g, at)
 		} else {
-			c.backward(g, at, true, true)
+			c.both(g, at)
 		}
 	}
 	if g := c.s.long; g != nil && (c.text.base+int64(at))%int64(g.long.step) == 0 {
@@ -350,34 +354,53 @@ func (c *Scan) sample(g *group, at int) {
 func (c *Scan) number(g *group, at, end int) {
 	norm := c.text.norm
 	if at < 2 || end+1 >= len(norm) {
-		c.backward(g, at, true, true)
+		c.both(g, at)
 		return
 	}
 	f := g.forms.at(norm, at, end)
-	straight, back := f.straight.second.has(norm[end+1]), f.back.second.has(norm[end+1]) && g.precede.has(norm[at-1])
-	if straight && f.straight.needs&unasked == 0 || back && f.back.needs&unasked == 0 {
-		near := c.wordsNear(at)
-		straight, back = straight && f.straight.needs&near != 0, back && f.back.needs&near != 0
+	class := g.forms.second[norm[end+1]] & 63
+	straight, back := f.straight>>class&1, f.back>>class&1
+	if straight|back == 0 {
+		return
 	}
-	if straight || back {
-		c.backward(g, at, straight, back)
+	if (f.straightNeeds&-straight|f.backNeeds&-back)&unasked == 0 {
+		near := c.wordsNear(at)
+		if f.straightNeeds&near == 0 {
+			straight = 0
+		}
+		if f.backNeeds&near == 0 {
+			back = 0
+		}
+	}
+	if straight != 0 && g.straight {
+		c.begin(g, at)
+	}
+	if back != 0 && g.precede.has(norm[at-1]) {
+		c.backward(g, at)
 	}
 }
 
-// backward looks for matches of g the first anchor of which stands at norm[at]:
-// straight, such as begin with it, and back, others.
-func (c *Scan) backward(g *group, at int, straight, back bool) {
-	if straight && g.straight {
+// both looks for matches of g the first anchor of which stands at norm[at].
+func (c *Scan) both(g *group, at int) {
+	if g.straight {
 		c.begin(g, at)
 	}
-	norm, l := c.text.norm, g.back
-	if !back || at == 0 || !g.precede.has(norm[at-1]) {
-		return
+	if at > 0 && g.precede.has(c.text.norm[at-1]) {
+		c.backward(g, at)
 	}
+}
+
+// backward looks for matches of g that begin before norm[at], their first anchor.
+func (c *Scan) backward(g *group, at int) {
+	norm, l := c.text.norm, g.back
 	t, state := l.cur.Load(), l.stride
 	for i := at - 1; i >= 0; i-- {
 		class := uint32(l.class[norm[i]])
 		e := t.next[state+class].Load()
+		if passing(e) {
+			state = e
+			continue
+		}
 		if e == 0 {
 			var cost int
 			t, e, _, cost = l.find(t, state, class)

@@ -23,10 +23,10 @@ type trie struct {
 	wide    bool      // some word has bytes beyond ASCII
 
 	// Made by ready.
-	filter []uint64 // two bits by the hash of each edge of table: nearly all words of a text end there
-	table  []slot   // the edges that are words of ASCII alone, hashed
-	rests  []byte   // what those have after their first eight bytes
-	first  *marker  // of the bytes that a keyword or term may begin with
+	filter *filter // of the edges of table: nearly all words of a text end there
+	table  []slot  // the edges that are words of ASCII alone, hashed
+	rests  []byte  // what those have after their first eight bytes
+	first  *marker // of the bytes that a keyword or term may begin with
 }
 
 // edge leads on from a node by a word, in small letters, or a single symbol.
@@ -52,9 +52,15 @@ type slot struct {
 	size     int32 // bytes; 0 for an empty slot
 }
 
-// filterBits is how many bits of a hash say which bit of the filter: 16 KiB, which
-// stays in the processor's nearest cache. The built-in words take a seventh of it.
-const filterBits = 17
+// filter has two bits of one word for each hash put into it, and says no to nearly
+// all others. It is of 16 KiB, which stay in the processor's nearest cache; the
+// built-in words take a seventh of it.
+type filter [2048]uint64
+
+func (f *filter) put(h uint64)      { f[h>>53] |= filterBits(h) }
+func (f *filter) has(h uint64) bool { return filterBits(h)&^f[h>>53] == 0 }
+
+func filterBits(h uint64) uint64 { return 1<<(h>>47&63) | 1<<(h>>41&63) }
 
 func newTrie() *trie { return &trie{edges: map[edge]int32{}, nodes: make([]nodeKind, 1)} }
 
@@ -94,7 +100,7 @@ func (t *trie) ready() {
 	for size < 3*len(t.edges) {
 		size *= 2
 	}
-	t.table, t.filter = make([]slot, size), make([]uint64, 1<<(filterBits-6))
+	t.table, t.filter = make([]slot, size), &filter{}
 	var first byteSet
 	for e, to := range t.edges {
 		w := []byte(e.word)
@@ -115,9 +121,7 @@ func (t *trie) ready() {
 		s := slot{first: firstEight(w, 0, len(w)), from: e.node, to: to, rest: int32(len(t.rests)), size: int32(len(w))}
 		t.rests = append(t.rests, w[min(8, len(w)):]...)
 		h := hashOf(e.node, s.first, len(w))
-		for _, bit := range [2]uint64{firstBit(h), secondBit(h)} {
-			t.filter[bit/64] |= 1 << (bit % 64)
-		}
+		t.filter.put(h)
 		k := t.place(h)
 		for t.table[k].size != 0 {
 			k = (k + 1) & uint64(size-1)
@@ -133,10 +137,8 @@ func hashOf(node int32, first uint64, size int) uint64 {
 	return x ^ x>>32
 }
 
-// The two bits of a hash in the filter, and its place in the table.
-func firstBit(h uint64) uint64        { return h & (1<<filterBits - 1) }
-func secondBit(h uint64) uint64       { return h >> (64 - filterBits) }
-func (t *trie) place(h uint64) uint64 { return h >> filterBits & uint64(len(t.table)-1) }
+// place is where in the table the search for a hash begins.
+func (t *trie) place(h uint64) uint64 { return h >> 17 & uint64(len(t.table)-1) }
 
 // firstEight returns the first bytes of the word text[i:j], its ASCII letters
 // small, as slot has them.
@@ -148,11 +150,14 @@ func firstEight(text []byte, i, j int) (first uint64) {
 			first = first<<8 | uint64(text[k])
 		}
 	}
-	return (first | 0x20*ones) & firstBytesOf[min(j-i, 8)] // a small letter for a capital; digits have that bit
+	return smallFirst(first, j-i)
 }
 
-// firstBytesOf is, by length, the bytes of a word among its first eight.
-var firstBytesOf = [9]uint64{0, 1<<8 - 1, 1<<16 - 1, 1<<24 - 1, 1<<32 - 1, 1<<40 - 1, 1<<48 - 1, 1<<56 - 1, 1<<64 - 1}
+// smallFirst is the bytes of a word of size bytes among the eight that it begins
+// with, its ASCII letters small: a small letter for a capital; digits have that bit.
+func smallFirst(eight uint64, size int) uint64 {
+	return (eight | 0x20*ones) & (^uint64(0) >> (uint(64-8*min(size, 8)) & 63))
+}
 
 // follow returns the node that the word text[i:j] leads to from node, 0 for none.
 func (t *trie) follow(node int32, text []byte, i, j int) int32 {
@@ -161,10 +166,14 @@ func (t *trie) follow(node int32, text []byte, i, j int) int32 {
 		return t.followWide(node, text[i:j])
 	}
 	h := hashOf(node, first, j-i)
-	a, b := firstBit(h), secondBit(h)
-	if t.filter[a/64]>>(a%64)&(t.filter[b/64]>>(b%64))&1 == 0 {
+	if !t.filter.has(h) {
 		return 0
 	}
+	return t.lookUp(node, first, h, text, i, j)
+}
+
+// lookUp is follow by a word of ASCII that has hash h and begins with first.
+func (t *trie) lookUp(node int32, first, h uint64, text []byte, i, j int) int32 {
 next:
 	for k := t.place(h); t.table[k].size != 0; k = (k + 1) & uint64(len(t.table)-1) {
 		s := &t.table[k]
@@ -181,6 +190,23 @@ next:
 		return s.to
 	}
 	return 0
+}
+
+// begin returns the node that the word text[i:j] leads to from the root, 0 for
+// none.
+func (t *trie) begin(text []byte, i, j int) int32 {
+	if i+8 > len(text) {
+		return t.follow(0, text, i, j)
+	}
+	first := smallFirst(binary.LittleEndian.Uint64(text[i:]), j-i)
+	if t.wide && (first&high != 0 || j-i > 8) {
+		return t.follow(0, text, i, j)
+	}
+	h := hashOf(0, first, j-i)
+	if !t.filter.has(h) {
+		return 0
+	}
+	return t.lookUp(0, first, h, text, i, j)
 }
 
 // followWide is follow by a word that has bytes beyond ASCII.
@@ -214,7 +240,7 @@ func (t *trie) find(text []byte, from, to int, hit func(start, end int, node int
 				if j == from+64*w+64 || j == to { // it may go on
 					j = wordEnd(text, j)
 				}
-				if node := t.follow(0, text, i, j); node != 0 {
+				if node := t.begin(text, i, j); node != 0 {
 					t.walk(text, i, j, node, hit)
 				}
 			}
