@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -66,28 +67,43 @@ func addCounted(out []byte, value string) []byte {
 	out = slices.Grow(out, len(value))[:k+len(value)]
 	for i := range len(value) {
 		c := counts[value[i]]
-		out[k] = c
-		if c != 0 {
-			k++
-		}
+		out[k] = byte(c)
+		k += int(c >> 8)
 	}
 	return out[:k]
 }
 
 // addSmall appends value in small letters.
 func addSmall(out []byte, value string) []byte {
-	k, all := len(out), byte(0)
+	k, all, whole := len(out), byte(0), value
 	out = slices.Grow(out, len(value))[:k+len(value)]
 	small := out[k:]
+	for len(value) >= 8 && len(small) >= 8 {
+		x := uint64(value[0]) | uint64(value[1])<<8 | uint64(value[2])<<16 | uint64(value[3])<<24 |
+			uint64(value[4])<<32 | uint64(value[5])<<40 | uint64(value[6])<<48 | uint64(value[7])<<56
+		binary.LittleEndian.PutUint64(small, smallEight(x))
+		if x&high != 0 {
+			all = utf8.RuneSelf
+		}
+		value, small = value[8:], small[8:]
+	}
 	for i := range small {
 		c := value[i]
 		all |= c
 		small[i] = smalls[c]
 	}
 	if all >= utf8.RuneSelf {
-		return append(out[:k], strings.ToLower(value)...)
+		return append(out[:k], strings.ToLower(whole)...)
 	}
 	return out
+}
+
+// smallEight is eight bytes with the capitals of ASCII as small letters: adding
+// carries into the high bit, 0x3f of a byte from 'A' on, 0x25 of one behind 'Z'.
+func smallEight(x uint64) uint64 {
+	low := x &^ high
+	capitals := (low + 0x3f*ones) &^ (low + 0x25*ones) &^ x & high
+	return x | capitals>>2
 }
 
 // smalls is each byte of ASCII in small letters.
@@ -100,14 +116,15 @@ var smalls = func() (t [256]byte) {
 	return t
 }()
 
-// counts is each byte as it counts in most values; 0 for those that do not.
-var counts = func() (t [256]byte) {
+// counts is each byte as it counts in most values, with 1 above it; 0 for those that
+// do not.
+var counts = func() (t [256]uint16) {
 	for c := range 256 {
 		switch c := byte(c); {
 		case c >= 'a' && c <= 'z':
-			t[c] = c - 'a' + 'A'
+			t[c] = 1<<8 | uint16(c-'a'+'A')
 		case isDigit(c), c >= 'A' && c <= 'Z', c >= utf8.RuneSelf:
-			t[c] = c
+			t[c] = 1<<8 | uint16(c)
 		}
 	}
 	return t

@@ -11,6 +11,7 @@ import (
 type group struct {
 	prog     *program
 	patterns []int               // numbers of the patterns, by expression
+	exprs    []*pattern          // those, made by Scanner.take
 	bounds   []patterns.Boundary // by expression
 	needs    []uint64            // by expression: maskOf the words that its pattern asks for, or unasked
 	match    *matcher

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -12,7 +13,12 @@ import (
 // canonical puts into c.value what the key of a value of r is made of, the number
 // of its type and the canonical value, and returns the latter.
 func (c *Scan) canonical(r *rule, value string) []byte {
-	c.value = r.canon.add(append(c.value[:0], byte(r.kind), byte(r.kind>>8)), value)
+	c.value = append(c.value[:0], byte(r.kind), byte(r.kind>>8))
+	if r.canon == byCharacters {
+		c.value = addCounted(c.value, value)
+	} else {
+		c.value = r.canon.add(c.value, value)
+	}
 	return c.value[2:]
 }
 
@@ -22,6 +28,7 @@ func (c *Scan) openKey(k *dlp.ValueKey) {
 	if c.mac == nil {
 		c.mac = newCMAC()
 	}
+	c.value = slices.Grow(c.value, aes.BlockSize)
 	c.mac.open(c.value, k)
 }
 
@@ -64,21 +71,27 @@ func double(k *[aes.BlockSize]byte) {
 	k[len(k)-1] ^= carry * 0x87
 }
 
-// open puts into k all of the code of msg but the last encryption: RFC 4493 2.4.
+// open puts into k all of the code of msg but the last encryption: RFC 4493 2.4. It
+// writes behind msg, where there is room.
 func (m *cmac) open(msg []byte, k *dlp.ValueKey) {
+	n := len(msg)
+	msg = slices.Grow(msg, aes.BlockSize)[:n+aes.BlockSize]
+	binary.LittleEndian.PutUint64(msg[n:], 0x80)
+	binary.LittleEndian.PutUint64(msg[n+8:], 0)
 	var lo, hi uint64 // X
-	for ; len(msg) > aes.BlockSize; msg = msg[aes.BlockSize:] {
+	for ; n > aes.BlockSize; n -= aes.BlockSize {
 		binary.LittleEndian.PutUint64(m.x[:], lo^binary.LittleEndian.Uint64(msg))
 		binary.LittleEndian.PutUint64(m.x[8:], hi^binary.LittleEndian.Uint64(msg[8:]))
 		m.block.Encrypt(m.x[:], m.x[:])
 		lo, hi = binary.LittleEndian.Uint64(m.x[:]), binary.LittleEndian.Uint64(m.x[8:])
+		msg = msg[aes.BlockSize:]
 	}
-	key, last := &m.k1, [aes.BlockSize]byte{}
-	if n := copy(last[:], msg); n < aes.BlockSize {
-		key, last[n] = &m.k2, 0x80
+	key := &m.k1
+	if n < aes.BlockSize {
+		key = &m.k2
 	}
-	binary.LittleEndian.PutUint64(k[:], lo^binary.LittleEndian.Uint64(last[:])^binary.LittleEndian.Uint64(key[:]))
-	binary.LittleEndian.PutUint64(k[8:], hi^binary.LittleEndian.Uint64(last[8:])^binary.LittleEndian.Uint64(key[8:]))
+	binary.LittleEndian.PutUint64(k[:], lo^binary.LittleEndian.Uint64(msg)^binary.LittleEndian.Uint64(key[:]))
+	binary.LittleEndian.PutUint64(k[8:], hi^binary.LittleEndian.Uint64(msg[8:])^binary.LittleEndian.Uint64(key[8:]))
 }
 
 // seal makes the code of what open has left in k.

@@ -123,7 +123,7 @@ func (c *Scan) proveTerm(h termHit, start, from int) Step {
 	if !(r.plain && plainly(norm, start, h.end)) && !bounded(r.Boundary, norm, start, h.end) {
 		return StepBoundary
 	}
-	return c.proveValue(h.pattern, start, h.end, from, h.node)
+	return c.proveValue(&c.s.pats[h.pattern], start, h.end, from, h.node)
 }
 
 // termKey is a term of a rule.

@@ -387,12 +387,12 @@ func (t *text) place(raw int64) int {
 func (c *Scan) confirm(chain []candidate) {
 	for i := range chain {
 		x := &chain[i]
-		if x.proves == "" {
+		if x.proves == 0 {
 			continue
 		}
 		for k := range chain {
 			y := &chain[k]
-			if c.s.rules[y.rule].Type == x.proves && y.start < x.end && x.start < y.end {
+			if c.s.rules[y.rule].kind == x.proves && y.start < x.end && x.start < y.end {
 				y.confidence = max(y.confidence, x.confidence)
 			}
 		}

@@ -13,16 +13,21 @@ import (
 
 // candidate is a proved match that another may still overlap.
 type candidate struct {
-	start, end       int64 // in normalised text
+	start, end int64  // in normalised text
+	raw        int32  // with OnFinding: number of the matched bytes in Scan.raws
+	term       int32  // node of the lexicon; 0 for what is no term
+	proves     uint16 // of a patient's: pattern.proves
+	settled
+}
+
+// settled is a finding without what its rule and its part say.
+type settled struct {
 	rawStart, rawEnd int64
-	key              dlp.ValueKey // still to be sealed
 	line             int
+	key              dlp.ValueKey // of a candidate: still to be sealed
+	rule, path       int32
 	group            uint32
-	rule             int32
-	term             int32 // node of the lexicon; 0 for what is no term
-	raw              int32 // with OnFinding: number of the matched bytes in Scan.raws
 	confidence       dlp.Confidence
-	proves           dlp.Type // of a patient's: what the value is
 }
 
 // maxChain is how many candidates may overlap in a chain before it is settled
@@ -68,7 +73,9 @@ func (c *Scan) tryAt(g *group, at, place int) {
 // none stand near is passed over.
 func (c *Scan) decide(g *group, at int) {
 	r, near := &c.ends, uint64(unasked)
-	r.next()
+	if len(r.found) > 1 {
+		r.next()
+	}
 	c.asked = false
 	for k := len(r.found) - 1; k >= 0; k-- {
 		x := &r.found[k]
@@ -124,8 +131,8 @@ const (
 // prove decides about a match of expression n of g, and says what was in the
 // way.
 func (c *Scan) prove(g *group, n, from, to int) Step {
-	p := &c.s.pats[g.patterns[n]]
-	r := &c.s.rules[p.rule]
+	p := g.exprs[n]
+	r := p.of
 	norm := c.text.norm
 	if !(r.plain && plainly(norm, from, to)) && !bounded(r.Boundary, norm, from, to) {
 		return StepBoundary
@@ -138,15 +145,14 @@ func (c *Scan) prove(g *group, n, from, to int) Step {
 			return StepValue // the value's own alternative did not take part
 		}
 	}
-	return c.proveValue(g.patterns[n], start, end, from, 0)
+	return c.proveValue(p, start, end, from, 0)
 }
 
-// proveValue decides about the value norm[start:end] of pattern n, the search
+// proveValue decides about the value norm[start:end] of p, the search
 // having come to norm[from]: by its field, the words around it, its checks and
 // what is never reported. Node is that of a term, 0 for what is none.
-func (c *Scan) proveValue(n, start, end, from int, node int32) Step {
-	p := &c.s.pats[n]
-	r := &c.s.rules[p.rule]
+func (c *Scan) proveValue(p *pattern, start, end, from int, node int32) Step {
+	r := p.of
 	norm, base := c.text.norm, c.text.base
 	s, e := base+int64(start), base+int64(end)
 	field, inField := &noField, false
@@ -162,14 +168,21 @@ func (c *Scan) proveValue(n, start, end, from int, node int32) Step {
 			return StepEvidence
 		}
 	}
-	value := unsafe.String(&norm[start], end-start) // what is called from here on keeps no part of it
+	bytes := norm[start:end]
+	value := *(*string)(unsafe.Pointer(&bytes)) // what is called from here on keeps no part of it
 	for _, valid := range p.checks {
 		if !valid(value) {
 			return StepValidator
 		}
 	}
-	if c.allowed(r, value) || node != 0 && c.allowed(r, c.s.lexicon.terms[node].value) { // a term is one value however it is written
+	counted := c.canonical(r, value)
+	if len(r.allow) > 0 && c.allowed(r, counted) {
 		return StepAllowlist
+	}
+	if node != 0 { // a term is one value however it is written
+		if counted = c.canonical(r, c.s.lexicon.terms[node].value); c.allowed(r, counted) {
+			return StepAllowlist
+		}
 	}
 	if p.Index != nil && !c.isPatient(p, start, end, field, inField) {
 		return StepIndex
@@ -178,7 +191,7 @@ func (c *Scan) proveValue(n, start, end, from int, node int32) Step {
 	if inField || p.doubted != nil || len(r.demote) > 0 && (node != 0 || c.nearby(from)&r.against != 0) {
 		confidence = c.weigh(p, r, field, inField, s, e)
 	}
-	c.add(r, p.means, s, e, confidence, field.Group, node, base+int64(from))
+	c.add(r, p.proves, s, e, confidence, field.Group, node, base+int64(from))
 	return Proved
 }
 
@@ -191,13 +204,9 @@ func (r *rule) isOf(field *dlp.Span) bool {
 
 var noField dlp.Span // never written to
 
-// allowed makes value the one in hand, and reports whether it is never to be
+// allowed reports whether the value of r that counts as counted is never to be
 // reported.
-func (c *Scan) allowed(r *rule, value string) bool {
-	counted := c.canonical(r, value)
-	if len(r.allow) == 0 {
-		return false
-	}
+func (c *Scan) allowed(r *rule, counted []byte) bool {
 	until, listed := r.allow[string(counted)]
 	return listed && c.holds(until)
 }
@@ -287,21 +296,30 @@ func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, field *dlp.Span,
 
 // add enters a match [s, e) of r that is proved, found at offset at, among those
 // that may still be overlapped. Its value is c.value.
-func (c *Scan) add(r *rule, proves dlp.Type, s, e int64, confidence dlp.Confidence, group uint32, node int32, at int64) {
+func (c *Scan) add(r *rule, proves uint16, s, e int64, confidence dlp.Confidence, group uint32, node int32, at int64) {
 	rawStart, rawEnd := c.text.rawStart(s), c.text.rawEnd(e)
 	if r.CountAll {
 		c.value = append(c.value, c.part.Path...)
 		c.value = binary.BigEndian.AppendUint64(c.value, uint64(rawStart))
 	}
-	c.countLines(s)
+	if s < c.counted || s > c.lineEnd {
+		c.countLines(s)
+	}
+	if !c.named {
+		c.paths, c.named = append(c.paths, c.part.Path), true
+	}
 	i := len(c.pending)
-	c.pending = append(c.pending, candidate{})
+	if i == cap(c.pending) {
+		c.pending = slices.Grow(c.pending, 1)
+	}
+	c.pending = c.pending[:i+1]
 	for i > 0 && c.pending[i-1].start > s {
 		c.pending[i] = c.pending[i-1]
 		i--
 	}
 	x := &c.pending[i]
-	*x = candidate{start: s, end: e, rawStart: rawStart, rawEnd: rawEnd, line: c.lines + 1, group: group, rule: r.number, term: node, confidence: confidence, proves: proves}
+	x.start, x.end, x.raw, x.term, x.proves = s, e, 0, node, proves
+	x.rawStart, x.rawEnd, x.line, x.group, x.rule, x.path, x.confidence = rawStart, rawEnd, c.lines+1, group, r.number, int32(len(c.paths)-1), confidence
 	c.openKey(&x.key)
 	if c.opt.OnFinding != nil {
 		x.raw = int32(len(c.raws))
@@ -377,7 +395,7 @@ func (c *Scan) resolve(chain []candidate) {
 				break
 			}
 			switch {
-			case k.proves != "" || x.proves != "": // a patient's key is of the patient, not of this value
+			case k.proves != 0 || x.proves != 0: // a patient's key is of the patient, not of this value
 			case k.term != 0 && x.term == 0: // a term gives nothing else its name
 				k.key = x.key
 			default:
@@ -394,31 +412,22 @@ func (c *Scan) resolve(chain []candidate) {
 	}
 }
 
-// settled is a finding without what its rule and its part say.
-type settled struct {
-	start, end int64
-	line       int
-	key        dlp.ValueKey
-	rule, path int32
-	group      uint32
-	confidence dlp.Confidence
-}
-
 // report keeps a finding.
 func (c *Scan) report(x *candidate) {
-	if c.known(x) {
+	if x.term != 0 && c.known(x) {
 		return
 	}
-	if len(c.settled) >= c.opt.MaxFindings {
+	n := len(c.settled)
+	if n >= c.opt.MaxFindings {
 		c.stop(dlp.TooMany, DetailFindings)
 		return
 	}
-	if n := len(c.paths); n == 0 || c.paths[n-1] != c.part.Path {
-		c.paths = append(c.paths, c.part.Path)
+	if n == cap(c.settled) {
+		c.settled = slices.Grow(c.settled, 1)
 	}
-	c.settled = append(c.settled, settled{start: x.rawStart, end: x.rawEnd, line: x.line, key: x.key, rule: x.rule,
-		path: int32(len(c.paths) - 1), group: x.group, confidence: x.confidence})
-	kept := &c.settled[len(c.settled)-1]
+	c.settled = c.settled[:n+1]
+	kept := &c.settled[n]
+	*kept = x.settled
 	c.mac.seal(&kept.key)
 	if c.opt.OnFinding != nil {
 		var f dlp.Finding
@@ -427,10 +436,10 @@ func (c *Scan) report(x *candidate) {
 	}
 }
 
-// finding fills f, which is empty.
+// finding fills f.
 func (c *Scan) finding(x *settled, f *dlp.Finding) {
-	r := &c.s.rules[x.rule]
-	f.Rule, f.Type, f.Tags, f.Path = r.ID, r.Type, r.Tags, c.paths[x.path]
-	f.Start, f.End, f.Line = x.start, x.end, x.line
-	f.Confidence, f.Severity, f.ValueKey, f.Group = x.confidence, r.Severity, x.key, x.group
+	*f = c.s.rules[x.rule].made
+	f.Path = c.paths[x.path]
+	f.Start, f.End, f.Line = x.rawStart, x.rawEnd, x.line
+	f.Confidence, f.ValueKey, f.Group = x.confidence, x.key, x.group
 }

@@ -73,7 +73,8 @@ type Scan struct {
 	stopped bool  // past a bound: nothing is looked for any more
 	cause   dlp.Gap
 	mac     *cmac    // under the random key of this Scan; nil until a value needs one
-	paths   []string // of the parts with findings
+	paths   []string // of the parts with candidates
+	named   bool     // the open part is the last of them
 	gaps    []dlp.Gap
 }
 
@@ -129,7 +130,7 @@ func (s *Scanner) Begin(opt Options) *Scan {
 // Part opens the next part and ends the one before.
 func (c *Scan) Part(p dlp.PartInfo) error {
 	c.endPart()
-	c.part, c.open, c.header = p, true, isHeaderPart(p.Path)
+	c.part, c.open, c.header, c.named = p, true, isHeaderPart(p.Path), false
 	return nil
 }
 

@@ -41,7 +41,8 @@ type rule struct {
 	allow   map[string]time.Time // canonical value to the day its entry ends; zero: never
 	plain   bool                 // its boundary is one that plainly knows
 	canon   canon                // how its values are told apart
-	kind    uint16               // number of its type
+	kind    uint16               // number of its type, from 1
+	made    dlp.Finding          // what all its findings have in common
 	number  int32                // its own
 	quiet   bool                 // not reported from the address and trace fields of a mail
 }
@@ -50,11 +51,13 @@ type rule struct {
 type pattern struct {
 	*patterns.Pattern
 	rule    int
+	of      *rule // the same
 	checks  []func(string) bool
 	doubted func(string) bool // values that count a level less; nil for none
 	valued  bool              // the value is a part of the match
 	support *evidence
 	means   dlp.Type // with an Index: what the value is besides a patient
+	proves  uint16   // number of that type; 0 for none
 }
 
 // New makes set ready. It takes milliseconds, so it is done once for a set.
@@ -80,9 +83,10 @@ func New(set *patterns.Set) *Scanner {
 		nr.plain = r.Boundary == patterns.BoundaryWord || r.Boundary == patterns.BoundaryNumber
 		nr.canon = canonOf(r.Type)
 		if _, seen := kinds[r.Type]; !seen {
-			kinds[r.Type] = uint16(len(kinds))
+			kinds[r.Type] = uint16(len(kinds) + 1)
 		}
 		nr.kind = kinds[r.Type]
+		nr.made = dlp.Finding{Rule: r.ID, Type: r.Type, Tags: r.Tags, Severity: r.Severity}
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
 			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(), doubted: r.Patterns[k].Doubted()}
@@ -110,6 +114,14 @@ func New(set *patterns.Set) *Scanner {
 			}
 			s.pats = append(s.pats, p)
 		}
+	}
+	for i := range s.pats {
+		p := &s.pats[i]
+		p.of = &s.rules[p.rule]
+		if _, seen := kinds[p.means]; !seen && p.means != "" {
+			kinds[p.means] = uint16(len(kinds) + 1)
+		}
+		p.proves = kinds[p.means]
 	}
 	s.take(sort)
 	span := s.words.longest // bytes that what begins before hits.sure may take
@@ -214,6 +226,9 @@ func (s *Scanner) takeTerms(p *pattern) {
 func (s *Scanner) take(sort *sorter) {
 	var special []byte
 	for _, g := range sort.groups {
+		for _, n := range g.patterns {
+			g.exprs = append(g.exprs, &s.pats[n])
+		}
 		g.ready()
 		s.groups = append(s.groups, g)
 		s.most = max(s.most, len(g.patterns))
