@@ -27,6 +27,7 @@ type trie struct {
 	table  []slot  // the edges that are words of ASCII alone, hashed
 	rests  []byte  // what those have after their first eight bytes
 	first  *marker // of the bytes that a keyword or term may begin with
+	second *marker // of the bytes that may stand behind those
 }
 
 // edge leads on from a node by a word, in small letters, or a single symbol.
@@ -101,18 +102,19 @@ func (t *trie) ready() {
 		size *= 2
 	}
 	t.table, t.filter = make([]slot, size), &filter{}
-	var first byteSet
+	var first, second byteSet
 	for e, to := range t.edges {
 		w := []byte(e.word)
 		if e.node == 0 {
-			switch c := w[0]; {
-			case c >= utf8.RuneSelf:
-				first[2], first[3] = ^uint64(0), ^uint64(0)
-			case c >= 'a' && c <= 'z':
-				first.put(c - 'a' + 'A')
-				fallthrough
-			default:
-				first.put(c)
+			first.putCases(w[0])
+			if len(w) > 1 {
+				second.putCases(w[1])
+			} else {
+				for c := range 256 {
+					if !wordByte(byte(c)) {
+						second.put(byte(c))
+					}
+				}
 			}
 		}
 		if !wordByte(w[0]) || !ascii(w) {
@@ -128,7 +130,22 @@ func (t *trie) ready() {
 		}
 		t.table[k] = s
 	}
-	t.first = newMarker(markOther, first.has)
+	if t.wide { // capitals beyond ASCII may have small letters of ASCII
+		second[2], second[3] = ^uint64(0), ^uint64(0)
+	}
+	t.first, t.second = newMarker(markOther, first.has), newMarker(markOther, second.has)
+}
+
+// putCases puts c into s, with a small letter its capital, with a byte beyond ASCII
+// all of those.
+func (s *byteSet) putCases(c byte) {
+	s.put(c)
+	switch {
+	case c >= utf8.RuneSelf:
+		s[2], s[3] = ^uint64(0), ^uint64(0)
+	case c >= 'a' && c <= 'z':
+		s.put(c - 'a' + 'A')
+	}
 }
 
 // hashOf is of a word that begins as firstEight says and stands after node.
@@ -221,11 +238,15 @@ func (t *trie) followWide(node int32, word []byte) int32 {
 // find calls hit for each keyword and term that begins in text[from:to], in the
 // order of their beginnings and then of their ends. It looks past to for the end.
 func (t *trie) find(text []byte, from, to int, hit func(start, end int, node int32)) {
-	var words, first marks
+	var words, first, second marks
 	for ; from < to; from += chunkBytes {
 		block := text[from:min(to, from+chunkBytes)]
 		tokenMarker.mark(&words, block)
 		t.first.mark(&first, block)
+		t.second.mark(&second, block)
+		if k := len(block); k%64 > 0 { // of the byte behind the last one nothing is known here, nor behind the last of 64
+			second[k/64] |= 1 << (k % 64)
+		}
 		var carry uint64
 		if from > 0 && wordByte(text[from-1]) { // inside a word
 			carry = 1
@@ -233,11 +254,12 @@ func (t *trie) find(text []byte, from, to int, hit func(start, end int, node int
 		for w, in := range words[:(len(block)+63)/64] {
 			starts := in &^ (in<<1 | carry)
 			carry = in >> 63
-			for m := starts & first[w]; m != 0; m &= m - 1 {
+			for m := starts & first[w] & (second[w]>>1 | 1<<63); m != 0; m &= m - 1 {
 				bit := bits.TrailingZeros64(m)
 				i := from + 64*w + bit
-				j := i + bits.TrailingZeros64(^(in >> bit))
-				if j == from+64*w+64 || j == to { // it may go on
+				n := bits.TrailingZeros64(^(in >> bit))
+				j := i + n
+				if bit+n == 64 || j == to { // it may go on
 					j = wordEnd(text, j)
 				}
 				if node := t.begin(text, i, j); node != 0 {

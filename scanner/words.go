@@ -230,7 +230,9 @@ func (h *hits) nearest(v *vocabulary, t *text, w *evidence, in cell, s, e int64)
 	if w.Before {
 		to = s
 	}
-	h.ensure(v, t, from, to+1)
+	if from < h.lo || to >= h.hi {
+		h.ensure(v, t, from, to+1)
+	}
 	mask := maskOf(w.list)
 	off = reach + 1
 	for i := h.seek(to+1) - 1; i >= 0 && h.list[i].start >= from && off > 0; i-- { // what it is called stands before it, more often than not
