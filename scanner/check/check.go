@@ -57,11 +57,25 @@ func allDigits(s string) bool {
 // Source: SSA, "Social Security Number Randomization" (2011) and POMS RM
 // 10201.035 (invalid SSNs).
 func SSN(s string) bool {
-	d, ok := digits(s, 9)
-	if !ok || d == "123456789" {
+	if len(s) > maxValue {
 		return false
 	}
-	return d[:3] != "000" && d[:3] != "666" && d[0] != '9' && d[3:5] != "00" && d[5:] != "0000"
+	n, k := 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isDigit(c):
+			n = 10*n + int(c-'0')
+			k++
+		case c == ' ' || c == '-' || c == '.':
+		default:
+			return false
+		}
+	}
+	if k != 9 || n == 123456789 {
+		return false
+	}
+	area, group, serial := n/1_000_000, n/10_000%100, n%10_000
+	return area != 0 && area != 666 && area < 900 && group != 0 && serial != 0
 }
 
 // SSNShort reports whether s is what a program that keeps numbers makes of an
@@ -107,38 +121,42 @@ func ITIN(s string) bool {
 //
 // Source: CMS, "Understanding the Medicare Beneficiary Identifier Format".
 func MBI(s string) bool {
-	const shape = "1AN0AN0AA00"
 	k := 0
 	for i := range len(s) {
 		c := s[i]
-		if (c == '-' || c == ' ') && (k == 4 || k == 7) && i > 0 && s[i-1] != c {
-			continue
-		}
-		if k == len(shape) {
+		switch {
+		case k < len(mbiPlaces) && mbiKinds[c]&mbiPlaces[k] != 0:
+			k++
+		case (c == '-' || c == ' ') && (k == 4 || k == 7) && s[i-1] != c:
+		default:
 			return false
 		}
-		digit := isDigit(c)
-		letter := isLetter(c) && mbiLetters>>(c&31)&1 != 0
-		switch shape[k] {
-		case '1':
-			digit = digit && c != '0'
-			letter = false
-		case 'A':
-			digit = false
-		case '0':
-			letter = false
-		}
-		if !digit && !letter {
-			return false
-		}
-		k++
 	}
-	return k == len(shape)
+	return k == len(mbiPlaces)
 }
 
-// mbiLetters has a bit for each letter that an MBI may have, by its place in the
-// alphabet.
-const mbiLetters = (1<<27 - 2) &^ (1<<('S'&31) | 1<<('L'&31) | 1<<('O'&31) | 1<<('I'&31) | 1<<('B'&31) | 1<<('Z'&31))
+// Kinds of the characters of an MBI.
+const (
+	mbiZero = 1 << iota
+	mbiDigit
+	mbiLetter
+)
+
+// mbiPlaces is the kinds that may stand at each place of an MBI.
+var mbiPlaces = [11]uint8{mbiDigit, mbiLetter, mbiZero | mbiDigit | mbiLetter, mbiZero | mbiDigit,
+	mbiLetter, mbiZero | mbiDigit | mbiLetter, mbiZero | mbiDigit, mbiLetter, mbiLetter, mbiZero | mbiDigit, mbiZero | mbiDigit}
+
+// mbiKinds is the kind of each byte; 0 for those that no MBI has.
+var mbiKinds = func() (t [256]uint8) {
+	for c := byte('1'); c <= '9'; c++ {
+		t[c] = mbiDigit
+	}
+	t['0'] = mbiZero
+	for _, c := range "ACDEFGHJKMNPQRTUVWXY" {
+		t[c], t[c|0x20] = mbiLetter, mbiLetter
+	}
+	return t
+}()
 
 // NPI reports whether s is a well-formed National Provider Identifier: ten
 // digits, the first 1 or 2, the last the Luhn check digit of "80840" followed
@@ -205,17 +223,16 @@ func NANP(s string) bool {
 	var d [11]byte
 	k := 0
 	for i := range len(s) {
-		if isLetter(s[i]) {
+		c := s[i]
+		if isDigit(c) {
+			if k == len(d) {
+				return false
+			}
+			d[k] = c
+			k++
+		} else if isLetter(c) {
 			break
 		}
-		if !isDigit(s[i]) {
-			continue
-		}
-		if k == len(d) {
-			return false
-		}
-		d[k] = s[i]
-		k++
 	}
 	n := d[:k]
 	if k == 11 && n[0] == '1' {

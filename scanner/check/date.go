@@ -59,11 +59,13 @@ func writtenDate(s string) (year, month, day int, ok bool) {
 	var y, m, d string
 	switch {
 	case s[4] == '-' && s[7] == '-':
-		y, m, d = s[:4], s[5:7], s[8:]
+		y, m, d = s[:4], s[5:7], s[8:10]
 	case s[2] == '/' && s[5] == '/':
-		m, d, y = s[:2], s[3:5], s[6:]
+		m, d, y = s[:2], s[3:5], s[6:10]
+	default:
+		return 0, 0, 0, false
 	}
-	if !allDigits(y) || !allDigits(m) || !allDigits(d) {
+	if max(y[0]-'0', y[1]-'0', y[2]-'0', y[3]-'0', m[0]-'0', m[1]-'0', d[0]-'0', d[1]-'0') > 9 {
 		return 0, 0, 0, false
 	}
 	two := func(s string) int { return 10*int(s[0]-'0') + int(s[1]-'0') }
@@ -129,19 +131,50 @@ func dateWord(w string) (month int, ok bool) {
 	if len(low) < 3 {
 		return 0, false
 	}
-	const begins = "janfebmaraprmayjunjulaugsepoctnovdec"
-	const rests = "uary     ruary    ch       il                e        y        ust      tember   ober     ember    ember    "
-	for m := range 12 {
-		if begins[3*m:3*m+3] != string(low[:3]) {
-			continue
-		}
-		rest := strings.TrimRight(rests[9*m:9*m+9], " ")
-		if string(low[3:]) == rest || len(low) <= 4 && strings.HasPrefix(rest, string(low[3:])) {
-			return m + 1, true
-		}
+	m := monthOf(string(low[:3]))
+	if m == 0 {
+		return 0, false
+	}
+	rest := monthRests[m-1]
+	if string(low[3:]) == rest || len(low) <= 4 && strings.HasPrefix(rest, string(low[3:])) {
+		return m, true
 	}
 	return 0, false
 }
+
+// monthOf returns the month whose English name begins with three, 0 for none.
+func monthOf(three string) int {
+	switch three {
+	case "jan":
+		return 1
+	case "feb":
+		return 2
+	case "mar":
+		return 3
+	case "apr":
+		return 4
+	case "may":
+		return 5
+	case "jun":
+		return 6
+	case "jul":
+		return 7
+	case "aug":
+		return 8
+	case "sep":
+		return 9
+	case "oct":
+		return 10
+	case "nov":
+		return 11
+	case "dec":
+		return 12
+	}
+	return 0
+}
+
+// monthRests is what comes behind the first three letters of each month's name.
+var monthRests = [12]string{"uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"}
 
 func fullYear(y, digits int) int {
 	switch {
