@@ -41,6 +41,7 @@ func Lines() []Line {
 			"internal/extract/metafile",
 			"internal/extract/onenote",
 			"internal/extract/access",
+			"internal/extract/iwork",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -98,6 +99,7 @@ func guarded() map[string][]string {
 		"internal/extract/metafile":   {"internal/extract/formats"},
 		"internal/extract/onenote":    {"internal/extract/formats"},
 		"internal/extract/access":     {"internal/extract/formats"},
+		"internal/extract/iwork":      {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
 		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go

@@ -65,6 +65,8 @@ func (j *job) zipOf(at place, b []byte, beside bool) error {
 	}
 	if p := officeOf(z); p != nil {
 		err = j.office(at, p, z)
+	} else if isIWork(z) {
+		err = j.iWork(at, z)
 	} else {
 		err = j.zipMembers(at, z)
 	}
