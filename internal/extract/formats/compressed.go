@@ -275,8 +275,8 @@ func (r *headed) ReadByte() (byte, error) {
 }
 
 // isZlib reports a bare zlib stream: its two bytes of header fit, RFC 1950 2.2,
-// and what follows inflates.
-func isZlib(head []byte) bool {
+// and what follows inflates. goesOn: it may be cut anywhere.
+func isZlib(head []byte, goesOn bool) bool {
 	if len(head) < 8 || head[0]&0x0f != 8 || head[0]>>4 > 7 || (int(head[0])<<8|int(head[1]))%31 != 0 || head[1]&0x20 != 0 {
 		return false
 	}
@@ -285,7 +285,7 @@ func isZlib(head []byte) bool {
 		return false
 	}
 	n, err := io.CopyN(io.Discard, z, 4096)
-	return n > 0 && (err == nil || errors.Is(err, io.EOF) || n >= 64 && len(head) >= headSize/2 || errors.Is(err, io.ErrUnexpectedEOF) && len(head) == headSize)
+	return n > 0 && (err == nil || errors.Is(err, io.EOF) || n >= 64 && len(head) >= headSize/2 || errors.Is(err, io.ErrUnexpectedEOF) && (goesOn || len(head) == headSize))
 }
 
 // isLZMA reports a bare .lzma file, whose header holds nothing constant:

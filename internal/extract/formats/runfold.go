@@ -141,8 +141,9 @@ var knownStart = func() *startSet {
 			t.add(s.magic)
 		}
 	}
-	for _, b := range []string{"%P", "RI", "\x00\x00", "\x01\x00", "\x08\x00", "0\x80", "0\x82", "0\x83", "0\x84", "\xff\xfe", "\xfe\xff", "\xef\xbb"} {
-		t.add(b) // PDF, pictures, DICOM, CMS, marks
+	for _, b := range []string{"%P", "RI", "\x00\x00", "\x01\x00", "\x08\x00", "0\x80", "0\x82", "0\x83", "0\x84", "\xff\xfe", "\xfe\xff", "\xef\xbb",
+		"x\x01", "x\x5e", "x\x9c", "x\xda"} {
+		t.add(b) // PDF, pictures, DICOM, CMS, marks, zlib
 	}
 	return t
 }()
@@ -168,7 +169,7 @@ var weakMagic = map[string]bool{"MZ": true, "\x1f\x9d": true, "\x5d\x00\x00": tr
 // is looked at a million times a day.
 func strongKind(d []byte) bool {
 	const least = 64 // bytes that a file of any of them has
-	if bytes.HasPrefix(d, []byte("%PDF-")) || isCMS(d) || len(d) >= 20 && isGzip(d) {
+	if bytes.HasPrefix(d, []byte("%PDF-")) || isCMS(d) || len(d) >= 20 && isGzip(d) || len(d) >= 16 && d[0] == 'x' && isZlib(d, true) {
 		return true
 	}
 	if len(d) < least {

@@ -3,6 +3,7 @@ package formats_test
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -33,6 +34,19 @@ func gz(t testing.TB, s string) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zlibbed(t testing.TB, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -81,6 +95,8 @@ func TestRuns(t *testing.T) {
 		"twice":                  "x " + b64("y "+b64(secret)) + " z",
 		"UTF-16":                 "x " + base64.StdEncoding.EncodeToString([]byte("S\x00S\x00N\x00 \x005\x003\x006\x00-\x002\x002\x00-\x008\x001\x004\x005\x00")),
 		"HTML":                   "<html><body><p>" + folded(zipped, "\n", 76) + "</p></body></html>",
+		"zlib":                   "x " + base64.StdEncoding.EncodeToString(zlibbed(t, secret+", a patient of ours here")) + " y",
+		"zlib in lines":          "x\n" + folded(base64.StdEncoding.EncodeToString(zlibbed(t, secret+hashes(40, hex.EncodeToString))), "\n", 76) + "\ny",
 		"a column":               "id,note\n1," + b64(secret) + "\n2," + b64("nothing to see") + "\n",
 		"far in":                 strings.Repeat("Nothing of interest stands in this line.\n", 100000) + folded(zipped, "\n", 76) + "\nbye\n",
 		"where a window is cut":  strings.Repeat("x ", 64<<10-7) + folded(std, "\r\n", 76) + "\r\nbye",

@@ -229,7 +229,7 @@ func sniff(head []byte, at place) kind {
 	if isTar(head) {
 		return kind{format: fTar, media: "application/x-tar"}
 	}
-	if isZlib(head) {
+	if isZlib(head, false) {
 		return kind{format: fZlib, media: "application/zlib"}
 	}
 	enc := textEncoding(head, at.charset)
