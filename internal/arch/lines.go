@@ -42,6 +42,7 @@ func Lines() []Line {
 			"internal/extract/onenote",
 			"internal/extract/access",
 			"internal/extract/iwork",
+			"internal/extract/plist",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -100,6 +101,7 @@ func guarded() map[string][]string {
 		"internal/extract/onenote":    {"internal/extract/formats"},
 		"internal/extract/access":     {"internal/extract/formats"},
 		"internal/extract/iwork":      {"internal/extract/formats"},
+		"internal/extract/plist":      {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
 		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go

@@ -412,6 +412,8 @@ func (j *job) read(at place, k kind, s *stream) error {
 		return j.sqlite(at, b)
 	case fOneNote:
 		return j.oneNote(at, b)
+	case fPlist:
+		return j.propertyList(at, b)
 	case fAccess:
 		return j.access(at, b)
 	}

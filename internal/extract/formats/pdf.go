@@ -137,7 +137,7 @@ func (j *job) readPDF(at place, b []byte) error {
 		}
 		return gapOf(dlp.Corrupt, "pdf")
 	}
-	d := &pdfDoc{j: j, in: j.pdf.in, doc: opened.Document}
+	d := &pdfDoc{j: j, in: j.pdf.in, doc: opened.Document, b: b}
 	scans, files, err := d.read(at)
 	if !trapped(err) && len(scans) > 0 && j.ocr != nil {
 		in := at.again()
@@ -216,6 +216,7 @@ type pdfDoc struct {
 	j   *job
 	in  pdfium.Pdfium
 	doc references.FPDF_DOCUMENT
+	b   []byte
 }
 
 type attached struct {
@@ -271,6 +272,12 @@ func (d *pdfDoc) read(at place) (scans []int, files []attached, err error) {
 		}
 	}
 	d.meta()
+	if err := d.xmp(); err != nil {
+		return nil, nil, err
+	}
+	if err := d.forms(at); err != nil {
+		return nil, nil, err
+	}
 	if n.PageCount > maxPages {
 		d.j.gap(at, dlp.TooMany, "pdf pages", 0)
 	}
@@ -279,9 +286,6 @@ func (d *pdfDoc) read(at place) (scans []int, files []attached, err error) {
 	}
 	if pictures > 0 {
 		d.j.gap(at, dlp.Image, "pdf page without text", 0)
-	}
-	if f, err := d.in.FPDF_GetFormType(&requests.FPDF_GetFormType{Document: d.doc}); err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL {
-		d.j.gap(at, dlp.Unsupported, "pdf XFA form", 0)
 	}
 	files, err = d.attachments()
 	return scans, append(files, pinned...), err

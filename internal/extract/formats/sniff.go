@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/metafile"
 	"github.com/stanch-dlp/stanch/internal/extract/onenote"
+	"github.com/stanch-dlp/stanch/internal/extract/plist"
 	"github.com/stanch-dlp/stanch/internal/extract/rpm"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
@@ -65,6 +66,7 @@ const (
 	fSQLite
 	fOneNote
 	fAccess
+	fPlist
 	fImage
 )
 
@@ -168,6 +170,7 @@ var signatures = []struct {
 	{0, cab.Magic, kind{format: fCab, media: mediaCab}},
 	{0, ar.Magic, kind{format: fAr, media: "application/x-archive"}},
 	{0, ar.ThinMagic, kind{format: fAr, media: "application/x-archive"}},
+	{0, plist.Magic, kind{format: fPlist, media: mediaPlist}},
 	{0, "SQLite format 3\x00", kind{format: fSQLite, media: mediaSQLite}},
 	{4, "Standard Jet DB", kind{format: fAccess, media: mediaAccess}},
 	{4, "Standard ACE DB", kind{format: fAccess, media: mediaAccess}},
