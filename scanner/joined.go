@@ -109,6 +109,9 @@ func (t *text) insideNumber(b []byte, last bool) (inside, known bool) {
 		number[end] = byte(to)
 		end++
 	}
+	if end == at { // nothing of a number follows, as after most lines
+		return false, true
+	}
 	return writtenAsOne(number[:end], at, begins), true
 }
 
