@@ -44,5 +44,8 @@ func (g *Gateway) OutboxRan(from, to time.Time) {
 	o.keep()
 }
 
+// OutboxMissed is how much of a time was an outage.
+func (g *Gateway) OutboxMissed(from, to time.Time) time.Duration { return g.outages.since(from, to) }
+
 // OutboxLooks is what the outbox does each few seconds while it runs.
 func (g *Gateway) OutboxLooks(now time.Time) { g.outages.look(now) }

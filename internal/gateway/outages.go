@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -54,11 +56,16 @@ func (o *outages) began(file string, now time.Time) {
 	defer o.mu.Unlock()
 	o.file = file
 	now = now.Round(0)
-	var k keptOutages
-	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &k) != nil {
-		k = keptOutages{} // cut short when the machine stopped
+	o.past = nil
+	k := noted(file)
+	for _, x := range k.Past {
+		if x.To.After(now) { // the clock was put back
+			x.To = now
+		}
+		if x.From.Before(x.To) {
+			o.add(x)
+		}
 	}
-	o.past = k.Past
 	if k.Alive.After(now) { // the clock was put back: how long it has been cannot be known
 		k.Alive = time.Time{}
 	}
@@ -67,6 +74,25 @@ func (o *outages) began(file string, now time.Time) {
 	}
 	o.wall, o.mono = now, time.Now()
 	o.keep()
+}
+
+// maxNote bounds the file, in bytes: sixteen outages take less than two thousand.
+const maxNote = 64 << 10
+
+// noted is what file holds; nothing when it cannot be read, was cut short when
+// the machine stopped or is no note of ours. It does not wait for what is no
+// file.
+func noted(file string) (k keptOutages) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return keptOutages{}
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxNote))
+	if err != nil || json.Unmarshal(b, &k) != nil {
+		return keptOutages{}
+	}
+	return k
 }
 
 // add remembers x. The caller holds mu.
@@ -83,7 +109,7 @@ func (o *outages) add(x outage) {
 	}
 }
 
-// keep writes the file. The caller holds mu.
+// keep writes the file anew, whatever stands in its place. The caller holds mu.
 func (o *outages) keep() {
 	o.kept = o.mono
 	if o.file == "" {
@@ -91,8 +117,11 @@ func (o *outages) keep() {
 	}
 	b, err := json.Marshal(keptOutages{o.wall, o.past})
 	if err == nil {
-		_ = os.WriteFile(o.file, b, 0o600) // a full disk must not keep the outbox from emptying
+		err = os.WriteFile(o.file+".new", b, 0o600)
 	}
+	if err == nil {
+		_ = os.Rename(o.file+".new", o.file)
+	} // else: a full disk must not keep the outbox from emptying
 }
 
 // ended notes that the outbox ends.

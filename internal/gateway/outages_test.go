@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +58,37 @@ func TestOutboxNotesWhenItRan(t *testing.T) {
 	}
 }
 
+// instead puts something else in a file's place.
+func instead(put func(file string) error) func(file string) error {
+	return func(file string) error { return errors.Join(os.Remove(file), put(file)) }
+}
+
+// TestOutageHasEnded: a note that tells of an outage up to some day to come, as
+// after a start by a wrong clock, does not make one of the time in which the
+// outbox runs. Nor does one that ended before it began.
+func TestOutageHasEnded(t *testing.T) {
+	began := time.Now()
+	at := func(hours float64) time.Time { return began.Add(time.Duration(hours * float64(time.Hour))) }
+	type outage struct{ From, To time.Time }
+	note, err := json.Marshal(struct {
+		Alive time.Time
+		Past  []outage
+	}{at(10), []outage{{at(9), at(9999)}, {at(8), at(2)}, {at(11), at(12)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "outbox.alive")
+	if err := os.WriteFile(file, note, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var g gateway.Gateway
+	g.Outages = file
+	g.OutboxRan(at(10), at(20))
+	if got := g.OutboxMissed(at(0), at(20)); got != time.Hour {
+		t.Errorf("of 20 hours %v were an outage, want 1h", got)
+	}
+}
+
 // TestExpiryAfterRestarts: what a restart adds to the life of a message is the
 // time in which nothing ran, past an hour, and not the time in which it waited
 // behind others; where nobody knows, all the time before the start.
@@ -82,6 +115,9 @@ func TestExpiryAfterRestarts(t *testing.T) {
 		{"nothing is noted", os.Remove, [][2]float64{{0, 10}}, 20, day - time.Hour},
 		{"the note is cut short", func(f string) error { return os.Truncate(f, 5) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
 		{"the note is empty", func(f string) error { return os.Truncate(f, 0) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
+		{"the note is longer than any of ours", func(f string) error { return os.Truncate(f, 1<<40) }, [][2]float64{{0, 10}}, 20, day - time.Hour},
+		{"the note is a folder", instead(func(f string) error { return os.Mkdir(f, 0o700) }), [][2]float64{{0, 10}}, 20, day - time.Hour},
+		{"the note is a pipe", instead(func(f string) error { return syscall.Mkfifo(f, 0o600) }), [][2]float64{{0, 10}}, 20, day - time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
