@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/watch"
 )
@@ -97,14 +98,7 @@ func TestShort(t *testing.T) {
 	}
 	t.Run("read-only", func(t *testing.T) {
 		ro := t.TempDir()
-		if err := syscall.Mount("tmpfs", ro, "tmpfs", syscall.MS_RDONLY, "size=16m"); err != nil {
-			t.Skipf("no file system can be mounted here: %v", err)
-		}
-		t.Cleanup(func() {
-			if err := syscall.Unmount(ro, syscall.MNT_DETACH); err != nil {
-				t.Error(err)
-			}
-		})
+		smalldisk.Mount(t, ro, syscall.MS_RDONLY, "size=16m")
 		if !short(ro, 0) {
 			t.Error("got false, want true")
 		}

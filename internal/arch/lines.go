@@ -62,7 +62,7 @@ func Lines() []Line {
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage",
 		}},
 		{"nouns", []string{"internal/dlp"}},
-		{"the kernel", []string{"internal/sandbox"}},
+		{"the kernel", []string{"internal/sandbox", "internal/smalldisk"}},
 	}
 }
 

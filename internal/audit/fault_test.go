@@ -10,9 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 )
 
 // faults decides which calls on the log's files fail.
@@ -215,14 +214,7 @@ func TestNoAllocation(t *testing.T) {
 func smallDisk(t *testing.T) (root string) {
 	t.Helper()
 	root = t.TempDir()
-	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("a small file system cannot be mounted: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	smalldisk.Mount(t, root, 0, "size=4m")
 	return root
 }
 

@@ -13,9 +13,8 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 )
 
 const kib = 1 << 10
@@ -389,14 +388,7 @@ func TestChangedFileIsNoticed(t *testing.T) {
 
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("a small file system cannot be mounted: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	smalldisk.Mount(t, dir, 0, "size=1m")
 	p := newPool(t, buffer.Config{DiskAll: 1 << 30, Dir: dir})
 	b := p.New()
 	var err error

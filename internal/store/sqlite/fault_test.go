@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
@@ -27,14 +28,7 @@ import (
 // open store, and makes room again.
 func TestAFullDiskIsSaidAndPasses(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size=6m,mode=0700"); err != nil {
-		t.Skipf("no file system of its own to fill: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
+	smalldisk.Mount(t, dir, 0, "size=6m,mode=0700")
 	in := open(t, filepath.Join(dir, "data"), sqlite.Options{})
 	before := item(t, in, 10)
 	commit(t, in, store.Change{Hold: []vault.Item{before}})
