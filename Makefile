@@ -61,7 +61,7 @@ deps: # the programs that tests use beside Go
 	@.ci/deps
 
 .PHONY: test
-test: deps ## run all tests, after installing what they need
+test: deps ## run all tests but the long ones, after installing what they need: CI's, within half an hour for all it runs
 	go test ./... -timeout 25m
 
 .PHONY: unit
@@ -74,7 +74,7 @@ race: ## run the tests under the race detector (needs gcc)
 	CGO_ENABLED=1 go test -race ./... -timeout 40m
 
 .PHONY: long
-long: deps ## run the tests that take many minutes: a hundred kills, the large backlog, the soak (RUN=…)
+long: deps ## run those of ./internal/e2e, and beside them what takes many minutes: a hundred kills, every step's fault, the large backlog, the soak (RUN=…)
 	@echo "STANCH_LONG=1: of ./internal/e2e these run beside the usual ones or longer than they do:"; \
 	grep -lE '\blongTest\(|STANCH_LONG' internal/e2e/*_test.go | sed 's/^/  /'
 	STANCH_LONG=1 go test ./internal/e2e -run '$(or $(RUN),.)' -count 1 -v -timeout 180m
@@ -84,9 +84,9 @@ ablation: ## take each system call off the list of the processes that read docum
 	STANCH_LONG=1 go test ./internal/extract -run '^TestEachCallIsNeeded$$' -count 1 -v -timeout 60m
 
 .PHONY: soak
-soak: deps ## send 200,000 messages through one gateway; its memory and file handles must not grow (SOAK_MESSAGES=…)
-	@echo "TestSoak of ./internal/e2e: $(or $(SOAK_MESSAGES),200000) messages"
-	STANCH_LONG=1 STANCH_SOAK_MESSAGES=$(or $(SOAK_MESSAGES),200000) go test ./internal/e2e -run '^TestSoak$$' -count 1 -v -timeout 120m
+soak: deps ## send 200,000 messages through one gateway, and half as many past the same readers; memory and file handles must not grow (SOAK_MESSAGES=…)
+	@echo "TestSoak and TestSoakReaders of ./internal/e2e: $(or $(SOAK_MESSAGES),200000) messages"
+	STANCH_LONG=1 STANCH_SOAK_MESSAGES=$(or $(SOAK_MESSAGES),200000) go test ./internal/e2e -run '^TestSoak' -count 1 -v -timeout 180m
 
 .PHONY: lint
 lint: $(GOLANGCI) ## go vet, golangci-lint, the import rule

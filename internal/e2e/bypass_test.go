@@ -38,6 +38,7 @@ func (g *gateway) bypasses(verb string) []bypassState {
 //
 // long: one story, each step of which needs the one before
 func TestBypass(t *testing.T) {
+	t.Parallel()
 	metricsAddr := freeAddr(t)
 	g := newGateway(t, options{extra: bypassOn + fmt.Sprintf("[metrics]\nlisten = %q\n", metricsAddr)})
 	if _, code := g.cli("bypass", "status"); code == 0 {
@@ -145,6 +146,7 @@ func page(t *testing.T, url string) string {
 // senders to try again, and a bypass lets mail pass; once the readers are back
 // and SIGHUP says so, mail is read.
 func TestBypassWithoutReaders(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: bypassOn})
 	cache := filepath.Join(g.data(), "cache", "pdfium")
 	kept := filepath.Join(g.dir, "pdfium")
@@ -188,6 +190,7 @@ func TestBypassWithoutReaders(t *testing.T) {
 // TestBypassStatusWithoutScan: where all passes unread anyway, status does not
 // say that mail is read.
 func TestBypassStatusWithoutScan(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: bypassOn + "[scan]\nenabled = false\n"})
 	g.start()
 	if out := g.must("bypass", "status"); !strings.Contains(out, "passes unread") {
@@ -198,6 +201,7 @@ func TestBypassStatusWithoutScan(t *testing.T) {
 // TestBrokenConfiguration: while serve runs, nobody is kept from the vault, the
 // outbox, the audit log or the bypass by a configuration that does not hold.
 func TestBrokenConfiguration(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: bypassOn})
 	g.start()
 	for range 2 {

@@ -34,6 +34,7 @@ func canaryMail(subject string) string {
 //
 // long: one patient led down every road, and the places looked through
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	_, recipient := ageKey(t)
 	metricsAddr := freeAddr(t)
 	g := newGateway(t, options{

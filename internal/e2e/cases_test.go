@@ -14,6 +14,7 @@ import (
 // TestCases: of each type, F1 0.97 or more on text made from what issuers
 // publish. A label that `rules eval` counts neither way counts here as missed.
 func TestCases(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "cases.jsonl")
 	var text strings.Builder
@@ -58,6 +59,7 @@ func TestCases(t *testing.T) {
 
 // TestEvalWrongType: what --wrong is asked about must be a type.
 func TestEvalWrongType(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "gold.jsonl")
 	if err := os.WriteFile(name, []byte(`{"id":"a","text":"x","spans":[],"meta":{"labels":"full"}}`+"\n"), 0o600); err != nil {

@@ -78,6 +78,7 @@ func surveyFolder(t *testing.T) string {
 }
 
 func TestScanExit(t *testing.T) {
+	t.Parallel()
 	dir := surveyFolder(t)
 	tests := []struct {
 		name  string
@@ -150,6 +151,7 @@ func keysOf(m map[string]any) []string {
 }
 
 func TestScanJSONL(t *testing.T) {
+	t.Parallel()
 	dir := surveyFolder(t)
 	docs := scanned(t, dir, "", "in", "in/gone")
 	if len(docs) != 5 {
@@ -216,6 +218,7 @@ func TestScanJSONL(t *testing.T) {
 }
 
 func TestScanShows(t *testing.T) {
+	t.Parallel()
 	dir := surveyFolder(t)
 	if out := shell(t, dir, phiText, "scan", "-").out; strings.Contains(out, "536-22-8145") {
 		t.Errorf("got the value without --reveal: %s", out)
@@ -244,6 +247,7 @@ func TestScanShows(t *testing.T) {
 }
 
 func TestRulesAndConfigExit(t *testing.T) {
+	t.Parallel()
 	dir := surveyFolder(t)
 	if out := shell(t, dir, "", "config", "init").out; out != "" {
 		write(t, filepath.Join(dir, "starter.toml"), out, 0o644)
@@ -314,6 +318,7 @@ func TestRulesAndConfigExit(t *testing.T) {
 }
 
 func TestExtractJSONL(t *testing.T) {
+	t.Parallel()
 	r := shell(t, surveyFolder(t), "", "extract", "--format", "jsonl", "in/mail.eml", "in/unread.bin")
 	var got []string
 	for line := range strings.Lines(r.out) {
@@ -334,6 +339,7 @@ func TestExtractJSONL(t *testing.T) {
 // TestCommandsWithAndWithoutServe: every command answers the same, whether
 // serve runs or not.
 func TestCommandsWithAndWithoutServe(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	if items := g.held(); len(items) != 0 || exists(filepath.Join(g.data(), "keys")) {
 		t.Errorf("before the first serve: got %v; want nothing, and no data made", items)
@@ -411,6 +417,7 @@ func TestCommandsWithAndWithoutServe(t *testing.T) {
 }
 
 func TestCommandOfAnotherUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("giving a file away takes root")
 	}
@@ -438,6 +445,7 @@ func TestCommandOfAnotherUser(t *testing.T) {
 // TestCommandWaitsForServe: a command that comes while serve has the folder
 // and no socket yet is answered once it has.
 func TestCommandWaitsForServe(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	g.stop()
@@ -465,6 +473,7 @@ func TestCommandWaitsForServe(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: "[rules]\npaths = [\"site.toml\"]\n"})
 	rules := filepath.Join(g.dir, "site.toml")
 	write(t, rules, strings.ReplaceAll(siteRule, "B-", "A-"), 0o644)
@@ -472,49 +481,30 @@ func TestReload(t *testing.T) {
 	config := read(t, g.config) + "[[policies]]\nid = \"badges\"\nall = [{ rule = \"site-badge\" }]\naction = \"quarantine\"\n"
 	write(t, g.config, config, 0o644)
 	g.start()
-	hup := func(logged string) {
-		t.Helper()
-		before := strings.Count(g.logged(), logged)
-		if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, logged, func() bool { return strings.Count(g.logged(), logged) > before })
-	}
-	sent := 0
-	held := func(badge string) bool {
-		t.Helper()
-		sent++
-		answer, err := g.send("ada@clinic.example", outside, "From: ada@clinic.example\r\nMessage-ID: <"+badge+string(rune('a'+sent))+
-			"@clinic.example>\r\n\r\nlost: badge "+badge+"\r\n")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(answer, "Held for review")
-	}
-	if !held("A-12345") || held("B-12345") {
+	if !g.holds("lost: badge A-12345") || g.holds("lost: badge B-12345") {
 		t.Fatal("at first: want A-12345 held and B-12345 passed")
 	}
 	write(t, rules, siteRule, 0o644)
-	hup("new rules and policies are in force")
-	if held("A-12345") || !held("B-12345") {
+	g.reload("new rules and policies are in force")
+	if g.holds("lost: badge A-12345") || !g.holds("lost: badge B-12345") {
 		t.Error("after a reload: want B-12345 held and A-12345 passed")
 	}
 
 	write(t, rules, strings.Replace(siteRule, "B-", "(C-", 1), 0o644)
-	hup("site.toml:8: rules[0].patterns[0].regex: ")
-	if held("A-12345") || !held("B-12345") {
+	g.reload("site.toml:8: rules[0].patterns[0].regex: ")
+	if g.holds("lost: badge A-12345") || !g.holds("lost: badge B-12345") {
 		t.Error("after a broken rule: want what was in force to stay")
 	}
 	write(t, rules, siteRule, 0o644)
 	write(t, g.config, config+"[defaults]\non_gap = \"perhaps\"\n", 0o644)
-	hup("defaults.on_gap: ")
-	if !held("B-12345") {
+	g.reload("defaults.on_gap: ")
+	if !g.holds("lost: badge B-12345") {
 		t.Error("after a broken configuration: want what was in force to stay")
 	}
 	write(t, g.config, strings.Replace(config, g.addr, freeAddr(t), 1), 0o644)
-	hup("takes a restart: smtp.listen")
+	g.reload("takes a restart: smtp.listen")
 	write(t, g.config, strings.ReplaceAll(config, `action = "quarantine"`, `action = "reject"`), 0o644)
-	hup("new rules and policies are in force")
+	g.reload("new rules and policies are in force")
 	if _, err := g.send("ada@clinic.example", outside, "\r\nbadge B-12345\r\n"); err == nil || !strings.Contains(err.Error(), "550") {
 		t.Errorf("after a new policy: got %v, want the mail refused", err)
 	}
@@ -523,6 +513,7 @@ func TestReload(t *testing.T) {
 // TestDocumentedConfigurations: what the documents tell an administrator to
 // write holds.
 func TestDocumentedConfigurations(t *testing.T) {
+	t.Parallel()
 	block := regexp.MustCompile("(?s)```toml[^\n]*\n(.*?)```")
 	for _, doc := range []string{"README.md", "docs/postfix.md", "docs/sendmail.md"} {
 		found := block.FindAllStringSubmatch(read(t, filepath.Join("..", "..", doc)), -1)
@@ -542,6 +533,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 // TestSecondServeRefuses: one data folder has one process. Another serve on it,
 // with doors of its own or the same, ends and says why; the first goes on.
 func TestSecondServeRefuses(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: quietPolicy})
 	g.start()
 	other := filepath.Join(g.dir, "other.toml")

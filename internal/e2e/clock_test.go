@@ -83,6 +83,7 @@ func withoutVDSO(t *testing.T) string {
 // three back, while a message waits in its outbox, another is under way and
 // mail flows: nothing expires, nothing hangs, nothing is lost or doubled.
 func TestClockJumps(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	later := func(verb, arg string, tx hopMail) string {
 		if verb == "DOT" && strings.HasPrefix(strings.Join(tx.rcpts, " "), "later@") {

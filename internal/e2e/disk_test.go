@@ -6,29 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 )
 
 // smallDisk puts the data folder on a file system of its own of size bytes.
 func smallDisk(t *testing.T, g *gateway, size int) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("a file system is mounted by root only")
-	}
 	cache := filepath.Join(g.dir, "cache")
 	if err := os.Rename(filepath.Join(g.data(), "cache"), cache); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", g.data(), "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
-		t.Skipf("no file system can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		g.kill()
-		if err := syscall.Unmount(g.data(), syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	smalldisk.Mount(t, g.data(), 0, fmt.Sprintf("size=%d,mode=0700", size))
+	t.Cleanup(g.kill)                                                           // before it is taken away
 	if err := os.Symlink(cache, filepath.Join(g.data(), "cache")); err != nil { // what is compiled is large, and no part of this
 		t.Fatal(err)
 	}
@@ -64,6 +55,7 @@ var bothPolicy = strings.Replace(quietPolicy, `["mail"]`, `["mail", "file"]`, 1)
 // mail flows on, out of the reserve of the audit log, and an alarm tells; with room
 // again all is as it was, without a restart.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	metricsAddr := freeAddr(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy + fmt.Sprintf("[metrics]\nlisten = %q\nmin_free = \"1MiB\"\n", metricsAddr)})
@@ -140,40 +132,31 @@ func TestFullDisk(t *testing.T) {
 // send, and gives its room back, three times: nothing that was answered 250 is
 // lost, mangled or doubled.
 func TestFullDiskUnderLoad(t *testing.T) {
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	dir := t.TempDir()
-	sinkAddr, sinkLedger := startSink(t, dir)
-	corpus := loadCorpus(t, dir)
-	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
-	smallDisk(t, g, 256<<20)
+	t.Parallel()
+	g := newTrial(t, options{})
+	smallDisk(t, g.gateway, 256<<20)
 	g.start()
-	var loads []string
 	for range 3 {
-		taken, turned := strings.Count(read(t, sinkLedger), "\n"), strings.Count(g.logged(), "message not taken")
-		load := startLoad(t, g, dir, corpus, 20, 200, &loads)
-		eventually(t, "mail flows", func() bool { return strings.Count(read(t, sinkLedger), "\n") > taken+20 })
+		sank, turned := g.sank(), strings.Count(g.logged(), "message not taken")
+		load := g.load(200)
+		eventually(t, "mail flows", func() bool { return g.sank() > sank+20 })
 		free := fill(t, g.data())
 		eventually(t, "holds find no room", func() bool {
 			if load.done() { // before the disk was full: the next finds it so
-				load = startLoad(t, g, dir, corpus, 20, 200, &loads)
+				load = g.load(200)
 			}
 			return strings.Count(g.logged(), "message not taken") > turned
 		})
 		free()
 		load.wait(t)
 	}
-	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
-	checkHeldContents(t, g, corpus)
-	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
-	noneLeft(t, filepath.Join(g.data(), "tmp"))
-	g.must("audit", "verify")
+	g.whole()
 }
 
 // TestAuditLogCannotBeWritten: no record, no act. With the reserve used up
 // every mail is to come again and files stay.
 func TestAuditLogCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy})
 	smallDisk(t, g, 48<<20)

@@ -22,6 +22,7 @@ import (
 // whatever it is made of and however it is canonicalised, by DATA and by BDAT;
 // go-msgauth and, where lines end as they should, dkimpy say so.
 func TestSignaturesSurvive(t *testing.T) {
+	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +173,7 @@ func verifies(m, record string) error {
 // TestOwnMailIsSigned: the key that `dkim init` makes signs notices, which
 // verify with the record that it prints; a key that others can read is refused.
 func TestOwnMailIsSigned(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"rsa", "ed25519"} {
 		t.Run(kind, func(t *testing.T) {
 			key := filepath.Join(t.TempDir(), "dkim.pem")

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/smalldisk"
 )
 
 // finding is one line of doctor --format json.
@@ -67,6 +69,7 @@ func (g *gateway) change(t *testing.T, old, with string) {
 //
 // long: a table
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
 	sink, _ := startSMTPSink(t)
 	g := newGateway(t, options{nextHop: sink, smtp: "networks = [\"127.0.0.0/8\"]"})
 	g.start()
@@ -214,6 +217,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 // TestDoctorAsRoot looks at the installation of another user, and leaves nothing
 // there that its owner could not use.
 func TestDoctorAsRoot(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files to another user")
 	}
@@ -250,18 +254,13 @@ func TestDoctorAsRoot(t *testing.T) {
 
 // TestDoctorOnSmallAndLostDisks looks at a data folder in memory with no room.
 func TestDoctorOnSmallAndLostDisks(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("mounting takes root")
-	}
+	t.Parallel()
 	g := newGateway(t, options{})
 	small := filepath.Join(g.dir, "small")
 	if err := os.Mkdir(small, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=32m,mode=0700,nr_inodes=500"); err != nil {
-		t.Skipf("no tmpfs here: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(small, syscall.MNT_DETACH) })
+	smalldisk.Mount(t, small, 0, "size=32m,mode=0700,nr_inodes=500")
 	g.change(t, g.data(), small)
 	fs, code := g.doctor("data_dir")
 	if code != 1 || !has(fs, "fail", "lies on tmpfs, in memory", "a folder on a disk") || !has(fs, "fail", "free of 32.0 MiB", "Make room") || !has(fs, "fail", "inodes free of 500", "Make room") {
@@ -324,6 +323,7 @@ func postconfFile(t *testing.T, lines ...string) string {
 
 // TestDoctorBesidePostfix reads a real Postfix, and the settings of others.
 func TestDoctorBesidePostfix(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.change(t, `hostname = "gw.example"`, "hostname = \"gw.example\"\nscan_timeout = \"80s\"")
 	usual := []string{"message_size_limit = 10240000", "milter_default_action = tempfail", "smtp_data_done_timeout = 600s", "smtpd_proxy_timeout = 100s"}

@@ -22,6 +22,7 @@ func refused(err error) string {
 // TestNextHopFaults: whatever the next hop does short of taking a clean
 // message, the client is told before it has a 250, and nothing is lost or kept.
 func TestNextHopFaults(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, smtp: "next_hop_idle = 0\nnext_hop_answer_timeout = \"3s\""})
 	g.start()
@@ -76,6 +77,7 @@ func TestNextHopFaults(t *testing.T) {
 }
 
 func TestNextHopDown(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr})
 	g.start()
@@ -98,6 +100,7 @@ func TestNextHopDown(t *testing.T) {
 // TestRecipientRefusedLive: a refusal is passed back while the client still
 // listens for it, and the others get the message.
 func TestRecipientRefusedLive(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	hop.follow(func(verb, arg string, _ hopMail) string {
 		if verb == "RCPT" && strings.Contains(arg, "gone@") {
@@ -122,6 +125,7 @@ func TestRecipientRefusedLive(t *testing.T) {
 // TestRefusedCopyComesBack: the copy of a split message is ours; when it is
 // refused for good its sender gets a report.
 func TestRefusedCopyComesBack(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	hop.follow(func(verb, _ string, tx hopMail) string {
 		if verb == "DOT" && strings.Join(tx.rcpts, "") == "nurse@clinic.example" {
@@ -160,6 +164,7 @@ func TestRefusedCopyComesBack(t *testing.T) {
 // configuration says of gaps: at once where nothing is read on in the
 // background, else past the time-out of that.
 func TestScanTimeoutHolds(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, scan, answer string }{
 		{"at once", "background_queue = 0", "Held for review, id "},
 		{"in the background", `background_timeout = "1ns"`, "Accepted for reading, id "},
@@ -206,6 +211,7 @@ var heldID = regexp.MustCompile(`Held for review, id ([a-z2-7]{26})`)
 // TestRepeats: a hold whose 250 was lost takes the repeat in; one whose 250
 // was read does not.
 func TestRepeats(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: quietPolicy})
 	g.start()
 
@@ -247,6 +253,7 @@ func TestRepeats(t *testing.T) {
 
 // TestNotices: who is told, how often, and in what form.
 func TestNotices(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr}) // the starter policy tells the sender
 	g.start()

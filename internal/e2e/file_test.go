@@ -10,6 +10,7 @@ import (
 )
 
 func TestFileSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "taken", "check",
 		"commit", "committed", "kept", "remove: unlink", "stub: mark", "stub: record", "stub: write", "stub: place", "drop claim",
 		"removed"} {
@@ -46,6 +47,7 @@ func TestFileSurvivesKillAtEachStep(t *testing.T) {
 }
 
 func TestFileReleaseSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"restore: record", "restore: write", "restore: state", "restore: place", "restore: stub", "release"} {
 		t.Run(step, func(t *testing.T) {
 			g := newGateway(t, options{})
@@ -107,6 +109,7 @@ func need(t *testing.T, program string) {
 }
 
 func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
+	t.Parallel()
 	key, recipient := ageKey(t)
 	g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
 	g.start()
@@ -133,6 +136,7 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 }
 
 func TestFileEncryptionSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	key, recipient := ageKey(t)
 	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "encrypt: write",
 		"encrypt: mark", "encrypt: record", "encrypt: place", "encrypt: unlink", "drop claim"} {

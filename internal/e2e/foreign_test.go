@@ -123,6 +123,7 @@ func (h *haproxy) check(listener string) string {
 // names, in both versions, and answers its health checks though the proxy itself
 // may send nothing.
 func TestBehindHAProxy(t *testing.T) {
+	t.Parallel()
 	door := freeAddr(t)
 	g := newGateway(t, options{
 		smtp:  "networks = [\"127.0.0.77/32\", \"127.0.0.78/32\"]\nproxy_from = [\"127.0.0.1/32\"]",
@@ -202,6 +203,7 @@ func TestBehindHAProxy(t *testing.T) {
 // TestSCRAMByForeignClients: programs on GNU SASL and on Cyrus SASL log in by
 // SCRAM-SHA-256, and not with a wrong password.
 func TestSCRAMByForeignClients(t *testing.T) {
+	t.Parallel()
 	cert, key := selfMade(t)
 	submission := freeAddr(t)
 	const password = "correct horse battery"
@@ -323,6 +325,7 @@ service lmtp {
 // wrote: one that does not exist is refused while the client listens, one without
 // room is told to the sender, the others have the message whole and once.
 func TestDovecotAsNextHop(t *testing.T) {
+	t.Parallel()
 	addr, mailbox := startDovecot(t)
 	g := newGateway(t, options{nextHop: "lmtp:" + addr})
 	g.start()

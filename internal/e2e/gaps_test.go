@@ -39,6 +39,7 @@ func attached(name, kind string, data, logo []byte) string {
 
 // TestGaps: what cannot be read, under each setting that speaks of it.
 func TestGaps(t *testing.T) {
+	t.Parallel()
 	docx := synth.DOCX([]string{"The minutes of the meeting."})
 	messages := map[string]string{
 		"encrypted":    attached("a.zip", "application/zip", synth.ZipAES("secret", synth.Member{Name: "a.txt", Data: []byte("minutes")}), nil),
@@ -101,6 +102,7 @@ func TestGaps(t *testing.T) {
 
 // TestGapOfOneCause: a policy's word about one cause stands above on_gap.
 func TestGapOfOneCause(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: `
 [[policies]]
 id = "passwords-are-fine"
@@ -122,6 +124,7 @@ action = "allow"
 // TestMonitor: mail flows as if the policy were absent, and the audit log says
 // what it would have done.
 func TestMonitor(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: strings.Replace(quietPolicy, `action = "quarantine"`, "action = \"quarantine\"\nmode = \"monitor\"", 1)})
 	g.start()
 	answer, err := g.send("ada@clinic.example", outside, phiMail)

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,10 @@ func TestMain(m *testing.M) {
 		fmt.Println("skipped: -short")
 		return
 	}
+	if err := manyAtOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "stanch-e2e-")
 		if err != nil {
@@ -63,6 +68,21 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+// atOnce is how many tests run beside each other: they use less than half a core
+// each, and wait for the rest of the time.
+const atOnce = 4
+
+// manyAtOnce has atOnce tests run beside each other, unless -parallel says how
+// many, or there are those among them that take all there is (STANCH_LONG=1).
+func manyAtOnce() error {
+	said := os.Getenv("STANCH_LONG") == "1"
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return nil
+	}
+	return flag.Set("test.parallel", fmt.Sprint(max(atOnce, runtime.GOMAXPROCS(0))))
 }
 
 func prepare(dir string) error {
@@ -399,6 +419,27 @@ func (g *gateway) send(from string, rcpts []string, msg string) (string, error) 
 	return res.StatusText, client.Quit()
 }
 
+// holds sends text for somebody outside, and reports whether it is held.
+func (g *gateway) holds(text string) bool {
+	g.t.Helper()
+	answer, err := g.send("ada@clinic.example", outside,
+		fmt.Sprintf("From: ada@clinic.example\r\nMessage-ID: <m%x@clinic.example>\r\n\r\n%s\r\n", rand.Uint64(), text))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return strings.Contains(answer, "Held for review")
+}
+
+// reload tells serve to, and waits until it has logged a line with that text.
+func (g *gateway) reload(logged string) {
+	g.t.Helper()
+	before := strings.Count(g.logged(), logged)
+	if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		g.t.Fatal(err)
+	}
+	eventually(g.t, logged, func() bool { return strings.Count(g.logged(), logged) > before })
+}
+
 // eventually waits until ok holds.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -411,13 +452,20 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// freeAddr returns an address of this machine on which nobody listens. Its port
-// is below those that the kernel gives to outgoing connections (32768 and up),
-// so that none of these takes it before, or between two runs of, its server.
+// given are the addresses that freeAddr has returned.
+var given sync.Map
+
+// freeAddr returns an address of this machine on which nobody listens, another
+// each time. Its port is below those that the kernel gives to outgoing
+// connections (32768 and up), so that none of these takes it before, or between
+// two runs of, its server.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		if _, taken := given.LoadOrStore(addr, nil); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue // somebody's

@@ -39,7 +39,7 @@ type hopMail struct {
 
 func newNextHop(t testing.TB) *nextHop {
 	t.Helper()
-	h := &nextHop{addr: "127.0.0.1:0", conns: map[net.Conn]struct{}{}, keep: true}
+	h := &nextHop{addr: freeAddr(t), conns: map[net.Conn]struct{}{}, keep: true}
 	h.listen(t)
 	t.Cleanup(h.close)
 	return h

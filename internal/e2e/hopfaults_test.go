@@ -26,6 +26,7 @@ func (h *nextHop) dialled() int {
 // TestNextHopClosesIdleConnections: a connection that was kept and is closed by
 // the next hop costs nothing: the message goes out once, over a new one.
 func TestNextHopClosesIdleConnections(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr})
 	g.start()
@@ -53,6 +54,7 @@ func TestNextHopClosesIdleConnections(t *testing.T) {
 // TestHangingConnectionIsNotUsedAgain: a next hop that does not answer the dot
 // is asked nothing more on that connection.
 func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, smtp: "next_hop_answer_timeout = \"1s\""})
 	g.start()
@@ -77,6 +79,7 @@ func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
 // TestNextHopOffersLess: what the next hop cannot take is refused, or goes over
 // as it is where nothing of it is lost; nothing is changed on the way.
 func TestNextHopOffersLess(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	hop.follow(always("EHLO", "250-hop.example\r\n250 SIZE 2000"))
 	g := newGateway(t, options{nextHop: hop.addr})
@@ -126,6 +129,7 @@ func TestNextHopOffersLess(t *testing.T) {
 // read and while it goes out: the client has no answer and sends it again, and
 // it arrives once.
 func TestKilledMidMessage(t *testing.T) {
+	t.Parallel()
 	large := "Subject: minutes\r\n\r\n" + strings.Repeat("The meeting went on and nothing much was said about anything.\r\n", 150_000)
 	for _, tt := range []struct {
 		name, msg string
@@ -195,6 +199,7 @@ func (h *nextHop) signal(verb, reply string) <-chan struct{} {
 // TestReaderKilled: a reader that dies under a message costs that message a
 // gap, which holds it, or a further try; the others go on.
 func TestReaderKilled(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()
@@ -257,17 +262,11 @@ func allTaken(t *testing.T, load *loading, n int) {
 // TestReloadUnderLoad: a reload, with another configuration or with one that is
 // refused, ends no session and refuses no message.
 func TestReloadUnderLoad(t *testing.T) {
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	dir := t.TempDir()
-	sinkAddr, sinkLedger := startSink(t, dir)
-	corpus := loadCorpus(t, dir)
-	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	t.Parallel()
+	g := newTrial(t, options{})
 	g.start()
 	good := read(t, g.config)
-	var loads []string
-	load := startLoad(t, g, dir, corpus, 20, 300, &loads)
+	load := g.load(300)
 	reloads, sent := 0, 300
 	told := func() int {
 		out := g.logged()
@@ -276,7 +275,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for i := 0; reloads < 6 || !load.done(); i++ {
 		if load.done() { // sooner than six reloads: there is more of it
 			allTaken(t, load, 300)
-			load = startLoad(t, g, dir, corpus, 20, 300, &loads)
+			load = g.load(300)
 			sent += 300
 		}
 		text := good + strings.Repeat("# another line\n", i)
@@ -294,6 +293,5 @@ func TestReloadUnderLoad(t *testing.T) {
 	allTaken(t, load, 300)
 	t.Logf("%d reloads in %d messages", reloads, sent)
 	write(t, g.config, good, 0o600)
-	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
-	g.must("audit", "verify")
+	g.whole()
 }

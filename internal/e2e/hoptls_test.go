@@ -101,6 +101,7 @@ func shows(addr, pemText string) bool {
 //
 // long: one server set up and asked in several ways
 func TestVerifiedSmartHost(t *testing.T) {
+	t.Parallel()
 	if _, err := os.Stat("/usr/sbin/saslpasswd2"); err != nil {
 		t.Skip("sasl2-bin is not installed; see .ci/deps")
 	}
@@ -314,6 +315,7 @@ auth-zone:
 // of a mail server; a zone that was changed on its way proves nothing, and no
 // mail leaves.
 func TestDANEByResolver(t *testing.T) {
+	t.Parallel()
 	cert, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func idleCost(t *testing.T, n int) (each, all int64) {
 
 // TestIdleConnections: ten thousand clients that say nothing cost little, one
 // address cannot take the last places, and a client that has none gets one.
-func TestIdleConnections(t *testing.T) {
+func TestIdleConnections(t *testing.T) { // by itself: it measures
 	n := 10_000
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
@@ -139,7 +139,7 @@ func (c *client) mail(msg string) {
 // TestSlowClients: clients that send a byte a second, in a command or in a
 // message, are closed by the ceilings on each, and hold up nobody meanwhile: of
 // the messages of others most are answered before the first of them is closed.
-func TestSlowClients(t *testing.T) {
+func TestSlowClients(t *testing.T) { // by itself: it measures
 	const slow, mails = 200, 300
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"20s\"\ndata_timeout = \"20s\""})
@@ -245,6 +245,7 @@ func percentile(ds []time.Duration, p int) time.Duration {
 // TestHostileSizes: what is huge in one way or another is refused, held or
 // passed; the process lives, in bounded memory, and goes on.
 func TestHostileSizes(t *testing.T) {
+	t.Parallel()
 	const most = 1 << 30
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
@@ -401,6 +402,7 @@ func zipBomb(t *testing.T, n int64) []byte {
 // TestExactLimit: a message of just the size that is allowed passes, one byte
 // more does not, nor does one that said it was smaller.
 func TestExactLimit(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, smtp: fmt.Sprintf("max_message_size = %d", limit)})
@@ -431,6 +433,7 @@ func TestExactLimit(t *testing.T) {
 // TestClientVanishes: of a message that was never finished nothing is
 // delivered, held or left.
 func TestClientVanishes(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()

@@ -45,6 +45,7 @@ func integrations() map[string]integration {
 
 // TestPostfixGuides runs the configurations of docs/postfix.md.
 func TestPostfixGuides(t *testing.T) {
+	t.Parallel()
 	for name, in := range integrations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,6 +213,7 @@ func (p *postfix) queue() string {
 // TestPostfixTellsTheTrueClient holds that the queue behind stanch knows who sent
 // a message to the server in front of it.
 func TestPostfixTellsTheTrueClient(t *testing.T) {
+	t.Parallel()
 	for _, set := range []string{"proxy", "content"} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()

@@ -17,7 +17,7 @@ import (
 
 // TestHundredLargeMessagesAtOnce holds the gateway and its children together
 // to a gibibyte while a hundred clients have sent 25 MB each and wait.
-func TestHundredLargeMessagesAtOnce(t *testing.T) {
+func TestHundredLargeMessagesAtOnce(t *testing.T) { // by itself: it measures
 	const (
 		clients = 100
 		size    = 25_000_000

@@ -207,7 +207,7 @@ func storage(data string) func(string) bool {
 // once the disk works, without a restart, and everything is there once. A kind of
 // call that every message needs has failed at least once; the log names the
 // faults whose call never came.
-func TestFaultAtEachStep(t *testing.T) {
+func TestFaultAtEachStep(t *testing.T) { // by itself: what is quiet for a moment is taken to be done
 	long := os.Getenv("STANCH_LONG") == "1"
 	filler := "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 6_000)
 	for _, tt := range []struct {

@@ -2,16 +2,9 @@ package e2e
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,31 +16,14 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 )
 
-// selfMade writes a certificate for localhost and its key.
+// selfMade writes a certificate for gw.example and its key.
 func selfMade(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gw.example"},
-		DNSNames: []string{"gw.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})), 0o600)
-	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), 0o600)
-	return certFile, keyFile
+	return authorityFor(t, t.TempDir(), "gw.example", time.Hour)
 }
 
 func TestStartTLS(t *testing.T) {
+	t.Parallel()
 	cert, key := selfMade(t)
 	g := newGateway(t, options{smtp: fmt.Sprintf("tls_cert = %q\ntls_key = %q", cert, key)})
 	g.start()
@@ -74,6 +50,7 @@ func TestStartTLS(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{smtp: "max_per_client = 3\nmax_message_size = \"64KiB\"\nmax_rcpts = 100\nmax_errors = 3"})
 	g.start()
 
@@ -110,6 +87,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{smtp: "max_connections = 2"}) // the last tenth is for clients that have none
 	g.start()
 	dial(t, g)
@@ -122,6 +100,7 @@ func TestConnectionLimit(t *testing.T) {
 
 // TestLoop: a message that has been through too many servers is refused.
 func TestLoop(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	_, err := g.send("ada@clinic.example", outside, strings.Repeat("Received: from a by b; now\r\n", 101)+cleanMail)
@@ -132,6 +111,7 @@ func TestLoop(t *testing.T) {
 
 // TestStrangersMayNotRelay: only the configured networks may.
 func TestStrangersMayNotRelay(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{smtp: `networks = ["192.0.2.0/24"]`})
 	g.start()
 	c := &client{t: t}
@@ -144,18 +124,12 @@ func TestStrangersMayNotRelay(t *testing.T) {
 // TestStopUnderLoad: told to stop, serve ends by itself with 0, and every
 // message it answered for is somewhere.
 func TestStopUnderLoad(t *testing.T) {
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	dir := t.TempDir()
-	sinkAddr, sinkLedger := startSink(t, dir)
-	corpus := loadCorpus(t, dir)
-	g := newGateway(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	t.Parallel()
+	g := newTrial(t, options{})
 	g.start()
-	var loads []string
-	load := startLoad(t, g, dir, corpus, 20, 300, &loads)
+	load := g.load(300)
 	for i := range 3 {
-		eventually(t, "mail flows", func() bool { return load.done() || strings.Count(read(t, sinkLedger), "\n") > 40*(i+1) })
+		eventually(t, "mail flows", func() bool { return load.done() || g.sank() > 40*(i+1) })
 		if load.done() {
 			t.Errorf("the load ended before stop %d", i+1)
 		}
@@ -163,15 +137,14 @@ func TestStopUnderLoad(t *testing.T) {
 		g.start()
 	}
 	load.wait(t)
-	eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
-	account(t, dir, sinkLedger, heldLoadIDs(t, g), loads)
-	g.must("audit", "verify")
+	g.whole()
 }
 
 // TestStopWithHangingSessions: a client that stopped in the middle of a message
 // and a next hop that does not answer are cut, which is no failure, and what
 // was not answered is sent again.
 func TestStopWithHangingSessions(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	asked := make(chan struct{})
 	once := sync.OnceFunc(func() { close(asked) })
@@ -207,6 +180,7 @@ func TestStopWithHangingSessions(t *testing.T) {
 // TestAuditTells: the decision stands before its outcome, and a log that was
 // cut or changed does not verify.
 func TestAuditTells(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: quietPolicy})
 	g.start()
 	for _, msg := range []string{cleanMail, phiMail} {
@@ -268,6 +242,7 @@ func TestAuditTells(t *testing.T) {
 // TestMetricsDoorIsBounded: who keeps connections to the metrics door takes none
 // of the file handles beyond its bound; the next caller is answered once one ends.
 func TestMetricsDoorIsBounded(t *testing.T) {
+	t.Parallel()
 	addr := freeAddr(t)
 	g := newGateway(t, options{extra: fmt.Sprintf("[metrics]\nlisten = %q\n", addr)})
 	g.start()

@@ -59,6 +59,7 @@ func copies(t *testing.T, hop *nextHop) map[string]int {
 // process dies at, who is to have it has it, and the sender hears once of who has
 // not; twice comes only what was answered and not yet recorded.
 func TestPartialAnswersSurviveKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ step, twice string }{
 		// What retry --all commits may be one of the commits that are counted.
 		{"decision", ""},
@@ -133,6 +134,7 @@ func endsWith(t *testing.T, g *gateway, hop *nextHop, twice string) {
 // has been answered for and the others not. What was heard is not asked for
 // again; what a process that dies had not recorded may come twice.
 func TestCutBetweenAnswers(t *testing.T) {
+	t.Parallel()
 	t.Run("the next hop drops the connection", func(t *testing.T) {
 		t.Parallel()
 		var cut atomic.Bool

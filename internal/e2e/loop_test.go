@@ -9,6 +9,7 @@ import (
 // twice on its way to the same recipient, as own routing may ask for, and is
 // refused when it comes once more; to somebody else it passes.
 func TestOwnLoop(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	msg := "From: <ada@clinic.example>\r\nMessage-ID: <loop.1@clinic.example>\r\nSubject: x\r\n\r\nround and round\r\n"

@@ -11,6 +11,7 @@ import (
 // TestMemoryStaysInMemory: no crash of serve or of its readers leaves a core
 // file, in which mail and keys would stand.
 func TestMemoryStaysInMemory(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	serve := g.cmd.Process.Pid
@@ -45,6 +46,7 @@ func TestMemoryStaysInMemory(t *testing.T) {
 // TestTimersHaveSlack: every thread of serve lets its timers go off late, as
 // stanch.service lets those of the whole service, by as much.
 func TestTimersHaveSlack(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("without CAP_SYS_NICE the unit sets it, not serve")
 	}

@@ -47,6 +47,7 @@ func (s *site) halfOnce(messages func() []string) {
 // TestMilterKilled ends stanch as kill -9 does, before each step of a message
 // that is held for one and let through for another.
 func TestMilterKilled(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"commit", "committed", "sent"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
@@ -68,6 +69,7 @@ func TestMilterKilled(t *testing.T) {
 // TestPostfixCannotKeepItsPart has another milter refuse, twice, what stanch has
 // held in part: the client comes again, and nothing is doubled or lost.
 func TestPostfixCannotKeepItsPart(t *testing.T) {
+	t.Parallel()
 	var refusals atomic.Int32
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,6 +113,7 @@ func (r *refusing) EndOfMessage(gomilter.Modifier) (*gomilter.Response, error) {
 // TestMilterQuarantine holds that a server which is to keep a copy keeps it on
 // hold.
 func TestMilterQuarantine(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	s := newSite(t, "milter", next, "milter", "", "")
 	write(t, s.config, strings.Replace(s.toml, "[milter]", "[milter]\nheld = \"quarantine\"", 1), 0o600)
@@ -149,6 +152,7 @@ func (changing) Acknowledge(context.Context, []dlp.ID) error { return nil }
 // TestChangedMessageIsTaken holds that header and body can be replaced, as
 // encryption will have to, in both servers.
 func TestChangedMessageIsTaken(t *testing.T) {
+	t.Parallel()
 	body := strings.Repeat("a line of the new body\r\n.with a dot\r\n", 5000)
 	for server, begin := range map[string]func(t *testing.T, next string) *site{
 		"Postfix":  func(t *testing.T, next string) *site { return newSite(t, "milter", next, "milter", "", "") },
@@ -213,6 +217,7 @@ func (s *site) takesChanged(text string, messages func() []string) {
 // TestPostfixDropsWhoWasRewritten holds that a recipient whose copy is held does
 // not get it under the name that Postfix has for him.
 func TestPostfixDropsWhoWasRewritten(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	s := newSite(t, "milter", next, "milter", `recipient_canonical_maps = inline:{ {sam@partner.example = sam.smith@partner.example} }
 virtual_alias_maps = inline:{ {sam.smith@partner.example = smith@elsewhere.example} {ann@partner.example = one@elsewhere.example, two@elsewhere.example} }
@@ -236,6 +241,7 @@ virtual_alias_maps = inline:{ {sam.smith@partner.example = smith@elsewhere.examp
 // TestPostfixHidesFromAMilter holds what docs/postfix.md says of NUL bytes: a
 // milter does not see what follows one in a field, so the guide refuses them.
 func TestPostfixHidesFromAMilter(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	s := newSite(t, "milter", next, "milter", "", "")
 	s.start()
@@ -257,6 +263,7 @@ func TestPostfixHidesFromAMilter(t *testing.T) {
 // TestForwards holds what docs/postfix.md says goes round each integration, and
 // what closes it.
 func TestForwards(t *testing.T) {
+	t.Parallel()
 	const forwards = `virtual_alias_domains = virtual.example
 virtual_alias_maps = inline:{ {list@virtual.example = sam@partner.example} }
 mydestination = local.example
@@ -296,6 +303,7 @@ alias_maps = inline:{ {forward = sam@partner.example} }
 // TestPostfixInFront runs what docs/microsoft365.md and docs/google-workspace.md
 // put between a service that many share and stanch.
 func TestPostfixInFront(t *testing.T) {
+	t.Parallel()
 	for _, page := range []string{"microsoft365.md", "google-workspace.md"} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()

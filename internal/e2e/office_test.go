@@ -40,6 +40,7 @@ func officeFiles(t *testing.T) map[string]string {
 }
 
 func TestOfficeDocumentsAreHeld(t *testing.T) {
+	t.Parallel()
 	files := officeFiles(t)
 	g := newGateway(t, options{})
 	g.start()

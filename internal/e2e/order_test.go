@@ -148,6 +148,7 @@ func (o order) recorded(path string, from, to int) int {
 // counted on, and all that is promised before it is promised. Which steps are
 // wanted does not come from the run that is looked at.
 func TestOrderOfSyncs(t *testing.T) {
+	t.Parallel()
 	const wal, log = "data/stanch.db-wal", "data/audit/log"
 	filler := "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 6_000) // a file of its own: over 256 KiB
 	hop := newNextHop(t)

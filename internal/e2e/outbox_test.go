@@ -22,7 +22,7 @@ import (
 // a tenth of them has gone, new mail is answered meanwhile, none of it waiting
 // for more than a tenth of them, and all of it is delivered, once. With
 // STANCH_LONG=1 there are a hundred thousand.
-func TestRestartWithBacklog(t *testing.T) {
+func TestRestartWithBacklog(t *testing.T) { // by itself: it measures
 	n := 3_000
 	if os.Getenv("STANCH_LONG") == "1" {
 		n = 100_000

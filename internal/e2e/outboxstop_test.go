@@ -11,6 +11,7 @@ import (
 // end of data has a message once, though serve is told to stop meanwhile, or to
 // give way.
 func TestStopWhileTheOutboxWaits(t *testing.T) {
+	t.Parallel()
 	for _, upgrade := range []bool{false, true} {
 		name := "stop and start"
 		if upgrade {

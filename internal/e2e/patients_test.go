@@ -37,39 +37,21 @@ func TestPatientIndex(t *testing.T) { // long: one story, each step of which nee
 		noPatient(t, "index "+how, out, ps)
 	}
 	g.start()
-	hup := func(logged string) {
-		t.Helper()
-		before := strings.Count(g.logged(), logged)
-		if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, logged, func() bool { return strings.Count(g.logged(), logged) > before })
-	}
-	sent := 0
-	held := func(text string) bool {
-		t.Helper()
-		sent++
-		answer, err := g.send("ada@clinic.example", outside, fmt.Sprintf("From: ada@clinic.example\r\nMessage-ID: <p%d@clinic.example>\r\n\r\n%s\r\n", sent, text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(answer, "Held for review")
-	}
 	known := func(p synth.Patient) string { return "about " + p.MRN + ", as discussed" }
 	person := func(p synth.Patient) string { return p.Name() + ", " + p.Born.Format("January 2, 2006") }
-	if held(known(ps[0])) {
+	if g.holds(known(ps[0])) {
 		t.Error("without an index: got it held, want it passed")
 	}
 	take("build", ps[:20])
-	if held(known(ps[0])) {
+	if g.holds(known(ps[0])) {
 		t.Error("before a reload: got it held, want it passed")
 	}
 	const inForce = "new rules and policies are in force"
-	hup(inForce)
-	if !held(known(ps[0])) || !held(person(ps[1])) || !held("SSN "+ps[2].SSN+" "+ps[2].Family) {
+	g.reload(inForce)
+	if !g.holds(known(ps[0])) || !g.holds(person(ps[1])) || !g.holds("SSN "+ps[2].SSN+" "+ps[2].Family) {
 		t.Error("patients: got them passed, want them held")
 	}
-	if held(known(ps[30])) || held(person(ps[30])) || held("SSN "+ps[3].SSN+" alone") {
+	if g.holds(known(ps[30])) || g.holds(person(ps[30])) || g.holds("SSN "+ps[3].SSN+" alone") {
 		t.Error("a stranger, and an SSN alone: got them held, want them passed")
 	}
 	var rules []string
@@ -83,8 +65,8 @@ func TestPatientIndex(t *testing.T) { // long: one story, each step of which nee
 	}
 	take("add", ps[30:31])
 	take("remove", ps[:1])
-	hup(inForce)
-	if !held(known(ps[30])) || held(known(ps[0])) || !held(known(ps[1])) {
+	g.reload(inForce)
+	if !g.holds(known(ps[30])) || g.holds(known(ps[0])) || !g.holds(known(ps[1])) {
 		t.Error("after deltas: want who was added held, who was removed passed, and the rest as before")
 	}
 	type shown struct {
@@ -106,8 +88,8 @@ func TestPatientIndex(t *testing.T) { // long: one story, each step of which nee
 	keyFile := filepath.Join(g.data(), "keys", "patients.key")
 	key := read(t, keyFile)
 	write(t, keyFile, "# another\n"+strings.Repeat("0123456789abcdef", 4)+"\n", 0o600)
-	hup("made under another key")
-	if !held(known(ps[30])) || held(known(ps[0])) {
+	g.reload("made under another key")
+	if !g.holds(known(ps[30])) || g.holds(known(ps[0])) {
 		t.Error("after a refused reload: want what was in force to stay")
 	}
 	write(t, keyFile, key, 0o600)
@@ -116,8 +98,8 @@ func TestPatientIndex(t *testing.T) { // long: one story, each step of which nee
 		t.Errorf("after a killed build: got %+v, want what was there", s)
 	}
 	take("build", ps)
-	hup(inForce)
-	if !held(known(ps[0])) || !held(known(ps[39])) {
+	g.reload(inForce)
+	if !g.holds(known(ps[0])) || !g.holds(known(ps[39])) {
 		t.Error("after a rebuild: want everybody held")
 	}
 	if left, _ := filepath.Glob(filepath.Join(g.data(), "patients", ".*")); len(left) > 0 {

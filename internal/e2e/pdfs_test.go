@@ -42,6 +42,7 @@ const smallPDF = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<
 // the readers of PDF make no progress and others with a PDF wait for it, mail
 // without one is answered. Nor are they timed out by that.
 func TestPlainMailFlowsPastPDFs(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{smtp: `scan_timeout = "8m"`, extra: quietPolicy +
 		"\n[extract]\nworkers = 1\npdf_workers = 1\npart_timeout = \"1h\"\npdf_timeout = \"1h\"\ndocument_timeout = \"1h\"\n"})
 	g.start()

@@ -92,6 +92,7 @@ func (g *gateway) one(t *testing.T, msg string, held bool) {
 // read without its client. The one with a patient is held for what stands on the
 // page; the other goes out by itself.
 func TestScannedPages(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, words string
 		held        bool
@@ -115,6 +116,7 @@ func TestScannedPages(t *testing.T) {
 // TestPicturesWithoutProgram: as long as nothing reads them, pictures are gaps.
 // By itself that is warned of; where they must be read, nothing starts.
 func TestPicturesWithoutProgram(t *testing.T) {
+	t.Parallel()
 	msg := attached("scan.png", "image/png", scanOf(t, "scan.png", cleanPage), nil)
 	for name, keys := range map[string]string{
 		"missing": "program = \"/nowhere/tesseract\"\n", "another program": "program = \"/bin/true\"\n",
@@ -161,6 +163,7 @@ func (g *gateway) offspring(name string) (pids []int) {
 // TestKilledAmidPictures: whoever is killed while a page is read, the message is
 // there once: held for the page that was not read, or read anew.
 func TestKilledAmidPictures(t *testing.T) {
+	t.Parallel()
 	msg := scans(t, cleanPage)["PNG"]
 	for _, c := range []struct {
 		name string

@@ -158,6 +158,7 @@ func startSMTPSink(t *testing.T, flags ...string) (addr string, messages func() 
 }
 
 func TestBehindPostfix(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	g := newGateway(t, options{nextHop: next, smtp: `max_message_size = "10MiB"`})
 	g.start()

@@ -51,6 +51,7 @@ func python(t *testing.T, script string, args ...string) string {
 // next hop that nobody here wrote: delivery reports, addresses outside ASCII,
 // and by XFORWARD who the client is.
 func TestPostfixAsNextHop(t *testing.T) {
+	t.Parallel()
 	p, next := startPostfixHop(t)
 	g := newGateway(t, options{nextHop: next, smtp: `xclient_from = ["127.0.0.1"]`})
 	g.start()
@@ -88,6 +89,7 @@ c.quit()
 // TestTextInTheEnvelope: what a client may write beside the message is held as
 // the message would be and does not go on before, nor does what it calls itself.
 func TestTextInTheEnvelope(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	var mu sync.Mutex
 	said := ""
@@ -168,6 +170,7 @@ func swaksTries(t *testing.T, args ...string) (string, error) {
 // TestSubmitters: people's programs log in, over STARTTLS and over TLS from the
 // first byte, and nobody sends without.
 func TestSubmitters(t *testing.T) {
+	t.Parallel()
 	cert, key := selfMade(t)
 	users := filepath.Join(t.TempDir(), "users")
 	submission, implicit := freeAddr(t), freeAddr(t)
@@ -236,6 +239,7 @@ func maildirTexts(t *testing.T, dir string) (texts []string) {
 // TestLMTPBothWays: Postfix hands over by LMTP, and a next hop takes by LMTP.
 // One recipient goes through live, for several the outbox has their answers.
 func TestLMTPBothWays(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t, "-L")
 	lmtp := freeAddr(t)
 	g := newGateway(t, options{nextHop: "lmtp:" + next, extra: fmt.Sprintf("[[smtp.doors]]\nlisten = %q\nprotocol = \"lmtp\"\n", lmtp)})

@@ -105,6 +105,7 @@ func listed(t *testing.T, g *gateway, ids map[string]string, args ...string) str
 // TestQueueListFilters holds what each filter of queue list shows, in the order
 // of arrival, while serve runs and while it does not.
 func TestQueueListFilters(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: quietPolicy})
 	g.start() // makes the keys
 	g.stop()
@@ -190,6 +191,7 @@ func dlpID(ids map[string]string, name string) string {
 // TestQueueRetryAll has retry --all make due what its filters mean, and nothing
 // else.
 func TestQueueRetryAll(t *testing.T) {
+	t.Parallel()
 	hop := newNextHop(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()
@@ -239,6 +241,7 @@ func TestQueueRetryAll(t *testing.T) {
 // three times in a row; what was in hand beside it is not, and what only waited
 // neither.
 func TestADeliveryThatEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	for name, toml := range map[string]string{"one at a time": "[outbox]\nworkers = 1\nper_destination = 1\n", "many at once": ""} {
 		t.Run(name, func(t *testing.T) {
 			hop := newNextHop(t)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // readingOn makes every message one that takes too long to read while its client
@@ -12,7 +13,11 @@ import (
 var readingOn = options{smtp: `scan_timeout = "1ns"`, extra: quietPolicy}
 
 // queued is one line of queue list.
-type queued struct{ ID, Doc, Kind, State, Why string }
+type queued struct {
+	ID, Doc, Kind, State, Why string
+	Tries                     int
+	Expires                   time.Time
+}
 
 func (g *gateway) queue(args ...string) []queued {
 	g.t.Helper()
@@ -27,6 +32,7 @@ func (g *gateway) queue(args ...string) []queued {
 // TestSlowReading: past scan_timeout the client has its answer, and the
 // message goes its way by itself: the clean one out, the other into the vault.
 func TestSlowReading(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, readingOn)
 	g.start()
 	for _, msg := range []string{cleanMail, phiMail} {
@@ -55,6 +61,7 @@ func TestSlowReading(t *testing.T) {
 // there is one message, where its verdict says; its client was told 250 once it
 // was on stable storage, and not before.
 func TestSlowReadingSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, verdict := range []struct{ name, msg string }{{"out", slowMail(cleanMail)}, {"held", slowMail(phiMail)}} {
 		for _, tt := range []struct {
 			step  string

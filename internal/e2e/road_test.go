@@ -21,6 +21,7 @@ const (
 var outside = []string{"sam@partner.example"}
 
 func TestMailRoad(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 
@@ -81,6 +82,7 @@ func TestMailRoad(t *testing.T) {
 // TestHealthByName: the starter policy holds an identifier together with the
 // names of a condition and a drug, and neither alone.
 func TestHealthByName(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	letter := func(body string) string {
@@ -106,6 +108,7 @@ func TestHealthByName(t *testing.T) {
 }
 
 func TestMailSplit(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	both := []string{"nurse@clinic.example", "sam@partner.example"}
@@ -128,6 +131,7 @@ func TestMailSplit(t *testing.T) {
 }
 
 func TestFileRoad(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	clean, phi := filepath.Join(g.share, "minutes.txt"), filepath.Join(g.share, "deep", "er", "patients.csv")
@@ -176,6 +180,7 @@ func TestFileRoad(t *testing.T) {
 }
 
 func TestMailSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	large := phiMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000) + "end"
 	for _, tt := range []struct{ step, msg string }{
 		{"decision", phiMail},
@@ -222,6 +227,7 @@ func TestMailSurvivesKillAtEachStep(t *testing.T) {
 }
 
 func TestCleanMailSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		step   string
 		copies int // in the maildir after the second try
@@ -252,6 +258,7 @@ func TestCleanMailSurvivesKillAtEachStep(t *testing.T) {
 }
 
 func TestReleaseSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"release", "deliver", "delivered"} {
 		t.Run(step, func(t *testing.T) {
 			g := newGateway(t, options{extra: quietPolicy})

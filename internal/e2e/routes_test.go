@@ -82,6 +82,7 @@ var patient = regexp.MustCompile(`(?:Patient|Social security number|\(MBI\)|\(MR
 //
 // long: one Postfix set up and a table of routes
 func TestRoutesThroughPostfix(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	g := newGateway(t, options{nextHop: next})
 	through := startPostfix(t, g.addr)
@@ -175,6 +176,7 @@ func TestRoutesThroughPostfix(t *testing.T) {
 // TestRouteWithRulesSwitchedToMonitor: a probe that passes is an alarm at once,
 // long before it is overdue.
 func TestRouteWithRulesSwitchedToMonitor(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.change(t, "[metrics]", route("out", g.addr)+"[metrics]")
 	g.start()
@@ -206,6 +208,7 @@ func TestRouteWithRulesSwitchedToMonitor(t *testing.T) {
 
 // TestRouteByAFolder leaves a file where people leave theirs.
 func TestRouteByAFolder(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.change(t, "[metrics]", fmt.Sprintf("[[doctor.routes]]\nname = \"share\"\nfolder = %q\n", g.share)+"[metrics]")
 	g.start()
@@ -241,6 +244,7 @@ func TestRouteByAFolder(t *testing.T) {
 // TestProbesAcrossKills ends serve at each step between making a probe and
 // having ended its hold. Afterwards it is caught, and no work for an officer.
 func TestProbesAcrossKills(t *testing.T) {
+	t.Parallel()
 	for i, step := range []string{"committed", "probe handed in", "decision", "probe settled"} {
 		t.Run(step, func(t *testing.T) {
 			if i > 0 {
@@ -269,6 +273,7 @@ func TestProbesAcrossKills(t *testing.T) {
 
 // TestProbesThatAreNot: a token in a mail of somebody's own hides nothing.
 func TestProbesThatAreNot(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.change(t, "[metrics]", route("out", g.addr)+"[metrics]")
 	g.start()
@@ -306,6 +311,7 @@ func TestProbesThatAreNot(t *testing.T) {
 // TestProbeThatIsQuoted: a mail that speaks of a probe, and is held, says
 // nothing of the probe's route: the alarm stands until the probe itself comes.
 func TestProbeThatIsQuoted(t *testing.T) {
+	t.Parallel()
 	open, messages := startSMTPSink(t)
 	g := newGateway(t, options{})
 	g.change(t, "[metrics]", route("out", open, `within = "2s"`)+"[metrics]")

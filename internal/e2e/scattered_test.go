@@ -28,6 +28,7 @@ func routesTo(hops map[string]string) string {
 // TestScatteredMail: recipients with different next hops are each asked at
 // their own; the message is ours then, clean or not, and each hop gets it once.
 func TestScatteredMail(t *testing.T) {
+	t.Parallel()
 	a, b, rest := newNextHop(t), newNextHop(t), newNextHop(t)
 	b.follow(func(verb, arg string, _ hopMail) string {
 		if verb == "RCPT" && strings.Contains(arg, "no@") {
@@ -73,6 +74,7 @@ func TestScatteredMail(t *testing.T) {
 // TestRoutesReload: SIGHUP changes where mail goes; sessions go on, and a broken
 // configuration changes nothing.
 func TestRoutesReload(t *testing.T) {
+	t.Parallel()
 	first, second := newNextHop(t), newNextHop(t)
 	g := newGateway(t, options{nextHop: first.addr})
 	g.start()
@@ -107,6 +109,7 @@ func TestRoutesReload(t *testing.T) {
 
 // TestLMTPSocket: a next hop that is a socket, and answers for each recipient.
 func TestLMTPSocket(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "lmtp") // a socket's path has to be short
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +139,7 @@ func TestLMTPSocket(t *testing.T) {
 // once, whatever step the process dies at; twice only the one whose answer was
 // never recorded.
 func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		step string
 		a, b int // copies
@@ -259,6 +263,7 @@ func (x *lmtpSession) LMTPData(r io.Reader, status gosmtp.StatusCollector) error
 // the message went on where its next hop reports on nothing, and only there
 // (RFC 3461, 6.2.6).
 func TestRelayedReport(t *testing.T) {
+	t.Parallel()
 	silent, reports, rest := newNextHop(t), newNextHop(t), newNextHop(t)
 	var mu sync.Mutex
 	var asked []string // of the hop that reports: RCPT's arguments

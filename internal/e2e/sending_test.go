@@ -18,7 +18,10 @@ import (
 // TestKilledWhileSending kills the gateway while its outbox is busy: two
 // messages in three are split or read on without their client, held ones are
 // released, and all leave by two next hops of which one fails on purpose.
-func TestKilledWhileSending(t *testing.T) { killedWhileSending(t, 6) }
+func TestKilledWhileSending(t *testing.T) {
+	t.Parallel()
+	killedWhileSending(t, 6)
+}
 
 func TestHundredKillsWhileSending(t *testing.T) {
 	longTest(t)

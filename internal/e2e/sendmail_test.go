@@ -112,6 +112,7 @@ RELAY_DOMAIN(`+"`localhost'"+`)dnl
 
 // TestSendmailGuides runs the configurations of docs/sendmail.md.
 func TestSendmailGuides(t *testing.T) {
+	t.Parallel()
 	for name, in := range map[string]integration{
 		"milter":     {"milter", "milter", true, false},
 		"smart host": {"smarthost", "smarthost", false, true},
@@ -147,6 +148,7 @@ func TestSendmailGuides(t *testing.T) {
 // TestSendmailQuarantine holds that a Sendmail which is to keep a copy keeps it in
 // its quarantine.
 func TestSendmailQuarantine(t *testing.T) {
+	t.Parallel()
 	next, messages := startSMTPSink(t)
 	s := startSendmail(t, "milter", next, "")
 	write(t, s.config, strings.Replace(s.toml, "[milter]", "[milter]\nheld = \"quarantine\"", 1), 0o600)

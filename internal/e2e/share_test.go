@@ -28,6 +28,7 @@ func heldPaths(g *gateway) map[string]string {
 
 // TestShareReport: a policy that only reports leaves the file where it is.
 func TestShareReport(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{watch: `max_wait = "1s"`, extra: `
 [[policies]]
 id = "look"
@@ -54,6 +55,7 @@ action = "report"
 
 // TestShareRelease: never over a newer file, and with the folder made again.
 func TestShareRelease(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	dir := filepath.Join(g.share, "ward")
@@ -92,6 +94,7 @@ func TestShareRelease(t *testing.T) {
 // TestShareReleasedFileIsTakenAgainWhenItChanges: the release was of that
 // content.
 func TestShareReleasedFileIsTakenAgainWhenItChanges(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	path := filepath.Join(g.share, "a.csv")
@@ -104,6 +107,7 @@ func TestShareReleasedFileIsTakenAgainWhenItChanges(t *testing.T) {
 
 // TestShareArrivals: the ways in which a file comes to stand in a share.
 func TestShareArrivals(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	outsideDir := filepath.Join(g.dir, "elsewhere")
 	if err := os.MkdirAll(filepath.Join(outsideDir, "tree", "deep"), 0o755); err != nil {
@@ -164,6 +168,7 @@ func TestShareArrivals(t *testing.T) {
 // TestShareFolderSwappedForLink: a release does not follow a link that took a
 // folder's place.
 func TestShareFolderSwappedForLink(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{})
 	g.start()
 	dir, elsewhere := filepath.Join(g.share, "ward"), filepath.Join(g.dir, "elsewhere")

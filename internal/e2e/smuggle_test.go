@@ -16,6 +16,7 @@ var noneBad = regexp.MustCompile(`(?m)^cases=[1-9][0-9]* bad=0 *$`)
 // behind it. The next hop reads strictly, or every way there is, which shows
 // that nothing ambiguous was passed on.
 func TestSmuggle(t *testing.T) {
+	t.Parallel()
 	if tools == "" {
 		t.Skip("smuggle and the sink are not beside the checkout")
 	}

@@ -16,6 +16,7 @@ var (
 // TestFaultsAreTested: docs/faults.md has a test for each fault, and each test
 // that it names is there.
 func TestFaultsAreTested(t *testing.T) {
+	t.Parallel()
 	rows := 0
 	for line := range strings.Lines(read(t, "../../docs/faults.md")) {
 		cells := strings.Split(line, "|")

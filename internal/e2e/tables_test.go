@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,44 +24,27 @@ const codesHeld = "[[policies]]\nid = \"codes\"\nwhere = { channels = [\"mail\"]
 // told; a damaged table leaves a reload with what serve has, and refuses a start and
 // commands that would judge without it; another import, or none in use, mends it.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: codesHeld})
 	list := filepath.Join(g.dir, "icd10cm_order_2027.txt")
 	write(t, list, string(synth.OrderFile("A10")), 0o644)
 	g.start()
-	sent := 0
-	held := func(body string) bool {
-		t.Helper()
-		sent++
-		answer, err := g.send("ada@clinic.example", outside, fmt.Sprintf("From: ada@clinic.example\r\nMessage-ID: <%d@clinic.example>\r\n\r\n%s\r\n", sent, body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(answer, "Held for review")
-	}
 	const only, otherYear = "diagnosis code A10.1", "diagnosis code I10"
-	hup := func(logged string) {
-		t.Helper()
-		before := strings.Count(g.logged(), logged)
-		if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, logged, func() bool { return strings.Count(g.logged(), logged) > before })
-	}
-	if held(only) || !held(otherYear) {
+	if g.holds(only) || !g.holds(otherYear) {
 		t.Fatal("before: want what only the table has passed, and a category held")
 	}
 	if out := g.must("tables", "import", list); !strings.Contains(out, "icd10cm 2027 is in use: 97667 codes, 76601 of them billable") {
 		t.Errorf("import said %q", out)
 	}
 	g.tablesOnRecord(fmt.Sprintf("import:2027 %x", sha256.Sum256([]byte(read(t, list)))))
-	if held(only) {
+	if g.holds(only) {
 		t.Error("before a reload: held, want it passed")
 	}
 	if out, code := g.cli("doctor", "--only", "rules"); code != 0 || !strings.Contains(out, "serve judges by ") {
 		t.Errorf("doctor before a reload: exit %d, %q; want it to tell of the reload", code, out)
 	}
-	hup("new rules and policies are in force")
-	if !held(only) {
+	g.reload("new rules and policies are in force")
+	if !g.holds(only) {
 		t.Error("after a reload: passed, want it held")
 	}
 	if out := g.must("audit", "export"); strings.Count(out, `"reason":"table:2027"`) != 1 {
@@ -75,11 +57,11 @@ func TestTables(t *testing.T) {
 	file := filepath.Join(g.data(), "tables", "icd10cm-2027.table")
 	whole := read(t, file)
 	write(t, file, whole[:len(whole)/2], 0o600)
-	hup("the imported code table cannot be used; what was in force stays in force")
+	g.reload("the imported code table cannot be used; what was in force stays in force")
 	eventually(t, "going on with", func() bool {
 		return strings.Contains(g.logged(), "going on with icd10cm 2027, which was loaded before")
 	})
-	if !held(only) {
+	if !g.holds(only) {
 		t.Error("after damage and a reload: passed, want what was in force to stay")
 	}
 	if out, code := g.cli("doctor", "--only", "tables"); code != 1 || !strings.Contains(out, "damaged") {
@@ -96,17 +78,17 @@ func TestTables(t *testing.T) {
 	}
 	g.tablesOnRecord("use:built-in ", "use:2026 ", "use:2026 failed") // without serve, too
 	g.start()
-	if held(only) || !held(otherYear) {
+	if g.holds(only) || !g.holds(otherYear) {
 		t.Error("with none in use and a start: want the built-in structure")
 	}
 	g.must("tables", "import", list)
-	hup("new rules and policies are in force")
-	if !held(only) {
+	g.reload("new rules and policies are in force")
+	if !g.holds(only) {
 		t.Error("after another import: passed, want it held")
 	}
 	g.must("tables", "use", "built-in")
-	hup("new rules and policies are in force")
-	if held(only) {
+	g.reload("new rules and policies are in force")
+	if g.holds(only) {
 		t.Error("with none in use: held, want it passed")
 	}
 }
@@ -156,6 +138,7 @@ func (g *gateway) damagedTable(file, text string) {
 // table that was in use, or has put the whole new one in its place; a bad file
 // changes nothing.
 func TestTablesKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "stanch.toml")
 	write(t, config, "data_dir = \"data\"\n", 0o600)

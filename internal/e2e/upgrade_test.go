@@ -27,7 +27,12 @@ type installed struct {
 
 func newInstalled(t *testing.T, o options) *installed {
 	t.Helper()
-	g := &installed{gateway: newGateway(t, o)}
+	return installedFrom(t, newGateway(t, o))
+}
+
+func installedFrom(t *testing.T, serves *gateway) *installed {
+	t.Helper()
+	g := &installed{gateway: serves}
 	g.program = filepath.Join(g.dir, "bin", "stanch")
 	if err := os.Mkdir(filepath.Dir(g.program), 0o755); err != nil {
 		t.Fatal(err)
@@ -167,40 +172,33 @@ func attempts(t *testing.T, ledgers []string) (n int) {
 
 // underLoad calls change five times while 20 clients send, and accounts for
 // every message.
-func underLoad(t *testing.T, g *installed, sinkLedger string, change func()) {
-	t.Helper()
-	corpus := loadCorpus(t, g.dir)
-	var loads []string
-	load := startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
+func underLoad(x *trial, change func()) {
+	x.t.Helper()
+	load := x.load(500)
 	for range 5 {
-		before := attempts(t, loads)
-		eventually(t, "mail flows between two upgrades", func() bool {
+		before := attempts(x.t, x.ledgers)
+		eventually(x.t, "mail flows between two upgrades", func() bool {
 			if load.done() {
-				load = startLoad(t, g.gateway, g.dir, corpus, 20, 500, &loads)
+				load = x.load(500)
 			}
-			return attempts(t, loads) >= before+50
+			return attempts(x.t, x.ledgers) >= before+50
 		})
 		change()
 	}
-	load.wait(t)
-	neverRefused(t, loads)
-	account(t, g.dir, sinkLedger, heldLoadIDs(t, g.gateway), loads)
-	noneLeft(t, filepath.Join(g.data(), "tmp"))
-	g.must("audit", "verify")
+	load.wait(x.t)
+	neverRefused(x.t, x.ledgers)
+	x.whole()
 }
 
 // TestUpgradedUnderLoad replaces the running program five times by the handover
 // of our own, while whichever process serves is told to reload all the time.
 func TestUpgradedUnderLoad(t *testing.T) {
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	dir := t.TempDir()
-	sinkAddr, sinkLedger := startSink(t, dir)
-	g := newInstalled(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	t.Parallel()
+	x := newTrial(t, options{})
+	g := installedFrom(t, x.gateway)
 	g.startInstalled()
 	first := g.pid()
-	underLoad(t, g, sinkLedger, func() {
+	underLoad(x, func() {
 		before := g.pid()
 		g.install(stanch)
 		stop := make(chan struct{})
@@ -236,12 +234,9 @@ func TestUpgradedUnderLoad(t *testing.T) {
 // TestRestartedUnderActivation restarts the service five times while its
 // parent holds the socket, as systemd does for a socket unit.
 func TestRestartedUnderActivation(t *testing.T) {
-	if tools == "" {
-		t.Skip("the load generator and sink are not beside the checkout")
-	}
-	dir := t.TempDir()
-	sinkAddr, sinkLedger := startSink(t, dir)
-	g := newInstalled(t, options{nextHop: sinkAddr, extra: quietPolicy})
+	t.Parallel()
+	x := newTrial(t, options{})
+	g := installedFrom(t, x.gateway)
 	ln, err := net.Listen("tcp", g.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +248,7 @@ func TestRestartedUnderActivation(t *testing.T) {
 	}
 	defer socket.Close()
 	g.run([]string{g.program}, socket)
-	underLoad(t, g, sinkLedger, func() {
+	underLoad(x, func() {
 		eventually(t, "serve answers", func() bool { return g.pid() == g.cmd.Process.Pid })
 		if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -268,6 +263,7 @@ func TestRestartedUnderActivation(t *testing.T) {
 // TestUpgradeThatFails: whatever is wrong with the new program or with the
 // configuration, mail goes on through the old one.
 func TestUpgradeThatFails(t *testing.T) {
+	t.Parallel()
 	g := newInstalled(t, options{})
 	g.startInstalled()
 	first := g.pid()
@@ -319,6 +315,7 @@ func TestUpgradeThatFails(t *testing.T) {
 // TestUpgradeByActivator runs serve under systemd's own test activator, which
 // hands the socket over by its rules.
 func TestUpgradeByActivator(t *testing.T) {
+	t.Parallel()
 	need(t, "systemd-socket-activate")
 	g := newInstalled(t, options{})
 	g.run([]string{"systemd-socket-activate", "--listen", g.addr, "--fdname", "smtp", g.program})
@@ -351,6 +348,7 @@ func TestUpgradeByActivator(t *testing.T) {
 // TestUpgradeTakesWhatARestartTakes: another address too, which a reload
 // refuses.
 func TestUpgradeTakesWhatARestartTakes(t *testing.T) {
+	t.Parallel()
 	g := newInstalled(t, options{})
 	g.startInstalled()
 	was, old := g.pid(), g.addr
@@ -392,6 +390,7 @@ func everyDoor(t *testing.T) (o options, tcp []string, socket string) {
 // TestUpgradeKeepsEveryDoor: each door of the old process is one of the new,
 // and nothing of it is left when that stops.
 func TestUpgradeKeepsEveryDoor(t *testing.T) {
+	t.Parallel()
 	o, tcp, socket := everyDoor(t)
 	g := newInstalled(t, o)
 	g.startInstalled()

@@ -16,6 +16,7 @@ import (
 //
 // long: one story, each step of which needs the one before
 func TestUrgent(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"committed", "call", "acknowledge", "none"} {
 		t.Run("killed at "+step, func(t *testing.T) {
 			dir := t.TempDir()

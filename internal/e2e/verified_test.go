@@ -20,6 +20,7 @@ import (
 // taken out, that is another or whose certificate has run out gets nothing of a
 // message, its envelope included.
 func TestNextHopMustProveItself(t *testing.T) {
+	t.Parallel()
 	if tools == "" {
 		t.Skip("the sink is not beside the checkout")
 	}
