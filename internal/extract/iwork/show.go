@@ -282,7 +282,7 @@ const maxNesting = 40
 // are messages again only descriptors would tell.
 func (x *show) strings(m message, depth int, put func(string)) {
 	m.each(func(f field) bool {
-		if f.b == nil || len(f.b) == 0 {
+		if len(f.b) == 0 {
 			return true
 		}
 		if s := string(f.b); isText(s) {
