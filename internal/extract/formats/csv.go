@@ -285,13 +285,18 @@ func singleColumn(s string) bool {
 }
 
 // csvTable passes a table's text on unchanged and marks its cells: a span for
-// each, with the column's name and the row's number.
+// each, with the column's name and the row's number. Several tables may stand in
+// it, one below the other, as reports are exported: names of columns, one of which
+// columns of patients have, begin another below an empty row or a title, or
+// where rows get wider or narrower.
 type csvTable struct {
 	out    *emitter
 	delim  byte // 0: a single column
 	labels []string
 	header bool // a row holds the names
 	title  int  // rows that stand above it
+	width  int  // cells of the last row
+	apart  bool // nothing but a title stood in it: another table may begin
 	group  uint32
 
 	row    []byte // of the row at hand
@@ -349,7 +354,8 @@ func (t *csvTable) endRow() {
 		t.row, t.marks, t.quoted, t.start, t.long = t.row[:0], t.marks[:0], false, true, false
 	}()
 	line := bytes.TrimRight(t.row, "\r\n")
-	if t.long || len(bytes.TrimSpace(line)) == 0 {
+	if t.long || len(bytes.TrimSpace(line)) == 0 || len(t.labels) > 0 && t.empty(line) {
+		t.apart = !t.long
 		t.out.write(t.row)
 		return
 	}
@@ -358,13 +364,22 @@ func (t *csvTable) endRow() {
 		t.out.write(t.row)
 		return
 	}
+	other := len(t.marks)+1 != t.width
+	t.width = len(t.marks) + 1
 	if t.header {
 		t.header = false
-		t.eachCell(line, func(_ int, cell []byte, _ int) {
-			t.labels = append(t.labels, cutLabel(strings.ReplaceAll(string(cell), `""`, `"`)))
-		})
+		t.labels = t.names(line)
 		t.out.write(t.row)
 		return
+	}
+	if len(t.labels) > 0 && (t.apart || other) {
+		names := t.names(line)
+		if namesOfPatients(names) {
+			t.labels, t.apart = names, false
+			t.out.write(t.row)
+			return
+		}
+		t.apart = strings.Join(names[1:], "") == ""
 	}
 	t.group++
 	t.spans = t.spans[:0]
@@ -379,6 +394,24 @@ func (t *csvTable) endRow() {
 		t.spans = append(t.spans, s)
 	})
 	t.out.row(t.row, t.spans)
+}
+
+// empty reports a line whose cells hold nothing.
+func (t *csvTable) empty(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' && c != t.delim {
+			return false
+		}
+	}
+	return true
+}
+
+// names are the cells of line as labels.
+func (t *csvTable) names(line []byte) (names []string) {
+	t.eachCell(line, func(_ int, cell []byte, _ int) {
+		names = append(names, cutLabel(strings.ReplaceAll(string(cell), `""`, `"`)))
+	})
+	return names
 }
 
 // eachCell calls f for each cell of line with its bytes without quotes and

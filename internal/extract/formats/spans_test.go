@@ -107,6 +107,32 @@ func TestReadings(t *testing.T) {
 	}
 }
 
+// TestTablesBelowEachOther holds that each of several tables in one file has the
+// names of its own columns, and that rows of words begin none.
+func TestTablesBelowEachOther(t *testing.T) {
+	first := "Name,Phone,Ward\n" + strings.Repeat("Ada,555-0100,3\n", 30)
+	for _, c := range []struct {
+		name, below string
+		want        []string
+	}{
+		{"an empty line", "\nMRN,ICD10,Seen\n44,E119,2\n", []string{"MRN=44@31", "ICD10=E119@31", "Seen=2@31"}},
+		{"empty cells", ",,\nMRN,ICD10,Seen\n44,E119,2\n", []string{"MRN=44@31", "ICD10=E119@31", "Seen=2@31"}},
+		{"other cells", "MRN,ICD10\n44,E119\n", []string{"MRN=44@31", "ICD10=E119@31"}},
+		{"a title", "\n\"Diagnoses, coded\"\nMRN,ICD10,Seen\n44,E119,2\n", []string{"Name=Diagnoses, coded@31", "MRN=44@32", "ICD10=E119@32", "Seen=2@32"}},
+		{"a title with empty cells", ",,\nDiagnoses,,\nMRN,ICD10,Seen\n44,E119,2\n", []string{"Name=Diagnoses@31", "MRN=44@32", "ICD10=E119@32", "Seen=2@32"}},
+		{"words", "\nEve,unknown,none\n", []string{"Name=Eve@31", "Phone=unknown@31", "Ward=none@31"}},
+		{"names amid a table", "MRN,ICD10,Seen\n", []string{"Name=MRN@31", "Phone=ICD10@31", "Ward=Seen@31"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := serve(t, false, limits, []byte(first+c.below))
+			got := a.fieldsOf("")
+			if len(got) < 90 || !slices.Equal(got[90:], c.want) {
+				t.Errorf("got %q, want below the 30 rows %q", got, c.want)
+			}
+		})
+	}
+}
+
 // TestHTMLTables holds that the cells of a table go under the names in its first
 // row, those of a page's layout do not, and the text is the same either way.
 func TestHTMLTables(t *testing.T) {
