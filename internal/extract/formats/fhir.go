@@ -65,6 +65,8 @@ func fhirMeaning(name, system, code, text string, ofPatient bool) (typ dlp.Type,
 		}
 	case "telecom":
 		typ = fhirTelecom[system]
+	case "subscriberId":
+		typ = "HEALTH_PLAN_ID"
 	case "coding", "valueCoding":
 	default:
 		return "", false
@@ -82,6 +84,8 @@ func fhirElement(name, parent string, ofPatient bool) dlp.Type {
 		return "ZIP"
 	case name == "line":
 		return "ADDRESS"
+	case name == "subscriberId": // of a Coverage; R5's is an identifier
+		return "HEALTH_PLAN_ID"
 	case (name == "family" || name == "given") && parent == "name" && ofPatient:
 		return "NAME"
 	}

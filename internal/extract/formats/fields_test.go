@@ -148,6 +148,10 @@ func TestFieldsOfHealthFormats(t *testing.T) {
 		{"fhir in xml without a declaration", upToBirth, "application/xml", []string{
 			"MRN=E1234567@2", "SSN=536-22-8145@2", "MRN=77812@2", "NAME=Roe@2", "NAME=Jane@2", "PHONE=937-555-0142@2", "EMAIL=a@x.example@2",
 		}},
+		{"fhir, a coverage", `{"resourceType":"Coverage","subscriberId":"W123456789","dependent":"01"}`, "application/json", []string{"HEALTH_PLAN_ID=W123456789@1"}},
+		{"fhir, a coverage of R5", `{"resourceType":"Coverage","subscriberId":[{"system":"urn:x","value":"W123456789"}]}`, "application/json", []string{"HEALTH_PLAN_ID=W123456789@1"}},
+		{"fhir, a coverage in xml", `<Coverage xmlns="http://hl7.org/fhir"><subscriberId value="W123456789"/></Coverage>`, "application/xml", []string{"HEALTH_PLAN_ID=W123456789@1"}},
+		{"fhir, a coverage of R5 in xml", `<Coverage xmlns="http://hl7.org/fhir"><subscriberId><value value="W123456789"/></subscriberId></Coverage>`, "application/xml", []string{"HEALTH_PLAN_ID=W123456789@1"}},
 		{"script", scriptMessage, "application/xml", []string{
 			"HEALTH_PLAN_ID=W123456789@1", "SSN=536-22-8145@1", "MRN=E1234567@1", "NAME=Roe@1", "NAME=Jane@1", "DOB=1961-03-04@1", "ADDRESS=100 Low Street@1", "ZIP=45402@1", "PHONE=9375550142@1",
 			"EMAIL=a@x.example@1", "DEA=BH1234563@1", "NPI=1234567893@1", "NDC=00310075590@1", "ICD10=E119@1",
