@@ -48,12 +48,6 @@ func (j *job) iWork(at place, z *zip.Reader) error {
 		}
 		all = errors.Join(all, err)
 	}
-	noted := map[*zip.File]bool{}
-	for _, f := range z.File {
-		if strings.Contains(f.Name, "Metadata/") && strings.HasSuffix(f.Name, ".plist") {
-			noted[f] = j.plist(d, f)
-		}
-	}
 	out := &iWorkText{rows: newRows(d)}
 	found, err := doc.Show(out)
 	out.end()
@@ -68,33 +62,13 @@ func (j *job) iWork(at place, z *zip.Reader) error {
 		if !j.more() {
 			break
 		}
-		if !isArchive(f) && !noted[f] {
+		if !isArchive(f) {
 			in := at.inside(itoa(i + 1))
 			in.name = path.Base(decodeText([]byte(f.Name), ""))
 			j.zipMember(in, f)
 		}
 	}
 	return nil
-}
-
-// plist reports a small binary property list, in which the programs keep their
-// version and ids; its words are written.
-func (j *job) plist(d *officeDoc, f *zip.File) bool {
-	const most = 4 << 10
-	if f.UncompressedSize64 > most {
-		return false
-	}
-	r, err := d.open(f)
-	if err != nil {
-		return false
-	}
-	defer r.Close() // it was only read
-	b, err := io.ReadAll(io.LimitReader(r, most))
-	if err != nil || !strings.HasPrefix(string(b), "bplist") {
-		return false
-	}
-	j.looseWords(b)
-	return true
 }
 
 // archive takes one file of archives into the document.
@@ -133,7 +107,7 @@ func iWorkError(err error) error {
 	return gapOf(dlp.Corrupt, "iwork")
 }
 
-// iWorkText writes what a document holds.
+// iWorkText writes what a document holds; its rows take Row.
 type iWorkText struct{ *rows }
 
 // Text implements iwork.Sink.
@@ -141,17 +115,6 @@ func (t *iWorkText) Text(s string) error { return t.Line(validString(s)) }
 
 // Table implements iwork.Sink.
 func (t *iWorkText) Table(name string) error { return t.Sheet(name) }
-
-// Row implements iwork.Sink.
-func (t *iWorkText) Row(cells []string) error {
-	size := 1
-	for i, c := range cells {
-		t.s.add(cell{col: i, text: validString(c)})
-		size += len(c) + 1
-	}
-	t.end()
-	return t.spent(size)
-}
 
 // Comment implements iwork.Sink.
 func (t *iWorkText) Comment(s string) error {

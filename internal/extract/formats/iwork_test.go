@@ -10,7 +10,9 @@ import (
 func TestIWork(t *testing.T) {
 	const dir = "iwork/testdata/fuzz/FuzzRead/"
 	text, tables := string(seed(t, dir+"text")), string(seed(t, dir+"tables"))
-	all := []member{{"Index/Document.iwa", text}, {"Index/Tables/Tile.iwa", tables}, {"Metadata/Properties.plist", "bplist00\xd1\x01\x02_who wrote this\x00"},
+	list := "bplist00\xd1\x01\x02\x52by\x5ewho wrote this\x08\x0b\x0e" + // {"by": …}, where each object stands,
+		"\x00\x00\x00\x00\x00\x00\x01\x01" + "\x00\x00\x00\x00\x00\x00\x00\x03" + strings.Repeat("\x00", 15) + "\x1d" // and three of them before byte 29
+	all := []member{{"Index/Document.iwa", text}, {"Index/Tables/Tile.iwa", tables}, {"Metadata/Properties.plist", list},
 		{"Data/note.txt", "a file within"}}
 	index := zipOf(t, member{"Index/Document.iwa", text}, member{"Index/Tables/Tile.iwa", tables})
 	for name, c := range map[string]struct {
@@ -44,7 +46,7 @@ func TestIWork(t *testing.T) {
 			if labels["536228145"] != "SSN" || labels["ask her son"] != "comment" {
 				t.Errorf("spans: got %q", labels)
 			}
-			if name == "document" && (a.texts["4"] != "a file within" || !strings.Contains(a.texts[""], "who wrote this")) {
+			if name == "document" && (a.texts["4"] != "a file within" || a.texts["3"] != "by: who wrote this\n") {
 				t.Errorf("members: got %q", a.texts)
 			}
 		})

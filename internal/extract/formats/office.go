@@ -157,6 +157,18 @@ func (d *officeDoc) repeat(n int) error {
 	return d.j.spend(n)
 }
 
+// spent counts n bytes that were written of a row or line. Its error is the first
+// that the document met with.
+func (d *officeDoc) spent(n int) error {
+	if d.wb.err != nil {
+		return d.wb.err
+	}
+	if err := d.repeat(n); err != nil {
+		return err
+	}
+	return d.j.out.err
+}
+
 // open returns the bytes of one part, counted against the job's bounds.
 func (d *officeDoc) open(f *zip.File) (io.ReadCloser, error) {
 	if f.Flags&1 != 0 {

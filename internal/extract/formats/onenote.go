@@ -73,13 +73,7 @@ func (n *notes) Row(cells []string, first bool) error {
 	if first {
 		n.s = &sheet{d: n.d, header: true}
 	}
-	size := 1
-	for i, c := range cells {
-		n.s.add(cell{col: i, text: validString(c)})
-		size += len(c) + 1
-	}
-	n.end()
-	return n.spent(size)
+	return n.rows.Row(cells)
 }
 
 // Value implements onenote.Sink.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/klippa-app/go-pdfium/enums"
@@ -129,14 +130,7 @@ func (x *xfaText) text(b []byte) {
 }
 
 // within reports an open element of that name.
-func (x *xfaText) within(name string) bool {
-	for _, n := range x.names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
+func (x *xfaText) within(name string) bool { return slices.Contains(x.names, name) }
 
 // flush writes the text at hand.
 func (x *xfaText) flush() {

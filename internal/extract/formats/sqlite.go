@@ -49,16 +49,6 @@ type database struct {
 	unknown bool // blobs of no known kind were seen
 }
 
-func (d *database) spent(n int) error {
-	if d.wb.err != nil {
-		return d.wb.err
-	}
-	if err := d.repeat(n); err != nil {
-		return err
-	}
-	return d.j.out.err
-}
-
 // Table implements sqlitefile.Sink.
 func (d *database) Table(name string, columns []string) error {
 	d.s = &sheet{d: d.officeDoc}

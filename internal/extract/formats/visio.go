@@ -44,11 +44,9 @@ func (v *visioPart) start(name string, a attrs) {
 	case "Shape":
 		v.d.groups++
 		v.names(a)
-	case "Page", "Master", "MasterShortcut", "StyleSheet", "FaceName", "DataRecordSet", "DataConnection", "DataColumn":
-		if name != "StyleSheet" && name != "FaceName" {
-			v.names(a)
-			v.all(name, a)
-		}
+	case "Page", "Master", "MasterShortcut", "DataRecordSet", "DataConnection", "DataColumn":
+		v.names(a)
+		v.all(name, a)
 	case "AuthorEntry":
 		v.tell("author", a.get("Name"))
 		v.tell("initials", a.get("Initials"))

@@ -41,14 +41,17 @@ func (r *rows) end() {
 	r.s.cells, r.s.held, r.col = r.s.cells[:0], 0, -1
 }
 
-func (r *rows) spent(n int) error {
-	if r.d.wb.err != nil {
-		return r.d.wb.err
+func (r *rows) spent(n int) error { return r.d.spent(n) }
+
+// Row writes a whole row of texts; iwork.Sink's.
+func (r *rows) Row(cells []string) error {
+	size := 1
+	for i, c := range cells {
+		r.s.add(cell{col: i, text: validString(c)})
+		size += len(c) + 1
 	}
-	if err := r.d.repeat(n); err != nil {
-		return err
-	}
-	return r.d.j.out.err
+	r.end()
+	return r.spent(size)
 }
 
 // Cell takes a cell into its row.
