@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
 )
@@ -224,29 +225,15 @@ func (t *table) object(v []Value) (o object, ok bool) {
 		}
 		switch c.name {
 		case "Id":
-			id = number(v[i].Text)
+			id, _ = strconv.Atoi(v[i].Text) // what is no number leads to no table
 		case "Name":
 			o.name = v[i].Text
 		case "Type":
-			kind = number(v[i].Text)
+			kind, _ = strconv.Atoi(v[i].Text)
 		}
 	}
 	o.page = id & 0xffffff
 	return o, kind == userTable && o.page > 0
-}
-
-// number reads a whole number that this package wrote.
-func number(s string) int {
-	n := 0
-	for i := 0; i < len(s); i++ {
-		if s[i] >= '0' && s[i] <= '9' {
-			n = n*10 + int(s[i]-'0')
-		}
-	}
-	if len(s) > 0 && s[0] == '-' {
-		n = -n
-	}
-	return n
 }
 
 // text decodes a text. Jet 4 leaves the high bytes of its letters out where they

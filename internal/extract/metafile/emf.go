@@ -222,8 +222,7 @@ func (p *player) text(r []byte, off int, wide bool) {
 	if s == nil {
 		return
 	}
-	if options&optGlyphs != 0 {
-		p.drawn = p.drawn || n > 0
+	if p.byNumber(options, n) {
 		return
 	}
 	width := -1.0
@@ -248,6 +247,16 @@ func (p *player) text(r []byte, off int, wide bool) {
 	p.draw(text, float64(i32(o)), float64(i32(o[4:])), width)
 }
 
+// byNumber reports a text of n numbers of its font's glyphs: what it says cannot
+// be read.
+func (p *player) byNumber(options, n int) bool {
+	if options&optGlyphs == 0 {
+		return false
+	}
+	p.drawn = p.drawn || n > 0
+	return true
+}
+
 // small draws a text of the short form. [MS-EMF] 2.3.5.37.
 func (p *player) small(r []byte) {
 	b := at(r, 8, 28)
@@ -262,8 +271,7 @@ func (p *player) small(r []byte) {
 	if n > len(r) {
 		return
 	}
-	if options&optGlyphs != 0 {
-		p.drawn = p.drawn || n > 0
+	if p.byNumber(options, n) {
 		return
 	}
 	text := ""

@@ -47,13 +47,13 @@ const (
 	shadow   = 0.12 // the same text this near is drawn for its effect
 )
 
-// place makes a piece of text that begins at a point and runs along a
-// direction for a width, all as they are shown.
-func place(text string, x, y, dx, dy, width, height float64) piece {
+// place makes a piece, still without its text, that begins at a point and runs
+// along a direction for a width, all as they are shown.
+func place(x, y, dx, dy, width, height float64) piece {
 	angle := math.Atan2(dy, dx)
 	step := math.Round(angle / (math.Pi / 36))
 	sin, cos := math.Sincos(step * math.Pi / 36)
-	return piece{text: text, angle: int(step), along: x*cos + y*sin, across: y*cos - x*sin, width: width, height: max(height, 1e-6)}
+	return piece{angle: int(step), along: x*cos + y*sin, across: y*cos - x*sin, width: width, height: max(height, 1e-6)}
 }
 
 // lines joins pieces into the lines that are seen, the top one first; texts

@@ -208,7 +208,7 @@ func (p *player) draw(text string, x, y, width float64) {
 		ox -= width * scale
 	}
 	up := math.Hypot(m.c, m.d) * p.font.height
-	p.add(text, place("", ox, oy, dx, dy, width*scale, up))
+	p.add(text, place(ox, oy, dx, dy, width*scale, up))
 }
 
 // add takes a piece whose text is printed.

@@ -8,7 +8,6 @@ import (
 
 // Records of EMF+. [MS-EMFPLUS] 2.1.1.1.
 const (
-	plusHeader       = 0x4001
 	plusObject       = 0x4008
 	plusFillPath     = 0x4014
 	plusDrawImage    = 0x401a
@@ -128,7 +127,7 @@ func (p *player) plusString(flags int, r []byte) {
 		return
 	}
 	text := codepage.Decode16(at(r, 28, 2*le32(b[8:])))
-	p.plusText(text, flags, f32(b[12:]), f32(b[16:]), -1)
+	p.plusText(text, flags, f32(b[12:]), f32(b[16:]))
 }
 
 // driverString draws characters, each at its own place; they are put together as
@@ -150,33 +149,31 @@ func (p *player) driverString(flags int, r []byte) {
 	places := at(r, 16+(2*n+3)&^3, 8*n)
 	if len(places) == 0 {
 		if glyphs != nil {
-			p.plusText(codepage.Decode16(glyphs), flags, 0, 0, -1)
+			p.plusText(codepage.Decode16(glyphs), flags, 0, 0)
 		}
 		return
 	}
 	if le32(b[4:])&4 != 0 { // each place follows from the one before: the first alone is given
-		p.plusText(codepage.Decode16(glyphs), flags, f32(places), f32(places[4:]), -1)
+		p.plusText(codepage.Decode16(glyphs), flags, f32(places), f32(places[4:]))
 		return
 	}
 	for i := range n {
-		p.plusText(codepage.Decode16(glyphs[2*i:2*i+2]), flags, f32(places[8*i:]), f32(places[8*i+4:]), -1)
+		p.plusText(codepage.Decode16(glyphs[2*i:2*i+2]), flags, f32(places[8*i:]), f32(places[8*i+4:]))
 	}
 }
 
-// plusText takes a text at a point of the world.
-func (p *player) plusText(text string, flags int, x, y, width float64) {
+// plusText takes a text at a point of the world. How wide it is nothing says.
+func (p *player) plusText(text string, flags int, x, y float64) {
 	u := &p.plus
 	height := u.sizes[flags&0xff]
 	if height <= 0 {
 		height = 12
 	}
-	if width < 0 {
-		width = wide(text, height)
-	}
+	width := wide(text, height)
 	ox, oy := u.world.apply(x, y)
 	dx, dy := u.world.a, u.world.b
 	swap := p.pieces
 	p.pieces = u.pieces
-	p.add(text, place("", ox, oy, dx, dy, width*math.Hypot(dx, dy), height*math.Hypot(u.world.c, u.world.d)))
+	p.add(text, place(ox, oy, dx, dy, width*math.Hypot(dx, dy), height*math.Hypot(u.world.c, u.world.d)))
 	u.pieces, p.pieces = p.pieces, swap
 }

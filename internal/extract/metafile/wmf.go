@@ -137,8 +137,7 @@ func (p *player) extText(r []byte, word func(int) int) {
 	if s == nil {
 		return
 	}
-	if options&optGlyphs != 0 {
-		p.drawn = p.drawn || n > 0
+	if p.byNumber(options, n) {
 		return
 	}
 	width := -1.0

@@ -3,6 +3,7 @@ package onenote
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"strings"
 
@@ -309,19 +310,13 @@ func (s *store) fileNode(n *node, t map[uint32][16]byte) error {
 
 // parseGUID reads {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX} as a GUID is stored.
 func parseGUID(s string) (g [16]byte, ok bool) {
-	s = strings.ReplaceAll(strings.Trim(strings.TrimRight(s, "\x00"), "{}"), "-", "")
-	if len(s) != 32 {
+	b, err := hex.DecodeString(strings.ReplaceAll(strings.Trim(strings.TrimRight(s, "\x00"), "{}"), "-", ""))
+	if err != nil || len(b) != len(g) {
 		return g, false
 	}
 	order := [16]int{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15}
 	for i, at := range order {
-		hi, lo := hexValue(s[2*i]), hexValue(s[2*i+1])
-		if hi < 0 || lo < 0 {
-			return g, false
-		}
-		g[at] = byte(hi<<4 | lo)
+		g[at] = b[i]
 	}
 	return g, true
 }
-
-func hexValue(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20*(c>>6&1)) }

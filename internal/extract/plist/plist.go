@@ -214,7 +214,7 @@ func (f *file) text(mark byte, count uint64, b []byte) string {
 		case 4:
 			return strconv.FormatFloat(float64(math.Float32frombits(uint32(number(v)))), 'f', -1, 32)
 		case 8:
-			return real(math.Float64frombits(number(v)))
+			return double(math.Float64frombits(number(v)))
 		}
 	case 3: // seconds since 2001
 		if v := f.take(b, 8); len(v) == 8 {
@@ -235,7 +235,8 @@ func (f *file) text(mark byte, count uint64, b []byte) string {
 	return ""
 }
 
-func real(x float64) string {
+// double writes a number without an exponent, as far as that is readable.
+func double(x float64) string {
 	if a := math.Abs(x); a >= 1e21 || a != 0 && a < 1e-9 {
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	}
