@@ -55,7 +55,7 @@ type Config struct {
 	MaxRatio int `toml:"max_ratio"`
 	// OCR is about the words in pictures.
 	OCR OCR `toml:"ocr"`
-	// PasswordsFile holds passwords that encrypted archives are tried with, one
+	// PasswordsFile holds passwords that encrypted files are tried with, one
 	// a line, beside those that mails name; only its owner may read it. A reload
 	// reads it again.
 	PasswordsFile string `toml:"passwords_file"`

@@ -6,8 +6,8 @@ import (
 )
 
 // sipKey is a key of SipHash-2-4, a keyed pseudo-random function of 64 bits: who
-// lacks the key cannot try names against its sums. It takes a tenth of the time
-// of a HMAC.
+// lacks the key cannot try names against its sums. It takes about a third of
+// the processor time of a HMAC-SHA-256 over a name.
 //
 // Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
 type sipKey [2]uint64
