@@ -119,7 +119,10 @@ func holds(t *testing.T, r *read, path string, want ...string) {
 	}
 }
 
-func TestEncryptedPDF(t *testing.T) {
+// encryptedPDF is onePage as qpdf encrypts it, which is told how by flags. It skips
+// the test where there is no qpdf.
+func encryptedPDF(t *testing.T, flags ...string) []byte {
+	t.Helper()
 	qpdf, err := exec.LookPath("qpdf")
 	if err != nil {
 		t.Skip("no qpdf here")
@@ -129,6 +132,18 @@ func TestEncryptedPDF(t *testing.T) {
 	if err := os.WriteFile(in, []byte(onePage), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	msg, err := exec.CommandContext(t.Context(), qpdf, append(flags, "--", in, out)...).CombinedOutput()
+	if err != nil && !bytes.Contains(msg, []byte("warnings")) {
+		t.Fatalf("qpdf: %v %s", err, msg)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEncryptedPDF(t *testing.T) {
 	p := newPool(t, nil)
 	for name, c := range map[string]struct {
 		user string
@@ -138,14 +153,7 @@ func TestEncryptedPDF(t *testing.T) {
 		"empty password": {"", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if msg, err := exec.CommandContext(t.Context(), qpdf, "--encrypt", c.user, "owner", "256", "--", in, out).CombinedOutput(); err != nil && !bytes.Contains(msg, []byte("warnings")) {
-				t.Skipf("qpdf: %v %s", err, msg)
-			}
-			b, err := os.ReadFile(out)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := get(t, p, dlp.File, b)
+			r := get(t, p, dlp.File, encryptedPDF(t, "--encrypt", c.user, "owner", "256"))
 			if got := r.told(); !slices.Equal(got, c.want) {
 				t.Errorf("gaps: got %q, want %q", got, c.want)
 			}
@@ -159,27 +167,11 @@ func TestEncryptedPDF(t *testing.T) {
 // TestPDFPasswords holds that a candidate opens what qpdf encrypts, by each of its
 // ciphers, as the password to read it and as its owner's; and that none does else.
 func TestPDFPasswords(t *testing.T) {
-	qpdf, err := exec.LookPath("qpdf")
-	if err != nil {
-		t.Skip("no qpdf here")
-	}
-	dir := t.TempDir()
-	in, out := filepath.Join(dir, "in.pdf"), filepath.Join(dir, "out.pdf")
-	if err := os.WriteFile(in, []byte(onePage), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	p := newPool(t, nil)
 	for name, flags := range map[string][]string{"RC4 of 40 bits": {"40"}, "RC4 of 128 bits": {"128"}, "AES of 128 bits": {"128", "--use-aes=y"}, "AES of 256 bits": {"256"},
 		"AES of 256 bits, revision 5": {"256", "--force-R5"}} {
 		t.Run(name, func(t *testing.T) {
-			args := slices.Concat([]string{"--allow-weak-crypto", "--encrypt", "Kolibri-77", "Falke-88"}, flags, []string{"--", in, out})
-			if msg, err := exec.CommandContext(t.Context(), qpdf, args...).CombinedOutput(); err != nil && !bytes.Contains(msg, []byte("warnings")) {
-				t.Fatalf("qpdf: %v %s", err, msg)
-			}
-			b, err := os.ReadFile(out)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := encryptedPDF(t, slices.Concat([]string{"--allow-weak-crypto", "--encrypt", "Kolibri-77", "Falke-88"}, flags)...)
 			for pw, want := range map[string][]string{"Kolibri-77": nil, "Falke-88": nil, "another": {"encrypted pdf"}} {
 				p.SetPasswords([]string{"nothing", pw})
 				r := get(t, p, dlp.File, b)
