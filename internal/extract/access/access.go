@@ -229,7 +229,7 @@ func (t *table) object(v []Value) (o object, ok bool) {
 		case "Name":
 			o.name = v[i].Text
 		case "Type":
-			kind, _ = strconv.Atoi(v[i].Text)
+			kind, _ = strconv.Atoi(v[i].Text) // nor is it a kind of table
 		}
 	}
 	o.page = id & 0xffffff

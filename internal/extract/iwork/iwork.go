@@ -49,7 +49,8 @@ type Document struct {
 }
 
 // Add takes the archives of one .iwa file, which may unpack to room bytes at most.
-// It returns how many it holds.
+// It returns how many bytes they unpacked to. Beside an error, which is one of this
+// package, what came before it was taken.
 func (d *Document) Add(b []byte, room int64) (int64, error) {
 	if len(b) >= 4 && string(b[:3]) == "bvx" {
 		return 0, ErrMethod

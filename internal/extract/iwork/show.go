@@ -35,7 +35,7 @@ type show struct {
 	err   error
 }
 
-// Show hands on all that was added.
+// Show hands on all that was added. An error is s's own.
 func (d *Document) Show(s Sink) (Found, error) {
 	x := &show{Document: d, s: s}
 	var tables []int

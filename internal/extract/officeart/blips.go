@@ -8,9 +8,10 @@ import (
 )
 
 // Metafiles hands on the Windows metafiles among the pictures in b, a drawing or
-// whatever holds some, found by their heads; for a WMF without the placeable
-// header. A picture may take room bytes, all of them together four times as
-// much; false: one was left out for that. An error of each ends the search.
+// whatever holds some, which it finds by their heads; a WMF comes without the
+// placeable header. A picture may unpack to room bytes, all of them together to
+// four times as many; all is false where one was left out for that. An error of
+// each ends the search and is returned as it is.
 //
 // Source: [MS-ODRAW] 2.2.24, 2.2.25, 2.2.31.
 func Metafiles(b []byte, room int64, each func(metafile []byte) error) (all bool, err error) {
