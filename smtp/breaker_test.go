@@ -13,8 +13,9 @@ import (
 )
 
 // TestBreakerOfManyAtOnce: of fifty sessions that come together few dial a next
-// hop that swallows what they send, and none fails at one that answers. Those
-// who give up in between leave their try to others.
+// hop that swallows what they send, the others do not wait until these are given
+// up, and none fails at one that answers. Those who give up in between leave
+// their try to others.
 func TestBreakerOfManyAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -49,11 +50,17 @@ func TestBreakerOfManyAtOnce(t *testing.T) {
 				}
 				c := smtp.NewClient(cfg)
 				var wg sync.WaitGroup
-				var done atomic.Int64
+				var done, long atomic.Int64 // reached; waited more than their turn
 				impatient, cancel := context.WithCancel(t.Context())
 				begin := func(ctx context.Context) {
 					wg.Go(func() {
+						began := time.Now()
 						tx, _, err := c.Begin(ctx, ann, smtp.MailOptions{}, toBob)
+						if waited := time.Since(began); waited > cfg.ConnectTimeout {
+							t.Errorf("waited %v, beyond the bound of %v", waited, cfg.ConnectTimeout)
+						} else if waited > cfg.ConnectTimeout/2 {
+							long.Add(1)
+						}
 						if err == nil {
 							done.Add(1)
 							_ = tx.Reset(t.Context())
@@ -82,6 +89,9 @@ func TestBreakerOfManyAtOnce(t *testing.T) {
 				}
 				if n := most.Load(); !tt.answers && n > 3 {
 					t.Errorf("%d dialled at once", n)
+				}
+				if n := long.Load(); n > int64(tt.most) {
+					t.Errorf("%d waited as long as those who dialled, want %d at most", n, tt.most)
 				}
 				c.Close()
 				h.wg.Wait()

@@ -29,7 +29,7 @@ type ClientConfig struct {
 	Certificate *KeyPair     // shown to a next hop that asks for one; nil: none
 	Auth        *Credentials // to log in with, over TLS only; nil: no login
 
-	ConnectTimeout time.Duration // connecting, greeting, TLS and EHLO together
+	ConnectTimeout time.Duration // waiting for a turn to connect, connecting, greeting, TLS and EHLO together
 	CommandTimeout time.Duration // MAIL, RCPT, DATA, RSET each
 	BlockTimeout   time.Duration // writing a stretch of the message
 	AnswerTimeout  time.Duration // the answer to the end of data
@@ -203,13 +203,19 @@ func (c *Client) release(h *hop, r dlp.Reply) {
 	c.pool.put(h)
 }
 
-// connect opens a fresh connection up to EHLO.
+// turnShare is which part of ConnectTimeout somebody waits for their turn to
+// connect: enough for the pauses before greetings that are in use (five seconds
+// of Sendmail's greet_pause, six of postscreen_greet_wait), and what is left of
+// ConnectTimeout is enough to connect.
+const turnShare = 3
+
+// connect opens a fresh connection up to EHLO, within ConnectTimeout.
 func (c *Client) connect(ctx context.Context) (*hop, error) {
-	if err := c.breaker.allow(ctx, c.cfg.ConnectTimeout); err != nil {
-		return nil, &dlp.StageError{At: "down", Err: err}
-	}
 	dctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
+	if err := c.breaker.allow(dctx, c.cfg.ConnectTimeout/turnShare); err != nil {
+		return nil, &dlp.StageError{At: "down", Err: err}
+	}
 	h, err := c.dial(dctx)
 	switch {
 	case err == nil:

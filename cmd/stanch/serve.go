@@ -44,6 +44,8 @@ const stopWithin = 25 * time.Second
 // stopRest is how long what is left may take then.
 const stopRest = 3 * time.Second
 
+const _ = uint(30*time.Second - stopWithin - stopRest) // does not compile beyond the promise
+
 // statusServing is what a service manager shows.
 const statusServing = "serving"
 

@@ -35,10 +35,13 @@ func newTrial(t *testing.T, o options, faults ...string) *trial {
 	return x
 }
 
-// load has 20 clients send n messages, each until it is answered for good.
+// loadSessions is how many clients a trial's load has.
+const loadSessions = 20
+
+// load has its clients send n messages, each until it is answered for good.
 func (x *trial) load(n int) *loading {
 	x.t.Helper()
-	return startLoad(x.t, x.gateway, x.dir, x.corpus, 20, n, &x.ledgers)
+	return startLoad(x.t, x.gateway, x.dir, x.corpus, loadSessions, n, &x.ledgers)
 }
 
 // sank counts what the sink was offered.

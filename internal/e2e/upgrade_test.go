@@ -131,8 +131,9 @@ func (g *installed) upgrade() (out string, code int) {
 	return string(b), 0
 }
 
-// neverRefused counts what clients saw beside an answer or a 421 at a boundary.
-func neverRefused(t *testing.T, ledgers []string) {
+// neverRefused holds that clients saw no refusal but a 421 between two messages,
+// and that at most as often as said.
+func neverRefused(t *testing.T, ledgers []string, boundaries int) {
 	t.Helper()
 	stages := map[string]int{}
 	for _, l := range ledgers {
@@ -150,8 +151,13 @@ func neverRefused(t *testing.T, ledgers []string) {
 				t.Errorf("refused: %s %s", s.Stage, s.Reply)
 			case s.Code == 0 && (s.Stage == "dot" || s.Stage == "body"):
 				t.Errorf("cut inside a message: %s %s", s.Stage, s.Reply)
+			case s.Code >= 400 && (s.Code != 421 || s.Stage != "mail"):
+				t.Errorf("refused at %s: %s", s.Stage, s.Reply)
 			}
 		}
+	}
+	if n := stages["mail 421"]; n > boundaries {
+		t.Errorf("%d sessions were closed between messages, want %d at most", n, boundaries)
 	}
 	t.Logf("by stage: %v", stages)
 }
@@ -174,8 +180,9 @@ func attempts(t *testing.T, ledgers []string) (n int) {
 // every message.
 func underLoad(x *trial, change func()) {
 	x.t.Helper()
+	const changes = 5
 	load := x.load(500)
-	for range 5 {
+	for range changes {
 		before := attempts(x.t, x.ledgers)
 		eventually(x.t, "mail flows between two upgrades", func() bool {
 			if load.done() {
@@ -186,7 +193,7 @@ func underLoad(x *trial, change func()) {
 		change()
 	}
 	load.wait(x.t)
-	neverRefused(x.t, x.ledgers)
+	neverRefused(x.t, x.ledgers, changes*loadSessions)
 	x.whole()
 }
 
