@@ -46,6 +46,7 @@ type object struct {
 type Document struct {
 	objects []object
 	at      map[uint64]int // of the first message of an object
+	size    int64          // bytes of all archives
 }
 
 // Add takes the archives of one .iwa file, which may unpack to room bytes at most.
@@ -88,6 +89,7 @@ func (d *Document) archives(b message) error {
 	if d.at == nil {
 		d.at = map[uint64]int{}
 	}
+	d.size += int64(len(b))
 	for len(b) > 0 {
 		n, ok := b.varint()
 		if !ok || n > uint64(len(b)) {

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Sink takes what a document holds: its texts, its tables row by row, its comments,
@@ -33,11 +31,15 @@ type show struct {
 	s     Sink
 	found Found
 	err   error
+	lists map[*object]entries
+	kept  int                // entries of all lists
+	texts map[*object]string // of texts in cells
+	again int64              // bytes that were read or held a further time
 }
 
-// Show hands on all that was added. An error is s's own.
+// Show hands on all that was added. An error is s's own, or ErrTooMany.
 func (d *Document) Show(s Sink) (Found, error) {
-	x := &show{Document: d, s: s}
+	x := &show{Document: d, s: s, lists: map[*object]entries{}, texts: map[*object]string{}}
 	var tables []int
 	inCell := map[uint64]bool{}
 	for i := range d.objects {
@@ -64,6 +66,7 @@ func (d *Document) Show(s Sink) (Found, error) {
 			x.text(string(o.b.bytes(1)), s.Comment)
 		}
 	}
+	x.unshown()
 	x.words()
 	return x.found, x.err
 }
@@ -95,7 +98,8 @@ func (x *show) storage(o *object) string {
 	return b.String()
 }
 
-// table shows a TST.TableModelArchive.
+// table shows a TST.TableModelArchive. A tile that several tables name is shown for
+// each.
 func (x *show) table(m message) {
 	if x.err != nil {
 		return
@@ -103,39 +107,26 @@ func (x *show) table(m message) {
 	x.err = x.s.Table(plain(string(m.bytes(8))))
 	data := m.bytes(4)
 	t := &table{show: x, texts: x.list(data, 4), rich: x.list(data, 17)}
+	mine := map[*object]bool{}
 	data.bytes(3).all(1, func(tile message) {
-		if o := x.find(tile, 2, kindTile); o != nil && !o.used {
-			o.used = true
-			o.b.all(5, t.row)
+		o := x.find(tile, 2, kindTile)
+		if o == nil || mine[o] || x.err != nil {
+			return
 		}
-	})
-}
-
-// list returns the entries of a TST.TableDataList: each one's text.
-func (x *show) list(data message, num uint64) map[uint32]string {
-	o := x.find(data, num, kindList)
-	if o == nil {
-		return nil
-	}
-	o.used = o.b.bytes(4) == nil // what stands in segments is told as words
-	texts := map[uint32]string{}
-	o.b.all(3, func(e message) {
-		s := string(e.bytes(3))
-		if p := x.find(e, 9, kindRich); p != nil {
-			if of := x.find(p.b, 1, kindStorage, kindStorage2); of != nil {
-				of.used = true
-				s = x.storage(of)
+		if o.used {
+			if x.repeat(len(o.b)); x.err != nil {
+				return
 			}
 		}
-		texts[uint32(e.number(1))] = plain(s)
+		mine[o], o.used = true, true
+		o.b.all(5, t.row)
 	})
-	return texts
 }
 
 // table is a table at hand.
 type table struct {
 	*show
-	texts, rich map[uint32]string
+	texts, rich entries
 }
 
 // row shows a TST.TileRowInfo.
@@ -194,19 +185,33 @@ func (t *table) cell(b []byte) string {
 		return v
 	}
 	decimal, double, seconds, text, rich := take(flagDecimal, 16), take(flagDouble, 8), take(flagSeconds, 8), take(flagText, 4), take(flagRich, 4)
-	switch {
-	case rich != nil:
-		return t.rich[binary.LittleEndian.Uint32(rich)]
-	case text != nil:
-		return t.texts[binary.LittleEndian.Uint32(text)]
-	case seconds != nil && kind == 5:
-		return date(math.Float64frombits(binary.LittleEndian.Uint64(seconds)))
-	case decimal != nil:
-		return decimal128(decimal)
-	case double != nil && kind != 6: // neither yes nor no
-		return strconv.FormatFloat(math.Float64frombits(binary.LittleEndian.Uint64(double)), 'f', -1, 64)
+	words := ""
+	if rich != nil {
+		words = t.entry(t.rich, binary.LittleEndian.Uint32(rich))
 	}
-	return ""
+	if text != nil && words == "" {
+		words = t.entry(t.texts, binary.LittleEndian.Uint32(text))
+	}
+	value := ""
+	switch {
+	case seconds != nil && kind == 5:
+		value = date(math.Float64frombits(binary.LittleEndian.Uint64(seconds)))
+	case decimal != nil:
+		value = decimal128(decimal)
+	case double != nil && kind != 6: // neither yes nor no
+		value = strconv.FormatFloat(math.Float64frombits(binary.LittleEndian.Uint64(double)), 'f', -1, 64)
+	}
+	switch {
+	case words == "":
+		return value
+	case value == "" || value == "0":
+		return words
+	}
+	t.repeat(len(words))
+	if t.err != nil {
+		return words
+	}
+	return words + " " + value // which of the two is seen its kind does not tell for certain
 }
 
 // date writes seconds since 2001 as a date, with the time where there is one.
@@ -251,57 +256,4 @@ func decimal128(b []byte) string {
 		s = "-" + s
 	}
 	return s
-}
-
-// words shows all strings of the objects that were not read by their fields, each
-// once.
-func (x *show) words() {
-	const (
-		most = 256     // bytes of one that is remembered
-		all  = 1 << 16 // of them
-	)
-	seen := map[string]bool{}
-	for i := range x.objects {
-		if o := &x.objects[i]; !o.used && x.err == nil {
-			x.strings(o.b, 0, func(s string) {
-				if seen[s] || x.err != nil {
-					return
-				}
-				if len(s) <= most && len(seen) < all {
-					seen[s] = true
-				}
-				x.err = x.s.Word(s)
-			})
-		}
-	}
-}
-
-const maxNesting = 40
-
-// strings calls put with all that may be a string in a message: which of its bytes
-// are messages again only descriptors would tell.
-func (x *show) strings(m message, depth int, put func(string)) {
-	m.each(func(f field) bool {
-		if len(f.b) == 0 {
-			return true
-		}
-		if s := string(f.b); isText(s) {
-			if s = plain(s); s != "" {
-				put(s)
-			}
-		} else if depth < maxNesting {
-			x.strings(f.b, depth+1, put)
-		}
-		return true
-	})
-}
-
-// isText reports printed characters, three at least.
-func isText(s string) bool {
-	if len(s) < 3 || !utf8.ValidString(s) {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) && r != '\n' && r != '\t' && r != '\u2028' && r != '\u2029' && r != '\ufffc'
-	})
 }
