@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/klippa-app/go-pdfium/enums"
@@ -35,7 +36,7 @@ func (d *pdfDoc) forms(at place) error {
 	x := &xfaText{w: &pictureText{j: d.j, packed: int64(len(d.b))}, captions: map[string]string{}}
 	whole := count <= maxPackets
 	for _, values := range []bool{false, true} { // captions come first, wherever they stand
-		x.values = values
+		x.values, x.names, x.deep, x.area, x.ended = values, nil, 0, "", false
 		for i := range min(count, maxPackets) {
 			p, err := d.in.FPDF_GetXFAPacketContent(&requests.FPDF_GetXFAPacketContent{Document: d.doc, Index: i})
 			if trapped(err) {
@@ -63,13 +64,14 @@ func (d *pdfDoc) forms(at place) error {
 		return err
 	case x.pictures:
 		d.j.gap(at, dlp.Image, "pictures of a pdf XFA form", 0)
-	case err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL && (!whole || !x.template):
+	case err == nil && f.FormType == enums.FPDF_FORMTYPE_XFA_FULL && (!whole || x.odd || !x.template):
 		d.j.gap(at, dlp.Unsupported, "pdf XFA form", 0)
 	}
 	return nil
 }
 
-// xfaText writes what an XFA form says: at first its template, then its values.
+// xfaText writes what an XFA form says: at first its template and what else
+// stands beside the values, then the values.
 //
 // Source: XML Forms Architecture 3.3, chapters 2, 4 and 17.
 type xfaText struct {
@@ -82,18 +84,26 @@ type xfaText struct {
 	values   bool // they are written, else the template
 	template bool // there is one
 	pictures bool // it has some
+	odd      bool // there is what the form may show in another way than it is read
+	ended    bool // an element has ended, and none begun since
 	buf      []byte
 	err      error
 }
 
 func (x *xfaText) start(name string, a attrs) {
-	x.flush()
-	switch name {
-	case "template", "datasets", "config", "localeSet", "connectionSet", "form", "stylesheet", "xmpmeta", "sourceSet":
-		if !x.within("datasets") && !x.within("template") {
+	if x.breaks(name) {
+		x.mixed(x.buf)
+		x.flush()
+	}
+	x.ended = false
+	if len(x.names) == 0 || len(x.names) == 1 && x.names[0] == "xdp" {
+		if x.deep == 0 && name != "xdp" {
 			x.area = name
 			x.template = x.template || name == "template"
+			x.odd = x.odd || name == "pdf" // a file in base64
 		}
+	}
+	switch name {
 	case "field", "draw", "exclGroup":
 		if x.area == "template" {
 			x.field = a.get("name")
@@ -105,29 +115,85 @@ func (x *xfaText) start(name string, a attrs) {
 		x.names = append(x.names, name)
 	} else {
 		x.deep++
+		x.odd = true
+	}
+	if x.values && x.area == "datasets" {
+		x.attributes(a)
 	}
 }
 
-func (x *xfaText) end(string) {
-	x.flush()
+// attributes writes those of a value: they may be bound to fields as well.
+func (x *xfaText) attributes(a attrs) {
+	for _, v := range a {
+		if s := strings.TrimSpace(v.value); x.err == nil && s != "" && !isNamespace().MatchString(s) && !(v.name == "style" && x.within("body")) {
+			x.line(v.name, s)
+		}
+	}
+}
+
+// isNamespace matches the namespaces of forms and their texts, which attributes declare.
+var isNamespace = expression(`^http://(www\.xfa\.org|www\.w3\.org|ns\.adobe\.com)/[A-Za-z./#-]{0,40}(\d{4}|\d\.\d)?[A-Za-z./#-]{0,40}$`)
+
+// breaks reports whether a line ends where an element of that name begins or
+// ends: within rich text only paragraphs and their like do that.
+func (x *xfaText) breaks(name string) bool {
+	if !x.within("body") {
+		return true
+	}
+	switch name {
+	case "b", "i", "u", "span", "sub", "sup", "a", "font", "em", "strong":
+		return false
+	case "body", "html", "p", "div", "br", "ul", "ol", "li", "table", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6":
+	default:
+		x.odd = true
+	}
+	return true
+}
+
+// mixed notes text that stands beside elements, where a form has no rich text:
+// it may be shown with theirs.
+func (x *xfaText) mixed(b []byte) {
+	switch x.area {
+	case "datasets", "template", "form":
+		x.odd = x.odd || !x.within("body") && len(bytes.TrimSpace(b)) > 0
+	}
+}
+
+func (x *xfaText) end(name string) {
+	if x.breaks(name) {
+		x.flush()
+	}
+	x.ended = true
 	if x.deep > 0 {
 		x.deep--
-	} else if len(x.names) > 0 {
+		return
+	}
+	if len(x.names) == 0 || x.names[len(x.names)-1] != name {
+		x.odd = true
+	}
+	if len(x.names) > 0 {
 		x.names = x.names[:len(x.names)-1]
 	}
 }
 
 func (x *xfaText) text(b []byte) {
-	if x.values != (x.area == "datasets") || x.area != "datasets" && x.area != "template" {
+	if x.ended {
+		x.mixed(b)
+	}
+	if x.values != (x.area == "datasets") || x.area == "config" || x.area == "localeSet" || x.area == "pdf" {
 		return
 	}
 	if len(x.buf) == 0 {
 		b = bytes.TrimLeft(b, " \t\r\n")
 	}
 	if x.buf = append(x.buf, b...); len(x.buf) >= textChunk {
+		again := strings.ToValidUTF8(string(x.buf[len(x.buf)-seamed:]), "") // what the cut goes through is told whole
 		x.flush()
+		x.buf = append(x.buf, again...)
 	}
 }
+
+const seamed = 256 // bytes of a long text that are told with its next piece as well
 
 // within reports an open element of that name.
 func (x *xfaText) within(name string) bool { return slices.Contains(x.names, name) }
@@ -140,20 +206,16 @@ func (x *xfaText) flush() {
 		return
 	}
 	if x.values {
-		name := x.name()
-		if c := x.captions[name]; c != "" {
-			name = c
-		}
-		x.err = x.w.Line(name, s)
+		x.line(x.name(), s)
 		return
 	}
 	switch {
-	case x.within("script") || x.within("event") || x.within("calculate") || x.within("validate") && !x.within("message"):
-		return // programs
+	case x.within("script"):
+		s = x.script(s)
 	case x.within("image"):
 		x.pictures = true
 		return
-	case x.within("caption") && x.field != "":
+	case x.within("caption") && x.field != "" && x.area == "template":
 		if len(x.captions) < maxCaptions || x.captions[x.field] != "" {
 			x.captions[x.field] = strings.TrimSuffix(strings.TrimSpace(cutLabel(strings.TrimSpace(x.captions[x.field]+" "+s))), ":")
 		}
@@ -165,12 +227,40 @@ func (x *xfaText) flush() {
 	}
 }
 
+// line writes a value under the caption of its field.
+func (x *xfaText) line(name, s string) {
+	if c := x.captions[name]; c != "" {
+		name = c
+	}
+	x.err = x.w.Line(name, s)
+}
+
+var (
+	joinedText  = expression(`"\s*\+\s*"|'\s*\+\s*'`)
+	escapedRune = expression(`\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))`)
+	unreadable  = expression(`\b(?:fromCharCode|unescape|eval|atob)\b`)
+)
+
+// script returns a program with its texts as they are shown: a form fills its
+// fields by them. What puts a text together from codes is told as not read.
+func (x *xfaText) script(s string) string {
+	x.odd = x.odd || unreadable().MatchString(s)
+	s = escapedRune().ReplaceAllStringFunc(s, func(e string) string {
+		n, err := strconv.ParseUint(e[2:], 16, 16)
+		if err != nil {
+			return e
+		}
+		return string(rune(n))
+	})
+	return joinedText().ReplaceAllString(s, "")
+}
+
 // name returns what the value at hand is called: by the innermost element that
 // is none of a text's form.
 func (x *xfaText) name() string {
 	for i := len(x.names) - 1; i >= 0; i-- {
 		switch x.names[i] {
-		case "body", "html", "p", "span", "b", "i", "br", "sub", "sup", "ul", "ol", "li", "value":
+		case "body", "html", "p", "div", "span", "b", "i", "br", "sub", "sup", "ul", "ol", "li", "value":
 		default:
 			return x.names[i]
 		}
