@@ -30,6 +30,7 @@ type draft struct {
 	Rule
 	Extends string
 	path    string // of the table in the file: "rules[0]"
+	at      int    // the line of extends
 }
 
 // errorf notes that key wants something else.

@@ -192,13 +192,20 @@ func (m *merger) extend() {
 	for _, d := range m.extends {
 		base := m.byID[dlp.RuleID(d.Extends)]
 		if base == nil {
-			m.errs = append(m.errs, &Error{File: d.File, Line: d.Line, Key: d.path + ".extends", Want: fmt.Sprintf("the id of a rule: there is no %q", d.Extends)})
+			m.errs = append(m.errs, &Error{File: d.File, Line: d.at, Key: d.path + ".extends", Want: fmt.Sprintf("the id of a rule: there is no %q", d.Extends)})
 			continue
 		}
 		base.Patterns = append(base.Patterns, d.Patterns...)
 		base.Demote = append(base.Demote, d.Demote...)
-		base.Allowlists = append(base.Allowlists, d.Allowlists...)
-		base.Tests = append(base.Tests, d.Tests...)
+		for _, a := range d.Allowlists {
+			a.added = true
+			base.Allowlists = append(base.Allowlists, a)
+		}
+		for _, t := range d.Tests {
+			t.added = true
+			base.Tests = append(base.Tests, t)
+		}
+		base.extended = append(base.extended, d)
 	}
 }
 
@@ -280,17 +287,22 @@ func digest(rules []*Rule) string {
 }
 
 // test runs each rule's own tests with that rule alone. Tests of the built-in
-// packs do not know the site's forms, so they run without.
+// packs do not know the site's forms, so they run without, and those of a rule
+// that is extended do not know which of its values are never reported here.
 func (s *Set) test(ctx context.Context, t Tester) error {
 	var errs []error
 	for _, r := range s.rules {
-		alone, bare := one(r, s.site), one(withoutSite(r), Site{})
+		own := withoutAdded(r)
+		all, alone, bare := one(r, s.site), one(own, s.site), one(withoutSite(own), Site{})
 		for i := range r.Tests {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("patterns: test: %w", err)
 			}
 			set := alone
-			if strings.HasPrefix(r.Tests[i].File, builtInPrefix) {
+			switch {
+			case r.Tests[i].added:
+				set = all
+			case strings.HasPrefix(r.Tests[i].File, builtInPrefix):
 				set = bare
 			}
 			if err := runTest(ctx, t, set, r, &r.Tests[i]); err != nil {
@@ -305,6 +317,13 @@ func (s *Set) test(ctx context.Context, t Tester) error {
 func withoutSite(r *Rule) *Rule {
 	c := *r
 	c.Patterns = slices.DeleteFunc(slices.Clone(r.Patterns), func(p Pattern) bool { return p.Site != nil })
+	return &c
+}
+
+// withoutAdded is r less the allowlists that extensions add.
+func withoutAdded(r *Rule) *Rule {
+	c := *r
+	c.Allowlists = slices.DeleteFunc(slices.Clone(r.Allowlists), func(a Allowlist) bool { return a.added })
 	return &c
 }
 
@@ -351,6 +370,9 @@ func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error
 		fail.Want = fmt.Sprintf("no finding of %s at medium or above; seen: %s; %s", r.ID, seen, hint)
 	default:
 		return nil
+	}
+	if k := len(r.extended); k > 0 && !test.added {
+		fail.Want += fmt.Sprintf("; %s, line %d, extends the rule, and what it extends must still hold", r.extended[k-1].File, r.extended[k-1].at)
 	}
 	return fail
 }

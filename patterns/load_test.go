@@ -111,7 +111,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 		{"no reason", `description = "printed on the poster"`, "", []string{": rules[0].allowlists[0].description: the reason"}},
 		{"failed match", `"badge B123456"`, `"badge B12345"`, []string{":19: rules[0].tests.match[0]: a finding of badge at medium or above; seen: nothing; `stanch rules explain --rule badge --text TEXT` says why"}},
 		{"failed no_match", `["B123456", `, "[\n \"B123456\",\n\"badge B999999\", ", []string{":22: rules[0].tests.no_match[1]: no finding of badge at medium or above; seen: badge at medium in bytes 6 to 13; `stanch rules explain"}},
-		{"extends nothing", `id = "badge"`, `extends = "nobody"`, []string{":6: rules[0].type: no such key beside extends", ":4: rules[0].extends: the id of a rule"}},
+		{"extends nothing", `id = "badge"`, `extends = "nobody"`, []string{":6: rules[0].type: no such key beside extends", ":5: rules[0].extends: the id of a rule"}},
 		{"every error at once", "schema = 1\n[keywords]", "schema = 1\none = 1\ntwo = 2\n[keywords]", []string{":2: one: ", ":3: two: "}},
 	}
 	for _, tt := range tests {
@@ -311,4 +311,31 @@ func FuzzLoad(f *testing.F) {
 		}
 		scanner.New(set) // what loads can be made ready
 	})
+}
+
+// TestSpecimenListed: a site may list a value by which a pack tests itself; what an
+// extension adds besides still has to leave the rule's own tests whole, and its own
+// tests know its list.
+func TestSpecimenListed(t *testing.T) {
+	for _, tt := range []struct{ rule, value, text string }{
+		{"credit-card", "4111111111111111", "card number 4111 1111 1111 1111"},
+		{"us-ssn", "536-22-8145", "SSN 536-22-8145"},
+		{"iban", "DE89 3704 0044 0532 0130 00", "IBAN DE89 3704 0044 0532 0130 00"},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			site := "schema = 1\n[[rules]]\nextends = \"" + tt.rule + "\"\n[[rules.allowlists]]\ndescription = \"specimen\"\nvalues = [\"" + tt.value + "\"]\n"
+			path := write(t, "site.toml", site+"[rules.tests]\nno_match = [\""+tt.text+"\"]\n")
+			if _, err := load(t, patterns.Source{BuiltIn: true, Paths: []string{path}}); err != nil {
+				t.Fatal(err)
+			}
+			path = write(t, "site.toml", site+"[rules.tests]\nmatch = [\""+tt.text+"\"]\n")
+			if _, err := load(t, patterns.Source{BuiltIn: true, Paths: []string{path}}); err == nil || !strings.Contains(err.Error(), path+":8: ") || strings.Contains(err.Error(), "built-in") {
+				t.Errorf("its own test finds what it lists: %v", err)
+			}
+			path = write(t, "site.toml", site+"[[rules.demote]]\nany = [\"card\", \"ssn\", \"iban\"]\nproximity = 500\n[[rules.demote]]\nany = [\"number\"]\n[[rules.patterns]]\nconfidence = \"high\"\nregex = '''[0-9A-Z][0-9 .-]{7,30}[0-9]'''\n")
+			if _, err := load(t, patterns.Source{BuiltIn: true, Paths: []string{path}}); err == nil || !strings.Contains(err.Error(), path+", line 3, extends the rule") {
+				t.Errorf("it spoils the rule's tests: %v", err)
+			}
+		})
+	}
 }

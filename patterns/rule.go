@@ -60,7 +60,7 @@ func (f *file) rule(t *table) *draft {
 // head reads what a rule says of itself.
 func (f *file) head(t *table, d *draft) {
 	extends, isExtension := t.str("extends")
-	d.Extends = extends
+	d.Extends, d.at = extends, f.line(t.key("extends"))
 	if isExtension {
 		if extends == "" {
 			f.errorf(t.key("extends"), "the id of a rule")

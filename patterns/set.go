@@ -132,6 +132,7 @@ type Rule struct {
 	Tests       []Test
 	File        string
 	Line        int
+	extended    []*draft // by which
 }
 
 // Pattern is one form that a Rule's value takes.
@@ -205,8 +206,9 @@ type Allowlist struct {
 	Values      []string  // as written in the file; compared without separators and case
 	Expires     time.Time // zero: never. It holds until the end of that day, UTC
 
-	file string // where it stands: a site may add to a rule of another file
-	line int
+	file  string // where it stands: a site may add to a rule of another file
+	line  int
+	added bool // by an extension
 }
 
 // Test is one example inside a rule.
@@ -217,6 +219,7 @@ type Test struct {
 	File  string
 	Line  int
 	Key   string
+	added bool // by an extension
 }
 
 // one returns a Set of r alone, for r's own tests: without the imported tables,
