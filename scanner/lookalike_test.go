@@ -87,3 +87,32 @@ func TestLeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherLabels: a number that passes the check of a type, near a label of that
+// type, is not found as one where something else is what it is called.
+func TestOtherLabels(t *testing.T) {
+	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
+	for _, tt := range []struct {
+		typ  dlp.Type
+		text string
+		want []string // what is found as typ, and nothing else
+	}{
+		{"NPI", "NPI: 1234567893 Phone: 2125550147 Fax: 2125550154", []string{"1234567893"}},
+		{"NPI", "NPI 1234567893 account 1245319599", []string{"1234567893"}},
+		{"NPI", "NPI 1234567893, updated at 1700000005", []string{"1234567893"}},
+		{"NPI", "1245319599 NPI at epoch", nil},
+		{"NPI", "Provider phone: 2125550147, NPI on file", nil},
+		{"NPI", "NPI on file, phone number: 2125550147", nil},
+		{"NPI", "Phone: 2125550147, NPI: 1234567893", []string{"1234567893"}},
+	} {
+		var found []string
+		for _, f := range foundIn(t, s, []byte(tt.text)) {
+			if f.Type == tt.typ {
+				found = append(found, tt.text[f.Start:f.End])
+			}
+		}
+		if !slices.Equal(found, tt.want) {
+			t.Errorf("%q: found %q as %s, want %q", tt.text, found, tt.typ, tt.want)
+		}
+	}
+}
