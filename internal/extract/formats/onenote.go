@@ -24,7 +24,14 @@ func (j *job) oneNote(at place, b []byte) error {
 	if found.Elsewhere {
 		j.gap(at, dlp.Unsupported, "a file that is elsewhere", 0)
 	}
+	sum := int64(0)
 	for i, f := range n.files {
+		if sum += int64(len(f.data)); sum > int64(len(b)) { // they lie in one another
+			if over := n.d.repeat(len(f.data)); over != nil {
+				err = errors.Join(over, err)
+				break
+			}
+		}
 		in := at.inside(itoa(i + 1))
 		in.name = f.name
 		if !j.more() {
@@ -39,6 +46,9 @@ func (j *job) oneNote(at place, b []byte) error {
 }
 
 func oneNoteError(err error) error {
+	if ge, ok := errors.AsType[*gapError](err); ok {
+		return ge
+	}
 	switch {
 	case errors.Is(err, onenote.ErrEncrypted):
 		return gapOf(dlp.Encrypted, "onenote")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,6 +69,19 @@ func TestOneNote(t *testing.T) {
 	copy(b[48:], "another form ...")
 	if a := serve(t, false, limits, b); fmt.Sprint(a.told()) != "[unsupported onenote before 2007]" || !strings.Contains(a.texts[""], "Patient 536-22-8145") {
 		t.Errorf("another form: gaps %q", a.told())
+	}
+}
+
+// TestOneNoteNested holds that files that lie in one another are bounded by the
+// ratio of what they make together.
+func TestOneNoteNested(t *testing.T) {
+	head := "\xe7\x16\xe3\xbd\x65\x26\x11\x45\xa4\xc4\x8d\x4d\x0b\x7a\x9e\xac" + "\xff\xff\xff\xff\xff\xff\xff\x00" + strings.Repeat("\x00", 12)
+	b := append(seed(t, "onenote/testdata/fuzz/FuzzRead/store"), strings.Repeat(head, 2000)+strings.Repeat("\x01", 1<<18)...)
+	many := limits
+	many.Members = 10000
+	a := serve(t, false, many, b)
+	if !slices.Contains(a.told(), "too_large unpacks beyond the ratio") || len(a.parts) > 1000 {
+		t.Errorf("%d parts, gaps %.200q", len(a.parts), a.told())
 	}
 }
 

@@ -78,6 +78,10 @@ func TestRead(t *testing.T) {
 	at := len(hybrid)
 	hybrid = append(hybrid, packaged...)
 	copy(hybrid[160:], join(le(8, uint64(at-4)), le(4, 4)))
+	both := storeOf(section())
+	at = len(both)
+	both = append(both, packageOf(nil)...)
+	copy(both[160:], join(le(8, uint64(at-4)), le(4, 4)))
 	for name, c := range map[string]struct {
 		in    []byte
 		want  error
@@ -88,6 +92,7 @@ func TestRead(t *testing.T) {
 		"store":             {in: whole, text: sectionText},
 		"package":           {in: packaged, text: sectionText},
 		"package in store":  {in: hybrid, text: sectionText},
+		"store and package": {in: both, text: sectionText},
 		"stray":             {in: stray, text: sectionText + "file||stray\n"},
 		"stray that is cut": {in: strayCut, text: sectionText + "file| cut|cut\n"},
 		"loop":              {in: storeOf(loop), text: "text|again\n"},
@@ -128,6 +133,24 @@ func TestRevisions(t *testing.T) {
 	out := &list{left: 10}
 	if _, err := onenote.Read(b, out); err != nil || out.String() != "text|taken out\ntext|536-22-8145\n" {
 		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+// TestUnnamed holds that text of no known meaning is told with the characters that
+// texts have.
+func TestUnnamed(t *testing.T) {
+	for _, s := range []string{"SSN\u00a0536-22-8841", "SSN\u202f536-22-8841", "Pa\u00adtient 536-22-8841", "Pa\u200b\u200c\u200dtient 536-22-8841",
+		"Patient\f536-22-8841", "Patient\u0001 Jane 536-22-8841", "\uf8ff Patient Jane 536-22-8841"} {
+		for _, b := range [][]byte{wide(s), []byte(s)} {
+			out := &list{left: 10}
+			if _, err := onenote.Read(storeOf([]thing{{kind: rich, words: []words{{unknown, b}}}}), out); err != nil || out.String() != "value||"+s+"\n" {
+				t.Errorf("%q: got %q, %v", s, out, err)
+			}
+		}
+	}
+	out := &list{left: 10}
+	if _, err := onenote.Read(storeOf([]thing{{kind: rich, words: []words{{unknown, join(le(8, 1), le(8, 2), le(8, 0x20003))}}}}), out); err != nil || out.String() != "" {
+		t.Errorf("numbers: got %q, %v", out, err)
 	}
 }
 

@@ -95,19 +95,24 @@ func unnamed(b []byte) string {
 	return ""
 }
 
-// printed reports text of nothing but printed characters, of which one in two at
-// least is of the scripts up to Arabic: chance makes of bytes those of all others.
+// printed reports text of nothing but characters that texts have, of which one in
+// two at least is of the scripts up to Arabic: chance makes of bytes those of all
+// others. In a longer one, nearly all of those scripts, there may be some few others.
 func printed(s string) bool {
-	all, near := 0, 0
+	const longer = 16
+	all, near, foreign := 0, 0, 0
 	for _, r := range s {
 		all++
 		switch {
-		case r == '\n' || r == '\r' || r == '\t' || r == '\v':
-		case !unicode.IsPrint(r):
-			return false
-		case r < 0x600:
+		case r == '\n' || r == '\r' || r == '\t' || r == '\v' || r == '\f':
+		case r == utf8.RuneError || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cf):
+			foreign++
+		case r < 0x600 || unicode.In(r, unicode.Z, unicode.Cf):
 			near++
 		}
+	}
+	if foreign > 0 {
+		return all >= longer && near*4 >= all*3
 	}
 	return near*2 >= all
 }

@@ -65,8 +65,8 @@ func (r *reader) store() error {
 	s := &store{reader: r, seen: map[uint64]bool{}, files: map[[16]byte]int64{}, taken: map[int64]bool{}}
 	root := cursor{b: r.b[rootAt:]}
 	err := s.list(root.uint(8), root.uint(4), 0)
-	if p, ok := r.within(); ok && err == nil {
-		return r.packaged(p)
+	if p, ok := r.within(); ok {
+		err = errors.Join(err, r.packaged(p))
 	}
 	for _, w := range s.wants {
 		at, ok := s.files[w.guid]
@@ -79,9 +79,7 @@ func (r *reader) store() error {
 		o.file, o.cut, o.isFile = fileAt(r.b, at)
 	}
 	if !s.locked {
-		if e := s.strays(); err == nil {
-			err = e
-		}
+		err = errors.Join(err, s.strays())
 	}
 	return err
 }
