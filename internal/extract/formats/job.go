@@ -325,6 +325,9 @@ func (j *job) leaf(at place, s *stream) {
 	switch k.format {
 	case fImage:
 		j.image(at, k, s)
+		if _, ok := at.page(k); ok {
+			j.gap(at, dlp.Ambiguous, "a picture declared as text", 0)
+		}
 		return
 	case fEmpty:
 		j.part(at, "text/plain")
@@ -365,6 +368,40 @@ func (j *job) read(at place, k kind, s *stream) error {
 		j.part(at, k.media)
 		return err
 	}
+	page, ok := at.page(k)
+	if !ok {
+		return j.readWhole(at, k, b)
+	}
+	shown := at.again()
+	at.readings++
+	j.guarded(at, func() error { return j.readWhole(at, k, b) })
+	if page.format == fHTML {
+		return j.html(shown, page, memory(b))
+	}
+	return j.text(shown, page, memory(b))
+}
+
+// page returns what programs take for text, by what a mail declares or by the
+// name, where the first bytes say that it is something else: it is read as both.
+// A format that is read by its own structure may have the words that are shown
+// where that does not reach.
+func (p place) page(k kind) (kind, bool) {
+	switch k.format {
+	case fEmpty, fText, fCSV, fHTML, fSVG, fMail, fMbox:
+		return kind{}, false
+	}
+	name := strings.ToLower(p.name)
+	switch {
+	case p.media == "text/html", strings.HasSuffix(name, ".html"), strings.HasSuffix(name, ".htm"), strings.HasSuffix(name, ".xhtml"):
+		return kind{format: fHTML, media: "text/html"}, true
+	case strings.HasPrefix(p.media, "text/") && p.media != "text/rtf" && p.media != "text/richtext", strings.HasSuffix(name, ".txt"):
+		return kind{format: fText, media: "text/plain"}, true
+	}
+	return kind{}, false
+}
+
+// readWhole reads the bytes of a leaf of a known kind.
+func (j *job) readWhole(at place, k kind, b []byte) error {
 	switch k.format {
 	case fMail:
 		if at.path != "" {

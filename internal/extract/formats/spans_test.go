@@ -133,6 +133,34 @@ func TestTablesBelowEachOther(t *testing.T) {
 	}
 }
 
+// TestDeclaredAsText holds that what a mail declares as a text, or a file is named
+// as, is read as one, whatever it is by its first bytes.
+func TestDeclaredAsText(t *testing.T) {
+	const page = "<html><body><p>the number 536-<b></b>22-8145 is hidden</p></body></html>"
+	list := "bplist00" + page + "Qa\x08" + strings.Repeat("\x00", 6) + "\x01\x01" + strings.Repeat("\x00", 7) + "\x01" + strings.Repeat("\x00", 8) + strings.Repeat("\x00", 7) + string(rune(8+len(page)+2))
+	for name, c := range map[string]struct{ head, body, want string }{
+		"a property list":   {"Content-Type: text/html", list, "the number 536-22-8145 is hidden"},
+		"an attached one":   {"Content-Type: application/octet-stream; name=a.htm", list, "the number 536-22-8145 is hidden"},
+		"a PDF":             {"Content-Type: text/html", "<!-- %PDF-1.4 -->" + page, "the number 536-22-8145 is hidden"},
+		"a text by a magic": {"Content-Type: text/plain", "ITSF the number 536-22-8145 is hidden", "the number 536-22-8145 is hidden"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := serve(t, true, limits, []byte(crlf("Subject: x", c.head, "Content-Transfer-Encoding: base64", "", b64(c.body))))
+			if !strings.Contains(a.all(), c.want) {
+				t.Errorf("%q was not read: %q", c.want, a.texts)
+			}
+		})
+	}
+	a := serve(t, true, limits, []byte(crlf("Subject: x", "Content-Type: text/html", "Content-Transfer-Encoding: base64", "", b64("GIF89a"+page))))
+	if !slices.Contains(a.told(), "1 ambiguous a picture declared as text") {
+		t.Errorf("a picture declared as text: gaps %q", a.told())
+	}
+	a = serve(t, true, limits, []byte(crlf("Subject: x", "Content-Type: text/rtf", "Content-Transfer-Encoding: base64", "", b64(`{\rtf1 hello}`))))
+	if len(a.paths) != 2 {
+		t.Errorf("RTF declared as that: parts %q, want one reading", a.paths)
+	}
+}
+
 // TestHTMLTables holds that the cells of a table go under the names in its first
 // row, those of a page's layout do not, and the text is the same either way.
 func TestHTMLTables(t *testing.T) {
