@@ -1,6 +1,7 @@
 package metafile
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
@@ -48,11 +49,17 @@ func (p *player) emf(b []byte) error {
 		}
 		p.emr(kind, b[:size])
 		if kind == emrEOF {
+			p.behind(b[size:])
 			return nil
 		}
 		b = b[size:]
 	}
 	return ErrCorrupt
+}
+
+// behind takes what stands after a metafile's end, which programs that go on see.
+func (p *player) behind(b []byte) {
+	p.drawn = p.drawn || len(bytes.Trim(b, "\x00")) > 0
 }
 
 // at returns n bytes of r from an offset on, nil where they are not there.
@@ -94,7 +101,7 @@ func (p *player) emr(kind int, r []byte) {
 	case emrRestoreDC:
 		p.restore(one())
 	case emrSetWorld:
-		if m, ok := transform(r, 8); ok {
+		if m, ok := transform(r, 8); ok && m.usable() {
 			p.world = m
 		}
 	case emrModifyWorld:
@@ -170,6 +177,9 @@ func (p *player) scale(kind int, r []byte) {
 		return
 	}
 	x, y := float64(i32(b))/float64(i32(b[4:])), float64(i32(b[8:]))/float64(i32(b[12:]))
+	if x == 0 || y == 0 {
+		return
+	}
 	if kind == emrScaleViewport {
 		p.vextX, p.vextY = p.vextX*x, p.vextY*y
 	} else {
@@ -194,12 +204,16 @@ func (p *player) modify(r []byte) {
 	}
 	switch le32(b) {
 	case 1:
-		p.world = identity
+		m = identity
 	case 2:
-		p.world = m.then(p.world)
+		m = m.then(p.world)
 	case 3:
-		p.world = p.world.then(m)
+		m = p.world.then(m)
 	case 4:
+	default:
+		return
+	}
+	if m.usable() {
 		p.world = m
 	}
 }

@@ -26,6 +26,16 @@ func (m matrix) then(n matrix) matrix {
 	}
 }
 
+// usable reports a matrix that maps no two points to one, and none to nowhere.
+func (m matrix) usable() bool {
+	det := m.a*m.d - m.b*m.c
+	return finite(m.a, m.b, m.c, m.d, m.e, m.f, det) && det != 0
+}
+
+func finite(all ...float64) bool {
+	return !slices.ContainsFunc(all, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
+}
+
 // piece is one text as it was drawn, in a frame whose first axis runs along
 // its line.
 type piece struct {
@@ -35,7 +45,8 @@ type piece struct {
 	across float64 // grows downwards
 	width  float64
 	height float64
-	n      int // in the order of drawing
+	n      int  // in the order of drawing
+	lost   bool // it has no place
 }
 
 // shares of a text's height.
@@ -53,14 +64,23 @@ func place(x, y, dx, dy, width, height float64) piece {
 	angle := math.Atan2(dy, dx)
 	step := math.Round(angle / (math.Pi / 36))
 	sin, cos := math.Sincos(step * math.Pi / 36)
-	return piece{angle: int(step), along: x*cos + y*sin, across: y*cos - x*sin, width: width, height: max(height, 1e-6)}
+	p := piece{angle: int(step), along: x*cos + y*sin, across: y*cos - x*sin, width: width, height: max(height, 1e-6)}
+	if !finite(p.along, p.across, p.width, p.height, angle) {
+		return piece{lost: true}
+	}
+	return p
 }
 
 // lines joins pieces into the lines that are seen, the top one first; texts
-// that stand at another angle come after those that do not.
+// that stand at another angle come after those that do not, and at last those
+// that have no place: a line each, letters that follow each other together.
 func lines(all []piece) []string {
+	var lost []piece
 	all = slices.DeleteFunc(all, func(p piece) bool {
-		return math.IsNaN(p.along+p.across+p.width+p.height) || math.IsInf(p.along+p.across+p.width+p.height, 0)
+		if p.lost {
+			lost = append(lost, p)
+		}
+		return p.lost
 	})
 	slices.SortFunc(all, func(p, q piece) int {
 		return cmp.Or(cmp.Compare(abs(p.angle), abs(q.angle)), cmp.Compare(p.angle, q.angle), cmp.Compare(p.across, q.across), cmp.Compare(p.n, q.n))
@@ -76,6 +96,27 @@ func lines(all []piece) []string {
 		}
 		all = all[n:]
 	}
+	return append(out, unplaced(lost)...)
+}
+
+func unplaced(lost []piece) (out []string) {
+	var b strings.Builder
+	end := func() {
+		if s := strings.TrimSpace(b.String()); s != "" {
+			out = append(out, s)
+		}
+		b.Reset()
+	}
+	for _, p := range lost {
+		one := utf8.RuneCountInString(p.text) == 1
+		if !one {
+			end()
+		}
+		if b.WriteString(p.text); !one {
+			end()
+		}
+	}
+	end()
 	return out
 }
 

@@ -19,7 +19,8 @@ type Picture struct {
 	Lines []string // from the top down, valid UTF-8
 	// Drawn: it shows more than words, straight lines and boxes, such as a
 	// bitmap, curves or letters of a font's own numbering, in which words may
-	// stand that are not among the lines.
+	// stand that are not among the lines; or texts without a place, or bytes
+	// behind its end.
 	Drawn bool
 }
 
@@ -120,8 +121,8 @@ func (s *state) page() matrix {
 	m := identity
 	switch {
 	case s.mode == mapIsotropic || s.mode == mapAnisotropic:
-		if s.extX != 0 && s.extY != 0 {
-			m.a, m.d = s.vextX/s.extX, s.vextY/s.extY
+		if fit := (matrix{a: s.vextX / s.extX, d: s.vextY / s.extY}); fit.usable() {
+			m = fit
 		}
 	case s.mode > mapText:
 		m.d = -1 // units of length grow upwards
@@ -230,6 +231,7 @@ func (p *player) add(text string, at piece) {
 		return
 	}
 	at.text, at.n = text, len(p.pieces)
+	p.drawn = p.drawn || at.lost
 	p.pieces = append(p.pieces, at)
 }
 

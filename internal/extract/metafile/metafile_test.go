@@ -124,6 +124,7 @@ func TestRead(t *testing.T) {
 	font := func(charset byte) []byte {
 		return meta(0x02fb, -12, 0, 0, 0, 400, []byte{0, 0, 0, charset, 0, 0, 0, 0}, "Arial")
 	}
+	nan := math.NaN()
 	for name, c := range map[string]struct {
 		in    []byte
 		want  string
@@ -148,6 +149,16 @@ func TestRead(t *testing.T) {
 		"bitmap":           {emf(textW(0, 0, 6, "x"), emr(81, make([]byte, 72))), "x", true, nil},
 		"plus": {emf(plusComment(plusRecord(0x4001, 0, 0, 0, 0, 0), plusRecord(0x4008, 0x0601, 0, 12.0), plusRecord(0x402d, 0, 5.0, 5.0),
 			plusRecord(0x401c, 1, 0, 0, 3, 10.0, 10.0, 0.0, 0.0, "SSN"), plusRecord(0x4036, 1, 0, 1, 0, 2, "12", 60.0, 10.0, 66.0, 10.0))), "SSN\t12", false, nil},
+		"no world":      {emf(emr(35, nan, nan, nan, nan, nan, nan), textW(10, 10, 6, "SSN 536-22-8145")), "SSN 536-22-8145", false, nil},
+		"flat world":    {emf(emr(35, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), digits("536-22-8145")), "536-22-8145", false, nil},
+		"world too far": {emf(bytes.Repeat(emr(36, 1e30, 0.0, 0.0, 1e30, 0.0, 0.0, 2), 12), textW(10, 10, 6, "SSN 536-22-8145")), "SSN 536-22-8145", false, nil},
+		"view too far":  {emf(emr(17, 8), bytes.Repeat(emr(31, 1<<30, 1, 1<<30, 1), 40), textW(10, 10, 6, "SSN 536-22-8145")), "SSN 536-22-8145", false, nil},
+		"no place": {emf(plusComment(plusRecord(0x401c, 1, 0, 0, 3, nan, 10.0, 0.0, 0.0, "SSN"), plusRecord(0x4036, 1, 0, 1, 0, 3, "551\x00", nan, nan, nan, nan, nan, nan))),
+			"SSN\n551", true, nil},
+		"behind its end": {append(emf(textW(10, 10, 6, "x")), textW(10, 30, 6, "SSN 536-22-8145")...), "x", true, nil},
+		"filled up":      {append(emf(textW(10, 10, 6, "x")), make([]byte, 20)...), "x", false, nil},
+		"wmf behind":     {append(wmf(), meta(0x0521, 3, "SSN", 20, 10)...), "", true, nil},
+		"wmf filled up":  {append(wmf(), 0, 0), "", false, nil},
 		"both":           {emf(textW(5, 5, 6, "SSN"), plusComment(plusRecord(0x401c, 1, 0, 0, 3, 10.0, 10.0, 0.0, 0.0, "SSN"), plusRecord(0x401c, 1, 0, 0, 1, 10.0, 60.0, 0.0, 0.0, "1"))), "SSN\n1", false, nil},
 		"plus's picture": {emf(plusComment(plusRecord(0x401a, 1, 0, 0))), "", true, nil},
 		"cut":            {emf(textW(10, 10, 6, "SSN 1"))[:108+8+76+20], "", false, metafile.ErrCorrupt},

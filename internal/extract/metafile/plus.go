@@ -64,9 +64,12 @@ func (p *player) plusRecord(kind, flags int, r []byte) {
 	}
 	change := func(m matrix) {
 		if flags&0x2000 != 0 { // applied after what there is
-			u.world = u.world.then(m)
+			m = u.world.then(m)
 		} else {
-			u.world = m.then(u.world)
+			m = m.then(u.world)
+		}
+		if m.usable() {
+			u.world = m
 		}
 	}
 	switch kind {
@@ -95,7 +98,7 @@ func (p *player) plusRecord(kind, flags int, r []byte) {
 			u.world = m
 		}
 	case plusSetWorld:
-		if m, ok := transform(r, 0); ok {
+		if m, ok := transform(r, 0); ok && m.usable() {
 			u.world = m
 		}
 	case plusResetWorld:
@@ -166,7 +169,7 @@ func (p *player) driverString(flags int, r []byte) {
 func (p *player) plusText(text string, flags int, x, y float64) {
 	u := &p.plus
 	height := u.sizes[flags&0xff]
-	if height <= 0 {
+	if !(height > 0) {
 		height = 12
 	}
 	width := wide(text, height)

@@ -48,6 +48,7 @@ func (p *player) wmf(b []byte) error {
 		switch kind {
 		case metaEOF:
 			p.inner(inner)
+			p.behind(b[2*words:])
 			return nil
 		case 0x00f7, 0x0142, 0x01f9, 0x02fa, metaCreateFont, 0x02fc, 0x06ff: // they make objects
 			n := low
