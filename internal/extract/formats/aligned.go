@@ -208,7 +208,7 @@ func mayHead(line []byte) (may, parted bool) {
 	if len(line) < 4 || len(line) > 1<<10 {
 		return false, false
 	}
-	blanks := 0
+	blanks, drawn := 0, line[0] == '|' // as Markdown draws tables: its lines are known by it
 	for i := 0; i < len(line); {
 		if i, blanks = passWords(line, i, blanks, maxWords); blanks > maxWords {
 			return false, false
@@ -216,9 +216,11 @@ func mayHead(line []byte) (may, parted bool) {
 		for end := min(i+8, len(line)); i < end; i++ {
 			switch headByte[line[i]] {
 			case 0:
-				return false, false
+				if !drawn {
+					return false, false
+				}
 			case 2: // ICD10, ICD-9
-				if i < 3 || !icdBefore(line[:i]) {
+				if !drawn && (i < 3 || !icdBefore(line[:i])) {
 					return false, false
 				}
 			case 3:
@@ -274,6 +276,9 @@ func (t *textTables) names(line []byte) bool {
 	if !t.split(line) || len(t.cells) < 2 || len(t.cells) > maxTableCols {
 		return false
 	}
+	if t.piped() && line[0] == '|' {
+		return t.drawnNames(line)
+	}
 	for _, c := range t.cells {
 		if c.from == c.to || c.to-c.from > maxColumnName {
 			t.columns = t.columns[:0]
@@ -292,6 +297,22 @@ func (t *textTables) names(line []byte) bool {
 		t.columns = t.columns[:0]
 	}
 	return patients
+}
+
+// drawnNames is names for a line that is drawn as Markdown draws tables, among
+// whose cells empty and odd ones may stand.
+func (t *textTables) drawnNames(line []byte) bool {
+	row := make([]string, len(t.cells))
+	for i, c := range t.cells {
+		row[i] = string(line[c.from:c.to])
+	}
+	if !namesOfPatients(row) {
+		return false
+	}
+	for i, c := range t.cells {
+		t.columns = append(t.columns, textColumn{columnLabel(row[i]), c, patientName(row[i]) != ""})
+	}
+	return true
 }
 
 // columnName reports what may be a column's name: some words, no sentence.

@@ -12,13 +12,15 @@ func TestMayHead(t *testing.T) {
 		if len(line) < 4 || len(line) > 1<<10 {
 			return false, false
 		}
-		blanks := 0
+		blanks, drawn := 0, line[0] == '|'
 		for i, c := range line {
 			switch headByte[c] {
 			case 0:
-				return false, false
+				if !drawn {
+					return false, false
+				}
 			case 2:
-				if i < 3 || !icdBefore(line[:i]) {
+				if !drawn && (i < 3 || !icdBefore(line[:i])) {
 					return false, false
 				}
 			case 3:

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // Bounds of a table.
@@ -52,7 +50,7 @@ func sniffCSV(s string) (delim byte, header bool, title int, ok bool) {
 		best, delim, title, bestRows = len(rows[0]), d, 0, rows
 	}
 	if best > 0 {
-		return delim, headerRow(bestRows[0]), title, true
+		return delim, headsTable(bestRows), title, true
 	}
 	return 0, true, 0, singleColumn(s)
 }
@@ -77,16 +75,6 @@ func titleRows(rows [][]string) int {
 		return k
 	}
 	return 0
-}
-
-// namesOfPatients reports a row of names, one of which columns of patients have.
-func namesOfPatients(row []string) bool {
-	for _, c := range row {
-		if !columnName(cutLabel(c)) {
-			return false
-		}
-	}
-	return slices.ContainsFunc(row, func(c string) bool { return patientColumn(cutLabel(c)) })
 }
 
 // drawnTable reports rows that begin and end with their delimiter, as Markdown
@@ -158,7 +146,7 @@ func sniffedRows(s string, d byte) [][]string {
 // prose is read all the same, without its columns; rows below a name that the
 // columns of patients have are never prose.
 func prose(rows [][]string) bool {
-	if headerRow(rows[0]) && slices.ContainsFunc(rows[0], patientLabel) {
+	if (headerRow(rows[0]) || headsPatients(rows[0])) && slices.ContainsFunc(rows[0], patientLabel) {
 		return false
 	}
 	if sentences(rows) {
@@ -196,58 +184,6 @@ func sentences(rows [][]string) bool {
 		}
 	}
 	return true
-}
-
-// valueCell reports a cell that is one word with a digit, or mostly digits.
-func valueCell(c string) bool {
-	letters, digits := 0, 0
-	for _, r := range c {
-		if unicode.IsLetter(r) {
-			letters++
-		} else if unicode.IsDigit(r) {
-			digits++
-		}
-	}
-	return digits > 0 && (digits >= letters || !strings.Contains(strings.TrimSpace(c), " "))
-}
-
-// patientLabel reports a cell that is nothing but a name that columns of numbers and
-// dates of patients have.
-func patientLabel(c string) bool {
-	switch strings.ToLower(strings.Trim(c, " \ufeff")) {
-	case "mrn", "medical record number", "patient id", "ssn", "social security number", "dob", "date of birth", "birth date", "mbi", "npi",
-		"member id", "diagnosis code", "icd10", "icd-10":
-		return true
-	}
-	return false
-}
-
-// headerRow reports a row of names: no empty cell but the first or last, none
-// that is mostly digits, none long.
-func headerRow(row []string) bool {
-	names := 0
-	for i, c := range row {
-		c = strings.TrimSpace(c)
-		if c == "" {
-			if i > 0 && i < len(row)-1 {
-				return false
-			}
-			continue
-		}
-		letters, digits := 0, 0
-		for _, r := range c {
-			if unicode.IsLetter(r) || r == '#' {
-				letters++
-			} else if unicode.IsDigit(r) {
-				digits++
-			}
-		}
-		if letters == 0 || digits > letters || len(c) > 120 || strings.Contains(c, "@") {
-			return false
-		}
-		names++
-	}
-	return names > 0
 }
 
 // singleColumn reports a name on a line of its own over lines that are one
@@ -354,7 +290,7 @@ func (t *csvTable) endRow() {
 		t.row, t.marks, t.quoted, t.start, t.long = t.row[:0], t.marks[:0], false, true, false
 	}()
 	line := bytes.TrimRight(t.row, "\r\n")
-	if t.long || len(bytes.TrimSpace(line)) == 0 || len(t.labels) > 0 && t.empty(line) {
+	if t.long || len(bytes.TrimSpace(line)) == 0 && (len(t.marks) == 0 || t.title == 0) || len(t.labels) > 0 && t.empty(line) {
 		t.apart = !t.long
 		t.out.write(t.row)
 		return
@@ -368,14 +304,14 @@ func (t *csvTable) endRow() {
 	t.width = len(t.marks) + 1
 	if t.header {
 		t.header = false
-		t.labels = t.names(line)
+		t.labels = columnLabels(t.names(line))
 		t.out.write(t.row)
 		return
 	}
 	if len(t.labels) > 0 && (t.apart || other) {
 		names := t.names(line)
 		if namesOfPatients(names) {
-			t.labels, t.apart = names, false
+			t.labels, t.apart = columnLabels(names), false
 			t.out.write(t.row)
 			return
 		}
@@ -436,13 +372,4 @@ func (t *csvTable) eachCell(line []byte, f func(i int, cell []byte, off int)) {
 		f(i, trim, off)
 		from = to + 1
 	}
-}
-
-// cutLabel shortens a label to what a span carries.
-func cutLabel(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > wire.MaxLabel {
-		s = strings.ToValidUTF8(s[:wire.MaxLabel], "")
-	}
-	return s
 }

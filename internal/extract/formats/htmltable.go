@@ -152,7 +152,7 @@ func (h *htmlText) endTableRow(t *htmlTable) {
 		return
 	}
 	title := t.rows == 0 && t.cells == 1 && len(t.names) > 1
-	if t.rows == 0 && !title && !(headerRow(t.names) && (t.titled || len(t.names) > 1 && slices.ContainsFunc(t.names, patientLabel))) {
+	if t.rows == 0 && !title && !namesColumns(t.names, t.titled) {
 		t.plain = true
 	}
 	if title {
@@ -162,4 +162,10 @@ func (h *htmlText) endTableRow(t *htmlTable) {
 		h.rows++
 	}
 	t.cells, t.column = 0, 0
+}
+
+// namesColumns reports that the first row of a table in a document holds names:
+// headings, or cells of which one is a name that columns of patients have.
+func namesColumns(row []string, titled bool) bool {
+	return titled && slices.ContainsFunc(row, nameCell) || len(row) > 1 && (headsPatients(row) || headerRow(row) && slices.ContainsFunc(row, patientLabel))
 }

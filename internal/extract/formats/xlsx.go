@@ -18,6 +18,7 @@ const (
 	maxTabs    = 64       // empty cells in a row that are written
 	maxRowText = 1 << 20  // bytes of a row that are held
 	maxCell    = 64 << 10 // bytes of one cell; a spreadsheet allows 32,767 letters
+	maxAbove   = 10       // rows of a sheet above which its names may stand
 )
 
 // workbook is what the sheets of a workbook share.
@@ -195,7 +196,10 @@ type sheet struct {
 	d      *officeDoc
 	name   string
 	labels []string
-	header bool // the next row may hold the names
+	header bool // a row holds the names
+	above  int  // rows that were seen
+	sole   bool // the names are those of a row of one cell, which may be a title
+	width  int  // cells of the last row
 	row    uint32
 
 	cells []cell // of the row at hand
@@ -326,10 +330,17 @@ func (s *sheet) endRow() {
 	}
 	out := s.d.j.out
 	names := s.header && s.isHeader()
-	if !names {
+	if names {
+		s.labels = s.labels[:0]
+		for _, c := range s.cells {
+			if c.col < maxColumns {
+				s.labels = append(s.labels, make([]string, max(0, c.col+1-len(s.labels)))...)
+				s.labels[c.col] = columnLabel(c.text)
+			}
+		}
+	} else {
 		s.row++
 	}
-	s.header = false
 	at := 0
 	size := 1
 	for _, c := range s.cells {
@@ -344,16 +355,16 @@ func (s *sheet) endRow() {
 		}
 		if names {
 			out.writeString(c.text)
-			if c.col < maxColumns {
-				s.labels = append(s.labels, make([]string, max(0, c.col+1-len(s.labels)))...)
-				s.labels[c.col] = cutLabel(c.text)
-			}
 		} else {
 			out.field(c.text, label, s.row)
 		}
 		if c.raw != "" {
 			out.writeString(" (")
-			out.field(c.raw, label, s.row)
+			if names {
+				out.writeString(c.raw)
+			} else {
+				out.field(c.raw, label, s.row)
+			}
 			out.writeString(")")
 		}
 		size += len(c.text) + len(c.raw) + 4
@@ -366,15 +377,32 @@ func (s *sheet) endRow() {
 	}
 }
 
+// isHeader reports that the row at hand holds the names of the columns below it:
+// the first row of a sheet, or one below a title, that is a header by itself; and
+// any that has a name that columns of patients have, among the first ones or where
+// rows get wider or narrower, as below a table that ended.
 func (s *sheet) isHeader() bool {
 	row := make([]string, 0, len(s.cells))
+	odd := false
 	for _, c := range s.cells {
-		if c.raw != "" {
-			return false
-		}
+		odd = odd || c.raw != ""
 		row = append(row, c.text)
 	}
-	return headerRow(row)
+	first, title := s.above == 0, s.sole && s.above < maxAbove
+	other := s.above < maxAbove || len(row) != s.width
+	s.above, s.width = min(s.above+1, maxAbove), len(row)
+	switch {
+	case first:
+		if !headsPatients(row) && (odd || !headerRow(row)) {
+			return false
+		}
+	case title && len(row) > 1 && !odd && headerRow(row):
+	case other && len(row) > 1 && namesOfPatients(row):
+	default:
+		return false
+	}
+	s.sole = len(row) == 1
+	return true
 }
 
 // column reads the column of a reference such as "AB12", from 0.

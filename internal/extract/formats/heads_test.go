@@ -1,0 +1,173 @@
+package formats_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// odds are tables whose header has a cell that is no name, or stands below others:
+// the names of two columns go with the cells below them all the same.
+var odds = []struct {
+	name string
+	rows [][]string // of which the last two are data
+	want string     // label of the third cell
+}{
+	{"names alone", [][]string{{"MRN", "SSN", "Seen"}}, "Seen"},
+	{"a year", [][]string{{"MRN", "SSN", "2024"}}, ""},
+	{"a sign", [][]string{{"MRN", "SSN", "%"}}, ""},
+	{"an at sign", [][]string{{"MRN", "SSN", "e@mail"}}, ""},
+	{"many digits", [][]string{{"MRN", "SSN", "Q1-2024-Total-12345"}}, "Q1-2024-Total-12345"},
+	{"a long name", [][]string{{"MRN", "SSN", strings.Repeat("any other answer ", 10) + "given"}}, strings.Repeat("any other answer ", 10) + "given"},
+	{"an empty name", [][]string{{"MRN", "SSN", "", "Ward"}}, ""},
+	{"a title", [][]string{{"Patients list 2024"}, {"MRN", "SSN", "Seen"}}, "Seen"},
+	{"a title and a year", [][]string{{"Patients list 2024"}, {"MRN", "SSN", "2024"}}, ""},
+	{"two titles", [][]string{{"Patients list"}, {"Ward 3"}, {"MRN", "SSN", "Seen"}}, "Seen"},
+	{"a title and an empty row", [][]string{{"Patients list 2024"}, {}, {"MRN", "SSN", "Seen"}}, "Seen"},
+	{"a title of two cells", [][]string{{"Patients list", "Ward 3"}, {"MRN", "SSN", "Seen"}}, "Seen"},
+}
+
+// tableOf is rows with two of data below, as wide as the last, cells parted by d.
+func tableOf(rows [][]string, d string) string {
+	width := len(rows[len(rows)-1])
+	var b strings.Builder
+	for _, r := range append(slices.Clip(rows), []string{"44", "536228145", "7", "1"}[:width], []string{"45", "536228146", "8", "2"}[:width]) {
+		b.WriteString(strings.Join(append(slices.Clip(r), make([]string, width-len(r))...), d) + "\n")
+	}
+	return b.String()
+}
+
+func checkOdd(t *testing.T, a *answer, path, third string) {
+	t.Helper()
+	var got []string
+	for _, f := range a.fieldsOf(path) {
+		if f, _, _ = strings.Cut(f, "@"); strings.HasPrefix(f, "MRN=") || strings.HasPrefix(f, "SSN=") || strings.HasSuffix(f, "=7") {
+			got = append(got, f)
+		}
+	}
+	if want := []string{"MRN=44", "SSN=536228145", third + "=7", "MRN=45", "SSN=536228146"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q of %q", got, want, a.texts)
+	}
+}
+
+// TestOddHeaders holds that one odd cell of a header, or a title above it, takes
+// the names from no other column.
+func TestOddHeaders(t *testing.T) {
+	for _, o := range odds {
+		for _, d := range []string{",", "\t", ";"} {
+			t.Run(fmt.Sprintf("%s %q", o.name, d), func(t *testing.T) {
+				checkOdd(t, serve(t, false, limits, []byte(tableOf(o.rows, d))), "", o.want)
+			})
+		}
+		t.Run(o.name+" xlsx", func(t *testing.T) {
+			checkOdd(t, serve(t, false, limits, workbookOf(t, o.rows)), "", o.want)
+		})
+	}
+	t.Run("digits in brackets", func(t *testing.T) {
+		a := serve(t, false, limits, []byte("Ward,Seen,SSN (9 digits: 123456789)\n7,8,536228145\n"))
+		if got, want := a.fieldsOf(""), []string{"Ward=7@1", "Seen=8@1", "SSN=536228145@1"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+	t.Run("no column of patients", func(t *testing.T) {
+		a := serve(t, false, limits, []byte("Name,Phone,2024\nAda,555-0100,7\nBob,555-0101,8\n"))
+		if got := a.fieldsOf(""); len(got) != 6 || got[1] != "Phone=555-0100@1" {
+			t.Errorf("got %q", got)
+		}
+	})
+	for _, in := range []string{
+		"# List\n\n| MRN | SSN | 2024 |\n|---|---|---|\n| 44 | 536228145 | 7 |\n| 45 | 536228146 | 8 |\n",
+		"| MRN | SSN | % |\n|---|---|---|\n| 44 | 536228145 | 7 |\n| 45 | 536228146 | 8 |\n",
+		"# List\n\n| MRN | SSN |  |\n|---|---|---|\n| 44 | 536228145 | 7 |\n| 45 | 536228146 | 8 |\n",
+	} {
+		t.Run("Markdown", func(t *testing.T) { checkOdd(t, serve(t, false, limits, []byte(in)), "", "") })
+	}
+}
+
+// TestDataHeadsNothing holds that a first row of data gives no names.
+func TestDataHeadsNothing(t *testing.T) {
+	for _, in := range []string{
+		"Roe,Jane,536228145,Dayton\nDoe,John,536228146,Dayton\n",
+		"Roe,Jane,MRN,4412345,Dayton\nDoe,John,MRN,4412346,Dayton\n",
+		"MRN,44,3,E119\nMRN,45,3,E119\n",
+		"MRN,4412345\nSSN,536228145\nDOB,1961-03-04\n",
+		"Roe,Jane,jane@x.example,Dayton\nDoe,John,john@x.example,Dayton\n",
+	} {
+		a := serve(t, false, limits, []byte(in))
+		for _, f := range a.fieldsOf("") {
+			if !strings.HasPrefix(f, "=") {
+				t.Errorf("%q: a cell has a name: %q", in, f)
+			}
+		}
+	}
+}
+
+// workbookOf is a workbook of the rows that tableOf gives, as no program's styles
+// change them.
+func workbookOf(t *testing.T, rows [][]string) []byte {
+	t.Helper()
+	var s strings.Builder
+	s.WriteString(`<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`)
+	for i, line := range strings.Split(strings.TrimSuffix(tableOf(rows, "\t"), "\n"), "\n") {
+		fmt.Fprintf(&s, `<row r="%d">`, i+1)
+		for k, c := range strings.Split(line, "\t") {
+			if c != "" {
+				fmt.Fprintf(&s, `<c r="%c%d" t="str"><v>%s</v></c>`, 'A'+k, i+1, c)
+			}
+		}
+		s.WriteString(`</row>`)
+	}
+	s.WriteString(`</sheetData></worksheet>`)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, in := range map[string]string{"[Content_Types].xml": `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>`, "xl/worksheets/sheet1.xml": s.String()} {
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write([]byte(in))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestOddHeadersOfLibreOffice is TestOddHeaders for the workbooks that LibreOffice
+// makes of the tables.
+func TestOddHeadersOfLibreOffice(t *testing.T) {
+	soffice, err := exec.LookPath("soffice")
+	if err != nil {
+		t.Skip("no soffice here: Debian's libreoffice-calc-nogui has it")
+	}
+	dir := t.TempDir()
+	files := []string{}
+	for i, o := range odds {
+		f := filepath.Join(dir, fmt.Sprintf("t%d.csv", i))
+		if err := os.WriteFile(f, []byte(tableOf(o.rows, ",")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	for _, to := range []string{"xls", "xlsx"} {
+		cmd := exec.CommandContext(t.Context(), soffice, append([]string{"-env:UserInstallation=file://" + dir + "/profile", "--headless", "--convert-to", to, "--outdir", dir}, files...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Skipf("soffice does not run here: %v %s", err, out)
+		}
+		for i, o := range odds {
+			b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("t%d.%s", i, to)))
+			if err != nil {
+				t.Skipf("soffice made no %s: %v", to, err)
+			}
+			t.Run(o.name+" "+to, func(t *testing.T) { checkOdd(t, serve(t, false, limits, b), "", o.want) })
+		}
+	}
+}
