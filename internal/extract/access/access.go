@@ -10,6 +10,7 @@
 package access
 
 import (
+	"bytes"
 	"crypto/rc4" //nolint:gosec // what the format has
 	"encoding/binary"
 	"errors"
@@ -44,6 +45,8 @@ type Sink interface {
 const (
 	pageData  = 1
 	pageTable = 2
+	pageLast  = 5 // maps of pages; before it come those of indexes
+	pageFree  = 8 // is set in the kind of a page that Access has no more use for
 )
 
 const (
@@ -68,6 +71,7 @@ type file struct {
 	page8  int             // code page of texts of Jet 3
 	owned  map[int][]int32 // pages of rows, by their table's
 	long   int             // bytes of long values that may still be put together
+	chain  int             // bytes of definitions that may still be put together
 	damage bool
 }
 
@@ -78,7 +82,7 @@ func Read(b []byte, out Sink) error {
 	if !Is(b) || len(b) < 2048 {
 		return ErrCorrupt
 	}
-	f := &file{b: b, out: out, size: 4096, owned: map[int][]int32{}, long: 2 * len(b)}
+	f := &file{b: b, out: out, size: 4096, owned: map[int][]int32{}, long: 2 * len(b), chain: 2 * len(b)}
 	version := b[0x14]
 	if version == 0 {
 		f.size, f.jet3 = 2048, true
@@ -93,13 +97,37 @@ func Read(b []byte, out Sink) error {
 	f.damage = len(b)%f.size != 0
 	for n := 1; n < f.pages(); n++ {
 		p := f.pageAt(n)
-		if p[0] == pageData && p[1] == 1 {
+		if p[0]&^pageFree > pageLast && hasWords(p) {
+			f.damage = true
+		}
+		if p[0] == pageData { // other readers look at no more of its head either
 			if owner := int(binary.LittleEndian.Uint32(p[4:])); owner < f.pages() && f.pageAt(owner)[0] == pageTable {
 				f.owned[owner] = append(f.owned[owner], int32(n))
 			}
 		}
 	}
 	return f.tables()
+}
+
+// hasWords reports a run of printed characters, of one byte each or of two.
+func hasWords(p []byte) bool {
+	const least = 6
+	printed := func(i int) bool { return p[i] >= ' ' && p[i] < 0x7f }
+	one, two := 0, [2]int{}
+	for i := range p {
+		if one++; !printed(i) {
+			one = 0
+		}
+		if i+1 < len(p) {
+			if two[i%2]++; !printed(i) || p[i+1] != 0 {
+				two[i%2] = 0
+			}
+		}
+		if one >= least || two[i%2] >= least {
+			return true
+		}
+	}
+	return false
 }
 
 // head returns the code page of a database and the key of its pages, 0 for none.
@@ -136,8 +164,9 @@ func (f *file) decode(key uint32) {
 		if err != nil {
 			return
 		}
-		p := f.pageAt(n)
-		c.XORKeyStream(p, p)
+		if p := f.pageAt(n); bytes.ContainsFunc(p, func(r rune) bool { return r != 0 }) { // it was written
+			c.XORKeyStream(p, p)
+		}
 	}
 }
 

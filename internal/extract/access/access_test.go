@@ -241,6 +241,8 @@ func long(size uint32, at int, inline ...byte) []byte {
 
 var patients = []col{{"id", 4, 4}, {"seen", 1, 0}, {"mrn", 10, 0}, {"born", 8, 8}, {"bill", 5, 8}, {"notes", 12, 0}, {"scan", 11, 0}, {"n", 16, 17}}
 
+var catalogColumns = []col{{"Id", 4, 4}, {"ParentId", 4, 4}, {"Name", 10, 0}, {"Type", 3, 2}, {"DateCreate", 8, 8}, {"DateUpdate", 8, 8}, {"Owner", 9, 0}, {"Flags", 4, 4}, {"LvProp", 11, 0}}
+
 // patientsDB is a database with a table of two patients, and one that was deleted.
 func patientsDB(jet3 bool) *db {
 	d := &db{jet3: jet3}
@@ -252,7 +254,7 @@ func patientsDB(jet3 bool) *db {
 	c, _ := rc4.NewCipher([]byte("\xc7\xda\x39\x6b"))
 	binary.LittleEndian.PutUint16(head[0x3c:], 1252)
 	c.XORKeyStream(head[0x18:0x18+126], head[0x18:0x18+126])
-	objects := []col{{"Id", 4, 4}, {"ParentId", 4, 4}, {"Name", 10, 0}, {"Type", 3, 2}, {"DateCreate", 8, 8}, {"DateUpdate", 8, 8}, {"Owner", 9, 0}, {"Flags", 4, 4}, {"LvProp", 11, 0}}
+	objects := catalogColumns
 	object := func(id int, name string, kind int) []byte {
 		return d.row(objects, id, 0, name, kind, 1.0, 1.0, nil, 0, nil)
 	}
@@ -344,6 +346,58 @@ func TestRead(t *testing.T) {
 	}
 	if err := access.Read(patientsDB(false).bytes(), &list{left: 2}); !errors.Is(err, errFull) {
 		t.Errorf("out's error: got %v", err)
+	}
+}
+
+// TestDamage holds that what is not read, or would be read without end, is told as
+// damage.
+func TestDamage(t *testing.T) {
+	for name, jet3 := range map[string]bool{"Jet 3": true, "Jet 4": false} {
+		for what, c := range map[string]struct {
+			change func(d *db)
+			err    error
+		}{
+			"a row that is none": {func(d *db) {
+				p := d.pages[5]
+				first := 14
+				if jet3 {
+					first = 10
+				}
+				copy(p[first+2:], p[first:first+2]) // the second row ends where it begins
+			}, access.ErrCorrupt},
+			"a page of no known kind": {func(d *db) {
+				d.pages = append(d.pages, append(append([]byte{7, 1}, d.text("SSN 536-22-8841")...), make([]byte, d.size())...)[:d.size()])
+			}, access.ErrCorrupt},
+			"an empty page of no known kind":             {func(d *db) { d.pages = append(d.pages, append([]byte{7, 1}, make([]byte, d.size()-2)...)) }, nil},
+			"a page of rows that says no more of itself": {func(d *db) { d.pages[5][1] = 0 }, nil},
+			"definitions over one another": {func(d *db) {
+				objects, at := catalogColumns, len(d.pages)
+				const tables, chain = 20, 100
+				rows := [][]byte{d.row(objects, 4, 0, "Patients", 1, 1.0, 1.0, nil, 0, nil)}
+				for i := range tables {
+					rows = append(rows, d.row(objects, at+i, 0, "t", 1, 1.0, 1.0, nil, 0, nil))
+					p := d.definition(patients, 0, 1)
+					binary.LittleEndian.PutUint32(p[4:], uint32(at+tables))
+					d.pages = append(d.pages, p)
+				}
+				for i := range chain {
+					p := make([]byte, d.size())
+					p[0], p[1] = 2, 1
+					if i+1 < chain {
+						binary.LittleEndian.PutUint32(p[4:], uint32(at+tables+i+1))
+					}
+					d.pages = append(d.pages, p)
+				}
+				d.pages[3] = d.rowsPage(2, rows...)
+			}, access.ErrCorrupt},
+		} {
+			d := patientsDB(jet3)
+			c.change(d)
+			out := &list{left: 1000}
+			if err := access.Read(d.bytes(), out); !errors.Is(err, c.err) || !strings.Contains(out.String(), "E1234567") {
+				t.Errorf("%s of %s: got %v, want %v, and %q", what, name, err, c.err, out)
+			}
+		}
 	}
 }
 

@@ -42,10 +42,11 @@ func (f *file) table(n int) *table {
 	}
 	d := slices.Clone(f.pageAt(n))
 	for next, i := int(binary.LittleEndian.Uint32(d[4:])), 0; next != 0; i++ {
-		if next >= f.pages() || f.pageAt(next)[0] != pageTable || i >= maxChain {
+		if next >= f.pages() || f.pageAt(next)[0] != pageTable || i >= maxChain || f.chain < f.size {
 			f.damage = true
 			break
 		}
+		f.chain -= f.size
 		p := f.pageAt(next)
 		d = append(d, p[8:]...)
 		next = int(binary.LittleEndian.Uint32(p[4:]))
@@ -141,7 +142,11 @@ func (f *file) rows(owner int, t *table, row func([]Value) error) error {
 		}
 		for n := range min(le16(p[first:]), f.size/2) {
 			b, flags := f.row(int(page), n)
-			if flags&rowDeleted != 0 || b == nil {
+			if flags&rowDeleted != 0 {
+				continue
+			}
+			if b == nil {
+				f.damage = true
 				continue
 			}
 			if flags&rowMoved != 0 { // where it is now
