@@ -33,8 +33,8 @@ func TestLookAlikes(t *testing.T) {
 		{"columns of figures", "1990  512 44 1234  17\n1991\t536 22 8145\t-18\n2001 212 55 0142 3\n"},
 		{"SVG path data", `<path d="M512.44,1234 l512 44 1234 c536-22-814 5 0-3.21-.8-6.54z"/> points="536,22 81,45"`},
 		{"git hashes", "commit 536228145ab1c5e2f1d0c9b8a7f6e5d4c3b2a190 da39a3ee5e6b4b0d3255bfef95601890afd80709 1ac4de5fa73 5362281"},
-		{"part numbers", "part no. 512-44-1234, P/N 536-22-814, SKU 123-456-789, model A1234567, part number 1EG4TE5MK734"},
-		{"tracking numbers", "tracking 1Z999AA10123456784, tracking number 512441234, 9400 1000 0000 0000 0000 00, tracking no. 512-44-1234"},
+		{"part numbers", "part no. 512-44-1234, P/N 536-22-8145, PN: 536-22-8145, Cat. No. 536-22-8145, Item no. 536-22-8145, Part Nbr 536-22-8145, NSN 536-22-8145, order 1EG4TE5MK73, SKU 123-456-789, model A1234567, part number 1EG4TE5MK734"},
+		{"tracking numbers", "tracking 1Z999AA10123456784, tracking number 512441234, 9400 1000 0000 0000 0000 00, tracking no. 512-44-1234, RMA: 536-22-8145, Quote: 536-22-8145, waybill 536-22-8145, FedEx 536-22-8145"},
 		{"telephone numbers without separators", "2125550142 +4 5124412345 9375550142"},
 		{"ISBN and EAN", "ISBN 0-306-40615-2, ISBN 978-0-306-40615-7, EAN 4006381333931, UPC 036000291452"},
 		{"versions", "version 1.2.3.4, go1.26.8, v10.0.19045.3803, Chrome/120.0.6099.109, openssl 3.0.11-1"},
@@ -104,6 +104,10 @@ func TestOtherLabels(t *testing.T) {
 		{"NPI", "Provider phone: 2125550147, NPI on file", nil},
 		{"NPI", "NPI on file, phone number: 2125550147", nil},
 		{"NPI", "Phone: 2125550147, NPI: 1234567893", []string{"1234567893"}},
+		{"DEA", "DEA registered pharmacy. VAT no: FB1234563", nil},
+		{"DEA", "our prescriber system. VAT number AB1234563", nil},
+		{"DEA", "VAT registration FB1234563, DEA registration pending", nil},
+		{"DEA", "VAT number FB1234563, DEA AB1234563", []string{"AB1234563"}},
 	} {
 		var found []string
 		for _, f := range foundIn(t, s, []byte(tt.text)) {
