@@ -110,6 +110,7 @@ type Explainer struct {
 	matches  int
 	last     []int // by pattern: where in found its last match stands, from 1
 	found    []match
+	listed   []listedPlace         // values that are never reported
 	words    []wordHit             // keywords of the part, by start
 	names    []map[int32]string    // by list: keywords by their node
 	nearly   map[int]*approximator // by pattern
@@ -126,6 +127,29 @@ type expectedFinding struct {
 	part       string
 	start, end int64
 	confidence dlp.Confidence
+}
+
+// listedPlace is where a value stands that is never reported.
+type listedPlace struct {
+	rule       *rule
+	part       string
+	start, end int64 // as a Finding has them
+}
+
+// list notes the value of m where it is one that is never reported.
+func (x *Explainer) list(m *match, step Step) {
+	if step == StepAllowlist && len(x.listed) < maxMatches {
+		x.listed = append(x.listed, listedPlace{&x.s.rules[x.s.pats[m.pattern].rule], x.own.part.Path,
+			x.own.text.rawStart(int64(m.start)), x.own.text.rawEnd(int64(m.end))})
+	}
+}
+
+// withinListed reports whether c is a part of a value that is never reported.
+func (x *Explainer) withinListed(c *Candidate) bool {
+	return slices.ContainsFunc(x.listed, func(l listedPlace) bool {
+		return l.part == c.Part && l.start <= c.Start && c.End <= l.end && c.term == 0 &&
+			(l.rule.ID == c.Rule.ID || l.rule.Type == c.Rule.Type && c.Rule.Type != "CUSTOM")
+	})
 }
 
 // reasons is what the Explainers of one Scanner share: all expressions in one
@@ -313,7 +337,10 @@ func (x *Explainer) search() {
 			switch {
 			case !x.sought(g, at):
 			case !explained:
-				x.place(n, at, m.at)
+				m, p := x.place(n, at, m.at), x.s.why.pats[n]
+				if len(x.s.rules[x.s.pats[m.pattern].rule].allow) > 0 { // what it lists holds for others
+					x.list(&m, x.own.prove(p.g, p.expr, m.from, m.to))
+				}
 			case x.matches == maxMatches:
 				x.out.Cut++
 			default:
@@ -389,6 +416,7 @@ func (x *Explainer) place(n, from, to int) match {
 func (x *Explainer) take(n, from, to int) {
 	m, p := x.place(n, from, to), x.s.why.pats[n]
 	m.step = x.own.prove(p.g, p.expr, from, to)
+	x.list(&m, m.step)
 	x.remember(m)
 }
 
@@ -444,6 +472,11 @@ func (x *Explainer) settle() {
 			c.PartFound = slices.ContainsFunc(x.out.Findings, func(f dlp.Finding) bool {
 				return f.Rule == c.Rule.ID && f.Path == c.Part && f.Start >= c.Start && f.End <= c.End && f.End-f.Start < c.End-c.Start
 			})
+			continue
+		}
+		if x.withinListed(c) {
+			c.Outcome, c.StoppedBy = Stopped, StepAllowlist
+			c.Steps = append(c.Steps, StepReport{"allowlist", stepStops, "it stands in a longer value that is listed"})
 			continue
 		}
 		c.Outcome = Unseen

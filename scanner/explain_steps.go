@@ -375,7 +375,13 @@ func (x *Explainer) keyword(w *evidence, node int32) string {
 // allowlist names the entry for value, which ends at until.
 func (x *Explainer) allowlist(r *rule, value string, until time.Time) string {
 	key := string(canonical(nil, r.Type, value))
-	for _, a := range r.Allowlists {
+	var lists []patterns.Allowlist
+	for i := range x.s.rules {
+		if alike(r, &x.s.rules[i]) {
+			lists = append(lists, x.s.rules[i].Allowlists...)
+		}
+	}
+	for _, a := range lists {
 		for _, v := range a.Values {
 			var t text
 			t.add([]byte(v))

@@ -17,6 +17,7 @@ type candidate struct {
 	raw        int32  // with OnFinding: number of the matched bytes in Scan.raws
 	term       int32  // node of the lexicon; 0 for what is no term
 	proves     uint16 // of a patient's: pattern.proves
+	listed     bool   // never reported, nor is what it holds
 	settled
 }
 
@@ -177,6 +178,9 @@ func (c *Scan) proveValue(p *pattern, start, end, from int, node int32) Step {
 	}
 	counted := c.canonical(r, value)
 	if len(r.allow) > 0 && c.allowed(r, counted) {
+		if node == 0 {
+			c.add(r, 0, s, e, dlp.Low, field.Group, 0, base+int64(from), true)
+		}
 		return StepAllowlist
 	}
 	if node != 0 { // a term is one value however it is written
@@ -191,7 +195,7 @@ func (c *Scan) proveValue(p *pattern, start, end, from int, node int32) Step {
 	if inField || p.doubted != nil || len(r.demote) > 0 && (node != 0 || c.nearby(from)&r.against != 0) {
 		confidence = c.weigh(p, r, field, inField, s, e)
 	}
-	c.add(r, p.proves, s, e, confidence, field.Group, node, base+int64(from))
+	c.add(r, p.proves, s, e, confidence, field.Group, node, base+int64(from), false)
 	return Proved
 }
 
@@ -295,8 +299,8 @@ func (c *Scan) yields(p *pattern, w *evidence, off, s, e int64, field *dlp.Span,
 }
 
 // add enters a match [s, e) of r that is proved, found at offset at, among those
-// that may still be overlapped. Its value is c.value.
-func (c *Scan) add(r *rule, proves uint16, s, e int64, confidence dlp.Confidence, group uint32, node int32, at int64) {
+// that may still be overlapped; listed: as what is not reported. Its value is c.value.
+func (c *Scan) add(r *rule, proves uint16, s, e int64, confidence dlp.Confidence, group uint32, node int32, at int64, listed bool) {
 	rawStart, rawEnd := c.text.rawStart(s), c.text.rawEnd(e)
 	if r.CountAll {
 		c.value = append(c.value, c.part.Path...)
@@ -318,7 +322,7 @@ func (c *Scan) add(r *rule, proves uint16, s, e int64, confidence dlp.Confidence
 		i--
 	}
 	x := &c.pending[i]
-	x.start, x.end, x.raw, x.term, x.proves = s, e, 0, node, proves
+	x.start, x.end, x.raw, x.term, x.proves, x.listed = s, e, 0, node, proves, listed
 	x.rawStart, x.rawEnd, x.line, x.group, x.rule, x.path, x.confidence = rawStart, rawEnd, c.lines+1, group, r.number, int32(len(c.paths)-1), confidence
 	c.openKey(&x.key)
 	if c.opt.OnFinding != nil {
@@ -374,9 +378,12 @@ func (c *Scan) forgetRaws() {
 // types that tie both, with one key so that they count once.
 func (c *Scan) resolve(chain []candidate) {
 	if len(chain) == 1 {
-		c.report(&chain[0])
+		if !chain[0].listed {
+			c.report(&chain[0])
+		}
 		return
 	}
+	chain = c.unlisted(chain)
 	c.confirm(chain)
 	slices.SortStableFunc(chain, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start),
@@ -410,6 +417,25 @@ func (c *Scan) resolve(chain []candidate) {
 	for i := range kept {
 		c.report(&kept[i])
 	}
+}
+
+// unlisted returns chain without the values that are never reported, and what rules
+// alike see in a part of one.
+func (c *Scan) unlisted(chain []candidate) []candidate {
+	var listed []candidate // nil but where a site has listed something
+	for i := range chain {
+		if chain[i].listed {
+			listed = append(listed, chain[i])
+		}
+	}
+	if listed == nil {
+		return chain
+	}
+	return slices.DeleteFunc(chain, func(x candidate) bool {
+		return x.listed || slices.ContainsFunc(listed, func(l candidate) bool {
+			return l.start <= x.start && x.end <= l.end && alike(&c.s.rules[l.rule], &c.s.rules[x.rule])
+		})
+	})
 }
 
 // report keeps a finding.

@@ -38,7 +38,7 @@ type rule struct {
 	*patterns.Rule
 	demote  []evidence
 	against uint64               // maskOf the lists of demote
-	allow   map[string]time.Time // canonical value to the day its entry ends; zero: never
+	allow   map[string]time.Time // of all rules alike: canonical value to the day its entry ends; zero: never
 	plain   bool                 // its boundary is one that plainly knows
 	canon   canon                // how its values are told apart
 	kind    uint16               // number of its type, from 1
@@ -79,7 +79,6 @@ func New(set *patterns.Set) *Scanner {
 			w := ready(&r.Demote[k])
 			nr.demote, nr.against = append(nr.demote, w), nr.against|maskOf(w.list)
 		}
-		nr.allow = allowed(r)
 		nr.plain = r.Boundary == patterns.BoundaryWord || r.Boundary == patterns.BoundaryNumber
 		nr.canon = canonOf(r.Type)
 		if _, seen := kinds[r.Type]; !seen {
@@ -114,6 +113,9 @@ func New(set *patterns.Set) *Scanner {
 			}
 			s.pats = append(s.pats, p)
 		}
+	}
+	for i := range s.rules {
+		s.rules[i].allow = s.allowed(&s.rules[i])
 	}
 	for i := range s.pats {
 		p := &s.pats[i]
@@ -191,22 +193,35 @@ func (s *Scanner) Ways() []Way {
 	return out
 }
 
-// allowed is r's allowlists by canonical value. Of two entries for a value the
-// one that holds longer counts.
-func allowed(r *patterns.Rule) map[string]time.Time {
-	m := map[string]time.Time{}
-	for _, a := range r.Allowlists {
-		for _, v := range a.Values {
-			var t text
-			t.add([]byte(v))
-			key := string(canonical(nil, r.Type, string(t.norm)))
-			end := a.Expires
-			if !end.IsZero() {
-				end = end.AddDate(0, 0, 1)
-			}
-			old, seen := m[key]
-			if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
-				m[key] = end
+// alike reports whether what one of the two rules never reports the other does not
+// either: they are of one type, and that says what a value is.
+func alike(a, b *rule) bool {
+	return a.number == b.number || a.kind == b.kind && a.Type != "CUSTOM"
+}
+
+// allowed is the allowlists of r and the rules alike by canonical value; nil for
+// none. Of two entries for a value the one that holds longer counts.
+func (s *Scanner) allowed(r *rule) (m map[string]time.Time) {
+	for i := range s.rules {
+		if !alike(r, &s.rules[i]) {
+			continue
+		}
+		for _, a := range s.rules[i].Allowlists {
+			for _, v := range a.Values {
+				var t text
+				t.add([]byte(v))
+				key := string(canonical(nil, r.Type, string(t.norm)))
+				end := a.Expires
+				if !end.IsZero() {
+					end = end.AddDate(0, 0, 1)
+				}
+				if m == nil {
+					m = map[string]time.Time{}
+				}
+				old, seen := m[key]
+				if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
+					m[key] = end
+				}
 			}
 		}
 	}
