@@ -46,6 +46,10 @@ func found(typ dlp.Type, value byte, tags ...dlp.Tag) dlp.Finding {
 
 func ssn(value byte) dlp.Finding { return found("SSN", value, dlp.TagIdentifier) }
 func mrn(value byte) dlp.Finding { return found("MRN", value, dlp.TagIdentifier) }
+func mbi(value byte) dlp.Finding { return found("MBI", value, dlp.TagIdentifier) }
+func account(value byte) dlp.Finding {
+	return found("ACCOUNT", value, dlp.TagIdentifier)
+}
 func dob(value byte) dlp.Finding { return found("DOB", value, dlp.TagIdentifier) }
 func patient(value byte) dlp.Finding {
 	return found("PATIENT", value, dlp.TagIdentifier)
@@ -279,6 +283,31 @@ func TestConditions(t *testing.T) { // long: a table
 			fs{in(at(ssn(1), 0, 9), "1", 0), in(at(patient(7), 0, 9), "1", 0), in(at(ssn(1), 0, 9), "2", 0), in(at(patient(7), 0, 9), "2", 0)}, nil, false},
 		{"a known patient in rows with other numbers is one", "all=[{tag='identifier',min_patients=2}]",
 			fs{in(at(patient(7), 0, 9), "1", 1), in(at(mrn(2), 10, 19), "1", 1), in(at(patient(7), 50, 59), "1", 2), in(at(mrn(3), 60, 69), "1", 2)}, nil, false},
+		{"visits of one record number are one patient", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(account(2), "1", 1), in(at(mrn(1), 500, 510), "1", 2), in(account(3), "1", 2), in(at(mrn(1), 800, 810), "2", 1), in(account(4), "2", 1)}, nil, false},
+		{"and by its type", "all=[{type='MRN',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(account(2), "1", 1), in(at(mrn(1), 500, 510), "1", 2), in(account(3), "1", 2)}, nil, false},
+		{"and by the type of visits", "all=[{type='ACCOUNT',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(account(2), "1", 1), in(at(mrn(1), 500, 510), "1", 2), in(account(3), "1", 2)}, nil, false},
+		{"an account of two record numbers is two patients, by its type as well", "all=[{type='ACCOUNT',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(account(3), "1", 1), in(mrn(2), "1", 2), in(at(account(3), 500, 510), "1", 2)}, nil, true},
+		{"accounts in rows without a record number are patients", "all=[{tag='identifier',min_patients=2}]", fs{in(account(1), "1", 1), in(account(2), "1", 2)}, nil, true},
+		{"claims of one Medicare number are one patient", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mbi(1), "1", 1), in(account(2), "1", 1), in(at(mbi(1), 500, 510), "1", 2), in(account(3), "1", 2)}, nil, false},
+		{"a row with either number of a patient is hers", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(ssn(2), "1", 1), in(at(mrn(1), 500, 510), "1", 2), in(at(ssn(2), 600, 610), "1", 3)}, nil, false},
+		{"a later row may join two", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(ssn(2), "1", 2), in(at(mrn(1), 500, 510), "1", 3), in(at(ssn(2), 600, 610), "1", 3)}, nil, false},
+		{"a shared number makes no one patient of two record numbers", "all=[{tag='identifier',min_patients=3}]",
+			fs{in(mrn(1), "1", 1), in(ssn(9), "1", 1), in(mrn(2), "1", 2), in(at(ssn(9), 500, 510), "1", 2), in(mrn(3), "1", 3), in(at(ssn(9), 600, 610), "1", 3)}, nil, true},
+		{"nor does a record number in all rows", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(mrn(9), "1", 1), in(mrn(2), "1", 2), in(at(mrn(9), 500, 510), "1", 2)}, nil, true},
+		{"by its type one number in two rows is one", "all=[{type='SSN',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(ssn(9), "1", 1), in(mrn(2), "1", 2), in(at(ssn(9), 500, 510), "1", 2)}, nil, false},
+		{"two record numbers of one row, twice, are one patient", "all=[{type='MRN',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(mrn(2), "1", 1), in(at(mrn(1), 500, 510), "1", 2), in(at(mrn(2), 600, 610), "1", 2)}, nil, false},
+		{"a number of a row is no further patient in running text", "all=[{tag='identifier',min_patients=2}]",
+			fs{in(mrn(1), "1", 1), in(account(2), "1", 1), in(at(mrn(1), 500, 510), "2", 0), in(at(account(2), 600, 610), "2", 0)}, nil, false},
 		{"care in rows counts the rows' patients", "all=[{tag='health',min_patients=2}]",
 			fs{in(icd(1), "1", 1), in(ssn(2), "1", 1), in(icd(3), "1", 2), in(at(ssn(2), 700, 710), "1", 2)}, nil, false},
 		{"care in rows without identifiers counts rows", "all=[{tag='health',min_patients=2}]", fs{in(icd(1), "1", 1), in(icd(1), "1", 2)}, nil, true},

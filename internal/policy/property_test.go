@@ -58,7 +58,7 @@ func somePolicies(r *rand.Rand, overrides bool) policy.Config {
 
 // someFinding makes a finding whose value no other has.
 func someFinding(r *rand.Rand, serial byte) dlp.Finding {
-	f := pickOne(r, ssn, mrn, dob, icd)(serial)
+	f := pickOne(r, ssn, mrn, mbi, account, dob, icd)(serial)
 	f.Confidence = pickOne(r, dlp.Low, dlp.Medium, dlp.High)
 	f.Path = pickOne(r, "", "1", "2", "2~2")
 	f.Group = uint32(r.IntN(4))

@@ -243,19 +243,11 @@ func last(a, b *dlp.Finding) int {
 }
 
 // byPatient returns fs without what the patient index knows better: findings in
-// the place of a patient's; of a row, all but the patients'.
-func byPatient(fs []dlp.Finding, row bool) []dlp.Finding {
-	var known []dlp.Finding
-	for _, f := range fs {
-		if f.Type == typePatient {
-			known = append(known, f)
-		}
-	}
-	switch {
-	case len(known) == 0:
+// the place of a patient's.
+func byPatient(fs []dlp.Finding) []dlp.Finding {
+	known := slices.DeleteFunc(slices.Clone(fs), func(f dlp.Finding) bool { return f.Type != typePatient })
+	if len(known) == 0 {
 		return fs
-	case row:
-		return known
 	}
 	// No two patients' findings overlap, so the neighbours tell.
 	byPlace := func(a, b dlp.Finding) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Start, b.Start)) }
@@ -267,43 +259,6 @@ func byPatient(fs []dlp.Finding, row bool) []dlp.Finding {
 		i, _ := slices.BinarySearchFunc(known, f, byPlace)
 		return f.Type != typePatient && (overlap(i, &f) || overlap(i-1, &f))
 	})
-}
-
-// patients counts the distinct patients that findings point at, at least one.
-//
-// A row is a patient if it has an identifier not seen in a row before, or no
-// identifier at all: a column that is equal in all rows, such as the clinic's
-// own account, does not make one patient of them. In running text an
-// identifier is a patient if it was not seen before. A date of birth is not
-// taken for one there, since it stands beside a better one, unless the
-// condition names its type or rule. Who the patient index knows counts by who
-// she is, in whichever row and by whichever number.
-func (k *known) patients(c *condition, findings []int) int {
-	rows := map[place]bool{}
-	var text []dlp.Finding
-	for _, f := range k.pick(findings) {
-		if f.Group != 0 {
-			rows[place{f.Path, f.Group}] = true
-		} else if c.tag == "" || identifies(&f) {
-			text = append(text, f)
-		}
-	}
-	places := make([]place, 0, len(rows))
-	for row := range rows {
-		places = append(places, row)
-	}
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.group, b.group))
-	})
-	n := 0
-	t := tally{seen: map[dlp.ValueKey]bool{}}
-	identifiers := k.identifiers()
-	for _, row := range places {
-		if ids := identifiers[row]; len(ids) == 0 || t.values(byPatient(slices.Clone(ids), true)) > 0 {
-			n++
-		}
-	}
-	return max(n+t.values(byPatient(text, false)), 1)
 }
 
 // identifies reports a finding that points at one patient by itself.
