@@ -287,6 +287,11 @@ func (f *file) allowlist(t *table) Allowlist {
 	if len(values) == 0 && (ok || !t.has("values")) {
 		f.errorf(t.key("values"), "an array of values")
 	}
+	for i, v := range values {
+		if strings.TrimSpace(v) == "" {
+			f.errorf(t.key("values")+"["+itoa(i)+"]", "a value, not nothing")
+		}
+	}
 	a.Values = slices.Clone(values)
 	if s, ok := t.m["expires"]; ok {
 		a.Expires, a.line = f.day(t.key("expires"), s), f.line(t.key("expires"))
