@@ -66,7 +66,7 @@ func SSN(s string) bool {
 		case isDigit(c):
 			n = 10*n + int(c-'0')
 			k++
-		case c == ' ' || c == '-' || c == '.':
+		case c == ' ' || c == '-' || c == '.' || c == '_' || c == '/':
 		default:
 			return false
 		}

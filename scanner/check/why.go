@@ -47,7 +47,7 @@ func figures(s string) string {
 }
 
 func whySSN(s string) string {
-	d := figures(s)
+	d := figures(strings.NewReplacer("_", "-", "/", "-").Replace(s))
 	if len(d) != 9 {
 		return first(SSN(s), d == "", notOnlyDigits, "an SSN has nine digits")
 	}

@@ -17,7 +17,7 @@ func TestWhy(t *testing.T) {
 		{"us-ssn", "536-22-0000", "serial number 0000"},
 		{"us-ssn", "123-45-6789", "placeholder"},
 		{"us-ssn", "536-22-814", "nine digits"},
-		{"us-ssn", "536/22/8145", "something other"},
+		{"us-ssn", "536*22*8145", "something other"}, {"us-ssn", "666/22/8145", "666"}, {"us-ssn", "536_22_8145", ""},
 		{"us-ssn-short", "1000006", "no SSN"},
 		{"us-ssn-short", "0102006", "begin"},
 		{"us-hicn", "912-22-8145A", "areas 900"},
