@@ -361,12 +361,15 @@ type wordText struct {
 	aside  bool   // the text at hand is no text of the line: a field's instruction, deleted words
 	beside []byte // such text, which comes below the line, to a bound
 	owed   bool   // a paragraph of the cell ended, and another may follow
+
+	tables []*wordTable // that are open, the innermost last
 }
 
 // shownAttrs are attributes whose values are text that somebody wrote.
 var shownAttrs = []string{"descr", "title", "alt", "string", "instr", "author", "initials", "tooltip", "name", "value"}
 
 func (w *wordText) start(name string, a attrs) {
+	w.openTable(name, a)
 	switch name {
 	case "tc", "table-cell":
 		w.cell++
@@ -402,10 +405,15 @@ func (w *wordText) start(name string, a attrs) {
 			w.write(symbol(r))
 		}
 	case "table-cell", "covered-table-cell":
-		if v := a.get("date-value"); v != "" {
+		v := a.get("date-value")
+		if v == "" {
+			v = a.get("value")
+		}
+		if v != "" {
 			w.write(v + "\t")
-		} else if v := a.get("value"); v != "" {
-			w.write(v + "\t")
+			if name == "table-cell" {
+				w.kept()
+			}
 		}
 	}
 	w.words(name, a)
@@ -491,6 +499,7 @@ func symbol(hex string) string {
 }
 
 func (w *wordText) end(name string) {
+	w.endTable(name)
 	switch name {
 	case "instrText", "delText", "delInstrText":
 		w.aside = false

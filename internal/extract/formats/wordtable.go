@@ -1,0 +1,173 @@
+package formats
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
+)
+
+// wordTable is an open table of a document, or a sheet of OpenDocument's. Its text
+// goes out as it comes; the cells below a row of names, one of which columns of
+// patients have, are marked as well. A table without such a row, and one that holds
+// labels in front of values, is text as any other.
+type wordTable struct {
+	labels []string
+	rows   int  // that ended
+	width  int  // cells of the last one that hold anything
+	plain  bool // its cells are not marked
+	column int  // of the next cell
+	step   int  // columns of the cell at hand
+	cells  []wordCell
+}
+
+// wordCell is where the text of a cell stands in the part.
+type wordCell struct {
+	col           int
+	from, val, to int64 // val: where the text begins behind a value that a program keeps
+}
+
+// innermost returns the table at hand, nil for none.
+func (w *wordText) innermost() *wordTable {
+	if len(w.tables) == 0 {
+		return nil
+	}
+	return w.tables[len(w.tables)-1]
+}
+
+// openTable follows the tags of tables. It comes before anything is written for the tag.
+func (w *wordText) openTable(name string, a attrs) {
+	t := w.innermost()
+	if name == "tbl" || name == "table" {
+		if t != nil {
+			t.plain = true // a table within
+		}
+		if len(w.tables) == maxTables { // only a program writes so many
+			w.tables = slices.Delete(w.tables, 0, 1)
+		}
+		w.tables = append(w.tables, &wordTable{})
+		return
+	}
+	if t == nil {
+		return
+	}
+	switch name {
+	case "tr", "table-row":
+		t.column, t.cells = 0, t.cells[:0]
+		if out := w.d.j.out; len(out.text) > windowSize/4*3 || len(out.spans) > wire.MaxSpans/2 {
+			out.window() // a row that lies across two has no cells
+		}
+	case "tc", "table-cell":
+		t.step = columnsOf(a.get("number-columns-repeated"))
+		if !t.plain && len(t.cells) < maxColumns {
+			at := w.d.j.out.pos()
+			t.cells = append(t.cells, wordCell{col: t.column, from: at, val: at, to: -1})
+		}
+	case "covered-table-cell":
+		t.column = min(t.column+columnsOf(a.get("number-columns-repeated")), maxColumns)
+	case "gridSpan":
+		t.step = columnsOf(a.get("val"))
+	case "gridBefore":
+		t.column = min(t.column+columnsOf(a.get("val")), maxColumns)
+	}
+}
+
+// columnsOf reads how many columns a cell takes.
+func columnsOf(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 1
+	}
+	return min(max(n, 1), maxColumns)
+}
+
+// kept tells that the value which a program keeps of the cell at hand was written.
+func (w *wordText) kept() {
+	if t := w.innermost(); t != nil && len(t.cells) > 0 {
+		t.cells[len(t.cells)-1].val = w.d.j.out.pos()
+	}
+}
+
+// endTable is openTable for the tags that end.
+func (w *wordText) endTable(name string) {
+	t := w.innermost()
+	if t == nil {
+		return
+	}
+	switch name {
+	case "tbl", "table":
+		w.tables = w.tables[:len(w.tables)-1]
+	case "tc", "table-cell":
+		if n := len(t.cells); n > 0 && t.cells[n-1].to < 0 {
+			t.cells[n-1].to = w.d.j.out.pos()
+		}
+		t.column = min(t.column+max(t.step, 1), maxColumns)
+	case "tr", "table-row":
+		w.endTableRow(t)
+	}
+}
+
+// endTableRow marks the cells of the row at hand, or takes them for names.
+func (w *wordText) endTableRow(t *wordTable) {
+	var row []string
+	var cells []wordCell
+	for _, c := range t.cells {
+		if s := w.cellText(c.val, c.to); s != "" {
+			row, cells = append(row, s), append(cells, c)
+		} else if s = w.cellText(c.from, c.to); s != "" {
+			row, cells = append(row, s), append(cells, c)
+		}
+	}
+	if t.cells = t.cells[:0]; t.plain || len(row) == 0 {
+		return
+	}
+	first, other := t.rows == 0, t.rows < maxAbove || len(row) != t.width || len(row) > 2
+	t.rows, t.width = t.rows+1, len(row)
+	switch {
+	case len(row) > 1 && (first && headsPatients(row) || other && namesOfPatients(row)):
+		t.labels = t.labels[:0]
+		for i, c := range cells {
+			if c.col < maxColumns {
+				t.labels = append(t.labels, make([]string, max(0, c.col+1-len(t.labels)))...)
+				t.labels[c.col] = columnLabel(row[i])
+			}
+		}
+		return
+	case len(t.labels) == 0:
+		return
+	case slices.ContainsFunc(row, func(c string) bool { return patientName(c) != "" }):
+		t.plain = true // labels in front of values
+		return
+	}
+	w.d.groups++
+	for _, c := range cells {
+		label := ""
+		if c.col < len(t.labels) {
+			label = t.labels[c.col]
+		}
+		w.mark(c.from, c.val, label)
+		w.mark(c.val, c.to, label)
+	}
+}
+
+// cellText is the text from one place of the part to another, "" where it was sent.
+func (w *wordText) cellText(from, to int64) string {
+	out := w.d.j.out
+	if from < out.off || to < from {
+		return ""
+	}
+	return strings.TrimSpace(string(out.text[from-out.off : to-out.off]))
+}
+
+// mark makes that text a cell of the row at hand.
+func (w *wordText) mark(from, to int64, label string) {
+	out := w.d.j.out
+	value := w.cellText(from, to)
+	if value == "" || len(out.spans) >= wire.MaxSpans {
+		return
+	}
+	from += int64(strings.Index(string(out.text[from-out.off:to-out.off]), value))
+	out.spans = append(out.spans, dlp.Span{Start: from, End: from + int64(len(value)), Label: label, Group: w.d.groups})
+}
