@@ -387,7 +387,7 @@ func (j *job) read(at place, k kind, s *stream) error {
 // where that does not reach.
 func (p place) page(k kind) (kind, bool) {
 	switch k.format {
-	case fEmpty, fText, fCSV, fHTML, fSVG, fMail, fMbox:
+	case fBinary, fEmpty, fText, fCSV, fHTML, fSVG, fMail, fMbox: // what nothing here knows is a gap
 		return kind{}, false
 	}
 	name := strings.ToLower(p.name)

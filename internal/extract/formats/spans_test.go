@@ -139,10 +139,10 @@ func TestDeclaredAsText(t *testing.T) {
 	const page = "<html><body><p>the number 536-<b></b>22-8145 is hidden</p></body></html>"
 	list := "bplist00" + page + "Qa\x08" + strings.Repeat("\x00", 6) + "\x01\x01" + strings.Repeat("\x00", 7) + "\x01" + strings.Repeat("\x00", 8) + strings.Repeat("\x00", 7) + string(rune(8+len(page)+2))
 	for name, c := range map[string]struct{ head, body, want string }{
-		"a property list":   {"Content-Type: text/html", list, "the number 536-22-8145 is hidden"},
-		"an attached one":   {"Content-Type: application/octet-stream; name=a.htm", list, "the number 536-22-8145 is hidden"},
-		"a PDF":             {"Content-Type: text/html", "<!-- %PDF-1.4 -->" + page, "the number 536-22-8145 is hidden"},
-		"a text by a magic": {"Content-Type: text/plain", "ITSF the number 536-22-8145 is hidden", "the number 536-22-8145 is hidden"},
+		"a property list": {"Content-Type: text/html", list, "the number 536-22-8145 is hidden"},
+		"an attached one": {"Content-Type: application/octet-stream; name=a.htm", list, "the number 536-22-8145 is hidden"},
+		"a PDF":           {"Content-Type: text/html", "<!-- %PDF-1.4 -->" + page, "the number 536-22-8145 is hidden"},
+		"a text":          {"Content-Type: text/plain; name=a.txt", list, "the number 536-<b></b>22-8145 is hidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := serve(t, true, limits, []byte(crlf("Subject: x", c.head, "Content-Transfer-Encoding: base64", "", b64(c.body))))
