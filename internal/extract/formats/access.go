@@ -26,20 +26,10 @@ func (j *job) access(at place, b []byte) error {
 	d := &tables{database: database{officeDoc: &officeDoc{j: j, at: at, packed: int64(len(b))}}}
 	d.s = &sheet{d: d.officeDoc}
 	err := access.Read(b, d)
-	if d.unknown {
-		j.gap(at, dlp.Unsupported, "objects of a database", 0)
+	if errors.Is(err, access.ErrEncrypted) {
+		err = gapOf(dlp.Encrypted, "access")
 	}
-	d.members()
-	if ge, ok := errors.AsType[*gapError](err); ok {
-		return ge
-	}
-	switch {
-	case errors.Is(err, access.ErrEncrypted):
-		return gapOf(dlp.Encrypted, "access")
-	case err != nil:
-		return gapOf(dlp.Corrupt, "access")
-	}
-	return nil
+	return d.end(err, "objects of a database", "access")
 }
 
 // tables writes a database's rows.

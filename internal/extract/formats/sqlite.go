@@ -20,16 +20,21 @@ func (j *job) sqlite(at place, b []byte) error {
 	j.part(at, mediaSQLite)
 	d := &database{officeDoc: &officeDoc{j: j, at: at, packed: int64(len(b))}}
 	d.s = &sheet{d: d.officeDoc}
-	err := sqlitefile.Read(b, d)
+	return d.end(sqlitefile.Read(b, d), "blobs of a database", "sqlite")
+}
+
+// end reads what lies in blobs once the rows have been read, tells of those that
+// are of no known kind, and makes a gap of err: its own, else Corrupt of a format.
+func (d *database) end(err error, unknown, format string) error {
 	if d.unknown {
-		j.gap(at, dlp.Unsupported, "blobs of a database", 0)
+		d.j.gap(d.at, dlp.Unsupported, unknown, 0)
 	}
 	d.members()
 	if ge, ok := errors.AsType[*gapError](err); ok {
 		return ge
 	}
 	if err != nil {
-		return gapOf(dlp.Corrupt, "sqlite")
+		return gapOf(dlp.Corrupt, format)
 	}
 	return nil
 }
