@@ -56,6 +56,7 @@ func Lines() []Line {
 			"internal/extract/propset",
 			"internal/extract/offcrypto",
 			"internal/extract/prefix",
+			"internal/extract/layout",
 		}},
 		{"ground", []string{
 			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",

@@ -3,6 +3,7 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"path"
@@ -40,7 +41,7 @@ func officeOf(z *zip.Reader) *officePackage {
 		case strings.HasPrefix(name, "visio/"):
 			media = "application/vnd.ms-visio.drawing"
 		case strings.HasSuffix(name, ".fpage"):
-			media = "application/oxps"
+			media = mediaXPS
 		}
 	}
 	if types {
@@ -71,11 +72,18 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 		d.packed += int64(min(f.CompressedSize64, 1<<40))
 	}
 	files := slices.Clone(z.File)
-	slices.SortStableFunc(files, func(a, b *zip.File) int {
-		if c := rank(a.Name) - rank(b.Name); c != 0 {
-			return c
+	pages := map[string]int{}
+	if p.media == mediaXPS {
+		var err error
+		if pages, err = d.pageOrder(files); err != nil {
+			return err
 		}
-		return natural(a.Name, b.Name)
+	}
+	page := func(f *zip.File) int { // those that no document names come last
+		return cmp.Or(pages[strings.ToLower(strings.TrimPrefix(f.Name, "/"))], len(pages)+1)
+	}
+	slices.SortStableFunc(files, func(a, b *zip.File) int {
+		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(page(a), page(b)), natural(a.Name, b.Name))
 	})
 	if err := d.workbook(files); err != nil {
 		return err
@@ -301,8 +309,8 @@ func (c *rootChooser) text(b []byte) {
 }
 
 func (c *rootChooser) finish() {
-	if w, ok := c.h.(*wordText); ok {
-		w.finish()
+	if h, ok := c.h.(officeHandler); ok {
+		h.finish()
 	}
 }
 

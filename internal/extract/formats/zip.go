@@ -67,6 +67,8 @@ func (j *job) zipOf(at place, b []byte, beside bool) error {
 		err = j.office(at, p, z)
 	} else if isIWork(z) {
 		err = j.iWork(at, z)
+	} else if isEPUB(z) {
+		err = j.epub(at, z)
 	} else {
 		err = j.zipMembers(at, z)
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/layout"
 )
 
 // Records that say something of texts, or draw what may hold some. [MS-EMF] 2.1.1.
@@ -101,7 +102,7 @@ func (p *player) emr(kind int, r []byte) {
 	case emrRestoreDC:
 		p.restore(one())
 	case emrSetWorld:
-		if m, ok := transform(r, 8); ok && m.usable() {
+		if m, ok := transform(r, 8); ok && m.Usable() {
 			p.world = m
 		}
 	case emrModifyWorld:
@@ -187,12 +188,12 @@ func (p *player) scale(kind int, r []byte) {
 	}
 }
 
-func transform(r []byte, off int) (m matrix, ok bool) {
+func transform(r []byte, off int) (m layout.Matrix, ok bool) {
 	b := at(r, off, 24)
 	if b == nil {
 		return m, false
 	}
-	return matrix{f32(b), f32(b[4:]), f32(b[8:]), f32(b[12:]), f32(b[16:]), f32(b[20:])}, true
+	return layout.Matrix{A: f32(b), B: f32(b[4:]), C: f32(b[8:]), D: f32(b[12:]), E: f32(b[16:]), F: f32(b[20:])}, true
 }
 
 // modify changes the transform of the world. [MS-EMF] 2.1.24.
@@ -204,16 +205,16 @@ func (p *player) modify(r []byte) {
 	}
 	switch le32(b) {
 	case 1:
-		m = identity
+		m = layout.Identity()
 	case 2:
-		m = m.then(p.world)
+		m = m.Then(p.world)
 	case 3:
-		m = p.world.then(m)
+		m = p.world.Then(m)
 	case 4:
 	default:
 		return
 	}
-	if m.usable() {
+	if m.Usable() {
 		p.world = m
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/layout"
 )
 
 // ErrCorrupt is a file that is cut or damaged. What could be read stands
@@ -63,8 +64,8 @@ func Read(b []byte) (Picture, error) {
 	default:
 		return Picture{Drawn: true}, ErrCorrupt
 	}
-	out := Picture{Lines: lines(p.pieces), Drawn: p.drawn}
-	p.extra = append(p.extra, lines(p.plus.pieces)...)
+	out := Picture{Lines: layout.Lines(p.pieces), Drawn: p.drawn}
+	p.extra = append(p.extra, layout.Lines(p.plus.pieces)...)
 	out.Lines = p.others(out.Lines)
 	if p.full && err == nil {
 		err = ErrCorrupt
@@ -87,7 +88,7 @@ type font struct {
 
 // state is a device context, as far as it says where text stands.
 type state struct {
-	world        matrix
+	world        layout.Matrix
 	mode         int
 	winX, winY   float64
 	extX, extY   float64
@@ -99,7 +100,7 @@ type state struct {
 }
 
 func begin() state {
-	return state{world: identity, mode: mapText, extX: 1, extY: 1, vextX: 1, vextY: 1, font: font{height: 12, page: codepage.Latin1}}
+	return state{world: layout.Identity(), mode: mapText, extX: 1, extY: 1, vextX: 1, vextY: 1, font: font{height: 12, page: codepage.Latin1}}
 }
 
 // Mapping modes. [MS-EMF] 2.1.21.
@@ -117,17 +118,17 @@ const (
 )
 
 // page maps logical units to those of the device.
-func (s *state) page() matrix {
-	m := identity
+func (s *state) page() layout.Matrix {
+	m := layout.Identity()
 	switch {
 	case s.mode == mapIsotropic || s.mode == mapAnisotropic:
-		if fit := (matrix{a: s.vextX / s.extX, d: s.vextY / s.extY}); fit.usable() {
+		if fit := (layout.Matrix{A: s.vextX / s.extX, D: s.vextY / s.extY}); fit.Usable() {
 			m = fit
 		}
 	case s.mode > mapText:
-		m.d = -1 // units of length grow upwards
+		m.D = -1 // units of length grow upwards
 	}
-	m.e, m.f = s.viewX-s.winX*m.a, s.viewY-s.winY*m.d
+	m.E, m.F = s.viewX-s.winX*m.A, s.viewY-s.winY*m.D
 	return m
 }
 
@@ -136,7 +137,7 @@ type player struct {
 	state
 	saved  []state
 	fonts  map[int]font
-	pieces []piece
+	pieces []layout.Piece
 	plus   plus
 	room   int  // bytes of text that may still come
 	full   bool // a bound was passed
@@ -183,7 +184,7 @@ func (p *player) draw(text string, x, y, width float64) {
 		return
 	}
 	if width < 0 {
-		width = wide(text, p.font.height)
+		width = layout.Wide(text, p.font.height)
 	}
 	along := x
 	switch p.align & alignCenter {
@@ -195,25 +196,25 @@ func (p *player) draw(text string, x, y, width float64) {
 	if p.align&alignUpdate != 0 {
 		p.x += width
 	}
-	m := p.world.then(p.page())
+	m := p.world.Then(p.page())
 	sin, cos := math.Sincos(p.font.turn)
-	if m.d < 0 {
+	if m.D < 0 {
 		sin = -sin
 	}
-	ox, oy := m.apply(x+(along-x)*cos, y-(along-x)*sin)
-	ex, ey := m.apply(x+(along-x+1)*cos, y-(along-x+1)*sin)
+	ox, oy := m.Apply(x+(along-x)*cos, y-(along-x)*sin)
+	ex, ey := m.Apply(x+(along-x+1)*cos, y-(along-x+1)*sin)
 	dx, dy := ex-ox, ey-oy
 	scale := math.Hypot(dx, dy)
-	if m.a < 0 && math.Abs(dy) < math.Abs(dx) && p.font.turn == 0 { // mirrored: letters still run to the right
+	if m.A < 0 && math.Abs(dy) < math.Abs(dx) && p.font.turn == 0 { // mirrored: letters still run to the right
 		dx = -dx
 		ox -= width * scale
 	}
-	up := math.Hypot(m.c, m.d) * p.font.height
-	p.add(text, place(ox, oy, dx, dy, width*scale, up))
+	up := math.Hypot(m.C, m.D) * p.font.height
+	p.add(text, layout.Place(ox, oy, dx, dy, width*scale, up))
 }
 
 // add takes a piece whose text is printed.
-func (p *player) add(text string, at piece) {
+func (p *player) add(text string, at layout.Piece) {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -230,8 +231,8 @@ func (p *player) add(text string, at piece) {
 		p.full = true
 		return
 	}
-	at.text, at.n = text, len(p.pieces)
-	p.drawn = p.drawn || at.lost
+	at.Text, at.N = text, len(p.pieces)
+	p.drawn = p.drawn || at.Lost()
 	p.pieces = append(p.pieces, at)
 }
 

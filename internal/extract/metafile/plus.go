@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/layout"
 )
 
 // Records of EMF+. [MS-EMFPLUS] 2.1.1.1.
@@ -32,17 +33,17 @@ const (
 // plus is the state of the EMF+ records. A file of both kinds says all in each;
 // what they say is compared when it is read.
 type plus struct {
-	world  matrix
-	saved  map[int]matrix
+	world  layout.Matrix
+	saved  map[int]layout.Matrix
 	sizes  map[int]float64 // of fonts, by their number
-	pieces []piece
+	pieces []layout.Piece
 	began  bool
 }
 
 // emfPlus plays the records that a comment holds.
 func (p *player) emfPlus(b []byte) {
 	if !p.plus.began {
-		p.plus = plus{began: true, world: identity, saved: map[int]matrix{}, sizes: map[int]float64{}}
+		p.plus = plus{began: true, world: layout.Identity(), saved: map[int]layout.Matrix{}, sizes: map[int]float64{}}
 	}
 	for len(b) >= 12 {
 		kind, flags, size, n := le16(b), le16(b[2:]), le32(b[4:]), le32(b[8:])
@@ -62,13 +63,13 @@ func (p *player) plusRecord(kind, flags int, r []byte) {
 		}
 		return 0
 	}
-	change := func(m matrix) {
+	change := func(m layout.Matrix) {
 		if flags&0x2000 != 0 { // applied after what there is
-			m = u.world.then(m)
+			m = u.world.Then(m)
 		} else {
-			m = m.then(u.world)
+			m = m.Then(u.world)
 		}
-		if m.usable() {
+		if m.Usable() {
 			u.world = m
 		}
 	}
@@ -98,27 +99,27 @@ func (p *player) plusRecord(kind, flags int, r []byte) {
 			u.world = m
 		}
 	case plusSetWorld:
-		if m, ok := transform(r, 0); ok && m.usable() {
+		if m, ok := transform(r, 0); ok && m.Usable() {
 			u.world = m
 		}
 	case plusResetWorld:
-		u.world = identity
+		u.world = layout.Identity()
 	case plusMultiply:
 		if m, ok := transform(r, 0); ok {
 			change(m)
 		}
 	case plusTranslate:
 		if b := at(r, 0, 8); b != nil {
-			change(matrix{a: 1, d: 1, e: f32(b), f: f32(b[4:])})
+			change(layout.Matrix{A: 1, D: 1, E: f32(b), F: f32(b[4:])})
 		}
 	case plusScale:
 		if b := at(r, 0, 8); b != nil {
-			change(matrix{a: f32(b), d: f32(b[4:])})
+			change(layout.Matrix{A: f32(b), D: f32(b[4:])})
 		}
 	case plusRotate:
 		if b := at(r, 0, 4); b != nil {
 			sin, cos := math.Sincos(f32(b) * math.Pi / 180)
-			change(matrix{a: cos, b: sin, c: -sin, d: cos})
+			change(layout.Matrix{A: cos, B: sin, C: -sin, D: cos})
 		}
 	}
 }
@@ -172,11 +173,11 @@ func (p *player) plusText(text string, flags int, x, y float64) {
 	if !(height > 0) {
 		height = 12
 	}
-	width := wide(text, height)
-	ox, oy := u.world.apply(x, y)
-	dx, dy := u.world.a, u.world.b
+	width := layout.Wide(text, height)
+	ox, oy := u.world.Apply(x, y)
+	dx, dy := u.world.A, u.world.B
 	swap := p.pieces
 	p.pieces = u.pieces
-	p.add(text, place(ox, oy, dx, dy, width*math.Hypot(dx, dy), height*math.Hypot(u.world.c, u.world.d)))
+	p.add(text, layout.Place(ox, oy, dx, dy, width*math.Hypot(dx, dy), height*math.Hypot(u.world.C, u.world.D)))
 	u.pieces, p.pieces = p.pieces, swap
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/layout"
 )
 
 // Records. [MS-WMF] 2.1.1.1.
@@ -168,6 +169,6 @@ func (p *player) inner(b []byte) {
 	q := &player{room: p.room, nested: true}
 	_ = q.emf(b) // a copy: the metafile around it was read
 	p.drawn = p.drawn || q.drawn
-	p.extra = append(p.extra, lines(q.pieces)...)
-	p.extra = append(p.extra, lines(q.plus.pieces)...)
+	p.extra = append(p.extra, layout.Lines(q.pieces)...)
+	p.extra = append(p.extra, layout.Lines(q.plus.pieces)...)
 }
