@@ -2,7 +2,8 @@
 //
 // It promises that what it hands on has the bytes it came with, that no header
 // makes it use more memory than the caller allows, and that what it composes
-// is ASCII with CRLF line ends, whatever it is given.
+// is ASCII with CRLF line ends, whatever it is given. Protect parts a header
+// into what is to be encrypted and what stands outside.
 package message
 
 import (
