@@ -101,6 +101,14 @@ func TestReadersKilledUnderLoad(t *testing.T) {
 // account compares what was sent with what the sink took and what is held.
 func account(t *testing.T, dir, sinkLedger string, held, loads []string) {
 	t.Helper()
+	if _, err := accounted(t, dir, sinkLedger, held, loads); err != nil {
+		t.Errorf("account: %v", err)
+	}
+}
+
+// accounted is account for a caller that looks at what it found.
+func accounted(t *testing.T, dir, sinkLedger string, held, loads []string) (found string, err error) {
+	t.Helper()
 	list := filepath.Join(dir, "held.txt")
 	write(t, list, strings.Join(held, "\n")+"\n", 0o600)
 	args := []string{"-sink", sinkLedger, "-held", list, "-strict-header"}
@@ -109,9 +117,7 @@ func account(t *testing.T, dir, sinkLedger string, held, loads []string) {
 	}
 	out, err := exec.Command(filepath.Join(tools, "account"), args...).CombinedOutput()
 	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("account: %v", err)
-	}
+	return string(out), err
 }
 
 // quietPolicy holds and tells nobody, so that every message at the sink is one

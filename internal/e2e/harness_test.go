@@ -391,35 +391,42 @@ func (g *gateway) delivered() []string {
 // send gives one message to the mail door and returns the answer to the dot,
 // or to the command that was refused.
 func (g *gateway) send(from string, rcpts []string, msg string) (string, error) {
+	answer, _, err := g.offer(from, rcpts, msg)
+	return answer, err
+}
+
+// offer is send that tells how far it came too: to the stage connect, ehlo, mail,
+// rcpt, data, body, dot, or quit, before which the message was taken.
+func (g *gateway) offer(from string, rcpts []string, msg string) (answer, stage string, err error) {
 	c, err := net.DialTimeout("tcp", g.addr, waitWithin)
 	if err != nil {
-		return "", err
+		return "", "connect", err
 	}
 	client := gosmtp.NewClient(c)
 	defer client.Close()
 	if err := client.Hello("client.example"); err != nil {
-		return "", err
+		return "", "ehlo", err
 	}
 	if err := client.Mail(from, nil); err != nil {
-		return "", err
+		return "", "mail", err
 	}
 	for _, r := range rcpts {
 		if err := client.Rcpt(r, nil); err != nil {
-			return "", err
+			return "", "rcpt", err
 		}
 	}
 	w, err := client.Data()
 	if err != nil {
-		return "", err
+		return "", "data", err
 	}
 	if _, err := io.WriteString(w, msg); err != nil {
-		return "", err
+		return "", "body", err
 	}
 	res, err := w.CloseWithResponse()
 	if err != nil {
-		return "", err
+		return "", "dot", err
 	}
-	return res.StatusText, client.Quit()
+	return res.StatusText, "quit", client.Quit()
 }
 
 // holds sends text for somebody outside, and reports whether it is held.

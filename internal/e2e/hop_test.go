@@ -14,6 +14,7 @@ import (
 const (
 	hang = "hang" // nothing, until the connection or the test ends
 	drop = "drop" // the connection is closed
+	lose = "lose" // to the end of data: the message is taken, and the connection closed
 )
 
 // nextHop is a mail server that does what a test tells it to. With no script it
@@ -27,8 +28,9 @@ type nextHop struct {
 	taken  []hopMail
 	conns  map[net.Conn]struct{}
 	wg     sync.WaitGroup
-	keep   bool // bodies are kept
-	lmtp   bool // it speaks LMTP: DOT is asked for each recipient, which is its arg
+	keep   bool   // bodies are kept
+	books  *books // nil: none are kept
+	lmtp   bool   // it speaks LMTP: DOT is asked for each recipient, which is its arg
 }
 
 // hopMail is one transaction as the next hop sees it.
@@ -97,7 +99,7 @@ func always(verb, reply string) func(string, string, hopMail) string {
 	}
 }
 
-// messages are those that were answered 250.
+// messages are those that were taken.
 func (h *nextHop) messages() []hopMail {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,7 +193,7 @@ func (h *nextHop) body(in *bufio.Reader) (string, error) {
 		if string(line) == ".\r\n" {
 			return b.String(), nil
 		}
-		if h.keep {
+		if h.keep || h.books != nil {
 			b.Write(bytes.TrimPrefix(line, []byte(".")))
 		}
 	}
@@ -210,12 +212,12 @@ func (h *nextHop) answer(c net.Conn, verb, arg string, tx hopMail) string {
 			reply = "502 5.5.1 no"
 		}
 	}
-	if verb == "DOT" && reply[0] == '2' {
-		h.taken = append(h.taken, tx)
+	if verb == "DOT" {
+		h.note(tx, reply)
 	}
 	h.mu.Unlock()
 	switch reply {
-	case drop:
+	case drop, lose:
 		return ""
 	case hang:
 		_, _ = io.Copy(io.Discard, c) // until the other side gives up or the test ends
@@ -225,6 +227,29 @@ func (h *nextHop) answer(c net.Conn, verb, arg string, tx hopMail) string {
 		return ""
 	}
 	return reply[:1]
+}
+
+// note keeps a message to whose end the answer is reply. h.mu is held.
+func (h *nextHop) note(tx hopMail, reply string) {
+	outcome := reply
+	switch {
+	case reply == lose:
+		outcome = "drop"
+	case reply == drop:
+		outcome = "drop-before"
+	case reply[0] == '2':
+		outcome = "250"
+	}
+	if h.books != nil {
+		h.books.took(tx, outcome)
+	}
+	if outcome != "250" && reply != lose {
+		return
+	}
+	if !h.keep {
+		tx.text = ""
+	}
+	h.taken = append(h.taken, tx)
 }
 
 // between is the address in <>.
