@@ -157,15 +157,6 @@ func (b *books) mail(c *client, msg string) {
 	b.answered(l, outside, "dot", c.want(stuffed(l.text), "250"))
 }
 
-// sink starts the sink with the books' ledger, and returns where it listens and what
-// reads the messages that it has.
-func (b *books) sink() (addr string, messages func() []string) {
-	b.t.Helper()
-	kept := mkdir(b.t, filepath.Join(b.dir, "kept"))
-	addr, _ = startSink(b.t, b.dir, "-store", kept)
-	return addr, func() []string { return inFolder(b.t, kept) }
-}
-
 // settle has all that is held go out, and account judge.
 func (b *books) settle(g *gateway) {
 	b.t.Helper()

@@ -274,9 +274,10 @@ alias_maps = inline:{ {forward = sam@partner.example} }
 		set, toml    string
 		alias, local bool // PHI to an alias, or to who forwards it, is held
 	}{
-		"milter":         {"milter", "milter", false, false},
-		"content_filter": {"content", "proxy", true, false},
-		"relayhost":      {"relayhost", "relayhost", true, true},
+		"milter":             {"milter", "milter", false, false},
+		"smtpd_proxy_filter": {"proxy", "proxy", false, false},
+		"content_filter":     {"content", "proxy", true, false},
+		"relayhost":          {"relayhost", "relayhost", true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

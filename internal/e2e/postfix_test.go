@@ -144,20 +144,17 @@ func startSMTPSink(t *testing.T, flags ...string) (addr string, messages func() 
 		_ = cmd.Wait()
 	})
 	eventually(t, "smtp-sink listens", func() bool { return listens(addr) })
-	return addr, func() []string { return inFolder(t, dir) }
-}
-
-// inFolder reads all files of a folder.
-func inFolder(t *testing.T, dir string) (texts []string) {
-	t.Helper()
-	es, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
+	return addr, func() []string {
+		es, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ms []string
+		for _, e := range es {
+			ms = append(ms, read(t, filepath.Join(dir, e.Name())))
+		}
+		return ms
 	}
-	for _, e := range es {
-		texts = append(texts, read(t, filepath.Join(dir, e.Name())))
-	}
-	return texts
 }
 
 func TestBehindPostfix(t *testing.T) {

@@ -69,10 +69,10 @@ func (r *returnSite) queuesEmpty() {
 	})
 }
 
-// atSink counts the messages at the sink with text.
-func atSink(messages func() []string, text string) (n int) {
-	for _, m := range messages() {
-		if strings.Contains(m, text) {
+// with counts the messages at the next hop with text.
+func (h *nextHop) with(text string) (n int) {
+	for _, m := range h.messages() {
+		if strings.Contains(m.text, text) {
 			n++
 		}
 	}
@@ -88,8 +88,8 @@ func TestReturnPathFails(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			b := newBooks(t)
-			next, messages := b.sink()
-			s := newReturnSite(t, set, next)
+			hop := b.hop()
+			s := newReturnSite(t, set, hop.addr)
 			door := &gateway{t: t, addr: s.mta}
 			before := set == "proxy" // the client is answered by what stanch says
 			clean := func(id string) string { return strings.Replace(guideClean, "guide-clean", id, 1) }
@@ -128,7 +128,7 @@ func TestReturnPathFails(t *testing.T) {
 			s.started("defer")
 			offer(outside, clean("failing-clean"))
 			offer(both, phi("failing-split")) // sam's is held and nurse's waits, or all of it waits in Postfix's queue
-			if n := atSink(messages, "Message-ID: "); n != 0 {
+			if n := hop.with("Message-ID: "); n != 0 {
 				t.Errorf("%d messages went round the listener", n)
 			}
 
@@ -138,14 +138,14 @@ func TestReturnPathFails(t *testing.T) {
 				f()
 			}
 			for _, id := range []string{"gone-clean", "gone-split", "gone-local", "failing-clean", "failing-split"} {
-				eventually(t, id+" is at the sink", func() bool {
+				eventually(t, id+" is at the next hop", func() bool {
 					s.cli("queue", "retry", "--all") // what is ours waits its minute otherwise
-					return atSink(messages, id) > 0
+					return hop.with(id) > 0
 				})
 			}
 			s.queuesEmpty()
-			if n := atSink(messages, "536-22-8145"); n != 2 { // nurse's two
-				t.Errorf("%d messages with PHI at the sink, want those for the nurse", n)
+			if n := hop.with("536-22-8145"); n != 2 { // nurse's two
+				t.Errorf("%d messages with PHI at the next hop, want those for the nurse", n)
 			}
 			if items := s.held(); len(items) != 2 {
 				t.Errorf("%d held, want 2", len(items))
@@ -167,8 +167,8 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
 			b := newBooks(t)
-			next, messages := b.sink()
-			s := newReturnSite(t, set, next)
+			hop := b.hop()
+			s := newReturnSite(t, set, hop.addr)
 			door := &gateway{t: t, addr: s.mta}
 			var (
 				wg   sync.WaitGroup
@@ -193,8 +193,8 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 				})
 			}
 			for range breaks {
-				flowed := len(messages())
-				eventually(t, "mail flows", func() bool { return len(messages()) > flowed+clients })
+				flowed := hop.count()
+				eventually(t, "mail flows", func() bool { return hop.count() > flowed+clients })
 				s.ends("abort")
 				s.started("")
 			}
@@ -205,14 +205,14 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 			// What the Postfix behind stanch took once and sent on twice is its own: it
 			// was killed too.
 			got, seen := map[string]int{}, map[string]bool{}
-			for _, m := range messages() {
-				queued := backID.FindString(m)
+			for _, m := range hop.messages() {
+				queued := backID.FindString(m.text)
 				if queued == "" {
-					t.Errorf("a message went round it: %q", m)
+					t.Errorf("a message went round it: %q", m.text)
 				}
 				if !seen[queued] {
 					seen[queued] = true
-					got[loadID.FindString(m)]++
+					got[loadID.FindString(m.text)]++
 				}
 			}
 			again, doubled := 0, 0
@@ -224,7 +224,7 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 					doubled++
 				}
 				if got[name] > 1 && set == "proxy" && !refused {
-					t.Errorf("%s is %d times at the sink, and was answered 250 at once", name, got[name])
+					t.Errorf("%s is %d times at the next hop, and was answered 250 at once", name, got[name])
 				}
 			}
 			// Between the queues it is Postfix whose answer is lost, and who tells in its log.
