@@ -43,6 +43,7 @@ func Lines() []Line {
 			"internal/extract/access",
 			"internal/extract/iwork",
 			"internal/extract/plist",
+			"internal/extract/pst",
 			"internal/extract/ar", "internal/extract/cpio", "internal/extract/lzw", "internal/extract/xz",
 			"internal/extract/deflate64",
 			"internal/extract/zipcrypt",
@@ -103,6 +104,7 @@ func guarded() map[string][]string {
 		"internal/extract/access":     {"internal/extract/formats"},
 		"internal/extract/iwork":      {"internal/extract/formats"},
 		"internal/extract/plist":      {"internal/extract/formats"},
+		"internal/extract/pst":        {"internal/extract/formats"},
 		"internal/extract/pixmeta":    {"internal/extract/formats"},
 		"internal/extract/picture":    {"internal/extract/formats"},
 		"internal/safelog.New":        {"cmd/stanch"}, // one place decides where logs go

@@ -453,6 +453,8 @@ func (j *job) readWhole(at place, k kind, b []byte) error {
 		return j.propertyList(at, b)
 	case fAccess:
 		return j.access(at, b)
+	case fPST:
+		return j.pst(at, b)
 	}
 	return j.binary(at, k, b)
 }

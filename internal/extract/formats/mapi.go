@@ -46,6 +46,9 @@ func memberPath(at place) string {
 
 // outlookError turns a parser's error into a gap.
 func outlookError(err error, what string) error {
+	if ge, ok := errors.AsType[*gapError](err); ok { // of whoever counts
+		return ge
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -69,6 +72,13 @@ func (j *job) outlook(at place, m *mapi.Message, f *cfb.File) {
 	j.outlookHeader(m)
 	for _, b := range m.Other {
 		j.looseWords(b)
+	}
+	for _, p := range m.Props {
+		if p.LID == mapi.ListMembers || p.LID == mapi.ListOneOffs {
+			for _, v := range p.Values {
+				j.looseWords(v)
+			}
+		}
 	}
 	n := 0
 	next := func() place {

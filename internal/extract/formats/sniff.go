@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/metafile"
 	"github.com/stanch-dlp/stanch/internal/extract/onenote"
 	"github.com/stanch-dlp/stanch/internal/extract/plist"
+	"github.com/stanch-dlp/stanch/internal/extract/pst"
 	"github.com/stanch-dlp/stanch/internal/extract/rpm"
 	"github.com/stanch-dlp/stanch/internal/extract/rtf"
 	"github.com/stanch-dlp/stanch/internal/extract/xls"
@@ -67,6 +68,7 @@ const (
 	fOneNote
 	fAccess
 	fPlist
+	fPST
 	fImage
 )
 
@@ -174,7 +176,7 @@ var signatures = []struct {
 	{0, "SQLite format 3\x00", kind{format: fSQLite, media: mediaSQLite}},
 	{4, "Standard Jet DB", kind{format: fAccess, media: mediaAccess}},
 	{4, "Standard ACE DB", kind{format: fAccess, media: mediaAccess}},
-	{0, "!BDN", binaryKind("application/vnd.ms-outlook-pst", "pst")},
+	{0, pst.Magic, kind{format: fPST, media: mediaPST}},
 	{0, "\x78\x9f\x3e\x22", kind{format: fTNEF, media: mediaTNEF}},
 	{0, "\x76\xe8\x04\x60\xc4\x11\xe3\x86", kind{media: "application/x-microsoft-rpmsg-message", cause: dlp.Encrypted, detail: "outlook rights management"}}, // [MS-OXORMMS] 2.1.4
 	{0, "PAR1", binaryKind("application/vnd.apache.parquet", "parquet")},

@@ -1,6 +1,7 @@
 package mapi
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
@@ -19,6 +20,7 @@ const (
 	HTML             = 0x1013
 	DisplayName      = 0x3001
 	EmailAddress     = 0x3003
+	Comment          = 0x3004
 	AttachData       = 0x3701
 	AttachFilename   = 0x3704
 	AttachMethod     = 0x3705
@@ -31,6 +33,13 @@ const (
 	LocaleID         = 0x3ff1
 	InternetCodepage = 0x3fde
 	MessageCodepage  = 0x3ffd
+)
+
+// Numbers of named properties: who is on a list, by entry and by name and address.
+// [MS-OXOCNTC] 2.2.2.2.1, 2.2.2.2.2.
+const (
+	ListOneOffs = 0x8054
+	ListMembers = 0x8055
 )
 
 // Message is a message, or an appointment, contact, task and so on.
@@ -114,4 +123,33 @@ func pageOf(locale int64) int {
 		return 1258
 	}
 	return 0
+}
+
+// Named is what a property from 0x8000 on is called: by a text or by a number.
+type Named struct {
+	Text string
+	LID  uint32
+}
+
+// Names reads what properties are called, from the stream of their entries and
+// that of their texts.
+//
+// Source: [MS-OXMSG] 2.2.3; [MS-PST] 2.4.7.
+func Names(entries, texts []byte) map[uint16]Named {
+	le, named := binary.LittleEndian, map[uint16]Named{}
+	for ; len(entries) >= 8; entries = entries[8:] {
+		what, kind := le.Uint32(entries), le.Uint16(entries[4:])
+		id := 0x8000 + le.Uint16(entries[6:])
+		if kind&1 == 0 {
+			named[id] = Named{LID: what}
+			continue
+		}
+		if at := int64(what); at+4 <= int64(len(texts)) {
+			n := int64(le.Uint32(texts[at:]))
+			if at+4+n <= int64(len(texts)) {
+				named[id] = Named{Text: codepage.Decode16(texts[at+4 : at+4+n])}
+			}
+		}
+	}
+	return named
 }

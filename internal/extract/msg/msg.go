@@ -3,12 +3,12 @@ package msg
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/extract/cfb"
-	"github.com/stanch-dlp/stanch/internal/extract/codepage"
 	"github.com/stanch-dlp/stanch/internal/extract/mapi"
 )
 
@@ -52,12 +52,7 @@ func Read(f *cfb.File) (*mapi.Message, error) {
 type reader struct {
 	f     *cfb.File
 	err   error
-	named map[uint16]name // of numbers from 0x8000 on
-}
-
-type name struct {
-	text string
-	lid  uint32
+	named map[uint16]mapi.Named // of numbers from 0x8000 on
 }
 
 // read returns a stream's bytes and keeps the first error.
@@ -175,7 +170,7 @@ func (r *reader) props(storage *cfb.Entry, header int) mapi.Props {
 
 func (r *reader) prop(id uint16, t mapi.Type, v []byte) mapi.Prop {
 	n := r.named[id]
-	return mapi.Prop{ID: id, Type: t, Name: n.text, LID: n.lid, Values: [][]byte{v}}
+	return mapi.Prop{ID: id, Type: t, Name: n.Text, LID: n.LID, Values: [][]byte{v}}
 }
 
 // valueName reads the name of a stream that holds a property's value: number,
@@ -211,7 +206,7 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 //
 // Source: [MS-OXMSG] 2.2.3.
 func (r *reader) names(root *cfb.Entry) {
-	r.named = map[uint16]name{}
+	r.named = map[uint16]mapi.Named{}
 	for _, storage := range r.within(root, namesName, true) {
 		var entries, texts []byte
 		for _, e := range r.f.Within(storage) {
@@ -222,19 +217,6 @@ func (r *reader) names(root *cfb.Entry) {
 				texts = r.read(e, maxProp)
 			}
 		}
-		for ; len(entries) >= 8; entries = entries[8:] {
-			what, kind := binary.LittleEndian.Uint32(entries), binary.LittleEndian.Uint16(entries[4:])
-			id := 0x8000 + binary.LittleEndian.Uint16(entries[6:])
-			if kind&1 == 0 {
-				r.named[id] = name{lid: what}
-				continue
-			}
-			if at := int64(what); at+4 <= int64(len(texts)) {
-				n := int64(binary.LittleEndian.Uint32(texts[at:]))
-				if at+4+n <= int64(len(texts)) {
-					r.named[id] = name{text: codepage.Decode16(texts[at+4 : at+4+n])}
-				}
-			}
-		}
+		maps.Copy(r.named, mapi.Names(entries, texts))
 	}
 }
