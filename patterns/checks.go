@@ -79,6 +79,9 @@ var validators = map[string]func(string) bool{
 	"se-pnr":            check.Personnummer,
 }
 
+// births are the validators of days on which people were born.
+var births = map[string]bool{"birth": true, "birth-serial": true}
+
 // dictionary is what a rule may give as dictionary.
 type dictionary struct {
 	table    string                  // the imported table it asks, where there is one

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
 // Schema is the newest rule language this package reads.
@@ -182,14 +183,39 @@ func (p *Pattern) Checks() (all []func(value string) bool) {
 // Waits reports that nothing passes the pattern until a code table is imported.
 func (p *Pattern) Waits() bool { return p.table == nil && dictionaries[p.Dictionary].billable }
 
-// Doubted returns what tells the values that pass on their form alone, though
-// an imported table does not list them: they count a level less. It is nil where
-// there are none.
-func (p *Pattern) Doubted() func(value string) bool {
-	if p.table == nil || dictionaries[p.Dictionary].billable {
-		return nil
+// Doubt is why a value that passes its checks counts a level less all the same.
+type Doubt struct {
+	Step string // of an explanation
+	Why  string // in words for people
+}
+
+var (
+	notListed = Doubt{"table", "the imported table does not list it: a code of another year has this form"}
+	toCome    = Doubt{"day", "that day is still to come: nobody was born on it"}
+)
+
+// Doubted returns what says of a value that passes why it is doubted at a time, nil
+// where it is not: an imported table does not list it, or a birth is still to come,
+// which is a slip of the pen and somebody's all the same. It is nil where there are
+// no such values.
+func (p *Pattern) Doubted() func(value string, now time.Time) *Doubt {
+	switch {
+	case p.table != nil && !dictionaries[p.Dictionary].billable:
+		return func(value string, _ time.Time) *Doubt {
+			if p.table.Lists(value) {
+				return nil
+			}
+			return &notListed
+		}
+	case births[p.Validator]:
+		return func(value string, now time.Time) *Doubt {
+			if check.BirthToCome(value, now) {
+				return &toCome
+			}
+			return nil
+		}
 	}
-	return func(value string) bool { return !p.table.Lists(value) }
+	return nil
 }
 
 // Words is evidence by the words around a match.

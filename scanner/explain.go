@@ -82,7 +82,7 @@ type Candidate struct {
 
 // StepReport is the outcome of one step.
 type StepReport struct {
-	Step    string // "boundary", "value", "header", "evidence", "validator", "allowlist", "table", "field", "demotion"
+	Step    string // "boundary", "value", "header", "evidence", "validator", "allowlist", "table", "day", "field", "demotion"
 	Outcome string // "ok", "stops", "raises", "lowers"
 	Why     string
 }

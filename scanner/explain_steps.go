@@ -208,8 +208,8 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 		}
 	}
 	own, s, e := x.own, int64(m.start), int64(m.end)
-	if own.doubted(p, s, e) {
-		lower("table", "the imported table does not list it: a code of another year has this form")
+	if d := own.doubted(p, s, e); d != nil {
+		lower(d.Step, d.Why)
 	}
 	for i := range r.demote {
 		w := &r.demote[i]

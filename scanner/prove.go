@@ -221,26 +221,26 @@ func (c *Scan) holds(until time.Time) bool {
 }
 
 // weigh is how sure a proved match of p at [s, e) is: what its field means raises
-// or lowers p's confidence; a word against it, or a table that does not list it,
-// lowers it.
+// or lowers p's confidence; a word against it, or a doubt of the value itself
+// (patterns.Doubt), lowers it.
 func (c *Scan) weigh(p *pattern, r *rule, field *dlp.Span, inField bool, s, e int64) dlp.Confidence {
 	confidence, same := p.Confidence, inField && p.isOf(r, field)
 	if same && confidence < dlp.High {
 		confidence++
 	}
-	if confidence > dlp.Low && (c.doubted(p, s, e) || inField && field.Type != "" && !same || c.demoted(p, r, s, e, field, same)) {
+	if confidence > dlp.Low && (c.doubted(p, s, e) != nil || inField && field.Type != "" && !same || c.demoted(p, r, s, e, field, same)) {
 		confidence--
 	}
 	return confidence
 }
 
-// doubted reports whether what stands in [s, e) counts a level less because the
-// imported table does not list it.
-func (c *Scan) doubted(p *pattern, s, e int64) bool {
+// doubted returns why what stands in [s, e) counts a level less by what it is; nil
+// where it does not.
+func (c *Scan) doubted(p *pattern, s, e int64) *patterns.Doubt {
 	if p.doubted == nil {
-		return false
+		return nil
 	}
-	return p.doubted(unsafe.String(&c.text.norm[s-c.text.base], e-s)) // it keeps no part of it
+	return p.doubted(unsafe.String(&c.text.norm[s-c.text.base], e-s), c.opt.Now) // it keeps no part of it
 }
 
 // plainly reports that text[s:e] stands alone in the sense of BoundaryWord and

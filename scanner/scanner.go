@@ -53,8 +53,8 @@ type pattern struct {
 	rule    int
 	of      *rule // the same
 	checks  []func(string) bool
-	doubted func(string) bool // values that count a level less; nil for none
-	valued  bool              // the value is a part of the match
+	doubted func(string, time.Time) *patterns.Doubt // values that count a level less; nil for none
+	valued  bool                                    // the value is a part of the match
 	support *evidence
 	means   dlp.Type // with an Index: what the value is besides a patient
 	proves  uint16   // number of that type; 0 for none

@@ -1,8 +1,10 @@
 package scanner_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -81,5 +83,41 @@ func TestImportedTable(t *testing.T) {
 	}
 	if again := load(map[string]patterns.Table{"icd10cm": year(codes)}); again.Digest() != table.Digest() {
 		t.Error("the same table gives another digest, want the same")
+	}
+}
+
+// TestBirthStillToCome: a birth on a day to come is somebody's all the same, and a
+// level less sure; by the day of the scan, not by the clock.
+func TestBirthStillToCome(t *testing.T) {
+	set, err := patterns.Load(t.Context(), patterns.Source{BuiltIn: true, Only: []dlp.RuleID{"dob"}}, scanner.NewTester(readCSV))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scanner.New(set)
+	for _, c := range []struct {
+		text, past, future string // how sure on either side of 2030
+	}{
+		{"DOB: 03/04/2030", "medium", "high"},
+		{"DOB 20300304", "low", "medium"},
+		{"DOB: 3/4/29", "high", "high"}, // of 1929, too
+		{"DOB: 03/04/1961", "high", "high"},
+	} {
+		for year, want := range map[int]string{2029: c.past, 2031: c.future} {
+			scan := s.Begin(scanner.Options{Now: time.Date(year, time.June, 1, 0, 0, 0, 0, time.UTC)})
+			if err := scanner.Feed(scan, dlp.PartInfo{MediaType: "text/plain"}, []byte(c.text)); err != nil {
+				t.Fatal(err)
+			}
+			found, _ := scan.Finish()
+			if len(found) != 1 || found[0].Confidence.String() != want {
+				t.Errorf("%q in %d: %v, want one at %s", c.text, year, found, want)
+			}
+		}
+	}
+	x := s.Explain(scanner.ExplainOptions{Now: time.Date(2029, time.June, 1, 0, 0, 0, 0, time.UTC)})
+	if err := scanner.Feed(x, dlp.PartInfo{MediaType: "text/plain"}, []byte("DOB: 03/04/2030")); err != nil {
+		t.Fatal(err)
+	}
+	if e := x.Finish(); len(e.Candidates) == 0 || !slices.ContainsFunc(e.Candidates[0].Steps, func(s scanner.StepReport) bool { return s.Step == "day" && s.Outcome == "lowers" }) {
+		t.Errorf("explained as %+v, want that its day lowers it", e.Candidates)
 	}
 }

@@ -267,7 +267,8 @@ func Phone(s string) bool {
 
 // RecordNumber reports whether s can be a medical record number of a form
 // nobody has told us: four to twenty letters and digits, at least four of them
-// digits, and neither a year nor a date written with separators.
+// digits, and neither a year nor a date written with separators. A label of what
+// comes next that touches it, "4482913DOB", makes it none: what is before it is one.
 //
 // Source: none; there is no national form.
 func RecordNumber(s string) bool {
@@ -284,5 +285,31 @@ func RecordNumber(s string) bool {
 			return !ok
 		}
 	}
-	return true
+	return !labelTouches(s)
+}
+
+// nextLabels begin what people write behind a number; each has three letters or
+// more.
+var nextLabels = [...]string{"dob", "date", "birth", "ssn", "mrn", "sex", "gender", "age", "name", "patient", "phone", "tel", "fax", "address", "acct", "account", "npi", "dos", "admit", "visit", "room"}
+
+// labelTouches reports one of nextLabels right behind the first four digits or more
+// of s, in any case.
+func labelTouches(s string) bool {
+	i := 0
+	for i < len(s) && !isDigit(s[i]) {
+		i++
+	}
+	k := i
+	for k < len(s) && isDigit(s[k]) {
+		k++
+	}
+	if k-i < 4 || len(s)-k < 3 || !isLetter(s[k]) {
+		return false
+	}
+	for _, w := range nextLabels {
+		if len(s)-k >= len(w) && strings.EqualFold(s[k:k+len(w)], w) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,9 +1,13 @@
 package check
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Years a date of birth may lie in. The upper one is no clock: a birth in the
-// future is a typing error, and still somebody's.
+// future is a typing error, and still somebody's (see BirthToCome).
 const (
 	minBirthYear = 1880
 	maxBirthYear = 2099
@@ -77,6 +81,22 @@ func writtenDate(s string) (year, month, day int, ok bool) {
 func Birth(s string) bool {
 	y, _, _, ok := Date(s)
 	return ok && y >= minBirthYear && y <= maxBirthYear
+}
+
+// BirthToCome reports whether s, a Birth or a BirthDayNumber, is a day after that of
+// now, whatever the zone. A year of two digits is not: it was written for another
+// century.
+func BirthToCome(s string, now time.Time) bool {
+	y, m, d, ok := DayNumber(s)
+	if !ok {
+		if y, m, d, ok = Date(s); !ok {
+			return false
+		}
+	}
+	if len(s) > 5 && !strings.Contains(s, strconv.Itoa(y)) {
+		return false
+	}
+	return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC).After(now.UTC().Add(14 * time.Hour)) // the day begins first at UTC+14
 }
 
 // dateFields takes s apart into at most three runs of digits (only the first

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/scanner/check"
 )
@@ -206,6 +207,32 @@ func TestVerhoeff(t *testing.T) {
 			if b[i] != b[i+1] && check.Verhoeff(string(b)) {
 				t.Fatalf("%s and %s pass, want one", good, b)
 			}
+		}
+	}
+}
+
+// TestBirthToCome: a day that is still to come is told, wherever on earth it has
+// begun; two digits of a year are of another century.
+func TestBirthToCome(t *testing.T) {
+	now := time.Date(2026, time.November, 26, 11, 0, 0, 0, time.UTC)
+	for s, want := range map[string]bool{
+		"03/04/2061": true, "2026-11-28": true, "20270101": true, "202701011200": true, "March 3, 2027": true, "3rd of March 2027": true, "50000": true,
+		"2026-11-26": false, "2026-11-27": false, "03/04/1961": false, "3/4/27": false, "3-4-29": false, "19610304": false, "29314": false, "1961": false, "x": false, "": false,
+	} {
+		if got := check.BirthToCome(s, now); got != want {
+			t.Errorf("%s: to come %t, want %t", s, got, want)
+		}
+	}
+}
+
+// TestRecordNumberAndLabel: the label of what comes next is no part of a number.
+func TestRecordNumberAndLabel(t *testing.T) {
+	for s, want := range map[string]bool{
+		"4482913DOB": false, "4482913dob": false, "E4482913Name": false, "4482913DOB03": false, "4482913SSN": false,
+		"87342GH": true, "4482913D": true, "4482913DO": true, "448DOB44": true, "JD256960B": true, "12345-NYP": true,
+	} {
+		if got := check.RecordNumber(s); got != want {
+			t.Errorf("%s: %t, want %t", s, got, want)
 		}
 	}
 }

@@ -223,6 +223,7 @@ func whyRecordNumber(s string) string {
 		n > 20, "it has more than twenty letters and digits",
 		d < 4, "it has fewer than four digits",
 		len(s) == 4, "it is a year",
+		labelTouches(s), "the label of what comes next touches it",
 		"it is a date")
 }
 

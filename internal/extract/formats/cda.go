@@ -1,14 +1,33 @@
 package formats
 
-import "strings"
+import (
+	"strings"
 
-// Roots of identifiers in clinical documents: each is the OID under which its
-// issuer registered it with HL7.
-const (
-	oidSSN = "2.16.840.1.113883.4.1"
-	oidNPI = "2.16.840.1.113883.4.6"
-	oidMBI = "2.16.840.1.113883.4.927"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
+
+// rootTypes are what identifiers are by their root: each is the OID under which its
+// issuer registered it with HL7.
+//
+// Source: HL7's OID registry.
+var rootTypes = map[string]dlp.Type{
+	"2.16.840.1.113883.4.1": "SSN", "2.16.840.1.113883.4.6": "NPI", "2.16.840.1.113883.4.927": "MBI", "2.16.840.1.113883.4.814": "DEA",
+	"2.16.840.1.113883.4.572": "HEALTH_PLAN_ID", "2.16.840.1.113883.2.1.4.1": "NATIONAL_ID",
+}
+
+// licenceRoot is the root of drivers' licences; a state's own is one number below.
+const licenceRoot = "2.16.840.1.113883.4.3."
+
+// rootType returns what an identifier is by its root.
+func rootType(root string) (typ dlp.Type, known bool) {
+	if typ, known = rootTypes[root]; known {
+		return typ, true
+	}
+	if state, ok := strings.CutPrefix(root, licenceRoot); ok && state != "" && strings.Trim(state, "0123456789") == "" {
+		return "DRIVER_LICENSE", true
+	}
+	return "", false
+}
 
 // cda is the vocabulary of a clinical document: ids by their root, birth,
 // telephone, ZIP and street.
@@ -54,13 +73,9 @@ func (cda) open(x *xmlFields, name string) {
 	case "id":
 		root := x.value(x.attribute("root"))
 		from, to := x.attribute("extension")
-		switch {
-		case root == oidNPI:
-			x.mark(from, to, "id NPI", "NPI")
-		case root == oidMBI:
-			x.mark(from, to, "id MBI", "MBI")
-		case root == oidSSN && nineDigits(x.value(from, to)):
-			x.mark(from, to, "id SSN", "SSN")
+		switch typ, known := rootType(root); {
+		case known && (typ != "SSN" || nineDigits(x.value(from, to))):
+			x.mark(from, to, "id "+string(typ), typ)
 		case x.name(0) == "patientRole":
 			x.mark(from, to, "patientRole id", "MRN")
 		}

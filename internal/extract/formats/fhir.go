@@ -11,10 +11,30 @@ import (
 //
 // Source: HL7 FHIR R4, 2.17 (terminologies), 2.18 (identifier systems).
 var fhirSystems = map[string]dlp.Type{
-	"http://hl7.org/fhir/sid/us-ssn": "SSN", "urn:oid:" + oidSSN: "SSN", "http://hl7.org/fhir/sid/us-npi": "NPI", "urn:oid:" + oidNPI: "NPI",
-	"http://hl7.org/fhir/sid/us-mbi": "MBI", "urn:oid:" + oidMBI: "MBI", "http://hl7.org/fhir/sid/us-medicare": "HEALTH_PLAN_ID",
+	"http://hl7.org/fhir/sid/us-ssn": "SSN", "http://hl7.org/fhir/sid/us-npi": "NPI", "http://hl7.org/fhir/sid/us-mbi": "MBI", "http://hl7.org/fhir/sid/us-medicare": "HEALTH_PLAN_ID",
+	"https://fhir.nhs.uk/id/nhs-number": "NATIONAL_ID", "https://fhir.nhs.net/id/nhs-number": "NATIONAL_ID", "http://fhir.nhs.net/id/nhs-number": "NATIONAL_ID",
 	"http://hl7.org/fhir/sid/icd-10-cm": "ICD10", "http://hl7.org/fhir/sid/icd-10": "ICD10", "http://hl7.org/fhir/sid/icd-9-cm": "ICD9",
 	"http://loinc.org": "LOINC", "http://snomed.info/sct": "SNOMED", "http://hl7.org/fhir/sid/ndc": "NDC",
+	"urn:oid:2.16.840.1.113883.6.90": "ICD10", "urn:oid:2.16.840.1.113883.6.3": "ICD10", "urn:oid:2.16.840.1.113883.6.103": "ICD9", "urn:oid:2.16.840.1.113883.6.1": "LOINC",
+	"urn:oid:2.16.840.1.113883.6.96": "SNOMED", "urn:oid:2.16.840.1.113883.6.69": "NDC",
+}
+
+// fhirSystem returns what a system, in small letters, makes of an identifier or a
+// code.
+//
+// Source: HL7 FHIR R4, 2.18; HL7 Terminology, NamingSystems of passports (one for
+// each country).
+func fhirSystem(system string) (typ dlp.Type, known bool) {
+	if typ, known = fhirSystems[system]; known {
+		return typ, true
+	}
+	if oid, ok := strings.CutPrefix(system, "urn:oid:"); ok {
+		return rootType(oid)
+	}
+	if strings.HasPrefix(system, "http://hl7.org/fhir/sid/passport-") {
+		return "PASSPORT", true
+	}
+	return "", false
 }
 
 // fhirTelecom says what a contact point's system makes of its value.
@@ -51,7 +71,7 @@ func fhirWord(text string) (typ dlp.Type, ok bool) {
 // and whether a patient is told of. ok is false where the element says nothing of
 // its value.
 func fhirMeaning(name, system, code, text string, ofPatient bool) (typ dlp.Type, ok bool) {
-	typ, known := fhirSystems[system]
+	typ, known := fhirSystem(system)
 	switch name {
 	case "identifier", "valueIdentifier":
 		if !known && code != "" {

@@ -3,6 +3,7 @@ package formats_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -80,6 +81,41 @@ func TestFieldsOfLongXML(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestSystemsOfIdentifiers: what a system or a root is registered for, an identifier
+// is, whoever it stands with; of another under theirs nothing is said.
+func TestSystemsOfIdentifiers(t *testing.T) {
+	systems := []struct{ system, typ string }{
+		{"urn:oid:2.16.840.1.113883.4.814", "DEA"}, {"urn:oid:2.16.840.1.113883.4.3.36", "DRIVER_LICENSE"}, {"urn:oid:2.16.840.1.113883.4.1", "SSN"},
+		{"urn:oid:2.16.840.1.113883.4.6", "NPI"}, {"urn:oid:2.16.840.1.113883.4.927", "MBI"}, {"urn:oid:2.16.840.1.113883.2.1.4.1", "NATIONAL_ID"},
+		{"https://fhir.nhs.uk/Id/nhs-number", "NATIONAL_ID"}, {"http://hl7.org/fhir/sid/passport-USA", "PASSPORT"},
+		{"urn:oid:2.16.840.1.113883.4.3", "MRN"}, {"urn:oid:2.16.840.1.113883.4.3.x", "MRN"}, {"urn:oid:2.16.840.1.113883.4.8140", "MRN"},
+	}
+	var inJSON, inXML, inCDA strings.Builder
+	var want, wantCDA []string
+	for i, s := range systems {
+		value := strconv.Itoa(100000001 + i)
+		fmt.Fprintf(&inJSON, `,{"system":%q,"value":%q}`, s.system, value)
+		fmt.Fprintf(&inXML, `<identifier><system value=%q/><value value=%q/></identifier>`, s.system, value)
+		want = append(want, s.typ+"="+value+"@1")
+		if oid, ok := strings.CutPrefix(s.system, "urn:oid:"); ok {
+			fmt.Fprintf(&inCDA, `<id root=%q extension=%q/>`, oid, value)
+			wantCDA = append(wantCDA, s.typ+"="+value+"@1")
+		}
+	}
+	for _, tt := range []struct {
+		name, in string
+		want     []string
+	}{
+		{"FHIR in JSON", `{"resourceType":"Patient","identifier":[` + inJSON.String()[1:] + `]}`, want},
+		{"FHIR in XML", `<Patient xmlns="http://hl7.org/fhir">` + inXML.String() + `</Patient>`, want},
+		{"CDA", `<ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole>` + inCDA.String() + `</patientRole></recordTarget></ClinicalDocument>`, wantCDA},
+	} {
+		if got := serve(t, false, limits, []byte(tt.in)).meanings(""); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -228,4 +264,39 @@ func FuzzFields(f *testing.F) {
 			t.Errorf("text of type %s changed", media)
 		}
 	})
+}
+
+// TestOddSeparators: a message whose separators make amounts or paths of its numbers
+// is read with the usual ones, too; what has others is read once.
+func TestOddSeparators(t *testing.T) {
+	exchange := strings.NewReplacer
+	for _, tt := range []struct {
+		name, in string
+		want     []string // in the further reading; nil for none
+		text     string   // a part of it
+	}{
+		{"HL7 as it comes", hl7Message, nil, ""},
+		{"HL7 with other harmless signs", exchange("|", "#", "^", "!").Replace(hl7Message), nil, ""},
+		{"HL7 with dollars and per cents", "MSH$%~\\&$A$B$C$D$20260301$$ADT%A01$1$P$2.5\rPID$1$$4482913%%%CLINIC%MR$$ROE%JANE$$19610304$F$$$1|2 Low St%%Dayton%OH%45402$$$$$$$$536228145\r",
+			[]string{"MRN=4482913@2", "NAME=ROE@2", "DOB=19610304@2", "ADDRESS=1 2 Low St@2", "ZIP=45402@2", "SSN=536228145@2"}, `MSH|^~\&|A|B|`},
+		{"the second message of two", hl7Message + "MSH/-~\\&/A/B/C/D/20260301//ADT-A01/1/P/2.5\rPID/1//4482913---CLINIC-MR\r",
+			[]string{"MRN=E1234567@2", "SSN=536228145@2", "NAME=ROE@2", "DOB=19610304@2", "ADDRESS=100 Low Street@2", "ZIP=45402@2", "EMAIL=a@x.example@2", "PHONE=5550142@2", "ACCOUNT=8812345@2", "SSN=536-22-8145@2", "DRIVER_LICENSE=F162823540116@2",
+				"NPI=1234567893@2", "DOB=19610304@2", "HEALTH_PLAN_ID=POL-77@2", "ICD10=E11.9@2", "MRN=E7654321@3", "NAME=DOE@3", "MRN=4482913@5"}, `PID|1||4482913^^^CLINIC^MR`},
+		{"X12 as it comes", x12Message, nil, ""},
+		{"X12 with pluses", exchange("*", "+").Replace(x12Message), nil, "REF*SY*536228145~"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := serve(t, false, limits, []byte(tt.in))
+			if a.texts[""] != tt.in {
+				t.Errorf("text %.80q, want it as it was", a.texts[""])
+			}
+			again, read := a.texts["~2"]
+			if read != (tt.text != "") || !strings.Contains(again, tt.text) {
+				t.Errorf("read again %t: %q, want %q in it", read, again, tt.text)
+			}
+			if got := a.meanings("~2"); tt.want != nil && !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
 }

@@ -1,0 +1,79 @@
+package formats
+
+import (
+	"bytes"
+	"strings"
+)
+
+// ofNumbers are the signs that make an amount, a decimal, a path or a longer word
+// of the number they touch. A message that declares one as its separator is read
+// with the usual separators, too: only so do its fields stand alone.
+const ofNumbers = `$%+-./\@_`
+
+// usualSeparators returns a message of HL7 v2 or X12 with the separators that its
+// headers declare replaced by those that most messages have; nil where none that is
+// declared is one of ofNumbers.
+//
+// Source: HL7 v2.5.1, 2.5.4; ASC X12.5, ISA.
+func usualSeparators(media string, b []byte) []byte {
+	if media == mediaX12 {
+		element, component, end, ok := x12Separators(strings.TrimLeft(string(b[:min(len(b), 1024)]), " \t\r\n\ufeff"))
+		if !ok || !strings.ContainsAny(string([]byte{element, component, end}), ofNumbers) {
+			return nil
+		}
+		out := bytes.Clone(b)
+		exchange(out, []byte{element, component, end}, "*:~")
+		return out
+	}
+	var out, declared []byte
+	for from := 0; from < len(b); {
+		to := len(b)
+		if k := bytes.IndexAny(b[from:], "\r\n"); k >= 0 {
+			to = from + k
+		}
+		if head := bytes.TrimLeft(b[from:to], "\v\x1c "); looksHL7(string(head[:min(len(head), 16)])) {
+			declared = nil
+			if d := hl7Declared(head); bytes.ContainsAny(d, ofNumbers) {
+				declared = d
+			}
+		}
+		if declared != nil {
+			if out == nil {
+				out = bytes.Clone(b)
+			}
+			exchange(out[from:to], declared, "|^~&")
+		}
+		from = to + 1
+	}
+	return out
+}
+
+// hl7Declared returns the separators of fields, components, repetitions and
+// subcomponents that a header declares, as many as it does.
+func hl7Declared(head []byte) []byte {
+	signs := head[4:]
+	signs = signs[:bytes.IndexByte(signs, head[3])]
+	out := append([]byte{head[3]}, signs[:min(len(signs), 2)]...)
+	if len(signs) > 3 { // the third is that of escapes
+		out = append(out, signs[3])
+	}
+	return out
+}
+
+// exchange replaces each sign of from by that of to in its place; what has a sign of
+// to without meaning one loses it.
+func exchange(b, from []byte, to string) {
+	var t [256]byte
+	for c := range 256 {
+		t[c] = byte(c)
+	}
+	for _, c := range []byte(to[:len(from)]) {
+		t[c] = ' '
+	}
+	for i, c := range from {
+		t[c] = to[i]
+	}
+	for i, c := range b {
+		b[i] = t[c]
+	}
+}
