@@ -215,6 +215,7 @@ func plainly(id dlp.ID, err error) error {
 		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},
 		{gateway.ErrBusy, gateway.ErrBusy.Error()},
 		{gateway.ErrNoRoot, gateway.ErrNoRoot.Error()},
+		{vault.ErrLocked, "the server cannot open this: give a reviewer's key with --identity FILE (`stanch vault keys` lists who can)"},
 	} {
 		if errors.Is(err, known.is) {
 			return fmt.Errorf("%s: %s", id, known.text)

@@ -36,6 +36,7 @@ type node struct {
 	log     *slog.Logger
 	metrics *metrics.Set
 	ring    *crypt.Ring
+	periods *age.Periods
 	hops    *route.Router // serve only
 	hand    *spool.Hand   // serve only
 	db      *sqlite.DB
@@ -50,14 +51,15 @@ type node struct {
 }
 
 // The data folder (docs/vault.md, docs/audit.md).
-func lockPath(dir string) string   { return filepath.Join(dir, "lock") }
-func keysDir(dir string) string    { return filepath.Join(dir, "keys") }
-func auditDir(dir string) string   { return filepath.Join(dir, "audit") }
-func anchorPath(dir string) string { return filepath.Join(dir, "state", "audit.head") }
-func bypassDir(dir string) string  { return filepath.Join(dir, "state", "bypass") }
-func auditKey(dir string) string   { return filepath.Join(dir, "keys", "audit.key") }
-func handPath(dir string) string   { return filepath.Join(dir, "state", "outbox.hand") }
-func alivePath(dir string) string  { return filepath.Join(dir, "state", "outbox.alive") }
+func lockPath(dir string) string    { return filepath.Join(dir, "lock") }
+func keysDir(dir string) string     { return filepath.Join(dir, "keys") }
+func auditDir(dir string) string    { return filepath.Join(dir, "audit") }
+func anchorPath(dir string) string  { return filepath.Join(dir, "state", "audit.head") }
+func bypassDir(dir string) string   { return filepath.Join(dir, "state", "bypass") }
+func periodsPath(dir string) string { return filepath.Join(dir, "keys", "vault.keys") }
+func auditKey(dir string) string    { return filepath.Join(dir, "keys", "audit.key") }
+func handPath(dir string) string    { return filepath.Join(dir, "state", "outbox.hand") }
+func alivePath(dir string) string   { return filepath.Join(dir, "state", "outbox.alive") }
 
 // openNode takes the data folder's lock and opens everything in it.
 func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (n *node, err error) {
@@ -89,8 +91,35 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 	if n.db, err = sqlite.Open(ctx, dir, sqlite.Options{Lock: n.lock, KeyID: n.ring.ID(), Steps: onStep}); err != nil {
 		return nil, err
 	}
+	if err = n.openPeriods(ctx); err != nil {
+		return nil, err
+	}
 	n.audit, n.pending, err = audit.Open(ctx, audit.Options{Dir: auditDir(dir), Key: auditKey(dir), AnchorPath: anchorPath(dir), Log: log})
 	return n, err
+}
+
+// openPeriods opens the keys of the vault. With reviewers_only it takes the
+// release key away, once all that it opened is sealed to the reviewers.
+func (n *node) openPeriods(ctx context.Context) error {
+	used, err := n.db.PeriodsUsed(ctx)
+	if err != nil {
+		return err
+	}
+	v, dir := n.cfg.Vault, n.cfg.DataDir
+	c := age.PeriodsConfig{Path: periodsPath(dir), Server: n.ring.Release(), Reviewers: v.Reviewers, Only: v.ReviewersOnly, Needed: v.ReviewersNeeded}
+	onStep("vault keys: settle")
+	if n.periods, err = age.OpenPeriods(c, used); err != nil {
+		return err
+	}
+	if !v.ReviewersOnly || n.ring.Release() == nil {
+		return nil
+	}
+	onStep("vault keys: forget")
+	if err := n.ring.ForgetRelease(keysDir(dir)); err != nil {
+		return err
+	}
+	n.log.Warn("the release key was taken away from this server: what is held opens with a reviewer's key only")
+	return nil
 }
 
 // Close ends with the audit log, and then gives the folder free.
@@ -115,7 +144,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 	if n.hops != nil {
 		dests = n.hops.Destinations
 	}
-	release, work := age.NewSealer(n.ring.Release()), age.NewSealer(n.ring.Work())
+	work := age.NewSealer(n.ring.Work())
 	var caller gateway.Caller
 	if n.hook != nil {
 		caller = n.hook
@@ -135,11 +164,13 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Notices:         n.cfg.Notify,
 		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
+		Retention:       n.cfg.Vault,
 	}, gateway.Deps{
 		Extract:      ex,
 		Audit:        n.audit,
 		Store:        n.db,
-		Vault:        vault.New(n.db, n.db.VaultContents(), n.ring, release),
+		Vault:        vault.New(n.db, n.db.VaultContents(), n.ring, n.periods),
+		Keys:         n.periods,
 		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:        n.ring,
 		Deliver:      d,

@@ -20,6 +20,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // formatFlag adds --format with a closed set of values, the first of which is
@@ -42,8 +43,8 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
-		a.heldActCmd("release", "Send a held message on by the outbox, or put a held file back", "released", control.Desk.Release),
-		a.heldActCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
+		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released", control.Desk.Release),
+		a.decideCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
 	return cmd
 }
 
@@ -130,6 +131,7 @@ func several(rs []string) string {
 
 func (a *app) quarantineShowCmd() *cobra.Command {
 	var format string
+	var who reviewer
 	cmd := &cobra.Command{Use: "show ID", Short: "Say why one item is held, and where in it", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -138,7 +140,11 @@ func (a *app) quarantineShowCmd() *cobra.Command {
 				return err
 			}
 			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
-				h, err := d.ShowHeld(cmd.Context(), id, actor)
+				keys, err := who.open(cmd.Context(), d, id)
+				if err != nil {
+					return plainly(id, err)
+				}
+				h, err := d.ShowHeld(cmd.Context(), id, keys, actor)
 				if err != nil {
 					return plainly(id, err)
 				}
@@ -148,6 +154,7 @@ func (a *app) quarantineShowCmd() *cobra.Command {
 				return a.heldText(h)
 			})
 		}}
+	who.flag(cmd)
 	formatFlag(cmd, &format, "text", "text", "json")
 	return cmd
 }
@@ -199,7 +206,21 @@ func partName(p string) string {
 	return p
 }
 
-// heldActCmd is release or reject, for one item or several.
+// decideCmd is release or reject, for one item or several.
+func (a *app) decideCmd(verb, short, done string, act func(control.Desk, context.Context, dlp.ID, vault.Opened, string) error) *cobra.Command {
+	var who reviewer
+	cmd := a.heldActCmd(verb, short, done, func(d control.Desk, ctx context.Context, id dlp.ID, actor string) error {
+		keys, err := who.open(ctx, d, id)
+		if err != nil {
+			return err
+		}
+		return act(d, ctx, id, keys, actor)
+	})
+	who.flag(cmd)
+	return cmd
+}
+
+// heldActCmd does the same to one item or several.
 func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, context.Context, dlp.ID, string) error) *cobra.Command {
 	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -260,6 +281,7 @@ func (a *app) each(ids []dlp.ID, done string, act func(dlp.ID) error) error {
 func (a *app) quarantineExportCmd() *cobra.Command {
 	var reveal bool
 	var to string
+	var who reviewer
 	cmd := &cobra.Command{Use: "export ID --reveal", Short: "Write held content exactly as it came",
 		Long: "Write held content exactly as it came. The content is what was held because it must not be seen:\n" +
 			"--reveal says that you mean it, and the look stands in the audit log.",
@@ -273,9 +295,14 @@ func (a *app) quarantineExportCmd() *cobra.Command {
 				return errors.New("export shows held content: add --reveal to say that you mean it; the look is recorded")
 			}
 			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
-				return a.exportTo(to, func(w io.Writer) error { return plainly(id, d.Export(cmd.Context(), id, actor, w)) })
+				keys, err := who.open(cmd.Context(), d, id)
+				if err != nil {
+					return plainly(id, err)
+				}
+				return a.exportTo(to, func(w io.Writer) error { return plainly(id, d.Export(cmd.Context(), id, keys, actor, w)) })
 			})
 		}}
+	who.flag(cmd)
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "yes, show the content")
 	cmd.Flags().StringVarP(&to, "output", "o", "", "write to this new file (0600) instead of standard output")
 	return cmd

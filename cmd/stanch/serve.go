@@ -392,6 +392,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	watchdog(&workers, "calls", func() error { return s.gateway.RunCalls(inner) })
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
+	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })

@@ -32,6 +32,9 @@ const (
 	BypassOff    Kind = "bypass_off" // that ended, as Reason says
 	Call         Kind = "call"       // officers were called to the held document Doc; Reason is "level_N"
 	Probe        Kind = "probe"      // a mail or file about an invented patient tries the route Reason
+	VaultKey     Kind = "vault_key"  // of the vault's keys, as Reason says; Doc is the period's
+	Backup       Kind = "backup"     // a person made a copy of everything; an Outcome follows
+	Restored     Kind = "restored"   // the data folder is a copy that was brought back
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -40,7 +43,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Restored, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -80,6 +83,13 @@ var results = []string{
 const (
 	ReasonCase   = "case"   // the case record of one document
 	ReasonHeader = "header" // a header field of held mail
+)
+
+// Reasons of a VaultKey.
+const (
+	ReasonKeyBegun     = "begun"     // a period begins
+	ReasonKeyDestroyed = "destroyed" // a period's key is destroyed, and with it all that was sealed to it
+	ReasonKeyResealed  = "resealed"  // it was sealed anew, to others than before
 )
 
 // Event is one line of the log. Nothing in it comes from a mail or a file:

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -30,6 +31,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
+	"github.com/stanch-dlp/stanch/internal/vault"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/milter"
@@ -73,6 +75,8 @@ type Config struct {
 	Urgent gateway.UrgentConfig `toml:"urgent"`
 	// Loop says when a message goes round in circles; see docs/flow.md.
 	Loop loop.Config `toml:"loop"`
+	// Vault says who can open what is held, and for how long it is kept; see docs/vault.md.
+	Vault vault.Config `toml:"vault"`
 	// Encrypt says how mail is encrypted.
 	Encrypt Encrypt `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -218,6 +222,7 @@ func Default() Config {
 		Bypass:  bypass.Default(),
 		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
+		Vault:   vault.DefaultConfig(),
 		Encrypt: Encrypt{Order: ways()},
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
@@ -248,6 +253,8 @@ func (c *Config) Validate() error {
 		c.Urgent.Validate(len(c.Notify.Officers) > 0),
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
+		c.Vault.Validate(),
+		c.validateReviewers(),
 		c.Encrypt.Validate(),
 		c.Buffer.Validate(),
 		c.Console.Validate(),
@@ -293,6 +300,17 @@ func (c *Config) validateDataDir() error {
 	for i, w := range c.Watch {
 		if root := real(w.Path); w.Path != "" && (within(data, root) || within(root, data)) {
 			return &dlp.KeyError{Key: fmt.Sprintf("watch[%d].path", i), Want: "a folder neither inside nor around data_dir"}
+		}
+	}
+	return nil
+}
+
+// validateReviewers reports a reviewer that is no public key, by its place:
+// what stands there may be a secret key, and is not repeated.
+func (c *Config) validateReviewers() error {
+	for i, r := range c.Vault.Reviewers {
+		if _, err := age.ParseRecipients([]string{r}); err != nil {
+			return &dlp.KeyError{Key: fmt.Sprintf("vault.reviewers[%d]", i), Want: `an age public key, whole and unaltered, that begins with "age1"`}
 		}
 	}
 	return nil

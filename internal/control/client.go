@@ -14,6 +14,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // Client speaks to the serve that owns a data folder.
@@ -107,25 +108,25 @@ func (c *Client) ListHeld(ctx context.Context, all bool, header, _ string) ([]ga
 }
 
 // ShowHeld asks why one document is held.
-func (c *Client) ShowHeld(ctx context.Context, id dlp.ID, _ string) (gateway.HeldDetail, error) {
+func (c *Client) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) (gateway.HeldDetail, error) {
 	var d gateway.HeldDetail
-	err := c.call(ctx, http.MethodGet, "/held/"+url.PathEscape(string(id)), &d)
+	err := c.tell(ctx, heldPath(id)+"/show", keys, &d)
 	return d, err
 }
 
 // Release lets a held document go.
-func (c *Client) Release(ctx context.Context, id dlp.ID, _ string) error {
-	return c.post(ctx, "/held/", id, "/release")
+func (c *Client) Release(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) error {
+	return c.tell(ctx, heldPath(id)+"/release", keys, &struct{}{})
 }
 
 // Reject ends a hold for good.
-func (c *Client) Reject(ctx context.Context, id dlp.ID, _ string) error {
-	return c.post(ctx, "/held/", id, "/reject")
+func (c *Client) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) error {
+	return c.tell(ctx, heldPath(id)+"/reject", keys, &struct{}{})
 }
 
 // Export writes held content to w; an error means that it is not whole.
-func (c *Client) Export(ctx context.Context, id dlp.ID, _ string, w io.Writer) error {
-	res, err := c.do(ctx, http.MethodGet, "/held/"+url.PathEscape(string(id))+"/content")
+func (c *Client) Export(ctx context.Context, id dlp.ID, keys vault.Opened, _ string, w io.Writer) error {
+	res, err := c.postJSON(ctx, heldPath(id)+"/content", keys)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ type desk struct {
 	err    error
 	export func(io.Writer) error
 	table  gateway.TableChange // told last
+	keys   vault.Opened        // given last
+	sealed map[dlp.ID][][]byte // given last
 }
 
 func (d *desk) seen(actor string) error {
@@ -46,12 +48,30 @@ func (d *desk) seen(actor string) error {
 func (d *desk) ListHeld(_ context.Context, all bool, header, actor string) ([]gateway.Held, error) {
 	return []gateway.Held{{ID: "a", Header: header, State: fmt.Sprint(all)}}, d.seen(actor)
 }
-func (d *desk) ShowHeld(_ context.Context, id dlp.ID, actor string) (gateway.HeldDetail, error) {
+func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	return gateway.HeldDetail{Held: gateway.Held{ID: id}}, d.seen(actor)
 }
-func (d *desk) Release(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
-func (d *desk) Reject(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
-func (d *desk) Export(_ context.Context, _ dlp.ID, actor string, w io.Writer) error {
+func (d *desk) Release(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) error {
+	d.keys = keys
+	return d.seen(actor)
+}
+func (d *desk) Reject(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) error {
+	d.keys = keys
+	return d.seen(actor)
+}
+func (d *desk) Locks(context.Context, dlp.ID) (vault.Locks, error) {
+	return vault.Locks{Content: vault.Lock{Header: []byte("head")}}, d.err
+}
+func (d *desk) VaultPeriods(context.Context) (vault.Periods, error) {
+	return vault.Periods{Readers: []string{"age1"}}, d.err
+}
+func (d *desk) ResealVault(_ context.Context, sealed map[dlp.ID][][]byte, actor string) error {
+	d.sealed = sealed
+	return d.seen(actor)
+}
+func (d *desk) RotateVault(_ context.Context, actor string) error { return d.seen(actor) }
+func (d *desk) Export(_ context.Context, _ dlp.ID, keys vault.Opened, actor string, w io.Writer) error {
+	d.keys = keys
 	if err := d.seen(actor); err != nil {
 		return err
 	}
@@ -130,7 +150,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if err != nil || len(hs) != 1 || hs[0].Header != "X-A" || hs[0].State != "true" {
 		t.Errorf("ListHeld = %+v, %v", hs, err)
 	}
-	if h, err := c.ShowHeld(t.Context(), id, "forged"); err != nil || h.ID != id {
+	if h, err := c.ShowHeld(t.Context(), id, vault.Opened{}, "forged"); err != nil || h.ID != id {
 		t.Errorf("ShowHeld = %+v, %v", h, err)
 	}
 	if q, err := c.ShowQueued(t.Context(), id); err != nil || q.ID != id {
@@ -139,11 +159,30 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
 		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
-	for name, act := range map[string]func(context.Context, dlp.ID, string) error{
-		"Release": c.Release, "Reject": c.Reject, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}
+	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string) error{"Release": c.Release, "Reject": c.Reject} {
+		d.keys = vault.Opened{}
+		if err := act(t.Context(), id, keys, "forged"); err != nil || !bytes.Equal(d.keys.Content, keys.Content) || !bytes.Equal(d.keys.Case, keys.Case) {
+			t.Errorf("%s: %v, keys %v", name, err, d.keys)
+		}
+	}
+	if l, err := c.Locks(t.Context(), id); err != nil || string(l.Content.Header) != "head" {
+		t.Errorf("Locks = %+v, %v", l, err)
+	}
+	if p, err := c.VaultPeriods(t.Context()); err != nil || len(p.Readers) != 1 {
+		t.Errorf("VaultPeriods = %+v, %v", p, err)
+	}
+	sealed := map[dlp.ID][][]byte{id: {{1}, {2}}}
+	if err := c.ResealVault(t.Context(), sealed, "forged"); err != nil || len(d.sealed[id]) != 2 {
+		t.Errorf("ResealVault: %v, %v", err, d.sealed)
+	}
+	if err := c.RotateVault(t.Context(), "forged"); err != nil {
+		t.Errorf("RotateVault: %v", err)
 	}
 	if rs, err := c.Routes(t.Context()); err != nil || len(rs) != 1 || rs[0].Result != probe.Caught {
 		t.Errorf("Routes = %+v, %v", rs, err)
@@ -152,7 +191,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 		t.Errorf("SendProbes = %+v, %v", rs, err)
 	}
 	var b bytes.Buffer
-	if err := c.Export(t.Context(), id, "forged", &b); err != nil || b.String() != "as it came\r\n" {
+	if err := c.Export(t.Context(), id, vault.Opened{}, "forged", &b); err != nil || b.String() != "as it came\r\n" {
 		t.Errorf("Export = %q, %v", b.String(), err)
 	}
 	if b, err := c.BeginBypass(t.Context(), time.Minute, "broken, \"really\"", "forged"); err != nil || b.Passed != 60 || b.Reason != "broken, \"really\"" {
@@ -180,14 +219,14 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
-			err := c.Release(t.Context(), dlp.NewID(), "")
+			err := c.Release(t.Context(), dlp.NewID(), vault.Opened{}, "")
 			if !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}
 	c := dial(t, t.TempDir(), &desk{})
-	if err := c.Release(t.Context(), "../../etc", ""); !errors.Is(err, dlp.ErrBadID) {
+	if err := c.Release(t.Context(), "../../etc", vault.Opened{}, ""); !errors.Is(err, dlp.ErrBadID) {
 		t.Errorf("a path for an id: %v, want %v", err, dlp.ErrBadID)
 	}
 }
@@ -200,7 +239,7 @@ func TestExportThatBreaksIsAnError(t *testing.T) {
 		return errors.New("tampered")
 	}}
 	c := dial(t, t.TempDir(), d)
-	if err := c.Export(t.Context(), dlp.NewID(), "", io.Discard); err == nil {
+	if err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", io.Discard); err == nil {
 		t.Error("a content that broke off was taken for whole")
 	}
 }
@@ -251,7 +290,7 @@ func TestExportsLeaveRoom(t *testing.T) {
 	for range exports {
 		wg.Go(func() {
 			var b bytes.Buffer
-			if err := c.Export(t.Context(), dlp.NewID(), "", &b); err != nil || b.String() != "content" {
+			if err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", &b); err != nil || b.String() != "content" {
 				t.Errorf("export: %q, %v", b.String(), err)
 			}
 		})
@@ -259,7 +298,7 @@ func TestExportsLeaveRoom(t *testing.T) {
 	for range exports {
 		<-begun
 	}
-	if err := c.Export(t.Context(), dlp.NewID(), "", io.Discard); !errors.Is(err, gateway.ErrBusy) {
+	if err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", io.Discard); !errors.Is(err, gateway.ErrBusy) {
 		t.Errorf("one export more: got %v, want %v", err, gateway.ErrBusy)
 	}
 	if hs, err := c.ListHeld(t.Context(), false, "", ""); err != nil || len(hs) != 1 {

@@ -24,10 +24,14 @@ import (
 // satisfied by gateway.Gateway and by Client.
 type Desk interface {
 	ListHeld(ctx context.Context, all bool, header, actor string) ([]gateway.Held, error)
-	ShowHeld(ctx context.Context, id dlp.ID, actor string) (gateway.HeldDetail, error)
-	Release(ctx context.Context, id dlp.ID, actor string) error
-	Reject(ctx context.Context, id dlp.ID, actor string) error
-	Export(ctx context.Context, id dlp.ID, actor string, w io.Writer) error
+	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
+	Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error
+	Reject(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error
+	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
+	Locks(ctx context.Context, id dlp.ID) (vault.Locks, error)
+	VaultPeriods(ctx context.Context) (vault.Periods, error)
+	ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, actor string) error
+	RotateVault(ctx context.Context, actor string) error
 	QueuePage(ctx context.Context, all bool, after dlp.ID) ([]gateway.Queued, error)
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
@@ -76,6 +80,7 @@ var kinds = []struct {
 	{"busy", gateway.ErrBusy},
 	{"no_root", gateway.ErrNoRoot},
 	{"no_content", vault.ErrNoContent},
+	{"locked", vault.ErrLocked},
 	{"bad_id", dlp.ErrBadID},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},

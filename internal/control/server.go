@@ -52,8 +52,14 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /held", s.listHeld)
 	mux.HandleFunc("GET /held/{id}", s.showHeld)
 	mux.HandleFunc("GET /held/{id}/content", s.export)
-	mux.HandleFunc("POST /held/{id}/release", s.act(desk.Release))
-	mux.HandleFunc("POST /held/{id}/reject", s.act(desk.Reject))
+	mux.HandleFunc("POST /held/{id}/show", s.showHeld)
+	mux.HandleFunc("POST /held/{id}/content", s.export)
+	mux.HandleFunc("GET /held/{id}/locks", s.locks)
+	mux.HandleFunc("POST /held/{id}/release", s.decide(desk.Release))
+	mux.HandleFunc("POST /held/{id}/reject", s.decide(desk.Reject))
+	mux.HandleFunc("GET /vault", s.vaultPeriods)
+	mux.HandleFunc("POST /vault/keys", s.resealVault)
+	mux.HandleFunc("POST /vault/rotate", s.rotateVault)
 	mux.HandleFunc("GET /queue", s.queuePage)
 	mux.HandleFunc("GET /queue/{id}", s.showQueued)
 	mux.HandleFunc("POST /queue/{id}/retry", s.act(desk.RetryQueued))
@@ -175,12 +181,12 @@ func (s *Server) listHeld(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) showHeld(w http.ResponseWriter, r *http.Request) {
-	id, err := dlp.ParseID(r.PathValue("id"))
+	id, keys, err := unlocking(w, r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	d, err := s.desk.ShowHeld(r.Context(), id, actor(r))
+	d, err := s.desk.ShowHeld(r.Context(), id, keys, actor(r))
 	s.answer(w, r, d, err)
 }
 
@@ -249,7 +255,7 @@ func (s *Server) act(do func(context.Context, dlp.ID, string) error) http.Handle
 // export streams held content. What breaks after the first byte cuts the
 // connection, so that the reader cannot take a part for the whole.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
-	id, err := dlp.ParseID(r.PathValue("id"))
+	id, keys, err := unlocking(w, r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -262,7 +268,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cw := &countingWriter{ResponseWriter: w}
-	if err := s.desk.Export(r.Context(), id, actor(r), cw); err != nil {
+	if err := s.desk.Export(r.Context(), id, keys, actor(r), cw); err != nil {
 		if cw.n > 0 {
 			panic(http.ErrAbortHandler)
 		}

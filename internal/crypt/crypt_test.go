@@ -209,3 +209,39 @@ func FuzzOpenField(f *testing.F) {
 		}
 	})
 }
+
+// TestForgottenReleaseKey: once taken away it is gone from the disk, and nothing
+// makes another; what a crash behind the point of no return left is taken away.
+func TestForgottenReleaseKey(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	r := ring(t, dir)
+	secret, path := r.Release().String(), filepath.Join(dir, "release.agekey")
+	kept, err := os.Open(path) // the same file, by whatever name
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if err := r.ForgetRelease(dir); err != nil {
+		t.Fatal(err)
+	}
+	old := make([]byte, 4096)
+	if n, err := kept.Read(old); err != nil || bytes.Contains(old[:n], []byte(secret)) {
+		t.Errorf("the deleted file still holds the key, or %v", err)
+	}
+	for range 2 {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the key's file: %v, want it gone", err)
+		}
+		again := ring(t, dir)
+		if again.Release() != nil || again.ID() != r.ID() || again.Work().String() != r.Work().String() {
+			t.Error("want the same keys without a release key")
+		}
+		if err := again.ForgetRelease(dir); err != nil {
+			t.Errorf("forgetting what is gone: %v", err)
+		}
+		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil { // as a crash leaves it
+			t.Fatal(err)
+		}
+		ring(t, dir)
+	}
+}

@@ -38,6 +38,8 @@ const maxKeyFile = 4096
 // when neither the folder's files nor the note dir+".id" exist. The caller
 // holds the data folder's lock.
 //
+// A server that gave its release key up (ForgetRelease) has a Ring without one.
+//
 // ErrKeyMissing, ErrWrongKey and ErrBadKey name the file; nothing is written
 // then.
 func Open(dir string) (*Ring, error) {
@@ -59,7 +61,12 @@ func Open(dir string) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := load(dir, releaseFile, fresh, newIdentity(releaseHeader), parseIdentity)
+	var release *filippo.X25519Identity
+	if note[releaseFile] == takenAway {
+		err = wipe(filepath.Join(dir, releaseFile)) // where a crash has left it
+	} else {
+		release, err = load(dir, releaseFile, fresh, newIdentity(releaseHeader), parseIdentity)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +74,10 @@ func Open(dir string) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("crypt: derive: %w", err)
 	}
-	now := map[string]string{indexFile: r.ID(), workFile: work.Recipient().String(), releaseFile: release.Recipient().String()}
+	now := map[string]string{indexFile: r.ID(), workFile: work.Recipient().String(), releaseFile: takenAway}
+	if release != nil {
+		now[releaseFile] = release.Recipient().String()
+	}
 	if fresh {
 		if err := writeNote(dir, now); err != nil {
 			return nil, err
@@ -80,6 +90,42 @@ func Open(dir string) (*Ring, error) {
 		}
 	}
 	return r, nil
+}
+
+// takenAway stands in the note for the release key of a server that has none
+// any more.
+const takenAway = "none"
+
+// ForgetRelease takes the release key away from the server for good, once all
+// that it opened can be opened by the reviewers. dir is the folder of Open.
+// The note is the point of no return: an Open after a crash behind it ends this.
+func (r *Ring) ForgetRelease(dir string) error {
+	if r.release == nil {
+		return nil
+	}
+	now := map[string]string{indexFile: r.ID(), workFile: r.work.Recipient().String(), releaseFile: takenAway}
+	if err := writeNote(dir, now); err != nil {
+		return err
+	}
+	r.release = nil
+	return wipe(filepath.Join(dir, releaseFile))
+}
+
+// wipe writes zeros over the small file at path, and deletes it. That it is not
+// there is no error.
+func wipe(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("crypt: %s: %w", filepath.Base(path), safefile.Classify("open", err))
+	}
+	_, err = f.Write(make([]byte, maxKeyFile))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("crypt: %s: %w", filepath.Base(path), safefile.Classify("wipe", err))
+	}
+	return safefile.Remove(path)
 }
 
 // load reads one key file. It makes a missing one only when fresh: a first

@@ -33,7 +33,7 @@ var (
 const fieldVersion = 1
 
 // Ring holds the three keys (docs/vault.md says what each covers). All methods
-// may be called at the same time.
+// but ForgetRelease may be called at the same time.
 type Ring struct {
 	id        string
 	field     cipher.AEAD
@@ -78,7 +78,8 @@ func (r *Ring) ID() string { return r.id }
 // Work is the key for what automatic work still needs: the outbox.
 func (r *Ring) Work() *filippo.X25519Identity { return r.work }
 
-// Release is the key that held contents and cases are sealed to.
+// Release is the key by which the server opens what is held, nil where it gave
+// that up to the reviewers.
 func (r *Ring) Release() *filippo.X25519Identity { return r.release }
 
 // Seal seals a small field under the index key. ad says what and whose

@@ -217,7 +217,7 @@ func heldOf(e vault.Entry) Held {
 }
 
 func (g *Gateway) headerOf(ctx context.Context, id dlp.ID, name string) (string, error) {
-	r, err := g.Vault.Open(ctx, id)
+	r, err := g.Vault.Open(ctx, id, nil)
 	if err != nil {
 		return "", fmt.Errorf("gateway: open %s: %w", id, err)
 	}
@@ -230,7 +230,8 @@ func (g *Gateway) headerOf(ctx context.Context, id dlp.ID, name string) (string,
 }
 
 // ShowHeld tells why one item is held. It shows positions, not content.
-func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDetail, error) {
+// vault.ErrLocked where keys has not the case's and the server neither.
+func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (HeldDetail, error) {
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil {
 		return HeldDetail{}, fmt.Errorf("gateway: show %s: %w", id, err)
@@ -239,7 +240,7 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDe
 	if _, err := g.Audit.Append(ctx, look); err != nil {
 		return HeldDetail{}, fmt.Errorf("gateway: record look at %s: %w", id, err)
 	}
-	c, err := g.Vault.Case(ctx, id)
+	c, err := g.Vault.Case(ctx, id, keys.Case)
 	if err != nil {
 		return HeldDetail{}, fmt.Errorf("gateway: open case %s: %w", id, err)
 	}
@@ -267,22 +268,26 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, actor string) (HeldDe
 
 // Release sends a held message on through the outbox, byte for byte as it came
 // behind its trace fields, or puts a held file back. When it returns nil that
-// is on stable storage.
-func (g *Gateway) Release(ctx context.Context, id dlp.ID, actor string) error {
+// is on stable storage. keys are the item's, where the server has none of its
+// own: vault.ErrLocked.
+func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
 	done, err := g.alone(id)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if err := g.unlocked(ctx, id, keys); err != nil {
+		return fmt.Errorf("gateway: release %s: %w", id, err)
+	}
 	e, seq, err := g.open(ctx, id, audit.Release, actor)
 	if err != nil {
 		return err
 	}
 	var ch store.Change
 	if e.Channel == dlp.File {
-		err = g.releaseFile(ctx, e)
+		err = g.releaseFile(ctx, e, keys)
 	} else {
-		err = g.releaseMail(ctx, e, seq, &ch)
+		err = g.releaseMail(ctx, e, seq, keys, &ch)
 	}
 	g.OnStep("release")
 	if err == nil {
@@ -296,8 +301,21 @@ func (g *Gateway) Release(ctx context.Context, id dlp.ID, actor string) error {
 	return nil
 }
 
-func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch *store.Change) error {
-	content, err := g.Vault.Open(ctx, e.ID)
+// unlocked reports whether the content of id can be opened at all: a release
+// that cannot begin is not recorded as one.
+func (g *Gateway) unlocked(ctx context.Context, id dlp.ID, keys vault.Opened) error {
+	r, err := g.Vault.Open(ctx, id, keys.Content)
+	if errors.Is(err, vault.ErrLocked) || keys.Content != nil && err != nil {
+		return err
+	}
+	if err == nil {
+		return r.Close()
+	}
+	return nil // the release says what is wrong, and that is on record
+}
+
+func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, keys vault.Opened, ch *store.Change) error {
+	content, err := g.Vault.Open(ctx, e.ID, keys.Content)
 	if err != nil {
 		return err
 	}
@@ -307,7 +325,7 @@ func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch
 	for i, p := range e.Envelope.RcptParams {
 		m.Rcpts[i].Params = p
 	}
-	id, err := g.identityOf(ctx, e.ID)
+	id, err := g.identityOf(ctx, e.ID, keys.Content)
 	if err != nil {
 		return err
 	}
@@ -323,8 +341,9 @@ func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, ch
 }
 
 // Reject ends a hold: the content will never leave. The sender of a mail is
-// told, within the bounds of every notice.
-func (g *Gateway) Reject(ctx context.Context, id dlp.ID, actor string) error {
+// told, within the bounds of every notice. keys are needed by nothing but what
+// was held before it was noted whether its sender may be told.
+func (g *Gateway) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
 	done, err := g.alone(id)
 	if err != nil {
 		return err
@@ -336,7 +355,7 @@ func (g *Gateway) Reject(ctx context.Context, id dlp.ID, actor string) error {
 	}
 	var ch store.Change
 	if e.Channel == dlp.Mail && !e.Envelope.Sender.IsNull() {
-		ch.Out, ch.Notices = g.rejectNotice(ctx, e)
+		ch.Out, ch.Notices = g.rejectNotice(ctx, e, keys.Content)
 	}
 	if err := g.move(ctx, ch, id, vault.Rejected, actor); err != nil {
 		g.notMoved(ctx, ch, e, seq, err)
@@ -376,23 +395,32 @@ func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, 
 	g.done(ctx, e, seq, result)
 }
 
-func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry) ([]spool.Entry, []store.NoticeMark) {
-	r, err := g.Vault.Open(ctx, e.ID)
-	if err != nil {
-		return nil, nil
-	}
-	defer r.Close()
-	head, err := message.ReadHeader(r, maxHeader)
-	if err != nil || !notify.Wanted(head, e.Envelope.Sender) {
+func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte) ([]spool.Entry, []store.NoticeMark) {
+	if !e.Envelope.Tell && !g.wanted(ctx, e, key) {
 		return nil, nil
 	}
 	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now()}
 	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))
 }
 
+// wanted reports whether the sender of a held message may be told, by its
+// header: of one that was held before that was noted.
+func (g *Gateway) wanted(ctx context.Context, e vault.Entry, key []byte) bool {
+	r, err := g.Vault.Open(ctx, e.ID, key)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	return err == nil && notify.Wanted(head, e.Envelope.Sender)
+}
+
 // Export writes the held bytes exactly as they came. The look is on record
-// before the first byte is written.
-func (g *Gateway) Export(ctx context.Context, id dlp.ID, actor string, w io.Writer) error {
+// before the first byte is written. keys are as for Release.
+func (g *Gateway) Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error {
+	if err := g.unlocked(ctx, id, keys); err != nil {
+		return fmt.Errorf("gateway: export %s: %w", id, err)
+	}
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil {
 		return fmt.Errorf("gateway: export %s: %w", id, err)
@@ -401,7 +429,7 @@ func (g *Gateway) Export(ctx context.Context, id dlp.ID, actor string, w io.Writ
 	if _, err := g.Audit.Append(ctx, look); err != nil {
 		return fmt.Errorf("gateway: record export of %s: %w", id, err)
 	}
-	r, err := g.Vault.Open(ctx, id)
+	r, err := g.Vault.Open(ctx, id, keys.Content)
 	if err != nil {
 		return fmt.Errorf("gateway: open %s: %w", id, err)
 	}

@@ -217,15 +217,15 @@ func (g *Gateway) StubText(id dlp.ID) []byte {
 }
 
 // releaseFile puts a held file back where it was.
-func (g *Gateway) releaseFile(ctx context.Context, e vault.Entry) error {
+func (g *Gateway) releaseFile(ctx context.Context, e vault.Entry, keys vault.Opened) error {
 	if g.Files == nil || e.Envelope.File == nil {
 		return ErrNoRoot
 	}
-	c, err := g.Vault.Case(ctx, e.ID)
+	c, err := g.Vault.Case(ctx, e.ID, keys.Case)
 	if err != nil {
 		return fmt.Errorf("gateway: open case %s: %w", e.ID, err)
 	}
-	content, err := g.Vault.Open(ctx, e.ID)
+	content, err := g.Vault.Open(ctx, e.ID, keys.Content)
 	if err != nil {
 		return fmt.Errorf("gateway: open %s: %w", e.ID, err)
 	}

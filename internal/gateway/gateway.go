@@ -93,6 +93,7 @@ type Config struct {
 	Notices         notify.Config
 	Urgent          UrgentConfig
 	Background      Background
+	Retention       vault.Config // how long a period of the vault lasts, and is kept
 }
 
 // Background bounds the reading that no client waits for.
@@ -109,6 +110,7 @@ type Deps struct {
 	Audit   Recorder
 	Store   store.Store
 	Vault   *vault.Vault
+	Keys    VaultKeys // of the vault; nil: they neither change nor end
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer

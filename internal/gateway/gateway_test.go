@@ -39,6 +39,7 @@ type bench struct {
 	dir     string
 	db      *breakable
 	vault   *vault.Vault
+	keys    *age.Periods
 	spool   *spool.Spool
 	audit   *recorder
 	hop     *hop
@@ -294,7 +295,8 @@ func (b *bench) Decide(doc *dlp.Document, _ []dlp.Finding, gaps []dlp.Gap) dlp.V
 
 func newBench(t *testing.T) *bench { return newBenchWith(t, func(*gateway.Config) {}) }
 
-func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
+// newBenchFor is newBench with keys of the vault for those that keys names.
+func newBenchFor(t *testing.T, keys age.PeriodsConfig, change func(*gateway.Config)) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	lock, err := safefile.Lock(filepath.Join(dir, "lock"))
@@ -319,7 +321,11 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 	b := &bench{dir: dir, db: breaks, audit: &recorder{}, verdict: map[string]dlp.RcptVerdict{},
 		hop: &hop{reply: dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "taken"}}}
 	b.hop.deliver = func(a dlp.Address) dlp.Delivery { return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}} }
-	b.vault = vault.New(db, db.VaultContents(), ring, age.NewSealer(ring.Release()))
+	keys.Path, keys.Server = filepath.Join(dir, "keys", "vault.keys"), ring.Release()
+	if b.keys, err = age.OpenPeriods(keys, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.vault = vault.New(db, db.VaultContents(), ring, b.keys)
 	b.spool = spool.New(db, db.SpoolContents(), ring, age.NewSealer(ring.Work()))
 	if b.bypass, err = bypass.Open(bypass.Options{Dir: filepath.Join(dir, "bypass"), Keys: ring, Clock: b,
 		Config: bypass.Config{Enabled: true, Max: dlp.Duration(time.Hour)}}); err != nil {
@@ -330,7 +336,7 @@ func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
 		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}}
 	change(&cfg)
 	b.Gateway, err = gateway.New(t.Context(), cfg,
-		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
+		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Keys: b.keys, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
 			Passwords: passbook.New(b.now), Metrics: metrics.New(), Log: safelog.Discard(), Now: b.now},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found, parts: &b.parts} }, Policy: b})
 	if err != nil {
@@ -518,10 +524,10 @@ func TestReleaseGoesOutAsItCame(t *testing.T) {
 	b := newBench(t)
 	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
 	id := b.Message(t.Context(), mail(out), b.hop).ID
-	if err := b.Release(t.Context(), id, "uid:0"); err != nil {
+	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Release(t.Context(), id, "uid:0"); !errors.Is(err, gateway.ErrNotHeld) {
+	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); !errors.Is(err, gateway.ErrNotHeld) {
 		t.Errorf("second release: %v, want %v", err, gateway.ErrNotHeld)
 	}
 	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 1 })

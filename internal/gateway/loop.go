@@ -80,9 +80,9 @@ func (g *Gateway) mark(messageID string, rcpts []dlp.Address) ([]byte, error) {
 	return b, nil
 }
 
-// identityOf returns the Message-ID of a held message.
-func (g *Gateway) identityOf(ctx context.Context, id dlp.ID) (string, error) {
-	r, err := g.Vault.Open(ctx, id)
+// identityOf returns the Message-ID of a held message, whose own key key is.
+func (g *Gateway) identityOf(ctx context.Context, id dlp.ID, key []byte) (string, error) {
+	r, err := g.Vault.Open(ctx, id, key)
 	if err != nil {
 		return "", fmt.Errorf("gateway: open %s: %w", id, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/loop"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // looping gives the bench a loop guard.
@@ -57,7 +58,7 @@ func TestLoopEnds(t *testing.T) {
 			if err := b.Acknowledge(t.Context(), []dlp.ID{held[0].ID}); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Release(t.Context(), held[0].ID, "uid:0"); err != nil {
+			if err := b.Release(t.Context(), held[0].ID, vault.Opened{}, "uid:0"); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -289,7 +289,9 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		}
 	}()
 	if len(groups.held) > 0 {
-		c := m.caseOf(m.envelope(groups.held))
+		env := m.envelope(groups.held)
+		env.Tell = m.mayTell() // who decides may have no key to see
+		c := m.caseOf(env)
 		item, err := m.Vault.Seal(ctx, m.doc, c)
 		if err != nil {
 			return 0, "", fmt.Errorf("gateway: seal %s: %w", m.doc.ID, err)

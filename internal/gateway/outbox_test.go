@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // put queues one message of ours to rcpts.
@@ -395,7 +396,7 @@ func TestDroppedReleaseShows(t *testing.T) {
 		if err != nil || len(hs) != 1 {
 			t.Fatalf("got %+v, %v", hs, err)
 		}
-		d, err := b.ShowHeld(t.Context(), id, "uid:0")
+		d, err := b.ShowHeld(t.Context(), id, vault.Opened{}, "uid:0")
 		if err != nil || d.Delivery != hs[0].Delivery {
 			t.Errorf("shown %q, %v; listed %q", d.Delivery, err, hs[0].Delivery)
 		}
@@ -404,7 +405,7 @@ func TestDroppedReleaseShows(t *testing.T) {
 	if got := delivery(); got != "held " {
 		t.Errorf("at first: got %q", got)
 	}
-	if err := b.Release(t.Context(), id, "uid:0"); err != nil {
+	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	if got := delivery(); got != "released queued" {

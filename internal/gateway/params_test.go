@@ -5,6 +5,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // What the client asked for with MAIL and RCPT stays with each part of a split
@@ -18,7 +19,7 @@ func TestParametersStayWithTheMessage(t *testing.T) {
 	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split {
 		t.Fatalf("outcome %v", got.Kind)
 	}
-	if err := b.Release(t.Context(), doc.ID, "uid:0"); err != nil {
+	if err := b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	ms, err := b.spool.List(t.Context(), spool.Filter{})

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -110,7 +111,7 @@ func (g *Gateway) caught(ctx context.Context, s probe.Sight, id dlp.ID) {
 			slog.String("doc", string(id)), slog.String("route", s.Probe.Route))
 		return
 	}
-	if err := g.endProbe(ctx, id); err != nil {
+	if err := g.endProbe(ctx, id, s); err != nil {
 		g.warn(ctx, "hold of a probe not ended", id, err)
 		return
 	}
@@ -120,8 +121,9 @@ func (g *Gateway) caught(ctx context.Context, s probe.Sight, id dlp.ID) {
 }
 
 // endProbe ends the hold of a probe without a word to anybody, once what is
-// held has been read back from the vault and found to be what was sent.
-func (g *Gateway) endProbe(ctx context.Context, id dlp.ID) error {
+// held has been read back from the vault and found to be what was sent. Where the
+// server has no key to read it, what was seen while it was judged decides: seen.
+func (g *Gateway) endProbe(ctx context.Context, id dlp.ID, seen probe.Sight) error {
 	done, err := g.alone(id)
 	if err != nil {
 		return err
@@ -131,7 +133,11 @@ func (g *Gateway) endProbe(ctx context.Context, id dlp.ID) error {
 	if err != nil || e.State != vault.Held {
 		return err
 	}
-	if s, ok := g.heldProbe(ctx, e); !ok || !s.Same {
+	s, ok, err := g.heldProbe(ctx, e)
+	if errors.Is(err, vault.ErrLocked) {
+		s, ok = seen, true
+	}
+	if !ok || !s.Same {
 		return fmt.Errorf("gateway: %s is held, and is no probe", id)
 	}
 	e, seq, err := g.open(ctx, id, audit.Reject, probeActor)
@@ -147,13 +153,14 @@ func (g *Gateway) endProbe(ctx context.Context, id dlp.ID) error {
 }
 
 // heldProbe reports whether the held document e is a probe.
-func (g *Gateway) heldProbe(ctx context.Context, e vault.Entry) (s probe.Sight, ok bool) {
-	r, err := g.Vault.Open(ctx, e.ID)
+func (g *Gateway) heldProbe(ctx context.Context, e vault.Entry) (s probe.Sight, ok bool, err error) {
+	r, err := g.Vault.Open(ctx, e.ID, nil)
 	if err != nil {
-		return s, false
+		return s, false, err
 	}
 	defer r.Close()
-	return g.Probes.Recognise(r, e.Channel, e.Envelope.Rcpts)
+	s, ok = g.Probes.Recognise(r, e.Channel, e.Envelope.Rcpts)
+	return s, ok, nil
 }
 
 // sweepProbes looks among what is held for probes that this process has not
@@ -180,7 +187,7 @@ func (g *Gateway) sweepProbes(ctx context.Context) {
 			if looks++; looks > probeLooks || ctx.Err() != nil {
 				return
 			}
-			if s, ok := g.heldProbe(ctx, e); ok && s.OnItsWay {
+			if s, ok, _ := g.heldProbe(ctx, e); ok && s.OnItsWay {
 				g.caught(ctx, s, e.ID)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // slowBench reads nothing in time while its client waits, and everything at
@@ -144,7 +145,7 @@ func TestSlowMessageIsReadOn(t *testing.T) {
 			}
 			if tt.heldFor > 0 {
 				var content bytes.Buffer
-				if err := b.Export(t.Context(), doc.ID, "uid:0", &content); err != nil || content.String() != text {
+				if err := b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &content); err != nil || content.String() != text {
 					t.Errorf("held content %q, %v", &content, err)
 				}
 			}
@@ -268,7 +269,7 @@ func TestSlowMessageIsHeld(t *testing.T) {
 			if err != nil || len(held) != 1 {
 				t.Fatalf("held %+v, %v", held, err)
 			}
-			d, err := b.ShowHeld(t.Context(), held[0].ID, "uid:0")
+			d, err := b.ShowHeld(t.Context(), held[0].ID, vault.Opened{}, "uid:0")
 			if err != nil || d.Reason != tt.want {
 				t.Errorf("reason %q, %v; want %q", d.Reason, err, tt.want)
 			}

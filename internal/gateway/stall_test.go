@@ -55,7 +55,7 @@ func TestHoldThatHangsKeepsItsContent(t *testing.T) {
 		cancel()
 		wg.Wait()
 		var content bytes.Buffer
-		if err := b.Export(t.Context(), doc.ID, "uid:0", &content); err != nil || !bytes.Equal(content.Bytes(), large) {
+		if err := b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &content); err != nil || !bytes.Equal(content.Bytes(), large) {
 			t.Errorf("held %d bytes, %v; want all %d", content.Len(), err, len(large))
 		}
 		if n := b.unread(t); n != 0 {
@@ -99,8 +99,12 @@ func TestDeliveryThatHangsIsReportedOnce(t *testing.T) {
 // storage gave no answer. The officer and the audit log are told what came of it,
 // and "unknown" only if that could not be found out.
 func TestDecisionWithoutAnAnswerIsOnRecordAsItIs(t *testing.T) {
-	release := func(b *bench, ctx context.Context, id dlp.ID) error { return b.Release(ctx, id, "uid:0") }
-	reject := func(b *bench, ctx context.Context, id dlp.ID) error { return b.Reject(ctx, id, "uid:0") }
+	release := func(b *bench, ctx context.Context, id dlp.ID) error {
+		return b.Release(ctx, id, vault.Opened{}, "uid:0")
+	}
+	reject := func(b *bench, ctx context.Context, id dlp.ID) error {
+		return b.Reject(ctx, id, vault.Opened{}, "uid:0")
+	}
 	for _, tt := range []struct {
 		name           string
 		act            func(*bench, context.Context, dlp.ID) error

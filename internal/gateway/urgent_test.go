@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // urgentBench is a bench at which everybody@lab.clinic.example is urgent.
@@ -131,7 +132,7 @@ func TestUrgentHeldCallsUntilDecided(t *testing.T) {
 	if to["officer"] != n || to["chief"] != n-1 || to["board"] != n-2 {
 		t.Errorf("%d calls wrote to %v", n, to)
 	}
-	if err := b.Reject(t.Context(), doc.ID, "uid:0"); err != nil {
+	if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	if cs, err := b.db.Calls(t.Context()); err != nil || len(cs) != 0 {

@@ -43,8 +43,9 @@ type Change struct {
 	Repeats     []Repeat           // holds and splits not yet acknowledged
 	Acknowledge []dlp.ID           // documents whose repeats are to be forgotten: the client has our answer
 	Notices     []NoticeMark
-	Call        []Call // of officers, about documents of Hold
-	Recall      []Call // what is to become of calls; ErrState where the document is decided about
+	Call        []Call   // of officers, about documents of Hold
+	Recall      []Call   // what is to become of calls; ErrState where the document is decided about
+	Forget      []dlp.ID // periods whose key is to be destroyed: their cases are deleted
 }
 
 // Call says when somebody is called next about a held document that cannot

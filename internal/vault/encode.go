@@ -53,6 +53,7 @@ type envelopeJSON struct {
 	Path       []byte           `json:"path,omitempty"`
 	File       *fileJSON        `json:"file,omitempty"`
 	Trace      []byte           `json:"trace,omitempty"`
+	Tell       bool             `json:"tell,omitempty"`
 	Causes     []string         `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
 	SHA256     []byte           `json:"sha256"`
 }
@@ -124,7 +125,7 @@ func encodeEnvelope(e Envelope, sum [32]byte, causes []dlp.Cause) ([]byte, error
 func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	out := envelopeJSON{
 		V: version, Sender: addressOut(e.Sender), Rcpts: mapped(e.Rcpts, addressOut), AllRcpts: mapped(e.AllRcpts, addressOut),
-		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, SHA256: sum[:],
+		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Tell: e.Tell, SHA256: sum[:],
 	}
 	if p := e.Params; p != (dlp.MailParams{}) {
 		out.Params = &paramsJSON{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID)}
@@ -154,7 +155,7 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 	}
 	e := Envelope{
 		Sender: addressIn(in.Sender), Rcpts: mapped(in.Rcpts, addressIn), AllRcpts: mapped(in.AllRcpts, addressIn),
-		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace,
+		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Tell: in.Tell,
 	}
 	if p := in.Params; p != nil {
 		e.Params = dlp.MailParams{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: string(p.EnvID)}

@@ -48,6 +48,7 @@ type Envelope struct {
 	Path       string           // file: path relative to Root
 	File       *dlp.FileMeta    // file: what a release must bring back
 	Trace      []byte           // mail: the trace header fields that go in front when it is released
+	Tell       bool             // mail: its header lets the sender be told what becomes of it (RFC 3834 2)
 }
 
 // Case is why a document was decided upon as it was. PHI: it is kept sealed to
@@ -81,7 +82,8 @@ type Record struct {
 	ID      dlp.ID
 	Channel dlp.Channel
 	Decided time.Time
-	Sealed  []byte // the Case, sealed to the reviewers' key
+	Sealed  []byte // the Case, sealed to the key of Period
+	Period  dlp.ID // "": the release key, as before there were periods
 }
 
 // Item is a held document, sealed, staged and ready for a commit. It must end
@@ -95,6 +97,7 @@ type Item struct {
 	Size     int64        // of the content, unsealed, in bytes
 	Sealed   []byte       // Envelope and digest, sealed under the index key
 	Inline   []byte       // the sealed content where it is small; nil where Contents has it
+	Period   dlp.ID       // whose key the content is sealed to
 	Case     Record
 }
 
@@ -119,6 +122,7 @@ type Row struct {
 	Sealed   []byte
 	Decided  time.Time // of the last Transition; zero while Held
 	Note     []byte    // of the last Transition
+	Period   dlp.ID    // whose key the content is sealed to; "": the release key, as before there were periods
 }
 
 // Entry is one item opened for a list. PHI.
@@ -136,7 +140,8 @@ type Entry struct {
 	Decided   time.Time // when it left Held; zero while it has not
 	DecidedBy string
 	Reason    string
-	Damaged   bool // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
+	Period    dlp.ID // whose key the content is sealed to
+	Damaged   bool   // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
 }
 
 // Filter narrows a list.
@@ -144,6 +149,8 @@ type Filter struct {
 	All   bool   // every state, not only Held
 	After dlp.ID // only what came into the vault after this item; "" for the first page
 	Limit int    // at most MaxList; 0 means MaxList
+	// Period narrows it to what is sealed to that period's key; "": all.
+	Period dlp.ID
 }
 
 // MaxList is the most entries one list returns.
@@ -182,12 +189,17 @@ type Keys interface {
 	Open(ad string, b []byte) ([]byte, error)
 }
 
-// Sealer seals contents and cases to the reviewers' key, bound to kind and id.
-// It is satisfied by crypt/age.Sealer.
+// Sealer seals contents and cases to the key of the period that runs, bound to
+// kind and id. It is satisfied by crypt/age.Periods.
 type Sealer interface {
-	// Seal returns a writer whose Close ends the sealed stream on dst.
-	Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, error)
+	// Seal returns a writer whose Close ends the sealed stream on dst, and whose
+	// key it is sealed to.
+	Seal(dst io.Writer, kind string, id dlp.ID) (w io.WriteCloser, period dlp.ID, err error)
 	// Open returns the plaintext; an altered or foreign stream is an error, at
-	// the latest instead of io.EOF.
-	Open(src io.Reader, kind string, id dlp.ID) (io.Reader, error)
+	// the latest instead of io.EOF. key is the stream's own, nil for what the
+	// server can open by itself. ErrLocked, ErrNoContent where the period's key
+	// was destroyed.
+	Open(src io.Reader, period dlp.ID, kind string, id dlp.ID, key []byte) (io.Reader, error)
+	// Lock returns what a reviewer needs to find the stream's key. ErrNoContent.
+	Lock(src io.Reader, period dlp.ID) (Lock, error)
 }

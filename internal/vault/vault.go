@@ -40,40 +40,47 @@ func New(s Store, c Contents, k Keys, r Sealer) *Vault {
 // be committed. ErrChanged: the bytes are not those of c.SHA256. After an
 // error nothing is left behind.
 func (v *Vault) Seal(ctx context.Context, doc *dlp.Document, c Case) (Item, error) {
-	inline, sum, size, err := v.sealContent(ctx, doc)
+	staged, sum, size, err := v.sealContent(ctx, doc)
 	if err != nil {
 		return Item{}, fmt.Errorf("vault: seal %s: %w", doc.ID, err)
 	}
 	item, err := v.finish(doc, c, sum, size)
 	if err != nil {
-		if inline == nil {
+		if staged.inline == nil {
 			err = errors.Join(err, v.contents.Remove(context.WithoutCancel(ctx), doc.ID))
 		}
 		return Item{}, fmt.Errorf("vault: seal %s: %w", doc.ID, err)
 	}
-	item.Inline = inline
+	item.Inline, item.Period = staged.inline, staged.period
 	return item, nil
 }
 
-func (v *Vault) sealContent(ctx context.Context, doc *dlp.Document) (inline []byte, sum [32]byte, size int64, err error) {
+// staged is where a content was sealed to.
+type staged struct {
+	inline []byte // nil where Contents has it
+	period dlp.ID
+}
+
+func (v *Vault) sealContent(ctx context.Context, doc *dlp.Document) (to staged, sum [32]byte, size int64, err error) {
 	src, err := doc.Open()
 	if err != nil {
-		return nil, sum, 0, fmt.Errorf("open: %w", err)
+		return to, sum, 0, fmt.Errorf("open: %w", err)
 	}
 	defer src.Close() // only read from
 	digest := sha256.New()
-	inline, err = v.contents.Put(ctx, doc.ID, InlineMax, func(dst io.Writer) error {
-		w, err := v.sealer.Seal(dst, kindContent, doc.ID)
+	to.inline, err = v.contents.Put(ctx, doc.ID, InlineMax, func(dst io.Writer) error {
+		w, period, err := v.sealer.Seal(dst, kindContent, doc.ID)
 		if err != nil {
 			return err
 		}
+		to.period = period
 		size, err = io.Copy(io.MultiWriter(w, digest), src)
 		if err != nil {
 			return err
 		}
 		return w.Close()
 	})
-	return inline, [32]byte(digest.Sum(nil)), size, err
+	return to, [32]byte(digest.Sum(nil)), size, err
 }
 
 func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Item, error) {
@@ -119,7 +126,7 @@ func (v *Vault) record(id dlp.ID, c Case) (Record, error) {
 		return Record{}, err
 	}
 	var out bytes.Buffer
-	w, err := v.sealer.Seal(&out, kindCase, id)
+	w, period, err := v.sealer.Seal(&out, kindCase, id)
 	if err != nil {
 		return Record{}, err
 	}
@@ -129,7 +136,7 @@ func (v *Vault) record(id dlp.ID, c Case) (Record, error) {
 	if err := w.Close(); err != nil {
 		return Record{}, err
 	}
-	return Record{ID: id, Channel: c.Channel, Decided: c.Decided, Sealed: out.Bytes()}, nil
+	return Record{ID: id, Channel: c.Channel, Decided: c.Decided, Sealed: out.Bytes(), Period: period}, nil
 }
 
 // Discard removes what Seal staged for an Item that was not committed. It must
@@ -231,18 +238,19 @@ func (v *Vault) entry(r Row) (Entry, error) {
 func plainEntry(r Row) Entry {
 	return Entry{
 		ID: r.ID, Channel: r.Channel, State: r.State, Received: r.Received, Policy: r.Policy, Rules: r.Rules,
-		Size: r.Size, Decided: r.Decided,
+		Size: r.Size, Decided: r.Decided, Period: r.Period,
 	}
 }
 
-// Case opens the case of id, or returns ErrNotFound. Reading it is an act that
-// the caller records.
-func (v *Vault) Case(ctx context.Context, id dlp.ID) (Case, error) {
+// Case opens the case of id, or returns ErrNotFound. key is the case's own, nil
+// for the server's. Reading it is an act that the caller records. ErrLocked,
+// ErrNoContent.
+func (v *Vault) Case(ctx context.Context, id dlp.ID, key []byte) (Case, error) {
 	rec, err := v.store.CaseRecord(ctx, id)
 	if err != nil {
 		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
 	}
-	r, err := v.sealer.Open(bytes.NewReader(rec.Sealed), kindCase, id)
+	r, err := v.sealer.Open(bytes.NewReader(rec.Sealed), rec.Period, kindCase, id, key)
 	if err != nil {
 		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
 	}
@@ -259,27 +267,67 @@ func (v *Vault) Case(ctx context.Context, id dlp.ID) (Case, error) {
 
 // Open returns the content of id as it came. The reader ends with io.EOF only
 // if all of it is what was sealed, and with ErrTampered or the sealer's own
-// error otherwise. ErrNotFound, ErrNoContent.
-func (v *Vault) Open(ctx context.Context, id dlp.ID) (io.ReadCloser, error) {
+// error otherwise. key is the content's own, nil for the server's. ErrNotFound,
+// ErrNoContent, ErrLocked.
+func (v *Vault) Open(ctx context.Context, id dlp.ID, key []byte) (io.ReadCloser, error) {
 	e, err := v.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	inline, err := v.store.HoldContent(ctx, id)
+	src, err := v.sealed(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("vault: open %s: %w", id, err)
+		return nil, err
 	}
-	src := io.NopCloser(bytes.NewReader(inline))
-	if inline == nil {
-		if src, err = v.contents.Open(ctx, id); err != nil {
-			return nil, fmt.Errorf("vault: open %s: %w", id, err)
-		}
-	}
-	r, err := v.sealer.Open(src, kindContent, id)
+	r, err := v.sealer.Open(src, e.Period, kindContent, id, key)
 	if err != nil {
 		return nil, fmt.Errorf("vault: open %s: %w", id, errors.Join(err, src.Close()))
 	}
 	return &reader{id: id, src: src, r: r, digest: sha256.New(), want: e.SHA256, left: e.Size}, nil
+}
+
+// sealed returns the content of id as it is kept.
+func (v *Vault) sealed(ctx context.Context, id dlp.ID) (io.ReadCloser, error) {
+	inline, err := v.store.HoldContent(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("vault: open %s: %w", id, err)
+	}
+	if inline != nil {
+		return io.NopCloser(bytes.NewReader(inline)), nil
+	}
+	src, err := v.contents.Open(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("vault: open %s: %w", id, err)
+	}
+	return src, nil
+}
+
+// Locks returns what a reviewer needs to open content and case of id; of a
+// content that is gone the Lock is zero. ErrNotFound, ErrNoContent of the case.
+func (v *Vault) Locks(ctx context.Context, id dlp.ID) (l Locks, err error) {
+	row, err := v.store.Hold(ctx, id)
+	if err != nil {
+		return l, fmt.Errorf("vault: locks of %s: %w", id, err)
+	}
+	rec, err := v.store.CaseRecord(ctx, id)
+	if err != nil {
+		return l, fmt.Errorf("vault: locks of %s: %w", id, err)
+	}
+	if l.Case, err = v.sealer.Lock(bytes.NewReader(rec.Sealed), rec.Period); err != nil {
+		return l, fmt.Errorf("vault: lock of case %s: %w", id, err)
+	}
+	src, err := v.sealed(ctx, id)
+	if errors.Is(err, ErrNoContent) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	defer src.Close() // only read from
+	l.Content, err = v.sealer.Lock(src, row.Period)
+	if err != nil && !errors.Is(err, ErrNoContent) {
+		return l, fmt.Errorf("vault: lock of %s: %w", id, err)
+	}
+	return l, nil
 }
 
 // reader passes a content on and verifies length and digest at its end.

@@ -76,15 +76,17 @@ type clear struct{}
 
 var errBound = errors.New("bound elsewhere")
 
-func (clear) Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, error) {
+func (clear) Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, dlp.ID, error) {
 	_, err := io.WriteString(dst, kind+string(id))
 	return struct {
 		io.Writer
 		io.Closer
-	}{dst, io.NopCloser(nil)}, err
+	}{dst, io.NopCloser(nil)}, "", err
 }
 
-func (clear) Open(src io.Reader, kind string, id dlp.ID) (io.Reader, error) {
+func (clear) Lock(io.Reader, dlp.ID) (vault.Lock, error) { return vault.Lock{}, nil }
+
+func (clear) Open(src io.Reader, _ dlp.ID, kind string, id dlp.ID, _ []byte) (io.Reader, error) {
 	want := kind + string(id)
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(src, got); err != nil || string(got) != want {
@@ -160,7 +162,7 @@ func TestOpenVerifiesWhatIsKept(t *testing.T) {
 
 func read(t *testing.T, v *vault.Vault, id dlp.ID) (string, error) {
 	t.Helper()
-	r, err := v.Open(t.Context(), id)
+	r, err := v.Open(t.Context(), id, nil)
 	if err != nil {
 		return "", err
 	}
@@ -190,7 +192,7 @@ func TestSealFillsInDigestAndSize(t *testing.T) {
 	s := newShelf()
 	v, id := hold(t, s, "four")
 	want := sha256.Sum256([]byte("four"))
-	c, err := v.Case(t.Context(), id)
+	c, err := v.Case(t.Context(), id, nil)
 	if err != nil || c.SHA256 != want || c.Size != 4 || c.Channel != dlp.Mail {
 		t.Errorf("case: got %x, %d, %v, %v", c.SHA256, c.Size, c.Channel, err)
 	}
@@ -217,7 +219,7 @@ func TestACaseIsBounded(t *testing.T) {
 		t.Fatalf("SealCase: %v", err)
 	}
 	s.cases[id] = rec
-	got, err := v.Case(t.Context(), id)
+	got, err := v.Case(t.Context(), id, nil)
 	if err != nil {
 		t.Fatalf("Case: %v", err)
 	}

@@ -53,9 +53,9 @@ func (db *DB) hold(g *group, ch *store.Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external)
-			VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?)`,
-			string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external)
+		_, err = g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external, period)
+			VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?, ?)`,
+			string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external, string(it.Period))
 		if err != nil {
 			return fmt.Errorf("sqlite: hold %s: %w", it.ID, err)
 		}
@@ -90,7 +90,7 @@ func putCase(g *group, r vault.Record) error {
 	if r.ID == "" {
 		return nil // an Item made without a case
 	}
-	_, err := g.exec("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?)", string(r.ID), int(r.Channel), micros(r.Decided), r.Sealed)
+	_, err := g.exec("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?)", string(r.ID), int(r.Channel), micros(r.Decided), r.Sealed, string(r.Period))
 	if err != nil {
 		return fmt.Errorf("sqlite: case %s: %w", r.ID, err)
 	}
@@ -220,6 +220,11 @@ func (db *DB) small(g *group, ch *store.Change) error {
 	for _, id := range ch.Acknowledge {
 		if _, err := g.exec("DELETE FROM repeats WHERE id = ?", string(id)); err != nil {
 			return fmt.Errorf("sqlite: acknowledge %s: %w", id, err)
+		}
+	}
+	for _, p := range ch.Forget {
+		if _, err := g.exec("DELETE FROM cases WHERE period = ?", string(p)); err != nil {
+			return fmt.Errorf("sqlite: forget cases of %s: %w", p, err)
 		}
 	}
 	for _, n := range ch.Notices {

@@ -223,7 +223,7 @@ func wholes(t *testing.T, in *install) {
 		states[e.ID] = e.State
 		if e.State == vault.Held {
 			held++
-			if r, err := in.vault.Open(t.Context(), e.ID); err != nil {
+			if r, err := in.vault.Open(t.Context(), e.ID, nil); err != nil {
 				t.Errorf("hold: %v", err)
 			} else if n, err := io.Copy(io.Discard, r); err != nil || n != e.Size || r.Close() != nil {
 				t.Errorf("hold: got %d of %d bytes, %v", n, e.Size, err)
@@ -273,7 +273,7 @@ func files(t *testing.T, in *install) {
 
 func opens(t *testing.T, in *install, area string, id dlp.ID) bool {
 	t.Helper()
-	open := in.vault.Open
+	open := func(ctx context.Context, id dlp.ID) (io.ReadCloser, error) { return in.vault.Open(ctx, id, nil) }
 	if area == "spool" {
 		open = in.spool.Open
 	}

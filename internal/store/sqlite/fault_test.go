@@ -60,7 +60,7 @@ func TestAFullDiskIsSaidAndPasses(t *testing.T) {
 	commit(t, in, store.Change{Hold: []vault.Item{again}})
 	in = in.reopen(t)
 	for _, id := range []dlp.ID{before.ID, staged.ID, large.ID} {
-		if r, err := in.vault.Open(t.Context(), id); err != nil {
+		if r, err := in.vault.Open(t.Context(), id, nil); err != nil {
 			t.Errorf("content: %v", err)
 		} else if _, err := io.Copy(io.Discard, r); err != nil || r.Close() != nil {
 			t.Errorf("content: %v", err)

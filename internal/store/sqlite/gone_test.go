@@ -32,7 +32,7 @@ func TestAnUndoneExpiryKeepsItsContent(t *testing.T) {
 		t.Fatalf("got %v, want ErrState: the second was not released", err)
 	}
 	commit(t, in, store.Change{}) // what is done after a group is over
-	r, err := in.vault.Open(t.Context(), large.ID)
+	r, err := in.vault.Open(t.Context(), large.ID, nil)
 	if err != nil {
 		t.Fatalf("the content: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -80,12 +81,12 @@ func (db *DB) page(ctx context.Context, table string, after dlp.ID, limit, most 
 	return seq, n, nil
 }
 
-const holdColumns = "SELECT id, channel, state, received, policy, rules, size, sealed, decided, note FROM holds "
+const holdColumns = "SELECT id, channel, state, received, policy, rules, size, sealed, decided, note, period FROM holds "
 
 func scanHold(r *vault.Row) ([]any, func() error) {
 	var received, decided int64
 	var rules string
-	return []any{&r.ID, &r.Channel, &r.State, &received, &r.Policy, &rules, &r.Size, &r.Sealed, &decided, &r.Note},
+	return []any{&r.ID, &r.Channel, &r.State, &received, &r.Policy, &rules, &r.Size, &r.Sealed, &decided, &r.Note, &r.Period},
 		func() error {
 			r.Received, r.Decided, r.Rules = fromMicros(received), fromMicros(decided), splitRules(rules)
 			return nil
@@ -102,8 +103,20 @@ func (db *DB) Holds(ctx context.Context, f vault.Filter) ([]vault.Row, error) {
 	if f.All {
 		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
 	}
+	if f.Period != "" {
+		rows, err := db.read.QueryContext(ctx, holdColumns+"WHERE period = ? AND "+strings.TrimPrefix(where, "WHERE "), string(f.Period), seq, n)
+		return collect(rows, err, "list holds", scanHold)
+	}
 	rows, err := db.read.QueryContext(ctx, holdColumns+where, seq, n)
 	return collect(rows, err, "list holds", scanHold)
+}
+
+// PeriodsUsed returns the periods whose keys contents or cases are sealed to.
+func (db *DB) PeriodsUsed(ctx context.Context) ([]dlp.ID, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT DISTINCT period FROM holds WHERE state <> 'expired' UNION SELECT DISTINCT period FROM cases")
+	return collect(rows, err, "list periods", func(id *dlp.ID) ([]any, func() error) {
+		return []any{id}, func() error { return nil }
+	})
 }
 
 // Hold returns one row, or vault.ErrNotFound.
@@ -138,10 +151,10 @@ func (db *DB) inline(ctx context.Context, id dlp.ID, query string, notFound, noC
 
 // CaseRecord returns the record of id, or vault.ErrNotFound.
 func (db *DB) CaseRecord(ctx context.Context, id dlp.ID) (vault.Record, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT id, channel, decided, sealed FROM cases WHERE id = ?", string(id))
+	rows, err := db.read.QueryContext(ctx, "SELECT id, channel, decided, sealed, period FROM cases WHERE id = ?", string(id))
 	got, err := collect(rows, err, "read case", func(r *vault.Record) ([]any, func() error) {
 		var decided int64
-		return []any{&r.ID, &r.Channel, &decided, &r.Sealed}, func() error {
+		return []any{&r.ID, &r.Channel, &decided, &r.Sealed, &r.Period}, func() error {
 			r.Decided = fromMicros(decided)
 			return nil
 		}

@@ -106,6 +106,14 @@ DROP INDEX outbox_next;
 CREATE INDEX outbox_next ON outbox(next) WHERE state = 'queued';
 CREATE INDEX outbox_dest ON outbox(dest, next) WHERE state = 'queued';
 `,
+	// Form 5: whose key contents and cases are sealed to; '' is the release key,
+	// of before there was one key for each period.
+	`
+ALTER TABLE holds ADD COLUMN period TEXT NOT NULL DEFAULT '';
+ALTER TABLE cases ADD COLUMN period TEXT NOT NULL DEFAULT '';
+CREATE INDEX holds_period ON holds(period, state);
+CREATE INDEX cases_period ON cases(period);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

@@ -30,6 +30,7 @@ type install struct {
 	ring  *crypt.Ring
 	db    *sqlite.DB
 	vault *vault.Vault
+	keys  *age.Periods
 	spool *spool.Spool
 }
 
@@ -59,7 +60,14 @@ func start(dir string, o sqlite.Options) (*install, error) {
 	if err != nil {
 		return nil, errors.Join(err, in.lock.Unlock())
 	}
-	in.vault = vault.New(in.db, in.db.VaultContents(), in.ring, age.NewSealer(in.ring.Release()))
+	used, err := in.db.PeriodsUsed(context.Background())
+	if err == nil {
+		in.keys, err = age.OpenPeriods(age.PeriodsConfig{Path: filepath.Join(dir, "keys", "vault.keys"), Server: in.ring.Release()}, used)
+	}
+	if err != nil {
+		return nil, errors.Join(err, in.db.Close(), in.lock.Unlock())
+	}
+	in.vault = vault.New(in.db, in.db.VaultContents(), in.ring, in.keys)
 	in.spool = spool.New(in.db, in.db.SpoolContents(), in.ring, age.NewSealer(in.ring.Work()))
 	return in, nil
 }
@@ -84,7 +92,7 @@ func TestVault(t *testing.T) {
 	var of func(in *install) vaulttest.Backend
 	of = func(in *install) vaulttest.Backend {
 		return vaulttest.Backend{
-			Store: in.db, Contents: in.db.VaultContents(), Keys: in.ring, Sealer: age.NewSealer(in.ring.Release()),
+			Store: in.db, Contents: in.db.VaultContents(), Keys: in.ring, Sealer: in.keys,
 			Commit: func(ctx context.Context, hold []vault.Item, cases []vault.Record, decide []vault.Transition) error {
 				return in.db.Commit(ctx, store.Change{Hold: hold, Cases: cases, Decide: decide})
 			},

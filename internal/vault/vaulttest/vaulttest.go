@@ -130,7 +130,7 @@ func (b Backend) move(t *testing.T, id dlp.ID, from, to vault.State) error {
 
 func (b Backend) read(t *testing.T, id dlp.ID) ([]byte, error) {
 	t.Helper()
-	r, err := b.vault().Open(t.Context(), id)
+	r, err := b.vault().Open(t.Context(), id, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -163,14 +163,21 @@ func envelope(t *testing.T, b Backend) {
 	if err != nil {
 		t.Fatalf("Get: %v", err)
 	}
-	wantEntry := vault.Entry{
+	row, err := b.Store.Hold(t.Context(), doc.ID)
+	if err != nil {
+		t.Fatalf("Hold: %v", err)
+	}
+	if row.Period == "" {
+		t.Error("the store does not know whose key the content is sealed to")
+	}
+	wantEntry := vault.Entry{Period: row.Period,
 		ID: doc.ID, Channel: dlp.Mail, State: vault.Held, Received: doc.Received, Policy: "phi-leaves",
 		Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
 	}
 	if !reflect.DeepEqual(e, wantEntry) {
 		t.Errorf("entry:\ngot  %+v\nwant %+v", e, wantEntry)
 	}
-	c, err := b.vault().Case(t.Context(), doc.ID)
+	c, err := b.vault().Case(t.Context(), doc.ID, nil)
 	if err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("case, err %v:\ngot  %+v\nwant %+v", err, c, want)
 	}
@@ -314,7 +321,7 @@ func atomic(t *testing.T, b Backend) {
 	if _, err := b.vault().Get(t.Context(), doc.ID); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("the item: got %v, want ErrNotFound", err)
 	}
-	if _, err := b.vault().Case(t.Context(), other.ID); !errors.Is(err, vault.ErrNotFound) {
+	if _, err := b.vault().Case(t.Context(), other.ID, nil); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("the case: got %v, want ErrNotFound", err)
 	}
 }
@@ -332,7 +339,7 @@ func expired(t *testing.T, b Backend) {
 		if _, err := b.Contents.Open(t.Context(), doc.ID); err == nil {
 			t.Errorf("content of %d bytes: still kept", n)
 		}
-		if _, err := b.vault().Case(t.Context(), doc.ID); err != nil {
+		if _, err := b.vault().Case(t.Context(), doc.ID, nil); err != nil {
 			t.Errorf("case: %v", err)
 		}
 	}
@@ -341,8 +348,8 @@ func expired(t *testing.T, b Backend) {
 func missing(t *testing.T, b Backend) {
 	id := dlp.NewID()
 	_, err1 := b.vault().Get(t.Context(), id)
-	_, err2 := b.vault().Open(t.Context(), id)
-	_, err3 := b.vault().Case(t.Context(), id)
+	_, err2 := b.vault().Open(t.Context(), id, nil)
+	_, err3 := b.vault().Case(t.Context(), id, nil)
 	for _, err := range []error{err1, err2, err3} {
 		if !errors.Is(err, vault.ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)

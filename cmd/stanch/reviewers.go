@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	filippo "filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// reviewer opens what the server cannot, with keys that stay in this process:
+// what the server is given opens one document and nothing else.
+type reviewer struct{ files []string }
+
+func (r *reviewer) flag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key, mode 0600 (repeatable): where the server has no release key")
+}
+
+// identities reads the files. One that others can read is refused: its key is
+// no longer the reviewer's alone.
+func (r *reviewer) identities() ([]filippo.Identity, error) {
+	for _, name := range r.files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			return nil, fmt.Errorf("%s: mode %04o: other users can read this secret key; make it 0600", name, info.Mode().Perm())
+		}
+	}
+	return identities(r.files)
+}
+
+// open returns the keys of the document id, none where no file was named.
+func (r *reviewer) open(ctx context.Context, d control.Desk, id dlp.ID) (keys vault.Opened, err error) {
+	if len(r.files) == 0 {
+		return keys, nil
+	}
+	ids, err := r.identities()
+	if err != nil {
+		return keys, err
+	}
+	l, err := d.Locks(ctx, id)
+	if err != nil {
+		return keys, err
+	}
+	if keys.Case, err = age.FileKey(l.Case, ids); err != nil {
+		return keys, theirs(err)
+	}
+	if l.Content.Header == nil { // it has ended
+		return keys, nil
+	}
+	keys.Content, err = age.FileKey(l.Content, ids)
+	return keys, theirs(err)
+}
+
+// theirs says of an error by which keys do not open something what to do.
+func theirs(err error) error {
+	switch {
+	case errors.Is(err, age.ErrNotEnough):
+		return errors.New("this takes the keys of two reviewers: give --identity twice")
+	case errors.Is(err, crypt.ErrWrongKey):
+		return errors.New("this is not the key of anybody who can open it; `stanch vault keys` lists who can")
+	}
+	return err
+}
+
+func (a *app) vaultCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "vault", Short: "Look after the keys of what is held"}
+	cmd.AddCommand(a.vaultKeysCmd(), a.vaultResealCmd(), a.vaultRotateCmd())
+	return cmd
+}
+
+func (a *app) vaultKeysCmd() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: "keys", Short: "List the keys of the vault, one a period, and who can open them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withDesk(cmd.Context(), func(d control.Desk, _ string) error {
+				st, err := d.VaultPeriods(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for i := range st.Periods {
+					st.Periods[i].Sealed = nil
+				}
+				if format == "json" {
+					return a.printJSON(st)
+				}
+				return a.vaultTable(st)
+			})
+		}}
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) vaultTable(st vault.Periods) error {
+	if st.Server != "" {
+		fmt.Fprintln(a.out, "The release key is on this server (keys/release.agekey): whoever reads its disk and memory can read what is held.")
+	} else {
+		fmt.Fprintf(a.out, "This server has no release key: show, release and export take --identity, of %s.\n", report.Count(st.Needed, "reviewer"))
+	}
+	var rows [][]string
+	for _, p := range st.Periods {
+		state := "runs"
+		switch {
+		case !p.Destroyed.IsZero():
+			state = "destroyed " + p.Destroyed.Local().Format(time.DateTime)
+		case !p.Ended.IsZero():
+			state = "ended " + p.Ended.Local().Format(time.DateTime)
+		}
+		if p.Stale {
+			state += ", not sealed to the reviewers of the configuration: `stanch vault reseal`"
+		}
+		rows = append(rows, []string{string(p.ID), p.Kind, p.Begun.Local().Format(time.DateTime), state, strings.Join(readersOf(st, p), " ")})
+	}
+	return report.Table(a.out, []string{"PERIOD", "OF", "BEGUN", "STATE", "OPENED BY"}, rows, colourful(a.out))
+}
+
+// readersOf names who can open a period's key; a post-quantum key is 2,000
+// characters long, of which the first tell it apart.
+func readersOf(st vault.Periods, p vault.Period) []string {
+	if !p.Destroyed.IsZero() {
+		return []string{"nobody"}
+	}
+	var out []string
+	for _, r := range p.Readers {
+		switch {
+		case r == st.Server:
+			r = "this server"
+		case len(r) > 62:
+			r = r[:40] + "…"
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (a *app) vaultResealCmd() *cobra.Command {
+	var who reviewer
+	cmd := &cobra.Command{Use: "reseal --identity FILE", Short: "Seal the keys of the vault to the reviewers that are configured now",
+		Long: "Seal the keys of the vault to the reviewers that are configured now, after one was added or removed.\n" +
+			"The keys are sealed anew, not the contents. It takes the key of somebody who can open them; where the\n" +
+			"release key is on the server, `stanch serve` does this by itself when it starts.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ids, err := who.identities()
+			if err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
+				return a.reseal(cmd.Context(), d, ids, actor)
+			})
+		}}
+	who.flag(cmd)
+	_ = cmd.MarkFlagRequired("identity") // the flag exists
+	return cmd
+}
+
+func (a *app) reseal(ctx context.Context, d control.Desk, ids []filippo.Identity, actor string) error {
+	st, err := d.VaultPeriods(ctx)
+	if err != nil {
+		return err
+	}
+	sealed := map[dlp.ID][][]byte{}
+	for _, p := range st.Periods {
+		if !p.Stale {
+			continue
+		}
+		if sealed[p.ID], err = age.Reseal(p, st.Readers, st.Needed, ids); err != nil {
+			return fmt.Errorf("%s: %w", p.ID, theirs(err))
+		}
+	}
+	if len(sealed) > 0 {
+		if err := d.ResealVault(ctx, sealed, actor); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(a.out, "%s sealed anew, to %s.\n", report.Count(len(sealed), "key"), report.Count(len(st.Readers), "reader"))
+	return err
+}
+
+func (a *app) vaultRotateCmd() *cobra.Command {
+	return &cobra.Command{Use: "rotate", Short: "Begin a new period: what is held from now on has new keys", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
+				if err := d.RotateVault(cmd.Context(), actor); err != nil {
+					return err
+				}
+				st, err := d.VaultPeriods(cmd.Context())
+				if err != nil {
+					return err
+				}
+				n := len(slices.DeleteFunc(st.Periods, func(p vault.Period) bool { return !p.Ended.IsZero() }))
+				_, err = fmt.Fprintf(a.out, "New periods run: %s.\n", report.Count(n, "key"))
+				return err
+			})
+		}}
+}

@@ -1,0 +1,119 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// maxResealed bounds a body of keys that were sealed anew, in bytes.
+const maxResealed = 64 << 20
+
+// unlocking reads which held document a call is about and, from its body, the
+// keys that open it. A call without a body has none.
+func unlocking(w http.ResponseWriter, r *http.Request) (id dlp.ID, keys vault.Opened, err error) {
+	if id, err = dlp.ParseID(r.PathValue("id")); err != nil || r.Method != http.MethodPost {
+		return id, keys, err
+	}
+	err = json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsked)).Decode(&keys)
+	if errors.Is(err, io.EOF) {
+		return id, keys, nil
+	}
+	if err != nil {
+		return id, keys, errors.New("control: want keys") // the decoder's text may quote one
+	}
+	return id, keys, nil
+}
+
+// decide is act for a decision that may take a reviewer's key.
+func (s *Server) decide(do func(context.Context, dlp.ID, vault.Opened, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, keys, err := unlocking(w, r)
+		if err == nil {
+			err = do(context.WithoutCancel(r.Context()), id, keys, actor(r))
+		}
+		s.answer(w, r, struct{}{}, err)
+	}
+}
+
+func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	l, err := s.desk.Locks(r.Context(), id)
+	s.answer(w, r, l, err)
+}
+
+func (s *Server) vaultPeriods(w http.ResponseWriter, r *http.Request) {
+	p, err := s.desk.VaultPeriods(r.Context())
+	s.answer(w, r, p, err)
+}
+
+func (s *Server) resealVault(w http.ResponseWriter, r *http.Request) {
+	var sealed map[dlp.ID][][]byte
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxResealed)).Decode(&sealed); err != nil {
+		s.fail(w, r, errors.New("control: want sealed keys"))
+		return
+	}
+	s.answer(w, r, struct{}{}, s.desk.ResealVault(context.WithoutCancel(r.Context()), sealed, actor(r)))
+}
+
+func (s *Server) rotateVault(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, struct{}{}, s.desk.RotateVault(context.WithoutCancel(r.Context()), actor(r)))
+}
+
+func heldPath(id dlp.ID) string { return "/held/" + url.PathEscape(string(id)) }
+
+// postJSON makes a call with a body.
+func (c *Client) postJSON(ctx context.Context, path string, body any) (*http.Response, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("control: call: %w", err)
+	}
+	return c.send(ctx, http.MethodPost, path, bytes.NewReader(b))
+}
+
+// tell makes a call with a body and decodes the answer into out.
+func (c *Client) tell(ctx context.Context, path string, body, out any) error {
+	res, err := c.postJSON(ctx, path, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return fmt.Errorf("control: answer: %w", err)
+	}
+	return nil
+}
+
+// Locks asks for what a reviewer's program needs to open one held document.
+func (c *Client) Locks(ctx context.Context, id dlp.ID) (l vault.Locks, err error) {
+	err = c.call(ctx, http.MethodGet, heldPath(id)+"/locks", &l)
+	return l, err
+}
+
+// VaultPeriods asks how the keys of the vault stand.
+func (c *Client) VaultPeriods(ctx context.Context) (p vault.Periods, err error) {
+	err = c.call(ctx, http.MethodGet, "/vault", &p)
+	return p, err
+}
+
+// ResealVault hands over keys that were sealed anew.
+func (c *Client) ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, _ string) error {
+	return c.tell(ctx, "/vault/keys", sealed, &struct{}{})
+}
+
+// RotateVault has a new period begin.
+func (c *Client) RotateVault(ctx context.Context, _ string) error {
+	return c.tell(ctx, "/vault/rotate", struct{}{}, &struct{}{})
+}

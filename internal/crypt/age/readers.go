@@ -1,0 +1,173 @@
+package age
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	filippo "filippo.io/age"
+
+	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// maxSealedKey bounds one sealed key, in bytes: two seals of post-quantum keys
+// within one another take 8 KiB.
+const maxSealedKey = 16 << 10
+
+// hybridPrefix begins the public keys that a quantum computer does not break.
+const hybridPrefix = "age1pq1"
+
+// newKey makes the key of a period: post-quantum where every reader's is, since
+// else theirs is what gets broken.
+func newKey(readers []string) (secret, recipient string, err error) {
+	hybrid := true
+	for _, r := range readers {
+		hybrid = hybrid && strings.HasPrefix(r, hybridPrefix)
+	}
+	if hybrid {
+		id, err := filippo.GenerateHybridIdentity()
+		if err != nil {
+			return "", "", fmt.Errorf("age: new key: %w", err)
+		}
+		return id.String(), id.Recipient().String(), nil
+	}
+	id, err := filippo.GenerateX25519Identity()
+	if err != nil {
+		return "", "", fmt.Errorf("age: new key: %w", err)
+	}
+	return id.String(), id.Recipient().String(), nil
+}
+
+// secret returns an identity as it is written.
+func secret(id filippo.Identity) string {
+	if s, ok := id.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return ""
+}
+
+// publicOf returns the public key of an identity.
+func publicOf(id filippo.Identity) string {
+	switch id := id.(type) {
+	case *filippo.X25519Identity:
+		return id.Recipient().String()
+	case *filippo.HybridIdentity:
+		return id.Recipient().String()
+	}
+	return ""
+}
+
+// sets returns every set of needed readers, 1 or 2 of them, each in order.
+func sets(readers []string, needed int) [][]string {
+	var out [][]string
+	for i, a := range readers {
+		if needed < 2 {
+			out = append(out, []string{a})
+			continue
+		}
+		for _, b := range readers[i+1:] {
+			out = append(out, []string{a, b})
+		}
+	}
+	return out
+}
+
+// keyLine is the first line inside a sealed key: format, version and whose.
+func keyLine(id dlp.ID) string { return "stanch-period/1 " + string(id) + "\n" }
+
+// sealKey seals the secret key of period id once for each set of readers: for
+// the one, or for the second and that for the first, so that it takes both.
+func sealKey(id dlp.ID, key string, readers []string, needed int) ([][]byte, error) {
+	var out [][]byte
+	for _, set := range sets(readers, needed) {
+		b := []byte(keyLine(id) + key + "\n")
+		for i := len(set) - 1; i >= 0; i-- {
+			to, err := parseRecipient(set[i])
+			if err != nil {
+				return nil, fmt.Errorf("age: seal key: %w", err)
+			}
+			var sealed bytes.Buffer
+			w, err := filippo.Encrypt(&sealed, to)
+			if err == nil {
+				_, err = w.Write(b)
+			}
+			if err == nil {
+				err = w.Close()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("age: seal key: %w", err)
+			}
+			b = sealed.Bytes()
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// ErrNotEnough says that keys are missing to open what takes two reviewers.
+var ErrNotEnough = errors.New("age: it takes the keys of two reviewers")
+
+// openKey opens one of sealed with ids. crypt.ErrWrongKey, ErrNotEnough.
+func openKey(period dlp.ID, recipient string, sealed [][]byte, ids []filippo.Identity) (filippo.Identity, error) {
+	half := false
+	for _, b := range sealed {
+		layers := 0
+		for len(b) > 0 && !bytes.HasPrefix(b, []byte("stanch-period/")) {
+			r, err := filippo.Decrypt(bytes.NewReader(b), ids...)
+			if err != nil {
+				half = half || layers > 0
+				break
+			}
+			if b, err = io.ReadAll(io.LimitReader(r, maxSealedKey)); err != nil {
+				return nil, fmt.Errorf("age: open key: %w", ErrTampered)
+			}
+			layers++
+		}
+		line, ok := bytes.CutPrefix(b, []byte(keyLine(period)))
+		if !ok {
+			continue
+		}
+		id, err := parseIdentity(strings.TrimSpace(string(line)))
+		if err != nil || publicOf(id) != recipient {
+			return nil, fmt.Errorf("age: open key: %w", ErrTampered)
+		}
+		return id, nil
+	}
+	if half {
+		return nil, ErrNotEnough
+	}
+	return nil, fmt.Errorf("age: open key: %w", crypt.ErrWrongKey)
+}
+
+func openPeriod(x period, ids []filippo.Identity) (filippo.Identity, error) {
+	return openKey(x.ID, x.Recipient, x.Sealed, ids)
+}
+
+// FileKey opens l with a reviewer's identities: it returns the key of that one
+// stream, which is all that a server needs to release it. crypt.ErrWrongKey,
+// ErrNotEnough, ErrTampered.
+func FileKey(l vault.Lock, ids []filippo.Identity) ([]byte, error) {
+	with, err := openKey(l.Period, l.Recipient, l.Sealed, ids)
+	if err != nil {
+		return nil, err
+	}
+	key, err := filippo.DecryptHeader(l.Header, with)
+	if err != nil {
+		return nil, openError(err)
+	}
+	return key, nil
+}
+
+// Reseal opens the key of x with a reviewer's identities and seals it to
+// readers, of whom it takes needed. crypt.ErrWrongKey, ErrNotEnough.
+func Reseal(x vault.Period, readers []string, needed int, ids []filippo.Identity) ([][]byte, error) {
+	id, err := openKey(x.ID, x.Recipient, x.Sealed, ids)
+	if err != nil {
+		return nil, err
+	}
+	return sealKey(x.ID, secret(id), readers, needed)
+}

@@ -1,0 +1,188 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// VaultKeys keeps the keys of the vault's periods. It is satisfied by
+// crypt/age.Periods.
+type VaultKeys interface {
+	// Stands tells how every key stands; with sealed, the sealed keys too.
+	Stands(sealed bool) vault.Periods
+	// Rotate begins a new period of each kind.
+	Rotate() error
+	// Accept takes keys that were sealed anew, by period.
+	Accept(sealed map[dlp.ID][][]byte) error
+	// Destroy forgets the key of a period that has ended, for good.
+	Destroy(id dlp.ID) error
+}
+
+// retentionEvery is how often it is looked whether a period ends.
+const retentionEvery = time.Hour
+
+// errNoKeys is a fault of who made the gateway.
+var errNoKeys = errors.New("gateway: no keys of the vault")
+
+// Locks returns what a reviewer's program needs to open one held document.
+func (g *Gateway) Locks(ctx context.Context, id dlp.ID) (vault.Locks, error) {
+	l, err := g.Vault.Locks(ctx, id)
+	if err != nil {
+		return l, fmt.Errorf("gateway: %s: %w", id, err)
+	}
+	return l, nil
+}
+
+// VaultPeriods tells how the keys of the vault stand.
+func (g *Gateway) VaultPeriods(context.Context) (vault.Periods, error) {
+	if g.Keys == nil {
+		return vault.Periods{}, errNoKeys
+	}
+	return g.Keys.Stands(true), nil
+}
+
+// ResealVault takes keys that a reviewer's program has sealed to those who may
+// open them now, by period. It is on record before.
+func (g *Gateway) ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, actor string) error {
+	if g.Keys == nil {
+		return errNoKeys
+	}
+	for id := range sealed {
+		if err := g.keyEvent(ctx, id, audit.ReasonKeyResealed, actor); err != nil {
+			return err
+		}
+	}
+	if err := g.Keys.Accept(sealed); err != nil {
+		return fmt.Errorf("gateway: vault keys: %w", err)
+	}
+	return nil
+}
+
+// RotateVault begins a new period at once.
+func (g *Gateway) RotateVault(ctx context.Context, actor string) error {
+	if g.Keys == nil {
+		return errNoKeys
+	}
+	if err := g.keyEvent(ctx, "", audit.ReasonKeyBegun, actor); err != nil {
+		return err
+	}
+	if err := g.Keys.Rotate(); err != nil {
+		return fmt.Errorf("gateway: vault keys: %w", err)
+	}
+	return nil
+}
+
+func (g *Gateway) keyEvent(ctx context.Context, period dlp.ID, reason, actor string) error {
+	if _, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: audit.VaultKey, Doc: period, Reason: reason, Actor: actor}); err != nil {
+		return fmt.Errorf("gateway: record vault key: %w", err)
+	}
+	return nil
+}
+
+// RunRetention begins periods and destroys the keys of those whose time is
+// over, until ctx ends.
+func (g *Gateway) RunRetention(ctx context.Context) error {
+	if g.Keys == nil {
+		return nil
+	}
+	for {
+		if err := g.Retain(ctx); err != nil && ctx.Err() == nil {
+			g.warn(ctx, "retention of the vault not carried out", "", err)
+		}
+		if !g.pause(ctx, retentionEvery) {
+			return nil
+		}
+	}
+}
+
+// Retain does what is due now. What fails is due again.
+func (g *Gateway) Retain(ctx context.Context) error {
+	now := g.Now()
+	st := g.Keys.Stands(false)
+	var errs []error
+	for _, p := range st.Periods {
+		keep := g.cfg.Retention.Keep.D()
+		if p.Kind == "case" {
+			keep = g.cfg.Retention.KeepCases.D()
+		}
+		switch {
+		case p.Ended.IsZero() && now.Sub(p.Begun) >= g.cfg.Retention.Period.D() && p.Kind == "vault":
+			errs = append(errs, g.RotateVault(ctx, ""))
+		case p.Ended.IsZero() || !p.Destroyed.IsZero() || keep == 0 || now.Sub(p.Ended) < keep || p.Kind == "release":
+		default:
+			if err := g.endPeriod(ctx, p); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// endPeriod takes away what is sealed to the key of p, and then the key: with
+// it every copy goes, wherever it is. Held documents keep their period: nothing
+// is lost that nobody has decided about.
+func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
+	if p.Kind == "vault" {
+		held, err := g.Vault.List(ctx, vault.Filter{Period: p.ID, Limit: 1})
+		if err != nil {
+			return fmt.Errorf("gateway: end period: %w", err)
+		}
+		if len(held) > 0 {
+			g.Log.LogAttrs(ctx, slog.LevelWarn, "a period of the vault is over and somebody has still to decide about what is held of it: its key stays",
+				slog.String("id", string(p.ID)))
+			return nil
+		}
+	}
+	if err := g.keyEvent(ctx, p.ID, audit.ReasonKeyDestroyed, ""); err != nil {
+		return err
+	}
+	if p.Kind == "case" {
+		if err := g.commit(ctx, store.Change{Forget: []dlp.ID{p.ID}}); err != nil {
+			return fmt.Errorf("gateway: end period: %w", err)
+		}
+	} else if err := g.expireAll(ctx, p.ID); err != nil {
+		return err
+	}
+	if err := g.Keys.Destroy(p.ID); err != nil {
+		return fmt.Errorf("gateway: end period: %w", err)
+	}
+	g.Log.LogAttrs(ctx, slog.LevelInfo, "the key of a period of the vault was destroyed", slog.String("id", string(p.ID)))
+	return nil
+}
+
+// expireAll ends everything that is decided about and sealed to period's key.
+func (g *Gateway) expireAll(ctx context.Context, period dlp.ID) error {
+	f := vault.Filter{All: true, Period: period}
+	for {
+		page, err := g.Vault.List(ctx, f)
+		if err != nil {
+			return fmt.Errorf("gateway: expire: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		var ch store.Change
+		for _, e := range page {
+			if e.State != vault.Released && e.State != vault.Rejected {
+				continue
+			}
+			t, err := g.Vault.Transition(e.ID, e.State, vault.Expired, g.Now(), e.DecidedBy, "kept for as long as vault.keep says")
+			if err != nil {
+				return fmt.Errorf("gateway: expire: %w", err)
+			}
+			ch.Decide = append(ch.Decide, t)
+		}
+		if err := g.commit(ctx, ch); err != nil {
+			return fmt.Errorf("gateway: expire: %w", err)
+		}
+		f.After = page[len(page)-1].ID
+	}
+}

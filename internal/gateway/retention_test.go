@@ -1,0 +1,161 @@
+package gateway_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	filippo "filippo.io/age"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+func newBenchWith(t *testing.T, change func(*gateway.Config)) *bench {
+	t.Helper()
+	return newBenchFor(t, age.PeriodsConfig{}, change)
+}
+
+// TestRetention: a period ends, its key stays as long as somebody has still to
+// decide, and with the key go contents and, later, cases.
+func TestRetention(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(24 * time.Hour), Keep: dlp.Duration(48 * time.Hour), KeepCases: dlp.Duration(96 * time.Hour)}
+	})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	var ids []dlp.ID
+	for range 2 {
+		doc := mail(out)
+		if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+			t.Fatalf("outcome %v, want held", got.Kind)
+		}
+		ids = append(ids, doc.ID)
+		if err := b.Acknowledge(t.Context(), []dlp.ID{doc.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opens := func(id dlp.ID) error {
+		return b.Export(t.Context(), id, vault.Opened{}, "uid:0", &bytes.Buffer{})
+	}
+	after := func(d time.Duration) {
+		t.Helper()
+		b.skew.Store(int64(d))
+		if err := b.Retain(t.Context()); err != nil {
+			t.Fatalf("after %v: %v", d, err)
+		}
+	}
+	if err := b.Release(t.Context(), ids[0], vault.Opened{}, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	after(time.Hour)
+	if n := len(b.keys.Stands(false).Periods); n != 2 {
+		t.Fatalf("%d keys after an hour, want those of contents and cases", n)
+	}
+	after(25 * time.Hour)
+	if n := len(b.keys.Stands(false).Periods); n != 4 {
+		t.Fatalf("%d keys after a day, want two more", n)
+	}
+	after(80 * time.Hour)
+	for _, id := range ids {
+		if err := opens(id); err != nil {
+			t.Errorf("%s, while somebody has still to decide about one: %v", id, err)
+		}
+	}
+	if err := b.Reject(t.Context(), ids[1], vault.Opened{}, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	after(81 * time.Hour)
+	for _, id := range ids {
+		if err := opens(id); !errors.Is(err, vault.ErrNoContent) {
+			t.Errorf("%s, after its time: %v, want %v", id, err, vault.ErrNoContent)
+		}
+		d, err := b.ShowHeld(t.Context(), id, vault.Opened{}, "uid:0")
+		if err != nil || d.State != string(vault.Expired) || d.DecidedBy != "uid:0" {
+			t.Errorf("its case: %+v, %v; want it there, expired, with who decided", d, err)
+		}
+	}
+	after(300 * time.Hour)
+	if _, err := b.ShowHeld(t.Context(), ids[0], vault.Opened{}, "uid:0"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("its case, after its time: %v, want %v", err, vault.ErrNotFound)
+	}
+	destroyed := slices.DeleteFunc(b.audit.of(audit.VaultKey), func(e audit.Event) bool { return e.Reason != audit.ReasonKeyDestroyed })
+	if len(destroyed) < 2 {
+		t.Errorf("%d keys destroyed on record, want two and more", len(destroyed))
+	}
+	doc := mail(out) // and all goes on
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held || opens(doc.ID) != nil {
+		t.Errorf("a message after that: %v, %v", got.Kind, opens(doc.ID))
+	}
+}
+
+// TestReviewersOnly: without its own key the server holds and rejects, and takes
+// a reviewer's for all else; a release that is refused is not on record.
+func TestReviewersOnly(t *testing.T) {
+	id, err := filippo.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBenchFor(t, age.PeriodsConfig{Reviewers: []string{id.Recipient().String()}, Only: true}, func(*gateway.Config) {})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p", Notify: []string{"sender"}}
+	doc, other := mail(out), mail(out)
+	for _, d := range []*dlp.Document{doc, other} {
+		if got := b.Message(t.Context(), d, b.hop); got.Kind != dlp.Held {
+			t.Fatalf("outcome %v, want held", got.Kind)
+		}
+		if err := b.Acknowledge(t.Context(), []dlp.ID{d.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hs, err := b.ListHeld(t.Context(), false, "", "uid:0"); err != nil || len(hs) != 2 {
+		t.Errorf("list: %d, %v; it takes no key", len(hs), err)
+	}
+	_, shown := b.ShowHeld(t.Context(), doc.ID, vault.Opened{}, "uid:0")
+	_, listed := b.ListHeld(t.Context(), false, "Subject", "uid:0")
+	for name, err := range map[string]error{
+		"release": b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0"), "show": shown, "list with a header": listed,
+		"export": b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &bytes.Buffer{}),
+	} {
+		if !errors.Is(err, vault.ErrLocked) {
+			t.Errorf("%s: %v, want %v", name, err, vault.ErrLocked)
+		}
+	}
+	if n := len(b.audit.of(audit.Release)); n != 0 {
+		t.Errorf("%d releases on record, and none began", n)
+	}
+	l, err := b.Locks(t.Context(), doc.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys vault.Opened
+	if keys.Content, err = age.FileKey(l.Content, []filippo.Identity{id}); err != nil {
+		t.Fatal(err)
+	}
+	if keys.Case, err = age.FileKey(l.Case, []filippo.Identity{id}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Release(t.Context(), other.ID, keys, "uid:0"); err == nil {
+		t.Error("the keys of one message released another")
+	}
+	var content bytes.Buffer
+	if err := b.Export(t.Context(), doc.ID, keys, "uid:0", &content); err != nil || content.String() != text {
+		t.Errorf("export: %q, %v", content.String(), err)
+	}
+	if d, err := b.ShowHeld(t.Context(), doc.ID, keys, "uid:0"); err != nil || d.ID != doc.ID {
+		t.Errorf("show: %+v, %v", d, err)
+	}
+	if err := b.Release(t.Context(), doc.ID, keys, "uid:0"); err != nil {
+		t.Errorf("release: %v", err)
+	}
+	before := b.queued(t)
+	if err := b.Reject(t.Context(), other.ID, vault.Opened{}, "uid:0"); err != nil {
+		t.Errorf("reject, which takes no key: %v", err)
+	}
+	if got := b.queued(t); got != before+1 {
+		t.Errorf("%d messages more, want the sender told of the rejection", got-before)
+	}
+}

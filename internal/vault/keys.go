@@ -1,0 +1,112 @@
+package vault
+
+import (
+	"errors"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Config is the [vault] table.
+type Config struct {
+	// Reviewers are the age public keys ("age1…", or all of them "age1pq1…") of those who may open what is held. What is held is sealed to one key for each period, and that key to each of them.
+	Reviewers []string `toml:"reviewers"`
+	// ReviewersOnly takes the release key away from this server at the next start, for good: then showing, releasing and exporting what is held takes a reviewer's key (`--identity`). False: the server keeps a release key of its own, and whoever reads its disk and memory can read what is held.
+	ReviewersOnly bool `toml:"reviewers_only"`
+	// ReviewersNeeded is how many of the reviewers must be there to open anything: 1, or 2, which takes `reviewers_only`.
+	ReviewersNeeded int `toml:"reviewers_needed"`
+	// Period is how long one key is used for what comes in before the next begins.
+	Period dlp.Duration `toml:"period"`
+	// Keep is how long a period's key is kept after the period. Then the key is destroyed, and with it every copy of the contents of that period, in backups too. What nobody has decided about yet keeps its period's key. 0 keeps contents for good.
+	Keep dlp.Duration `toml:"keep"`
+	// KeepCases is the same for the case records, which say why something was held; 0 keeps them for good.
+	KeepCases dlp.Duration `toml:"keep_cases"`
+}
+
+// DefaultConfig is the configuration of an empty file: the release key is on
+// the server, and nothing expires.
+func DefaultConfig() Config {
+	return Config{ReviewersNeeded: 1, Period: dlp.Duration(30 * 24 * time.Hour)}
+}
+
+// Validate reports numbers that do not go together. What a public key is, the
+// package that knows them says.
+func (c *Config) Validate() error {
+	var errs []error
+	want := func(key, want string) { errs = append(errs, &dlp.KeyError{Key: "vault." + key, Want: want}) }
+	if len(c.Reviewers) > MaxReviewers {
+		want("reviewers", "at most 20 public keys")
+	}
+	seen := map[string]bool{}
+	for _, r := range c.Reviewers {
+		if seen[r] {
+			want("reviewers", "each public key once")
+		}
+		seen[r] = true
+	}
+	switch {
+	case c.ReviewersNeeded != 1 && c.ReviewersNeeded != 2:
+		want("reviewers_needed", "1 or 2")
+	case c.ReviewersNeeded == 2 && !c.ReviewersOnly:
+		want("reviewers_needed", "1 while the server keeps the release key: two are asked for with reviewers_only = true")
+	case c.ReviewersOnly && len(c.Reviewers) < c.ReviewersNeeded:
+		want("reviewers", "at least as many public keys as are needed to open what is held: with reviewers_only nobody else can")
+	}
+	if c.Period.D() < time.Hour {
+		want("period", `a duration of at least an hour such as "30d"`)
+	}
+	return errors.Join(errs...)
+}
+
+// MaxReviewers bounds how many keys one period's key is sealed to; with two
+// needed there are as many seals as pairs.
+const MaxReviewers = 20
+
+// ErrLocked says that the server has no key for what was asked: a reviewer's
+// is needed.
+var ErrLocked = errors.New("vault: this takes a reviewer's key")
+
+// Lock is what a reviewer needs, beside a key of their own, to open one sealed
+// stream, and nothing else. None of it is secret.
+type Lock struct {
+	Period    dlp.ID   `json:"period"`
+	Recipient string   `json:"recipient"` // public key of the period
+	Sealed    [][]byte `json:"sealed"`    // the period's key, sealed to each that may open it
+	Header    []byte   `json:"header"`    // of the stream
+}
+
+// Locks are those of one held document.
+type Locks struct {
+	Content Lock `json:"content"`
+	Case    Lock `json:"case"`
+}
+
+// Opened are the keys of the two streams of one held document and of nothing
+// else: what a reviewer's program made of its Locks. The zero value leaves it
+// to the server's own key.
+type Opened struct {
+	Content []byte `json:"content,omitempty"`
+	Case    []byte `json:"case,omitempty"`
+}
+
+// Period is how the key of one period stands.
+type Period struct {
+	ID        dlp.ID    `json:"id"`
+	Kind      string    `json:"kind"` // "vault": contents, "case": case records, "release": what was sealed before there were periods
+	Begun     time.Time `json:"begun"`
+	Ended     time.Time `json:"ended,omitzero"`     // when the next began
+	Destroyed time.Time `json:"destroyed,omitzero"` // zero: it is there
+	Recipient string    `json:"recipient"`
+	Readers   []string  `json:"readers"` // public keys that it is sealed to
+	Needed    int       `json:"needed"`  // how many of them it takes
+	Stale     bool      `json:"stale"`   // these are not the readers that are configured
+	Sealed    [][]byte  `json:"sealed,omitempty"`
+}
+
+// Periods is how all of them stand, and for whom they are to be sealed.
+type Periods struct {
+	Server  string   `json:"server,omitempty"` // public key of the release key on this server; "": it has none
+	Readers []string `json:"readers"`
+	Needed  int      `json:"needed"`
+	Periods []Period `json:"periods"`
+}
