@@ -46,28 +46,30 @@ func standsFree(b patterns.Boundary, norm []byte, from int) bool {
 	return !wordBefore(norm, from)
 }
 
-// begin looks for matches of g that begin at norm[at].
-func (c *Scan) begin(g *group, at int) {
+// begin looks for matches of g that begin at norm[at], and reports that it looked
+// and nothing matches.
+func (c *Scan) begin(g *group, at int) (nothing bool) {
 	place := afterOther
 	if at > 0 {
 		place = int(wordTable[c.text.norm[at-1]])
 	}
-	if place == afterOther || g.within {
-		c.tryAt(g, at, place)
-	}
+	return (place == afterOther || g.within) && c.tryAt(g, at, place)
 }
 
-// tryAt proves what matches at norm[at].
-func (c *Scan) tryAt(g *group, at, place int) {
+// tryAt proves what matches at norm[at], and reports that it looked and nothing
+// does.
+func (c *Scan) tryAt(g *group, at, place int) (nothing bool) {
 	r := &c.ends
 	if c.stopped || !c.spend(r.cost, c.text.base+int64(at)) {
-		return
+		return false
 	}
 	r.cost = 0
 	g.match.walk(c.text.norm, at, place, r)
-	if len(r.found) > 0 {
-		c.decide(g, at)
+	if len(r.found) == 0 {
+		return true
 	}
+	c.decide(g, at)
+	return false
 }
 
 // decide proves what c.ends found for g at norm[at]. What asks for words of which

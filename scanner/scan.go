@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/bits"
 	"time"
@@ -104,6 +105,8 @@ type scratch struct {
 	runs    marks // digits of the chunk in hand
 	special marks // bytes that something is looked for from
 	words   marks // bytes of words
+
+	dead [1 << deadBits]uint32 // of beginRest: four bytes each; 0 for none
 }
 
 var errOrder = errors.New("scanner: text without a part, or not where the text before it ended")
@@ -290,7 +293,7 @@ func (c *Scan) chunk(from, to int) {
 				c.anchor(at)
 			}
 			if rest>>bit&1 != 0 {
-				c.begin(s.rest, at)
+				c.beginRest(at)
 			}
 			if c.stopped {
 				return
@@ -309,6 +312,30 @@ func (c *Scan) restIn(from, to int, words uint64) uint64 {
 		p = &g.pairs
 	}
 	return g.places(p, c.text.norm, from, to, words)
+}
+
+const (
+	deadWalk = 3 // what a walk has cost at most that came to nothing by its fourth byte
+	deadBits = 8 // the logarithm of how many of them are remembered
+)
+
+// beginRest is begin for Scanner.rest. The words of a text are mostly the same few,
+// so it remembers with which four bytes a walk came to nothing, whatever follows.
+func (c *Scan) beginRest(at int) {
+	g, norm := c.s.rest, c.text.norm
+	if !g.words || at+4 > len(norm) {
+		c.begin(g, at)
+		return
+	}
+	four := binary.LittleEndian.Uint32(norm[at:])
+	dead := &c.dead[four*0x9e3779b1>>(32-deadBits)] // Fibonacci hashing: Knuth, TAOCP 3, 6.4
+	if *dead == four {
+		c.ends.cost += deadWalk
+		return
+	}
+	if c.begin(g, at) && c.ends.cost <= deadWalk {
+		*dead = four
+	}
 }
 
 // runLength is how many digits stand from norm[at] on, the first n of which are

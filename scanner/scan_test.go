@@ -398,3 +398,24 @@ func TestTextOutOfOrder(t *testing.T) {
 		t.Error("text with a hole before it, want an error")
 	}
 }
+
+// TestRepeatedBeginnings: what is remembered of how words began that came to
+// nothing hides no word that begins so and does not, in its part or in a later one.
+func TestRepeatedBeginnings(t *testing.T) {
+	s := rules(t, strings.Replace(rule("a", "SSN", "medium", `[a-l]{3}[x-z]{1,2}|[m-p]{3}`), "type", "count = \"all\"\ntype", 1))
+	for _, tc := range []struct {
+		text string
+		want int
+	}{
+		{"mno mno mno.", 3},                       // the walk ends at the fourth byte, and something matches
+		{"mnop mno mnop mno mnoa", 2},             // something matches that does not stand alone
+		{"abcd abcx abcd abcxy abc abcz abcd", 3}, // nothing does, and then with another fourth byte
+		{"abcd abcd abc abc", 0},
+	} {
+		for range 2 { // the second takes over the memory of the first
+			if found, _ := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, tc.text); len(found) != tc.want {
+				t.Errorf("%q: %v, want %d", tc.text, brief(tc.text, found), tc.want)
+			}
+		}
+	}
+}

@@ -36,14 +36,19 @@ type edge struct {
 	word string
 }
 
-// nodeKind is what a node stands for, as bits.
-type nodeKind uint8
+// nodeKind is what a node stands for, as bits. The upper 32 say with which bytes
+// of ASCII some go on from there, by their lowest five bits, which capitals have in
+// common with small letters.
+type nodeKind uint64
 
 const (
 	nodeKeyword nodeKind = 1 << iota // a keyword ends there
 	nodeTerm                         // a term does
 	nodeInner                        // some go on from there
 )
+
+// goesOn reports whether some may go on from a node of kind k with c.
+func (k nodeKind) goesOn(c byte) bool { return c >= utf8.RuneSelf || k>>(32+c&31)&1 != 0 }
 
 // slot is an edge by a word of ASCII.
 type slot struct {
@@ -74,7 +79,7 @@ func (t *trie) add(words string, kind nodeKind) int32 {
 			next = int32(len(t.nodes))
 			t.edges[edge{node, w}] = next
 			t.nodes = append(t.nodes, 0)
-			t.nodes[node] |= nodeInner
+			t.nodes[node] |= nodeInner | 1<<(32+w[0]&31)
 			if !wordByte(w[0]) {
 				t.symbols[w[0]] = true
 			}
@@ -284,7 +289,7 @@ func (t *trie) walk(text []byte, start, end int, node int32, hit func(start, end
 		for k < len(text) && k-end < maxSeparators && separator(text[k]) {
 			k++
 		}
-		if k == len(text) {
+		if k == len(text) || !kind.goesOn(text[k]) {
 			return
 		}
 		if t.symbols[text[k]] {

@@ -13,15 +13,20 @@ import (
 type vocabulary struct {
 	*trie
 	lists   [][]uint64     // by node: a bit for each list that has the keyword ending there
-	masks   []uint64       // by node: maskOf its lists together; made by fill
-	back    []int64        // by node: how many bytes behind a keyword it speaks for at most; made by fill
-	ahead   []int64        // and before it
-	far     [][2]int       // by list: the same
+	voices  []voice        // by node; made by fill
+	far     [][2]int       // by list: as voice.back and voice.ahead
 	exact   bool           // no two lists have a mask in common
 	spans   []int          // by list: bytes of the longest stretch that can be a hit
 	longest int            // bytes of the longest stretch that can be a hit
 	reach   int            // bytes before a candidate in which any list is looked for
 	ids     map[string]int // lists by content
+}
+
+// voice is what a keyword speaks for.
+type voice struct {
+	mask  uint64 // maskOf its lists together
+	back  int32  // how many bytes behind the keyword at most
+	ahead int32  // and before it
 }
 
 func newVocabulary(t *trie) *vocabulary {
@@ -74,14 +79,14 @@ func (v *vocabulary) speaks(list int, w *patterns.Words) {
 func (v *vocabulary) fill() {
 	v.lists = append(v.lists, make([][]uint64, len(v.nodes)-len(v.lists))...)
 	v.exact = len(v.ids) <= maskBits
-	v.masks = make([]uint64, len(v.lists))
-	v.back, v.ahead = make([]int64, len(v.lists)), make([]int64, len(v.lists))
+	v.voices = make([]voice, len(v.lists))
 	for node, in := range v.lists {
 		for k, word := range in {
 			for ; word != 0; word &= word - 1 {
 				list := 64*k + bits.TrailingZeros64(word)
-				v.masks[node] |= maskOf(list)
-				v.back[node], v.ahead[node] = max(v.back[node], int64(v.far[list][0])), max(v.ahead[node], int64(v.far[list][1]))
+				x := &v.voices[node]
+				x.mask |= maskOf(list)
+				x.back, x.ahead = max(x.back, int32(v.far[list][0])), max(x.ahead, int32(v.far[list][1]))
 			}
 		}
 	}
@@ -125,7 +130,7 @@ type hits struct {
 
 type wordHit struct {
 	start, end int64
-	mask       uint64 // of node
+	voice      // of node
 	node       int32
 }
 
@@ -153,7 +158,7 @@ func (h *hits) read(v *vocabulary, t *text, hi, keep int64) {
 	v.find(t.norm, int(h.hi-t.base), int(hi-t.base), func(s, e int, node int32) {
 		kind, start, end := v.nodes[node], t.base+int64(s), t.base+int64(e)
 		if kind&nodeKeyword != 0 {
-			h.list = append(h.list, wordHit{start, end, v.masks[node], node})
+			h.list = append(h.list, wordHit{start, end, v.voices[node], node})
 		}
 		if kind&nodeTerm != 0 {
 			h.terms = append(h.terms, termAt{start, end, node})
@@ -172,7 +177,7 @@ func (h *hits) ensure(v *vocabulary, t *text, lo, hi int64) {
 		h.left = h.left[:0]
 		v.find(t.norm, int(lo-t.base), int(h.lo-t.base), func(s, e int, node int32) {
 			if v.nodes[node]&nodeKeyword != 0 {
-				h.left = append(h.left, wordHit{t.base + int64(s), t.base + int64(e), v.masks[node], node})
+				h.left = append(h.left, wordHit{t.base + int64(s), t.base + int64(e), v.voices[node], node})
 			}
 		})
 		h.list, h.lo = slices.Insert(h.list, 0, h.left...), lo
@@ -198,9 +203,12 @@ func (h *hits) around(v *vocabulary, t *text, at, longest int64) uint64 {
 	h.ensure(v, t, from, to)
 	i := h.seek(from)
 	mask := uint64(unasked)
-	for ; i < len(h.list) && h.list[i].start < to; i++ {
+	for first, last := block-maxPrefix, block+blockBytes+longest; i < len(h.list); i++ {
 		x := &h.list[i]
-		if x.end+v.back[x.node] >= block-maxPrefix && x.start-v.ahead[x.node] <= block+blockBytes+longest {
+		if x.start >= to {
+			break
+		}
+		if x.mask&^mask != 0 && x.end+int64(x.back) >= first && x.start-int64(x.ahead) <= last {
 			mask |= x.mask
 		}
 	}
