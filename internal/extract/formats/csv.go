@@ -44,7 +44,7 @@ func sniffCSV(s string) (delim byte, header bool, title int, ok bool) {
 				same++
 			}
 		}
-		if same*10 < len(rows)*9 || len(rows[0]) <= best || d == ',' && prose(rows) {
+		if same*10 < len(rows)*9 || len(rows[0]) <= best || (d == ',' || d == ';') && prose(rows) {
 			continue
 		}
 		best, delim, title, bestRows = len(rows[0]), d, 0, rows
@@ -140,7 +140,7 @@ func sniffedRows(s string, d byte) [][]string {
 	return rows
 }
 
-// prose reports rows that are sentences with commas: rows of sentences, or rows
+// prose reports rows that are sentences with commas or semicolons: rows of sentences, or rows
 // of which most cells after the first begin with a space, and hold several words
 // or no digit anywhere below the first row. A table of words that it takes for
 // prose is read all the same, without its columns; rows below a name that the

@@ -236,6 +236,7 @@ func TestCells(t *testing.T) {
 		{"a question, and answers in words", "DOB, Tell us of the visit:\nSeptember 14 1961, all went very well.\n", "DOB=September 14 1961@1 Tell us of the visit:=all went very well.@1"},
 		{"a question, names only", "Who,How was the last visit?\nAda,all went well.\n", "Who=Ada@1 How was the last visit?=all went well.@1"},
 		{"prose", "Dear Ada, I write to you, again\nand hope that this, finally, is it\n", ""},
+		{"prose with semicolons", "She was seen today; she is well on her dose.\nHe was seen as well; his dose is to be halved.\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := serve(t, false, limits, []byte(c.in))

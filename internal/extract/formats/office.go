@@ -230,7 +230,7 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 		return true, nil
 	}
 	h := d.handler(f, p)
-	err = scanXML(io.MultiReader(bytes.NewReader(head), r), h)
+	err = d.j.conn.xml.scan(io.MultiReader(bytes.NewReader(head), r), h)
 	h.finish()
 	if err != nil {
 		if ge, ok := errors.AsType[*gapError](err); ok {

@@ -188,6 +188,7 @@ type conn struct {
 	copied      []byte // of copyText
 	loaded      []byte // of load
 	frame, text []byte // of the emitter
+	xml         xmlScanner
 }
 
 // most that is kept of a buffer from one document to the next, in bytes

@@ -23,7 +23,7 @@ const (
 
 // workbook is what the sheets of a workbook share.
 type workbook struct {
-	shared  []byte
+	shared  strings.Builder
 	offs    []int    // where each shared string begins
 	formats []string // number format of each cell style, "" for none
 	names   map[string]string
@@ -54,7 +54,7 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		if err != nil {
 			return err
 		}
-		err = scanXML(r, h)
+		err = d.j.conn.xml.scan(r, h)
 		_ = r.Close() // it was only read
 		if err != nil {
 			if ge, ok := errors.AsType[*gapError](err); ok {
@@ -73,14 +73,15 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 	return nil
 }
 
-func (wb *workbook) str(i int) []byte {
+func (wb *workbook) str(i int) string {
+	all := wb.shared.String()
 	switch {
 	case i < 0 || i >= len(wb.offs):
-		return nil
+		return ""
 	case i+1 == len(wb.offs):
-		return wb.shared[wb.offs[i]:]
+		return all[wb.offs[i]:]
 	}
-	return wb.shared[wb.offs[i]:wb.offs[i+1]]
+	return all[wb.offs[i]:wb.offs[i+1]]
 }
 
 // sharedStrings keeps the text of each <si>. ECMA-376-1 18.4.
@@ -92,7 +93,7 @@ type sharedStrings struct {
 func (s *sharedStrings) start(name string, _ attrs) {
 	switch name {
 	case "si":
-		s.wb.offs = append(s.wb.offs, len(s.wb.shared))
+		s.wb.offs = append(s.wb.offs, s.wb.shared.Len())
 	case "t":
 		s.inT = true
 	}
@@ -108,11 +109,11 @@ func (s *sharedStrings) text(b []byte) {
 	if !s.inT || s.wb.err != nil {
 		return
 	}
-	if len(s.wb.shared)+len(b) > maxShared {
+	if s.wb.shared.Len()+len(b) > maxShared {
 		s.wb.err = gapOf(dlp.TooLarge, "shared strings")
 		return
 	}
-	s.wb.shared = append(s.wb.shared, b...)
+	s.wb.shared.Write(b)
 }
 
 // styles keeps the number format of each cell style. ECMA-376-1 18.8.
@@ -278,16 +279,16 @@ func (s *sheet) endCell() {
 	if s.d.wb.err != nil {
 		return // no more of the sheet is written
 	}
-	v := string(s.buf)
 	switch s.typ {
 	case "s":
-		i, err := strconv.Atoi(strings.TrimSpace(v))
+		i, err := strconv.Atoi(string(bytes.TrimSpace(s.buf)))
 		if err != nil {
 			i = -1
 		}
-		s.cur.text = string(s.d.wb.str(i))
+		s.cur.text = s.d.wb.str(i)
 		s.showText()
 	case "", "n", "d":
+		v := string(s.buf)
 		s.cur.text = v
 		if s.style >= 0 && s.style < len(s.d.wb.formats) {
 			if shown := s.d.wb.show(v, s.d.wb.formats[s.style]); shown != "" && shown != v {
@@ -295,7 +296,7 @@ func (s *sheet) endCell() {
 			}
 		}
 	default:
-		s.cur.text = v
+		s.cur.text = string(s.buf)
 		s.showText()
 	}
 	s.add(s.cur)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -48,8 +49,21 @@ func (a attrs) get(name string) string {
 // programs that show a document mind neither, or are not fooled.
 //
 // Source: XML 1.0 (5th ed.) 2.3 to 2.10.
-func scanXML(r io.Reader, h xmlHandler) error {
-	br := bufio.NewReaderSize(r, 64<<10)
+func scanXML(r io.Reader, h xmlHandler) error { return new(xmlScanner).scan(r, h) }
+
+// scan is scanXML with the buffers of x, which it does not use for two at a time.
+func (x *xmlScanner) scan(r io.Reader, h xmlHandler) error {
+	if x.in {
+		return scanXML(r, h)
+	}
+	x.in, x.h = true, h
+	defer func() { x.in, x.h = false, nil }()
+	if x.own == nil {
+		x.own = bufio.NewReaderSize(nil, 64<<10)
+	}
+	x.own.Reset(r)
+	defer x.own.Reset(nil) // what was read may be large
+	br := x.own
 	head, err := br.Peek(512)
 	if err != nil && err != io.EOF {
 		return err
@@ -64,7 +78,7 @@ func scanXML(r io.Reader, h xmlHandler) error {
 	if enc != encUTF8 {
 		br = bufio.NewReaderSize(transform.NewReader(br, decoder(enc)), 64<<10)
 	}
-	x := &xmlScanner{r: br, h: h}
+	x.r = br
 	for {
 		err := x.token()
 		if errors.Is(err, io.EOF) {
@@ -76,11 +90,15 @@ func scanXML(r io.Reader, h xmlHandler) error {
 	}
 }
 
+// xmlScanner is a reading of XML, and its buffers, which serve one after another.
 type xmlScanner struct {
-	r   *bufio.Reader
-	h   xmlHandler
-	buf []byte
-	atr attrs
+	own   *bufio.Reader
+	r     *bufio.Reader // own, or what decodes it
+	h     xmlHandler
+	in    bool // a reading goes on
+	buf   []byte
+	atr   attrs
+	names [256]string // that were seen, by a sum of theirs
 }
 
 // token handles the next run of text or the next tag.
@@ -186,41 +204,22 @@ func (x *xmlScanner) markup() error {
 	}
 }
 
-// tag takes a tag apart: what stood between the brackets.
+// tag takes a tag apart: what stood between the brackets. Its values share one
+// string.
 func (x *xmlScanner) tag(b []byte) {
 	if len(b) > 0 && b[0] == '/' {
-		x.h.end(local(bytes.TrimSpace(b[1:])))
+		x.h.end(x.name(bytes.TrimSpace(b[1:])))
 		return
 	}
 	empty := len(b) > 0 && b[len(b)-1] == '/'
 	if empty {
 		b = b[:len(b)-1]
 	}
-	i := bytes.IndexAny(b, " \t\r\n")
-	if i < 0 {
-		i = len(b)
-	}
-	name := local(b[:i])
+	i := blank(b)
+	name := x.name(b[:i])
 	x.atr = x.atr[:0]
-	for b = b[i:]; len(x.atr) < maxXMLAttr; {
-		b = bytes.TrimLeft(b, " \t\r\n")
-		k, rest, ok := bytes.Cut(b, []byte("="))
-		if !ok {
-			break
-		}
-		rest = bytes.TrimLeft(rest, " \t\r\n")
-		if len(rest) == 0 || rest[0] != '"' && rest[0] != '\'' {
-			break
-		}
-		v, after, ok := bytes.Cut(rest[1:], rest[:1])
-		if !ok {
-			break
-		}
-		if bytes.IndexByte(v, '&') >= 0 {
-			v = resolve(v)
-		}
-		x.atr = append(x.atr, attr{local(bytes.TrimSpace(k)), decodeText(v, "")})
-		b = after
+	if i < len(b) {
+		x.attributes(decodeText(b[i:], ""))
 	}
 	x.h.start(name, x.atr)
 	if empty {
@@ -228,12 +227,64 @@ func (x *xmlScanner) tag(b []byte) {
 	}
 }
 
-func local(b []byte) string {
+// attributes takes the attributes of a tag apart.
+func (x *xmlScanner) attributes(s string) {
+	for len(x.atr) < maxXMLAttr {
+		s = trimBlanks(s)
+		k := strings.IndexByte(s, '=')
+		if k < 0 {
+			return
+		}
+		rest := trimBlanks(s[k+1:])
+		if len(rest) == 0 || rest[0] != '"' && rest[0] != '\'' {
+			return
+		}
+		end := strings.IndexByte(rest[1:], rest[0])
+		if end < 0 {
+			return
+		}
+		v := rest[1 : 1+end]
+		if strings.IndexByte(v, '&') >= 0 {
+			v = validString(string(resolve([]byte(v))))
+		}
+		x.atr = append(x.atr, attr{bareName(strings.TrimSpace(s[:k])), v})
+		s = rest[end+2:]
+	}
+}
+
+// blank is where the first blank stands, else the end.
+func blank(b []byte) int {
+	for i, c := range b {
+		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
+			return i
+		}
+	}
+	return len(b)
+}
+
+func trimBlanks(s string) string {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t' || s[0] == '\r' || s[0] == '\n') {
+		s = s[1:]
+	}
+	return s
+}
+
+// name returns the local name of an element, made once for many.
+func (x *xmlScanner) name(b []byte) string {
 	if i := bytes.LastIndexByte(b, ':'); i >= 0 {
 		b = b[i+1:]
 	}
-	return string(b)
+	if len(b) == 0 || len(b) > 64 {
+		return string(b)
+	}
+	sum := byte(len(b))<<5 ^ b[0]*7 ^ b[len(b)-1]*31 ^ b[len(b)/2]
+	if x.names[sum] != string(b) {
+		x.names[sum] = string(b)
+	}
+	return x.names[sum]
 }
+
+func bareName(s string) string { return s[strings.LastIndexByte(s, ':')+1:] }
 
 // declaration handles "<!": comments and document types are passed over, CDATA
 // is text. A document type that declares something of its own is a gap: text

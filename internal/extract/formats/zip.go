@@ -4,10 +4,12 @@ import (
 	"archive/zip"
 	"bytes"
 	"cmp"
-	"compress/flate"
 	"encoding/binary"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/wire"
@@ -30,6 +32,50 @@ func hasZipEnd(b []byte) bool {
 // behind that hides it from the library: then what stands before the junk is
 // tried.
 func openZip(b []byte) (z *zip.Reader, end int, err error) {
+	z, end, err = findZip(b)
+	if z != nil {
+		free := &inflaters{}
+		z.RegisterDecompressor(zip.Deflate, free.open)
+	}
+	return z, end, err
+}
+
+// inflaters keeps a reader of deflate, which serves one member after another.
+type inflaters struct{ free io.ReadCloser }
+
+// inflater is such a reader as long as its member is open.
+type inflater struct {
+	r  io.ReadCloser
+	of *inflaters
+}
+
+func (f *inflaters) open(r io.Reader) io.ReadCloser {
+	d := f.free
+	f.free = nil
+	if d == nil || d.(flate.Resetter).Reset(r, nil) != nil {
+		d = flate.NewReader(r)
+	}
+	return &inflater{d, f}
+}
+
+// Read implements io.Reader.
+func (d *inflater) Read(p []byte) (int, error) {
+	if d.r == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return d.r.Read(p)
+}
+
+// Close implements io.Closer.
+func (d *inflater) Close() error {
+	if d.r != nil {
+		d.of.free, d.r = d.r, nil
+	}
+	return nil
+}
+
+// findZip is openZip without a way to inflate.
+func findZip(b []byte) (z *zip.Reader, end int, err error) {
 	z, err = zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	all := b
 	for range 4 {
