@@ -123,6 +123,10 @@ bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and
 	@echo; echo "Held messages a second, commits in groups against one transaction each, 16 writers, in one run:"
 	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkCommit$$' -benchtime 1000x -count 3 | sed -n '/^Benchmark/p; s/^ *commit_test.go:[0-9]*: //p'
 
+.PHONY: bench-smime
+bench-smime: deps ## measure S/MIME of a message of 1 MB beside openssl, in turns
+	@STANCH_BENCH=1 go test ./internal/crypt/smime -run '^TestSMIMEFigures$$' -count 1 -v -timeout 10m | grep -vE '^(=== |--- PASS|PASS|ok )'
+
 .PHONY: golden
 golden: ## rewrite the golden files; read the diff before you commit it
 	@packages="$$({ grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . || true; } | xargs -r dirname | sort -u)"; \

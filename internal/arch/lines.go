@@ -20,7 +20,7 @@ func Lines() []Line {
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
-		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/notify/hook", "smtp/milter", "smtp/route"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/smime", "internal/notify/hook", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
 		}},
@@ -60,7 +60,7 @@ func Lines() []Line {
 			"internal/extract/layout",
 		}},
 		{"ground", []string{
-			"internal/message", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
+			"internal/message", "internal/crypt/cms", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage",
 		}},
 		{"nouns", []string{"internal/dlp"}},

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -118,15 +119,21 @@ func (p *Protected) WriteTo(w io.Writer) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out := &rewriter{w: w, plan: p.plan, root: p.inner}
+	buffered := bufio.NewWriterSize(w, 32<<10)
+	out := &rewriter{w: buffered, plan: p.plan, root: p.inner}
 	structural := make(Fields, 0, 4)
 	for _, f := range header {
 		if structuralField(f) {
 			structural = append(structural, f)
 		}
 	}
-	err = in.entity(structural, nil, out)
-	return out.n, err
+	if err := in.entity(structural, nil, out); err != nil {
+		return out.n, err
+	}
+	if err := buffered.Flush(); err != nil {
+		return out.n, fmt.Errorf("message: protect: %w", err)
+	}
+	return out.n, nil
 }
 
 // compose writes the payload's header.

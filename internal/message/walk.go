@@ -308,7 +308,7 @@ func (w *walker) pump(out func(p []byte) error) (hit, error) {
 			return hit{}, fmt.Errorf("message: %w", err)
 		}
 		if string(eol) == "\r" && string(piece) == "\n" { // the buffer's end was between the two
-			eol = []byte("\r\n")
+			eol = eolCRLF
 			continue
 		}
 		if err := out(eol); err != nil {
@@ -324,12 +324,19 @@ func (w *walker) pump(out func(p []byte) error) (hit, error) {
 	}
 }
 
+// eolCRLF is not changed: line ends are kept over reads.
+var eolCRLF = []byte("\r\n")
+
 // lineEnd returns the line end of a piece, or the CR that may become one.
 func lineEnd(piece []byte) []byte {
-	for _, eol := range []string{"\r\n", "\n", "\r"} {
-		if bytes.HasSuffix(piece, []byte(eol)) {
-			return []byte(eol)
-		}
+	n := len(piece)
+	switch {
+	case bytes.HasSuffix(piece, eolCRLF):
+		return eolCRLF
+	case n > 0 && piece[n-1] == '\n':
+		return eolCRLF[1:]
+	case n > 0 && piece[n-1] == '\r':
+		return eolCRLF[:1]
 	}
 	return nil
 }

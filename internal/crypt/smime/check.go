@@ -1,0 +1,271 @@
+package smime
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"golang.org/x/net/idna"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/cms"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Reason says why a certificate cannot be encrypted to. It is a closed set and
+// tells nothing of whose certificate it is.
+type Reason string
+
+// The reasons, in the order in which they are looked for.
+const (
+	ReasonKey         Reason = "key"           // neither RSA of 2048 bits or more nor ECDH on a NIST curve
+	ReasonUsage       Reason = "key_usage"     // it signs only
+	ReasonPurpose     Reason = "purpose"       // not for mail
+	ReasonNotYetValid Reason = "not_yet_valid" //
+	ReasonExpired     Reason = "expired"       //
+	ReasonAddress     Reason = "wrong_address" // it is another's
+	ReasonCritical    Reason = "critical"      // it says something that must be understood and is not
+	ReasonChain       Reason = "chain"         // no root that is trusted stands behind it
+	ReasonRevoked     Reason = "revoked"       //
+	ReasonNoStatus    Reason = "no_status"     // whether it was revoked is not known
+)
+
+// Unfit is the error of a certificate that is not used.
+type Unfit struct{ Reason Reason }
+
+func (u Unfit) Error() string { return "smime: certificate not used: " + string(u.Reason) }
+
+// Trust says what a certificate must prove.
+type Trust struct {
+	// Roots are the authorities that are trusted. Nil is nobody: the system's
+	// are for web servers.
+	Roots *x509.CertPool
+	// Pinned certificates are trusted for themselves, whatever their chain.
+	Pinned bool
+	// Domain certificates stand for every address of a domain, as a gateway's do.
+	Domain bool
+	// Revocation asks of every certificate of the chain that a current list of
+	// its issuer's does not name it; nil asks nothing.
+	Revocation []*x509.RevocationList
+}
+
+// Check tells whether mail to address can be encrypted to cert at the time now;
+// the error is Unfit. chain are certificates that may stand between it and a
+// root, in any order.
+//
+// An address is compared without regard to case, its domain in its ASCII form.
+//
+// Source: RFC 8550 3 (addresses), 4.4 (extensions); RFC 8398 (SmtpUTF8Mailbox);
+// RFC 5280 4.2.1.3 (keyUsage), 6.3 (lists).
+func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address dlp.Address, now time.Time) error {
+	if err := cms.KeyUsable(cert); err != nil {
+		return Unfit{ReasonKey}
+	}
+	if !canEncrypt(cert) {
+		return Unfit{ReasonUsage}
+	}
+	if !forMail(cert) {
+		return Unfit{ReasonPurpose}
+	}
+	if now.Before(cert.NotBefore) {
+		return Unfit{ReasonNotYetValid}
+	}
+	if now.After(cert.NotAfter) {
+		return Unfit{ReasonExpired}
+	}
+	if !t.standsFor(cert, address) {
+		return Unfit{ReasonAddress}
+	}
+	plain := *cert // what we read of the alternative names, crypto/x509 does not
+	plain.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(cert.UnhandledCriticalExtensions), oidSubjectAltName.Equal)
+	if len(plain.UnhandledCriticalExtensions) > 0 {
+		return Unfit{ReasonCritical}
+	}
+	if t.Pinned {
+		return nil
+	}
+	if t.Roots == nil {
+		return Unfit{ReasonChain}
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain {
+		between.AddCert(c)
+	}
+	chains, err := plain.Verify(x509.VerifyOptions{
+		Roots: t.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	})
+	if err != nil {
+		return Unfit{ReasonChain}
+	}
+	return t.status(chains, now)
+}
+
+// canEncrypt reports a key usage that allows it; one that is not stated allows
+// all. RFC 5280 4.2.1.3: keyEncipherment for RSA, keyAgreement for ECDH.
+func canEncrypt(cert *x509.Certificate) bool {
+	if !has(cert, oidKeyUsage) {
+		return true
+	}
+	switch cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return cert.KeyUsage&x509.KeyUsageKeyEncipherment != 0
+	case *ecdsa.PublicKey:
+		return cert.KeyUsage&x509.KeyUsageKeyAgreement != 0 && cert.KeyUsage&x509.KeyUsageDecipherOnly == 0
+	}
+	return false
+}
+
+// forMail reports an extended key usage that allows mail. RFC 8550 4.4.4.
+func forMail(cert *x509.Certificate) bool {
+	if len(cert.ExtKeyUsage) == 0 && len(cert.UnknownExtKeyUsage) == 0 {
+		return true
+	}
+	return slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageEmailProtection) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+func has(cert *x509.Certificate, id asn1.ObjectIdentifier) bool {
+	for _, e := range cert.Extensions {
+		if e.Id.Equal(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// standsFor reports a certificate of the address, or of its domain.
+func (t Trust) standsFor(cert *x509.Certificate, address dlp.Address) bool {
+	domain := asciiDomain(address.Domain)
+	if domain == "" {
+		return false
+	}
+	if t.Domain && slices.ContainsFunc(cert.DNSNames, func(n string) bool { return asciiDomain(n) == domain }) {
+		return true
+	}
+	for _, a := range Addresses(cert) {
+		i := strings.LastIndexByte(a, '@')
+		if i < 0 || asciiDomain(a[i+1:]) != domain {
+			continue
+		}
+		if t.Domain || strings.EqualFold(a[:i], address.Local) {
+			return true
+		}
+	}
+	return false
+}
+
+// asciiDomain returns a domain in the form that is compared, "" for what is
+// none.
+func asciiDomain(domain string) string {
+	d, err := idna.Lookup.ToASCII(strings.TrimSuffix(domain, "."))
+	if err != nil {
+		d = "" // names with an underscore too: none of mail's
+	}
+	return strings.ToLower(d)
+}
+
+var (
+	oidSubjectAltName  = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidKeyUsage        = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidSmtpUTF8Mailbox = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}  // RFC 8398 3
+	oidEmailAddress    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1} // RFC 5280 4.1.2.6
+)
+
+// Addresses returns the mail addresses that a certificate names: those among
+// its alternative names, also outside ASCII, and that of its subject.
+//
+// Source: RFC 8550 3; RFC 8398 3.
+func Addresses(cert *x509.Certificate) []string {
+	all := slices.Clone(cert.EmailAddresses)
+	for _, e := range cert.Extensions {
+		if e.Id.Equal(oidSubjectAltName) {
+			all = append(all, utf8Mailboxes(e.Value)...)
+		}
+	}
+	for _, n := range cert.Subject.Names {
+		if s, ok := n.Value.(string); ok && n.Type.Equal(oidEmailAddress) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// utf8Mailboxes returns the SmtpUTF8Mailbox names among alternative names.
+func utf8Mailboxes(der []byte) []string {
+	var all []string
+	in := cryptobyte.String(der)
+	var names cryptobyte.String
+	if !in.ReadASN1(&names, cbasn1.SEQUENCE) {
+		return nil
+	}
+	for !names.Empty() {
+		var name cryptobyte.String
+		var tag cbasn1.Tag
+		if !names.ReadAnyASN1(&name, &tag) {
+			return all
+		}
+		if tag != cbasn1.Tag(0).Constructed().ContextSpecific() { // otherName
+			continue
+		}
+		var id asn1.ObjectIdentifier
+		var value, text cryptobyte.String
+		if name.ReadASN1ObjectIdentifier(&id) && id.Equal(oidSmtpUTF8Mailbox) &&
+			name.ReadASN1(&value, cbasn1.Tag(0).Constructed().ContextSpecific()) && value.ReadASN1(&text, cbasn1.UTF8String) {
+			all = append(all, string(text))
+		}
+	}
+	return all
+}
+
+// status looks for lists that say of a chain that nobody in it was revoked.
+// RFC 5280 6.3.3.
+func (t Trust) status(chains [][]*x509.Certificate, now time.Time) error {
+	if t.Revocation == nil {
+		return nil
+	}
+	for _, chain := range chains {
+		known := true
+		for i, cert := range chain[:len(chain)-1] {
+			switch revoked(cert, chain[i+1], t.Revocation, now) {
+			case ReasonRevoked:
+				return Unfit{ReasonRevoked} // whatever another chain says
+			case ReasonNoStatus:
+				known = false
+			}
+		}
+		if known {
+			return nil
+		}
+	}
+	return Unfit{ReasonNoStatus}
+}
+
+// revoked tells what the lists of issuer say of cert; "" is a good answer.
+func revoked(cert, issuer *x509.Certificate, lists []*x509.RevocationList, now time.Time) Reason {
+	answer := ReasonNoStatus
+	for _, l := range lists {
+		if string(l.RawIssuer) != string(cert.RawIssuer) || l.CheckSignatureFrom(issuer) != nil {
+			continue
+		}
+		for _, e := range l.RevokedCertificateEntries {
+			if e.SerialNumber.Cmp(cert.SerialNumber) == 0 && e.ReasonCode != 8 { // removeFromCRL
+				return ReasonRevoked // on an old list too
+			}
+		}
+		if !now.Before(l.ThisUpdate) && now.Before(l.NextUpdate) && whole(l) {
+			answer = ""
+		}
+	}
+	return answer
+}
+
+// whole reports a list that is of all the issuer's certificates: neither a
+// delta nor one distribution point's. RFC 5280 5.2.
+func whole(l *x509.RevocationList) bool {
+	return !slices.ContainsFunc(l.Extensions, func(e pkix.Extension) bool { return e.Critical })
+}

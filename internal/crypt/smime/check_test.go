@@ -1,0 +1,227 @@
+package smime_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+var bobAddress = dlp.Address{Local: "bob", Domain: "partner.example"}
+
+func pool(certs ...*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, c := range certs {
+		p.AddCert(c)
+	}
+	return p
+}
+
+// otherName is a SubjectAltName, critical as RFC 5280 4.1.2.6 asks where there
+// is no subject, with one SmtpUTF8Mailbox.
+func otherName(t testing.TB, mailbox string) pkix.Extension {
+	t.Helper()
+	utf8 := must(asn1.MarshalWithParams(mailbox, "utf8"))
+	value := must(asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: utf8}))
+	id := must(asn1.Marshal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}))
+	name := asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: slices.Concat(id, value)}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: must(asn1.Marshal([]asn1.RawValue{name}))}
+}
+
+func TestCheck(t *testing.T) {
+	a, stranger := newAuthority(), newAuthority()
+	ec, rsa2048 := ecKey(elliptic.P256()), rsaKey(2048)
+	weak, weakEC := rsaKey(1024), must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))
+	bob := "bob@partner.example"
+	trust := smime.Trust{Roots: pool(a.cert)}
+	for _, tc := range []struct {
+		name   string
+		change func(c *x509.Certificate)
+		from   *authority
+		trust  func(tr *smime.Trust)
+		to     dlp.Address
+		at     time.Duration
+		want   smime.Reason
+	}{
+		{name: "RSA"},
+		{name: "EC", change: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement; c.PublicKey = ec.Public() }},
+		{name: "no usage stated", change: func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }},
+		{name: "any purpose", change: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }},
+		{name: "another's case", change: func(c *x509.Certificate) { c.EmailAddresses = []string{"Bob@Partner.Example"} }},
+		{name: "address in the subject", change: func(c *x509.Certificate) {
+			c.EmailAddresses = nil
+			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: bob}}
+		}},
+		{name: "address outside ASCII", to: dlp.Address{Local: "bjørn", Domain: "xn--mller-kva.example"}, change: func(c *x509.Certificate) {
+			c.EmailAddresses = nil
+			c.ExtraExtensions = []pkix.Extension{otherName(t, "bjørn@müller.example")}
+		}},
+		{name: "one of two addresses", change: func(c *x509.Certificate) { c.EmailAddresses = []string{"x@y.example", bob} }},
+		{name: "weak RSA", change: func(c *x509.Certificate) { c.PublicKey = weak.Public() }, want: smime.ReasonKey},
+		{name: "weak curve", change: func(c *x509.Certificate) { c.PublicKey = weakEC.Public() }, want: smime.ReasonKey},
+		{name: "signs only", change: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }, want: smime.ReasonUsage},
+		{name: "RSA for key agreement", change: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement }, want: smime.ReasonUsage},
+		{name: "EC signs only", change: func(c *x509.Certificate) {
+			c.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+			c.PublicKey = ec.Public()
+		}, want: smime.ReasonUsage},
+		{name: "for servers", change: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, want: smime.ReasonPurpose},
+		{name: "for something else", change: func(c *x509.Certificate) {
+			c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 2, 3}}
+		}, want: smime.ReasonPurpose},
+		{name: "expired", at: 25 * time.Hour, want: smime.ReasonExpired},
+		{name: "not yet valid", at: -25 * time.Hour, want: smime.ReasonNotYetValid},
+		{name: "another person's", to: dlp.Address{Local: "bobby", Domain: "partner.example"}, want: smime.ReasonAddress},
+		{name: "another domain's", to: dlp.Address{Local: "bob", Domain: "partner.test"}, want: smime.ReasonAddress},
+		{name: "a subdomain's", to: dlp.Address{Local: "bob", Domain: "x.partner.example"}, want: smime.ReasonAddress},
+		{name: "an address literal", to: dlp.Address{Local: "bob", Domain: "[192.0.2.1]"}, want: smime.ReasonAddress},
+		{name: "nobody", change: func(c *x509.Certificate) { c.EmailAddresses = nil }, want: smime.ReasonAddress},
+		{name: "a name that holds the address", change: func(c *x509.Certificate) {
+			c.EmailAddresses = nil
+			c.Subject.CommonName = bob
+		}, want: smime.ReasonAddress},
+		{name: "not of the authority", from: stranger, want: smime.ReasonChain},
+		{name: "nobody is trusted", trust: func(tr *smime.Trust) { tr.Roots = nil }, want: smime.ReasonChain},
+		{name: "critical extension", change: func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+		}, want: smime.ReasonCritical},
+		{name: "pinned", from: stranger, trust: func(tr *smime.Trust) { tr.Pinned = true }},
+		{name: "pinned and expired", at: 25 * time.Hour, trust: func(tr *smime.Trust) { tr.Pinned = true }, want: smime.ReasonExpired},
+		{name: "pinned, another's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, trust: func(tr *smime.Trust) { tr.Pinned = true }, want: smime.ReasonAddress},
+		{name: "the domain's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, trust: func(tr *smime.Trust) { tr.Domain = true }},
+		{name: "the domain's by its name", to: dlp.Address{Local: "eve", Domain: "partner.example"}, change: func(c *x509.Certificate) {
+			c.EmailAddresses, c.DNSNames = nil, []string{"partner.example"}
+		}, trust: func(tr *smime.Trust) { tr.Domain = true }},
+		{name: "another's domain", to: dlp.Address{Local: "eve", Domain: "other.example"}, trust: func(tr *smime.Trust) { tr.Domain = true }, want: smime.ReasonAddress},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			from, tr, to := a, trust, tc.to
+			if tc.from != nil {
+				from = tc.from
+			}
+			if to == (dlp.Address{}) {
+				to = bobAddress
+			}
+			if tc.trust != nil {
+				tc.trust(&tr)
+			}
+			tpl := from.template(bob, rsa2048.Public())
+			tpl.PublicKey = rsa2048.Public()
+			if tc.change != nil {
+				tc.change(tpl)
+			}
+			err := tr.Check(from.issue(tpl, tpl.PublicKey), nil, to, time.Now().Add(tc.at))
+			wantErr(t, err, tc.want)
+		})
+	}
+}
+
+func wantErr(t *testing.T, err error, want smime.Reason) {
+	t.Helper()
+	var got smime.Reason
+	if u, ok := errors.AsType[smime.Unfit](err); ok {
+		got = u.Reason
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("reason = %q, want %q", got, want)
+	}
+}
+
+func TestCheckThroughChain(t *testing.T) {
+	root := newAuthority()
+	middle := &authority{key: ecKey(elliptic.P256()), serial: 5000}
+	tpl := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Invented Middle"}, NotBefore: root.cert.NotBefore, NotAfter: root.cert.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	middle.cert = root.issue(tpl, middle.key.Public())
+	bob := middle.person(t, "bob@partner.example", rsaKey(2048))
+	tr := smime.Trust{Roots: pool(root.cert)}
+	now := time.Now()
+	wantErr(t, tr.Check(bob.cert, nil, bobAddress, now), smime.ReasonChain)
+	wantErr(t, tr.Check(bob.cert, []*x509.Certificate{middle.cert}, bobAddress, now), "")
+
+	list := func(a *authority, next time.Duration, serials ...*big.Int) *x509.RevocationList {
+		tpl := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(next)}
+		for _, s := range serials {
+			tpl.RevokedCertificateEntries = append(tpl.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: s, RevocationTime: now.Add(-time.Hour)})
+		}
+		return must(x509.ParseRevocationList(must(x509.CreateRevocationList(rand.Reader, tpl, a.cert, a.key))))
+	}
+	other := newAuthority() // of the same name as root, with another key
+	for _, tc := range []struct {
+		name  string
+		lists []*x509.RevocationList
+		want  smime.Reason
+	}{
+		{"both good", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour)}, ""},
+		{"no lists", []*x509.RevocationList{}, smime.ReasonNoStatus},
+		{"one list", []*x509.RevocationList{list(middle, time.Hour)}, smime.ReasonNoStatus},
+		{"an old list", []*x509.RevocationList{list(root, time.Hour), list(middle, -time.Minute)}, smime.ReasonNoStatus},
+		{"a forged list", []*x509.RevocationList{list(other, time.Hour), list(middle, time.Hour)}, smime.ReasonNoStatus},
+		{"revoked", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour, bob.cert.SerialNumber)}, smime.ReasonRevoked},
+		{"revoked on an old list", []*x509.RevocationList{list(root, time.Hour), list(middle, -time.Minute, bob.cert.SerialNumber)}, smime.ReasonRevoked},
+		{"authority revoked", []*x509.RevocationList{list(root, time.Hour, middle.cert.SerialNumber), list(middle, time.Hour)}, smime.ReasonRevoked},
+		{"another revoked", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour, big.NewInt(7))}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tr.Revocation = tc.lists
+			wantErr(t, tr.Check(bob.cert, []*x509.Certificate{middle.cert}, bobAddress, now), tc.want)
+		})
+	}
+}
+
+// TestCheckOfOpenSSL checks certificates that another program made.
+func TestCheckOfOpenSSL(t *testing.T) {
+	for _, tc := range []struct{ name, usage, names, want string }{
+		{"mail", "digitalSignature,keyEncipherment", "email:bob@partner.example", ""},
+		{"signs only", "digitalSignature", "email:bob@partner.example", "key_usage"},
+		{"wrong person", "keyEncipherment", "email:eve@partner.example", "wrong_address"},
+		{"international name", "keyEncipherment", "otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@partner.example", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "cert.pem")
+			if _, err := run(t, nil, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", os.DevNull, "-out", file, "-subj", "/CN=Invented", "-utf8",
+				"-addext", "keyUsage="+tc.usage, "-addext", "subjectAltName="+tc.names, "-addext", "extendedKeyUsage=emailProtection"); err != nil {
+				t.Fatal(err)
+			}
+			block, _ := pem.Decode(must(os.ReadFile(file)))
+			cert := must(x509.ParseCertificate(block.Bytes))
+			tr := smime.Trust{Roots: pool(cert)}
+			wantErr(t, tr.Check(cert, nil, bobAddress, time.Now()), smime.Reason(tc.want))
+		})
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	tr := smime.Trust{Pinned: true} // a signature over what was changed would not hold
+	f.Fuzz(func(t *testing.T, der []byte) {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return
+		}
+		err = tr.Check(cert, nil, bobAddress, cert.NotBefore)
+		if addresses := smime.Addresses(cert); err == nil && len(addresses) == 0 {
+			t.Error("a certificate of nobody passes")
+		}
+		if k, ok := cert.PublicKey.(*rsa.PublicKey); ok && err == nil && k.N.BitLen() < 2048 {
+			t.Error("a weak key passes")
+		}
+	})
+}
