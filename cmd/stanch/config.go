@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dkim"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
@@ -120,6 +124,19 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}
+	if lacks := cfg.Encrypt.NotBuilt(); len(lacks) > 0 && encryptsMail(cfg) {
+		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.order", fmt.Errorf("this version does not have %s, which is never chosen (docs/encryption.md)", strings.Join(lacks, ", "))))
+	}
 	_, err = fmt.Fprintf(a.out, "%s holds.\n", cfg.File)
 	return err
+}
+
+// encryptsMail reports whether anything has mail encrypted beside a sender who
+// asks for it.
+func encryptsMail(cfg *config.Config) bool {
+	name := dlp.Encrypt.String()
+	return cfg.Defaults.OnGap == name || cfg.Encrypt.SMIMEDir != "" || cfg.Encrypt.OpenPGPDir != "" ||
+		slices.ContainsFunc(cfg.Policies, func(p policy.Policy) bool {
+			return p.Action == name && (len(p.Where.Channels) == 0 || slices.Contains(p.Where.Channels, dlp.Mail.String()))
+		})
 }

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/crypt/ways"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -102,6 +104,8 @@ type judges struct {
 	table   *tables.Table // that the rules ask; nil for none
 	scanner *scanner.Scanner
 	policy  *policy.Engine
+	ways    *ways.Ways // to encrypt mail
+	request gateway.Request
 	reader  string // version of the extractor
 }
 
@@ -128,7 +132,20 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *
 	if err != nil {
 		return nil, err
 	}
-	return &judges{set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+	w, err := openWays(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &judges{ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+}
+
+// openWays reads the keys to which mail is encrypted.
+func openWays(cfg *config.Config) (*ways.Ways, error) {
+	w, err := ways.Open(cfg.Encrypt, time.Now)
+	if e, ok := errors.AsType[*dlp.KeyError](err); ok {
+		return nil, cfg.At(e.Key, errors.New(e.Want))
+	}
+	return w, err
 }
 
 // byName is t as rules find it; nil for none.
@@ -173,5 +190,7 @@ func (j *judges) rules(cfg *config.Config) *gateway.Rules {
 		Detect:   func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
 		Policy:   j,
 		Encrypts: func(root string) bool { return encrypts[root] },
+		Request:  j.request,
+		Ways:     j.ways,
 	}
 }

@@ -97,7 +97,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 		Detect: func(seen func(dlp.Finding, []byte)) survey.Detection {
 			return j.scanner.Begin(scanner.Options{OnFinding: seen})
 		},
-		Policy: ways{j}, Mask: scanner.MaskFindings, RuleSet: j.set.Digest(), Stdin: stdin,
+		Policy: asGateway{j}, Mask: scanner.MaskFindings, RuleSet: j.set.Digest(), Stdin: stdin,
 		Jobs: f.jobs, MinConfidence: minimum, Reveal: f.reveal, Places: f.format == "sarif",
 	}
 	if f.format == "html" || f.format == "table" {
@@ -165,14 +165,24 @@ func onlyInWords(err error) error {
 	return err
 }
 
-// ways judges as the gateway does: encrypt without a way is quarantine.
-type ways struct{ *judges }
+// asGateway judges as the gateway does: what the sender asks for counts, and
+// encrypt without a way is quarantine.
+type asGateway struct{ *judges }
 
-// Decide judges a mail for which no way to encrypt exists; of a file nobody
-// knows whether its folder will have one.
-func (w ways) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
-	v := w.judges.Decide(doc, found, gaps)
-	return policy.WithoutWays(v, func(dlp.Address) bool { return doc.Channel == dlp.File })
+// Decide judges. Of a file nobody knows whether its folder will have a way.
+func (a asGateway) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
+	doc, err := a.request.Asked(doc)
+	if err != nil { // it cannot be read any more
+		return dlp.Verdict{}
+	}
+	v := a.judges.Decide(doc, found, gaps)
+	return policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) {
+		if doc.Channel == dlp.File {
+			return "", true
+		}
+		way := a.ways.Way(context.Background(), doc.Sender, rcpt)
+		return way, way != ""
+	})
 }
 
 // printSurvey runs s, with a progress bar on a terminal, and returns the exit

@@ -282,9 +282,13 @@ func (s *server) build(ctx context.Context) (err error) {
 	if s.hand, err = spool.OpenHand(handPath(s.cfg.DataDir)); err != nil { // the outbox goes on without
 		s.log.LogAttrs(ctx, slog.LevelError, "what is being delivered is not noted: a message that ends the process would not be set aside", safelog.Err(err))
 	}
+	if s.buffers, err = buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp"))); err != nil {
+		return err
+	}
 	if s.gateway, err = s.node.gateway(ctx, s.extract, outboxHop{s.hops}, rules); err != nil {
 		return err
 	}
+	s.gateway.Buffers = s.buffers
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
 		return err
 	}
@@ -293,9 +297,6 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
-	if s.buffers, err = buffer.NewPool(s.cfg.Buffer.Pool(filepath.Join(s.cfg.DataDir, "tmp"))); err != nil {
-		return err
-	}
 	if len(s.cfg.SMTP.AllDoors()) > 0 {
 		if err := s.buildDoor(); err != nil {
 			return err

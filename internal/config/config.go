@@ -20,6 +20,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/crypt/ways"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -78,7 +79,7 @@ type Config struct {
 	// Vault says who can open what is held, and for how long it is kept; see docs/vault.md.
 	Vault vault.Config `toml:"vault"`
 	// Encrypt says how mail is encrypted.
-	Encrypt Encrypt `toml:"encrypt"`
+	Encrypt ways.Config `toml:"encrypt"`
 	// Extract bounds the reading of documents.
 	Extract extract.Config `toml:"extract"`
 	// Buffer bounds what is kept of messages while they are judged.
@@ -168,17 +169,6 @@ func (o *Outbox) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Encrypt is the [encrypt] table. Until one of its ways is there, mail that a
-// policy encrypts is held with the reason no_way.
-type Encrypt struct {
-	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. Accepted for later versions; until then mail that is to be encrypted is held.
-	Order []string `toml:"order"`
-	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. Accepted for later versions.
-	SMIMEDir string `toml:"smime_dir"`
-	// OpenPGPDir holds ADDRESS.asc. Accepted for later versions.
-	OpenPGPDir string `toml:"openpgp_dir"`
-}
-
 // Buffer is the [buffer] table.
 type Buffer struct {
 	// MemoryEach is how much of one message stays in memory; past it the message moves to an unlinked file, sealed under a key that lives in memory.
@@ -223,16 +213,13 @@ func Default() Config {
 		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
 		Vault:   vault.DefaultConfig(),
-		Encrypt: Encrypt{Order: ways()},
+		Encrypt: ways.Default(),
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
 		Metrics: metrics.Default(),
 		Log:     Log{Level: "info"},
 	}
 }
-
-// ways lists the ways to encrypt in their default order.
-func ways() []string { return []string{"smime", "openpgp", "tls", "portal", "pdf"} }
 
 // Validate reports all that is wrong, each as a *dlp.KeyError, joined: what
 // each package says of its own part, and what none of them can see alone.
@@ -374,16 +361,6 @@ func real(path string) string {
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(rel)
-}
-
-// Validate reports an unknown way, or one that is named twice.
-func (e *Encrypt) Validate() error {
-	for i, w := range e.Order {
-		if !slices.Contains(ways(), w) || slices.Contains(e.Order[:i], w) {
-			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.order[%d]", i), Want: `"smime", "openpgp", "tls", "portal" or "pdf", each once`}
-		}
-	}
-	return nil
 }
 
 // Validate reports bounds in which no message fits.

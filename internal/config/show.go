@@ -37,7 +37,7 @@ func (c *Config) Effective() ([]byte, error) {
 func Reloaded() []string {
 	return []string{"rules", "site", "index", "policies", "defaults", "smtp.internal_domains",
 		"smtp.next_hop", "smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins", "smtp.next_hop_cert",
-		"smtp.next_hop_key", "smtp.next_hop_auth", "smtp.routes", "smtp.resolver", "smtp.resolver_trusted", "extract.passwords_file"}
+		"smtp.next_hop_key", "smtp.next_hop_auth", "smtp.routes", "encrypt", "smtp.resolver", "smtp.resolver_trusted", "extract.passwords_file"}
 }
 
 // RestartNeeded returns the keys in which two configurations differ and which

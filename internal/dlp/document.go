@@ -144,6 +144,9 @@ type Document struct {
 	// message when it goes on: complete lines ended by CRLF. PHI.
 	Trace []byte
 
+	// Asked says of a mail that its sender asks for it to be encrypted.
+	Asked bool
+
 	// Known is what was decided about this very content before, nil if nothing.
 	Known *Released
 

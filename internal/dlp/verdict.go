@@ -64,6 +64,7 @@ const (
 	ReasonLoop        = "loop"         // the message has passed as often as it may
 	ReasonBypass      = "bypass"       // a person let mail pass unread for a while
 	ReasonReading     = "reading"      // taken into the spool past scan_timeout; the verdict follows
+	ReasonAsked       = "asked"        // the sender asked for encryption
 )
 
 // RcptVerdict is the decision for one recipient. For a file there is exactly
@@ -71,6 +72,7 @@ const (
 type RcptVerdict struct {
 	Rcpt      Address
 	Action    Action
+	Way       Way      // Encrypt of a mail: how it goes; "" for files, and where no way is chosen yet
 	Policy    string   // id of the policy that decided; "" where none applies
 	Policies  []string // ids of all enforced policies that matched, in file order
 	Rules     []RuleID // rules whose findings the deciding policy counted, sorted, no two equal
@@ -157,3 +159,18 @@ type Outcome struct {
 	Acknowledge bool
 	Types       []Type // Rejected: kinds of data found, sorted, for the reply's words
 }
+
+// Way is how a mail goes to a recipient encrypted; "" is no way.
+type Way string
+
+// The ways (docs/encryption.md).
+const (
+	SMIME       Way = "smime"
+	OpenPGP     Way = "openpgp"
+	VerifiedTLS Way = "tls" // as it is, over a connection that proved to be the recipient's server
+	Portal      Way = "portal"
+	PDF         Way = "pdf"
+)
+
+// Ways returns all ways in their default order.
+func Ways() []Way { return []Way{SMIME, OpenPGP, VerifiedTLS, Portal, PDF} }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -68,6 +69,17 @@ type Pseudonyms interface {
 	MAC(kind string, parts ...[]byte) [32]byte
 }
 
+// Ways is how mail goes to its recipients encrypted.
+type Ways interface {
+	// Way names the way to rcpt, "" for none.
+	Way(ctx context.Context, from, rcpt dlp.Address) dlp.Way
+	// Classes sorts recipients on the same way into those who can share a message.
+	Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address
+	// Encrypt writes to dst the message that open opens, encrypted to rcpts, who
+	// are one of Classes, as a complete new message.
+	Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dlp.Way, rcpts []dlp.Address) error
+}
+
 // Rules is what judges Documents: one consistent rule set and policy, swapped
 // as a whole on reload.
 type Rules struct {
@@ -75,6 +87,9 @@ type Rules struct {
 	Policy Decider
 	// Encrypts reports whether files of a watched root can be encrypted.
 	Encrypts func(root string) bool
+	// Request is how a sender may ask for encryption.
+	Request Request
+	Ways    Ways // nil: there is no way to encrypt mail
 }
 
 // Config is what the conductor itself needs to know.
@@ -129,6 +144,7 @@ type Deps struct {
 	// Passwords keeps what mails name, for others between the same two; nil:
 	// nothing is kept.
 	Passwords *passbook.Book
+	Buffers   *buffer.Pool // of messages while they are encrypted; nil: none can be
 	Log       *slog.Logger
 	Metrics   *metrics.Set
 	Now       func() time.Time  // nil: time.Now

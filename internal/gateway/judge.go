@@ -20,6 +20,8 @@ type judgement struct {
 	found   []dlp.Finding
 	gaps    []dlp.Gap
 	bypass  dlp.ID // that it passes under, unread; "" for none
+	request Request
+	ways    Ways // what the ways of the verdict were chosen from; nil: none was
 }
 
 // errNotRead says that nothing at all is known about a Document; the sender is
@@ -55,15 +57,17 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		g.Metrics.NotScanned(doc.Channel.String())
 		return judgement{verdict: allowed(doc)}, nil
 	}
+	if doc, err = rules.Request.Asked(doc); err != nil {
+		g.warn(ctx, "header not read", doc.ID, err)
+		return judgement{}, errNotRead
+	}
 	start := g.Now()
 	found, gaps, err := read(ctx, doc, rules)
 	if err != nil {
 		return judgement{}, err
 	}
 	v := rules.Policy.Decide(doc, found, gaps)
-	v = policy.WithoutWays(v, func(dlp.Address) bool {
-		return doc.Channel == dlp.File && rules.Encrypts != nil && rules.Encrypts(doc.Root)
-	})
+	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
 	g.known(doc, &v, found)
 	g.Metrics.Judged(doc.Channel.String(), v.Strictest().Action.String(), g.Now().Sub(start))
 	if s := v.Strictest(); s.MonitoredPolicy != "" {
@@ -80,7 +84,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		}
 	}
 	g.Metrics.InlineImages(inline)
-	return judgement{verdict: v, found: found, gaps: gaps}, nil
+	return judgement{verdict: v, found: found, gaps: gaps, request: rules.Request, ways: rules.Ways}, nil
 }
 
 // read extracts and detects while a client waits, a message under the scan

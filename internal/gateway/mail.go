@@ -82,6 +82,8 @@ type mail struct {
 	j      judgement
 	seq    uint64 // of the decision
 
+	ciphers []cipher // the message encrypted, for those it is encrypted to
+
 	identified bool   // messageID was read
 	messageID  string // as the header has it, or ""
 }
@@ -100,6 +102,11 @@ func (m *mail) reset(ctx context.Context) {
 // same for every recipient and lets the message pass, else as ours: also where
 // one answer cannot stand for all recipients.
 func (m *mail) act(ctx context.Context) dlp.Outcome {
+	if err := m.encrypt(ctx); err != nil {
+		m.warn(ctx, "message not encrypted; the sender is to try again", m.doc.ID, err)
+		return dlp.Outcome{Kind: dlp.TryAgain, ID: m.doc.ID}
+	}
+	defer m.forgetCiphers()
 	first := m.j.verdict.Rcpts[0]
 	equal := !slices.ContainsFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action != first.Action || tagOf(r) != tagOf(first)
@@ -111,7 +118,7 @@ func (m *mail) act(ctx context.Context) dlp.Outcome {
 	if equal && first.Action == dlp.Reject && len(m.apart) == 0 {
 		return m.reject(ctx)
 	}
-	if groups := groupByAct(m.j.verdict); len(groups.copies) == 1 && len(groups.rejected) == 0 && m.keeps(groups.held) {
+	if groups := m.groups(); len(groups.copies) == 1 && len(groups.rejected)+len(groups.ciphers) == 0 && m.keeps(groups.held) {
 		return m.part(ctx, groups)
 	}
 	return m.own(ctx)
@@ -232,7 +239,7 @@ func (m *mail) reject(ctx context.Context) dlp.Outcome {
 // may have theirs, become ours in one durable transaction, or not at all.
 func (m *mail) own(ctx context.Context) dlp.Outcome {
 	return m.takeOver(ctx, func(rep store.Repeat) (dlp.OutcomeKind, string, error) {
-		return m.take(ctx, store.Change{Repeats: []store.Repeat{rep}}, groupByAct(m.j.verdict))
+		return m.take(ctx, store.Change{Repeats: []store.Repeat{rep}}, m.groups())
 	})
 }
 
@@ -311,6 +318,13 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		}
 		ch.Out = append(ch.Out, e)
 	}
+	for _, c := range groups.ciphers {
+		e, err := m.sealCipher(ctx, c)
+		if err != nil {
+			return 0, "", fmt.Errorf("gateway: seal encrypted copy of %s: %w", m.doc.ID, err)
+		}
+		ch.Out = append(ch.Out, e)
+	}
 	if len(groups.rejected) > 0 {
 		es, err := m.sealRefusal(ctx, groups.rejected)
 		if err != nil {
@@ -339,6 +353,7 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 type acts struct {
 	held, rejected []dlp.Address
 	copies         []outCopy
+	ciphers        []cipher
 }
 
 // outCopy is the message for those recipients who get it with the same tag.
@@ -349,12 +364,13 @@ type outCopy struct {
 
 // outcome is what a message that is ours came to.
 func (a acts) outcome() (kind dlp.OutcomeKind, result string) {
+	leaves := len(a.copies)+len(a.ciphers) > 0
 	switch {
-	case len(a.copies) == 0 && len(a.rejected) == 0:
+	case !leaves && len(a.rejected) == 0:
 		return dlp.Held, audit.ResultHeld
 	case len(a.held) == 0 && len(a.rejected) == 0:
 		return dlp.Split, audit.ResultSpooled
-	case len(a.held) == 0 && len(a.copies) == 0:
+	case len(a.held) == 0 && !leaves:
 		return dlp.Split, audit.ResultRejected
 	}
 	return dlp.Split, audit.ResultSplit
@@ -373,7 +389,7 @@ func groupByAct(v dlp.Verdict) acts {
 			a.copies[i].rcpts = append(a.copies[i].rcpts, r.Rcpt)
 		case dlp.Reject:
 			a.rejected = append(a.rejected, r.Rcpt)
-		default: // Hold, Encrypt without a way, and whatever else there may be
+		default: // Hold, Encrypt where nothing is encrypted yet, and whatever else there may be
 			a.held = append(a.held, r.Rcpt)
 		}
 	}

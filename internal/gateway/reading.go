@@ -211,11 +211,15 @@ func (m *mail) judged(ctx context.Context, unread spool.Message) (kind dlp.Outco
 	if err != nil {
 		return 0, err
 	}
+	if err := m.encrypt(ctx); err != nil {
+		return 0, err
+	}
+	defer m.forgetCiphers()
 	if m.seq, err = m.decide(ctx, m.doc, m.j); err != nil {
 		return 0, err
 	}
 	m.OnStep("judged")
-	groups := groupByAct(m.j.verdict)
+	groups := m.groups()
 	_, _, err = m.take(ctx, store.Change{Progress: []spool.Update{end}}, groups)
 	err = m.standing(ctx, err, func(ctx context.Context) (bool, error) {
 		now, err := m.Spool.Get(ctx, unread.ID)

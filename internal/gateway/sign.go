@@ -30,12 +30,7 @@ func (m *mail) signTagged(ctx context.Context, tag string) []byte {
 	if m.Sign == nil || tag == "" {
 		return nil
 	}
-	plain := func() (io.ReadCloser, error) { return m.doc.Open() }
-	wanted, err := m.Sign.Wanted(plain)
-	if err != nil {
-		m.warn(ctx, "message not signed", m.doc.ID, err)
-	}
-	if !wanted || err != nil {
+	if !m.signable(ctx, func() (io.ReadCloser, error) { return m.doc.Open() }) {
 		return nil
 	}
 	return m.sign(ctx, m.doc.ID, func() (io.ReadCloser, error) {
@@ -48,4 +43,21 @@ func (m *mail) signTagged(ctx context.Context, tag string) []byte {
 			io.Closer
 		}{io.MultiReader(strings.NewReader(tag), body), body}, nil
 	})
+}
+
+// signable reports whether the site's signature belongs on what open opens.
+func (m *mail) signable(ctx context.Context, open func() (io.ReadCloser, error)) bool {
+	wanted, err := m.Sign.Wanted(open)
+	if err != nil {
+		m.warn(ctx, "message not signed", m.doc.ID, err)
+	}
+	return wanted && err == nil
+}
+
+// signOwned signs a new message made of m, where its From is the site's.
+func (m *mail) signOwned(ctx context.Context, open func() (io.ReadCloser, error)) []byte {
+	if m.Sign == nil || !m.signable(ctx, open) {
+		return nil
+	}
+	return m.sign(ctx, m.doc.ID, open)
 }

@@ -222,6 +222,9 @@ func (e *Engine) decide(doc *dlp.Document, rcpt dlp.Address, k *known) dlp.RcptV
 			enforced = append(enforced, e.onGapClaim(doc, k, spoken, "")...)
 		}
 	}
+	if doc.Asked && doc.Channel == dlp.Mail && !e.own.internal(rcpt) {
+		enforced = append(enforced, claim{action: dlp.Encrypt, reason: dlp.ReasonAsked})
+	}
 	if k.timedOut {
 		enforced = append(enforced, claim{action: dlp.Hold, causes: []dlp.Cause{dlp.Timeout}, reason: dlp.ReasonTimeout, notify: e.gapNotify})
 	}
@@ -285,14 +288,19 @@ func settle(v *dlp.RcptVerdict, claims []claim) {
 	v.Causes = slices.Compact(v.Causes)
 }
 
-// WithoutWays returns v with Encrypt turned into Hold, reason no_way, for each
-// recipient to whom way knows none. v itself stays as it is.
-func WithoutWays(v dlp.Verdict, way func(dlp.Address) bool) dlp.Verdict {
+// WithWays returns v with the way for each recipient that Encrypt is for, and
+// with Encrypt turned into Hold, reason no_way, where there is none: way then
+// returns false. A file has a way without a name. v itself stays as it is.
+func WithWays(v dlp.Verdict, way func(dlp.Address) (dlp.Way, bool)) dlp.Verdict {
 	v.Rcpts = slices.Clone(v.Rcpts)
 	for i := range v.Rcpts {
 		r := &v.Rcpts[i]
-		if r.Action == dlp.Encrypt && !way(r.Rcpt) {
-			r.Action, r.Reason = dlp.Hold, dlp.ReasonNoWay
+		if r.Action != dlp.Encrypt {
+			continue
+		}
+		var ok bool
+		if r.Way, ok = way(r.Rcpt); !ok {
+			r.Action, r.Way, r.Reason = dlp.Hold, "", dlp.ReasonNoWay
 		}
 	}
 	return v

@@ -504,18 +504,51 @@ func TestStarter(t *testing.T) {
 	}
 }
 
-func TestWithoutWays(t *testing.T) {
+func TestWithWays(t *testing.T) {
 	e := engine(t, one("action='encrypt'"))
 	v := e.Decide(mail(outside, other), []dlp.Finding{ssn(1)}, nil)
-	w := policy.WithoutWays(v, func(a dlp.Address) bool { return a == outside })
-	if got := w.Rcpts[0]; got.Action != encrypt || got.Reason != "" {
-		t.Errorf("got %v, %q with a way, want encrypt", got.Action, got.Reason)
+	w := policy.WithWays(v, func(a dlp.Address) (dlp.Way, bool) { return dlp.OpenPGP, a == outside })
+	if got := w.Rcpts[0]; got.Action != encrypt || got.Way != dlp.OpenPGP || got.Reason != "" {
+		t.Errorf("got %v by %q, %q with a way, want encrypt by openpgp", got.Action, got.Way, got.Reason)
 	}
-	if got := w.Rcpts[1]; got.Action != hold || got.Reason != dlp.ReasonNoWay || got.Policy != "p" {
-		t.Errorf("got %v, %q by %q without a way, want quarantine, no_way by p", got.Action, got.Reason, got.Policy)
+	if got := w.Rcpts[1]; got.Action != hold || got.Way != "" || got.Reason != dlp.ReasonNoWay || got.Policy != "p" {
+		t.Errorf("got %v by %q, %q by %q without a way, want quarantine, no_way by p", got.Action, got.Way, got.Reason, got.Policy)
 	}
 	if got := v.Rcpts[1].Action; got != encrypt {
 		t.Errorf("got the given verdict changed to %v, want it as it was", got)
+	}
+}
+
+// TestAsked: what a sender asks for is never less than what the policies say,
+// and concerns external recipients of mail alone.
+func TestAsked(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		action string
+		found  []dlp.Finding
+		asked  bool
+		want   []dlp.Action // outside, inside
+		reason string
+	}{
+		{"clean", "quarantine", nil, true, []dlp.Action{encrypt, allow}, dlp.ReasonAsked},
+		{"clean, not asked", "quarantine", nil, false, []dlp.Action{allow, allow}, ""},
+		{"held all the same", "quarantine", []dlp.Finding{ssn(1)}, true, []dlp.Action{hold, hold}, ""},
+		{"rejected all the same", "reject", []dlp.Finding{ssn(1)}, true, []dlp.Action{dlp.Reject, dlp.Reject}, ""},
+		{"tag becomes encrypt", "tag", []dlp.Finding{ssn(1)}, true, []dlp.Action{encrypt, dlp.AddTag}, dlp.ReasonAsked},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			doc := mail(outside, inside)
+			doc.Asked = tt.asked
+			v := engine(t, one("action='"+tt.action+"'")).Decide(doc, tt.found, nil)
+			if got := []dlp.Action{v.Rcpts[0].Action, v.Rcpts[1].Action}; !slices.Equal(got, tt.want) || v.Rcpts[0].Reason != tt.reason {
+				t.Errorf("got %v, %q, want %v, %q", got, v.Rcpts[0].Reason, tt.want, tt.reason)
+			}
+		})
+	}
+	file := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Asked: true}
+	v := engine(t, one("action='quarantine'")).Decide(file, nil, nil)
+	if got := v.Rcpts[0].Action; got != allow {
+		t.Errorf("file: got %v, want allow", got)
 	}
 }
 

@@ -14,11 +14,12 @@ type Kind string
 
 // The kinds.
 const (
-	Release Kind = "release" // held mail that a person let go
-	Copy    Kind = "copy"    // the part of a split message that may leave
-	Notice  Kind = "notice"  // words of ours to a sender or an officer
-	DSN     Kind = "dsn"     // a delivery status notification of ours
-	Reading Kind = "reading" // a document as it came, which takes long to read: judged first, never delivered as it is
+	Release Kind = "release"   // held mail that a person let go
+	Copy    Kind = "copy"      // the part of a split message that may leave
+	Cipher  Kind = "encrypted" // the message encrypted for some recipients
+	Notice  Kind = "notice"    // words of ours to a sender or an officer
+	DSN     Kind = "dsn"       // a delivery status notification of ours
+	Reading Kind = "reading"   // a document as it came, which takes long to read: judged first, never delivered as it is
 )
 
 // State is where a message stands.
@@ -82,6 +83,7 @@ type Message struct {
 	Deaths    int // in a row, of the process while it delivered this
 	State     State
 	Seq       uint64 // of the audit event that decided it
+	Verified  bool   // it goes over connections alone that proved to lead to the recipient's server
 	Dest      int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
 	Why       Why    // Poison: why it was set aside
 	Trace     []byte // Reading: the trace fields that go in front of what is sent on. PHI

@@ -1,0 +1,68 @@
+package ways
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Config is the [encrypt] table.
+type Config struct {
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
+	Order []string `toml:"order"`
+	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
+	SMIMEDir string `toml:"smime_dir"`
+	// OpenPGPDir holds ADDRESS.asc, the public key of one owner. A reload reads it anew.
+	OpenPGPDir string `toml:"openpgp_dir"`
+	// RequestSubject lets a sender ask for a mail to be encrypted for its external recipients, whatever the policies say, by `[secure]` or `[encrypt]` in the subject. It is taken out of what is encrypted. Nothing in a mail asks for less than the policies.
+	RequestSubject bool `toml:"request_subject"`
+	// RequestHeader is the name of a header field by which a sender asks for the same, whatever it says, such as `X-Encrypt`; empty: by none.
+	RequestHeader string `toml:"request_header"`
+}
+
+// Default tries every way in the usual order, and has no keys.
+func Default() Config {
+	c := Config{RequestSubject: true}
+	for _, w := range dlp.Ways() {
+		c.Order = append(c.Order, string(w))
+	}
+	return c
+}
+
+// built are the ways that this version has.
+var built = []dlp.Way{dlp.OpenPGP}
+
+// NotBuilt lists the ways of Order that this version does not have, in order.
+func (c *Config) NotBuilt() []string {
+	return slices.DeleteFunc(slices.Clone(c.Order), func(w string) bool { return slices.Contains(built, dlp.Way(w)) })
+}
+
+var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,99}$`)
+
+// Validate reports an unknown way, one that is named twice, and what is no name
+// of a header field.
+func (c *Config) Validate() error {
+	for i, w := range c.Order {
+		if !slices.Contains(dlp.Ways(), dlp.Way(w)) || slices.Contains(c.Order[:i], w) {
+			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.order[%d]", i), Want: `"smime", "openpgp", "tls", "portal" or "pdf", each once`}
+		}
+	}
+	if c.RequestHeader != "" && !fieldName.MatchString(c.RequestHeader) {
+		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}
+	}
+	return nil
+}
+
+// fold is an address or a domain as keys are looked up by it: ASCII letters in
+// lower case. No mail system of our time tells mailboxes apart by case.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}

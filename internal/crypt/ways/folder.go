@@ -1,0 +1,161 @@
+package ways
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Bounds of a folder of keys.
+const (
+	maxFiles = 10_000
+	maxTrust = 1 << 20 // bytes of TrustFile
+)
+
+// TrustFile is the name of the file in a folder of keys that says more about
+// them, a line each: "pin FINGERPRINT ADDRESS" and "revoke FINGERPRINT". Lines
+// that are empty or begin with # say nothing.
+const TrustFile = "trust.txt"
+
+// ErrTooMany says that a folder has more keys than are read.
+var ErrTooMany = fmt.Errorf("more than %d keys", maxFiles)
+
+// file is one file of a folder of keys.
+type file struct {
+	name string // in the folder
+	whom string // an address or a domain, folded
+	data []byte // nil: it could not be read
+	err  error
+}
+
+// readFolder reads the files of dir whose names end in ext, in the order of
+// their names, each max bytes at most.
+func readFolder(dir, ext string, max int64) ([]file, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, bare(err)
+	}
+	var out []file
+	for _, e := range entries {
+		whom, ok := strings.CutSuffix(e.Name(), ext)
+		if !ok || whom == "" || strings.HasPrefix(whom, ".") {
+			continue
+		}
+		if len(out) == maxFiles {
+			return nil, ErrTooMany
+		}
+		f := file{name: e.Name(), whom: fold(whom)}
+		f.data, f.err = readFile(filepath.Join(dir, e.Name()), max)
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+var (
+	errNotRegular = errors.New("not a regular file")
+	errTooLarge   = errors.New("too large")
+)
+
+func readFile(path string, max int64) ([]byte, error) {
+	fi, err := os.Stat(path) // a link is followed: the folder is the administrator's
+	if err != nil {
+		return nil, bare(err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, bare(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, bare(err)
+	}
+	if int64(len(b)) > max {
+		return nil, errTooLarge
+	}
+	return b, nil
+}
+
+// bare is err without the path, which names a person.
+func bare(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// trust is what a TrustFile says.
+type trust struct {
+	pins    map[string]string // address, folded → the fingerprint of the one key that counts
+	revoked map[string]bool   // by fingerprint
+}
+
+var fingerprint = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// ParseFingerprint reads a fingerprint as programs print it, with or without
+// spaces and colons: 40 or 64 hex digits, which it returns in lower case.
+func ParseFingerprint(s string) (string, bool) {
+	s = fold(strings.NewReplacer(" ", "", ":", "").Replace(s))
+	return s, fingerprint.MatchString(s)
+}
+
+// readTrust reads the TrustFile of dir; without one nothing is said. A line
+// that cannot be read is an error: it may revoke a key.
+func readTrust(dir string) (trust, error) {
+	t := trust{pins: map[string]string{}, revoked: map[string]bool{}}
+	b, err := readFile(filepath.Join(dir, TrustFile), maxTrust)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", TrustFile, err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for n := 1; lines.Scan(); n++ {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		ok := false
+		if len(words) >= 2 {
+			var print string
+			print, ok = ParseFingerprint(words[1])
+			switch {
+			case words[0] == "pin" && len(words) == 3:
+				t.pins[fold(words[2])] = print
+			case words[0] == "revoke" && len(words) == 2:
+				t.revoked[print] = true
+			default:
+				ok = false
+			}
+		}
+		if !ok {
+			return t, fmt.Errorf(`%s:%d: want "pin FINGERPRINT ADDRESS" or "revoke FINGERPRINT"`, TrustFile, n)
+		}
+	}
+	return t, lines.Err()
+}
+
+// lines is what the TrustFile t stands for holds, in a stable order.
+func (t trust) lines() []byte {
+	var all []string
+	for a, p := range t.pins {
+		all = append(all, "pin "+p+" "+a+"\n")
+	}
+	for p := range t.revoked {
+		all = append(all, "revoke "+p+"\n")
+	}
+	slices.Sort(all)
+	return []byte(strings.Join(all, ""))
+}

@@ -1,0 +1,252 @@
+package ways
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+)
+
+// Reason says in a word why a way or a key is not used. The set is closed.
+type Reason string
+
+// The reasons; "" is that it can be used.
+const (
+	NoKey       Reason = "no_key"         // none for this recipient
+	BadName     Reason = "bad_name"       // the file is not named for an address
+	Unreadable  Reason = "unreadable"     // no key of one owner can be read from the file
+	SecretKey   Reason = "secret_key"     // the file holds a secret key
+	BadVersion  Reason = "version"        // of a version that common programs do not read
+	Revoked     Reason = "revoked"        // by its owner, or by a line of the trust file
+	Expired     Reason = "expired"        // or not valid yet
+	Cannot      Reason = "cannot_encrypt" // made for signing only, or of a kind that is not used
+	OtherPerson Reason = "other_person"   // it names other addresses, and is not pinned for this one
+	NotPinned   Reason = "not_pinned"     // another key is pinned for this address
+	NotBuilt    Reason = "not_built"      // this version of stanch does not have the way
+	NotInOrder  Reason = "not_in_order"   // encrypt.order leaves it out
+)
+
+// Trust is why a key is taken for its recipient's.
+type Trust string
+
+// The levels of trust.
+const (
+	Folder Trust = "folder" // it lies in the administrator's folder under the recipient's name
+	Pinned Trust = "pinned" // a line of the trust file names it for the recipient
+)
+
+// Key is what is known of one key in a folder. Its file's name, and whom it is
+// for, are PHI.
+type Key struct {
+	Way         dlp.Way
+	File        string // name in its folder
+	For         string // address or domain, folded
+	Fingerprint string // lower-case hex; "" where the key cannot be read
+	Trust       Trust
+	Expires     time.Time // zero: never, or not known
+	Unfit       Reason    // "": mail may be encrypted to it
+}
+
+// Choice is one way to one recipient.
+type Choice struct {
+	Way   dlp.Way
+	Unfit Reason // "": it can be gone
+	Key   *Key   // that it would use, or that is unfit; nil: no key is for this recipient, or the way has none
+}
+
+// Ways is what the configuration and the folders said when they were read. It
+// is safe for use by many goroutines and does not change.
+type Ways struct {
+	order   []dlp.Way
+	now     func() time.Time
+	openpgp map[string]*pgpKey // by address, folded
+	other   []Key              // files that are for nobody
+}
+
+type pgpKey struct {
+	Key
+	key *openpgp.Key // nil where it cannot be read
+}
+
+// Open reads the folders that cfg names. A key that cannot be used is no error:
+// nobody is encrypted to with it, and Keys tells. Errors are *dlp.KeyErrors.
+func Open(cfg Config, now func() time.Time) (*Ways, error) {
+	w := &Ways{now: now, openpgp: map[string]*pgpKey{}}
+	for _, name := range cfg.Order {
+		w.order = append(w.order, dlp.Way(name))
+	}
+	if cfg.OpenPGPDir != "" {
+		if err := w.readOpenPGP(cfg.OpenPGPDir); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.openpgp_dir", Want: "a folder of ADDRESS.asc that can be read: " + err.Error()}
+		}
+	}
+	return w, nil
+}
+
+func (w *Ways) readOpenPGP(dir string) error {
+	t, err := readTrust(dir)
+	if err != nil {
+		return err
+	}
+	files, err := readFolder(dir, ".asc", openpgp.MaxKey)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		k := &pgpKey{Key: Key{Way: dlp.OpenPGP, File: f.name, For: f.whom, Trust: Folder}}
+		if local, domain, ok := strings.Cut(f.whom, "@"); !ok || local == "" || domain == "" || w.openpgp[f.whom] != nil {
+			k.Unfit = BadName
+			w.other = append(w.other, k.Key)
+			continue
+		}
+		w.openpgp[f.whom] = k
+		if f.err != nil {
+			k.Unfit = Unreadable
+			continue
+		}
+		key, err := openpgp.ReadKey(bytes.NewReader(f.data))
+		if err != nil {
+			k.Unfit = reasonOf(err)
+			continue
+		}
+		k.key, k.Fingerprint = key, key.Fingerprint()
+		pin, pinned := t.pins[f.whom]
+		switch {
+		case t.revoked[k.Fingerprint]:
+			k.Unfit = Revoked
+		case pinned && pin != k.Fingerprint:
+			k.Unfit = NotPinned
+		case pinned:
+			k.Trust = Pinned
+		}
+	}
+	return nil
+}
+
+// reasonOf is the Reason for an error about a key.
+func reasonOf(err error) Reason {
+	for _, x := range []struct {
+		err    error
+		reason Reason
+	}{{openpgp.ErrSecret, SecretKey}, {openpgp.ErrVersion, BadVersion}, {openpgp.ErrRevoked, Revoked}, {openpgp.ErrExpired, Expired},
+		{openpgp.ErrCannot, Cannot}, {openpgp.ErrOtherPerson, OtherPerson}} {
+		if errors.Is(err, x.err) {
+			return x.reason
+		}
+	}
+	return Unreadable
+}
+
+// state is k as it stands at now.
+func (k *pgpKey) state(now time.Time) Key {
+	out := k.Key
+	if k.key == nil {
+		return out
+	}
+	out.Expires = k.key.Expires(now)
+	if out.Unfit != "" {
+		return out
+	}
+	if err := k.key.Usable(now); err != nil {
+		out.Unfit = reasonOf(err)
+	} else if out.Trust != Pinned && !k.key.Names(out.For, now) {
+		out.Unfit = OtherPerson
+	}
+	return out
+}
+
+// Keys returns every key of the folders, in the order of their names.
+func (w *Ways) Keys() []Key {
+	now := w.now()
+	out := slices.Clone(w.other)
+	for _, k := range w.openpgp {
+		out = append(out, k.state(now))
+	}
+	slices.SortFunc(out, func(a, b Key) int {
+		return strings.Compare(string(a.Way)+"\x00"+a.File, string(b.Way)+"\x00"+b.File)
+	})
+	return out
+}
+
+func nameOf(a dlp.Address) string { return fold(a.Local + "@" + a.Domain) }
+
+// Choices returns each way to rcpt with what speaks against it: those of
+// encrypt.order in that order, then the others.
+func (w *Ways) Choices(rcpt dlp.Address) []Choice {
+	now := w.now()
+	var out []Choice
+	for _, way := range w.order {
+		out = append(out, w.choice(way, rcpt, now))
+	}
+	for _, way := range dlp.Ways() {
+		if !slices.Contains(w.order, way) {
+			out = append(out, Choice{Way: way, Unfit: NotInOrder})
+		}
+	}
+	return out
+}
+
+func (w *Ways) choice(way dlp.Way, rcpt dlp.Address, now time.Time) Choice {
+	if way != dlp.OpenPGP {
+		return Choice{Way: way, Unfit: NotBuilt}
+	}
+	k, ok := w.openpgp[nameOf(rcpt)]
+	if !ok {
+		return Choice{Way: way, Unfit: NoKey}
+	}
+	s := k.state(now)
+	return Choice{Way: way, Unfit: s.Unfit, Key: &s}
+}
+
+// Way is the first way of encrypt.order to rcpt that can be gone, "" for none.
+func (w *Ways) Way(_ context.Context, _, rcpt dlp.Address) dlp.Way {
+	now := w.now()
+	for _, way := range w.order {
+		if w.choice(way, rcpt, now).Unfit == "" {
+			return way
+		}
+	}
+	return ""
+}
+
+// Classes sorts rcpts, all on the same way, into those who can share a message.
+func (w *Ways) Classes(_ dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
+	return slices.Collect(slices.Chunk(rcpts, openpgp.MaxKeys))
+}
+
+// ErrNoWay says that there is no way to a recipient any more.
+var ErrNoWay = errors.New("ways: no way to encrypt to a recipient")
+
+// Encrypt writes the message that open opens, encrypted to rcpts on way, to dst
+// as a complete new message. rcpts are one of Classes. What was written before
+// an error is of no use.
+func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dlp.Way, rcpts []dlp.Address) error {
+	if way != dlp.OpenPGP {
+		return ErrNoWay
+	}
+	now := w.now()
+	var keys []*openpgp.Key
+	for _, r := range rcpts {
+		k, ok := w.openpgp[nameOf(r)]
+		if !ok || k.state(now).Unfit != "" {
+			return ErrNoWay
+		}
+		keys = append(keys, k.key)
+	}
+	m, err := message.Protect(open, message.Protection{})
+	if err != nil {
+		return fmt.Errorf("ways: %w", err)
+	}
+	if err := openpgp.Encrypt(dst, m, keys); err != nil {
+		return fmt.Errorf("ways: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package ways_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/gopenpgp/v3/crypto"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/ways"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// key makes the public key of somebody, and the secret one.
+func key(t testing.TB, addr string) (public string, secret *crypto.Key) {
+	t.Helper()
+	k, err := crypto.PGP().KeyGeneration().AddUserId("Somebody", addr).New().GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public, err = k.GetArmoredPublicKey(); err != nil {
+		t.Fatal(err)
+	}
+	return public, k
+}
+
+func write(t testing.TB, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, dir string, change ...func(*ways.Config)) *ways.Ways {
+	t.Helper()
+	cfg := ways.Default()
+	cfg.OpenPGPDir = dir
+	for _, f := range change {
+		f(&cfg)
+	}
+	w, err := ways.Open(cfg, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func addr(s string) dlp.Address {
+	local, domain, _ := strings.Cut(s, "@")
+	return dlp.Address{Local: local, Domain: domain}
+}
+
+// unfit is what speaks against OpenPGP for somebody.
+func unfit(w *ways.Ways, to string) ways.Reason {
+	for _, c := range w.Choices(addr(to)) {
+		if c.Way == dlp.OpenPGP {
+			return c.Unfit
+		}
+	}
+	return "not told"
+}
+
+func TestChoice(t *testing.T) {
+	dir := t.TempDir()
+	bob, secret := key(t, "bob@partner.example")
+	eve, _ := key(t, "eve@elsewhere.test")
+	locked, err := secret.Armor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "Bob@Partner.Example.asc", bob)
+	write(t, dir, "carol@partner.example.asc", eve)
+	write(t, dir, "dora@partner.example.asc", "no key")
+	write(t, dir, "fred@partner.example.asc", locked)
+	write(t, dir, "partner.example.asc", bob)
+	write(t, dir, "notes.txt", "anything")
+	if err := os.Mkdir(filepath.Join(dir, "gina@partner.example.asc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, dir)
+	for to, want := range map[string]ways.Reason{
+		"bob@partner.example": "", "BOB@partner.EXAMPLE": "", "carol@partner.example": ways.OtherPerson, "dora@partner.example": ways.Unreadable,
+		"fred@partner.example": ways.SecretKey, "gina@partner.example": ways.Unreadable, "hans@partner.example": ways.NoKey,
+	} {
+		if got := unfit(w, to); got != want {
+			t.Errorf("%s: got %q, want %q", to, got, want)
+		}
+		way := w.Way(t.Context(), dlp.Address{}, addr(to))
+		if (way == dlp.OpenPGP) != (want == "") || way != "" && way != dlp.OpenPGP {
+			t.Errorf("%s: goes by %q", to, way)
+		}
+	}
+	var names []string
+	for _, k := range w.Keys() {
+		names = append(names, k.File+" "+string(k.Unfit))
+	}
+	want := []string{"Bob@Partner.Example.asc ", "carol@partner.example.asc other_person", "dora@partner.example.asc unreadable",
+		"fred@partner.example.asc secret_key", "gina@partner.example.asc unreadable", "partner.example.asc bad_name"}
+	if !slices.Equal(names, want) {
+		t.Errorf("keys %q, want %q", names, want)
+	}
+	if got := open(t, dir, func(c *ways.Config) { c.Order = []string{"smime"} }).Way(t.Context(), dlp.Address{}, addr("bob@partner.example")); got != "" {
+		t.Errorf("goes by %q, which is not in the order", got)
+	}
+	if got := ways.Default().Order; !slices.Equal(got, []string{"smime", "openpgp", "tls", "portal", "pdf"}) {
+		t.Errorf("default order %q", got)
+	}
+}
+
+// TestTrustFile: a pin lets the key it names be another's, and no other key
+// count; what is revoked there is not used.
+func TestTrustFile(t *testing.T) {
+	dir := t.TempDir()
+	bob, bobs := key(t, "bob@partner.example")
+	old, olds := key(t, "carol@partner.example")
+	write(t, dir, "bob@partner.example.asc", bob)
+	write(t, dir, "office@partner.example.asc", bob)
+	write(t, dir, "carol@partner.example.asc", old)
+	print := strings.ToUpper(bobs.GetFingerprint())
+	write(t, dir, ways.TrustFile, "# said on the telephone\n\npin "+print+" Office@partner.example\nrevoke "+olds.GetFingerprint()+"\n")
+	w := open(t, dir)
+	for to, want := range map[string]ways.Reason{"bob@partner.example": "", "office@partner.example": "", "carol@partner.example": ways.Revoked} {
+		if got := unfit(w, to); got != want {
+			t.Errorf("%s: got %q, want %q", to, got, want)
+		}
+	}
+	write(t, dir, ways.TrustFile, "pin "+olds.GetFingerprint()+" bob@partner.example\n")
+	if got := unfit(open(t, dir), "bob@partner.example"); got != ways.NotPinned {
+		t.Errorf("another key is pinned: got %q", got)
+	}
+	for _, bad := range []string{"revoke", "revoke 1234", "pin " + print, "revoke " + print + " x", "remove " + print} {
+		write(t, dir, ways.TrustFile, bad)
+		cfg := ways.Default()
+		cfg.OpenPGPDir = dir
+		_, err := ways.Open(cfg, time.Now)
+		if e, ok := errors.AsType[*dlp.KeyError](err); !ok || e.Key != "encrypt.openpgp_dir" || !strings.Contains(e.Want, "trust.txt:1") {
+			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
+
+func TestEncrypt(t *testing.T) {
+	dir := t.TempDir()
+	bob, secret := key(t, "bob@partner.example")
+	write(t, dir, "bob@partner.example.asc", bob)
+	w := open(t, dir)
+	const text = "From: ada@clinic.example\r\nSubject: Mira\r\n\r\nher labs\r\n"
+	plain := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+	var b bytes.Buffer
+	if err := w.Encrypt(&b, plain, dlp.OpenPGP, []dlp.Address{addr("bob@partner.example")}); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(b.String(), "-----BEGIN PGP MESSAGE-----")
+	rest, _, _ = strings.Cut(rest, "-----END PGP MESSAGE-----")
+	d, err := crypto.PGP().Decryption().DecryptionKey(secret).New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Decrypt([]byte("-----BEGIN PGP MESSAGE-----"+rest+"-----END PGP MESSAGE-----"), crypto.Armor)
+	if err != nil || !strings.Contains(string(got.Bytes()), "her labs") || strings.Contains(b.String(), "Mira") {
+		t.Errorf("%v: %q", err, b.String())
+	}
+	for _, x := range []struct {
+		way dlp.Way
+		to  string
+	}{{dlp.OpenPGP, "carol@partner.example"}, {dlp.Portal, "bob@partner.example"}, {dlp.VerifiedTLS, "bob@partner.example"}, {"", "bob@partner.example"}} {
+		b.Reset()
+		if err := w.Encrypt(&b, plain, x.way, []dlp.Address{addr(x.to)}); !errors.Is(err, ways.ErrNoWay) || b.Len() > 0 {
+			t.Errorf("%s by %q: got %v and %d bytes", x.to, x.way, err, b.Len())
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []ways.Config{{Order: []string{"smtp"}}, {Order: []string{"tls", "tls"}}, {RequestHeader: "X Encrypt"}, {RequestHeader: "X-Encrypt:"}} {
+		if err := c.Validate(); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+	c := ways.Default()
+	c.RequestHeader = "X-Encrypt"
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	c.OpenPGPDir = filepath.Join(t.TempDir(), "none")
+	if _, err := ways.Open(c, time.Now); err == nil {
+		t.Error("a folder that is not there is taken")
+	}
+}

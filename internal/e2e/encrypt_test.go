@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// person is somebody outside with a key of GnuPG's.
+type person struct {
+	t    testing.TB
+	home string
+	key  string // armoured, public
+}
+
+func newPerson(t testing.TB, addr string) *person {
+	t.Helper()
+	if _, err := exec.LookPath("gpg"); err != nil {
+		t.Skip("gpg is not installed: .ci/deps installs it")
+	}
+	home, err := os.MkdirTemp("", "gpg") // short: a socket lies in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &person{t: t, home: home}
+	t.Cleanup(func() {
+		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() // what it leaves ends with its folder
+		_ = os.RemoveAll(home)
+	})
+	p.gpg("", "--quick-generate-key", addr, "future-default", "default", "1y")
+	p.key = p.gpg("", "--armor", "--export", addr)
+	return p
+}
+
+func (p *person) gpg(in string, args ...string) string {
+	p.t.Helper()
+	cmd := exec.Command("gpg", append([]string{"--homedir", p.home, "--batch", "--yes", "--no-tty", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
+	cmd.Stdin = strings.NewReader(in)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		p.t.Fatalf("gpg %v: %v: %s", args, err, errs.String())
+	}
+	return string(out)
+}
+
+var armour = regexp.MustCompile(`(?s)-----BEGIN PGP MESSAGE-----.*-----END PGP MESSAGE-----`)
+
+// reads opens a PGP/MIME message.
+func (p *person) reads(msg string) string {
+	p.t.Helper()
+	return p.gpg(armour.FindString(msg), "--decrypt")
+}
+
+// encryptMailPolicy encrypts what is told apart by a social security number.
+const encryptMailPolicy = `
+[[policies]]
+id = "encrypt-phi"
+where = { channels = ["mail"], recipients = "external" }
+all = [ { type = "SSN" } ]
+action = "encrypt"
+`
+
+// withKeys is that, and an [encrypt] with a folder of these people's keys.
+func withKeys(t testing.TB, keys map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for addr, key := range keys {
+		if err := os.WriteFile(filepath.Join(dir, addr+".asc"), []byte(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fmt.Sprintf("%s\n[encrypt]\nopenpgp_dir = %q\n", encryptMailPolicy, dir)
+}
+
+const secretMail = "From: Ada Example <ada@clinic.example>\r\nTo: Bob <bob@partner.example>, nurse@clinic.example\r\nSubject: Labs of Mira Testcase\r\n" +
+	"Message-ID: <s-1@clinic.example>\r\nX-Demo-Id: s-1\r\n\r\nHer social security number is 536-22-8145.\r\n.a dot\r\n"
+
+var inClear = []string{"536-22-8145", "Mira Testcase", "X-Demo-Id"}
+
+// TestEncryptedMail: of one mail the nurse inside has a copy as it came, Bob one
+// that his key opens, Dora, whom it does not name, one of her own, and Carol's is
+// held.
+func TestEncryptedMail(t *testing.T) {
+	t.Parallel()
+	bob, dora := newPerson(t, "bob@partner.example"), newPerson(t, "dora@partner.example")
+	g := newGateway(t, options{extra: withKeys(t, map[string]string{"Bob@Partner.example": bob.key, "dora@partner.example": dora.key})})
+	g.start()
+	rcpts := []string{"nurse@clinic.example", "bob@partner.example", "dora@partner.example", "carol@partner.example"}
+	answer, err := g.send("ada@clinic.example", rcpts, secretMail)
+	if err != nil || !strings.Contains(answer, ", id ") {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	items := g.held("--header", "X-Demo-Id")
+	if len(items) != 1 || !slices.Equal(items[0].Recipients, []string{"carol@partner.example"}) || items[0].Header != "s-1" {
+		t.Fatalf("held %+v, want Carol's alone", items)
+	}
+	if show := g.must("quarantine", "show", items[0].ID); !strings.Contains(show, "no_way") {
+		t.Errorf("show does not say why:\n%s", show)
+	}
+	eventually(t, "three copies", func() bool { return len(g.delivered()) == 3 })
+	var ciphers []string
+	for _, m := range g.delivered() {
+		if strings.HasSuffix(m, secretMail) {
+			continue
+		}
+		ciphers = append(ciphers, m)
+		for _, w := range inClear {
+			if strings.Contains(m, w) {
+				t.Errorf("%q stands outside:\n%s", w, m)
+			}
+		}
+		for _, w := range []string{"Subject: [...]\r\n", "From: Ada Example <ada@clinic.example>\r\n", "Message-ID: <s-1@clinic.example>\r\n"} {
+			if !strings.Contains(m, w) {
+				t.Errorf("%q is not outside:\n%s", w, m)
+			}
+		}
+	}
+	if len(ciphers) != 2 {
+		t.Fatalf("%d encrypted, want 2", len(ciphers))
+	}
+	if strings.Contains(ciphers[0], "Delivered-To: dora") || strings.Contains(ciphers[0], "<dora@") { // the order is that of file names
+		ciphers[0], ciphers[1] = ciphers[1], ciphers[0]
+	}
+	for i, p := range []*person{bob, dora} {
+		if got := p.reads(ciphers[i]); !strings.Contains(got, "Subject: Labs of Mira Testcase\r\n") || !strings.Contains(got, "number is 536-22-8145.\r\n.a dot\r\n") {
+			t.Errorf("reads %q", got)
+		}
+		if n := strings.Count(p.packets(ciphers[i]), ":pubkey enc packet"); n != 1 {
+			t.Errorf("encrypted to %d keys, want 1: who is not named is nobody's business", n)
+		}
+	}
+	g.must("audit", "verify")
+	noneLeft(t, filepath.Join(g.data(), "tmp"))
+}
+
+func (p *person) packets(msg string) string {
+	return p.gpg(armour.FindString(msg), "--list-packets")
+}
+
+// TestEncryptedMailSurvivesKillAtEachStep: whatever moment the gateway dies at,
+// the one copy that arrives is encrypted, and nothing lies about.
+func TestEncryptedMailSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@partner.example")
+	large := secretMail + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
+	for _, tt := range []struct {
+		step, msg string
+		taken     bool // answered 250 before it died
+		twice     bool // the next hop had it: the one duplicate that SMTP cannot avoid
+	}{
+		{step: "encrypt", msg: secretMail},
+		{step: "encrypted", msg: secretMail},
+		{step: "decision", msg: secretMail},
+		{step: "seal encrypted", msg: secretMail},
+		{step: "put: create", msg: large},
+		{step: "put: write", msg: large},
+		{step: "put: name", msg: large},
+		{step: "put: named", msg: large},
+		{step: "commit", msg: secretMail},
+		{step: "commit: begin", msg: secretMail},
+		{step: "commit: sync", msg: secretMail},
+		{step: "commit: answer", msg: secretMail},
+		{step: "committed", msg: secretMail},
+		{step: "deliver", msg: secretMail, taken: true},
+		{step: "delivered", msg: secretMail, taken: true, twice: true},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			g := newGateway(t, options{extra: withKeys(t, map[string]string{"bob@partner.example": bob.key})})
+			g.start("STANCH_CRASH_AT=" + tt.step)
+			answer, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, tt.msg)
+			if !g.ended() {
+				t.Fatalf("the step was never reached: answered %q, %v", answer, err)
+			}
+			if err == nil && !tt.taken {
+				t.Fatalf("answered %q by a process that died before it", answer)
+			}
+			g.start()
+			if err != nil { // as every mail server does
+				if answer, err = g.send("ada@clinic.example", []string{"bob@partner.example"}, tt.msg); err != nil {
+					t.Fatalf("second try: %q, %v", answer, err)
+				}
+			}
+			eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
+			got := g.delivered()
+			if len(got) == 0 || len(got) > 1 && !tt.twice || len(got) > 2 {
+				t.Fatalf("%d copies", len(got))
+			}
+			for _, m := range got {
+				if !strings.Contains(bob.reads(m), "536-22-8145") || strings.Contains(m, "536-22-8145") {
+					t.Errorf("delivered %.300q", m)
+				}
+			}
+			if n := len(g.held()); n != 0 {
+				t.Errorf("%d held, want 0", n)
+			}
+			noneLeft(t, filepath.Join(g.data(), "tmp"))
+			for _, f := range filesWith(t, g.data(), inClear...) {
+				t.Error(f)
+			}
+			g.must("audit", "verify")
+		})
+	}
+}
+
+// TestEncryptedComesBack: what the recipient's server refuses is reported to the
+// sender without a word of what was encrypted.
+func TestEncryptedComesBack(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@partner.example")
+	hop := newNextHop(t)
+	hop.follow(func(verb, _ string, tx hopMail) string {
+		if verb == "DOT" && slices.Contains(tx.rcpts, "bob@partner.example") {
+			return "554 5.2.2 mailbox full"
+		}
+		return ""
+	})
+	g := newGateway(t, options{nextHop: hop.addr, extra: withKeys(t, map[string]string{"bob@partner.example": bob.key})})
+	g.start()
+	if answer, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, secretMail); err != nil {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	eventually(t, "the report", func() bool { return hop.count() == 1 })
+	dsn := hop.messages()[0]
+	if dsn.from != "" || !slices.Equal(dsn.rcpts, []string{"ada@clinic.example"}) || !strings.Contains(dsn.text, "Status: 5.2.2") || !strings.Contains(dsn.text, "bob@partner.example") {
+		t.Errorf("the report went from <%s> to %v:\n%s", dsn.from, dsn.rcpts, dsn.text)
+	}
+	for _, never := range append([]string{"Labs", "mailbox full"}, inClear...) {
+		if strings.Contains(dsn.text, never) {
+			t.Errorf("the report holds %q:\n%s", never, dsn.text)
+		}
+	}
+}
+
+// TestAskedForEncryption: a sender asks by the subject, and nobody inside has it
+// encrypted for that; without a way it is held, and scan says so too.
+func TestAskedForEncryption(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@partner.example")
+	g := newGateway(t, options{extra: withKeys(t, map[string]string{"bob@partner.example": bob.key})})
+	g.start()
+	mail := func(to, subject string) string {
+		return "From: ada@clinic.example\r\nTo: " + to + "\r\nSubject: " + subject + "\r\n\r\nthe meeting is at three\r\n"
+	}
+	for i, subject := range []string{"[ SECURE ] the meeting", "=?utf-8?q?=5Bencrypt=5D_the_meeting?="} {
+		if answer, err := g.send("ada@clinic.example", []string{"bob@partner.example", "nurse@clinic.example"}, mail("bob@partner.example", subject)); err != nil {
+			t.Fatalf("%q: %q, %v", subject, answer, err)
+		}
+		eventually(t, "two more copies", func() bool { return len(g.delivered()) == 2*(i+1) })
+		sealed := 0
+		for _, m := range g.delivered() {
+			if !armour.MatchString(m) {
+				continue
+			}
+			sealed++
+			if got := bob.reads(m); !strings.Contains(got, "\r\nSubject: the meeting\r\n") {
+				t.Errorf("%q: reads %q", subject, got)
+			}
+		}
+		if sealed != i+1 {
+			t.Errorf("%q: %d are encrypted, want %d", subject, sealed, i+1)
+		}
+	}
+	answer, err := g.send("ada@clinic.example", []string{"carol@partner.example"}, mail("carol@partner.example", "[secure] the meeting"))
+	if err != nil || !strings.Contains(answer, "Held for review, id ") {
+		t.Errorf("without a way: %q, %v; want it held", answer, err)
+	}
+	for to, want := range map[string]string{"bob@partner.example": "encrypt", "carol@partner.example": "quarantine", "nurse@clinic.example": "allow"} {
+		file := filepath.Join(g.dir, "one.eml")
+		write(t, file, mail(to, "[secure] the meeting"), 0o600)
+		out, _ := g.cli("scan", "--format", "jsonl", file)
+		var got struct{ Verdict string }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got.Verdict != want {
+			t.Errorf("scan of a mail to %s: %s, %v; want %s", to, out, err, want)
+		}
+	}
+}

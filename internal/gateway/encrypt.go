@@ -1,0 +1,332 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	netmail "net/mail"
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// maxAlone is how many recipients that the message does not name may get one of
+// their own; those beyond have it held.
+const maxAlone = 50
+
+// cipher is the message as those recipients get it to whom it is encrypted.
+type cipher struct {
+	way     dlp.Way
+	rcpts   []dlp.Address
+	content *buffer.Buffer // nil on the way tls: it goes as it is
+}
+
+// way is the way of rules on which doc goes to rcpt.
+func (r *Rules) way(ctx context.Context, doc *dlp.Document, rcpt dlp.Address) (dlp.Way, bool) {
+	if doc.Channel == dlp.File {
+		return "", r.Encrypts != nil && r.Encrypts(doc.Root)
+	}
+	if r.Ways == nil {
+		return "", false
+	}
+	way := r.Ways.Way(ctx, doc.Sender, rcpt)
+	return way, way != ""
+}
+
+// encrypt makes the encrypted messages that the verdict asks for, before
+// anything is decided upon or done. Where one cannot be made, the verdict for
+// its recipients becomes Hold, reason no_way: nothing falls back to the clear.
+// An error says that it may work later; then there are none.
+func (m *mail) encrypt(ctx context.Context) (err error) {
+	m.forgetCiphers()
+	defer func() {
+		if err != nil {
+			m.forgetCiphers()
+		}
+	}()
+	var ways []dlp.Way
+	on := map[dlp.Way][]dlp.Address{}
+	for _, r := range m.j.verdict.Rcpts {
+		if r.Action != dlp.Encrypt || r.Way == "" {
+			continue
+		}
+		if !slices.Contains(ways, r.Way) {
+			ways = append(ways, r.Way)
+		}
+		on[r.Way] = append(on[r.Way], r.Rcpt)
+	}
+	if len(ways) == 0 {
+		return nil
+	}
+	m.OnStep("encrypt")
+	for _, way := range ways {
+		if way == dlp.VerifiedTLS {
+			m.ciphers = append(m.ciphers, cipher{way: way, rcpts: on[way]})
+			continue
+		}
+		classes, rest, err := m.classes(way, on[way])
+		if err != nil {
+			return err
+		}
+		m.withhold(rest)
+		for _, rcpts := range classes {
+			c, err := m.encryptTo(ctx, way, rcpts)
+			if later(ctx, err) {
+				return err
+			}
+			if err != nil {
+				m.warn(ctx, "message not encrypted; it is held", m.doc.ID, err)
+				m.withhold(rcpts)
+				continue
+			}
+			m.ciphers = append(m.ciphers, c)
+		}
+	}
+	m.OnStep("encrypted")
+	return nil
+}
+
+// later reports whether err may be gone at the next try.
+func later(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, errNotKept) || errors.Is(err, store.ErrNoRoom) || errors.Is(err, errNotRead)
+}
+
+// errNotKept says that there is no room for an encrypted message now, or that the
+// disk does not take it.
+var errNotKept = errors.New("gateway: no room to encrypt a message")
+
+// keeping writes to a buffer, whose errors are errNotKept.
+type keeping struct{ *buffer.Buffer }
+
+// Write writes p.
+func (k keeping) Write(p []byte) (int, error) {
+	n, err := k.Buffer.Write(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	return n, err
+}
+
+// withhold turns the verdict for rcpts into Hold, reason no_way.
+func (m *mail) withhold(rcpts []dlp.Address) {
+	m.j.verdict.Rcpts = slices.Clone(m.j.verdict.Rcpts)
+	for i := range m.j.verdict.Rcpts {
+		if r := &m.j.verdict.Rcpts[i]; slices.Contains(rcpts, r.Rcpt) {
+			r.Action, r.Way, r.Reason = dlp.Hold, "", dlp.ReasonNoWay
+		}
+	}
+}
+
+// classes sorts rcpts into those who share a message: who the message names may
+// know of each other, anybody else gets one alone, since what is encrypted says
+// to how many and to whom. rest are those beyond maxAlone.
+func (m *mail) classes(way dlp.Way, rcpts []dlp.Address) (classes [][]dlp.Address, rest []dlp.Address, err error) {
+	r, err := m.doc.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	if err != nil && !errors.Is(err, message.ErrTooLarge) {
+		return nil, nil, err
+	}
+	named := map[string]bool{}
+	for _, f := range head {
+		if !f.Is("To") && !f.Is("Cc") {
+			continue
+		}
+		list, err := mailAddresses(f.Value())
+		if err != nil {
+			continue // whom it means is not known: nobody
+		}
+		for _, a := range list {
+			named[strings.ToLower(a)] = true
+		}
+	}
+	var together []dlp.Address
+	for _, a := range rcpts {
+		switch {
+		case named[strings.ToLower(a.Local+"@"+a.Domain)]:
+			together = append(together, a)
+		case len(classes) < maxAlone:
+			classes = append(classes, []dlp.Address{a})
+		default:
+			rest = append(rest, a)
+		}
+	}
+	if len(together) > 0 {
+		classes = append(m.j.ways.Classes(way, together), classes...)
+	}
+	return classes, rest, nil
+}
+
+func mailAddresses(value string) (out []string, err error) {
+	list, err := netmail.ParseAddressList(value)
+	for _, a := range list {
+		out = append(out, a.Address)
+	}
+	return out, err
+}
+
+// errTelltale says that what would stand outside of what is encrypted tells what
+// is to be kept.
+var errTelltale = errors.New("gateway: address or header outside says what is to be encrypted")
+
+// encryptTo makes one encrypted message. It must end in forgetCiphers.
+func (m *mail) encryptTo(ctx context.Context, way dlp.Way, rcpts []dlp.Address) (c cipher, err error) {
+	if m.Buffers == nil {
+		return cipher{}, errNotKept
+	}
+	if m.says(ctx, &dlp.Document{Sender: m.doc.Sender, Rcpts: rcpts}) {
+		return cipher{}, errTelltale
+	}
+	c = cipher{way: way, rcpts: rcpts, content: m.Buffers.New()}
+	defer func() {
+		if err != nil {
+			_ = c.content.Close() // what is in it is of no use
+		}
+	}()
+	if err := m.j.ways.Encrypt(keeping{c.content}, m.untagged, way, rcpts); err != nil {
+		return c, fmt.Errorf("gateway: encrypt %s: %w", m.doc.ID, err)
+	}
+	if err := c.content.Done(); err != nil {
+		return c, fmt.Errorf("gateway: encrypt %s: %w: %w", m.doc.ID, errNotKept, err)
+	}
+	return c, m.keepsSilent(ctx, c)
+}
+
+// keepsSilent reads what stands outside of an encrypted message as if it were a
+// message: a rule that speaks for its encryption must find nothing there.
+// Reading that fails is errNotRead.
+func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
+	var rules []dlp.RuleID
+	for _, r := range m.j.verdict.Rcpts {
+		if slices.Contains(c.rcpts, r.Rcpt) {
+			rules = append(rules, r.Rules...)
+		}
+	}
+	now := m.rules.Load()
+	if len(rules) == 0 || now == nil {
+		return nil
+	}
+	head, err := outside(c.content)
+	if err != nil {
+		return err
+	}
+	doc := &dlp.Document{ID: m.doc.ID, Channel: dlp.Mail, Sender: m.doc.Sender, Rcpts: c.rcpts, Received: m.doc.Received, Size: int64(len(head)),
+		Open: func() (io.ReadSeekCloser, error) { return seekable{bytes.NewReader(head)}, nil }}
+	d := now.Detect()
+	if err := m.Extract.Extract(ctx, doc, d); err != nil {
+		return fmt.Errorf("%w: outer header of %s", errNotRead, m.doc.ID)
+	}
+	found, _ := d.Finish()
+	if slices.ContainsFunc(found, func(f dlp.Finding) bool { return slices.Contains(rules, f.Rule) }) {
+		return errTelltale
+	}
+	return nil
+}
+
+type seekable struct{ *bytes.Reader }
+
+// Close does nothing.
+func (seekable) Close() error { return nil }
+
+// outside is the header of an encrypted message as a message of its own.
+func outside(b *buffer.Buffer) ([]byte, error) {
+	r, err := b.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	head, err := message.ReadHeader(r, maxHeader)
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, f := range head {
+		if !strings.HasPrefix(strings.ToLower(f.Name()), "content-") {
+			out = append(out, f.Raw...)
+		}
+	}
+	return append(out, "\r\n"...), nil
+}
+
+// forgetCiphers gives back what the encrypted messages take.
+func (m *mail) forgetCiphers() {
+	for _, c := range m.ciphers {
+		if c.content != nil {
+			_ = c.content.Close() // it is in the spool, or of no use
+		}
+	}
+	m.ciphers = nil
+}
+
+// groups are the recipients by what happens to them. Who is to have the message
+// encrypted has it held where there is none.
+func (m *mail) groups() acts {
+	a := groupByAct(m.j.verdict)
+	a.ciphers = m.ciphers
+	for _, c := range m.ciphers {
+		a.held = slices.DeleteFunc(a.held, func(r dlp.Address) bool { return slices.Contains(c.rcpts, r) })
+	}
+	return a
+}
+
+// sealCipher seals an encrypted message as one of the gateway's own: signed,
+// with the trace fields and a loop mark in front.
+func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
+	m.OnStep("seal encrypted")
+	if c.content == nil {
+		return m.sealVerified(ctx, c.rcpts)
+	}
+	if _, err := m.identify(); err != nil {
+		return spool.Entry{}, err
+	}
+	mark, err := m.mark(m.messageID, c.rcpts)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	open := func() (io.ReadCloser, error) { return c.content.Open() }
+	head := slices.Concat(m.signOwned(ctx, open), m.doc.Trace, mark)
+	body, err := open()
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	defer body.Close()
+	out := m.ours(spool.Cipher, c.rcpts)
+	out.Params.Body = "" // what is encrypted is in lines of seven-bit text
+	if m.says(ctx, &dlp.Document{Params: dlp.MailParams{EnvID: out.Params.EnvID}}) {
+		out.Params.EnvID = ""
+	}
+	for i := range out.Rcpts {
+		p := &out.Rcpts[i].Params
+		if m.says(ctx, &dlp.Document{Rcpts: c.rcpts[i : i+1], RcptParams: []dlp.RcptParams{{ORcpt: p.ORcpt}}}) {
+			p.ORcpt = ""
+		}
+	}
+	return m.Spool.Seal(ctx, out, io.MultiReader(bytes.NewReader(head), body))
+}
+
+// sealVerified seals the message as it is, for connections alone that proved to
+// lead to the recipient's server.
+func (m *mail) sealVerified(ctx context.Context, rcpts []dlp.Address) (spool.Entry, error) {
+	body, err := m.doc.Open()
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	defer body.Close()
+	head, err := m.front(ctx, "", rcpts)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	out := m.ours(spool.Cipher, rcpts)
+	out.Verified = true
+	return m.Spool.Seal(ctx, out, io.MultiReader(bytes.NewReader(head), body))
+}

@@ -1,0 +1,224 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/buffer"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+)
+
+// coder is a way that can be followed: what is encrypted says how, and to whom.
+type coder struct {
+	to   map[string]dlp.Way
+	fail error
+	gave []string // the plaintexts
+	head string   // what it leaves outside
+}
+
+func (c *coder) Way(_ context.Context, _, rcpt dlp.Address) dlp.Way { return c.to[rcpt.String()] }
+
+func (c *coder) Classes(_ dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
+	return [][]dlp.Address{rcpts}
+}
+
+func (c *coder) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dlp.Way, rcpts []dlp.Address) error {
+	if c.fail != nil {
+		return c.fail
+	}
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	c.gave = append(c.gave, string(b))
+	_, err = fmt.Fprintf(dst, "%sSubject: [...]\r\n\r\n%s %d bytes to %v\r\n", c.head, way, len(b), rcpts)
+	return err
+}
+
+var encryptIt = dlp.RcptVerdict{Action: dlp.Encrypt, Policy: "p", Rules: []dlp.RuleID{"us-ssn"}}
+
+// encrypting has b encrypt to out.
+func encrypting(t *testing.T, b *bench) *coder {
+	t.Helper()
+	c := &coder{to: map[string]dlp.Way{out.String(): dlp.OpenPGP}}
+	b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found, parts: &b.parts} }, Policy: b, Ways: c,
+		Request: gateway.Request{Subject: true, Header: "X-Encrypt"}})
+	var err error
+	if b.Buffers, err = buffer.NewPool(buffer.Config{MemoryEach: 1 << 20, MemoryAll: 16 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	b.verdict[out.String()] = encryptIt
+	return c
+}
+
+const labs = "From: ada@clinic.example\r\nTo: Sam <SAM@partner.example>, x@partner.example\r\nSubject: [secure] labs\r\n\r\nthe labs\r\n"
+
+func TestEncrypted(t *testing.T) {
+	b := looping(t, newBench(t))
+	verified := signing(t, b)
+	c := encrypting(t, b)
+	c.head = "From: ada@clinic.example\r\n"
+	doc := withText(labs, out, in)
+	doc.Trace = []byte("Received: by gw.example\r\n")
+	doc.Params = dlp.MailParams{Body: "8BITMIME"}
+	got := b.Message(t.Context(), doc, b.hop)
+	if got.Kind != dlp.Split || !got.Acknowledge || got.Verdict.Rcpts[0].Way != dlp.OpenPGP {
+		t.Fatalf("outcome %+v", got)
+	}
+	if kinds := queueKinds(t, b); kinds != "copy encrypted" {
+		t.Errorf("queue %q, want a copy and an encrypted one", kinds)
+	}
+	if b.hop.resets != 1 || len(b.hop.sent) != 0 {
+		t.Errorf("%d resets and %d sent, want 1 and 0", b.hop.resets, len(b.hop.sent))
+	}
+	if want := strings.Replace(labs, "[secure] ", "", 1); !slices.Equal(c.gave, []string{want}) {
+		t.Errorf("encrypted %q, want it without what asked", c.gave)
+	}
+	if got := b.audit.results(); !slices.Equal(got, []string{audit.ResultSpooled}) {
+		t.Errorf("results %q", got)
+	}
+	runOutboxUntil(t, b, func() bool { return queueKinds(t, b) == "" })
+	for _, m := range b.hop.deliveredText {
+		if strings.Contains(m, "openpgp ") {
+			if !strings.Contains(m, "Received: by gw.example\r\n") || strings.Contains(m, "labs") {
+				t.Errorf("the encrypted one is %q", m)
+			}
+			if vs := verified(m); len(vs) != 1 || vs[0] != nil {
+				t.Errorf("signatures %v on %q", vs, m)
+			}
+		} else if !strings.HasSuffix(m, labs) {
+			t.Errorf("the copy inside is %q", m)
+		}
+	}
+	if u := b.Buffers.Usage(); u.Memory != 0 || u.Disk != 0 {
+		t.Errorf("%+v is kept of what was encrypted", u)
+	}
+}
+
+// TestNotEncrypted: what cannot be encrypted is held, or comes again; it never
+// leaves, and nothing of it stays behind.
+func TestNotEncrypted(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		set  func(*bench, *coder)
+		want dlp.OutcomeKind
+	}{
+		{"no way", func(_ *bench, c *coder) { c.to = nil }, dlp.Held},
+		{"no ways at all", func(b *bench, _ *coder) {
+			b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &detection{parts: &b.parts} }, Policy: b})
+		}, dlp.Held},
+		{"it breaks", func(_ *bench, c *coder) { c.fail = errBroken }, dlp.Held},
+		{"the outside tells", func(b *bench, c *coder) {
+			b.found = []dlp.Finding{{Rule: "us-ssn", Path: "HEADER"}}
+		}, dlp.Held},
+		{"no room", func(b *bench, _ *coder) {
+			b.Buffers, _ = buffer.NewPool(buffer.Config{}) // it is without a disk
+		}, dlp.TryAgain},
+		{"no buffers", func(b *bench, _ *coder) { b.Buffers = nil }, dlp.TryAgain},
+		{"no commit", func(b *bench, _ *coder) { b.db.broken = errBroken }, dlp.NoRoom},
+		{"no decision", func(b *bench, _ *coder) { b.audit.breaksAt = audit.Decision }, dlp.TryAgain},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			c := encrypting(t, b)
+			tc.set(b, c)
+			got := b.Message(t.Context(), withText(labs, out), b.hop)
+			if got.Kind != tc.want {
+				t.Errorf("outcome %v, want %v", got.Kind, tc.want)
+			}
+			if kinds := queueKinds(t, b); kinds != "" || len(b.hop.sent) > 0 {
+				t.Errorf("queue %q, sent %q", kinds, b.hop.sent)
+			}
+			if tc.want == dlp.Held {
+				if r := got.Verdict.Rcpts[0]; r.Action != dlp.Hold || r.Reason != dlp.ReasonNoWay || r.Way != "" {
+					t.Errorf("verdict %+v", r)
+				}
+				b.audit.mu.Lock()
+				if e := b.audit.events[0]; e.Action != "quarantine" || e.Reason != dlp.ReasonNoWay {
+					t.Errorf("on record: %+v", e)
+				}
+				b.audit.mu.Unlock()
+			}
+			if b.Buffers != nil {
+				if u := b.Buffers.Usage(); u.Memory != 0 {
+					t.Errorf("%+v is kept of what was encrypted", u)
+				}
+			}
+		})
+	}
+}
+
+// TestEncryptedApart: whom the message names shares one; nobody learns of
+// anybody else, and of very many the rest is held.
+func TestEncryptedApart(t *testing.T) {
+	b := newBench(t)
+	c := encrypting(t, b)
+	rcpts := []dlp.Address{out, {Local: "x", Domain: "partner.example"}}
+	for i := range 52 {
+		rcpts = append(rcpts, dlp.Address{Local: fmt.Sprint("blind", i), Domain: "partner.example"})
+	}
+	for _, r := range rcpts {
+		c.to[r.String()], b.verdict[r.String()] = dlp.OpenPGP, encryptIt
+	}
+	doc := withText(labs, rcpts...)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held && got.Kind != dlp.Split {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	ms, err := b.spool.Of(t.Context(), doc.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, m := range ms {
+		sizes = append(sizes, len(m.Rcpts))
+	}
+	slices.Sort(sizes)
+	if len(sizes) != 51 || sizes[50] != 2 || sizes[49] != 1 {
+		t.Errorf("messages to %v recipients, want 50 to one and one to two", sizes)
+	}
+}
+
+// TestVerifiedCopy: on the way tls the message goes as it is, and is marked.
+func TestVerifiedCopy(t *testing.T) {
+	b := newBench(t)
+	c := encrypting(t, b)
+	c.to[out.String()] = dlp.VerifiedTLS
+	doc := withText(labs, out)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split || len(c.gave) != 0 {
+		t.Fatalf("outcome %v, %d encrypted", got.Kind, len(c.gave))
+	}
+	ms, err := b.spool.Of(t.Context(), doc.ID)
+	if err != nil || len(ms) != 1 || !ms[0].Verified {
+		t.Errorf("spool %+v, %v; want one that must be verified", ms, err)
+	}
+}
+
+// TestAskedByHeader: a header that the configuration names asks, whatever it
+// says; others do not.
+func TestAskedByHeader(t *testing.T) {
+	b := newBench(t)
+	encrypting(t, b)
+	asked := ""
+	b.begun = func(d *dlp.Document) { asked += fmt.Sprint(d.Asked, " ") }
+	for _, head := range []string{"x-encrypt: no\r\n", "X-Encrypted: yes\r\n", "Subject: secure\r\n", "Subject: re: [Secure ]\r\n", "Comments: [secure]\r\n"} {
+		b.Message(t.Context(), withText(head+"\r\nbody\r\n", in), b.hop)
+	}
+	if want := "true false false true false "; asked != want {
+		t.Errorf("asked: got %s, want %s", asked, want)
+	}
+	if _, err := (gateway.Request{Subject: true}).Asked(&dlp.Document{Channel: dlp.Mail, Open: func() (io.ReadSeekCloser, error) { return nil, errBroken }}); !errors.Is(err, errBroken) {
+		t.Errorf("what cannot be opened: got %v", err)
+	}
+}
