@@ -52,7 +52,7 @@ func TestEPUBOfLibreOffice(t *testing.T) {
 	if err := os.WriteFile(page, []byte("<html><head><title>Visit</title></head><body><h1>One</h1><p>Patient SSN 536-22-<b>8145</b></p><h1>Two</h1><p>last page</p></body></html>"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(soffice, "-env:UserInstallation=file://"+dir+"/profile", "--headless", "--writer", "--convert-to", "epub", "--outdir", dir, page)
+	cmd := exec.CommandContext(t.Context(), soffice, "-env:UserInstallation=file://"+dir+"/profile", "--headless", "--writer", "--convert-to", "epub", "--outdir", dir, page)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -51,7 +51,7 @@ func oleKinds() []oleKind {
 		{"EncryptedPackage", "application/x-ole-storage", (*compound).encryptedPackage, "", 0},
 		{"WordDocument", "application/msword", (*compound).word, "", 0},
 		{"VisioDocument", "application/vnd.visio", nil, "visio", unsupported},
-		{"Quill", "application/x-mspublisher", nil, "publisher", unsupported},
+		{"Quill", "application/x-mspublisher", (*compound).publisher, "", 0},
 		{"MatOST", "application/vnd.ms-works", nil, "works", unsupported},
 		{"BodyText", "application/x-hwp", nil, "hwp", unsupported},
 		{"Workbook", "application/vnd.ms-excel", (*compound).excel, "", 0},

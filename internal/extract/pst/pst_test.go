@@ -182,7 +182,7 @@ func TestOfOutlook(t *testing.T) {
 	if err := os.WriteFile(store, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(readpst, "-q", "-D", "-e", "-o", dir, store).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), readpst, "-q", "-D", "-e", "-o", dir, store).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	got, err := shown(b)
