@@ -9,7 +9,9 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -273,4 +275,47 @@ func protectAgain(t *testing.T, in []byte) []byte {
 func body(entity []byte) []byte {
 	_, b, _ := bytes.Cut(entity, []byte("\r\n\r\n"))
 	return b
+}
+
+// TestProtectKeepsOddMail protects mail that is made to be read in more than
+// one way. Python's email package finds the same leaves before and after.
+func TestProtectKeepsOddMail(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not installed")
+	}
+	files, _ := filepath.Glob("../../../shared/evasions/*.eml")
+	if len(files) == 0 {
+		t.Skip("../shared/evasions is not here")
+	}
+	dir := t.TempDir()
+	var taken int
+	for _, file := range files {
+		p, err := message.Protect(func() (io.ReadCloser, error) { return os.Open(file) }, message.Protection{NoLegacyDisplay: true})
+		if err != nil {
+			continue // held
+		}
+		var b bytes.Buffer
+		if _, err := p.WriteTo(&b); err != nil {
+			t.Errorf("%s: %v", filepath.Base(file), err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		taken++
+	}
+	if taken < len(files)*3/4 {
+		t.Errorf("%d of %d messages can be protected", taken, len(files))
+	}
+	out, err := exec.Command(python, "-c", `
+import email, os, sys
+def leaves(path):
+    with open(path, "rb") as f: m = email.message_from_binary_file(f)
+    return [(x.get_content_type(), (x.get_payload(decode=True) or b"").replace(b"\r\n", b"\n")) for x in m.walk() if not x.is_multipart()]
+for name in sorted(os.listdir(sys.argv[1])):
+    if leaves(os.path.join(sys.argv[1], name)) != leaves(os.path.join(sys.argv[2], name)): print(name)
+`, dir, filepath.Dir(files[0])).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v: other leaves in\n%s", err, out)
+	}
 }

@@ -30,6 +30,9 @@ type opener func(t *testing.T, p *person, msg, der []byte) ([]byte, error)
 // read (docs/adr/0033-cms-envelope.md says what it does with others), and lets
 // openssl verify the signature inside.
 func TestOtherProgramsOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs")
+	}
 	a := newAuthority()
 	root := filepath.Join(t.TempDir(), "root.pem")
 	writePEM(t, root, "CERTIFICATE", a.cert.Raw)
@@ -120,6 +123,9 @@ func nss(t *testing.T, p *person, _, der []byte) ([]byte, error) {
 
 // TestBouncyCastleOpens gives all messages to one Java program.
 func TestBouncyCastleOpens(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs")
+	}
 	java, err := exec.LookPath("java")
 	if err != nil {
 		t.Skip("java is not installed")
