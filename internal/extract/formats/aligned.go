@@ -170,8 +170,8 @@ func isDrawn(line []byte) bool {
 // open takes a line for a table's header where it is one. Where blanks do not tell
 // the columns apart, a drawn line below may.
 func (t *textTables) open(line []byte) {
-	may, parted := mayHead(line)
-	if !may {
+	may, parted, odd := mayHead(line)
+	if odd = odd && !may && beginsPatients(line); !may && !odd {
 		return
 	}
 	t.header = append(t.header[:0], line...)
@@ -180,14 +180,15 @@ func (t *textTables) open(line []byte) {
 	}
 	for _, d := range []string{"|", "│", "\t", "", ",", ";"} {
 		t.delim = d
-		if t.names(line) {
+		if t.names(line, odd) {
 			return
 		}
 	}
 }
 
 // headByte tells the bytes of a header: 1 a letter and what may stand in a name, 2 a
-// digit, 3 a blank, 4 what parts names; 0 what stands in none.
+// digit, 3 a blank, 4 what parts names, 5 a sign that may stand among them; 0 what
+// stands in none.
 var headByte = func() (t [256]uint8) {
 	for c := range t {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 || strings.IndexByte("#_-/.()'&:>\"", byte(c)) >= 0 {
@@ -198,43 +199,69 @@ var headByte = func() (t [256]uint8) {
 		t[c] = 2
 	}
 	t[' '], t['\t'], t[','], t[';'], t['|'], t[0xe2] = 3, 4, 4, 4, 4, 4 // the last begins what draws a table
+	t['%'], t['*'], t['+'], t['?'] = 5, 5, 5, 5
 	return t
 }()
 
 // mayHead reports a line that may be a header, and whether something parts it into
-// names. All text goes through here, and prose is known by its first words.
-func mayHead(line []byte) (may, parted bool) {
+// names; of one that may not, whether it has a digit or a sign behind a first name.
+// All text goes through here, and prose is known by its first words.
+func mayHead(line []byte) (may, parted, odd bool) {
 	const maxWords = 8 // of a name, or of some names that a drawn line parts
 	if len(line) < 4 || len(line) > 1<<10 {
-		return false, false
+		return false, false, false
 	}
 	blanks, drawn := 0, line[0] == '|' // as Markdown draws tables: its lines are known by it
 	for i := 0; i < len(line); {
 		if i, blanks = passWords(line, i, blanks, maxWords); blanks > maxWords {
-			return false, false
+			return false, false, false
 		}
 		for end := min(i+8, len(line)); i < end; i++ {
 			switch headByte[line[i]] {
 			case 0:
 				if !drawn {
-					return false, false
+					return false, parted, false
 				}
 			case 2: // ICD10, ICD-9
 				if !drawn && (i < 3 || !icdBefore(line[:i])) {
-					return false, false
+					return false, parted, parted
+				}
+			case 5:
+				if !drawn {
+					return false, parted, parted
 				}
 			case 3:
 				if blanks++; i > 0 && line[i-1] == ' ' {
 					blanks, parted = 0, true
 				} else if blanks > maxWords {
-					return false, false
+					return false, false, false
 				}
 			case 4:
 				blanks, parted = 0, true
 			}
 		}
 	}
-	return true, parted
+	return true, parted, false
+}
+
+// beginsPatients reports a line in which some word begins as names of columns of
+// patients do. It is asked for the few lines that have digits among names.
+func beginsPatients(line []byte) bool {
+	start := true
+	for i := 0; i+1 < len(line); i++ {
+		c := line[i] | 0x20
+		letter := c >= 'a' && c <= 'z'
+		if start && letter {
+			switch two := [2]byte{c, line[i+1] | 0x20}; string(two[:]) {
+			case "mr", "mb", "me", "ss", "so", "su", "do", "da", "dx", "di", "bi", "np", "ic", "pa", "pt", "ch", "he":
+				return true
+			case "d.": // d.o.b.
+				return true
+			}
+		}
+		start = !letter
+	}
+	return false
 }
 
 // passWords passes letters, and blanks of which no two stand side by side, eight
@@ -268,21 +295,22 @@ func icdBefore(line []byte) bool {
 	return len(end) >= 3 && bytes.EqualFold(end[len(end)-3:], []byte("icd"))
 }
 
-// names cuts line into columns by the delimiter at hand; false where one of them
-// has no name, or none is a name that columns of patients have.
-func (t *textTables) names(line []byte) bool {
+// names cuts line into columns by the delimiter at hand; false where they are not
+// names, or none is one that columns of patients have. Odd ones and empty ones may
+// stand among them.
+func (t *textTables) names(line []byte, odd bool) bool {
 	t.columns = t.columns[:0]
 	patients := false
 	if !t.split(line) || len(t.cells) < 2 || len(t.cells) > maxTableCols {
 		return false
 	}
-	if t.piped() && line[0] == '|' {
-		return t.drawnNames(line)
+	if odd || t.piped() && line[0] == '|' {
+		return t.oddNames(line)
 	}
 	for _, c := range t.cells {
 		if c.from == c.to || c.to-c.from > maxColumnName {
 			t.columns = t.columns[:0]
-			return false
+			return t.oddNames(line)
 		}
 		name := cutLabel(string(line[c.from:c.to]))
 		if !columnName(name) {
@@ -299,9 +327,8 @@ func (t *textTables) names(line []byte) bool {
 	return patients
 }
 
-// drawnNames is names for a line that is drawn as Markdown draws tables, among
-// whose cells empty and odd ones may stand.
-func (t *textTables) drawnNames(line []byte) bool {
+// oddNames is names for a line among whose cells empty and odd ones stand.
+func (t *textTables) oddNames(line []byte) bool {
 	row := make([]string, len(t.cells))
 	for i, c := range t.cells {
 		row[i] = string(line[c.from:c.to])

@@ -25,6 +25,15 @@ var alignedTables = []struct {
 		[]string{"Name=Jane@1", "MRN=4482913@1", "Tracking Number=536228145@1", "Name=Poe,\nBob@2", "MRN=4482914@2", "Tracking Number=536228146@2"}},
 	{"two tables", "MRN   Name\n44829  Jane\n\nICD-10   Text\nE11.9    Diabetes\n", []string{"MRN=44829@1", "Name=Jane@1", "ICD-10=E11.9@2", "Text=Diabetes@2"}},
 
+	{"a year among the names", "See:\n\nMRN  SSN        DX    2024\n4482913  536228145  E119  12\n4482914  536228146  I10   13\n", []string{"MRN=4482913@1", "SSN=536228145@1", "DX=E119@1", "=12@1", "MRN=4482914@2", "SSN=536228146@2", "DX=I10@2", "=13@2"}},
+	{"Markdown without pipes at the ends", "See:\n\nMRN | SSN | 2024\n--- | --- | ---\n4482913 | 536228145 | 12\n4482914 | | 13\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1", "MRN=4482914@2", "=13@2"}},
+	{"a year among commas", "See:\n\nMRN,SSN,2024\n4482913,536228145,12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1"}},
+	{"a sign among tabs", "See below\nMRN\tSSN\t%\n4482913\t536228145\t12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1"}},
+	{"an empty name", "See:\n\nMRN,SSN,,Ward\n4482913,536228145,x,12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=x@1", "Ward=12@1"}},
+	{"an empty name between pipes", "See:\n\nMRN | SSN |  | Ward\n--|--|--|--\n4482913 | 536228145 | x | 12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=x@1", "Ward=12@1"}},
+
+	{"values in place of names", "See:\n\nMRN, 4482912, and SSN, 536228144\n4482913,5,6,536228145\n", nil},
+	{"prose with a number behind a comma", "Dear all, MRN 4482913, DOB 03/04/1961,\nseen today, is well, in room 5, and goes home,\n", nil},
 	{"a form with two labels", "Name:  Jane Roe    MRN:  4482913\nDOB:   03/04/1961  SSN:  536-22-8145\n", nil},
 	{"prose with wide blanks", "The SSN  of a patient.  It is not her MRN.\nCall  5551234  before 5  o'clock.\n", nil},
 	{"prose with commas", "We need name, DOB, and SSN\nof patient 4482913, who came in, with pain, on day 3.\n", nil},

@@ -159,6 +159,17 @@ func TestTablesOfDocuments(t *testing.T) {
 		{"labels and values", row("MRN", "E1234567") + row("SSN", "536228145"), nil},
 		{"labels and words", row("Member ID", "Ada") + row("SSN", "536228145"), nil},
 		{"no names", row("Ada", "44") + row("Bob", "45"), nil},
+		{"names of other columns", row("Name", "Passport", "City") + row("Ada", "036001231", "Dayton") + row("Bob", "036001232", "Dayton"),
+			[]string{"Name=Ada@1", "Passport=036001231@1", "City=Dayton@1", "Name=Bob@2", "Passport=036001232@2", "City=Dayton@2"}},
+		{"names of other columns below a title", row("List") + row("Name", "Passport") + row("Ada", "036001231"), []string{"Name=Ada@1", "Passport=036001231@1"}},
+		{"words between", row("Name", "Passport") + row("Ada", "036001231") + row("Bob", "none") + row("Cy", "036001232"),
+			[]string{"Name=Ada@1", "Passport=036001231@1", "Name=Bob@2", "Passport=none@2", "Name Bob=Cy@3", "Passport none=036001232@3"}},
+		{"other names below", row("Name", "Phone") + row("Ada", "5550100") + row("Passport", "City") + row("036001231", "Dayton"),
+			[]string{"Name=Ada@1", "Phone=5550100@1", "Name=Passport@2", "Phone=City@2", "Name Passport=036001231@3", "Phone City=Dayton@3"}},
+		{"a row of one cell ends weak names", row("Name", "Phone") + row("Ada", "5550100") + row("Passports") + row("036001231", "Dayton"), []string{"Name=Ada@1", "Phone=5550100@1"}},
+		{"a form", row("Name:", "Ada Roe") + row("Passport:", "036001231"), nil},
+		{"words alone", row("Name", "City") + row("Ada", "Dayton"), nil},
+		{"prose and a number", row("What was said of it at the time of the visit", "Seen") + row("so", "44"), nil},
 		{"a table within", row("MRN", "SSN") + row("44", "<w:tbl>"+row("a", "b")+"</w:tbl>") + row("45", "536228145"), nil},
 	} {
 		a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, member{"word/document.xml", "<w:document><w:tbl>" + c.rows + "</w:tbl></w:document>"})))
@@ -203,5 +214,24 @@ func TestOddHeadersOfLibreOffice(t *testing.T) {
 				checkOdd(t, a, path, o.want)
 			})
 		}
+	}
+}
+
+// TestTablesOfSpreadsheetML holds that cells of Excel's XML of 2003 go with the names
+// of their columns, also behind empty ones, and that days are read as days.
+func TestTablesOfSpreadsheetML(t *testing.T) {
+	cell := func(attr, kind, s string) string {
+		return "<Cell" + attr + `><Data ss:Type="` + kind + `">` + s + "</Data></Cell>"
+	}
+	in := `<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet" xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Worksheet ss:Name="A"><Table>` +
+		"<Row>" + cell("", "String", "Name") + cell("", "String", "SSN") + cell("", "String", "DOB") + "</Row>\n" +
+		"<Row>" + cell("", "String", "Tess") + cell("", "Number", "536228145") + cell("", "DateTime", "1961-03-04T00:00:00.000") + "</Row>\n" +
+		"<Row>" + cell(` ss:MergeAcross="1"`, "String", "Ada") + cell("", "DateTime", "1961-03-05T00:00:00.000") + "</Row>\n" +
+		`<Row ss:Index="9">` + cell(` ss:Index="2"`, "Number", "536228146") + cell("", "String", "T 1") + "</Row></Table></Worksheet>" +
+		"<Worksheet><Table><Row>" + cell("", "String", "Name") + cell("", "String", "Passport") + "</Row><Row>" + cell("", "String", "Ada") + cell("", "Number", "036001231") + "</Row></Table></Worksheet></Workbook>"
+	a := serve(t, false, limits, []byte(in))
+	want := []string{"Name=Tess@1", "SSN=536228145@1", "DOB=1961-03-04 00:00:00.000@1", "Name=Ada@2", "DOB=1961-03-05 00:00:00.000@2", "SSN=536228146@3", "DOB=T 1@3", "Name=Ada@4", "Passport=036001231@4"}
+	if got := a.fieldsOf("~2"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q of %q", got, want, a.texts["~2"])
 	}
 }

@@ -365,6 +365,7 @@ type wordText struct {
 	line bool // something was written on this line
 	cell int  // open table cells
 	grid bool // it is SpreadsheetML 2003: a Cell is a cell
+	date bool // a day and time of it is at hand
 
 	aside  bool   // the text at hand is no text of the line: a field's instruction, deleted words
 	beside []byte // such text, which comes below the line, to a bound
@@ -548,7 +549,7 @@ func (w *wordText) text(b []byte) {
 		return
 	}
 	w.pay()
-	w.d.j.out.write(b)
+	w.d.j.out.write(w.dayOf(b))
 	w.line = true
 }
 

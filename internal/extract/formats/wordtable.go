@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,17 +10,23 @@ import (
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
-// wordTable is an open table of a document, or a sheet of OpenDocument's. Its text
-// goes out as it comes; the cells below a row of names, one of which columns of
-// patients have, are marked as well. A table without such a row, and one that holds
-// labels in front of values, is text as any other.
+// wordTable is an open table of a document, or a sheet of OpenDocument's or of
+// SpreadsheetML 2003. Its text goes out as it comes; the cells below a row of names
+// are marked as well. That is one in which a name stands that columns of patients
+// have, or the row above the first that holds a value: then it is the names of
+// columns by nothing but that, and a row of one cell ends what it says. A table
+// without such a row, and one that holds labels in front of values, is text as any
+// other.
 type wordTable struct {
 	labels []string
-	rows   int  // that ended
-	width  int  // cells of the last one that hold anything
-	plain  bool // its cells are not marked
-	column int  // of the next cell
-	step   int  // columns of the cell at hand
+	head   []string // of weak labels: those of the first row
+	may    []string // the labels that the row above gives, if it is one of names
+	weak   bool     // labels are those of a row without a name that patients' columns have
+	rows   int      // that ended
+	width  int      // cells of the last one that hold anything
+	plain  bool     // its cells are not marked
+	column int      // of the next cell
+	step   int      // columns of the cell at hand
 	cells  []wordCell
 }
 
@@ -37,9 +44,18 @@ func (w *wordText) innermost() *wordTable {
 	return w.tables[len(w.tables)-1]
 }
 
+// gridTags are the tags of SpreadsheetML 2003, by what Word calls them.
+//
+// Source: Microsoft, XML Spreadsheet Reference (2003).
+var gridTags = map[string]string{"Table": "tbl", "Row": "tr", "Cell": "tc"}
+
 // openTable follows the tags of tables. It comes before anything is written for the tag.
 func (w *wordText) openTable(name string, a attrs) {
 	t := w.innermost()
+	if w.grid {
+		w.date = name == "Data" && a.get("Type") == "DateTime"
+		name = gridTags[name]
+	}
 	if name == "tbl" || name == "table" {
 		if t != nil {
 			t.plain = true // a table within
@@ -61,6 +77,14 @@ func (w *wordText) openTable(name string, a attrs) {
 		}
 	case "tc", "table-cell":
 		t.step = columnsOf(a.get("number-columns-repeated"))
+		if w.grid {
+			if s := a.get("Index"); s != "" { // cells before it are empty
+				t.column = columnsOf(s) - 1
+			}
+			if s := a.get("MergeAcross"); s != "" {
+				t.step = columnsOf(s) + 1
+			}
+		}
 		if !t.plain && len(t.cells) < maxColumns {
 			at := w.d.j.out.pos()
 			t.cells = append(t.cells, wordCell{col: t.column, from: at, val: at, to: -1})
@@ -96,6 +120,10 @@ func (w *wordText) endTable(name string) {
 	if t == nil {
 		return
 	}
+	if w.grid {
+		w.date = false
+		name = gridTags[name]
+	}
 	switch name {
 	case "tbl", "table":
 		w.tables = w.tables[:len(w.tables)-1]
@@ -127,15 +155,9 @@ func (w *wordText) endTableRow(t *wordTable) {
 	t.rows, t.width = t.rows+1, len(row)
 	switch {
 	case len(row) > 1 && (first && headsPatients(row) || other && namesOfPatients(row)):
-		t.labels = t.labels[:0]
-		for i, c := range cells {
-			if c.col < maxColumns {
-				t.labels = append(t.labels, make([]string, max(0, c.col+1-len(t.labels)))...)
-				t.labels[c.col] = columnLabel(row[i])
-			}
-		}
+		t.labels, t.may, t.weak = labelsAt(row, cells), nil, false
 		return
-	case len(t.labels) == 0:
+	case t.unheaded(row, cells):
 		return
 	case slices.ContainsFunc(row, func(c string) bool { return patientName(c) != "" }):
 		t.plain = true // labels in front of values
@@ -150,6 +172,58 @@ func (w *wordText) endTableRow(t *wordTable) {
 		w.mark(c.from, c.val, label)
 		w.mark(c.val, c.to, label)
 	}
+}
+
+// unheaded takes a row of a table in which no name that patients' columns have was
+// seen; true where its cells are not to be marked.
+func (t *wordTable) unheaded(row []string, cells []wordCell) bool {
+	if len(t.labels) > 0 && !t.weak {
+		return false
+	}
+	switch {
+	case len(row) > 1 && !slices.ContainsFunc(row, func(c string) bool { return !columnName(c) || valueCell(c) || strings.HasSuffix(c, ":") }):
+		// It heads what comes, or is one row of words among others. Of rows below a
+		// header both may be true.
+		t.may = labelsAt(row, cells)
+		return !t.weak
+	case t.weak && len(row) == 1: // what it says is of the rows below
+		t.plain = true
+		return true
+	case t.may != nil && slices.ContainsFunc(row, valueCell):
+		if !t.weak {
+			t.head = t.may
+		}
+		t.labels = slices.Clone(t.head)
+		for i, l := range t.may {
+			if i < len(t.labels) && l != t.labels[i] {
+				t.labels[i] = cutLabel(t.labels[i] + " " + l)
+			} else if i >= len(t.labels) {
+				t.labels = append(t.labels, l)
+			}
+		}
+		t.may, t.weak = nil, true
+	}
+	return len(t.labels) == 0
+}
+
+// dayOf is b, or of a day and time as SpreadsheetML keeps it, 1961-03-04T00:00:00.000,
+// what a reader takes for two.
+func (w *wordText) dayOf(b []byte) []byte {
+	if !w.date {
+		return b
+	}
+	return bytes.ReplaceAll(b, []byte("T"), []byte(" "))
+}
+
+// labelsAt are the labels that a row gives, by column.
+func labelsAt(row []string, cells []wordCell) (labels []string) {
+	for i, c := range cells {
+		if c.col < maxColumns {
+			labels = append(labels, make([]string, max(0, c.col+1-len(labels)))...)
+			labels[c.col] = columnLabel(row[i])
+		}
+	}
+	return labels
 }
 
 // cellText is the text from one place of the part to another, "" where it was sent.
