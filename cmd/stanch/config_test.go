@@ -29,3 +29,21 @@ func TestConfigCheckExtract(t *testing.T) {
 		t.Errorf("got %q, want %q", errs, warning)
 	}
 }
+
+// TestConfigCheckAgeRecipients: a public key that was cut off or altered is found
+// before a file is to be encrypted to it.
+func TestConfigCheckAgeRecipients(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "stanch.toml")
+	const key = "age1jaq964ak34ktatxmvmmwrw7h9hhk42wsvtptzjgwmvzspmxwaulq9g85fk" // nobody's
+	for recipient, want := range map[string]int{key: 0, key[:60]: 1, strings.Replace(key, "q9g", "q8g", 1): 1} {
+		text := "data_dir = \"var\"\n[extract]\nsandbox = \"off\"\n[[watch]]\npath = \"share\"\nage_recipients = [\"" + recipient + "\"]\n"
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := stanch(t, "config", "check", "--config", conf)
+		if code != want || want != 0 && !strings.Contains(errs, "watch[0].age_recipients: ") {
+			t.Errorf("%s: got exit %d, %q; want %d", recipient, code, errs, want)
+		}
+	}
+}

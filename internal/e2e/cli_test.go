@@ -510,26 +510,6 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestDocumentedConfigurations: what the documents tell an administrator to
-// write holds.
-func TestDocumentedConfigurations(t *testing.T) {
-	t.Parallel()
-	block := regexp.MustCompile("(?s)```toml[^\n]*\n(.*?)```")
-	for _, doc := range []string{"README.md", "docs/postfix.md", "docs/sendmail.md"} {
-		found := block.FindAllStringSubmatch(read(t, filepath.Join("..", "..", doc)), -1)
-		if len(found) == 0 {
-			t.Errorf("%s: got no configuration, want at least one", doc)
-		}
-		for _, f := range found {
-			dir := t.TempDir()
-			write(t, filepath.Join(dir, "stanch.toml"), f[1], 0o644)
-			if r := shell(t, dir, "", "config", "check"); r.code != 0 {
-				t.Errorf("%s: got exit %d, %s; want it to hold:\n%s", doc, r.code, r.errs, f[1])
-			}
-		}
-	}
-}
-
 // TestSecondServeRefuses: one data folder has one process. Another serve on it,
 // with doors of its own or the same, ends and says why; the first goes on.
 func TestSecondServeRefuses(t *testing.T) {
