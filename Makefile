@@ -84,7 +84,7 @@ ablation: ## take each system call off the list of the processes that read docum
 	STANCH_LONG=1 go test ./internal/extract -run '^TestEachCallIsNeeded$$' -count 1 -v -timeout 60m
 
 .PHONY: soak
-soak: deps ## send 200,000 messages through one gateway, and half as many past the same readers; memory and file handles must not grow (SOAK_MESSAGES=…)
+soak: deps ## send 200,000 messages through one gateway, and half as many past the same readers; memory and file handles must not grow (SOAK_MESSAGES=…, 20000 or more)
 	@echo "TestSoak and TestSoakReaders of ./internal/e2e: $(or $(SOAK_MESSAGES),200000) messages"
 	STANCH_LONG=1 STANCH_SOAK_MESSAGES=$(or $(SOAK_MESSAGES),200000) go test ./internal/e2e -run '^TestSoak' -count 1 -v -timeout 180m
 

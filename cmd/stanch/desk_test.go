@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
@@ -146,5 +148,11 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 	}
 	if room, ok := free(cfg.DataDir); ok || room != 0 || !short(cfg.DataDir, 0) {
 		t.Errorf("%d bytes free, %v; want none, and the alarm", room, ok)
+	}
+	told := doctor.DataDir(cfg.DataDir).Run(t.Context())
+	if !slices.ContainsFunc(told, func(f doctor.Finding) bool {
+		return f.Level == doctor.Fail && strings.Contains(f.Found, "became read-only")
+	}) {
+		t.Errorf("doctor tells %+v; want that it became read-only", told)
 	}
 }

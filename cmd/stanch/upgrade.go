@@ -72,12 +72,25 @@ func (a *app) upgrade(ctx context.Context, p place) error {
 		case err == nil && now.PID != next && now.PID != before.PID:
 			return fmt.Errorf("the new program did not begin: stanch %s serves again, see its log", now.Version)
 		case time.Now().After(deadline):
-			return errors.New("nobody serves: see the log")
+			return late(before, now, next, err)
 		}
 		if !pause(ctx, lookEvery) {
 			return ctx.Err()
 		}
 	}
+}
+
+// late says who serves where an upgrade of before to the process next has not
+// come to its end in time: now is who answered last, unless there is an err.
+func late(before, now control.ProcessInfo, next int, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("nobody serves: see the log (%w)", err)
+	case now.PID == next:
+		return fmt.Errorf("stanch %s serves (process %d, before it %s as %d), but the service manager has not taken it for the service's process: its next stop may end it without order; see the log",
+			now.Version, now.PID, before.Version, before.PID)
+	}
+	return fmt.Errorf("stanch %s still serves (process %d) and has not given way to process %d: see the log", now.Version, now.PID, next)
 }
 
 // handover is how far this serve is with giving way.

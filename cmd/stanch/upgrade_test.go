@@ -70,3 +70,23 @@ func TestClaimIsTold(t *testing.T) {
 		t.Error("after it: still told")
 	}
 }
+
+// TestLateUpgrade: past its deadline upgrade says who serves.
+func TestLateUpgrade(t *testing.T) {
+	t.Parallel()
+	before, next := control.ProcessInfo{PID: 1, Version: "1"}, control.ProcessInfo{PID: 2, Version: "2", Claiming: true}
+	for _, tt := range []struct {
+		name string
+		now  control.ProcessInfo
+		err  error
+		want string
+	}{
+		{"nobody", control.ProcessInfo{}, control.ErrNotServing, "nobody serves"},
+		{"the new one", next, nil, "stanch 2 serves (process 2, before it 1 as 1), but the service manager has not taken it"},
+		{"the old one", before, nil, "stanch 1 still serves (process 1) and has not given way to process 2"},
+	} {
+		if got := late(before, tt.now, next.PID, tt.err).Error(); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -91,6 +91,9 @@ func dirOwner(dir string, info fs.FileInfo) Finding {
 	return good(dir, "belongs to user %d", st.Uid)
 }
 
+// noWrites is what a data folder that takes no writes means.
+const noWrites = "nothing can be held, sent on later or put on record, so senders are told to come again"
+
 func fileSystem(dir string) []Finding {
 	kind, room, err := safefile.Stat(dir)
 	if err != nil {
@@ -110,7 +113,10 @@ func fileSystem(dir string) []Finding {
 	more := "Make room on the file system of " + dir + ", or move data_dir to a larger one."
 	switch {
 	case room.ReadOnly:
-		out = append(out, bad(dir, "its file system is read-only: nothing can be held or sent on later", "Look at the mount with `findmnt -T "+dir+"`, and at `dmesg` for an error that made it so."))
+		out = append(out, bad(dir, "its file system is mounted read-only: "+noWrites, "Look at the mount with `findmnt -T "+dir+"`, and at `dmesg` for an error that made it so."))
+	case safefile.ReadOnly(filepath.Join(dir, "lock")): // of which a statfs does not tell
+		out = append(out, bad(dir, "its file system became read-only after an error of its disk: "+noWrites,
+			"Look at `dmesg` for the error. Stop stanch, check the disk and the file system (`fsck`), mount it again, and start."))
 	case room.Free < roomFail:
 		out = append(out, bad(dir, free+": mail that must be held is refused when it is full", more))
 	case room.Free < roomWarn:

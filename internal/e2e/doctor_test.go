@@ -269,7 +269,7 @@ func TestDoctorOnSmallAndLostDisks(t *testing.T) {
 	if err := syscall.Mount("", small, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	if fs, _ := g.doctor("data_dir"); !has(fs, "fail", "does not reach stable storage", "findmnt") {
+	if fs, _ := g.doctor("data_dir"); !has(fs, "fail", "does not reach stable storage", "findmnt") || !has(fs, "fail", "is mounted read-only", "findmnt") {
 		t.Errorf("a data folder that is read-only: %+v", fs)
 	}
 }

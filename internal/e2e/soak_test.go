@@ -26,12 +26,17 @@ func soakMessages(t *testing.T) int {
 	messages := 200_000
 	if s := os.Getenv("STANCH_SOAK_MESSAGES"); s != "" {
 		var err error
-		if messages, err = strconv.Atoi(s); err != nil || messages%(100*soakPoints) != 0 {
-			t.Fatalf("STANCH_SOAK_MESSAGES=%s: want a multiple of %d", s, 100*soakPoints)
+		if messages, err = strconv.Atoi(s); err != nil || messages < soakLeast || messages%(100*soakPoints) != 0 {
+			t.Fatalf("STANCH_SOAK_MESSAGES=%s: want a multiple of %d, and %d or more: with fewer the readers are still growing to their usual size in the second half",
+				s, 100*soakPoints, soakLeast)
 		}
 	}
 	return messages
 }
+
+// soakLeast is the fewest messages of a soak: the readers of TestSoakReaders, which
+// has half of them, reach their usual size after some 3,000 to 7,000.
+const soakLeast = 20_000
 
 // soakPoints is how often a soak looks at what the gateway takes: always at rest,
 // when all that was sent has been read and delivered. Amid its work one reader
