@@ -283,3 +283,91 @@ func TestAskedForEncryption(t *testing.T) {
 		}
 	}
 }
+
+// openssl runs it in dir.
+func openssl(t testing.TB, dir, in string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl is not installed: .ci/deps installs it")
+	}
+	cmd := exec.Command("openssl", args...)
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader(in)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("openssl %v: %v: %s", args, err, errs.String())
+	}
+	return string(out)
+}
+
+// certificate makes NAME.pem and NAME.key in dir.
+func certificate(t testing.TB, dir, name, names string) {
+	t.Helper()
+	openssl(t, dir, "", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=somebody", "-addext", "subjectAltName="+names,
+		"-addext", "keyUsage=keyEncipherment,digitalSignature", "-addext", "extendedKeyUsage=emailProtection", "-out", name+".pem", "-keyout", name+".key")
+}
+
+// TestEverybodyTheirWay sends one mail through Postfix to somebody inside, to two
+// by S/MIME, of whom one's program reads newer ciphers, to one by the certificate
+// of their domain, to one by OpenPGP and to one without any. openssl and gpg open
+// what each has.
+func TestEverybodyTheirWay(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@pgp.example")
+	certs, keys, site := t.TempDir(), t.TempDir(), t.TempDir()
+	certificate(t, certs, "sam@partner.example", "email:sam@partner.example")
+	certificate(t, certs, "new@partner.example", "email:new@partner.example")
+	certificate(t, certs, "big.example", "DNS:big.example")
+	certificate(t, site, "site", "email:ada@clinic.example")
+	if err := os.Chmod(filepath.Join(site, "site.key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	print := openssl(t, certs, "", "x509", "-in", "new@partner.example.pem", "-noout", "-fingerprint", "-sha256")
+	_, print, _ = strings.Cut(strings.TrimSpace(print), "=")
+	write(t, filepath.Join(certs, "trust.txt"), "modern "+print+"\n", 0o600)
+	write(t, filepath.Join(keys, "bob@pgp.example.asc"), bob.key, 0o600)
+	next, messages := startSMTPSink(t)
+	g := newGateway(t, options{nextHop: next, extra: fmt.Sprintf("%s\n[encrypt]\nsmime_dir = %q\nopenpgp_dir = %q\nsmime_sign_cert = %q\nsmime_sign_key = %q\n",
+		encryptMailPolicy, certs, keys, filepath.Join(site, "site.pem"), filepath.Join(site, "site.key"))})
+	g.start()
+	p := startPostfix(t, g.addr)
+	p.submit("ada@clinic.example", "nurse@clinic.example sam@partner.example new@partner.example who@big.example bob@pgp.example carol@elsewhere.test",
+		strings.ReplaceAll(strings.Replace(secretMail, "To: ", "To: sam@partner.example, new@partner.example, who@big.example, bob@pgp.example, ", 1), "\r\n", "\n"))
+	of := func(mark string) (out []string) {
+		for _, m := range messages() {
+			if strings.Contains(m, mark) {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	eventually(t, "all have theirs", func() bool {
+		return strings.Contains(g.must("queue", "list"), "empty") && len(of("X-Rcpt-Args: <nurse@clinic.example>")) == 1 && len(of("-----END PGP MESSAGE-----")) == 1 && len(of("pkcs7-mime")) == 2
+	})
+	if items := g.held(); len(items) != 1 || !slices.Equal(items[0].Recipients, []string{"carol@elsewhere.test"}) {
+		t.Errorf("held %+v, want Carol's alone", items)
+	}
+	good := func(who, plain string) {
+		t.Helper()
+		if !strings.Contains(plain, "Subject: Labs of Mira Testcase") || !strings.Contains(plain, "number is 536-22-8145.") {
+			t.Errorf("%s reads %q", who, plain)
+		}
+	}
+	good("Bob", bob.reads(of("-----END PGP MESSAGE-----")[0]))
+	for who, mark := range map[string]string{"sam@partner.example": "smime-type=enveloped-data", "big.example": "smime-type=enveloped-data", "new@partner.example": "smime-type=authEnveloped-data"} {
+		m := of(mark)
+		if len(m) != 1 {
+			t.Fatalf("%d messages of %s, want 1", len(m), mark)
+		}
+		plain := openssl(t, certs, m[0], "cms", "-decrypt", "-recip", who+".pem", "-inkey", who+".key")
+		good(who, openssl(t, site, plain, "cms", "-verify", "-CAfile", "site.pem"))
+	}
+	for _, m := range append(of("pkcs7-mime"), of("-----END PGP MESSAGE-----")...) {
+		for _, w := range inClear {
+			if strings.Contains(m, w) {
+				t.Errorf("%q stands outside:\n%.2000s", w, m)
+			}
+		}
+	}
+}

@@ -15,6 +15,10 @@ type Config struct {
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
+	// SMIMESignCert is the site's own certificate, its chain after it, with which S/MIME is signed before it is encrypted. Without it S/MIME is encrypted only.
+	SMIMESignCert string `toml:"smime_sign_cert"`
+	// SMIMESignKey is its private key, PEM; only its owner may read the file.
+	SMIMESignKey string `toml:"smime_sign_key"`
 	// OpenPGPDir holds ADDRESS.asc, the public key of one owner. A reload reads it anew.
 	OpenPGPDir string `toml:"openpgp_dir"`
 	// RequestSubject lets a sender ask for a mail to be encrypted for its external recipients, whatever the policies say, by `[secure]` or `[encrypt]` in the subject. It is taken out of what is encrypted. Nothing in a mail asks for less than the policies.
@@ -33,7 +37,7 @@ func Default() Config {
 }
 
 // built are the ways that this version has.
-var built = []dlp.Way{dlp.OpenPGP}
+var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP}
 
 // NotBuilt lists the ways of Order that this version does not have, in order.
 func (c *Config) NotBuilt() []string {
@@ -49,6 +53,9 @@ func (c *Config) Validate() error {
 		if !slices.Contains(dlp.Ways(), dlp.Way(w)) || slices.Contains(c.Order[:i], w) {
 			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.order[%d]", i), Want: `"smime", "openpgp", "tls", "portal" or "pdf", each once`}
 		}
+	}
+	if (c.SMIMESignCert == "") != (c.SMIMESignKey == "") {
+		return &dlp.KeyError{Key: "encrypt.smime_sign_key", Want: "smime_sign_cert and smime_sign_key both, or neither"}
 	}
 	if c.RequestHeader != "" && !fieldName.MatchString(c.RequestHeader) {
 		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}

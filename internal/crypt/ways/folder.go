@@ -3,6 +3,8 @@ package ways
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +23,9 @@ const (
 )
 
 // TrustFile is the name of the file in a folder of keys that says more about
-// them, a line each: "pin FINGERPRINT ADDRESS" and "revoke FINGERPRINT". Lines
-// that are empty or begin with # say nothing.
+// them, a line each: "pin FINGERPRINT ADDRESS", "revoke FINGERPRINT", and for
+// certificates "modern FINGERPRINT". Lines that are empty or begin with # say
+// nothing.
 const TrustFile = "trust.txt"
 
 // ErrTooMany says that a folder has more keys than are read.
@@ -95,10 +98,23 @@ func bare(err error) error {
 	return err
 }
 
+// How many digits a fingerprint has: of an OpenPGP key of version 4, and of a
+// certificate.
+const (
+	sha1Digits   = 40
+	sha256Digits = 64
+)
+
+func sha256Of(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
 // trust is what a TrustFile says.
 type trust struct {
 	pins    map[string]string // address, folded → the fingerprint of the one key that counts
 	revoked map[string]bool   // by fingerprint
+	modern  map[string]bool   // by fingerprint: certificates whose owner reads AES-256-GCM and OAEP
 }
 
 var fingerprint = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -112,8 +128,8 @@ func ParseFingerprint(s string) (string, bool) {
 
 // readTrust reads the TrustFile of dir; without one nothing is said. A line
 // that cannot be read is an error: it may revoke a key.
-func readTrust(dir string) (trust, error) {
-	t := trust{pins: map[string]string{}, revoked: map[string]bool{}}
+func readTrust(dir string, digits int) (trust, error) {
+	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, modern: map[string]bool{}}
 	b, err := readFile(filepath.Join(dir, TrustFile), maxTrust)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil
@@ -131,17 +147,20 @@ func readTrust(dir string) (trust, error) {
 		if len(words) >= 2 {
 			var print string
 			print, ok = ParseFingerprint(words[1])
+			ok = ok && len(print) == digits // one of another kind would never be met
 			switch {
 			case words[0] == "pin" && len(words) == 3:
 				t.pins[fold(words[2])] = print
 			case words[0] == "revoke" && len(words) == 2:
 				t.revoked[print] = true
+			case words[0] == "modern" && len(words) == 2 && digits == sha256Digits:
+				t.modern[print] = true
 			default:
 				ok = false
 			}
 		}
 		if !ok {
-			return t, fmt.Errorf(`%s:%d: want "pin FINGERPRINT ADDRESS" or "revoke FINGERPRINT"`, TrustFile, n)
+			return t, fmt.Errorf(`%s:%d: want "pin FINGERPRINT ADDRESS" or "revoke FINGERPRINT", a fingerprint having %d digits`, TrustFile, n, digits)
 		}
 	}
 	return t, lines.Err()
@@ -155,6 +174,9 @@ func (t trust) lines() []byte {
 	}
 	for p := range t.revoked {
 		all = append(all, "revoke "+p+"\n")
+	}
+	for p := range t.modern {
+		all = append(all, "modern "+p+"\n")
 	}
 	slices.Sort(all)
 	return []byte(strings.Join(all, ""))

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/crypt/cms"
 	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
 )
@@ -67,8 +69,10 @@ type Choice struct {
 type Ways struct {
 	order   []dlp.Way
 	now     func() time.Time
-	openpgp map[string]*pgpKey // by address, folded
-	other   []Key              // files that are for nobody
+	smime   map[string]*smimeKey // by address or domain, folded
+	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
+	openpgp map[string]*pgpKey   // by address, folded
+	other   []Key                // files that are for nobody
 }
 
 type pgpKey struct {
@@ -79,9 +83,20 @@ type pgpKey struct {
 // Open reads the folders that cfg names. A key that cannot be used is no error:
 // nobody is encrypted to with it, and Keys tells. Errors are *dlp.KeyErrors.
 func Open(cfg Config, now func() time.Time) (*Ways, error) {
-	w := &Ways{now: now, openpgp: map[string]*pgpKey{}}
+	w := &Ways{now: now, smime: map[string]*smimeKey{}, openpgp: map[string]*pgpKey{}}
 	for _, name := range cfg.Order {
 		w.order = append(w.order, dlp.Way(name))
+	}
+	if cfg.SMIMEDir != "" {
+		if err := w.readSMIME(cfg.SMIMEDir); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.smime_dir", Want: "a folder of ADDRESS.pem and DOMAIN.pem that can be read: " + err.Error()}
+		}
+	}
+	if cfg.SMIMESignKey != "" {
+		var err error
+		if w.signer, err = readSigner(cfg.SMIMESignCert, cfg.SMIMESignKey); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.smime_sign_key", Want: "a certificate and its key that can be read: " + err.Error()}
+		}
 	}
 	if cfg.OpenPGPDir != "" {
 		if err := w.readOpenPGP(cfg.OpenPGPDir); err != nil {
@@ -92,7 +107,7 @@ func Open(cfg Config, now func() time.Time) (*Ways, error) {
 }
 
 func (w *Ways) readOpenPGP(dir string) error {
-	t, err := readTrust(dir)
+	t, err := readTrust(dir, sha1Digits)
 	if err != nil {
 		return err
 	}
@@ -118,17 +133,22 @@ func (w *Ways) readOpenPGP(dir string) error {
 			continue
 		}
 		k.key, k.Fingerprint = key, key.Fingerprint()
-		pin, pinned := t.pins[f.whom]
-		switch {
-		case t.revoked[k.Fingerprint]:
-			k.Unfit = Revoked
-		case pinned && pin != k.Fingerprint:
-			k.Unfit = NotPinned
-		case pinned:
-			k.Trust = Pinned
-		}
+		k.judge(t)
 	}
 	return nil
+}
+
+// judge has k stand as t says.
+func (k *Key) judge(t trust) {
+	pin, pinned := t.pins[k.For]
+	switch {
+	case t.revoked[k.Fingerprint]:
+		k.Unfit = Revoked
+	case pinned && pin != k.Fingerprint:
+		k.Unfit = NotPinned
+	case pinned:
+		k.Trust = Pinned
+	}
 }
 
 // reasonOf is the Reason for an error about a key.
@@ -170,6 +190,13 @@ func (w *Ways) Keys() []Key {
 	for _, k := range w.openpgp {
 		out = append(out, k.state(now))
 	}
+	for _, k := range w.smime {
+		local, domain, ok := strings.Cut(k.For, "@")
+		if !ok {
+			local, domain = "", k.For
+		}
+		out = append(out, k.state(dlp.Address{Local: local, Domain: domain}, now))
+	}
 	slices.SortFunc(out, func(a, b Key) int {
 		return strings.Compare(string(a.Way)+"\x00"+a.File, string(b.Way)+"\x00"+b.File)
 	})
@@ -195,7 +222,15 @@ func (w *Ways) Choices(rcpt dlp.Address) []Choice {
 }
 
 func (w *Ways) choice(way dlp.Way, rcpt dlp.Address, now time.Time) Choice {
-	if way != dlp.OpenPGP {
+	switch way {
+	case dlp.SMIME:
+		k, s := w.smimeFor(rcpt, now)
+		if k == nil {
+			return Choice{Way: way, Unfit: NoKey}
+		}
+		return Choice{Way: way, Unfit: s.Unfit, Key: &s}
+	case dlp.OpenPGP:
+	default:
 		return Choice{Way: way, Unfit: NotBuilt}
 	}
 	k, ok := w.openpgp[nameOf(rcpt)]
@@ -218,7 +253,10 @@ func (w *Ways) Way(_ context.Context, _, rcpt dlp.Address) dlp.Way {
 }
 
 // Classes sorts rcpts, all on the same way, into those who can share a message.
-func (w *Ways) Classes(_ dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
+func (w *Ways) Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
+	if way == dlp.SMIME {
+		return w.smimeClasses(rcpts)
+	}
 	return slices.Collect(slices.Chunk(rcpts, openpgp.MaxKeys))
 }
 
@@ -229,10 +267,14 @@ var ErrNoWay = errors.New("ways: no way to encrypt to a recipient")
 // as a complete new message. rcpts are one of Classes. What was written before
 // an error is of no use.
 func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dlp.Way, rcpts []dlp.Address) error {
-	if way != dlp.OpenPGP {
+	now := w.now()
+	switch way {
+	case dlp.SMIME:
+		return w.encryptSMIME(dst, open, rcpts, now)
+	case dlp.OpenPGP:
+	default:
 		return ErrNoWay
 	}
-	now := w.now()
 	var keys []*openpgp.Key
 	for _, r := range rcpts {
 		k, ok := w.openpgp[nameOf(r)]
@@ -246,6 +288,25 @@ func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dl
 		return fmt.Errorf("ways: %w", err)
 	}
 	if err := openpgp.Encrypt(dst, m, keys); err != nil {
+		return fmt.Errorf("ways: %w", err)
+	}
+	return nil
+}
+
+func (w *Ways) encryptSMIME(dst io.Writer, open func() (io.ReadCloser, error), rcpts []dlp.Address, now time.Time) error {
+	class, ok := w.smimeClass(rcpts, now)
+	if !ok {
+		return ErrNoWay
+	}
+	m, err := message.Protect(open, message.Protection{})
+	if err != nil {
+		return fmt.Errorf("ways: %w", err)
+	}
+	signer := w.signer
+	if signer != nil && (now.Before(signer.Cert.NotBefore) || now.After(signer.Cert.NotAfter)) {
+		signer = nil // a signature that no program takes helps nobody
+	}
+	if err := smime.Encrypt(dst, m, class, signer, now); err != nil {
 		return fmt.Errorf("ways: %w", err)
 	}
 	return nil

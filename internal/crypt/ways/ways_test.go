@@ -2,8 +2,17 @@ package ways_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,5 +200,138 @@ func TestValidate(t *testing.T) {
 	c.OpenPGPDir = filepath.Join(t.TempDir(), "none")
 	if _, err := ways.Open(c, time.Now); err == nil {
 		t.Error("a folder that is not there is taken")
+	}
+}
+
+// certificate makes a certificate of its own, with its key, as PEM.
+func certificate(t testing.TB, change func(*x509.Certificate)) (cert, secret string, c *x509.Certificate) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "somebody"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageKeyAgreement | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}}
+	change(x)
+	der, err := x509.CreateCertificate(rand.Reader, x, x, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	pk, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pk})), c
+}
+
+func named(addrs ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.EmailAddresses = addrs }
+}
+
+func TestSMIME(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, change func(*x509.Certificate)) *x509.Certificate {
+		cert, _, c := certificate(t, change)
+		write(t, dir, name, cert)
+		return c
+	}
+	put("bob@partner.example.pem", named("Bob@partner.example"))
+	put("eve@partner.example.pem", named("else@partner.example"))
+	put("any@partner.example.pem", func(*x509.Certificate) {})
+	put("old@partner.example.pem", func(c *x509.Certificate) { named("old@partner.example")(c); c.NotAfter = time.Now().Add(-time.Minute) })
+	put("sign@partner.example.pem", func(c *x509.Certificate) {
+		named("sign@partner.example")(c)
+		c.KeyUsage = x509.KeyUsageDigitalSignature
+	})
+	put("web@partner.example.pem", func(c *x509.Certificate) {
+		named("web@partner.example")(c)
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	gone := put("gone@partner.example.pem", named("gone@partner.example"))
+	new := put("new@partner.example.pem", named("new@partner.example"))
+	pinned := put("office@partner.example.pem", named("else@partner.example"))
+	put("Big.example.pem", func(c *x509.Certificate) { c.DNSNames = []string{"big.example"} })
+	old := put("late@big.example.pem", func(c *x509.Certificate) { named("late@big.example")(c); c.NotAfter = time.Now().Add(-time.Minute) })
+	_, secret, _ := certificate(t, named("key@partner.example"))
+	write(t, dir, "key@partner.example.pem", secret)
+	write(t, dir, "none@partner.example.pem", "nothing")
+	print := func(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
+	write(t, dir, ways.TrustFile, "revoke "+print(gone)+"\nmodern "+print(new)+"\npin "+print(pinned)+" office@partner.example\n")
+	smimeDir := func(c *ways.Config) { c.OpenPGPDir, c.SMIMEDir = "", dir }
+	w := open(t, "", smimeDir)
+	for to, want := range map[string]ways.Reason{
+		"bob@partner.example": "", "any@partner.example": "", "new@partner.example": "", "office@partner.example": "", "who@big.example": "", "late@BIG.example": "",
+		"eve@partner.example": ways.OtherPerson, "old@partner.example": ways.Expired, "sign@partner.example": ways.Cannot, "web@partner.example": ways.Cannot,
+		"gone@partner.example": ways.Revoked, "key@partner.example": ways.SecretKey, "none@partner.example": ways.Unreadable, "x@sub.big.example": ways.NoKey,
+	} {
+		if got := w.Choices(addr(to))[0]; got.Way != dlp.SMIME || got.Unfit != want {
+			t.Errorf("%s: got %v %q, want %q", to, got.Way, got.Unfit, want)
+		}
+		if way := w.Way(t.Context(), dlp.Address{}, addr(to)); (way == dlp.SMIME) != (want == "") {
+			t.Errorf("%s: goes by %q", to, way)
+		}
+	}
+	rcpts := []dlp.Address{addr("bob@partner.example"), addr("new@partner.example"), addr("who@big.example"), addr("late@big.example")}
+	classes := w.Classes(dlp.SMIME, rcpts)
+	if len(classes) != 2 || !slices.Equal(classes[0], rcpts[1:2]) || len(classes[1]) != 3 {
+		t.Fatalf("classes %v, want the modern one apart", classes)
+	}
+	plain := func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("Subject: Mira\r\n\r\nx\r\n")), nil
+	}
+	for _, c := range classes {
+		var b bytes.Buffer
+		if err := w.Encrypt(&b, plain, dlp.SMIME, c); err != nil || !strings.Contains(b.String(), "Subject: [...]\r\n") || strings.Contains(b.String(), "Mira") {
+			t.Errorf("%v: %v: %q", c, err, b.String())
+		}
+	}
+	for _, c := range [][]dlp.Address{{addr("old@partner.example")}, rcpts, nil} { // unfit; of two classes; nobody
+		if err := w.Encrypt(io.Discard, plain, dlp.SMIME, c); !errors.Is(err, ways.ErrNoWay) {
+			t.Errorf("%v: got %v", c, err)
+		}
+	}
+	write(t, dir, ways.TrustFile, "revoke "+print(old)[:40]+"\n") // openssl's default fingerprint: it would bar nobody
+	cfg := ways.Default()
+	smimeDir(&cfg)
+	if _, err := ways.Open(cfg, time.Now); err == nil {
+		t.Error("a fingerprint that no certificate has is taken")
+	}
+}
+
+// TestSigner: a site's certificate is read with its key, which nobody else may
+// read.
+func TestSigner(t *testing.T) {
+	dir := t.TempDir()
+	cert, secret, _ := certificate(t, named("gw@clinic.example"))
+	write(t, dir, "cert.pem", cert)
+	write(t, dir, "key.pem", secret)
+	_, other, _ := certificate(t, named("gw@clinic.example"))
+	write(t, dir, "other.pem", other)
+	for key, want := range map[string]bool{"key.pem": true, "other.pem": false, "none.pem": false, "cert.pem": false} {
+		cfg := ways.Default()
+		cfg.SMIMESignCert, cfg.SMIMESignKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, key)
+		if _, err := ways.Open(cfg, time.Now); (err == nil) != want {
+			t.Errorf("%s: got %v", key, err)
+		}
+		if key != "key.pem" {
+			continue
+		}
+		if err := os.Chmod(cfg.SMIMESignKey, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ways.Open(cfg, time.Now); err == nil {
+			t.Error("a key that others may read is taken")
+		}
+		if err := os.Chmod(cfg.SMIMESignKey, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := ways.Default()
+	c.SMIMESignKey = "x"
+	if err := c.Validate(); err == nil {
+		t.Error("a key without a certificate is taken")
 	}
 }

@@ -1,0 +1,264 @@
+package ways
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/cms"
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// Bounds of a file of certificates.
+const (
+	maxPEM   = 256 << 10
+	maxChain = 20
+)
+
+// oidCapabilities is the extension in which a certificate says what its owner's
+// program reads. RFC 4262 2.
+var oidCapabilities = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 15}
+
+var errSecretPEM = errors.New("ways: a private key")
+
+// certificates reads a certificate and those that stand behind it.
+func certificates(b []byte) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, b = pem.Decode(b); block == nil {
+			break
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return nil, errSecretPEM
+		}
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || len(out) == maxChain {
+			return nil, ErrNoWay
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, ErrNoWay
+	}
+	return out, nil
+}
+
+// smimeKey is one file of certificates.
+type smimeKey struct {
+	Key
+	chain []*x509.Certificate // the recipient's first; nil where it cannot be read
+	reads smime.Capabilities
+}
+
+func (w *Ways) readSMIME(dir string) error {
+	t, err := readTrust(dir, sha256Digits)
+	if err != nil {
+		return err
+	}
+	files, err := readFolder(dir, ".pem", maxPEM)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		k := &smimeKey{Key: Key{Way: dlp.SMIME, File: f.name, For: f.whom, Trust: Folder}}
+		if at := strings.LastIndexByte(f.whom, '@'); at == 0 || at == len(f.whom)-1 || w.smime[f.whom] != nil {
+			k.Unfit = BadName
+			w.other = append(w.other, k.Key)
+			continue
+		}
+		w.smime[f.whom] = k
+		if f.err != nil {
+			k.Unfit = Unreadable
+			continue
+		}
+		chain, err := certificates(f.data)
+		switch {
+		case errors.Is(err, errSecretPEM):
+			k.Unfit = SecretKey
+			continue
+		case err != nil:
+			k.Unfit = Unreadable
+			continue
+		}
+		k.chain, k.Fingerprint, k.Expires = chain, sha256Of(chain[0].Raw), chain[0].NotAfter
+		k.judge(t)
+		k.reads = capabilities(chain[0])
+		if t.modern[k.Fingerprint] {
+			k.reads = smime.Capabilities{AES256GCM: true, RSAOAEP: true}
+		}
+	}
+	return nil
+}
+
+// capabilities is what the certificate itself says of its owner's program.
+func capabilities(c *x509.Certificate) smime.Capabilities {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidCapabilities) {
+			reads, err := smime.ParseCapabilities(e.Value)
+			if err != nil {
+				return smime.Capabilities{} // what all programs read
+			}
+			return reads
+		}
+	}
+	return smime.Capabilities{}
+}
+
+// state is k as it stands at now for rcpt, who is k's or of its domain.
+func (k *smimeKey) state(rcpt dlp.Address, now time.Time) Key {
+	out := k.Key
+	if k.chain == nil || out.Unfit != "" {
+		return out
+	}
+	cert := k.chain[0]
+	err := smime.Trust{Pinned: true, Domain: !strings.Contains(k.For, "@")}.Check(cert, k.chain[1:], rcpt, now)
+	u, is := errors.AsType[smime.Unfit](err)
+	switch {
+	case err == nil:
+	case is && u.Reason == smime.ReasonAddress && (k.Trust == Pinned || len(smime.Addresses(cert))+len(cert.DNSNames) == 0):
+		// The administrator says whose it is. What Check looks for after that:
+		if len(cert.UnhandledCriticalExtensions) > 0 {
+			out.Unfit = Cannot
+		}
+	case is:
+		out.Unfit = smimeReason(u.Reason)
+	default:
+		out.Unfit = Cannot
+	}
+	return out
+}
+
+// smimeReason is the Reason for one of S/MIME's.
+func smimeReason(r smime.Reason) Reason {
+	switch r {
+	case smime.ReasonNotYetValid, smime.ReasonExpired:
+		return Expired
+	case smime.ReasonAddress:
+		return OtherPerson
+	case smime.ReasonRevoked:
+		return Revoked
+	}
+	return Cannot
+}
+
+// smimeFor returns the certificate for rcpt and how it stands: that of the
+// address, or where that cannot be used that of the domain. nil: there is none.
+func (w *Ways) smimeFor(rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
+	own, ok := w.smime[nameOf(rcpt)]
+	var s Key
+	if ok {
+		if s = own.state(rcpt, now); s.Unfit == "" {
+			return own, s
+		}
+	}
+	if d, found := w.smime[fold(rcpt.Domain)]; found {
+		if ds := d.state(rcpt, now); ds.Unfit == "" || !ok {
+			return d, ds
+		}
+	}
+	return own, s
+}
+
+// recipient is rcpt as S/MIME has it; false where there is no way any more.
+func (w *Ways) recipient(rcpt dlp.Address, now time.Time) (smime.Recipient, bool) {
+	k, s := w.smimeFor(rcpt, now)
+	if k == nil || s.Unfit != "" {
+		return smime.Recipient{}, false
+	}
+	return smime.Recipient{Cert: k.chain[0], Capabilities: k.reads}, true
+}
+
+// maxSMIME is how many certificates one message is encrypted to.
+const maxSMIME = 100
+
+// smimeClasses sorts rcpts by what their programs read.
+func (w *Ways) smimeClasses(rcpts []dlp.Address) (out [][]dlp.Address) {
+	now := w.now()
+	of := map[cms.Cipher][]dlp.Address{}
+	for _, r := range rcpts {
+		x, ok := w.recipient(r, now)
+		if !ok {
+			out = append(out, []dlp.Address{r}) // Encrypt says that there is none
+			continue
+		}
+		c := smime.Classes([]smime.Recipient{x})[0].Cipher
+		of[c] = append(of[c], r)
+	}
+	for _, c := range []cms.Cipher{cms.AES256GCM, cms.AES256CBC} {
+		out = slices.AppendSeq(out, slices.Chunk(of[c], maxSMIME))
+	}
+	return out
+}
+
+// smimeClass is what rcpts share; false where they share nothing.
+func (w *Ways) smimeClass(rcpts []dlp.Address, now time.Time) (smime.Class, bool) {
+	var all []smime.Recipient
+	for _, r := range rcpts {
+		x, ok := w.recipient(r, now)
+		if !ok {
+			return smime.Class{}, false
+		}
+		if !slices.ContainsFunc(all, func(o smime.Recipient) bool { return o.Cert.Equal(x.Cert) }) { // a domain's stands for many
+			all = append(all, x)
+		}
+	}
+	cs := smime.Classes(all)
+	if len(cs) != 1 {
+		return smime.Class{}, false
+	}
+	return cs[0], true
+}
+
+// readSigner reads the site's own certificate and its key.
+func readSigner(cert, key string) (*cms.Signer, error) {
+	fi, err := os.Stat(key)
+	if err != nil {
+		return nil, bare(err)
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
+		return nil, errors.New("others may read it: chmod 600")
+	}
+	k, err := readFile(key, maxPEM)
+	if err != nil {
+		return nil, err
+	}
+	c, err := readFile(cert, maxPEM)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(c, k)
+	if err != nil {
+		return nil, errors.New("not a certificate, its chain after it, and its key")
+	}
+	s := &cms.Signer{Cert: pair.Leaf}
+	var ok bool
+	if s.Key, ok = pair.PrivateKey.(crypto.Signer); !ok {
+		return nil, errors.New("not a key that signs")
+	}
+	for _, der := range pair.Certificate[1:] {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, errors.New("not a certificate in its chain")
+		}
+		if !bytes.Equal(x.RawIssuer, x.RawSubject) { // a root is not sent
+			s.Chain = append(s.Chain, x)
+		}
+	}
+	if _, err := s.Sign(); err != nil {
+		return nil, errors.New("a key of a kind that is not used: want RSA of 2048 bits or more, or ECDSA on a NIST curve")
+	}
+	return s, nil
+}
