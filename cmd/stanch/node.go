@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/backup"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt"
@@ -61,9 +63,13 @@ func auditKey(dir string) string    { return filepath.Join(dir, "keys", "audit.k
 func handPath(dir string) string    { return filepath.Join(dir, "state", "outbox.hand") }
 func alivePath(dir string) string   { return filepath.Join(dir, "state", "outbox.alive") }
 
-// openNode takes the data folder's lock and opens everything in it.
+// openNode takes the data folder's lock and opens everything in it. A folder
+// that a restore did not come to the end of is not opened.
 func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metrics.Set) (n *node, err error) {
 	dir := cfg.DataDir
+	if _, err := os.Lstat(filepath.Join(dir, backup.Unfinished)); err == nil {
+		return nil, fmt.Errorf("data_dir %s: a restore is under way or was cut short: run `stanch restore` again", dir)
+	}
 	for _, d := range []string{dir, keysDir(dir), auditDir(dir), filepath.Dir(anchorPath(dir)), filepath.Join(dir, "tmp"), filepath.Join(dir, "cache")} {
 		if err := safefile.MkdirAll(d); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
@@ -95,7 +101,10 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 		return nil, err
 	}
 	n.audit, n.pending, err = audit.Open(ctx, audit.Options{Dir: auditDir(dir), Key: auditKey(dir), AnchorPath: anchorPath(dir), Log: log})
-	return n, err
+	if err != nil {
+		return nil, err
+	}
+	return n, n.noteRestored(ctx)
 }
 
 // openPeriods opens the keys of the vault. With reviewers_only it takes the
@@ -171,6 +180,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Store:        n.db,
 		Vault:        vault.New(n.db, n.db.VaultContents(), n.ring, n.periods),
 		Keys:         n.periods,
+		Copy:         n,
 		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Names:        n.ring,
 		Deliver:      d,

@@ -27,7 +27,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/backup",
 		}},
 		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},

@@ -33,7 +33,7 @@ const (
 	Call         Kind = "call"       // officers were called to the held document Doc; Reason is "level_N"
 	Probe        Kind = "probe"      // a mail or file about an invented patient tries the route Reason
 	VaultKey     Kind = "vault_key"  // of the vault's keys, as Reason says; Doc is the period's
-	Backup       Kind = "backup"     // a person made a copy of everything; an Outcome follows
+	Backup       Kind = "backup"     // a person has a copy of everything made
 	Restored     Kind = "restored"   // the data folder is a copy that was brought back
 	Start        Kind = "start"
 	Stop         Kind = "stop"

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/backup"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
@@ -78,6 +79,8 @@ type Config struct {
 	Loop loop.Config `toml:"loop"`
 	// Vault says who can open what is held, and for how long it is kept; see docs/vault.md.
 	Vault vault.Config `toml:"vault"`
+	// Backup says who can open backups; see docs/backup.md.
+	Backup backup.Config `toml:"backup"`
 	// Encrypt says how mail is encrypted.
 	Encrypt ways.Config `toml:"encrypt"`
 	// Extract bounds the reading of documents.
@@ -241,7 +244,9 @@ func (c *Config) Validate() error {
 		c.Extract.Validate(),
 		c.Metrics.Validate(),
 		c.Vault.Validate(),
-		c.validateReviewers(),
+		c.Backup.Validate(),
+		publicKeys("vault.reviewers", c.Vault.Reviewers),
+		publicKeys("backup.recipients", c.Backup.Recipients),
 		c.Encrypt.Validate(),
 		c.Buffer.Validate(),
 		c.Console.Validate(),
@@ -292,12 +297,12 @@ func (c *Config) validateDataDir() error {
 	return nil
 }
 
-// validateReviewers reports a reviewer that is no public key, by its place:
-// what stands there may be a secret key, and is not repeated.
-func (c *Config) validateReviewers() error {
-	for i, r := range c.Vault.Reviewers {
+// publicKeys reports what is no public key, by its place: what stands there may
+// be a secret key, and is not repeated.
+func publicKeys(key string, list []string) error {
+	for i, r := range list {
 		if _, err := age.ParseRecipients([]string{r}); err != nil {
-			return &dlp.KeyError{Key: fmt.Sprintf("vault.reviewers[%d]", i), Want: `an age public key, whole and unaltered, that begins with "age1"`}
+			return &dlp.KeyError{Key: fmt.Sprintf("%s[%d]", key, i), Want: `an age public key, whole and unaltered, that begins with "age1"`}
 		}
 	}
 	return nil

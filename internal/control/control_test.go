@@ -69,6 +69,13 @@ func (d *desk) ResealVault(_ context.Context, sealed map[dlp.ID][][]byte, actor 
 	d.sealed = sealed
 	return d.seen(actor)
 }
+func (d *desk) Backup(_ context.Context, recipients []string, actor string, w io.Writer) error {
+	if _, err := io.WriteString(w, strings.Join(recipients, " ")); err != nil {
+		return err
+	}
+	return d.seen(actor)
+}
+func (d *desk) VaultKeyFile(context.Context) ([]byte, error)      { return []byte("keys"), d.err }
 func (d *desk) RotateVault(_ context.Context, actor string) error { return d.seen(actor) }
 func (d *desk) Export(_ context.Context, _ dlp.ID, keys vault.Opened, actor string, w io.Writer) error {
 	d.keys = keys
@@ -181,6 +188,13 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if err := c.ResealVault(t.Context(), sealed, "forged"); err != nil || len(d.sealed[id]) != 2 {
 		t.Errorf("ResealVault: %v, %v", err, d.sealed)
 	}
+	var copied bytes.Buffer
+	if err := c.Backup(t.Context(), []string{"age1", "age2"}, "forged", &copied); err != nil || copied.String() != "age1 age2" {
+		t.Errorf("Backup = %q, %v", copied.String(), err)
+	}
+	if b, err := c.VaultKeyFile(t.Context()); err != nil || string(b) != "keys" {
+		t.Errorf("VaultKeyFile = %q, %v", b, err)
+	}
 	if err := c.RotateVault(t.Context(), "forged"); err != nil {
 		t.Errorf("RotateVault: %v", err)
 	}
@@ -241,6 +255,10 @@ func TestExportThatBreaksIsAnError(t *testing.T) {
 	c := dial(t, t.TempDir(), d)
 	if err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", io.Discard); err == nil {
 		t.Error("a content that broke off was taken for whole")
+	}
+	c = dial(t, t.TempDir(), &desk{err: errors.New("no room")})
+	if err := c.Backup(t.Context(), []string{"age1"}, "", io.Discard); err == nil {
+		t.Error("a backup that broke off was taken for whole")
 	}
 }
 

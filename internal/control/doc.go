@@ -32,6 +32,10 @@ type Desk interface {
 	VaultPeriods(ctx context.Context) (vault.Periods, error)
 	ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, actor string) error
 	RotateVault(ctx context.Context, actor string) error
+	VaultKeyFile(ctx context.Context) ([]byte, error)
+	// Backup writes an encrypted copy of everything but the keys of the vault's
+	// periods to w. What was written before an error is no backup.
+	Backup(ctx context.Context, recipients []string, actor string, w io.Writer) error
 	QueuePage(ctx context.Context, all bool, after dlp.ID) ([]gateway.Queued, error)
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -60,6 +61,8 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /vault", s.vaultPeriods)
 	mux.HandleFunc("POST /vault/keys", s.resealVault)
 	mux.HandleFunc("POST /vault/rotate", s.rotateVault)
+	mux.HandleFunc("GET /vault/file", s.vaultKeyFile)
+	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("GET /queue", s.queuePage)
 	mux.HandleFunc("GET /queue/{id}", s.showQueued)
 	mux.HandleFunc("POST /queue/{id}/retry", s.act(desk.RetryQueued))
@@ -267,9 +270,16 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("control: %d exports under way: %w", maxExports, gateway.ErrBusy))
 		return
 	}
+	s.stream(w, r, func(w io.Writer) error { return s.desk.Export(r.Context(), id, keys, actor(r), w) })
+}
+
+// stream answers with what write writes. After the first byte an error cuts the
+// connection.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, write func(io.Writer) error) {
 	cw := &countingWriter{ResponseWriter: w}
-	if err := s.desk.Export(r.Context(), id, keys, actor(r), cw); err != nil {
+	if err := write(cw); err != nil {
 		if cw.n > 0 {
+			s.log.LogAttrs(r.Context(), slog.LevelWarn, "a control answer broke off", safelog.Err(err))
 			panic(http.ErrAbortHandler)
 		}
 		s.fail(w, r, err)

@@ -113,7 +113,47 @@ func (c *Client) ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, _ 
 	return c.tell(ctx, "/vault/keys", sealed, &struct{}{})
 }
 
+func (s *Server) vaultKeyFile(w http.ResponseWriter, r *http.Request) {
+	b, err := s.desk.VaultKeyFile(r.Context())
+	s.answer(w, r, b, err)
+}
+
+// VaultKeyFile asks for the keys of the vault as they are kept.
+func (c *Client) VaultKeyFile(ctx context.Context) (b []byte, err error) {
+	err = c.call(ctx, http.MethodGet, "/vault/file", &b)
+	return b, err
+}
+
 // RotateVault has a new period begin.
 func (c *Client) RotateVault(ctx context.Context, _ string) error {
 	return c.tell(ctx, "/vault/rotate", struct{}{}, &struct{}{})
+}
+
+// backup streams an encrypted copy of everything. It takes the turn of an
+// export, and may last for hours.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	var recipients []string
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRecipients)).Decode(&recipients); err != nil {
+		s.fail(w, r, errors.New("control: want recipients"))
+		return
+	}
+	s.stream(w, r, func(w io.Writer) error { return s.desk.Backup(r.Context(), recipients, actor(r), w) })
+}
+
+// maxRecipients bounds a body of public keys, in bytes; a post-quantum one has
+// 2,000.
+const maxRecipients = 256 << 10
+
+// Backup asks for an encrypted copy of everything; an error means that what was
+// written to w is none.
+func (c *Client) Backup(ctx context.Context, recipients []string, _ string, w io.Writer) error {
+	res, err := c.postJSON(ctx, "/backup", recipients)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("control: backup is not whole: %w", err)
+	}
+	return nil
 }

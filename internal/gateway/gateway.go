@@ -126,6 +126,7 @@ type Deps struct {
 	Store   store.Store
 	Vault   *vault.Vault
 	Keys    VaultKeys // of the vault; nil: they neither change nor end
+	Copy    Copier    // nil: nothing is backed up
 	Spool   *spool.Spool
 	Names   Pseudonyms
 	Deliver Deliverer
@@ -172,6 +173,7 @@ type Gateway struct {
 	urgent   policy.Senders // whose mail is
 	outages  outages        // times in which the outbox tried nothing
 	unread   backlog        // messages on their way into the spool, to be read on
+	copying  sync.Mutex     // held while a backup is made
 	busy     sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
 }
 

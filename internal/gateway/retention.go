@@ -18,6 +18,8 @@ import (
 type VaultKeys interface {
 	// Stands tells how every key stands; with sealed, the sealed keys too.
 	Stands(sealed bool) vault.Periods
+	// File returns the keys as they are kept, which holds no secret in clear.
+	File() ([]byte, error)
 	// Rotate begins a new period of each kind.
 	Rotate() error
 	// Accept takes keys that were sealed anew, by period.

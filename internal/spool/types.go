@@ -102,6 +102,9 @@ const (
 	WhyDamaged Why = "damaged" // its recipients cannot be opened or read
 	WhyContent Why = "content" // its content cannot be opened or read
 	WhyBroke   Why = "broke"   // what delivered it broke
+	// WhyRestored: it came back with a backup, and may have been delivered since
+	// that was made.
+	WhyRestored Why = "restored"
 )
 
 // IsDue reports whether the message is to be tried at now. A message set

@@ -185,11 +185,11 @@ func (p *Periods) write(next periodsFile) error {
 	if len(next.Periods) > maxPeriods {
 		return fmt.Errorf("age: vault.keys: more than %d keys", maxPeriods)
 	}
-	b, err := json.MarshalIndent(next, "", "\t")
+	b, err := encodePeriods(next)
 	if err != nil {
-		return fmt.Errorf("age: vault.keys: %w", err)
+		return err
 	}
-	if err := safefile.WriteFile(p.cfg.Path, append(b, '\n'), 0o600); err != nil {
+	if err := safefile.WriteFile(p.cfg.Path, b, 0o600); err != nil {
 		return fmt.Errorf("age: vault.keys: %w", err)
 	}
 	p.file = next
@@ -330,6 +330,38 @@ func (p *Periods) Stands(sealed bool) vault.Periods {
 		out.Periods = append(out.Periods, y)
 	}
 	return out
+}
+
+// File returns the keys as they stand in the file.
+func (p *Periods) File() ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return encodePeriods(p.file)
+}
+
+func encodePeriods(f periodsFile) ([]byte, error) {
+	b, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("age: vault.keys: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// PeriodIDs returns the ids of all periods in the bytes of a file of periods,
+// destroyed ones too. ErrNewer, crypt.ErrBadKey.
+func PeriodIDs(b []byte) ([]dlp.ID, error) {
+	var f periodsFile
+	if json.Unmarshal(b, &f) != nil || f.V == 0 {
+		return nil, fmt.Errorf("%w: vault.keys", crypt.ErrBadKey)
+	}
+	if f.V != periodsVersion {
+		return nil, ErrNewer
+	}
+	var ids []dlp.ID
+	for _, x := range f.Periods {
+		ids = append(ids, x.ID)
+	}
+	return ids, nil
 }
 
 // Rotate begins a new period of each kind.

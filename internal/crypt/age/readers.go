@@ -171,3 +171,14 @@ func Reseal(x vault.Period, readers []string, needed int, ids []filippo.Identity
 	}
 	return sealKey(x.ID, secret(id), readers, needed)
 }
+
+// Ephemeral makes a key that lives in memory only, of a kind that may stand
+// beside recipients: age keeps post-quantum keys and others apart.
+func Ephemeral(recipients []string) (filippo.Identity, string, error) {
+	key, public, err := newKey(recipients)
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := parseIdentity(key)
+	return id, public, err
+}

@@ -275,13 +275,13 @@ func (c *committer) exec(ctx context.Context, query string) error {
 func (c *committer) clean(ctx context.Context, gone []goneContent) {
 	for _, x := range gone {
 		c.db.steps("clean: remove")
-		_ = os.Remove(x.in.path(x.id))
+		c.db.kept.remove(x)
 	}
 	if now := c.db.now(); c.pruned.IsZero() || now.Sub(c.pruned).Abs() >= pruneEvery {
 		c.pruned = now
 		c.sick = c.prune(ctx, now) != nil || c.sick
 	}
-	if info, err := os.Stat(c.db.path("-wal")); err == nil && info.Size() > maxLog {
+	if info, err := os.Stat(c.db.path("-wal")); err == nil && info.Size() > maxLog && !c.db.kept.held() { // a snapshot reads it
 		_, _ = c.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	}
 }

@@ -76,6 +76,7 @@ type DB struct {
 	stmts statements // of read, closed with it
 
 	vault, spool *Contents
+	kept         kept
 	swept        int
 	closing      sync.Once
 	closeErr     error // guarded by closing

@@ -66,23 +66,29 @@ func (db *DB) Check(ctx context.Context) error {
 	if said != "ok" {
 		return fmt.Errorf("sqlite: check: the database is damaged") // its words quote nothing, and help nobody
 	}
+	vault, spool, err := db.missing(ctx)
+	if err == nil && vault+spool > 0 {
+		err = fmt.Errorf("sqlite: check: sealed files are missing: %d in %s, %d in %s", vault, vaultDir, spool, spoolDir)
+	}
+	return err
+}
+
+// missing counts the files that a row owns and that are not there.
+func (db *DB) missing(ctx context.Context) (vault, spool int, err error) {
 	for _, x := range []struct {
-		in          *Contents
-		name, query string
-	}{{db.vault, vaultDir, heldFiles}, {db.spool, spoolDir, queuedFiles}} {
+		in    *Contents
+		query string
+		n     *int
+	}{{db.vault, heldFiles, &vault}, {db.spool, queuedFiles, &spool}} {
 		owned, err := db.ids(ctx, x.query)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
-		var missing int
 		for id := range owned {
 			if !x.in.has(id) {
-				missing++
+				*x.n++
 			}
 		}
-		if missing > 0 {
-			return fmt.Errorf("sqlite: check: %d of %d sealed files are missing in %s", missing, len(owned), x.name)
-		}
 	}
-	return nil
+	return vault, spool, nil
 }
