@@ -159,20 +159,27 @@ func (p part) contentType(f Field, hp string) ([]byte, error) {
 	if !had && !shown && hp == "" && !p.display {
 		return crlf(f.Raw), nil
 	}
-	raw := bytes.TrimRight(f.Raw, " \t\r\n;")
-	if had || shown || p.charset != "" {
-		params = maps.Clone(params)
-		delete(params, "hp")
-		delete(params, "hp-legacy-display")
-		if p.charset != "" {
-			params["charset"] = p.charset
+	if !had && !shown && p.charset == "" {
+		out := p.mark(bytes.TrimRight(f.Raw, " \t\r\n;"), hp)
+		if _, now, err := mime.ParseMediaType(Field{Raw: out}.Value()); err == nil && now["hp"] == hp {
+			return out, nil
 		}
-		value := mime.FormatMediaType(kind, params)
-		if value == "" {
-			return nil, ErrAmbiguous
-		}
-		raw = []byte("Content-Type: " + strings.ReplaceAll(value, "; ", ";\r\n "))
 	}
+	params = maps.Clone(params)
+	delete(params, "hp")
+	delete(params, "hp-legacy-display")
+	if p.charset != "" {
+		params["charset"] = p.charset
+	}
+	value := mime.FormatMediaType(kind, params)
+	if value == "" {
+		return nil, ErrAmbiguous
+	}
+	return p.mark([]byte("Content-Type: "+strings.ReplaceAll(value, "; ", ";\r\n ")), hp), nil
+}
+
+// mark returns the field raw, which has no line end, with the parameters.
+func (p part) mark(raw []byte, hp string) []byte {
 	out := crlf(raw)
 	out = out[:len(out)-2]
 	if p.display {
@@ -181,7 +188,7 @@ func (p part) contentType(f Field, hp string) ([]byte, error) {
 	if hp != "" {
 		out = append(out, ";\r\n hp=\""+hp+"\""...)
 	}
-	return append(out, '\r', '\n'), nil
+	return append(out, '\r', '\n')
 }
 
 // rewriter writes the message anew, by a plan.
