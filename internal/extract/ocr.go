@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -95,7 +96,13 @@ func defaultOCR() OCR {
 		DocumentTimeout: dlp.Duration(10 * time.Minute), MaxPages: 200, MaxPixels: 40_000_000, MaxMemory: 1 << 30}
 }
 
-var languageName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z][A-Za-z0-9_]{1,31})?$`)
+// expression compiles an expression when it is first used: a reader is this program
+// too, and compiles none as it starts.
+func expression(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
+var languageName = expression(`^[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z][A-Za-z0-9_]{1,31})?$`)
 
 // validate reports the first key that cannot be used, as a *dlp.KeyError.
 func (o *OCR) validate() error {
@@ -105,7 +112,7 @@ func (o *OCR) validate() error {
 		want string
 	}{
 		{"program", o.Program == "" || filepath.IsAbs(o.Program), "an absolute path"},
-		{"languages", len(o.Languages) > 0 && len(o.Languages) <= 16 && !slices.ContainsFunc(o.Languages, func(l string) bool { return !languageName.MatchString(l) }),
+		{"languages", len(o.Languages) > 0 && len(o.Languages) <= 16 && !slices.ContainsFunc(o.Languages, func(l string) bool { return !languageName().MatchString(l) }),
 			`names such as ["eng", "spa"]`},
 		{"workers", o.Workers >= 1 && o.Workers <= 64, "a number from 1 to 64"},
 		{"page_timeout", o.PageTimeout > 0, `a duration such as "1m"`},
@@ -162,26 +169,26 @@ func findOCR(o OCR) program {
 }
 
 var (
-	versionLine  = regexp.MustCompile(`(?m)^tesseract v?([0-9A-Za-z.+~-]{1,32})`)
-	dataLine     = regexp.MustCompile(`(?m)^List of available languages in "([^"\n]+)"`)
-	languageLine = regexp.MustCompile(`(?m)^[A-Za-z][A-Za-z0-9_/]*$`)
-	libraryLine  = regexp.MustCompile(`(?m)^\t(?:\S+ => )?(/\S+) \(0x`)
+	versionLine  = expression(`(?m)^tesseract v?([0-9A-Za-z.+~-]{1,32})`)
+	dataLine     = expression(`(?m)^List of available languages in "([^"\n]+)"`)
+	languageLine = expression(`(?m)^[A-Za-z][A-Za-z0-9_/]*$`)
+	libraryLine  = expression(`(?m)^\t(?:\S+ => )?(/\S+) \(0x`)
 )
 
 // ask fills in what the program and its loader say.
 func (p *program) ask(languages []string) error {
 	said, err := says(p.Path, "--version")
-	m := versionLine.FindStringSubmatch(said)
+	m := versionLine().FindStringSubmatch(said)
 	if err != nil || m == nil {
 		return errors.New("the program does not run, or is not tesseract")
 	}
 	p.version = m[1]
 	said, err = says(p.Path, "--list-langs")
-	m = dataLine.FindStringSubmatch(said)
+	m = dataLine().FindStringSubmatch(said)
 	if err != nil || m == nil {
 		return errors.New("the program does not tell where its trained data is")
 	}
-	data, have := m[1], languageLine.FindAllString(said, -1)
+	data, have := m[1], languageLine().FindAllString(said, -1)
 	for _, l := range languages {
 		if !slices.Contains(have, l) {
 			return fmt.Errorf("the trained data of language %q is not installed", l)
@@ -196,7 +203,7 @@ func (p *program) ask(languages []string) error {
 	if loader != "" {
 		p.Run = append(p.Run, loader)
 		said, err := says(loader, "--list", p.Path)
-		libs := libraryLine.FindAllStringSubmatch(said, -1)
+		libs := libraryLine().FindAllStringSubmatch(said, -1)
 		if err != nil || len(libs) == 0 {
 			return errors.New("the program's libraries cannot be listed")
 		}

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -246,14 +247,20 @@ func (t *Table) consistent() error {
 	return nil
 }
 
+// expression compiles an expression when it is first used: a reader is this program
+// too, and compiles none as it starts.
+func expression(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
 var (
-	versionForm = regexp.MustCompile(`^20[0-9]{2}(-(0[1-9]|1[0-2]))?$`)
-	yearInName  = regexp.MustCompile(`(?i)(?:(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_ ]*(?:[0-3]?[0-9][-_ ]+)?)?(?:fy)?(20[0-9]{2})(?:[^0-9]|$)`)
+	versionForm = expression(`^20[0-9]{2}(-(0[1-9]|1[0-2]))?$`)
+	yearInName  = expression(`(?i)(?:(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_ ]*(?:[0-3]?[0-9][-_ ]+)?)?(?:fy)?(20[0-9]{2})(?:[^0-9]|$)`)
 )
 
 // ValidVersion says what a version looks like where v is none.
 func ValidVersion(v string) error {
-	if !versionForm.MatchString(v) {
+	if !versionForm().MatchString(v) {
 		return errors.New(`a fiscal year such as "2025", or the year and month of an update such as "2025-04"`)
 	}
 	return nil
@@ -263,7 +270,7 @@ func ValidVersion(v string) error {
 // icd10cm_order_2025.txt, "2021-01" from icd10cm-order-Jan-2021.txt.gz. It is ""
 // where the name does not tell.
 func VersionOf(file string) string {
-	m := yearInName.FindStringSubmatch(file)
+	m := yearInName().FindStringSubmatch(file)
 	if m == nil {
 		return ""
 	}

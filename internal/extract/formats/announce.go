@@ -15,28 +15,44 @@ var announcing = [...]string{"pass", "pw", "pin", "kenwort", "kennw", "losung", 
 var announcingAt = func() (at [3][256]uint32) {
 	for n, w := range announcing {
 		for i := range at {
-			for c := range at[i] {
-				if i >= len(w) || lower(byte(c)) == w[i] {
-					at[i][c] |= 1 << n
+			if i < len(w) {
+				at[i][w[i]] |= 1 << n
+				if w[i] >= 'a' && w[i] <= 'z' {
+					at[i][w[i]-'a'+'A'] |= 1 << n
 				}
+				continue
+			}
+			for c := range at[i] {
+				at[i][c] |= 1 << n
 			}
 		}
 	}
 	return at
 }()
 
-// announces reports whether passwordWord may match in a line. It says no to most
-// of a text, at a fraction of the cost.
-func announces(line string) bool {
-	for i := range len(line) - 1 { // the shortest has two bytes
-		fit := announcingAt[0][line[i]] & announcingAt[1][line[i+1]]
-		if fit != 0 && i+2 < len(line) {
-			fit &= announcingAt[2][line[i+2]]
+// announces reports whether passwordWord may match in a text. It says no to most,
+// at a fraction of the cost.
+func announces(text string) bool { return announced(text) >= 0 }
+
+// announced returns where in a text passwordWord may match first, -1 for nowhere.
+func announced(text string) int {
+	for i := 2; i < len(text); i++ {
+		fit := announcingAt[0][text[i-2]] & announcingAt[1][text[i-1]] & announcingAt[2][text[i]]
+		if fit != 0 && begins(text[i-2:], fit) {
+			return i - 2
 		}
-		for ; fit != 0; fit &= fit - 1 {
-			if hasFold(line[i:], announcing[bits.TrailingZeros32(fit)]) {
-				return true
-			}
+	}
+	if i := len(text) - 2; i >= 0 && begins(text[i:], announcingAt[0][text[i]]&announcingAt[1][text[i+1]]) { // the shortest has two bytes
+		return i
+	}
+	return -1
+}
+
+// begins reports whether text begins with one of announcing, of those in fit.
+func begins(text string, fit uint32) bool {
+	for ; fit != 0; fit &= fit - 1 {
+		if hasFold(text, announcing[bits.TrailingZeros32(fit)]) {
+			return true
 		}
 	}
 	return false

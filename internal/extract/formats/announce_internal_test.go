@@ -66,3 +66,35 @@ func BenchmarkPasswordsIn(b *testing.B) {
 		})
 	}
 }
+
+// TestAnnouncedLines holds that no line near a password is passed over: what a text
+// gives is what it gives line by line.
+func TestAnnouncedLines(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	pieces := []string{"\n", "\n", "\r\n", " \n", "word", " text of it ", "password: ", "code", "PIN", "pw", "Lösenord", "\"s3cret\"", "x9y", " is "}
+	for range 5000 {
+		var b strings.Builder
+		for range rng.IntN(24) {
+			b.WriteString(pieces[rng.IntN(len(pieces))])
+		}
+		in := b.String()
+		want := 0 // lines in which a password is announced, and those near one
+		near := 0
+		for line := range strings.Lines(in) {
+			switch line = strings.TrimSpace(line); {
+			case line == "":
+			case passwordWord().MatchString(line):
+				near = 2
+				want++
+			case near > 0:
+				near--
+				want++
+			}
+		}
+		got := 0
+		linesNear(in, func(string, [][]int) { got++ })
+		if got != want {
+			t.Fatalf("%q: %d lines, want %d", in, got, want)
+		}
+	}
+}

@@ -96,39 +96,58 @@ func (f *passwordFinder) entity(fields []field, body []byte, depth int) {
 	}
 }
 
-// text looks at the lines with a word that announces a password, and at the line
+// text looks at the lines with a word that announces a password, and at the two
 // after each.
 func (f *passwordFinder) text(t string) {
-	near := 0 // lines that are still near such a word
-	for line := range strings.Lines(t) {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		var at [][]int
-		if announces(line) {
-			at = passwordWord().FindAllStringIndex(line, 8)
-		}
-		if len(at) == 0 && near == 0 {
-			continue
-		}
+	linesNear(t, func(line string, at [][]int) {
 		for _, m := range quotedWord().FindAllStringSubmatch(line, 16) {
 			for _, s := range m[1:] {
 				f.add(0, s)
 			}
 		}
 		if len(at) == 0 {
-			near--
 			f.next(line)
-			continue
+			return
 		}
-		near = 2
 		for _, i := range at {
 			f.after(line[i[1]:])
 		}
 		for _, w := range strings.Fields(line[:at[0][0]]) { // "1234 is the code"
 			f.word(3, w)
 		}
+	})
+}
+
+// linesNear calls look for each line with words that announce a password, which are
+// at those places of it, and for the two after each that are not empty.
+func linesNear(t string, look func(line string, at [][]int)) {
+	near := 0 // lines that are still near such a word
+	for len(t) > 0 {
+		if near == 0 {
+			i := announced(t)
+			if i < 0 {
+				return
+			}
+			t = t[strings.LastIndexByte(t[:i], '\n')+1:]
+		}
+		var line string
+		line, t, _ = strings.Cut(t, "\n")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		var at [][]int
+		if announces(line) {
+			at = passwordWord().FindAllStringIndex(line, 8)
+		}
+		switch {
+		case len(at) > 0:
+			near = 2
+		case near > 0:
+			near--
+		default:
+			continue
+		}
+		look(line, at)
 	}
 }
 

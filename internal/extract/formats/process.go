@@ -2,7 +2,6 @@ package formats
 
 import (
 	"io"
-	"os"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -30,7 +29,10 @@ const AnswersFile = 5
 // cacheFolder is that folder's name in the child.
 var cacheFolder = "/proc/self/fd/" + strconv.Itoa(CacheFile)
 
-const stdinFile = 0
+const (
+	stdinFile  = 0
+	stdoutFile = 1
+)
 
 // Process is the Child whose ends are those that a Pool gives to the process
 // it starts: standard input, standard output, MemFile and CacheFile.
@@ -42,7 +44,7 @@ func Process() (Child, error) {
 	if err := unix.Close(MemFile); err != nil {
 		return Child{}, err
 	}
-	return Child{In: stdin{}, Out: os.Stdout, Mem: mem, Lock: lock, Answers: answers{}, Become: become}, nil
+	return Child{In: stdin{}, Out: stdout{}, Mem: mem, Lock: lock, Answers: answers{}, Become: become}, nil
 }
 
 // lock opens what can only be opened now, closes what is not needed any more,
@@ -138,6 +140,26 @@ func (stdin) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// stdout is standard output, written as stdin is read: with the processor in hand.
+// It waits while its pipe is full, and nothing else could run meanwhile.
+type stdout struct{}
+
+// Write writes all of p.
+func (stdout) Write(p []byte) (done int, err error) {
+	for done < len(p) {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, stdoutFile, uintptr(unsafe.Pointer(&p[done])), uintptr(len(p)-done))
+		runtime.KeepAlive(p)
+		switch errno {
+		case 0:
+			done += int(n)
+		case unix.EINTR:
+		default:
+			return done, errno
+		}
+	}
+	return done, nil
 }
 
 func ended(n int) (int, error) {
