@@ -12,6 +12,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"github.com/stanch-dlp/stanch/internal/extract/lzx"
 )
 
 // Magic begins a cabinet.
@@ -166,10 +168,17 @@ func (f Folder) Open() (io.Reader, error) {
 		r.unpack = new(mszip).frame
 	case 3:
 		window := int(f.method >> 8 & 0x1f)
-		if window < 15 || window > 21 {
+		if window < lzx.MinWindow || window > lzx.MaxWindow {
 			return nil, ErrDamaged
 		}
-		r.unpack = newLZX(window).frame
+		z := lzx.New(window)
+		r.unpack = func(in []byte, n int) ([]byte, error) {
+			out, err := z.Frame(in, n)
+			if err != nil {
+				err = ErrDamaged
+			}
+			return out, err
+		}
 	default:
 		return nil, ErrMethod
 	}

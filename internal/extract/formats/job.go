@@ -68,6 +68,7 @@ type place struct {
 	decoded  bool   // it is UTF-8, whatever it says of itself
 	narrow   bool   // what looks like UTF-16 or UTF-32 is read as bytes
 	searched bool   // a package within it is read
+	helper   bool   // a program added it for itself: what is of no known kind is no gap
 
 	opened bool // it was encrypted, and a password opened it
 
@@ -455,6 +456,8 @@ func (j *job) readWhole(at place, k kind, b []byte) error {
 		return j.access(at, b)
 	case fPST:
 		return j.pst(at, b)
+	case fCHM:
+		return j.chm(at, b)
 	}
 	return j.binary(at, k, b)
 }
@@ -482,7 +485,9 @@ func (j *job) binary(at place, k kind, b []byte) error {
 	if k.cause == dlp.Unsupported {
 		j.looseWords(b)
 	}
-	j.gap(at, k.cause, k.detail, int64(len(b)))
+	if !at.helper || k.detail != "binary" {
+		j.gap(at, k.cause, k.detail, int64(len(b)))
+	}
 	return nil
 }
 

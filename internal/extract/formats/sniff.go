@@ -9,6 +9,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/ar"
 	"github.com/stanch-dlp/stanch/internal/extract/cab"
+	"github.com/stanch-dlp/stanch/internal/extract/chm"
 	"github.com/stanch-dlp/stanch/internal/extract/cpio"
 	"github.com/stanch-dlp/stanch/internal/extract/iso"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
@@ -69,6 +70,7 @@ const (
 	fAccess
 	fPlist
 	fPST
+	fCHM
 	fImage
 )
 
@@ -187,7 +189,7 @@ var signatures = []struct {
 	{4, "ftyp", binaryKind("video/mp4", "video")},
 	{0, "RIFF", binaryKind("application/x-riff", "riff")},
 	{0, "%!PS", binaryKind("application/postscript", "postscript")},
-	{0, "ITSF", binaryKind("application/vnd.ms-htmlhelp", "chm")},
+	{0, chm.Magic, kind{format: fCHM, media: mediaCHM}},
 	{0, onenote.Magic, kind{format: fOneNote, media: mediaOneNote}},
 	{0, onenote.MagicTOC, kind{format: fOneNote, media: mediaOneNote}},
 }

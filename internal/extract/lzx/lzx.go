@@ -1,17 +1,35 @@
-package cab
+// Package lzx unpacks LZX as cabinets and compiled help have it: frames of 32 KiB
+// behind one another, each of which begins on even bytes.
+//
+// It promises to hold a window of at most 2 MiB and a frame, and to return what
+// came out before any damage.
+package lzx
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/stanch-dlp/stanch/internal/extract/prefix"
 )
 
-// lzx unpacks LZX, frame by frame.
+// ErrDamaged says that a frame could not be unpacked whole.
+var ErrDamaged = errors.New("lzx: damaged")
+
+// Frame is the most bytes that a frame unpacks to.
+const Frame = 32 << 10
+
+// Windows that there are, as powers of two.
+const (
+	MinWindow = 15
+	MaxWindow = 21
+)
+
+// Reader unpacks LZX, frame by frame.
 //
 // Source: [MS-PATCH] 2 (LZX DELTA, of which this is the form without delta);
 // the window's sizes and the translation of calls as in Microsoft's LZX
 // Data Compression Format (1997).
-type lzx struct {
+type Reader struct {
 	window []byte
 	pos    int   // in window, of the next byte
 	ahead  int   // bytes of the next frame that a match has written already
@@ -30,7 +48,7 @@ type lzx struct {
 	pre                            prefix.Code
 
 	in  bits
-	out [frame]byte
+	out [Frame]byte
 }
 
 const (
@@ -39,12 +57,20 @@ const (
 	lzxRaw      = 3
 )
 
-func newLZX(window int) *lzx {
-	return &lzx{window: make([]byte, 1<<window), slots: [...]int{30, 32, 34, 36, 38, 42, 50}[window-15], r0: 1, r1: 1, r2: 1}
+// New returns a reader with a window of that power of two, from MinWindow to
+// MaxWindow.
+func New(window int) *Reader {
+	return &Reader{window: make([]byte, 1<<window), slots: [...]int{30, 32, 34, 36, 38, 42, 50}[window-15], r0: 1, r1: 1, r2: 1}
 }
 
-// frame unpacks one block of the cabinet to n bytes.
-func (z *lzx) frame(in []byte, n int) ([]byte, error) {
+// Reset makes z begin anew, as if it had unpacked nothing.
+func (z *Reader) Reset() {
+	*z = Reader{window: z.window, slots: z.slots, r0: 1, r1: 1, r2: 1}
+}
+
+// Frame unpacks one frame to n bytes, which are valid until the next call; with
+// ErrDamaged those before the damage.
+func (z *Reader) Frame(in []byte, n int) ([]byte, error) {
 	z.in = bits{b: in}
 	if !z.started {
 		z.started = true
@@ -83,7 +109,7 @@ func (z *lzx) frame(in []byte, n int) ([]byte, error) {
 }
 
 // block reads the head of a block.
-func (z *lzx) block() error {
+func (z *Reader) block() error {
 	if z.kind == lzxRaw && z.size&1 == 1 { // back to even bytes
 		z.in.skip(8)
 		z.size = 0
@@ -122,7 +148,7 @@ func (z *lzx) block() error {
 	return ErrDamaged
 }
 
-func (z *lzx) trees() error {
+func (z *Reader) trees() error {
 	main := z.mainLens[:256+8*z.slots]
 	if !z.lengths(main[:256]) || !z.lengths(main[256:]) || !z.lengths(z.lenLens[:]) {
 		return ErrDamaged
@@ -134,7 +160,7 @@ func (z *lzx) trees() error {
 }
 
 // lengths reads lengths of words, as differences from those of the block before.
-func (z *lzx) lengths(lens []byte) bool {
+func (z *Reader) lengths(lens []byte) bool {
 	var pre [20]byte
 	for i := range pre {
 		pre[i] = byte(z.in.take(4))
@@ -170,7 +196,7 @@ func (z *lzx) lengths(lens []byte) bool {
 }
 
 // raw copies n bytes.
-func (z *lzx) raw(n int) error {
+func (z *Reader) raw(n int) error {
 	b := z.in.bytes(n)
 	for _, c := range b {
 		z.put(c)
@@ -182,13 +208,13 @@ func (z *lzx) raw(n int) error {
 	return nil
 }
 
-func (z *lzx) put(c byte) {
+func (z *Reader) put(c byte) {
 	z.window[z.pos] = c
 	z.pos = (z.pos + 1) & (len(z.window) - 1)
 }
 
 // symbols decodes until n bytes are there or the block ends.
-func (z *lzx) symbols(n int) error {
+func (z *Reader) symbols(n int) error {
 	for n > 0 && z.left > 0 {
 		sym := z.in.find(&z.mainTree)
 		if sym < 0 || z.in.over() {
@@ -223,7 +249,7 @@ func (z *lzx) symbols(n int) error {
 }
 
 // offset puts the distance of a match, by its slot, into r0.
-func (z *lzx) offset(slot int) {
+func (z *Reader) offset(slot int) {
 	switch slot {
 	case 0:
 		return
@@ -258,8 +284,8 @@ func (z *lzx) offset(slot int) {
 }
 
 // translate turns the absolute addresses of x86 calls back into relative ones.
-func (z *lzx) translate(b []byte) {
-	if z.calls == 0 || z.total >= frame*frame || len(b) <= 10 {
+func (z *Reader) translate(b []byte) {
+	if z.calls == 0 || z.total >= Frame*Frame || len(b) <= 10 {
 		return
 	}
 	for i := 0; i < len(b)-10; i++ {
