@@ -241,3 +241,29 @@ func TestAlteredIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestSignatureOverForeignBytes signs a message that holds another, which may
+// not be changed, with bytes outside ASCII: the signature holds as mail programs
+// verify it, by lines.
+func TestSignatureOverForeignBytes(t *testing.T) {
+	a := newAuthority()
+	root := filepath.Join(t.TempDir(), "root.pem")
+	writePEM(t, root, "CERTIFICATE", a.cert.Raw)
+	bob := a.person(t, "bob@partner.example", ecKey(elliptic.P256()))
+	signer := a.person(t, "alice@clinic.example", ecKey(elliptic.P384()))
+	text := "From: alice@clinic.example\r\nSubject: Fwd\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n\r\nsee below  \r\n--o\r\n" +
+		"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: inner\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xc3\x9fe \r\n\r\n\r\n--o--"
+	p := protected(t, text)
+	msg, _ := encrypted(t, p, class(cms.AES256CBC, bob), &cms.Signer{Key: signer.key, Cert: signer.cert})
+	signed, err := run(t, msg, "openssl", "cms", "-decrypt", "-recip", bob.certFile, "-inkey", bob.keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var payload bytes.Buffer
+	if _, err := p.WriteTo(&payload); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := run(t, signed, "openssl", "cms", "-verify", "-CAfile", root); err != nil || !bytes.Equal(got, payload.Bytes()) {
+		t.Errorf("%v\n%q\nwant\n%q", err, got, payload.Bytes())
+	}
+}
