@@ -253,6 +253,11 @@ func (m *merger) set(src Source) *Set {
 			}
 			m.errs = append(m.errs, &Error{File: "rules", Key: "only", Want: fmt.Sprintf("the id of a rule: there is no %q", string(id))})
 		}
+		for _, id := range slices.Sorted(maps.Keys(m.byID)) {
+			if r := m.byID[id]; s.byID[id] == nil && len(r.Allowlists) > 0 {
+				s.aside = append(s.aside, r)
+			}
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
 		r := s.byID[id]

@@ -123,7 +123,7 @@ func (m *merger) patients(src Source) {
 // sum is the digest of s: that of the rules, and of the index if one of them
 // looks into it.
 func (s *Set) sum() string {
-	rules := digest(s.rules)
+	rules := digest(slices.Concat(s.rules, s.aside))
 	if s.patients == nil || !slices.ContainsFunc(s.rules, func(r *Rule) bool {
 		return slices.ContainsFunc(r.Patterns, func(p Pattern) bool { return p.Index != nil })
 	}) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -290,6 +291,8 @@ func (f *file) allowlist(t *table) Allowlist {
 	for i, v := range values {
 		if strings.TrimSpace(v) == "" {
 			f.errorf(t.key("values")+"["+itoa(i)+"]", "a value, not nothing")
+		} else if !strings.ContainsFunc(v, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
+			f.errorf(t.key("values")+"["+itoa(i)+"]", "a value: values are compared without separators, and of this nothing is left")
 		}
 	}
 	a.Values = slices.Clone(values)

@@ -63,6 +63,7 @@ type Set struct {
 	digest   string
 	site     Site
 	patients Patients // nil for none
+	aside    []*Rule  // that Source.Only left out and that list values
 	warnings []*Error // seen while loading
 }
 
@@ -76,6 +77,24 @@ func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
 
 // Rule returns the rule with that ID, nil if there is none.
 func (s *Set) Rule(id dlp.RuleID) *Rule { return s.byID[id] }
+
+// Aside returns the rules that Source.Only left out and that list values which are
+// never reported: what one rule lists holds for those of its type.
+func (s *Set) Aside() []*Rule { return s.aside }
+
+// Tagged reports whether a rule of s has that tag, and Finds whether one is of that
+// type.
+func (s *Set) Tagged(tag dlp.Tag) bool {
+	return slices.ContainsFunc(s.rules, func(r *Rule) bool { return slices.Contains(r.Tags, tag) })
+}
+
+// Finds is told of with Tagged.
+func (s *Set) Finds(t dlp.Type) bool {
+	return slices.ContainsFunc(s.rules, func(r *Rule) bool { return r.Type == t })
+}
+
+// Site returns what the rules took from the site's configuration.
+func (s *Set) Site() *Site { return &s.site }
 
 // Only returns a Set of the rules of s with these ids; ids that s does not have
 // are passed over.

@@ -202,26 +202,32 @@ func alike(a, b *rule) bool {
 // allowed is the allowlists of r and the rules alike by canonical value; nil for
 // none. Of two entries for a value the one that holds longer counts.
 func (s *Scanner) allowed(r *rule) (m map[string]time.Time) {
+	var lists []patterns.Allowlist
 	for i := range s.rules {
-		if !alike(r, &s.rules[i]) {
-			continue
+		if alike(r, &s.rules[i]) {
+			lists = append(lists, s.rules[i].Allowlists...)
 		}
-		for _, a := range s.rules[i].Allowlists {
-			for _, v := range a.Values {
-				var t text
-				t.add([]byte(v))
-				key := string(canonical(nil, r.Type, string(t.norm)))
-				end := a.Expires
-				if !end.IsZero() {
-					end = end.AddDate(0, 0, 1)
-				}
-				if m == nil {
-					m = map[string]time.Time{}
-				}
-				old, seen := m[key]
-				if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
-					m[key] = end
-				}
+	}
+	for _, o := range s.set.Aside() {
+		if o.Type == r.Type && r.Type != "CUSTOM" {
+			lists = append(lists, o.Allowlists...)
+		}
+	}
+	for _, a := range lists {
+		for _, v := range a.Values {
+			var t text
+			t.add([]byte(v))
+			key := string(canonical(nil, r.Type, string(t.norm)))
+			end := a.Expires
+			if !end.IsZero() {
+				end = end.AddDate(0, 0, 1)
+			}
+			if m == nil {
+				m = map[string]time.Time{}
+			}
+			old, seen := m[key]
+			if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
+				m[key] = end
 			}
 		}
 	}

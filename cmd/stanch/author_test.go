@@ -145,3 +145,40 @@ func TestRulesEval(t *testing.T) {
 		}
 	}
 }
+
+// TestLintConfig: what of the configuration can never hold is told with its line.
+func TestLintConfig(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "stanch.toml")
+	text := "data_dir = \"data\"\n[[site.mrn]]\nregex = 'E[1-9]\\d{6}'\nrange = [\"10\", \"20\"]\n" +
+		"[[policies]]\nid = \"p\"\nall = [{ tag = \"healht\" }, { type = \"SSN\" }]\naction = \"quarantine\"\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, code := stanch(t, "--config", config, "rules", "lint")
+	for _, want := range []string{"warning: " + config + ":4: site.mrn[0].range: ", "warning: " + config + ":7: policies[0].all[0].tag: "} {
+		if code != 0 || strings.Count(errs, want) != 1 || strings.Count(errs, "warning: ") != 2 {
+			t.Errorf("exit %d, %q, want %q once", code, errs, want)
+		}
+	}
+}
+
+// TestOnlyKeepsLists: what a rule that --only leaves out lists holds all the same for
+// those of its type.
+func TestOnlyKeepsLists(t *testing.T) {
+	dir := t.TempDir()
+	site, doc := filepath.Join(dir, "site.toml"), filepath.Join(dir, "a.txt")
+	for path, text := range map[string]string{
+		site: "schema = 1\n[[rules]]\nextends = \"us-ssn-touched\"\n[[rules.allowlists]]\ndescription = \"training\"\nvalues = [\"531-22-8140\"]\n",
+		doc:  "SSN: 531-22-8140\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, errs, code := stanch(t, "scan", "--only", "us-ssn", "--rules", site, doc); code != 0 {
+		t.Errorf("listed: exit %d, %s%s", code, out, errs)
+	}
+	if out, errs, code := stanch(t, "scan", "--only", "us-ssn", doc); code != exitFound {
+		t.Errorf("not listed: exit %d, %s%s", code, out, errs)
+	}
+}

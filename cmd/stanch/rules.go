@@ -339,14 +339,31 @@ func (a *app) rulesLint(ctx context.Context, f *ruleFlags, args []string, corpus
 			fmt.Fprintln(a.errs, "warning:", &p.Error)
 		}
 	}
-	for _, w := range patterns.Lint(set.Set) {
+	more := patterns.Lint(set.Set)
+	slices.SortStableFunc(more, func(a, b *patterns.Error) int { return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line) })
+	for _, w := range more {
 		a.warn(set, w)
 	}
+	a.warnConfig(set)
 	if wrong > 0 {
 		return exitCode(exitFound)
 	}
 	_, err = fmt.Fprintf(a.out, "%s.\n", holds(len(set.Rules()), "rule"))
 	return err
+}
+
+// warnConfig prints what in the configuration can never hold by the rules of set.
+func (a *app) warnConfig(set ruleSet) {
+	if set.cfg.File == "" {
+		return
+	}
+	say := func(key, want string) { fmt.Fprintln(a.errs, "warning:", set.cfg.At(key, errors.New(want))) }
+	for _, p := range rulelint.Forms(set.Site()) {
+		say(p.Key, p.Want)
+	}
+	for _, e := range set.cfg.Policy.NeverMet(func(tag dlp.Tag, typ dlp.Type) bool { return set.Tagged(tag) || set.Finds(typ) }) {
+		say(e.Key, e.Want)
+	}
 }
 
 // graver orders what lint found: what is wrong first, then by file and line.

@@ -86,6 +86,27 @@ func (c *Config) CheckRules(known func(dlp.RuleID) bool) error {
 	return errors.Join(f.list...)
 }
 
+// NeverMet returns the conditions that ask for a tag or a type that found, which
+// tells what the loaded rules can find, does not know: such a policy looks like
+// protection and is none. It is no error, since a rule may come later.
+func (c *Config) NeverMet(found func(dlp.Tag, dlp.Type) bool) (out []*dlp.KeyError) {
+	for i, p := range c.Policies {
+		for j, cond := range slices.Concat(p.All, p.Any) { // one of the two is empty
+			key := fmt.Sprintf("policies[%d].all[%d]", i, j)
+			if len(p.All) == 0 {
+				key = fmt.Sprintf("policies[%d].any[%d]", i, j)
+			}
+			switch {
+			case cond.Tag != "" && !found(cond.Tag, ""):
+				out = append(out, &dlp.KeyError{Key: key + ".tag", Want: fmt.Sprintf("a tag that some rule has: none has %q (stanch rules list), so this condition never holds", cond.Tag)})
+			case cond.Type != "" && !found("", cond.Type):
+				out = append(out, &dlp.KeyError{Key: key + ".type", Want: fmt.Sprintf("a type that some rule finds: none finds %s (stanch rules list), so this condition never holds", cond.Type)})
+			}
+		}
+	}
+	return out
+}
+
 func (p *Policy) validate(f *faults, key string) {
 	switch {
 	case p.ID == OnGapPolicy:

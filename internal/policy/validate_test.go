@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,5 +140,20 @@ func TestInternalDomains(t *testing.T) {
 		} else if !strings.Contains(k.Want, "A-label (xn--") {
 			t.Errorf("%q: %q does not say how such a domain is written", bad, k.Want)
 		}
+	}
+}
+
+// TestNeverMet: a condition by a tag or a type that no rule has is told, by its key.
+func TestNeverMet(t *testing.T) {
+	cfg := policy.Config{Policies: []policy.Policy{
+		{ID: "a", All: []policy.Condition{{Tag: "health"}, {Tag: "healht"}, {Type: "SSN"}}},
+		{ID: "b", Any: []policy.Condition{{Type: "PHOTO"}, {Rule: "us-ssn"}, {Gap: "encrypted"}}},
+	}}
+	var got []string
+	for _, e := range cfg.NeverMet(func(tag dlp.Tag, typ dlp.Type) bool { return tag == "health" || typ == "SSN" }) {
+		got = append(got, e.Key)
+	}
+	if want := []string{"policies[0].all[1].tag", "policies[1].any[0].type"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

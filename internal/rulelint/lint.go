@@ -123,6 +123,54 @@ func (l *linter) rule(ctx context.Context, r *patterns.Rule) error {
 	return nil
 }
 
+// Forms reports those of the site's own record numbers that no text can have: no
+// match of the expression ends in the check digit, or by its digits none can lie in
+// the range. Key is that of the configuration, and Line is 0.
+func Forms(site *patterns.Site) (out []Problem) {
+	l := &linter{languages: map[string]*language{}}
+	for i := range site.MRN {
+		f := site.MRN[i]
+		say := func(key, format string, args ...any) {
+			out = append(out, Problem{Error: patterns.Error{File: "stanch.toml", Key: fmt.Sprintf("site.mrn[%d].%s", i, key), Want: fmt.Sprintf(format, args...)}})
+		}
+		bounds := f.Range
+		f.Range = nil
+		texts, matched := l.made(&patterns.Pattern{Regex: f.Regex, Site: &f}, someForms)
+		switch {
+		case matched == 0:
+			say("regex", `an expression that can match by itself: of %d texts made from it none does`, maxMade)
+		case len(texts) == 0:
+			say("check", "a check digit that some number of this form has: none of %d texts made from regex does", matched)
+		case len(bounds) == 2 && !slices.ContainsFunc(texts, func(t string) bool { return mayLie(digitsOf(t), digitsOf(bounds[0]), digitsOf(bounds[1])) }):
+			say("range", "two numbers between which some number of this form lies: none of %d texts made from regex has as many digits, or begins as these do", len(texts))
+		}
+	}
+	return out
+}
+
+// someForms is how many texts stand for all beginnings of a form.
+const someForms = 5_000
+
+// digitsOf is the digits of s without zeros in front.
+func digitsOf(s string) string {
+	return strings.TrimLeft(strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s), "0")
+}
+
+// mayLie reports whether a number written like n, of which only how many digits it
+// has and the first of them are looked at, can lie between lo and hi: a text made
+// at random tells no more.
+func mayLie(n, lo, hi string) bool {
+	if len(n) < len(lo) || len(n) == len(lo) && n != "" && n[0] < lo[0] {
+		return false
+	}
+	return len(n) < len(hi) || len(n) == len(hi) && (n == "" || n[0] <= hi[0])
+}
+
 // source is a source of texts that is the same each time.
 func source() *rand.Rand { return rand.New(rand.NewPCG(27, 5)) }
 

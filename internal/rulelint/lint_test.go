@@ -187,3 +187,27 @@ func TestBuiltInPacks(t *testing.T) {
 		t.Errorf("%v", &got[i].Error)
 	}
 }
+
+// TestForms: a form of the site's that no number has is told, and none that some has.
+func TestForms(t *testing.T) {
+	for _, tt := range []struct {
+		form patterns.MRNFormat
+		key  string // "" for nothing
+	}{
+		{patterns.MRNFormat{Regex: `E\d{7}`}, ""},
+		{patterns.MRNFormat{Regex: `E\d{7}`, Range: []string{"1000000", "4999999"}}, ""},
+		{patterns.MRNFormat{Regex: `E\d{7}`, Range: []string{"4482000", "4482009"}}, ""},
+		{patterns.MRNFormat{Regex: `E\d{7}`, Range: []string{"10000000", "49999999"}}, "site.mrn[0].range"},
+		{patterns.MRNFormat{Regex: `E[1-9]\d{6}`, Range: []string{"10", "20"}}, "site.mrn[0].range"},
+		{patterns.MRNFormat{Regex: `4\d{6}`, Range: []string{"5000000", "5999999"}}, "site.mrn[0].range"},
+		{patterns.MRNFormat{Regex: `[45]\d{6}`, Range: []string{"5000000", "5999999"}}, ""},
+		{patterns.MRNFormat{Regex: `\d{7}`, Check: "mod10"}, ""},
+		{patterns.MRNFormat{Regex: `448291[0-2]`, Check: "mod10"}, "site.mrn[0].check"},
+		{patterns.MRNFormat{Regex: `\d{3}\b\d{4}`}, "site.mrn[0].regex"},
+	} {
+		got := rulelint.Forms(&patterns.Site{MRN: []patterns.MRNFormat{tt.form}})
+		if tt.key == "" && len(got) > 0 || tt.key != "" && (len(got) != 1 || got[0].Key != tt.key) {
+			t.Errorf("%+v: said %v, want %q", tt.form, got, tt.key)
+		}
+	}
+}
