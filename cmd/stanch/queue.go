@@ -34,7 +34,7 @@ type queueFilter struct {
 
 func (f *queueFilter) flags(cmd *cobra.Command, states string) {
 	cmd.Flags().StringVar(&f.state, "state", "", "only those in this state: "+states)
-	cmd.Flags().StringVar(&f.kind, "kind", "", "only those of this kind: release, copy, notice, dsn or reading")
+	cmd.Flags().StringVar(&f.kind, "kind", "", "only those of this kind: release, copy, encrypted, notice, dsn or reading")
 	cmd.Flags().StringVar(&f.to, "to", "", "only those with a recipient of this address or domain")
 }
 

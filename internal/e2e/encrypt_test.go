@@ -371,3 +371,68 @@ func TestEverybodyTheirWay(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysCommands imports, tries, pins and revokes a key by the command line.
+func TestKeysCommands(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@partner.example")
+	keys := t.TempDir()
+	g := newGateway(t, options{extra: fmt.Sprintf("[encrypt]\nopenpgp_dir = %q\n", keys)})
+	file := filepath.Join(g.dir, "bob.key")
+	write(t, file, bob.key, 0o600)
+	tried := func(to string) (way string, unfit string, code int) {
+		t.Helper()
+		out, code := g.cli("keys", "test", to, "--format", "json")
+		var got struct {
+			Way  string
+			Ways []struct{ Way, Unfit string }
+		}
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, w := range got.Ways {
+			if w.Way == "openpgp" {
+				unfit = w.Unfit
+			}
+		}
+		return got.Way, unfit, code
+	}
+	want := func(to, way, unfit string) {
+		t.Helper()
+		code := 0
+		if way == "" {
+			code = 1
+		}
+		if w, u, c := tried(to); w != way || u != unfit || c != code {
+			t.Errorf("%s: got way %q, unfit %q, exit %d; want %q, %q, %d", to, w, u, c, way, unfit, code)
+		}
+	}
+	want("bob@partner.example", "", "no_key")
+	g.must("keys", "import", file)
+	want("Bob@partner.example", "openpgp", "")
+	if _, code := g.cli("keys", "import", file, "--for", "office@partner.example"); code != 1 {
+		t.Errorf("a key of another's: exit %d, want 1", code)
+	}
+	want("office@partner.example", "", "other_person")
+	var list []struct{ For, Fingerprint string }
+	if err := json.Unmarshal([]byte(g.must("keys", "list", "--format", "json")), &list); err != nil || len(list) != 2 {
+		t.Fatalf("%v: %+v", err, list)
+	}
+	g.must("keys", "pin", "office@partner.example", strings.ToUpper(list[0].Fingerprint))
+	want("office@partner.example", "openpgp", "")
+	other := newPerson(t, "bob@partner.example")
+	write(t, file, other.key, 0o600)
+	if _, code := g.cli("keys", "import", file); code != 2 {
+		t.Errorf("another key in its place: exit %d, want 2", code)
+	}
+	g.must("keys", "revoke", list[0].Fingerprint)
+	want("bob@partner.example", "", "revoked")
+	g.must("keys", "import", file, "--replace")
+	want("bob@partner.example", "openpgp", "")
+	if _, code := g.cli("keys", "revoke", "1234"); code != 2 {
+		t.Errorf("no fingerprint: exit %d, want 2", code)
+	}
+	if out := g.must("keys", "list"); !strings.Contains(out, "no: revoked") || strings.Count(out, "\n") != 3 {
+		t.Errorf("list:\n%s", out)
+	}
+}

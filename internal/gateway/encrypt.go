@@ -25,7 +25,7 @@ const maxAlone = 50
 type cipher struct {
 	way     dlp.Way
 	rcpts   []dlp.Address
-	content *buffer.Buffer // nil on the way tls: it goes as it is
+	content *buffer.Buffer
 }
 
 // way is the way of rules on which doc goes to rcpt.
@@ -67,10 +67,6 @@ func (m *mail) encrypt(ctx context.Context) (err error) {
 	}
 	m.OnStep("encrypt")
 	for _, way := range ways {
-		if way == dlp.VerifiedTLS {
-			m.ciphers = append(m.ciphers, cipher{way: way, rcpts: on[way]})
-			continue
-		}
 		classes, rest, err := m.classes(way, on[way])
 		if err != nil {
 			return err
@@ -261,9 +257,7 @@ func outside(b *buffer.Buffer) ([]byte, error) {
 // forgetCiphers gives back what the encrypted messages take.
 func (m *mail) forgetCiphers() {
 	for _, c := range m.ciphers {
-		if c.content != nil {
-			_ = c.content.Close() // it is in the spool, or of no use
-		}
+		_ = c.content.Close() // it is in the spool, or of no use
 	}
 	m.ciphers = nil
 }
@@ -283,9 +277,6 @@ func (m *mail) groups() acts {
 // with the trace fields and a loop mark in front.
 func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
 	m.OnStep("seal encrypted")
-	if c.content == nil {
-		return m.sealVerified(ctx, c.rcpts)
-	}
 	if _, err := m.identify(); err != nil {
 		return spool.Entry{}, err
 	}
@@ -311,22 +302,5 @@ func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
 			p.ORcpt = ""
 		}
 	}
-	return m.Spool.Seal(ctx, out, io.MultiReader(bytes.NewReader(head), body))
-}
-
-// sealVerified seals the message as it is, for connections alone that proved to
-// lead to the recipient's server.
-func (m *mail) sealVerified(ctx context.Context, rcpts []dlp.Address) (spool.Entry, error) {
-	body, err := m.doc.Open()
-	if err != nil {
-		return spool.Entry{}, err
-	}
-	defer body.Close()
-	head, err := m.front(ctx, "", rcpts)
-	if err != nil {
-		return spool.Entry{}, err
-	}
-	out := m.ours(spool.Cipher, rcpts)
-	out.Verified = true
 	return m.Spool.Seal(ctx, out, io.MultiReader(bytes.NewReader(head), body))
 }

@@ -190,21 +190,6 @@ func TestEncryptedApart(t *testing.T) {
 	}
 }
 
-// TestVerifiedCopy: on the way tls the message goes as it is, and is marked.
-func TestVerifiedCopy(t *testing.T) {
-	b := newBench(t)
-	c := encrypting(t, b)
-	c.to[out.String()] = dlp.VerifiedTLS
-	doc := withText(labs, out)
-	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split || len(c.gave) != 0 {
-		t.Fatalf("outcome %v, %d encrypted", got.Kind, len(c.gave))
-	}
-	ms, err := b.spool.Of(t.Context(), doc.ID)
-	if err != nil || len(ms) != 1 || !ms[0].Verified {
-		t.Errorf("spool %+v, %v; want one that must be verified", ms, err)
-	}
-}
-
 // TestAskedByHeader: a header that the configuration names asks, whatever it
 // says; others do not.
 func TestAskedByHeader(t *testing.T) {

@@ -41,12 +41,11 @@ type stateJSON struct {
 	Died  int        `json:"died,omitempty"`
 	Rcpts []rcptJSON `json:"rcpts"`
 	Trace []byte     `json:"trace,omitempty"`
-	Sure  bool       `json:"verified,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
 	p := m.Params
-	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace, Sure: m.Verified,
+	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace,
 		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
@@ -67,7 +66,7 @@ func decodeState(b []byte, m *Message) error {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
 	m.From, m.Trace = addressIn(in.From), in.Trace
-	m.DelayTold, m.Deaths, m.Verified = in.Told, in.Died, in.Sure
+	m.DelayTold, m.Deaths = in.Told, in.Died
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {

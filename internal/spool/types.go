@@ -83,7 +83,6 @@ type Message struct {
 	Deaths    int // in a row, of the process while it delivered this
 	State     State
 	Seq       uint64 // of the audit event that decided it
-	Verified  bool   // it goes over connections alone that proved to lead to the recipient's server
 	Dest      int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
 	Why       Why    // Poison: why it was set aside
 	Trace     []byte // Reading: the trace fields that go in front of what is sent on. PHI

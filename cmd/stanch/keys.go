@@ -1,0 +1,230 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/ways"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/report"
+)
+
+func (a *app) keysCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "keys", Short: "Keys and certificates that mail is encrypted to",
+		Long: "Keys and certificates that mail is encrypted to: files in encrypt.smime_dir and encrypt.openpgp_dir (docs/encryption.md).\n" +
+			"A running serve takes a change when it is reloaded (SIGHUP)."}
+	cmd.AddCommand(a.keysListCmd(), a.keysTestCmd(), a.keysImportCmd(), a.keysPinCmd(), a.keysRevokeCmd())
+	return cmd
+}
+
+// keyJSON is a key as list and test print it.
+type keyJSON struct {
+	Way         dlp.Way     `json:"way"`
+	File        string      `json:"file"`
+	For         string      `json:"for"`
+	Fingerprint string      `json:"fingerprint,omitempty"`
+	Trust       ways.Trust  `json:"trust"`
+	Expires     *time.Time  `json:"expires,omitempty"`
+	Usable      bool        `json:"usable"`
+	Unfit       ways.Reason `json:"unfit,omitempty"`
+}
+
+func keyOut(k ways.Key) keyJSON {
+	out := keyJSON{Way: k.Way, File: k.File, For: k.For, Fingerprint: k.Fingerprint, Trust: k.Trust, Usable: k.Unfit == "", Unfit: k.Unfit}
+	if !k.Expires.IsZero() {
+		t := k.Expires.UTC()
+		out.Expires = &t
+	}
+	return out
+}
+
+// until says when a key ends.
+func until(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+// usable is what speaks against a way or a key, in words.
+func usable(r ways.Reason) string {
+	if r == "" {
+		return "yes"
+	}
+	return "no: " + string(r)
+}
+
+func (a *app) keysListCmd() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: "list", Short: "List the keys of the folders, and which can be encrypted to", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := a.load()
+			if err != nil {
+				return err
+			}
+			w, err := openWays(cfg)
+			if err != nil {
+				return err
+			}
+			keys := w.Keys()
+			if format == "json" {
+				out := []keyJSON{}
+				for _, k := range keys {
+					out = append(out, keyOut(k))
+				}
+				return a.printJSON(out)
+			}
+			if len(keys) == 0 {
+				_, err := fmt.Fprintln(a.out, "There are no keys: see encrypt.smime_dir and encrypt.openpgp_dir in docs/encryption.md.")
+				return err
+			}
+			var rows [][]string
+			for _, k := range keys {
+				rows = append(rows, []string{string(k.Way), k.For, usable(k.Unfit), until(k.Expires), string(k.Trust), k.Fingerprint})
+			}
+			return report.Table(a.out, []string{"WAY", "FOR", "USABLE", "EXPIRES", "TRUST", "FINGERPRINT"}, rows, colourful(a.out))
+		}}
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) keysTestCmd() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: "test ADDRESS", Short: "Show which way mail to somebody would go, and why not the others", Args: cobra.ExactArgs(1),
+		Long: "Show which way a mail to ADDRESS would go if it had to be encrypted now, and what speaks against the others.\n\n" +
+			"Exit status: 0 there is a way, 1 there is none and the mail would be held, 2 usage, configuration or I/O error.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at := strings.LastIndexByte(args[0], '@')
+			if at < 1 || at == len(args[0])-1 {
+				return fmt.Errorf("%q: want an address such as sam@partner.example", args[0])
+			}
+			rcpt := dlp.Address{Local: args[0][:at], Domain: args[0][at+1:]}
+			cfg, err := a.load()
+			if err != nil {
+				return err
+			}
+			w, err := openWays(cfg)
+			if err != nil {
+				return err
+			}
+			return a.printChoices(w.Way(cmd.Context(), dlp.Address{}, rcpt), w.Choices(rcpt), format)
+		}}
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) error {
+	type choiceJSON struct {
+		Way    dlp.Way     `json:"way"`
+		Chosen bool        `json:"chosen"`
+		Unfit  ways.Reason `json:"unfit,omitempty"`
+		Key    *keyJSON    `json:"key,omitempty"`
+	}
+	out := []choiceJSON{}
+	var rows [][]string
+	for _, c := range choices {
+		x := choiceJSON{Way: c.Way, Chosen: way != "" && c.Way == way, Unfit: c.Unfit}
+		row := []string{string(c.Way), usable(c.Unfit), "-", "-"}
+		if c.Key != nil {
+			k := keyOut(*c.Key)
+			x.Key = &k
+			row[2], row[3] = until(c.Key.Expires), c.Key.File
+		}
+		if x.Chosen {
+			row[1] = "chosen"
+		}
+		out, rows = append(out, x), append(rows, row)
+	}
+	var err error
+	if format == "json" {
+		err = a.printJSON(struct {
+			Way  dlp.Way      `json:"way"`
+			Ways []choiceJSON `json:"ways"`
+		}{way, out})
+	} else {
+		err = report.Table(a.out, []string{"WAY", "USABLE", "EXPIRES", "FILE"}, rows, colourful(a.out))
+	}
+	if err == nil && way == "" {
+		return exitCode(exitFound)
+	}
+	return err
+}
+
+func (a *app) keysImportCmd() *cobra.Command {
+	var whom string
+	var replace bool
+	cmd := &cobra.Command{Use: "import FILE", Short: "Put a key or certificate into its folder", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := a.load()
+			if err != nil {
+				return err
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close() // read only
+			b, err := io.ReadAll(io.LimitReader(f, openpgp.MaxKey+1))
+			if err != nil {
+				return err
+			}
+			k, err := ways.Import(cfg.Encrypt, b, whom, replace, time.Now)
+			switch {
+			case errors.Is(err, ways.ErrWhose):
+				return fmt.Errorf("%s: %w, with --for ADDRESS", args[0], err)
+			case errors.Is(err, ways.ErrThere):
+				return fmt.Errorf("%s: %w for them: look at it with `stanch keys list`, and give --replace", args[0], err)
+			case errors.Is(err, ways.ErrNoFolder):
+				return fmt.Errorf("%s: %w: set encrypt.openpgp_dir or encrypt.smime_dir", args[0], err)
+			case err != nil:
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			fmt.Fprintf(a.out, "%s, fingerprint %s, for %s: can be encrypted to: %s\nCompare the fingerprint with its owner. %s\n", k.File, k.Fingerprint, k.For, usable(k.Unfit), reloading)
+			if k.Unfit != "" {
+				return exitCode(exitFound)
+			}
+			return nil
+		}}
+	cmd.Flags().StringVar(&whom, "for", "", "whose it is, an address or for a certificate a domain; else the one address that it names")
+	cmd.Flags().BoolVar(&replace, "replace", false, "put it in the place of another key")
+	return cmd
+}
+
+func (a *app) keysPinCmd() *cobra.Command {
+	return &cobra.Command{Use: "pin ADDRESS FINGERPRINT", Short: "Have only this key count for an address, whatever address it names", Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if strings.ContainsAny(args[0], " \t\r\n") || !strings.Contains(args[0], ".") {
+				return fmt.Errorf("%q: want an address such as sam@partner.example", args[0])
+			}
+			return a.trustKey(args[1], func(c ways.Config, print string) error { return ways.Pin(c, print, args[0]) })
+		}}
+}
+
+func (a *app) keysRevokeCmd() *cobra.Command {
+	return &cobra.Command{Use: "revoke FINGERPRINT", Short: "Have a key never be used again, whoever has it", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.trustKey(args[0], ways.Revoke) }}
+}
+
+// trustKey says something about a key.
+func (a *app) trustKey(fingerprint string, say func(ways.Config, string) error) error {
+	print, ok := ways.ParseFingerprint(fingerprint)
+	if !ok {
+		return fmt.Errorf("%q: want a whole fingerprint: 40 hex digits of an OpenPGP key, 64 (SHA-256) of a certificate; see `stanch keys list`", fingerprint)
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	if err := say(cfg.Encrypt, print); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.out, reloading)
+	return err
+}

@@ -1,0 +1,119 @@
+package ways
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
+	"github.com/stanch-dlp/stanch/internal/safefile"
+)
+
+// Errors of changes to the folders.
+var (
+	ErrNoFolder = errors.New("the configuration names no folder for it")
+	ErrWhose    = errors.New("the key does not name one address: say whose it is")
+	ErrThere    = errors.New("another key is there")
+)
+
+// Import puts the key or certificate in b into its folder under the name of whom
+// it is for, an address or for a certificate a domain; "" is the one address that
+// it names. It replaces another only where replace says so. What it returns is how
+// the key then stands.
+func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Time) (Key, error) {
+	dir, ext, named := cfg.OpenPGPDir, ".asc", []string(nil)
+	if chain, err := certificates(b); err == nil {
+		dir, ext, named = cfg.SMIMEDir, ".pem", smime.Addresses(chain[0])
+	} else if errors.Is(err, errSecretPEM) {
+		return Key{}, openpgp.ErrSecret
+	} else if k, err := openpgp.ReadKey(bytes.NewReader(b)); err != nil {
+		return Key{}, err
+	} else {
+		named = k.Addresses(now())
+	}
+	if dir == "" {
+		return Key{}, ErrNoFolder
+	}
+	if whom == "" {
+		for i := range named {
+			named[i] = fold(named[i])
+		}
+		slices.Sort(named)
+		if named = slices.Compact(named); len(named) != 1 {
+			return Key{}, ErrWhose
+		}
+		whom = named[0]
+	}
+	whom = fold(whom)
+	if at := strings.LastIndexByte(whom, '@'); strings.ContainsAny(whom, "/\x00") || strings.HasPrefix(whom, ".") || at == 0 || at == len(whom)-1 || ext == ".asc" && at < 0 {
+		return Key{}, ErrWhose
+	}
+	name := whom + ext
+	files, err := readFolder(dir, ext, maxPEM)
+	if err != nil {
+		return Key{}, err
+	}
+	for _, f := range files {
+		if f.whom != whom {
+			continue
+		}
+		if !bytes.Equal(f.data, b) && !replace {
+			return Key{}, ErrThere
+		}
+		name = f.name // as it is written there
+	}
+	if err := safefile.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+		return Key{}, err
+	}
+	w, err := Open(Config{SMIMEDir: cfg.SMIMEDir, OpenPGPDir: cfg.OpenPGPDir}, now)
+	if err != nil {
+		return Key{}, err
+	}
+	for _, k := range w.Keys() {
+		if k.File == name {
+			return k, nil
+		}
+	}
+	return Key{}, ErrWhose
+}
+
+// Pin has only the key with that fingerprint count for address, also if it names
+// another. A fingerprint is as ParseFingerprint returns it.
+func Pin(cfg Config, fingerprint, address string) error {
+	return say(cfg, fingerprint, fmt.Sprintf("pin %s %s\n", fingerprint, fold(address)))
+}
+
+// Revoke bars the key with that fingerprint, whoever has it.
+func Revoke(cfg Config, fingerprint string) error {
+	return say(cfg, fingerprint, fmt.Sprintf("revoke %s\n", fingerprint))
+}
+
+// say adds a line to the trust file of the folder that keys with such
+// fingerprints lie in. What stands there stays.
+func say(cfg Config, fingerprint, line string) error {
+	dir, digits := cfg.OpenPGPDir, sha1Digits
+	if len(fingerprint) == sha256Digits {
+		dir, digits = cfg.SMIMEDir, sha256Digits
+	}
+	if dir == "" {
+		return ErrNoFolder
+	}
+	if _, err := readTrust(dir, digits); err != nil { // it is not made worse
+		return err
+	}
+	path := filepath.Join(dir, TrustFile)
+	b, err := readFile(path, maxTrust)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", TrustFile, err)
+	}
+	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(b, '\n')
+	}
+	return safefile.WriteFile(path, append(b, line...), 0o644)
+}
