@@ -8,10 +8,11 @@ import (
 	"path"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
-// Encrypt leaves NAME.age, with the owner, mode and mtime of the file, in its
-// place. The plain file goes only when the sealed one is on stable storage and
+// Encrypt leaves NAME.age, with the owner, mode, access list, extended attributes
+// and mtime of the file, in its place. The plain file goes only when the sealed one is on stable storage and
 // the plain one was not touched meanwhile.
 func (c *claim) Encrypt(ctx context.Context) error {
 	if c.state != taken {
@@ -103,6 +104,9 @@ func (c *claim) seal(ctx context.Context) (body, error) {
 	b.Left = c.r.contentKey([32]byte(sealedSum.Sum(nil)))
 	if err := own(f, b.Meta); err != nil {
 		return b, err
+	}
+	if err := safefile.CopyAttributes(f, src); err != nil {
+		return b, step("copy attributes", err)
 	}
 	if err := c.t.own.chtimes(temp, b.Meta.ModTime); err != nil {
 		return b, err

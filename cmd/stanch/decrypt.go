@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	filippo "filippo.io/age"
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
-		Long: "Write NAME beside each NAME.age, with its owner, mode and times, and remove NAME.age.\n" +
+		Long: "Write NAME beside each NAME.age, with its owner, mode, access list, extended attributes\nand times, and remove NAME.age.\n" +
 			"A file that is there already is never overwritten.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -95,7 +96,7 @@ func decryptFile(path string, ids []filippo.Identity) (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(dst.Chmod(info.Mode().Perm()), dst.Sync(), os.Chtimes(dst.Name(), info.ModTime(), info.ModTime())); err != nil {
+	if err := errors.Join(dst.Chmod(info.Mode().Perm()), safefile.CopyAttributes(dst, src), dst.Sync(), os.Chtimes(dst.Name(), time.Time{}, info.ModTime())); err != nil {
 		return err
 	}
 	if err := unix.Renameat2(unix.AT_FDCWD, dst.Name(), unix.AT_FDCWD, name, unix.RENAME_NOREPLACE); err != nil {

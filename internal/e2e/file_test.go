@@ -174,3 +174,52 @@ func empty(t *testing.T, dir string) bool {
 	}
 	return len(es) == 0
 }
+
+// TestEncryptedFileKeepsItsAttributes asks setfacl's and setfattr's own
+// counterparts whether access list, attributes, mode and time came through
+// encryption and back, and whether a folder's default list let nobody in.
+func TestEncryptedFileKeepsItsAttributes(t *testing.T) {
+	t.Parallel()
+	for _, p := range []string{"setfacl", "setfattr"} {
+		need(t, p)
+	}
+	key, recipient := ageKey(t)
+	g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	listed, plain := filepath.Join(g.share, "listed.csv"), filepath.Join(g.share, "plain.csv")
+	write(t, listed, phiFile, 0o640)
+	write(t, plain, phiFile, 0o640)
+	if out, err := exec.Command("setfacl", "-m", "u:1234:r,g:2345:rw", listed).CombinedOutput(); err != nil {
+		t.Skipf("no access lists here: %s", out)
+	}
+	run("setfacl", "-d", "-m", "u:4321:rwx", g.share) // what is made here from now on lets 4321 in
+	run("setfattr", "-n", "user.ward", "-v", "three", listed)
+	run("touch", "-d", "2025-01-02 03:04:05.678901234", listed)
+	about := func(path string) string {
+		return run("getfacl", "-cnp", path) + run("getfattr", "-d", "--absolute-names", "--only-values", path) + run("stat", "-c", "%a %u %g %y", path)
+	}
+	want := map[string]string{listed: about(listed), plain: about(plain)}
+	g.start()
+	for path := range want {
+		eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".age") })
+		if got := about(path + ".age"); got != want[path] {
+			t.Errorf("encrypted, %s has\n%swant\n%s", filepath.Base(path), got, want[path])
+		}
+	}
+	g.stop()
+	for path := range want {
+		if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
+			t.Fatalf("stanch decrypt: exit %d: %s", code, out)
+		}
+		if got := about(path); got != want[path] || read(t, path) != phiFile {
+			t.Errorf("brought back, %s has\n%swant\n%s", filepath.Base(path), got, want[path])
+		}
+	}
+}
