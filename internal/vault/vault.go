@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -74,13 +75,59 @@ func (v *Vault) sealContent(ctx context.Context, doc *dlp.Document) (to staged, 
 			return err
 		}
 		to.period = period
-		size, err = io.Copy(io.MultiWriter(w, digest), src)
-		if err != nil {
+		if size, err = copyDigesting(w, digest, src); err != nil {
 			return err
 		}
 		return w.Close()
 	})
 	return to, [32]byte(digest.Sum(nil)), size, err
+}
+
+// copyChunk is how much is sealed and digested at a time, in bytes.
+const copyChunk = 256 << 10
+
+// copyDigesting copies src to dst and digests it. Each piece is digested while it
+// is sealed: either takes about as long as writing it.
+func copyDigesting(dst io.Writer, digest hash.Hash, src io.Reader) (size int64, err error) {
+	buf := make([]byte, copyChunk)
+	pieces, done := make(chan []byte), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for p := range pieces {
+			digest.Write(p)
+			done <- struct{}{}
+		}
+	})
+	defer wg.Wait()
+	defer close(pieces)
+	for {
+		n, err := fill(buf, src)
+		if n > 0 {
+			pieces <- buf[:n]
+			_, wrote := dst.Write(buf[:n])
+			<-done
+			if size += int64(n); wrote != nil {
+				return size, wrote
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return size, nil
+		}
+		if err != nil {
+			return size, err
+		}
+	}
+}
+
+// fill reads until buf is full or src ends or fails. Unlike io.ReadFull it leaves
+// the error of src as it is: a source that was cut short is none that ended.
+func fill(buf []byte, src io.Reader) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var got int
+		got, err = src.Read(buf[n:])
+		n += got
+	}
+	return n, err
 }
 
 func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Item, error) {
