@@ -436,3 +436,83 @@ func TestKeysCommands(t *testing.T) {
 		t.Errorf("list:\n%s", out)
 	}
 }
+
+// TestEncryptedCanary: of a large mail that was encrypted nothing lies on disk in
+// the clear: not in the data folder, not in what the process has open, while it
+// waits in the outbox, and after.
+func TestEncryptedCanary(t *testing.T) {
+	t.Parallel()
+	bob := newPerson(t, "bob@partner.example")
+	hop := newNextHop(t)
+	hop.follow(func(verb, _ string, _ hopMail) string {
+		if verb == "DOT" {
+			return "451 4.2.0 later"
+		}
+		return ""
+	})
+	g := newGateway(t, options{nextHop: hop.addr, extra: withKeys(t, map[string]string{"bob@partner.example": bob.key}) + "[buffer]\nmemory_each = \"64KiB\"\n[defaults]\non_gap = \"allow\"\n"})
+	temp := t.TempDir()
+	g.start("TMPDIR=" + temp)
+	mail := strings.Replace(canaryMail("labs"), "<zq-correspondent@partner.example>", "bob@partner.example", 1)
+	mail = strings.Replace(mail, "--b\r\nContent-Type: application", strings.Repeat(canaryText, 20_000)+"--b\r\nContent-Type: application", 1)
+	mail = strings.Replace(mail, "From: Zephyrine Quillfeather <quillfeather.zephyrine@clinic.example>", "From: ada@clinic.example", 1)
+	done, looks := make(chan error, 1), 0
+	go func() {
+		_, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, mail)
+		done <- err
+	}()
+	look := func(files bool) {
+		looks++
+		fds := filepath.Join("/proc", fmt.Sprint(g.cmd.Process.Pid), "fd")
+		es, err := os.ReadDir(fds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range es {
+			link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
+			if !strings.HasPrefix(link, g.dir) && !strings.HasPrefix(link, temp) {
+				continue
+			}
+			if b, err := os.ReadFile(filepath.Join(fds, e.Name())); err == nil {
+				noCanary(t, "open file", string(b))
+			}
+		}
+		if !files { // some come and go
+			return
+		}
+		for _, f := range append(filesWith(t, g.data(), canary...), filesWith(t, temp, canary...)...) {
+			t.Error(f)
+		}
+	}
+	for sending := true; sending; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			sending = false
+		default:
+			look(false)
+		}
+	}
+	eventually(t, "it was tried", func() bool { return strings.Contains(g.must("queue", "list"), "451") })
+	look(true)
+	if n := len(g.held()); n != 0 || looks < 2 {
+		t.Errorf("%d held, %d looks", n, looks)
+	}
+	for what, text := range map[string]string{"the log": g.logged(), "standard output": g.printed(), "audit export": g.must("audit", "export")} {
+		noCanary(t, what, text)
+	}
+	hop.follow(nil)
+	g.must("queue", "retry", "--all")
+	eventually(t, "it is delivered", func() bool { return hop.count() == 1 })
+	m := hop.messages()[0].text
+	noCanary(t, "what was delivered", m)
+	if !strings.Contains(bob.reads(m), canary[0]) {
+		t.Error("Bob does not read it")
+	}
+	g.kill()
+	for _, f := range filesWith(t, g.data(), canary...) {
+		t.Errorf("after kill -9: %s", f)
+	}
+}
