@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -164,20 +163,4 @@ func readTrust(dir string, digits int) (trust, error) {
 		}
 	}
 	return t, lines.Err()
-}
-
-// lines is what the TrustFile t stands for holds, in a stable order.
-func (t trust) lines() []byte {
-	var all []string
-	for a, p := range t.pins {
-		all = append(all, "pin "+p+" "+a+"\n")
-	}
-	for p := range t.revoked {
-		all = append(all, "revoke "+p+"\n")
-	}
-	for p := range t.modern {
-		all = append(all, "modern "+p+"\n")
-	}
-	slices.Sort(all)
-	return []byte(strings.Join(all, ""))
 }
