@@ -89,11 +89,6 @@ func (c *Config) validate(prefix string) error {
 	case d.MaxFolders < 0 || d.MaxFolders > maxFoldersBound:
 		return bad("max_folders", fmt.Sprintf("1 to %d", maxFoldersBound))
 	}
-	for i, r := range d.AgeRecipients {
-		if !strings.HasPrefix(r, "age1") {
-			return bad(fmt.Sprintf("age_recipients[%d]", i), `an age public key, "age1…"`)
-		}
-	}
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/config"
-	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -51,8 +50,7 @@ func (a *app) configCmd() *cobra.Command {
 }
 
 // named opens the files that the configuration names beside the rules, as
-// serve does: certificates, keys, and who may log in. The keys that stand in the
-// configuration itself are read too.
+// serve does: certificates, keys, and who may log in.
 func named(cfg *config.Config) error {
 	at := func(key string, err error) error {
 		if err == nil {
@@ -72,12 +70,6 @@ func named(cfg *config.Config) error {
 			err = r.Close()
 		}
 		errs = append(errs, at("smtp.next_hop", err))
-	}
-	for i, w := range cfg.Watch {
-		if len(w.AgeRecipients) > 0 {
-			_, err = age.ParseRecipients(w.AgeRecipients)
-			errs = append(errs, at(fmt.Sprintf("watch[%d].age_recipients", i), err))
-		}
 	}
 	_, err = dkim.New(cfg.DKIM)
 	return errors.Join(append(errs, at("dkim.key", err))...)

@@ -30,9 +30,9 @@ func TestConfigCheckExtract(t *testing.T) {
 	}
 }
 
-// TestConfigCheckAgeRecipients: a public key that was cut off or altered is found
-// before a file is to be encrypted to it.
-func TestConfigCheckAgeRecipients(t *testing.T) {
+// TestAgeRecipients: with a public key that was cut off or altered neither config
+// check holds nor serve starts.
+func TestAgeRecipients(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "stanch.toml")
 	const key = "age1jaq964ak34ktatxmvmmwrw7h9hhk42wsvtptzjgwmvzspmxwaulq9g85fk" // nobody's
@@ -42,8 +42,14 @@ func TestConfigCheckAgeRecipients(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, errs, code := stanch(t, "config", "check", "--config", conf)
-		if code != want || want != 0 && !strings.Contains(errs, "watch[0].age_recipients: ") {
-			t.Errorf("%s: got exit %d, %q; want %d", recipient, code, errs, want)
+		if code != want || want != 0 && !strings.Contains(errs, "watch[0].age_recipients[0]: ") {
+			t.Errorf("config check: %s: got exit %d, %q; want %d", recipient, code, errs, want)
+		}
+		if want == 0 {
+			continue
+		}
+		if _, errs, code := stanch(t, "serve", "--config", conf); code == 0 || !strings.Contains(errs, "watch[0].age_recipients[0]: ") {
+			t.Errorf("serve: %s: got exit %d, %q; want it refused", recipient, code, errs)
 		}
 	}
 }

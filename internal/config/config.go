@@ -247,6 +247,7 @@ func (c *Config) Validate() error {
 		c.Backup.Validate(),
 		publicKeys("vault.reviewers", c.Vault.Reviewers),
 		publicKeys("backup.recipients", c.Backup.Recipients),
+		c.validateAgeRecipients(),
 		c.Encrypt.Validate(),
 		c.Buffer.Validate(),
 		c.Console.Validate(),
@@ -300,12 +301,25 @@ func (c *Config) validateDataDir() error {
 // publicKeys reports what is no public key, by its place: what stands there may
 // be a secret key, and is not repeated.
 func publicKeys(key string, list []string) error {
+	if len(list) > age.MaxRecipients {
+		return &dlp.KeyError{Key: key, Want: fmt.Sprintf("at most %d keys", age.MaxRecipients)}
+	}
 	for i, r := range list {
 		if _, err := age.ParseRecipients([]string{r}); err != nil {
 			return &dlp.KeyError{Key: fmt.Sprintf("%s[%d]", key, i), Want: `an age public key, whole and unaltered, that begins with "age1"`}
 		}
 	}
 	return nil
+}
+
+// validateAgeRecipients looks at the keys to which the watched folders' files are
+// encrypted.
+func (c *Config) validateAgeRecipients() error {
+	var errs []error
+	for i, w := range c.Watch {
+		errs = append(errs, publicKeys(fmt.Sprintf("watch[%d].age_recipients", i), w.AgeRecipients))
+	}
+	return errors.Join(errs...)
 }
 
 // validateIndex keeps the patient index and its key apart, and both out of the

@@ -10,8 +10,8 @@ import (
 	filippo "filippo.io/age"
 )
 
-// maxRecipients bounds the header of one file; each costs 100 to 2,000 bytes.
-const maxRecipients = 100
+// MaxRecipients bounds the header of one file; each costs 100 to 2,000 bytes.
+const MaxRecipients = 100
 
 // maxIdentities and maxIdentityLine bound an identity file.
 const (
@@ -26,8 +26,8 @@ func ParseRecipients(recipients []string) ([]filippo.Recipient, error) {
 	if len(recipients) == 0 {
 		return nil, errors.New("age: no recipient: want at least one public key that begins with age1")
 	}
-	if len(recipients) > maxRecipients {
-		return nil, fmt.Errorf("age: %d recipients: want at most %d", len(recipients), maxRecipients)
+	if len(recipients) > MaxRecipients {
+		return nil, fmt.Errorf("age: %d recipients: want at most %d", len(recipients), MaxRecipients)
 	}
 	out := make([]filippo.Recipient, 0, len(recipients))
 	for i, s := range recipients {
