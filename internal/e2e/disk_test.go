@@ -56,12 +56,13 @@ var bothPolicy = strings.Replace(quietPolicy, `["mail"]`, `["mail", "file"]`, 1)
 // again all is as it was, without a restart.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	hop := newNextHop(t)
+	b := newBooks(t)
+	hop := b.hop()
 	metricsAddr := freeAddr(t)
 	g := newGateway(t, options{nextHop: hop.addr, extra: bothPolicy + fmt.Sprintf("[metrics]\nlisten = %q\nmin_free = \"1MiB\"\n", metricsAddr)})
 	smallDisk(t, g, 48<<20)
 	g.start()
-	if answer, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+	if answer, err := b.send(g, outside, phiMail); err != nil {
 		t.Fatalf("with room: %q, %v", answer, err)
 	}
 	alarms := func(when, want string) {
@@ -82,22 +83,24 @@ func TestFullDisk(t *testing.T) {
 
 	free := fill(t, g.data())
 	alarms("without room", `["disk"]`)
-	for i, msg := range []string{phiMail + "2", large, phiMail + "3"} {
-		if answer, err := g.send("ada@clinic.example", outside, msg); !strings.HasPrefix(refused(err), "452 4.3.1") {
+	letters := []*letter{b.letter(phiMail + "2"), b.letter(large), b.letter(phiMail + "3")}
+	for i, l := range letters {
+		if answer, err := b.give(g, outside, l); !strings.HasPrefix(refused(err), "452 4.3.1") {
 			t.Errorf("PHI %d without room: %q, %s; want 452 4.3.1", i, answer, refused(err))
 		}
 	}
-	if answer, err := g.send("ada@clinic.example", []string{"nurse@clinic.example", "sam@partner.example"}, phiMail+"4"); !strings.HasPrefix(refused(err), "452 4.3.1") {
+	split, both := b.letter(phiMail+"4"), []string{"nurse@clinic.example", "sam@partner.example"}
+	if answer, err := b.give(g, both, split); !strings.HasPrefix(refused(err), "452 4.3.1") {
 		t.Errorf("split without room: %q, %s; want 452 4.3.1", answer, refused(err))
 	}
 	write(t, file, phiFile, 0o640)
 	for i := range 20 {
-		if answer, err := g.send("ada@clinic.example", outside, cleanMail); err != nil {
+		if answer, err := b.send(g, outside, cleanMail); err != nil {
 			t.Errorf("clean mail %d without room: %q, %v", i, answer, err)
 		}
 	}
 	clean := cleanMail + "\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 100_000)
-	if answer, err := g.send("ada@clinic.example", outside, clean); err != nil {
+	if answer, err := b.send(g, outside, clean); err != nil {
 		t.Errorf("clean mail of 7 MB without room: %q, %v", answer, err)
 	}
 	if got := hop.count(); got != 21 {
@@ -112,20 +115,25 @@ func TestFullDisk(t *testing.T) {
 
 	free()
 	alarms("with room again", `[]`)
-	for _, msg := range []string{phiMail + "2", large} {
-		if answer, err := g.send("ada@clinic.example", outside, msg); err != nil || !strings.Contains(answer, "Held for review") {
+	for _, l := range letters {
+		if answer, err := b.give(g, outside, l); err != nil || !strings.Contains(answer, "Held for review") {
 			t.Errorf("PHI with room again: %q, %v", answer, err)
 		}
 	}
+	if answer, err := b.give(g, both, split); err != nil || !strings.Contains(answer, "Held for review") {
+		t.Errorf("split with room again: %q, %v", answer, err)
+	}
 	// A file that is claimed is gone before it is held.
-	eventually(t, "all 4 are held", func() bool { return !exists(file) && len(g.held()) == 4 })
+	eventually(t, "all 6 are held", func() bool { return !exists(file) && len(g.held()) == 6 })
 	g.must("audit", "verify")
 	g.kill()
 	g.start()
-	if got := len(g.held()); got != 4 {
-		t.Errorf("%d held after a restart, want 4", got)
+	if got := len(g.held()); got != 6 {
+		t.Errorf("%d held after a restart, want 6", got)
 	}
-	g.must("audit", "verify")
+	if n := b.settle(g); n != 0 {
+		t.Errorf("%d second copies, want none", n)
+	}
 }
 
 // TestFullDiskUnderLoad fills the disk under vault and spool while 20 clients

@@ -80,7 +80,8 @@ func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
 // as it is where nothing of it is lost; nothing is changed on the way.
 func TestNextHopOffersLess(t *testing.T) {
 	t.Parallel()
-	hop := newNextHop(t)
+	b := newBooks(t)
+	hop := b.hop()
 	hop.follow(always("EHLO", "250-hop.example\r\n250 SIZE 2000"))
 	g := newGateway(t, options{nextHop: hop.addr})
 	g.start()
@@ -94,16 +95,15 @@ func TestNextHopOffersLess(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := hop.count()
-			answer, err := g.send("ada@clinic.example", outside, tt.msg)
+			answer, err := b.send(g, outside, tt.msg)
 			switch {
 			case tt.want != "" && !strings.HasPrefix(refused(err), tt.want):
 				t.Errorf("answered %q, %s; want %s", answer, refused(err), tt.want)
 			case tt.want == "" && err != nil:
 				t.Error(err)
 			}
-			got := hop.messages()[before:]
-			if want := tt.want == ""; want != (len(got) == 1) || want && !strings.HasSuffix(got[0].text, tt.msg) {
-				t.Errorf("the next hop took %d, want it whole or not at all", len(got))
+			if got := hop.count() - before; (tt.want == "") != (got == 1) {
+				t.Errorf("the next hop took %d, want it whole or not at all", got)
 			}
 		})
 	}
@@ -123,6 +123,7 @@ func TestNextHopOffersLess(t *testing.T) {
 			t.Error("something went out")
 		}
 	})
+	b.settle(g)
 }
 
 // TestKilledMidMessage kills the gateway while a message comes in, while it is
@@ -133,47 +134,52 @@ func TestKilledMidMessage(t *testing.T) {
 	large := "Subject: minutes\r\n\r\n" + strings.Repeat("The meeting went on and nothing much was said about anything.\r\n", 150_000)
 	for _, tt := range []struct {
 		name, msg string
-		at        func(t *testing.T, g *gateway, hop *nextHop, c *client) // returns at the moment to kill at
+		stage     string                                                               // at which the client is
+		at        func(t *testing.T, g *gateway, hop *nextHop, c *client, text string) // returns at the moment to kill at; text ends with the dot
 	}{
-		{"before the dot", cleanMail, func(t *testing.T, _ *gateway, _ *nextHop, c *client) { c.put(cleanMail) }},
-		{"while it is read", large, func(t *testing.T, g *gateway, _ *nextHop, c *client) {
-			c.put(large + ".\r\n")
+		{"before the dot", cleanMail, "body", func(t *testing.T, _ *gateway, _ *nextHop, c *client, text string) {
+			c.put(strings.TrimSuffix(text, "."))
+		}},
+		{"while it is read", large, "dot", func(t *testing.T, g *gateway, _ *nextHop, c *client, text string) {
+			c.put(text + "\r\n")
 			eventually(t, "a reader has begun", func() bool { return len(family(g.cmd.Process.Pid)) > 1 })
 		}},
-		{"while it goes out", cleanMail, func(t *testing.T, _ *gateway, hop *nextHop, c *client) {
+		{"while it goes out", cleanMail, "dot", func(t *testing.T, _ *gateway, hop *nextHop, c *client, text string) {
 			asked := hop.signal("DATA", hang)
-			c.put(cleanMail + ".\r\n")
+			c.put(text + "\r\n")
 			<-asked
 		}},
-		{"before the next hop has answered", cleanMail, func(t *testing.T, _ *gateway, hop *nextHop, c *client) {
+		{"before the next hop has answered", cleanMail, "dot", func(t *testing.T, _ *gateway, hop *nextHop, c *client, text string) {
 			asked := hop.signal("DOT", hang)
-			c.put(cleanMail + ".\r\n")
+			c.put(text + "\r\n")
 			<-asked
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			hop := newNextHop(t)
+			b := newBooks(t)
+			hop, l := b.hop(), b.letter(tt.msg)
 			g := newGateway(t, options{nextHop: hop.addr})
 			g.start()
 			c := dial(t, g)
 			c.want("MAIL FROM:<ada@clinic.example>", "250")
 			c.want("RCPT TO:<sam@partner.example>", "250")
 			c.want("DATA", "354")
-			tt.at(t, g, hop, c)
+			tt.at(t, g, hop, c, stuffed(l.text))
 			g.kill()
-			if line, err := c.in.ReadString('\n'); err == nil {
+			line, err := c.in.ReadString('\n')
+			if err == nil {
 				t.Errorf("the client was told %q", line)
 			}
+			b.answered(l, outside, tt.stage, line)
 			hop.follow(nil)
 			g.start()
 			noneLeft(t, g.data()+"/tmp")
-			if _, err := g.send("ada@clinic.example", outside, tt.msg); err != nil {
+			if _, err := b.give(g, outside, l); err != nil {
 				t.Fatal(err)
 			}
-			if got := hop.messages(); len(got) != 1 || !strings.HasSuffix(got[0].text, tt.msg) {
-				t.Errorf("%d at the next hop, want it once and whole", len(got))
+			if n := b.settle(g); n != 0 || hop.count() != 1 {
+				t.Errorf("%d at the next hop, want it once", hop.count())
 			}
-			g.must("audit", "verify")
 		})
 	}
 }

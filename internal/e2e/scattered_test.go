@@ -157,11 +157,12 @@ func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
 		{"committed#3", 1, 1},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
-			a, b := newNextHop(t), newNextHop(t)
+			books, rcpts := newBooks(t), []string{"sam@a.example", "tom@b.example"}
+			a, b, l := books.hop(), books.hop(), books.letter(cleanMail)
 			g := newGateway(t, options{nextHop: b.addr, extra: routesTo(map[string]string{"a.example": a.addr})})
 			g.start("STANCH_CRASH_AT=" + tt.step)
 			send := func() string { // the answer to the dot, whatever becomes of QUIT
-				answer, _ := g.send("ada@clinic.example", []string{"sam@a.example", "tom@b.example"}, cleanMail)
+				answer, _ := books.give(g, rcpts, l)
 				return answer
 			}
 			answer := send()
@@ -170,14 +171,12 @@ func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
 			if answer == "" && send() == "" { // as every mail server does
 				t.Fatal("the second try was refused")
 			}
-			eventually(t, "the outbox is empty", func() bool {
-				g.cli("queue", "retry", "--all") // what was begun before the kill waits its minute otherwise
-				return strings.Contains(g.must("queue", "list"), "empty")
-			})
-			if a.count() != tt.a || b.count() != tt.b {
-				t.Errorf("got %d and %d copies, want %d and %d", a.count(), b.count(), tt.a, tt.b)
+			if tt.a+tt.b > 2 {
+				books.unrecorded(l, rcpts)
 			}
-			g.must("audit", "verify")
+			if n := books.settle(g); n != tt.a+tt.b-2 || a.count() != tt.a || b.count() != tt.b {
+				t.Errorf("got %d and %d copies, %d of them excused; want %d and %d, one of each with no excuse", a.count(), b.count(), n, tt.a, tt.b)
+			}
 		})
 	}
 }
