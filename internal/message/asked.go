@@ -36,9 +36,11 @@ func WithoutAsking(f Field) Field {
 	return Field{Raw: []byte(Block([]Named{{Name: f.Name(), Value: text}}))}
 }
 
-// decodeAll is a subject with those encoded words read that can be.
+// decodeAll is a subject with its encoded words read, those in a charset that is
+// not known byte by byte.
 func decodeAll(subject string) string {
-	text, err := new(mime.WordDecoder).DecodeHeader(subject)
+	d := mime.WordDecoder{CharsetReader: charsetReader}
+	text, err := d.DecodeHeader(subject)
 	if err != nil {
 		return words(subject)
 	}

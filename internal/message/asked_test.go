@@ -1,0 +1,89 @@
+package message_test
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/encoding/htmlindex"
+
+	"github.com/stanch-dlp/stanch/internal/message"
+)
+
+// word is text as one encoded word of base64 in a charset.
+func word(t *testing.T, charset, text string) string {
+	t.Helper()
+	e, err := htmlindex.Get(charset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	coded, err := e.NewEncoder().String(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mime.BEncoding.Encode(charset, coded)
+}
+
+func TestWithoutAsking(t *testing.T) {
+	for name, tc := range map[string]struct {
+		subject string
+		asks    bool
+		want    string // decoded
+	}{
+		"plain":                       {"[secure] Labs of Thursday", true, "Labs of Thursday"},
+		"behind, capitals, spaces":    {"Labs [ ENCRYPT ]", true, "Labs "},
+		"another word":                {"[secured] Labs", false, "[secured] Labs"},
+		"quoted-printable, as it is":  {"=?windows-1252?Q?[secure]_Caf=E9?=", true, " Café"},
+		"quoted-printable, as a code": {"=?windows-1252?Q?=5Bsecure=5D_Caf=E9?=", true, "Café"},
+		"UTF-8":                       {word(t, "utf-8", "[secure] Müller"), true, "Müller"},
+		"windows-1252":                {word(t, "windows-1252", "[secure] Befund Müller – Ä"), true, "Befund Müller – Ä"},
+		"ISO-2022-JP":                 {word(t, "iso-2022-jp", "[secure] 検査結果"), true, "検査結果"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := message.Asks(tc.subject); got != tc.asks {
+				t.Errorf("Asks: got %v, want %v", got, tc.asks)
+			}
+			f := message.WithoutAsking(message.Field{Raw: []byte("Subject: " + tc.subject + "\r\n")})
+			if message.Asks(f.Value()) {
+				t.Errorf("still asks: %q", f.Raw)
+			}
+			d := mime.WordDecoder{CharsetReader: func(charset string, in io.Reader) (io.Reader, error) {
+				e, err := htmlindex.Get(charset)
+				if err != nil {
+					return nil, err
+				}
+				return e.NewDecoder().Reader(in), nil
+			}}
+			got, err := d.DecodeHeader(f.Value())
+			if err != nil || strings.TrimSpace(got) != strings.TrimSpace(tc.want) {
+				t.Errorf("got %q, %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestUntagged: all but the word that asks is as it came.
+func TestUntagged(t *testing.T) {
+	for name, tc := range map[string]struct{ in, want string }{
+		"one":          {"From: a@clinic.example\r\nSubject: [secure] Labs\r\nTo: b@partner.example\r\n\r\nbody [secure]\r\n", "From: a@clinic.example\r\nSubject: Labs\r\nTo: b@partner.example\r\n\r\nbody [secure]\r\n"},
+		"none":         {"Subject: Labs\nTo: b@partner.example\n\nbody\n", "Subject: Labs\nTo: b@partner.example\n\nbody\n"},
+		"other fields": {"X-Note: [secure]\r\nSubject: Labs\r\n\r\nbody", "X-Note: [secure]\r\nSubject: Labs\r\n\r\nbody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := message.Untagged(func() (io.ReadSeekCloser, error) { return seeker{strings.NewReader(tc.in)}, nil }, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, []byte(tc.want)) {
+				t.Errorf("got %q, %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+type seeker struct{ *strings.Reader }
+
+func (seeker) Close() error { return nil }
