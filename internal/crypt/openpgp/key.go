@@ -18,13 +18,12 @@ const MaxKey = 256 << 10
 
 // What makes a key unfit for a mail to somebody. None of them quotes the key.
 var (
-	ErrUnreadable  = errors.New("openpgp: no key of one owner can be read from it")
-	ErrSecret      = errors.New("openpgp: it is a secret key: want the public one")
-	ErrVersion     = errors.New("openpgp: not a key of version 4, which is what common programs read")
-	ErrRevoked     = errors.New("openpgp: the key is revoked")
-	ErrExpired     = errors.New("openpgp: the key has expired")
-	ErrCannot      = errors.New("openpgp: the key cannot encrypt: it has no valid part made for that")
-	ErrOtherPerson = errors.New("openpgp: the key names other addresses than this one")
+	ErrUnreadable = errors.New("openpgp: no key of one owner can be read from it")
+	ErrSecret     = errors.New("openpgp: it is a secret key: want the public one")
+	ErrVersion    = errors.New("openpgp: not a key of version 4, which is what common programs read")
+	ErrRevoked    = errors.New("openpgp: the key is revoked")
+	ErrExpired    = errors.New("openpgp: the key has expired")
+	ErrCannot     = errors.New("openpgp: the key cannot encrypt: it has no valid part made for that")
 )
 
 // Key is the public key of one owner. It does not change.

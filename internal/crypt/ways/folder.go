@@ -159,7 +159,11 @@ func readTrust(dir string, digits int) (trust, error) {
 			}
 		}
 		if !ok {
-			return t, fmt.Errorf(`%s:%d: want "pin FINGERPRINT ADDRESS" or "revoke FINGERPRINT", a fingerprint having %d digits`, TrustFile, n, digits)
+			want := `"pin FINGERPRINT ADDRESS" or "revoke FINGERPRINT"`
+			if digits == sha256Digits {
+				want = `"pin FINGERPRINT ADDRESS", "revoke FINGERPRINT" or "modern FINGERPRINT"`
+			}
+			return t, fmt.Errorf("%s:%d: want %s, a fingerprint having %d digits", TrustFile, n, want, digits)
 		}
 	}
 	return t, lines.Err()

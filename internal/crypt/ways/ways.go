@@ -157,7 +157,7 @@ func reasonOf(err error) Reason {
 		err    error
 		reason Reason
 	}{{openpgp.ErrSecret, SecretKey}, {openpgp.ErrVersion, BadVersion}, {openpgp.ErrRevoked, Revoked}, {openpgp.ErrExpired, Expired},
-		{openpgp.ErrCannot, Cannot}, {openpgp.ErrOtherPerson, OtherPerson}} {
+		{openpgp.ErrCannot, Cannot}} {
 		if errors.Is(err, x.err) {
 			return x.reason
 		}
