@@ -82,13 +82,12 @@ func (s *Set) Rule(id dlp.RuleID) *Rule { return s.byID[id] }
 // never reported: what one rule lists holds for those of its type.
 func (s *Set) Aside() []*Rule { return s.aside }
 
-// Tagged reports whether a rule of s has that tag, and Finds whether one is of that
-// type.
+// Tagged reports whether a rule of s has that tag.
 func (s *Set) Tagged(tag dlp.Tag) bool {
 	return slices.ContainsFunc(s.rules, func(r *Rule) bool { return slices.Contains(r.Tags, tag) })
 }
 
-// Finds is told of with Tagged.
+// Finds reports whether a rule of s is of that type.
 func (s *Set) Finds(t dlp.Type) bool {
 	return slices.ContainsFunc(s.rules, func(r *Rule) bool { return r.Type == t })
 }

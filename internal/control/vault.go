@@ -129,8 +129,8 @@ func (c *Client) RotateVault(ctx context.Context, _ string) error {
 	return c.tell(ctx, "/vault/rotate", struct{}{}, &struct{}{})
 }
 
-// backup streams an encrypted copy of everything. It takes the turn of an
-// export, and may last for hours.
+// backup streams an encrypted copy of everything. It may last for hours, and one
+// is made at a time: gateway.ErrBusy.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 	var recipients []string
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRecipients)).Decode(&recipients); err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // maxAlone is how many recipients that the message does not name may get one of
-// their own; those beyond have it held.
+// their own on one way; those beyond have it held.
 const maxAlone = 50
 
 // cipher is the message as those recipients get it to whom it is encrypted.

@@ -54,8 +54,8 @@ type periodsFile struct {
 	Periods []period `json:"periods"`
 }
 
-// period is one key. Only who holds it, sealed, can open what is sealed to it;
-// the public key alone stands in clear.
+// period is one key: its public half, in clear, and its secret half, sealed to
+// the readers.
 type period struct {
 	ID        dlp.ID    `json:"id"`
 	Kind      string    `json:"kind"`

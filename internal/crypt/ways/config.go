@@ -11,7 +11,7 @@ import (
 
 // Config is the [encrypt] table.
 type Config struct {
-	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `tls`, `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
