@@ -170,7 +170,8 @@ test-package: $(NFPM) ## install, upgrade, purge and run what `make package` bui
 	.ci/test-package $(NFPM)
 
 .PHONY: test-container
-test-container: $(NFPM) ## build the container and run it (podman, root)
+test-container: $(NFPM) ## build the container and run it, after installing podman and runc (root)
+	@.ci/deps container
 	.ci/test-container $(NFPM)
 
 $(NFPM):
@@ -197,7 +198,7 @@ check: ## all that CI runs: generated files are up to date, tests, lint, licence
 	@before="$$(git diff | sha256sum)"; $(MAKE) generate; \
 	if [ "$$before" != "$$(git diff | sha256sum)" ]; then echo "make generate changed files: commit them."; exit 1; fi
 	.ci/run
-	$(MAKE) licences repro
+	$(MAKE) licences
 
 .PHONY: clean
 clean: ## remove what was built; var/ stays
