@@ -34,7 +34,7 @@ func TestFullTables(t *testing.T) {
 		n = 40
 	}
 	for seed := range n {
-		compareWithOracle(t, seed, "", true)
+		compareWithOracle(t, seed, true)
 	}
 }
 

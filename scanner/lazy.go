@@ -94,27 +94,35 @@ func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, 
 // classesOf tells apart the bytes that some column tells apart: by byte its class,
 // by class one of its bytes.
 func classesOf(columns []func(c byte) uint32) (class [256]uint8, rep []int) {
-	classes := 1
+	type split struct { // of a class: which of its bytes went, and where to
+		from  uint8
+		value uint32
+		to    uint8
+	}
+	rep = make([]int, 1, 256)
+	var splits []split
 	for _, col := range columns {
-		type part struct {
-			class uint8
-			value uint32
+		var value [256]uint32
+		for c := range value {
+			value[c] = col(byte(c))
 		}
-		seen := map[part]uint8{}
-		for c := range 256 {
-			k := part{class[c], col(byte(c))}
-			if _, ok := seen[k]; !ok {
-				seen[k] = uint8(len(seen))
+		splits = splits[:0]
+		for c, v := range value {
+			from := class[c]
+			if v == value[rep[from]] {
+				continue // most columns split no class
 			}
-			class[c] = seen[k]
+			i := slices.IndexFunc(splits, func(s split) bool { return s.from == from && s.value == v })
+			if i < 0 {
+				i = len(splits)
+				splits = append(splits, split{from, v, uint8(len(rep))})
+				rep = append(rep, c)
+			}
+			class[c] = splits[i].to
 		}
-		if classes = len(seen); classes == 256 {
+		if len(rep) == 256 {
 			break
 		}
-	}
-	rep = make([]int, classes)
-	for c := 255; c >= 0; c-- {
-		rep[class[c]] = c
 	}
 	return class, rep
 }

@@ -389,7 +389,8 @@ func (c *Scan) resolve(chain []candidate) {
 	c.confirm(chain)
 	slices.SortStableFunc(chain, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.confidence, a.confidence), cmp.Compare(b.end-b.start, a.end-a.start),
-			cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule))
+			cmp.Compare(a.start, b.start), cmp.Compare(a.rule, b.rule),
+			cmp.Compare(min(a.term, 1), min(b.term, 1))) // a term may have been told of before, what an expression matches is told each time
 	})
 	kept := chain[:0]
 	for _, x := range chain {
