@@ -106,12 +106,16 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	if err == nil {
 		t, err = a.table(cfg)
 	}
+	var j *judges
 	if err == nil {
-		_, err = newJudges(cmd.Context(), cfg, src, t, ex)
+		j, err = newJudges(cmd.Context(), cfg, src, t, ex)
 	}
 	if err != nil {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
+	}
+	for _, never := range neverHolds(cfg, j.set) {
+		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", never)
 	}
 	if err := socketsAgree(cmd.Context(), cfg); err != nil {
 		fmt.Fprintln(a.errs, err)

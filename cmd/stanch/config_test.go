@@ -53,3 +53,20 @@ func TestAgeRecipients(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckNeverHolds: a policy that asks for what no rule has is warned of,
+// with its line.
+func TestConfigCheckNeverHolds(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "stanch.toml")
+	const text = "data_dir = \"data\"\n[extract]\nsandbox = \"off\"\n[[site.mrn]]\nregex = 'E[1-9]\\d{6}'\n" +
+		"[[policies]]\nid = \"p\"\nall = [{ tag = \"TAG\" }, { type = \"SSN\" }]\naction = \"quarantine\"\n"
+	for tag, want := range map[string]int{"health": 0, "healht": 1} {
+		if err := os.WriteFile(conf, []byte(strings.Replace(text, "TAG", tag, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := stanch(t, "config", "check", "--config", conf)
+		if n := strings.Count(errs, "stanch: WARNING: "+conf+":8: policies[0].all[0].tag: "); code != 0 || n != want {
+			t.Errorf("%s: exit %d, warned %d times, want %d: %q", tag, code, n, want, errs)
+		}
+	}
+}

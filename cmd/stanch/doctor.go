@@ -234,6 +234,9 @@ func loadRules(ctx context.Context, cfg *config.Config, ex *extract.Pool) doctor
 	for _, r := range j.set.Rules() {
 		l.Tests += len(r.Tests)
 	}
+	for _, err := range neverHolds(cfg, j.set) {
+		l.Never = append(l.Never, err.Error())
+	}
 	for _, w := range patterns.Lint(j.set) {
 		if w.Key != "site.mrn" { // it has a line of its own
 			l.Lint = append(l.Lint, w.Error())

@@ -357,13 +357,22 @@ func (a *app) warnConfig(set ruleSet) {
 	if set.cfg.File == "" {
 		return
 	}
-	say := func(key, want string) { fmt.Fprintln(a.errs, "warning:", set.cfg.At(key, errors.New(want))) }
+	for _, err := range neverHolds(set.cfg, set.Set) {
+		fmt.Fprintln(a.errs, "warning:", err)
+	}
+}
+
+// neverHolds returns what of a configuration can never hold by the rules of set, each
+// with its line: forms of record numbers that no number has, and conditions by a tag
+// or a type that no rule has.
+func neverHolds(cfg *config.Config, set *patterns.Set) (out []error) {
 	for _, p := range rulelint.Forms(set.Site()) {
-		say(p.Key, p.Want)
+		out = append(out, cfg.At(p.Key, errors.New(p.Want)))
 	}
-	for _, e := range set.cfg.Policy.NeverMet(func(tag dlp.Tag, typ dlp.Type) bool { return set.Tagged(tag) || set.Finds(typ) }) {
-		say(e.Key, e.Want)
+	for _, e := range cfg.Policy.NeverMet(func(tag dlp.Tag, typ dlp.Type) bool { return set.Tagged(tag) || set.Finds(typ) }) {
+		out = append(out, cfg.At(e.Key, errors.New(e.Want)))
 	}
+	return out
 }
 
 // graver orders what lint found: what is wrong first, then by file and line.

@@ -267,7 +267,7 @@ func slackTimers() {
 func (s *server) build(ctx context.Context) (err error) {
 	var rules *gateway.Rules // none: senders are to try again
 	if !s.unread.Load() {
-		s.announce(s.judges)
+		s.announce(s.judges, s.cfg)
 		rules = s.judges.rules(s.cfg)
 	}
 	s.openBypass(ctx)
@@ -335,7 +335,7 @@ func rulesOf(cfg *config.Config) patterns.Source {
 }
 
 // announce tells the counters the rules, and the log what they lack.
-func (s *server) announce(j *judges) {
+func (s *server) announce(j *judges, cfg *config.Config) {
 	var ids []dlp.RuleID
 	for _, r := range j.set.Rules() {
 		ids = append(ids, r.ID)
@@ -348,7 +348,10 @@ func (s *server) announce(j *judges) {
 	if j.table != nil {
 		s.log.Info("rules ask an imported code table", slog.String("kind", j.table.Name), slog.String("version", j.table.Version))
 	}
-	if len(s.cfg.Site.MRN) == 0 {
+	if never := neverHolds(cfg, j.set); len(never) > 0 {
+		s.log.Warn("of the configuration something can never hold by these rules: stanch config check says what", slog.Int("count", len(never)))
+	}
+	if len(cfg.Site.MRN) == 0 {
 		s.log.Warn("the site's own record number form is not known: add [[site.mrn]] so that record numbers are found without a label")
 	}
 }
@@ -563,7 +566,7 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	before := s.judges
 	s.judges, s.loaded = j, time.Now()
 	s.mu.Unlock()
-	s.announce(j)
+	s.announce(j, cfg)
 	if s.watcher != nil {
 		s.watcher.Recheck()
 	}

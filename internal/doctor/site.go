@@ -20,6 +20,7 @@ type RulesLoaded struct {
 	Err    error // what does not load, or a test that fails
 	MRNs   int   // [[site.mrn]] tables
 	Lint   []string
+	Never  []string // what of the configuration can never hold by these rules, with its line
 }
 
 // Rules tells what loading the rules, with their tests, came to.
@@ -38,6 +39,9 @@ func Rules(load func(context.Context) RulesLoaded, running string) Check {
 				"Add [[site.mrn]] with the form of your record numbers: see docs/rules.md."))
 		} else {
 			out = append(out, good("site.mrn", "forms of record numbers: %d", l.MRNs))
+		}
+		for _, w := range l.Never {
+			out = append(out, poor("never holds", w, "Correct the line: the tag or type as `stanch rules list` has it, or the form so that some number has it. Until then it looks like protection and is none."))
 		}
 		for _, w := range l.Lint {
 			out = append(out, poor("lint", w, "See `stanch rules lint`."))

@@ -163,6 +163,9 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 		{"no record number form", "rules", func(t *testing.T) {
 			g.change(t, "[[site.mrn]]\nissuer = \"Main campus\"\nregex = '''E\\d{7}'''\ndistinctive = true\n", "")
 		}, "warn", "record number form is not known", "[[site.mrn]]", 0},
+		{"a policy that never holds", "rules", func(t *testing.T) {
+			g.change(t, "[metrics]", "[[policies]]\nid = \"never\"\nall = [{ tag = \"healht\" }]\naction = \"quarantine\"\n[metrics]")
+		}, "warn", "this condition never holds", "stanch rules list", 0},
 		{"a policy in monitor mode", "policies", func(t *testing.T) {
 			g.change(t, "[metrics]", "[[policies]]\nid = \"leaves\"\nmode = \"monitor\"\nany = [{ type = \"SSN\" }]\naction = \"quarantine\"\n[metrics]")
 		}, "fail", "no policy in force", "enforce", 1},
