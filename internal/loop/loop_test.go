@@ -2,7 +2,9 @@ package loop_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,30 @@ func TestMarkSaysNothing(t *testing.T) {
 			if len(line) > 80 || !strings.HasSuffix(line, "\r\n") {
 				t.Errorf("line %q", line)
 			}
+		}
+	}
+}
+
+// TestGuideKnowsMarks: the rule that a guide gives matches a mark as another server
+// sees it, unfolded (RFC 5322 2.2.3: the white space of the fold stays).
+func TestGuideKnowsMarks(t *testing.T) {
+	page, err := os.ReadFile("../../docs/microsoft365.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := regexp.MustCompile(`-HeaderMatchesMessageHeader (\S+) -HeaderMatchesPatterns "([^"]+)"`).FindAllStringSubmatch(string(page), -1)
+	if len(rules) == 0 {
+		t.Fatal("the guide has no rule for marks")
+	}
+	m, err := loop.New(loop.Default(), newKeys(t), time.Now).Mark(id, people(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, _ := strings.Cut(strings.ReplaceAll(string(m), "\r\n", ""), ":")
+	for _, r := range rules {
+		pattern := regexp.MustCompile(r[2])
+		if !strings.EqualFold(r[1], name) || !pattern.MatchString(strings.TrimSpace(value)) || pattern.MatchString("of another program") {
+			t.Errorf("%s matching %q is no rule for %q", r[1], r[2], m)
 		}
 	}
 }
