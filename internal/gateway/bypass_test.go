@@ -52,6 +52,12 @@ func TestBypassPassesMailUnread(t *testing.T) {
 	if len(d) != 1 || d[0].Reason != dlp.ReasonBypass || d[0].Of != began.ID || d[0].Action != "allow" {
 		t.Errorf("the decision on record: %+v", d)
 	}
+	// A question about its envelope, at each recipient, is no message.
+	asked := mail(out)
+	asked.Params.EnvID = "q"
+	if b.Withholds(t.Context(), asked) {
+		t.Error("an envelope is withheld")
+	}
 	// Files are not let pass: they stay where they are.
 	if got := b.File(t.Context(), file(), &claimed{}); got.Kind != dlp.TryAgain {
 		t.Errorf("a file came to %v, want TryAgain", got.Kind)

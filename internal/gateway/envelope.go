@@ -162,7 +162,7 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 		return false
 	}
 	if g.Bypass != nil {
-		if _, on := g.Bypass.Pass(); on {
+		if _, on := g.Bypass.Status(); on { // not Pass, which counts messages
 			return false
 		}
 	}
