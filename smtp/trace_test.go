@@ -23,6 +23,16 @@ func TestHeloName(t *testing.T) {
 		{"[John:Smith]", ""},
 		{"john..smith", ""},
 		{"-smith.clinic.example", ""},
+		{"a,b", ""},
+		{"bücher.example", ""},
+		{"my printer", ""},
+		{"user@host", ""},
+		{"(x)", ""},
+		{"x+y=z", ""},
+		{"x (y) by z;", ""},
+		{"mail.clinic.example (forged.example)", ""},
+		{"b\xfcro", ""},
+		{strings.Repeat("a", 300), ""},
 	} {
 		c := d.raw(t)
 		c.want("220")
