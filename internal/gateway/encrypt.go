@@ -291,7 +291,7 @@ func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
 		return spool.Entry{}, err
 	}
 	defer body.Close()
-	out := m.ours(spool.Cipher, c.rcpts)
+	out := m.ours(spool.Encrypted, c.rcpts)
 	out.Params.Body = "" // what is encrypted is in lines of seven-bit text
 	if m.says(ctx, &dlp.Document{Params: dlp.MailParams{EnvID: out.Params.EnvID}}) {
 		out.Params.EnvID = ""

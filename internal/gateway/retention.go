@@ -112,13 +112,13 @@ func (g *Gateway) Retain(ctx context.Context) error {
 	var errs []error
 	for _, p := range st.Periods {
 		keep := g.cfg.Retention.Keep.D()
-		if p.Kind == "case" {
+		if p.Kind == vault.KindCase {
 			keep = g.cfg.Retention.KeepCases.D()
 		}
 		switch {
-		case p.Ended.IsZero() && now.Sub(p.Begun) >= g.cfg.Retention.Period.D() && p.Kind == "vault":
+		case p.Ended.IsZero() && now.Sub(p.Begun) >= g.cfg.Retention.Period.D() && p.Kind == vault.KindContent:
 			errs = append(errs, g.RotateVault(ctx, ""))
-		case p.Ended.IsZero() || !p.Destroyed.IsZero() || keep == 0 || now.Sub(p.Ended) < keep || p.Kind == "release":
+		case p.Ended.IsZero() || !p.Destroyed.IsZero() || keep == 0 || now.Sub(p.Ended) < keep || p.Kind == vault.KindRelease:
 		default:
 			if err := g.endPeriod(ctx, p); err != nil {
 				errs = append(errs, err)
@@ -132,7 +132,7 @@ func (g *Gateway) Retain(ctx context.Context) error {
 // it every copy goes, wherever it is. Held documents keep their period: nothing
 // is lost that nobody has decided about.
 func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
-	if p.Kind == "vault" {
+	if p.Kind == vault.KindContent {
 		held, err := g.Vault.List(ctx, vault.Filter{Period: p.ID, Limit: 1})
 		if err != nil {
 			return fmt.Errorf("gateway: end period: %w", err)
@@ -146,7 +146,7 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 	if err := g.keyEvent(ctx, p.ID, audit.ReasonKeyDestroyed, ""); err != nil {
 		return err
 	}
-	if p.Kind == "case" {
+	if p.Kind == vault.KindCase {
 		if err := g.commit(ctx, store.Change{Forget: []dlp.ID{p.ID}}); err != nil {
 			return fmt.Errorf("gateway: end period: %w", err)
 		}

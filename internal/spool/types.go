@@ -14,12 +14,12 @@ type Kind string
 
 // The kinds.
 const (
-	Release Kind = "release"   // held mail that a person let go
-	Copy    Kind = "copy"      // the part of a split message that may leave
-	Cipher  Kind = "encrypted" // the message encrypted for some recipients
-	Notice  Kind = "notice"    // words of ours to a sender or an officer
-	DSN     Kind = "dsn"       // a delivery status notification of ours
-	Reading Kind = "reading"   // a document as it came, which takes long to read: judged first, never delivered as it is
+	Release   Kind = "release"   // held mail that a person let go
+	Copy      Kind = "copy"      // the part of a split message that may leave
+	Encrypted Kind = "encrypted" // the message encrypted for some recipients
+	Notice    Kind = "notice"    // words of ours to a sender or an officer
+	DSN       Kind = "dsn"       // a delivery status notification of ours
+	Reading   Kind = "reading"   // a document as it came, which takes long to read: judged first, never delivered as it is
 )
 
 // State is where a message stands.

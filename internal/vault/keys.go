@@ -89,10 +89,15 @@ type Opened struct {
 	Case    []byte `json:"case,omitempty"`
 }
 
+// KindRelease is the kind of a key beside KindContent and KindCase: the release
+// key of a server that gave it up, to which is sealed what was held before there
+// were periods.
+const KindRelease = "release"
+
 // Period is how the key of one period stands.
 type Period struct {
 	ID        dlp.ID    `json:"id"`
-	Kind      string    `json:"kind"` // "vault": contents, "case": case records, "release": what was sealed before there were periods
+	Kind      string    `json:"kind"` // KindContent, KindCase or KindRelease
 	Begun     time.Time `json:"begun"`
 	Ended     time.Time `json:"ended,omitzero"`     // when the next began
 	Destroyed time.Time `json:"destroyed,omitzero"` // zero: it is there

@@ -16,8 +16,8 @@ import (
 
 // Kinds that sealed streams are bound to beside the document's ID.
 const (
-	kindContent = "vault"
-	kindCase    = "case"
+	KindContent = "vault"
+	KindCase    = "case"
 )
 
 // maxCase bounds the plaintext of one sealed case, in bytes.
@@ -70,7 +70,7 @@ func (v *Vault) sealContent(ctx context.Context, doc *dlp.Document) (to staged, 
 	defer src.Close() // only read from
 	digest := sha256.New()
 	to.inline, err = v.contents.Put(ctx, doc.ID, InlineMax, func(dst io.Writer) error {
-		w, period, err := v.sealer.Seal(dst, kindContent, doc.ID)
+		w, period, err := v.sealer.Seal(dst, KindContent, doc.ID)
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (v *Vault) record(id dlp.ID, c Case) (Record, error) {
 		return Record{}, err
 	}
 	var out bytes.Buffer
-	w, period, err := v.sealer.Seal(&out, kindCase, id)
+	w, period, err := v.sealer.Seal(&out, KindCase, id)
 	if err != nil {
 		return Record{}, err
 	}
@@ -297,7 +297,7 @@ func (v *Vault) Case(ctx context.Context, id dlp.ID, key []byte) (Case, error) {
 	if err != nil {
 		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
 	}
-	r, err := v.sealer.Open(bytes.NewReader(rec.Sealed), rec.Period, kindCase, id, key)
+	r, err := v.sealer.Open(bytes.NewReader(rec.Sealed), rec.Period, KindCase, id, key)
 	if err != nil {
 		return Case{}, fmt.Errorf("vault: case %s: %w", id, err)
 	}
@@ -325,7 +325,7 @@ func (v *Vault) Open(ctx context.Context, id dlp.ID, key []byte) (io.ReadCloser,
 	if err != nil {
 		return nil, err
 	}
-	r, err := v.sealer.Open(src, e.Period, kindContent, id, key)
+	r, err := v.sealer.Open(src, e.Period, KindContent, id, key)
 	if err != nil {
 		return nil, fmt.Errorf("vault: open %s: %w", id, errors.Join(err, src.Close()))
 	}

@@ -19,13 +19,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
-// Kinds of periods. The first two are the kinds of stream that vault seals.
-const (
-	kindContent = "vault"
-	kindCase    = "case"
-	kindRelease = "release" // the release key of a server that gave it up; it has no period
-)
-
 // periodsVersion is that of the file of periods (docs/vault.md).
 const periodsVersion = 1
 
@@ -144,7 +137,7 @@ func (p *Periods) settle() error {
 	next := periodsFile{V: periodsVersion, Periods: slices.Clone(p.file.Periods)}
 	changed := false
 	if p.cfg.Only && p.cfg.Server != nil { // the last that it does
-		x := period{ID: dlp.NewID(), Kind: kindRelease, Begun: p.cfg.Now().UTC(), Ended: p.cfg.Now().UTC(), Recipient: p.cfg.Server.Recipient().String()}
+		x := period{ID: dlp.NewID(), Kind: vault.KindRelease, Begun: p.cfg.Now().UTC(), Ended: p.cfg.Now().UTC(), Recipient: p.cfg.Server.Recipient().String()}
 		if !slices.ContainsFunc(next.Periods, func(y period) bool { return y.Recipient == x.Recipient }) {
 			if err := p.seal(&x, p.cfg.Server.String()); err != nil {
 				return err
@@ -165,7 +158,7 @@ func (p *Periods) settle() error {
 		}
 		changed = true
 	}
-	for _, kind := range []string{kindContent, kindCase} {
+	for _, kind := range []string{vault.KindContent, vault.KindCase} {
 		// Sealed to others than may open it now, what comes in would be, too.
 		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) {
 			if err := p.begin(&next, kind); err != nil {
@@ -248,7 +241,7 @@ func (p *Periods) find(id dlp.ID) (period, filippo.Identity, error) {
 		return period{}, p.cfg.Server, nil
 	}
 	for _, x := range p.file.Periods {
-		if x.ID != id && (id != "" || x.Kind != kindRelease) {
+		if x.ID != id && (id != "" || x.Kind != vault.KindRelease) {
 			continue
 		}
 		if !x.Destroyed.IsZero() {
@@ -367,7 +360,7 @@ func PeriodIDs(b []byte) ([]dlp.ID, error) {
 // Rotate begins a new period of each kind.
 func (p *Periods) Rotate() error {
 	return p.change(func(f *periodsFile) error {
-		return errors.Join(p.begin(f, kindContent), p.begin(f, kindCase))
+		return errors.Join(p.begin(f, vault.KindContent), p.begin(f, vault.KindCase))
 	})
 }
 

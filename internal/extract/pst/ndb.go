@@ -12,6 +12,8 @@ package pst
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/stanch-dlp/stanch/internal/extract/mapi"
 )
 
 // Magic begins a store.
@@ -33,7 +35,7 @@ type File struct {
 	nodes ref // of the tree of nodes
 	table ref // of the tree of blocks
 	spend func(n int) error
-	named map[uint16]named
+	named map[uint16]mapi.Named // what properties from 0x8000 on are called
 }
 
 type ref struct{ bid, at uint64 }

@@ -6,9 +6,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/mapi"
 )
 
-// named is what a property from 0x8000 on is called.
-type named = mapi.Named
-
 // Item is a message of a store, or a contact, an appointment and so on.
 type Item struct {
 	f *File
@@ -70,7 +67,7 @@ func (f *File) names() error {
 	if f.named != nil {
 		return nil
 	}
-	f.named = map[uint16]named{}
+	f.named = map[uint16]mapi.Named{}
 	e, err := f.find(f.nodes, pageNodes, nodeNames)
 	if err != nil {
 		return nil //nolint:nilerr // there need be none
