@@ -51,8 +51,6 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	s := &Server{desk: desk, log: log, slots: make(chan struct{}, maxCalls), exports: make(chan struct{}, maxExports)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /held", s.listHeld)
-	mux.HandleFunc("GET /held/{id}", s.showHeld)
-	mux.HandleFunc("GET /held/{id}/content", s.export)
 	mux.HandleFunc("POST /held/{id}/show", s.showHeld)
 	mux.HandleFunc("POST /held/{id}/content", s.export)
 	mux.HandleFunc("GET /held/{id}/locks", s.locks)

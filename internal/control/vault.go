@@ -20,7 +20,7 @@ const maxResealed = 64 << 20
 // unlocking reads which held document a call is about and, from its body, the
 // keys that open it. A call without a body has none.
 func unlocking(w http.ResponseWriter, r *http.Request) (id dlp.ID, keys vault.Opened, err error) {
-	if id, err = dlp.ParseID(r.PathValue("id")); err != nil || r.Method != http.MethodPost {
+	if id, err = dlp.ParseID(r.PathValue("id")); err != nil {
 		return id, keys, err
 	}
 	err = json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsked)).Decode(&keys)
