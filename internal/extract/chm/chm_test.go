@@ -124,8 +124,8 @@ func TestRead(t *testing.T) {
 	if want := "map[/a.txt:plain 536-22-8145 /b.html:<p>packed 536-22-8145</p>]"; fmt.Sprint(got) != want || err != nil {
 		t.Errorf("got %v, %v, want %s", got, err, want)
 	}
-	for _, n := range []int{0, 50, 0x70, 0x200, len(b) - 100} {
-		if _, err := read(b[:n]); !errors.Is(err, chm.ErrDamaged) && n < len(b)-100 {
+	for _, n := range []int{0, 50, 0x70, 0x200} {
+		if _, err := read(b[:n]); !errors.Is(err, chm.ErrDamaged) {
 			t.Errorf("cut to %d: got %v", n, err)
 		}
 	}
