@@ -15,6 +15,8 @@ import (
 	"time"
 
 	filippo "filippo.io/age"
+
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 // version is that of the archive (docs/backup.md).
@@ -108,7 +110,7 @@ func (w *Writer) entry(name string, size int64, src io.Reader) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return fmt.Errorf("backup: write: %w", plain(err))
+		return fmt.Errorf("backup: %w", safefile.Classify("write", err))
 	}
 	return nil
 }

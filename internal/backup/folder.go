@@ -114,7 +114,7 @@ func walk(dir, place string, each func(name string) error) error {
 		}
 		rel, err := filepath.Rel(dir, at)
 		if err != nil {
-			return fmt.Errorf("backup: %w", plain(err))
+			return fmt.Errorf("backup: %w", err)
 		}
 		if name := filepath.ToSlash(rel); !slices.Contains(passing, name) {
 			return each(name)
@@ -185,7 +185,7 @@ func Put(dir, name string, r io.Reader) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	if _, err := io.Copy(f, r); err != nil {
-		return errors.Join(fmt.Errorf("backup: write: %w", plain(err)), f.Abort())
+		return errors.Join(fmt.Errorf("backup: %w", safefile.Classify("write", err)), f.Abort())
 	}
 	if err := f.Commit(); err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -199,12 +199,4 @@ func End(dir string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil
-}
-
-// plain returns err without the path that the standard library quotes.
-func plain(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
