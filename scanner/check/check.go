@@ -289,7 +289,8 @@ func RecordNumber(s string) bool {
 }
 
 // nextLabels begin what people write behind a number; each has three letters or
-// more.
+// more. The pattern that takes the number before one (us-health.toml, "the label of
+// what comes next") has the same list.
 var nextLabels = [...]string{"dob", "date", "birth", "ssn", "mrn", "sex", "gender", "age", "name", "patient", "phone", "tel", "fax", "address", "acct", "account", "npi", "dos", "admit", "visit", "room"}
 
 // labelTouches reports one of nextLabels right behind the first four digits or more
