@@ -260,6 +260,7 @@ func TestPostfix(t *testing.T) {
 	c.Listen, c.NextHop = []string{"127.0.0.1:2525"}, "127.0.0.1:10026"
 	usual := "message_size_limit = 10240000\nmilter_default_action = tempfail\nsmtp_data_done_timeout = 600s\nsmtpd_proxy_timeout = 570s\nmilter_content_timeout = 300s\n"
 	behind := "127.0.0.1:10026 inet n - n - - smtpd\n"
+	both := "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n"
 	for name, tc := range map[string]struct {
 		text  string
 		level doctor.Level
@@ -272,6 +273,14 @@ func TestPostfix(t *testing.T) {
 		"milter":               {"smtpd_milters = inet:127.0.0.1:9900, unix:/x\n", doctor.OK, []string{"Postfix waits 5m0s for word"}},
 		"hasty milter":         {"smtpd_milters = inet:127.0.0.1:9900\nmilter_content_timeout = 20s\n", doctor.Fail, []string{"waits 20s", "milter_content_timeout = 300s"}},
 		"milter by socket":     {"non_smtpd_milters = unix:/run/stanch/milter.sock\n", doctor.OK, []string{"local mail"}},
+		"milter of its own":    {"smtpd_milters = { inet:127.0.0.1:9900, default_action=accept }\n", doctor.Fail, []string{"default_action", "leaves unread", "smtpd_milters"}},
+		"own in braces":        {"smtpd_milters = unix:/x, { inet:127.0.0.1:9900, { default_action = accept } }\n", doctor.Fail, []string{"leaves unread"}},
+		"own patience":         {"smtpd_milters = { inet:127.0.0.1:9900, content_timeout=5s }\n", doctor.Fail, []string{"waits 5s", "content_timeout"}},
+		"another's action":     {"smtpd_milters = { unix:/x, default_action=accept }, { inet:127.0.0.1:9900 }\n", doctor.OK, []string{"is tempfail"}},
+		"own over all":         {"milter_default_action = accept\nsmtpd_milters = { inet:127.0.0.1:9900 default_action=tempfail }\n", doctor.OK, []string{"is tempfail"}},
+		"round the milter":     {"smtpd_milters = inet:127.0.0.1:9900\n" + both + "submission/inet/smtpd_milters = \n", doctor.Warn, []string{"submission/inet", "goes round stanch", "postconf -P 'submission/inet/smtpd_milters=inet:127.0.0.1:9900'"}},
+		"milters overridden":   {"smtpd_milters = inet:127.0.0.1:9900\n" + both + "submission/inet/receive_override_options = no_milters\n", doctor.Warn, []string{"submission/inet", "goes round stanch"}},
+		"round the proxy":      {both + behind + "smtp/inet/smtpd_proxy_filter = 127.0.0.1:2525\n", doctor.Warn, []string{"submission/inet", "goes round stanch", "submission/inet/smtpd_proxy_filter=127.0.0.1:2525"}},
 		"minutes":              {"relayhost = [127.0.0.1]:2525\nsmtp_data_done_timeout = 1m\n", doctor.Fail, []string{"waits 1m0s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -281,6 +290,27 @@ func TestPostfix(t *testing.T) {
 				t.Errorf("got %+v", fs)
 			}
 		})
+	}
+}
+
+// TestPostfixAllThrough: where each smtpd hands its mail to stanch in some way,
+// nothing goes round it; neither does what relayhost leads there.
+func TestPostfixAllThrough(t *testing.T) {
+	c := smtp.Default()
+	c.Listen, c.NextHop = []string{"127.0.0.1:2525"}, "127.0.0.1:10026"
+	services := "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n127.0.0.1:10026 inet n - n - - smtpd\n"
+	for name, text := range map[string]string{
+		"by main.cf":   "smtpd_milters = inet:127.0.0.1:9900\n127.0.0.1:10026/inet/smtpd_milters = \n",
+		"one by one":   "smtp/inet/smtpd_proxy_filter = 127.0.0.1:2525\nsubmission/inet/smtpd_proxy_filter = 127.0.0.1:2525\n",
+		"two ways":     "smtp/inet/smtpd_proxy_filter = 127.0.0.1:2525\nsubmission/inet/smtpd_milters = { inet:127.0.0.1:9900 }\n",
+		"by relayhost": "relayhost = [127.0.0.1]:2525\nsmtp/inet/smtpd_milters = inet:127.0.0.1:9900\n",
+	} {
+		d := doctor.Doors{SMTP: c, Milters: []string{"127.0.0.1:9900"}}
+		for _, f := range one(doctor.Postfix(d, func(context.Context) (doctor.Postconf, error) { return doctor.ParsePostconf(services + text), nil })) {
+			if strings.Contains(f.Found, "goes round") {
+				t.Errorf("%s: got %+v", name, f)
+			}
+		}
 	}
 }
 

@@ -159,9 +159,10 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 			found = true
 			u.service = service
 			out = append(out, good(u.object(), "Postfix %s", u.what))
-			out = append(out, waits(d.SMTP, p, u))
 			if milter {
-				out = append(out, milterAction(p, u))
+				out = append(out, asksMilters(p, u, doors)...)
+			} else {
+				out = append(out, waits(d.SMTP, p, u))
 			}
 			if f, ok := circle(d.SMTP, p, u); ok {
 				out = append(out, f)
@@ -176,7 +177,7 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 		return []Finding{poor("postfix", "the Postfix here sends nothing through stanch by relayhost, content_filter, smtpd_proxy_filter or smtpd_milters",
 			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(doors[0])))}
 	}
-	return append(out, sizes(d.SMTP, p))
+	return append(append(out, goesRound(d, p)...), sizes(d.SMTP, p))
 }
 
 func (u use) object() string {
@@ -253,9 +254,6 @@ func waits(c smtp.Config, p Postconf, u use) Finding {
 		return poor(object, "is not told by postconf", "Run `postconf "+u.limit+"` and see that it is above scan_timeout.")
 	}
 	scan, answer := c.ScanTimeout.D(), c.AnswerTimeout.D()
-	if u.limit == "milter_content_timeout" {
-		return waitsForMilter(limit)
-	}
 	line := fmt.Sprintf("`postconf -e '%s = %ds'` and `postfix reload`", u.limit, int((answer + 30*time.Second).Seconds()))
 	if u.service != "" && p.Override[u.service][u.limit] != "" {
 		line = fmt.Sprintf("`postconf -P '%s/%s=%ds'` and `postfix reload`", u.service, u.limit, int((answer + 30*time.Second).Seconds()))
@@ -275,21 +273,122 @@ func waits(c smtp.Config, p Postconf, u use) Finding {
 // which says each ten seconds that work goes on.
 const milterPatience = 30 * time.Second
 
-func waitsForMilter(limit time.Duration) Finding {
-	const object = "milter_content_timeout"
-	if limit < milterPatience {
-		return bad(object, fmt.Sprintf("Postfix waits %s for word that work goes on, which comes each 10s", limit), "Run `postconf -e 'milter_content_timeout = 300s'` and `postfix reload`.")
+// asksMilters looks at each of doors in the list of u: how long Postfix waits for
+// it, and what becomes of mail while it does not answer.
+func asksMilters(p Postconf, u use, doors []string) (out []Finding) {
+	for _, m := range milterList(p.value(u.service, u.param)) {
+		if !pointsAt(m, doors) {
+			continue
+		}
+		own := ownSettings(m)
+		out = append(out, waitsForMilter(p, u, own["content_timeout"]), milterAction(p, u, own["default_action"]))
+	}
+	return out
+}
+
+// milterList takes a list of milters apart. One with settings of its own stands in
+// braces and comes without them.
+//
+// Source: Postfix MILTER_README, "Per-Milter settings".
+func milterList(value string) (list []string) {
+	depth, from := 0, 0
+	cut := func(to int) {
+		if m := strings.TrimSpace(value[from:to]); m != "" {
+			list = append(list, m)
+		}
+		from = to + 1
+	}
+	for i, c := range value {
+		switch {
+		case c == '{':
+			if depth++; depth == 1 {
+				cut(i)
+			}
+		case c == '}' && depth > 0:
+			if depth--; depth == 0 {
+				cut(i)
+			}
+		case depth == 0 && strings.ContainsRune(", \t", c):
+			cut(i)
+		}
+	}
+	cut(len(value))
+	return list
+}
+
+var ownSetting = regexp.MustCompile(`([a-z_]+)\s*=\s*([^\s,{}]+)`)
+
+// ownSettings are those of one milter, which win over milter_NAME: "NAME=value" or
+// "{ NAME = value }" behind its address.
+func ownSettings(milter string) map[string]string {
+	own := map[string]string{}
+	for _, m := range ownSetting.FindAllStringSubmatch(milter, -1) {
+		own[m[1]] = m[2]
+	}
+	return own
+}
+
+func waitsForMilter(p Postconf, u use, own string) Finding {
+	object, value, remedy := "milter_content_timeout", p.value(u.service, u.limit), "Run `postconf -e 'milter_content_timeout = 300s'` and `postfix reload`."
+	if own != "" {
+		object, value, remedy = u.object()+" content_timeout", own, "Take content_timeout out of the braces in "+u.object()+", or say content_timeout=300s, and `postfix reload`."
+	}
+	limit, ok := postfixTime(value)
+	switch {
+	case !ok:
+		return poor(object, "is not told by postconf", "Run `postconf "+u.limit+"` and see that it is above 30s.")
+	case limit < milterPatience:
+		return bad(object, fmt.Sprintf("Postfix waits %s for word that work goes on, which comes each 10s", limit), remedy)
 	}
 	return good(object, "Postfix waits %s for word that work goes on, which comes each 10s", limit)
 }
 
-func milterAction(p Postconf, u use) Finding {
-	switch a := p.value(u.service, "milter_default_action"); a {
-	case "accept":
-		return bad("milter_default_action", "is accept: when stanch does not answer, mail leaves unread", "Run `postconf -e 'milter_default_action = tempfail'` and `postfix reload`.")
-	default:
-		return good("milter_default_action", "is %s: when stanch does not answer, nothing leaves unread", a)
+func milterAction(p Postconf, u use, own string) Finding {
+	object, action, remedy := "milter_default_action", p.value(u.service, "milter_default_action"), "Run `postconf -e 'milter_default_action = tempfail'` and `postfix reload`."
+	if own != "" {
+		object, action, remedy = u.object()+" default_action", own, "Say default_action=tempfail in the braces in "+u.object()+", and `postfix reload`."
 	}
+	if action == "accept" {
+		return bad(object, "is accept: when stanch does not answer, mail leaves unread", remedy)
+	}
+	return good(object, "is %s: when stanch does not answer, nothing leaves unread", action)
+}
+
+// goesRound warns of each smtpd that hands nothing to stanch while another does. What
+// relayhost or default_transport leads through stanch is read whichever way it came.
+func goesRound(d Doors, p Postconf) (out []Finding) {
+	listens := d.listens()
+	if pointsAt(p.Main["relayhost"], listens) || pointsAt(p.Main["default_transport"], listens) {
+		return nil
+	}
+	var round []string
+	param, value := "", "" // by which another service does
+	for _, s := range p.Services {
+		through := false
+		for _, name := range []string{"smtpd_milters", "smtpd_proxy_filter", "content_filter"} {
+			doors := listens
+			if name == "smtpd_milters" {
+				if doors = d.Milters; strings.Contains(p.value(s, "receive_override_options"), "no_milters") {
+					continue
+				}
+			}
+			if v := p.value(s, name); pointsAt(v, doors) {
+				through, param, value = true, name, v
+				break
+			}
+		}
+		if !through && !behind(d.SMTP, s) {
+			round = append(round, s)
+		}
+	}
+	if param == "" {
+		return nil
+	}
+	for _, s := range round {
+		out = append(out, poor(s, "what it takes goes round stanch, to which another smtpd of this Postfix hands its mail",
+			fmt.Sprintf("Run `postconf -P '%s/%s=%s'` and `postfix reload`, and take no_milters out of its receive_override_options; or leave it if nothing that leaves comes in there.", s, param, value)))
+	}
+	return out
 }
 
 func sizes(c smtp.Config, p Postconf) Finding {
@@ -313,22 +412,11 @@ func sizes(c smtp.Config, p Postconf) Finding {
 // circle reports a Postfix that is both before and behind stanch and would send
 // what comes back to stanch again.
 func circle(c smtp.Config, p Postconf, u use) (Finding, bool) {
-	host, port, err := net.SplitHostPort(c.NextHop)
-	if err != nil || host != "localhost" && !sameHost(host, "") {
-		return Finding{}, false
-	}
 	if u.param != "content_filter" && u.param != "smtpd_proxy_filter" && u.param != "relayhost" {
 		return Finding{}, false
 	}
 	for _, s := range p.Services {
-		name, _, _ := strings.Cut(s, "/")
-		if name == "smtp" {
-			name = "25"
-		}
-		if _, sport, err := net.SplitHostPort(name); err == nil {
-			name = sport
-		}
-		if name != port {
+		if !behind(c, s) {
 			continue
 		}
 		if u.param == "relayhost" {
@@ -339,6 +427,19 @@ func circle(c smtp.Config, p Postconf, u use) (Finding, bool) {
 		}
 	}
 	return Finding{}, false
+}
+
+// behind reports whether service is a listener to which stanch hands mail back.
+func behind(c smtp.Config, service string) bool {
+	name, _, _ := strings.Cut(service, "/")
+	if name == "smtp" {
+		name = "25"
+	}
+	if _, port, err := net.SplitHostPort(name); err == nil {
+		name = port
+	}
+	host, port, err := net.SplitHostPort(c.NextHop)
+	return err == nil && name == port && (host == "localhost" || sameHost(host, ""))
 }
 
 // bracketed writes an address as Postfix wants a host that is not looked up.
