@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
@@ -27,15 +26,10 @@ func (q Request) Asked(doc *dlp.Document) (*dlp.Document, error) {
 		return doc, fmt.Errorf("gateway: open %s: %w", doc.ID, err)
 	}
 	defer body.Close()
-	names := []string{"Subject"}
-	if q.Header != "" {
-		names = append(names, q.Header)
-	}
-	got, err := message.Pick(body, maxHeader, names...)
+	asks, err := message.AskedFor(body, maxHeader, q.Subject, q.Header)
 	if err != nil {
 		return doc, fmt.Errorf("gateway: read header of %s: %w", doc.ID, err)
 	}
-	asks := q.Subject && slices.ContainsFunc(got[0], message.Asks) || len(got) > 1 && len(got[1]) > 0
 	if !asks {
 		return doc, nil
 	}

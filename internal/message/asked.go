@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"mime"
@@ -10,6 +11,94 @@ import (
 // asking is how a subject asks for encryption: a word in brackets, in any case,
 // with spaces or folds around it.
 var asking = regexp.MustCompile(`(?i)\[[ \t\r\n]*(?:secure|encrypt)[ \t\r\n]*\][ \t]*`)
+
+// emptyWord is an encoded word of nothing, which programs show as it stands.
+var emptyWord = regexp.MustCompile(`=\?[^?\s]+\?[QqBb]\?\?=[ \t]*`)
+
+// AskedFor reports whether the message at r asks for encryption: a subject does
+// (Asks), where subject, or a field of the name header is there, where that is
+// not "". It reads the header as the most generous of mail programs would: up to
+// the first empty line, past lines that are no field, with lines ended by a bare
+// CR too, and fields of any length. A header of more than max bytes may ask past
+// them, and is taken to.
+//
+// It may read past the header; an error is r's own.
+func AskedFor(r io.Reader, max int64, subject bool, header string) (bool, error) {
+	head, whole, err := firstLines(r, max)
+	if err != nil {
+		return false, err
+	}
+	if !whole {
+		return true, nil
+	}
+	for len(head) > 0 {
+		var field []byte
+		field, head = cutField(head)
+		name := fieldName(field)
+		if header != "" && bytes.EqualFold(name, []byte(header)) {
+			return true, nil
+		}
+		if subject && bytes.EqualFold(name, []byte("Subject")) && Asks(string(field[bytes.IndexByte(field, ':')+1:])) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// firstLines reads r up to its first empty line, max bytes at most; whole says
+// that it ends there or with r.
+func firstLines(r io.Reader, max int64) (head []byte, whole bool, err error) {
+	r = io.LimitReader(r, max+1)
+	b := make([]byte, 0, maxValue)
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		from := len(b) - len("\n\r\n") + 1 // an end may begin in what was there
+		b = b[:len(b)+n]
+		if i := emptyLine(b, from); i >= 0 {
+			return b[:i], true, nil
+		}
+		switch {
+		case err == io.EOF:
+			return b, int64(len(b)) <= max, nil
+		case err != nil:
+			return nil, false, fmt.Errorf("message: header: %w", err)
+		case len(b) == cap(b):
+			b = append(b, 0)[:len(b)]
+		}
+	}
+}
+
+// emptyLine returns where in b, at from or behind, the last line before an empty
+// one ends, or -1.
+func emptyLine(b []byte, from int) int {
+	for i := max(from, 0); ; i++ {
+		at := bytes.IndexByte(b[i:], '\n')
+		if at < 0 {
+			return -1
+		}
+		i += at
+		if rest := b[i+1:]; bytes.HasPrefix(rest, []byte("\n")) || bytes.HasPrefix(rest, []byte("\r\n")) {
+			return i + 1
+		}
+	}
+}
+
+// cutField cuts the first field off b, with its folded lines: lines end with CR,
+// LF or both.
+func cutField(b []byte) (field, rest []byte) {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\r' && b[i] != '\n' {
+			continue
+		}
+		if b[i] == '\r' && i+1 < len(b) && b[i+1] == '\n' {
+			i++
+		}
+		if !folded(b[i+1:]) {
+			return b[:i+1], b[i+1:]
+		}
+	}
+	return b, nil
+}
 
 // Asks reports whether a subject, as its field has it, asks for encryption:
 // "[secure]" or "[encrypt]" stands in it.
@@ -28,23 +117,18 @@ func words(subject string) string {
 // WithoutAsking returns f, a Subject, without what asks for encryption. Where
 // that stands in plain letters, the rest of the field stays as it came.
 func WithoutAsking(f Field) Field {
-	out := Field{Raw: asking.ReplaceAll(f.Raw, nil)}
-	if !Asks(out.Value()) {
-		return out
+	if bare := asking.ReplaceAll(f.Raw, nil); len(bare) < len(f.Raw) {
+		f = Field{Raw: emptyWord.ReplaceAll(bare, nil)}
 	}
-	text := asking.ReplaceAllString(decodeAll(out.Value()), "")
-	return Field{Raw: []byte(Block([]Named{{Name: f.Name(), Value: text}}))}
-}
-
-// decodeAll is a subject with its encoded words read, those in a charset that is
-// not known byte by byte.
-func decodeAll(subject string) string {
+	if !Asks(f.Value()) {
+		return f
+	}
 	d := mime.WordDecoder{CharsetReader: charsetReader}
-	text, err := d.DecodeHeader(subject)
+	text, err := d.DecodeHeader(f.Value())
 	if err != nil {
-		return words(subject)
+		text = words(f.Value())
 	}
-	return text
+	return Field{Raw: []byte(Block([]Named{{Name: f.Name(), Value: asking.ReplaceAllString(text, "")}}))}
 }
 
 // Untagged returns the message that open opens, whose Subjects do not ask for

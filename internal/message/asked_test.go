@@ -2,10 +2,12 @@ package message_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/text/encoding/htmlindex"
 
@@ -26,6 +28,46 @@ func word(t *testing.T, charset, text string) string {
 	return mime.BEncoding.Encode(charset, coded)
 }
 
+// TestAskedFor: what a mail program may show as a subject that asks, asks,
+// however it is written; what stands in the text does not.
+func TestAskedFor(t *testing.T) {
+	long := strings.Repeat(" more words\r\n", 400)
+	for name, tc := range map[string]struct {
+		in   string
+		want bool
+	}{
+		"plain":             {"From: a\r\nSubject: [secure] x\r\n\r\n", true},
+		"bare LF":           {"From: a\nSubject: [ Encrypt ] x\n\nbody", true},
+		"without an end":    {"Subject: [secure] x", true},
+		"encoded":           {"Subject: =?windows-1252?B?W3NlY3VyZV0gTfxsbGVy?=\r\n\r\n", true},
+		"over 4 KiB":        {"Subject: [secure]" + long + "\r\n", true},
+		"over 4 KiB behind": {"Subject:" + long + " [secure]\r\n\r\n", true},
+		"behind junk":       {"a line that is no field\r\nSubject: [secure] x\r\n\r\n", true},
+		"behind a bare CR":  {"X: a\rSubject: [secure] x\r\n\r\n", true},
+		"too long a header": {"X: " + strings.Repeat("y", 20<<10) + "\r\n\r\n", true},
+		"a field by name":   {"X-Encrypt: no\r\n\r\n", true},
+		"long field":        {"x-encrypt:" + long + "\r\n", true},
+		"other field":       {"X-Encrypted: yes\r\nComments: [secure]\r\nSubject: secure\r\n\r\n", false},
+		"in the text":       {"Subject: x\r\n\r\nSubject: [secure]\r\nX-Encrypt: yes\r\n", false},
+		"in the text, LF":   {"Subject: x\n\nSubject: [secure]\n", false},
+		"in a folded line":  {"Comments: x\r\n Subject: [secure]\r\n\r\n", false},
+		"nothing":           {"", false},
+	} {
+		for _, r := range []io.Reader{strings.NewReader(tc.in), iotest.OneByteReader(strings.NewReader(tc.in))} {
+			if got, err := message.AskedFor(r, 16<<10, true, "X-Encrypt"); err != nil || got != tc.want {
+				t.Errorf("%s: got %v, %v", name, got, err)
+			}
+		}
+	}
+	if got, err := message.AskedFor(strings.NewReader("Subject: [secure]\r\nX-Encrypt: 1\r\n\r\n"), 1<<10, false, ""); got || err != nil {
+		t.Errorf("nobody may ask: got %v, %v", got, err)
+	}
+	boom := errors.New("boom")
+	if _, err := message.AskedFor(iotest.ErrReader(boom), 100, true, ""); !errors.Is(err, boom) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWithoutAsking(t *testing.T) {
 	for name, tc := range map[string]struct {
 		subject string
@@ -37,6 +79,7 @@ func TestWithoutAsking(t *testing.T) {
 		"another word":                {"[secured] Labs", false, "[secured] Labs"},
 		"quoted-printable, as it is":  {"=?windows-1252?Q?[secure]_Caf=E9?=", true, " Café"},
 		"quoted-printable, as a code": {"=?windows-1252?Q?=5Bsecure=5D_Caf=E9?=", true, "Café"},
+		"a word of nothing":           {"=?utf-8?Q?[secure]?= Labs", true, "Labs"},
 		"UTF-8":                       {word(t, "utf-8", "[secure] Müller"), true, "Müller"},
 		"windows-1252":                {word(t, "windows-1252", "[secure] Befund Müller – Ä"), true, "Befund Müller – Ä"},
 		"ISO-2022-JP":                 {word(t, "iso-2022-jp", "[secure] 検査結果"), true, "検査結果"},

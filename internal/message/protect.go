@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"regexp"
 	"strings"
 )
 
@@ -25,6 +26,9 @@ var (
 
 // hiddenSubject is what the subject reads outside. RFC 9788 3.2.1.
 const hiddenSubject = "[...]"
+
+// loopMark is the field that a gateway of ours knows its own mail by, in lower case.
+const loopMark = "x-stanch-loop"
 
 // maxProtected bounds the header of a message to be protected, and of each of
 // its parts, in bytes.
@@ -59,9 +63,10 @@ type Protected struct {
 // Protect takes the header of a message apart for encryption: a payload that
 // carries all of it, and an outer header without what need not be outside.
 //
-// Outside stand the trace fields (and only there), the fields that carry mail
-// from hand to hand (addresses, Date, Message-ID, threading, lists, automatic
-// answers) as they came, and "Subject: [...]". All other fields are hidden: a
+// Outside stand Received and the gateway's own mark against loops (and only
+// there), the fields that carry mail from hand to hand (addresses, Date,
+// Message-ID, threading in message identifiers, lists, automatic answers) as they
+// came, and "Subject: [...]". All other fields are hidden: a
 // subject has copies under many names. Bcc is in neither, nor are signatures
 // and results that the new message breaks (DKIM, ARC).
 //
@@ -174,14 +179,28 @@ var once = map[string]bool{
 	"content-transfer-encoding": true, "content-disposition": true,
 }
 
-// outside are the fields that stand outside as well, beside those of mailing
-// lists. RFC 5322 3.6; RFC 3834; RFC 2156 (Importance, Priority, Precedence).
+// outside are the fields that stand outside as well. RFC 5322 3.6; RFC 3834; RFC
+// 2156 (Importance, Priority, Precedence); of mailing lists RFC 2369, RFC 2919, RFC 8058.
 var outside = map[string]bool{
 	"from": true, "sender": true, "reply-to": true, "to": true, "cc": true, "date": true, "message-id": true,
 	"in-reply-to": true, "references": true, "subject": true, "auto-submitted": true, "precedence": true,
 	"importance": true, "priority": true, "x-priority": true, "disposition-notification-to": true,
 	"resent-from": true, "resent-sender": true, "resent-to": true, "resent-cc": true, "resent-date": true, "resent-message-id": true,
 	"require-recipient-valid-since": true, "tls-required": true,
+	"list-id": true, "list-help": true, "list-subscribe": true, "list-unsubscribe": true, "list-unsubscribe-post": true, "list-post": true,
+	"list-owner": true, "list-archive": true,
+}
+
+// msgIDs is a value of nothing but message identifiers. RFC 5322 3.6.4; its
+// older form may hold words of the author's (4.5.4).
+var msgIDs = regexp.MustCompile(`^(?:<[^<>\s]+>[\s,]*)+$`)
+
+// staysOutside reports whether f, of that name in lower case, stands outside too.
+func staysOutside(name string, f Field) bool {
+	if name == "in-reply-to" || name == "references" {
+		return msgIDs.MatchString(f.Value())
+	}
+	return outside[name]
 }
 
 // dropped are the fields that the new message has neither inside nor outside:
@@ -213,11 +232,11 @@ func split(header Fields) (parts, error) {
 		case dropped[name], name == "mime-version": // the payload gets one of its own
 		case structuralField(f):
 			s.structural = append(s.structural, f)
-		case name == "received" || name == "received-spf" || strings.HasPrefix(name, "x-stanch-"): // no field of the author's
+		case name == "received" || name == loopMark: // by them a message that goes round in circles is known
 			trace = append(trace, f)
 		default:
 			s.protected = append(s.protected, f)
-			if !outside[name] && !strings.HasPrefix(name, "list-") {
+			if !staysOutside(name, f) {
 				continue
 			}
 			if name == "subject" {

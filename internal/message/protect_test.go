@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -317,5 +318,31 @@ for name in sorted(os.listdir(sys.argv[1])):
 `, dir, filepath.Dir(files[0])).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v: other leaves in\n%s", err, out)
+	}
+}
+
+// TestAuthorsWordsStayInside: fields that carry a name of the mail's road, and
+// words of its author, are inside only.
+func TestAuthorsWordsStayInside(t *testing.T) {
+	const in = "Received: from a by b; Thu, 26 Nov 2026 10:00:00 +0000\r\nReceived-SPF: Mira\r\nX-Stanch-Note: Mira\r\nX-Stanch-Loop: v1;\r\n\tabc=\r\n" +
+		"From: a@b.example\r\nList-Subject: Mira\r\nList-ID: <ward.b.example>\r\nIn-Reply-To: Your message \"Mira\" <1@b.example>\r\n" +
+		"References: <1@b.example>\r\n <2@b.example>\r\nSubject: Mira\r\n\r\nx\r\n"
+	p, err := message.Protect(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(in)), nil }, message.Protection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range p.Outer {
+		names = append(names, f.Name())
+		if strings.Contains(string(f.Raw), "Mira") {
+			t.Errorf("outside: %q", f.Raw)
+		}
+	}
+	if want := []string{"Received", "X-Stanch-Loop", "From", "List-ID", "References", "Subject"}; !slices.Equal(names, want) {
+		t.Errorf("outside: got %q, want %q", names, want)
+	}
+	var inner strings.Builder
+	if _, err := p.WriteTo(&inner); err != nil || strings.Count(inner.String(), "Mira") < 5 {
+		t.Errorf("inside: %v: %q", err, inner.String())
 	}
 }

@@ -72,6 +72,7 @@ func (w *Ways) readSMIME(dir string) error {
 	if err != nil {
 		return err
 	}
+	w.pins = t.pins
 	for _, f := range files {
 		k := &smimeKey{Key: Key{Way: dlp.SMIME, File: f.name, For: f.whom, Trust: Folder}}
 		if at := strings.LastIndexByte(f.whom, '@'); at == 0 || at == len(f.whom)-1 || w.smime[f.whom] != nil {
@@ -155,7 +156,8 @@ func smimeReason(r smime.Reason) Reason {
 }
 
 // smimeFor returns the certificate for rcpt and how it stands: that of the
-// address, or where that cannot be used that of the domain. nil: there is none.
+// address, or where that cannot be used that of the domain. A pin for the address
+// bars all others, the domain's too. nil: there is none.
 func (w *Ways) smimeFor(rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
 	own, ok := w.smime[nameOf(rcpt)]
 	var s Key
@@ -165,7 +167,11 @@ func (w *Ways) smimeFor(rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
 		}
 	}
 	if d, found := w.smime[fold(rcpt.Domain)]; found {
-		if ds := d.state(rcpt, now); ds.Unfit == "" || !ok {
+		ds := d.state(rcpt, now)
+		if pin, pinned := w.pins[nameOf(rcpt)]; pinned && pin != d.Fingerprint && ds.Unfit == "" {
+			ds.Unfit = NotPinned
+		}
+		if ds.Unfit == "" || !ok {
 			return d, ds
 		}
 	}

@@ -70,6 +70,7 @@ type Ways struct {
 	order   []dlp.Way
 	now     func() time.Time
 	smime   map[string]*smimeKey // by address or domain, folded
+	pins    map[string]string    // address, folded → fingerprint of the one certificate that counts
 	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
 	openpgp map[string]*pgpKey   // by address, folded
 	other   []Key                // files that are for nobody

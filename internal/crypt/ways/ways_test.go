@@ -258,12 +258,20 @@ func TestSMIME(t *testing.T) {
 	_, secret, _ := certificate(t, named("key@partner.example"))
 	write(t, dir, "key@partner.example.pem", secret)
 	write(t, dir, "none@partner.example.pem", "nothing")
+	big, err := os.ReadFile(filepath.Join(dir, "Big.example.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(big)
+	domains := fmt.Sprintf("%x", sha256.Sum256(block.Bytes))
 	print := func(c *x509.Certificate) string { return fmt.Sprintf("%x", sha256.Sum256(c.Raw)) }
-	write(t, dir, ways.TrustFile, "revoke "+print(gone)+"\nmodern "+print(new)+"\npin "+print(pinned)+" office@partner.example\n")
+	write(t, dir, ways.TrustFile, "pin "+print(new)+" elsewhere@big.example\npin "+domains+" here@big.example\n"+"revoke "+print(gone)+"\nmodern "+print(new)+"\npin "+print(pinned)+" office@partner.example\n")
 	smimeDir := func(c *ways.Config) { c.OpenPGPDir, c.SMIMEDir = "", dir }
 	w := open(t, "", smimeDir)
 	for to, want := range map[string]ways.Reason{
-		"bob@partner.example": "", "any@partner.example": "", "new@partner.example": "", "office@partner.example": "", "who@big.example": "", "late@BIG.example": "",
+		"bob@partner.example": "", "any@partner.example": "", "new@partner.example": "", "office@partner.example": "", "who@big.example": "", "here@big.example": "",
+		"elsewhere@big.example": ways.NotPinned, "late@BIG.example": "", // a pin bars the domain's certificate too
+
 		"eve@partner.example": ways.OtherPerson, "old@partner.example": ways.Expired, "sign@partner.example": ways.Cannot, "web@partner.example": ways.Cannot,
 		"gone@partner.example": ways.Revoked, "key@partner.example": ways.SecretKey, "none@partner.example": ways.Unreadable, "x@sub.big.example": ways.NoKey,
 	} {
