@@ -3,12 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 )
 
 // Set by the linker (see Makefile, build).
@@ -36,18 +33,4 @@ func (a *app) versionCmd() *cobra.Command {
 		}}
 	formatFlag(cmd, &format, "text", "text", "json")
 	return cmd
-}
-
-func (a *app) manCmd() *cobra.Command {
-	return &cobra.Command{Use: "man DIR", Short: "Write the man pages into a folder", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
-			head := &doc.GenManHeader{Title: "STANCH", Section: "1", Source: "stanch " + version}
-			if built, err := time.Parse(time.RFC3339, date); err == nil {
-				head.Date = &built // the same binary writes the same pages
-			}
-			return doc.GenManTree(cmd.Root(), head, args[0])
-		}}
 }
