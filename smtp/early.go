@@ -97,11 +97,15 @@ func (h *hop) meant(ctx context.Context) bool {
 }
 
 // unread reports whether the next hop cannot have read all that was sent, though
-// it has answered: its end of the connection has not even received all, which an
-// answer acknowledges (RFC 9293 3.4), or it has closed with some of it unread, of
-// which a reset tells (RFC 2525 2.17). It looks once and does not wait.
-func (h *hop) unread() (known bool) {
-	onSocket(h.conn, func(fd int) {
+// it has answered.
+func (h *hop) unread() (known bool) { return unreceived(h.conn) }
+
+// unreceived reports whether the other end cannot have read all that was sent:
+// its end of the connection has not even received all, which what it sends later
+// acknowledges (RFC 9293 3.4), or it has closed with some of it unread, of which
+// a reset tells (RFC 2525 2.17). It looks once and does not wait.
+func unreceived(conn net.Conn) (known bool) {
+	onSocket(conn, func(fd int) {
 		if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil && n > 0 {
 			known = true
 			return

@@ -47,8 +47,12 @@ func (r *reader) fill() error {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
 		r.r = 0
 	}
+	had := r.w
 	if err := r.wait(); err != nil {
 		return err
+	}
+	if r.w > had { // by look
+		return nil
 	}
 	for range 100 { // as bufio: a Reader that returns nothing for ever is broken
 		n, err := r.src.Read(r.buf[r.w:])
@@ -62,6 +66,14 @@ func (r *reader) fill() error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// look reads once from src, which is not to block. The window must be empty.
+func (r *reader) look() (int, error) {
+	n, err := r.src.Read(r.buf)
+	r.r, r.w = 0, n
+	r.top = max(r.top, n)
+	return n, err
 }
 
 // swap moves the window into buf, which must have room for it, and returns the

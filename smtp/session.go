@@ -52,6 +52,8 @@ type session struct {
 	faults     int
 	tx         *mailTx
 	unacked    []dlp.ID // answered 250, not yet known to have been read
+	due        int      // the first of unacked whose answer went out while the client had sent nothing further
+	quit       bool     // the client has said goodbye
 
 	uncounted bool // not among its client's sessions any more; guarded by srv.mu
 
@@ -137,8 +139,12 @@ func (x *session) broken(ctx context.Context, err error) {
 // wait runs before each read that may block: what was answered goes out, and
 // the read gets its deadline.
 func (x *session) wait() error {
+	silent := len(x.unacked) > x.due && x.silent()
 	if err := x.flush(); err != nil {
 		return err
+	}
+	if silent {
+		x.due = len(x.unacked)
 	}
 	limit := x.limit
 	switch {
@@ -198,24 +204,6 @@ func (x *session) fault(r dlp.Reply) bool {
 	return true
 }
 
-// acknowledge has the Handler record that the client read the answers it was
-// given: it has sent a further command since.
-func (x *session) acknowledge(ctx context.Context) bool {
-	if len(x.unacked) == 0 {
-		return true
-	}
-	ids := x.unacked
-	x.unacked = nil
-	ctx, cancel := context.WithTimeout(ctx, x.srv.cfg.CommandTimeout.D())
-	defer cancel()
-	if err := x.srv.d.Handler.Acknowledge(ctx, ids); err != nil {
-		x.srv.d.Log.LogAttrs(ctx, slog.LevelWarn, "acknowledgement not recorded", slog.String("doc", string(ids[0])))
-		x.reply(replyBroken)
-		return false
-	}
-	return true
-}
-
 // command answers one command. It returns false when the session is to end.
 func (x *session) command(ctx context.Context, line string) bool {
 	verb, arg, err := parseCommand(line)
@@ -250,7 +238,7 @@ func (x *session) command(ctx context.Context, line string) bool {
 	case "QUIT":
 		x.srv.giveUp(x)
 		x.reply(replyBye)
-		x.linger = true
+		x.linger, x.quit = true, true
 		return false
 	case "STARTTLS":
 		return x.startTLS(ctx, arg)
@@ -408,9 +396,13 @@ func (x *session) cut() {
 
 // close ends the transaction and the connection.
 func (x *session) close(ctx context.Context) {
+	awaited := x.quit && len(x.unacked) > 0 && x.silent()
 	err := x.flush()
 	x.endTx(ctx)
 	x.returnBuffer()
+	if err == nil && awaited {
+		x.acknowledgeEnd(ctx)
+	}
 	if err == nil && x.linger {
 		x.lingerClose()
 	}

@@ -210,6 +210,7 @@ func (g *Gateway) Acknowledge(ctx context.Context, ids []dlp.ID) error {
 	if err := g.Store.Commit(ctx, store.Change{Acknowledge: ids}); err != nil {
 		return fmt.Errorf("gateway: acknowledge: %w", err)
 	}
+	g.OnStep("acknowledged")
 	g.repeats.forget(ids)
 	return nil
 }
