@@ -62,3 +62,18 @@ func TestChunksShareOneCeiling(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedChunkIsAnswered: a chunk that makes the message too large is refused
+// when it has come, though more are to come, and the message with it.
+func TestRefusedChunkIsAnswered(t *testing.T) {
+	d := open(t, func(cfg *smtp.Config, _ *smtp.Deps, _ *door) { cfg.MaxMessageSize = 64 << 10 })
+	c := d.hello(t)
+	c.envelope("bob@out.test")
+	line := strings.Repeat("x", 98) + "\r\n"
+	c.say("BDAT 65000\r\n"+strings.Repeat(line, 650), "250 2.0.0 65000 octets")
+	c.say("BDAT 1000\r\n"+strings.Repeat(line, 10), "552 5.3.4")
+	c.say("BDAT 2 LAST\r\n\r\n", "503 5.5.1") // the transaction is over
+	if n := d.handler.seen(); n != 0 {
+		t.Errorf("%d messages were judged", n)
+	}
+}

@@ -114,7 +114,7 @@ func With(lmtp, extended, secured, authenticated, utf8 bool) string {
 }
 
 // Attributes is the argument of XCLIENT or XFORWARD read.
-func Attributes(arg, names string) (map[string]string, error) { return parseAttributes(arg, names) }
+func Attributes(arg, names string) (map[string]string, error) { return parseAttributes(arg, names, "") }
 
 // ParseUsers reads a users file and returns the names.
 func ParseUsers(b []byte) ([]string, error) {
@@ -228,3 +228,10 @@ func lent(bodies *sync.Pool) func() [][]byte {
 
 // TxQuiet reports whether the next hop of tx, a Client's, has said nothing unasked.
 func TxQuiet(tx Transaction) bool { return tx.(*clientTx).h.quiet() }
+
+// Sessions counts those that have not ended.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}

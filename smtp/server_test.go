@@ -115,6 +115,7 @@ func TestConversations(t *testing.T) {
 		{"size over the limit", []string{"MAIL FROM:<a@b.test> SIZE=99999999999\r\n=552 5.3.4", mail + "=250"}},
 		{"EHLO without a name", []string{"EHLO\r\n=501 5.5.4"}},
 		{"EHLO with a forged name", []string{"EHLO x (y) by z;\r\n=250", mail + "=250"}},
+		{"EHLO with a control character", []string{"EHLO x\x0b(y) by z;\r\n=500 5.5.2", "EHLO x\x00\r\n=500 5.5.2", "EHLO x\r y\r\n=500 5.5.2=closed"}},
 		{"small ones", []string{"noop\r\n=250 2.0.0", "NOOP x\r\n=250 2.0.0", "VRFY x\r\n=252", "HELP\r\n=214", "EXPN x\r\n=502", "AUTH PLAIN\r\n=502", "STARTTLS\r\n=502", "FOO\r\n=500 5.5.1", "\r\n=500 5.5.1"}},
 		{"NUL", []string{"NOOP \x00\r\n=500 5.5.2", "NOOP\r\n=250"}},
 		{"other control characters", []string{"NOOP \x1b[2J\r\n=500 5.5.2", "NOOP \x7f\r\n=500 5.5.2", "NOOP\t\x08\r\n=500 5.5.2", "NOOP\r\n=250"}},
@@ -527,6 +528,26 @@ func TestTransactionEndsOnce(t *testing.T) {
 	}
 }
 
+// strangeNames are what clients call themselves that is no host name.
+var strangeNames = []string{"a,b", "b\u00fccher.example", "b\xfccher", "my printer", "user@host", "(x)", "x (y) by z;", "x+y=z", strings.Repeat("a", 300)}
+
+// TestAnyNameIsTaken: devices call themselves what they like; it does not go on.
+func TestAnyNameIsTaken(t *testing.T) {
+	d := open(t, nil)
+	for i, name := range strangeNames {
+		for _, verb := range []string{"EHLO", "HELO"} {
+			c := d.raw(t)
+			c.want("220")
+			c.say(verb+" "+name+"\r\n", "250")
+			c.envelope("c@d.test")
+			c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+		}
+		if m := d.hop.messages()[2*i]; !strings.HasPrefix(m.header, "Received: from [127.0.0.1] ([127.0.0.1])\r\n") || m.opt.Origin.Helo != "" {
+			t.Errorf("%q: it went on: %q, %+v", name, m.header, m.opt.Origin)
+		}
+	}
+}
+
 func TestAcknowledge(t *testing.T) {
 	id := dlp.NewID()
 	hold := func(_ *smtp.Config, _ *smtp.Deps, d *door) {
@@ -566,7 +587,8 @@ func TestAcknowledge(t *testing.T) {
 		})
 		c := d.hello(t)
 		c.envelope("c@d.test")
-		c.say("DATA\r\nx\r\n.\r\nNOOP\r\n", "354", "250 2.0.0 Held", "421 4.3.0", "closed")
+		c.say("DATA\r\nx\r\n.\r\n", "354", "250 2.0.0 Held")
+		c.say("NOOP\r\n", "421 4.3.0", "closed")
 	})
 }
 

@@ -37,10 +37,16 @@ const (
 	xforwardNames = "NAME ADDR PORT PROTO HELO IDENT SOURCE"
 )
 
+// decided are the attributes of XCLIENT on which something hangs here. One that
+// cannot be read is an error; any other is then not known.
+const decided = "ADDR PORT PROTO LOGIN DESTADDR DESTPORT"
+
 // parseAttributes reads NAME=value pairs, each once, values in xtext. One that
-// the proxy could not find out is "".
-func parseAttributes(arg, names string) (map[string]string, error) {
-	known := strings.Fields(names)
+// the proxy could not find out, or that cannot be told, is "": Postfix passes on
+// what a client calls itself, and takes a refusal of it for one of the message.
+// A control character is an error, and so is a value of strict that cannot be told.
+func parseAttributes(arg, names, strict string) (map[string]string, error) {
+	known, strictly := strings.Fields(names), strings.Fields(strict)
 	out := map[string]string{}
 	fields := strings.FieldsFunc(arg, func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(fields) == 0 {
@@ -51,8 +57,14 @@ func parseAttributes(arg, names string) (map[string]string, error) {
 		key = upper(key)
 		v, decoded := decodeXtext(value)
 		_, twice := out[key]
-		if !ok || !decoded || twice || !slices.Contains(known, key) || len(v) > maxOrigin || !isPrintable(v) || strings.ContainsAny(v, "<>()\\\";,@") && key != "LOGIN" {
+		if !ok || twice || !slices.Contains(known, key) || hasControls(v) {
 			return nil, errSyntax
+		}
+		if !decoded || len(v) > maxOrigin || !isPrintable(v) || strings.ContainsAny(v, "<>()\\\";,@") && key != "LOGIN" {
+			if slices.Contains(strictly, key) {
+				return nil, errSyntax
+			}
+			v = ""
 		}
 		if u := upper(v); u == unavailable || u == tempUnavail {
 			v = ""
@@ -60,6 +72,11 @@ func parseAttributes(arg, names string) (map[string]string, error) {
 		out[key] = v
 	}
 	return out, nil
+}
+
+// hasControls reports control characters of ASCII.
+func hasControls(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // parseClientAddr reads an address as both commands write it.
@@ -80,14 +97,14 @@ func (x *session) speaksForOthers() bool { return within(x.srv.xclients, x.clien
 
 // told reads what another is said to be; nil, and why not, from one who may not
 // say it, or not now.
-func (x *session) told(arg, names string) (map[string]string, dlp.Reply) {
+func (x *session) told(arg, names, strict string) (map[string]string, dlp.Reply) {
 	switch {
 	case !x.speaksForOthers():
 		return nil, replyNotTrusted
 	case x.tx != nil:
 		return nil, replySequence
 	}
-	attrs, err := parseAttributes(arg, names)
+	attrs, err := parseAttributes(arg, names, strict)
 	if err != nil {
 		return nil, toReply(err)
 	}
@@ -99,7 +116,7 @@ func (x *session) told(arg, names string) (map[string]string, dlp.Reply) {
 //
 // Source: https://www.postfix.org/XCLIENT_README.html
 func (x *session) xclient(ctx context.Context, arg string) bool {
-	attrs, r := x.told(arg, xclientNames)
+	attrs, r := x.told(arg, xclientNames, decided)
 	if attrs == nil {
 		return x.fault(r)
 	}
@@ -144,7 +161,7 @@ func (x *session) become(client netip.Addr, loggedIn bool) dlp.Reply {
 // xforward answers XFORWARD of a trusted proxy: what the next message's next
 // hop is told for its log. It changes nobody's rights.
 func (x *session) xforward(arg string) bool {
-	attrs, r := x.told(arg, xforwardNames)
+	attrs, r := x.told(arg, xforwardNames, "")
 	if attrs == nil {
 		return x.fault(r)
 	}

@@ -19,6 +19,10 @@ func behind(t *testing.T, as smtp.Door, change func(*smtp.Config)) *door {
 	})
 }
 
+// oddValues are attributes as Postfix passes them on, and worse, that cannot be
+// told.
+var oddValues = []string{"a,b", "b+C3+BCcher.example", "b\u00fccher.example", "x+2By=z", "x=y", "my+20printer", "user@host", "+3Ca+3E", "a+", strings.Repeat("a", 300)}
+
 // long: a table
 func TestXCLIENT(t *testing.T) {
 	d := behind(t, smtp.Door{}, nil)
@@ -42,8 +46,12 @@ func TestXCLIENT(t *testing.T) {
 	}
 	c = d.hello(t)
 	c.say("XCLIENT ADDR=IPV6:2001:db8::7\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
-	for _, bad := range []string{"", "ADDR", "ADDR=x", "ADDR=192.0.2.7 ADDR=192.0.2.8", "ROLE=admin", "NAME=a+0Ab", "NAME=<a>", "ADDR=fe80::1%eth0", "NAME=" + strings.Repeat("a", 300)} {
+	for _, bad := range []string{"", "ADDR", "ADDR=x", "ADDR=192.0.2.7 ADDR=192.0.2.8", "ROLE=admin", "NAME=a+0Ab", "LOGIN=a=b", "LOGIN=+C3+BC", "ADDR=<a>", "ADDR=fe80::1%eth0", "LOGIN=" + strings.Repeat("a", 300)} {
 		d.hello(t).say("XCLIENT "+bad+"\r\n", "501 5.5.4")
+	}
+	for _, odd := range oddValues {
+		c := d.hello(t)
+		c.say("XCLIENT ADDR=192.0.2.7 NAME="+odd+" HELO="+odd+" REVERSE_NAME="+odd+"\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "250")
 	}
 	t.Run("a client outside the networks", func(t *testing.T) {
 		d.hello(t).say("XCLIENT ADDR=198.51.100.1\r\n", "554 5.7.1", "closed")
@@ -120,7 +128,16 @@ func TestXFORWARD(t *testing.T) {
 	c.say("XFORWARD ADDR=192.0.2.9 HELO=JohnSmithMRN12345678 NAME=JohnSmithMRN12345678 IDENT=JohnSmithMRN12345678\r\n", "250")
 	send()
 	send()
+	for _, odd := range oddValues {
+		c.say("XFORWARD NAME="+odd+" HELO="+odd+" PROTO="+odd+" IDENT="+odd+"\r\nXFORWARD SOURCE="+odd+" ADDR=192.0.2.7 PORT="+odd+"\r\n", "250", "250")
+		send()
+	}
+	c.say("XFORWARD HELO=a+0Ab\r\nXFORWARD HELO=a+7Fb\r\nXFORWARD HELO\r\nXFORWARD ROLE=a\r\n", "501 5.5.4", "501 5.5.4", "501 5.5.4", "501 5.5.4")
 	got := "|" + h.said()
+	third := "|XFORWARD NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=[UNAVAILABLE] PROTO=[UNAVAILABLE] HELO=[UNAVAILABLE] IDENT=[UNAVAILABLE] SOURCE=[UNAVAILABLE]|MAIL "
+	if n := strings.Count(got, third); n < len(oddValues)-2 {
+		t.Errorf("%d of %d that cannot be told went on as not known: %q", n, len(oddValues), got)
+	}
 	if strings.Contains(got, "Smith") {
 		t.Errorf("got %q, want nothing of a name that could tell of a person", got)
 	}
@@ -165,4 +182,36 @@ func TestPROXY(t *testing.T) {
 
 	far := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) { cfg.ProxyFrom, cfg.Networks = []string{"192.0.2.9"}, []string{"127.0.0.0/8"} })
 	far.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "554 5.7.1", "closed")
+}
+
+// TestSTARTTLSForgetsWhatAProxySaid: what came in the clear, a login and where a
+// message is from too, is not believed under TLS. RFC 3207 4.2.
+func TestSTARTTLSForgetsWhatAProxySaid(t *testing.T) {
+	d := withUsers(t, smtp.Door{}, func(cfg *smtp.Config) {
+		cfg.XClientFrom, cfg.Networks = []string{"127.0.0.1"}, []string{"192.0.2.0/24"}
+	})
+	c := d.hello(t)
+	c.say("XCLIENT ADDR=198.51.100.1 LOGIN=ann@clinic.example\r\nEHLO x\r\n", "220", "250")
+	c = d.overTLS(t, c)
+	c.say("MAIL FROM:<a@b.test>\r\n", "530 5.7.0")
+
+	// A login that a proxy vouched for outlives the next XCLIENT; not TLS.
+	c = d.hello(t)
+	c.say("XCLIENT LOGIN=ann@clinic.example\r\n", "220")
+	c = d.overTLS(t, c)
+	c.say("AUTH PLAIN "+plain("", user, password)+"\r\n", "235")
+	c.say("XCLIENT ADDR=198.51.100.1\r\nEHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220", "250", "530 5.7.0")
+
+	d = open(t, func(cfg *smtp.Config, deps *smtp.Deps, _ *door) {
+		deps.TLS = certificate(t)
+		cfg.XClientFrom = []string{"127.0.0.1"}
+	})
+	c = d.hello(t)
+	c.say("XFORWARD ADDR=192.0.2.9 NAME=pc.clinic.example\r\n", "250")
+	c = d.overTLS(t, c)
+	c.envelope("bob@out.test")
+	c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+	if got := d.hop.messages()[0].opt.Origin.Addr; got != "127.0.0.1" {
+		t.Errorf("the next hop is told of %s, want the client itself", got)
+	}
 }

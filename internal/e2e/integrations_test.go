@@ -237,3 +237,31 @@ func TestPostfixTellsTheTrueClient(t *testing.T) {
 		})
 	}
 }
+
+// TestPostfixPassesAnyName holds that mail of a client that calls itself what is
+// no host name, as devices do, gets through where Postfix tells of it by XFORWARD,
+// and where it does not.
+func TestPostfixPassesAnyName(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{"proxy", "content"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			s := newSite(t, set, next, "proxy", "", "")
+			s.start()
+			for i, name := range []string{"a,b", "b\u00fccher.example", "x+y=z", "my printer", "user@host", "(x)", strings.Repeat("a", 300)} {
+				for _, addr := range []string{s.mta, s.addr} {
+					c := dial(t, &gateway{t: t, addr: addr})
+					c.want("EHLO "+name, "250")
+					c.want("MAIL FROM:<ada@clinic.example>", "250")
+					c.want("RCPT TO:<sam@partner.example>", "250")
+					c.want("DATA", "354")
+					id := fmt.Sprintf("odd-%d-%v@", i, addr == s.mta)
+					c.want(stuffed(strings.ReplaceAll(guideClean, "guide-clean@", id)), "250")
+					c.want("QUIT", "221")
+					sinkHas(t, messages, id)
+				}
+			}
+		})
+	}
+}
