@@ -3,6 +3,7 @@ package smtp_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -173,4 +174,48 @@ func TestNoAcknowledgementByAClientThatLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAcknowledge(t *testing.T) {
+	id := dlp.NewID()
+	hold := func(_ *smtp.Config, _ *smtp.Deps, d *door) {
+		d.handler.message = answer(dlp.Outcome{Kind: dlp.Held, ID: id, Acknowledge: true})
+	}
+	want := fmt.Sprintf("[[%s]]", id)
+	for _, next := range []string{"NOOP\r\n", "QUIT\r\n", "MAIL FROM:<a@b.test>\r\n", "nonsense\r\n"} {
+		t.Run(strings.TrimSpace(next), func(t *testing.T) {
+			d := open(t, hold)
+			c := d.hello(t)
+			c.envelope("c@d.test")
+			c.say("DATA\r\nx\r\n.\r\n", "354", "250 2.0.0 Held")
+			if got := d.handler.acknowledged(); got != "[]" {
+				t.Errorf("got %s before a further command", got)
+			}
+			c.say(next, "")
+			if got := d.handler.acknowledged(); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+	t.Run("the client hangs up", func(t *testing.T) {
+		d := open(t, hold)
+		c := d.hello(t)
+		c.envelope("c@d.test")
+		c.say("DATA\r\nx\r\n.\r\n", "354", "250 2.0.0 Held")
+		c.conn.(*net.TCPConn).CloseWrite()
+		c.want("closed")
+		if got := d.handler.acknowledged(); got != "[]" {
+			t.Errorf("got %s, want none", got)
+		}
+	})
+	t.Run("it cannot be recorded", func(t *testing.T) {
+		d := open(t, func(cfg *smtp.Config, deps *smtp.Deps, d *door) {
+			hold(cfg, deps, d)
+			d.handler.ackErr = errors.New("disk full")
+		})
+		c := d.hello(t)
+		c.envelope("c@d.test")
+		c.say("DATA\r\nx\r\n.\r\n", "354", "250 2.0.0 Held")
+		c.say("NOOP\r\n", "421 4.3.0", "closed")
+	})
 }

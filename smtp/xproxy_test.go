@@ -215,3 +215,23 @@ func TestSTARTTLSForgetsWhatAProxySaid(t *testing.T) {
 		t.Errorf("the next hop is told of %s, want the client itself", got)
 	}
 }
+
+// strangeNames are what clients call themselves that is no host name.
+var strangeNames = []string{"a,b", "b\u00fccher.example", "b\xfccher", "my printer", "user@host", "(x)", "x (y) by z;", "x+y=z", strings.Repeat("a", 300)}
+
+// TestAnyNameIsTaken: devices call themselves what they like; it does not go on.
+func TestAnyNameIsTaken(t *testing.T) {
+	d := open(t, nil)
+	for i, name := range strangeNames {
+		for _, verb := range []string{"EHLO", "HELO"} {
+			c := d.raw(t)
+			c.want("220")
+			c.say(verb+" "+name+"\r\n", "250")
+			c.envelope("c@d.test")
+			c.say("DATA\r\nx\r\n.\r\n", "354", "250")
+		}
+		if m := d.hop.messages()[2*i]; !strings.HasPrefix(m.header, "Received: from [127.0.0.1] ([127.0.0.1])\r\n") || m.opt.Origin.Helo != "" {
+			t.Errorf("%q: it went on: %q, %+v", name, m.header, m.opt.Origin)
+		}
+	}
+}
