@@ -113,6 +113,21 @@ func (s *Set) OfPattern(id dlp.RuleID, k int) *Set {
 	return one(&r, s.site)
 }
 
+// Alone returns a Set of those patterns of s that know an identifier for its form
+// alone, at medium or above: without a word near by, an index, or words for a form.
+func (s *Set) Alone() *Set {
+	out := s.filtered(func(r *Rule) bool { return slices.Contains(r.Tags, "identifier") })
+	for i, r := range out.rules {
+		c := *r
+		c.Patterns = slices.DeleteFunc(slices.Clone(r.Patterns), func(p Pattern) bool {
+			return p.Regex == "" || p.Supporting != nil || p.Index != nil || p.Confidence < dlp.Medium
+		})
+		out.rules[i], out.byID[r.ID] = &c, &c
+	}
+	out.digest = out.sum()
+	return out
+}
+
 func (s *Set) filtered(keep func(*Rule) bool) *Set {
 	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site, patients: s.patients}
 	for _, r := range s.rules {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/config"
@@ -186,11 +187,21 @@ func (j *judges) rules(cfg *config.Config) *gateway.Rules {
 	for _, w := range cfg.Watch {
 		encrypts[w.Path] = len(w.AgeRecipients) > 0
 	}
+	alone := scanner.New(j.set.Alone())
 	return &gateway.Rules{
 		Detect:   func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
+		Knows:    func(text string) bool { return knows(alone, text) },
 		Policy:   j,
 		Encrypts: func(root string) bool { return encrypts[root] },
 		Request:  j.request,
 		Ways:     j.ways,
 	}
+}
+
+// knows reports whether s finds anything in text at medium or above, or cannot tell.
+func knows(s *scanner.Scanner, text string) bool {
+	d := s.Begin(scanner.Options{})
+	err := errors.Join(d.Part(dlp.PartInfo{MediaType: "text/plain"}), d.Text(dlp.Window{Text: []byte(text)}))
+	found, gaps := d.Finish()
+	return err != nil || len(gaps) > 0 || slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Confidence >= dlp.Medium })
 }

@@ -102,12 +102,19 @@ func TestTextInTheEnvelope(t *testing.T) {
 		}
 		return ""
 	})
-	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
+	numbers := strings.Replace(quietPolicy, `all = [ { type = "SSN" } ]`, `any = [ { type = "SSN" }, { type = "MRN" }, { type = "MBI" } ]`, 1)
+	g := newGateway(t, options{nextHop: hop.addr, extra: numbers})
 	g.start()
 	const phi = "SSN 536-22-8145"
 	held := 0
 	for _, tt := range []struct{ name, from, to string }{
 		{"nothing", "<ada@clinic.example> ENVID=visit-7", "<sam@partner.example> ORCPT=rfc822;sam@partner.example"},
+		{"nothing: a year", "<ada.1960@clinic.example>", "<e123456+ann.smith1960@partner.example>"},
+		{"a record number of the site's", "<ada@clinic.example>", "<E1234567@partner.example>"},
+		{"one as a tag", "<ada@clinic.example>", "<sam+E1234567@partner.example>"},
+		{"one as a sender", "<E1234567@clinic.example>", "<sam@partner.example>"},
+		{"an MBI", "<ada@clinic.example>", "<1EG4TE5MK73@partner.example>"},
+		{"a short number by its name", "<ada@clinic.example>", "<mrn48291@partner.example>"},
 		{"a quoted local part", "<ada@clinic.example>", `<"` + phi + `"@partner.example>`},
 		{"with a backslash in it", "<ada@clinic.example>", `<"SSN 53\6-22-8\145"@partner.example>`},
 		{"a quoted sender", `<"` + phi + `"@clinic.example>`, "<sam@partner.example>"},
@@ -120,7 +127,7 @@ func TestTextInTheEnvelope(t *testing.T) {
 		c.want("RCPT TO:"+tt.to, "250")
 		c.want("DATA", "354")
 		want := "250 2.0.0 Held"
-		if tt.name == "nothing" {
+		if strings.HasPrefix(tt.name, "nothing") {
 			want = "250 2.0.0 taken"
 		} else {
 			held++
@@ -131,12 +138,12 @@ func TestTextInTheEnvelope(t *testing.T) {
 			t.Errorf("%s: %d held, want %d", tt.name, n, held)
 		}
 	}
-	if ms := hop.messages(); len(ms) != 1 || strings.Contains(ms[0].text, "JohnSmith") {
-		t.Errorf("the next hop has %q, want the one, without what its client calls itself", ms)
+	if ms := hop.messages(); len(ms) != 2 || strings.Contains(ms[0].text, "JohnSmith") {
+		t.Errorf("the next hop has %q, want the two, without what their client calls itself", ms)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if !strings.Contains(said, "visit-7") || strings.Contains(said, "SSN") || strings.Contains(said, "8145") {
+	if !strings.Contains(said, "visit-7") || strings.Contains(said, "SSN") || strings.Contains(said, "8145") || strings.Contains(said, "E1234567") || strings.Contains(said, "1EG4") || strings.Contains(said, "mrn48291") {
 		t.Errorf("the next hop was told %q", said)
 	}
 }

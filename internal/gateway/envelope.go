@@ -22,7 +22,7 @@ var addrTypes = []string{"rfc822", "utf-8", "x400", "unknown"}
 
 // readEnvelope hands sink what a client may write into the envelope at will, as
 // envelopeTexts has it. All of it leaves with the message.
-func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
+func readEnvelope(doc *dlp.Document, rules *Rules, sink dlp.Sink) error {
 	var text []byte
 	var at int64
 	begun := false
@@ -41,7 +41,7 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 		text = text[:0]
 		return err
 	}
-	for s := range envelopeTexts(doc) {
+	for s := range envelopeTexts(doc, rules) {
 		if s = strings.ToValidUTF8(s, "?") + "\n"; len(text)+len(s) > dlp.MaxWindow {
 			if err := flush(); err != nil {
 				return err
@@ -59,15 +59,15 @@ func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
 // address too.
 // Addresses are taken apart, so that they are not found for being addresses, and
 // come with and without their quotes.
-func envelopeTexts(doc *dlp.Document) iter.Seq2[string, bool] {
+func envelopeTexts(doc *dlp.Document, rules *Rules) iter.Seq2[string, bool] {
 	return func(yield func(string, bool) bool) {
 		add := func(s string, free bool) bool { return s == "" || yield(s, free) }
-		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender)) || !add(domainText(doc.Sender.Domain), false) {
+		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender, rules)) || !add(domainText(doc.Sender.Domain), false) {
 			return
 		}
 		said := ""
 		for _, a := range doc.Rcpts {
-			if !add(localText(a)) || a.Domain != said && !add(domainText(a.Domain), false) {
+			if !add(localText(a, rules)) || a.Domain != said && !add(domainText(a.Domain), false) {
 				return
 			}
 			said = a.Domain
@@ -91,24 +91,41 @@ func envelopeTexts(doc *dlp.Document) iter.Seq2[string, bool] {
 	}
 }
 
-// minDigits is how many digits a local part without quotes has for it to be text:
-// fewer than any number by which rules know a person.
+// minDigits is how many digits a name has for it to be text: fewer than a social
+// security or telephone number, which need a word near by to be one. Shorter ones
+// with a form of their own Rules.Knows tells of.
 const minDigits = 8
 
 // localText is what the local part of a says, "" where it is an address and
-// nothing else. Text is what only quotes make a local part, and one with many
-// digits, with its words set apart; a telephone number is where a fax goes. free
-// is as in envelopeTexts.
-func localText(a dlp.Address) (text string, free bool) {
+// nothing else. Text is what only quotes make a local part, one that the rules
+// know for its form, and one with many digits, with its words set apart; a
+// telephone number is where a fax goes. free is as in envelopeTexts.
+func localText(a dlp.Address, rules *Rules) (text string, free bool) {
 	if strings.HasPrefix(a.String(), `"`) {
 		return strings.ReplaceAll(a.Local, "@", " "), true
 	}
+	whole := words(a.Local, 0)
+	switch {
+	case rules.knows(whole):
+	case rules.knows(a.Local):
+		whole = a.Local
+	default:
+		whole = ""
+	}
 	digits, letters, split := countChars(a.Local)
 	if digits < minDigits || letters == 0 && digits > 9 {
-		return "", false
+		return whole, false
 	}
-	return words(a.Local, split), false
+	apart := words(a.Local, split)
+	if whole == "" || whole == apart {
+		return apart, false
+	}
+	return whole + "\n" + apart, false
 }
+
+// knows reports whether the rules know anything in s for its form alone. Without
+// rules nothing is known.
+func (r *Rules) knows(s string) bool { return s != "" && r != nil && r.Knows != nil && r.Knows(s) }
 
 // domainText is what a domain says, "" where that is an address and nothing
 // else: one with many digits, of which an IP address has few or is a literal.
@@ -154,8 +171,9 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // pass, or what a client wrote at will holds anything that the rules know. It
 // reads in this process, since the text is short.
 func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
+	rules := g.rules.Load()
 	text, free := false, false
-	for _, f := range envelopeTexts(doc) {
+	for _, f := range envelopeTexts(doc, rules) {
 		text, free = true, free || f
 	}
 	if !text {
@@ -166,7 +184,6 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 			return false
 		}
 	}
-	rules := g.rules.Load()
 	if rules == nil || !g.cfg.ScanEnabled {
 		return rules == nil
 	}
@@ -182,12 +199,12 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 // says reports whether the envelope of doc holds text in which the rules know
 // anything, or that could not be read.
 func (g *Gateway) says(ctx context.Context, doc *dlp.Document) bool {
+	rules := g.rules.Load()
 	text := false
-	for range envelopeTexts(doc) {
+	for range envelopeTexts(doc, rules) {
 		text = true
 		break
 	}
-	rules := g.rules.Load()
 	if !text || rules != nil && !g.cfg.ScanEnabled {
 		return false
 	}
@@ -231,7 +248,7 @@ func (g *Gateway) detectEnvelope(ctx context.Context, doc *dlp.Document, rules *
 		}
 	}()
 	d := rules.Detect()
-	if err := readEnvelope(doc, d); err != nil {
+	if err := readEnvelope(doc, rules, d); err != nil {
 		return nil, nil, err
 	}
 	found, gaps = d.Finish()

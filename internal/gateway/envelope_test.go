@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,11 @@ func (x *taker) Text(w dlp.Window) error {
 	return nil
 }
 
+// readEnvelope reads with rules that know no number by its form.
+func readEnvelope(doc *dlp.Document, sink dlp.Sink) error {
+	return gateway.ReadEnvelope(doc, &gateway.Rules{}, sink)
+}
+
 // What a client writes beside the addresses leaves with the message, and is
 // read as the message is.
 func TestEnvelopeIsRead(t *testing.T) {
@@ -51,7 +57,7 @@ func TestEnvelopeIsRead(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			doc.Params, doc.RcptParams = tc.mail, tc.rcpt
 			var got taker
-			if err := gateway.ReadEnvelope(doc, &got); err != nil {
+			if err := readEnvelope(doc, &got); err != nil {
 				t.Fatal(err)
 			}
 			if got.String() != tc.want || (len(got.parts) == 0) != tc.nobody {
@@ -64,7 +70,7 @@ func TestEnvelopeIsRead(t *testing.T) {
 		doc := mail(said("John Smith MRN 12345678"), said("plain.mrn-12345678"), said("DOB (1/2/1960) @home"))
 		doc.Sender = said("SSN 536-22-8145")
 		var got taker
-		if err := gateway.ReadEnvelope(doc, &got); err != nil {
+		if err := readEnvelope(doc, &got); err != nil {
 			t.Fatal(err)
 		}
 		if want := "SSN 536-22-8145\nJohn Smith MRN 12345678\nplain mrn-12345678\nDOB (1/2/1960)  home\n"; got.String() != want {
@@ -78,7 +84,7 @@ func TestEnvelopeIsRead(t *testing.T) {
 			doc.RcptParams = append(doc.RcptParams, dlp.RcptParams{ORcpt: "rfc822;" + strings.Repeat("é", 200)})
 		}
 		var got taker
-		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.Len() != 2000*401 || got.windows != 4 || len(got.parts) != 1 {
+		if err := readEnvelope(doc, &got); err != nil || got.Len() != 2000*401 || got.windows != 4 || len(got.parts) != 1 {
 			t.Errorf("%v; %d bytes in %d windows of %q", err, got.Len(), got.windows, got.parts)
 		}
 	})
@@ -100,8 +106,31 @@ func TestLocalPartsThatAreText(t *testing.T) {
 		"ann.smith1960": "", "15550100123": "", "+1.555.0100.123": "", "": "",
 	} {
 		var got taker
-		if err := gateway.ReadEnvelope(mail(dlp.Address{Local: local, Domain: "x.test"}), &got); err != nil || got.String() != want {
+		if err := readEnvelope(mail(dlp.Address{Local: local, Domain: "x.test"}), &got); err != nil || got.String() != want {
 			t.Errorf("%q: got %q, %v; want %q", local, got.String(), err, want)
+		}
+	}
+}
+
+// TestLocalPartsTheRulesKnow: a local part that has what the rules know by its form
+// alone is text however few its digits are, and is not taken apart where that stands.
+func TestLocalPartsTheRulesKnow(t *testing.T) {
+	form := regexp.MustCompile(`\bE\d{7,8}\b|\b\d\.\d{3}\b`)
+	rules := &gateway.Rules{Knows: func(s string) bool { return form.MatchString(s) }}
+	for local, want := range map[string]string{
+		"E1234567": "E1234567\n", "sam+E1234567": "sam E1234567\n", "sam_E1234567": "sam E1234567\n", "4.829": "4.829\n",
+		"E12345678": "E12345678\nE 12345678\n", "E123456": "", "ann.smith1960": "", "ann": "", "": "",
+	} {
+		to := dlp.Address{Local: local, Domain: "x.test"}
+		var got taker
+		if err := gateway.ReadEnvelope(mail(to), rules, &got); err != nil || got.String() != want {
+			t.Errorf("%q: got %q, %v; want %q", local, got.String(), err, want)
+		}
+		b := newBench(t)
+		b.verdict[to.String()] = dlp.RcptVerdict{Action: dlp.Hold}
+		b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &detection{parts: &b.parts} }, Policy: b, Knows: rules.Knows})
+		if got := b.Withholds(t.Context(), mail(to)); got != (want != "") {
+			t.Errorf("%q: withheld %v", local, got)
 		}
 	}
 }
@@ -151,12 +180,12 @@ func TestDomainsThatAreText(t *testing.T) {
 		to := dlp.Address{Local: "ann", Domain: domain}
 		doc := mail(to, dlp.Address{Local: "bob", Domain: domain})
 		var got taker
-		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.String() != want {
+		if err := readEnvelope(doc, &got); err != nil || got.String() != want {
 			t.Errorf("%q: got %q, %v; want %q", domain, got.String(), err, want)
 		}
 		doc = mail(out)
 		doc.Sender, got = to, taker{}
-		if err := gateway.ReadEnvelope(doc, &got); err != nil || got.String() != want {
+		if err := readEnvelope(doc, &got); err != nil || got.String() != want {
 			t.Errorf("from %q: got %q, %v; want %q", domain, got.String(), err, want)
 		}
 	}

@@ -85,6 +85,10 @@ type Ways interface {
 type Rules struct {
 	Detect func() Detection // one for each Document
 	Policy Decider
+	// Knows reports whether a short text has an identifier that the rules know for
+	// its form alone, whatever stands around it; nil: none. It is safe for use by
+	// many goroutines.
+	Knows func(text string) bool
 	// Encrypts reports whether files of a watched root can be encrypted.
 	Encrypts func(root string) bool
 	// Request is how a sender may ask for encryption.

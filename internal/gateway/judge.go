@@ -161,7 +161,7 @@ func (g *Gateway) readWithin(ctx context.Context, limit time.Duration, doc *dlp.
 	}
 	err := g.Extract.Extract(timed, doc, sink)
 	if err == nil {
-		err = readEnvelope(doc, d)
+		err = readEnvelope(doc, rules, d)
 	}
 	found, gaps := d.Finish()
 	switch {
