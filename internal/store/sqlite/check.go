@@ -36,7 +36,7 @@ func Check(ctx context.Context, dir string) (Checked, error) {
 		return Checked{}, fmt.Errorf("sqlite: check: %w", classify(err))
 	}
 	out := Checked{Bytes: info.Size()}
-	u := url.URL{Scheme: "file", Path: path}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
 	dsn := u.String() + "?mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)"
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		// Closed in order: SQLite need not, and without the right to write

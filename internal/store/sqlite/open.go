@@ -180,7 +180,7 @@ func (db *DB) start(ctx context.Context, keyID string) error {
 // dsn is the database's address. busy_timeout covers the moments in which a
 // backup or a checkpoint of another connection holds a lock.
 func (db *DB) dsn(more string) string {
-	u := url.URL{Scheme: "file", Path: filepath.Join(db.dir, dbFile)}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.Join(db.dir, dbFile)}
 	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
 		"&_pragma=secure_delete(on)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)&_pragma=temp_store(memory)" + more
 }

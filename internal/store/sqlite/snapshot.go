@@ -99,7 +99,7 @@ func Restore(ctx context.Context, dir string, now time.Time) (paused, missing in
 	if _, err := Check(ctx, dir); err != nil {
 		return 0, 0, err
 	}
-	u := url.URL{Scheme: "file", Path: filepath.Join(dir, dbFile)}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.Join(dir, dbFile)}
 	pool, err := sql.Open("sqlite", u.String()+"?mode=rw&_pragma=synchronous(full)&_pragma=secure_delete(on)")
 	if err != nil {
 		return 0, 0, fmt.Errorf("sqlite: restore: %w", classify(err))

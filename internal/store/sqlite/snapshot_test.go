@@ -149,3 +149,19 @@ func TestRestoredOutboxStands(t *testing.T) {
 		t.Errorf("Restored, once noted: %v, %v", is, err)
 	}
 }
+
+// TestRestoreByARelativeName: a folder below the one in which the command runs.
+func TestRestoreByARelativeName(t *testing.T) {
+	above := t.TempDir()
+	in := open(t, filepath.Join(above, "run", "data"), sqlite.Options{})
+	in.close(t)
+	t.Chdir(above)
+	for _, dir := range []string{filepath.Join("run", "data"), "./run/data"} {
+		if _, err := sqlite.Check(t.Context(), dir); err != nil {
+			t.Errorf("Check(%s): %v", dir, err)
+		}
+		if _, _, err := sqlite.Restore(t.Context(), dir, time.Now()); err != nil {
+			t.Errorf("Restore(%s): %v", dir, err)
+		}
+	}
+}
