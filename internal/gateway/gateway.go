@@ -152,8 +152,11 @@ type Deps struct {
 	Buffers   *buffer.Pool // of messages while they are encrypted; nil: none can be
 	Log       *slog.Logger
 	Metrics   *metrics.Set
-	Now       func() time.Time  // nil: time.Now
-	OnStep    func(step string) // nil, or called before each durable step; for crash tests
+	Now       func() time.Time // nil: time.Now
+	// Elapsed is how long the process runs, by a clock that nobody sets; nil: the
+	// system's monotonic one.
+	Elapsed func() time.Duration
+	OnStep  func(step string) // nil, or called before each durable step; for crash tests
 }
 
 // Gateway is safe for use by many goroutines.
@@ -178,7 +181,10 @@ type Gateway struct {
 	outages  outages        // times in which the outbox tried nothing
 	unread   backlog        // messages on their way into the spool, to be read on
 	copying  sync.Mutex     // held while a backup is made
-	busy     sync.Map       // ids being delivered or decided about: dlp.ID → struct{}
+	// over are the periods of the vault whose time is over, by when they were
+	// first seen so, as Elapsed. It is Retain's.
+	over map[dlp.ID]time.Duration
+	busy sync.Map // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -189,6 +195,10 @@ const recordTimeout = 30 * time.Second
 func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.Elapsed == nil {
+		began := time.Now() // with its monotonic reading
+		d.Elapsed = func() time.Duration { return time.Since(began) }
 	}
 	if d.OnStep == nil {
 		d.OnStep = func(string) {}

@@ -54,6 +54,7 @@ type bench struct {
 	bypass  *bypass.Switch
 	parts   atomic.Int64 // that were read
 	skew    atomic.Int64 // how far the clock is ahead, in nanoseconds
+	ran     atomic.Int64 // how long the process runs, in nanoseconds
 }
 
 // ListQueue lists the whole queue.
@@ -337,7 +338,7 @@ func newBenchFor(t *testing.T, keys age.PeriodsConfig, change func(*gateway.Conf
 	change(&cfg)
 	b.Gateway, err = gateway.New(t.Context(), cfg,
 		gateway.Deps{Extract: b, Audit: b.audit, Store: b.db, Vault: b.vault, Keys: b.keys, Spool: b.spool, Names: ring, Deliver: b.hop, Bypass: b.bypass,
-			Passwords: passbook.New(b.now), Metrics: metrics.New(), Log: safelog.Discard(), Now: b.now},
+			Passwords: passbook.New(b.now), Metrics: metrics.New(), Log: safelog.Discard(), Now: b.now, Elapsed: func() time.Duration { return time.Duration(b.ran.Load()) }},
 		&gateway.Rules{Detect: func() gateway.Detection { return &detection{found: b.found, parts: &b.parts} }, Policy: b})
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,12 @@ type VaultKeys interface {
 // retentionEvery is how often it is looked whether a period ends.
 const retentionEvery = time.Hour
 
+// secondLook is how long this process runs between the two looks at which a
+// period's time must be over before its key is destroyed: a clock that was
+// wrong for a while destroys nothing. Machines that set their clock by the
+// network do so within minutes, and one that starts anew each day runs longer.
+const secondLook = 6 * time.Hour
+
 // errNoKeys is a fault of who made the gateway.
 var errNoKeys = errors.New("gateway: no keys of the vault")
 
@@ -99,32 +105,67 @@ func (g *Gateway) RunRetention(ctx context.Context) error {
 		if err := g.Retain(ctx); err != nil && ctx.Err() == nil {
 			g.warn(ctx, "retention of the vault not carried out", "", err)
 		}
-		if !g.pause(ctx, retentionEvery) {
+		next := retentionEvery
+		for _, kind := range []string{vault.KindContent, vault.KindCase} {
+			if d := g.secondLook(kind); d > 0 && len(g.over) > 0 {
+				next = min(next, max(d, time.Second))
+			}
+		}
+		if !g.pause(ctx, next) {
 			return nil
 		}
 	}
 }
 
-// Retain does what is due now. What fails is due again.
+// keep returns how long the keys of that kind are kept after their period; 0:
+// for good.
+func (g *Gateway) keep(kind string) time.Duration {
+	switch kind {
+	case vault.KindContent:
+		return g.cfg.Retention.Keep.D()
+	case vault.KindCase:
+		return g.cfg.Retention.KeepCases.D()
+	}
+	return 0
+}
+
+// secondLook is what lies between two looks at a key of that kind: less where
+// it is kept for less.
+func (g *Gateway) secondLook(kind string) time.Duration { return min(secondLook, g.keep(kind)) }
+
+// Retain does what is due now: what was due at an earlier look, and ever since,
+// for those periods whose key goes. What fails is due again. It is not for two
+// to call at the same time.
 func (g *Gateway) Retain(ctx context.Context) error {
 	now := g.Now()
 	st := g.Keys.Stands(false)
+	over := map[dlp.ID]time.Duration{}
 	var errs []error
 	for _, p := range st.Periods {
-		keep := g.cfg.Retention.Keep.D()
-		if p.Kind == vault.KindCase {
-			keep = g.cfg.Retention.KeepCases.D()
-		}
-		switch {
-		case p.Ended.IsZero() && now.Sub(p.Begun) >= g.cfg.Retention.Period.D() && p.Kind == vault.KindContent:
-			errs = append(errs, g.RotateVault(ctx, ""))
-		case p.Ended.IsZero() || !p.Destroyed.IsZero() || keep == 0 || now.Sub(p.Ended) < keep || p.Kind == vault.KindRelease:
-		default:
-			if err := g.endPeriod(ctx, p); err != nil {
-				errs = append(errs, err)
+		keep := g.keep(p.Kind)
+		if p.Ended.IsZero() {
+			if now.Sub(p.Begun) >= g.cfg.Retention.Period.D() && p.Kind == vault.KindContent {
+				errs = append(errs, g.RotateVault(ctx, ""))
 			}
+			continue
+		}
+		if !p.Destroyed.IsZero() || keep == 0 || now.Sub(p.Ended) < keep {
+			continue
+		}
+		since, seen := g.over[p.ID]
+		if !seen {
+			since = g.Elapsed()
+			g.Log.LogAttrs(ctx, slog.LevelInfo, "the time of a period of the vault is over, if the clock is right: its key goes at a later look", slog.String("id", string(p.ID)))
+		}
+		over[p.ID] = since
+		if g.Elapsed()-since < g.secondLook(p.Kind) {
+			continue
+		}
+		if err := g.endPeriod(ctx, p); err != nil {
+			errs = append(errs, err)
 		}
 	}
+	g.over = over
 	return errors.Join(errs...)
 }
 

@@ -45,6 +45,7 @@ func TestRetention(t *testing.T) {
 	after := func(d time.Duration) {
 		t.Helper()
 		b.skew.Store(int64(d))
+		b.ran.Store(int64(d))
 		if err := b.Retain(t.Context()); err != nil {
 			t.Fatalf("after %v: %v", d, err)
 		}
@@ -70,6 +71,7 @@ func TestRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	after(81 * time.Hour)
+	after(88 * time.Hour)
 	for _, id := range ids {
 		if err := opens(id); !errors.Is(err, vault.ErrNoContent) {
 			t.Errorf("%s, after its time: %v, want %v", id, err, vault.ErrNoContent)
@@ -80,6 +82,7 @@ func TestRetention(t *testing.T) {
 		}
 	}
 	after(300 * time.Hour)
+	after(307 * time.Hour)
 	if _, err := b.ShowHeld(t.Context(), ids[0], vault.Opened{}, "uid:0"); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("its case, after its time: %v, want %v", err, vault.ErrNotFound)
 	}
@@ -90,6 +93,52 @@ func TestRetention(t *testing.T) {
 	doc := mail(out) // and all goes on
 	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held || opens(doc.ID) != nil {
 		t.Errorf("a message after that: %v, %v", got.Kind, opens(doc.ID))
+	}
+}
+
+// TestWrongClockDestroysNothing: a clock that is years ahead for some hours, at
+// one look or several, takes no key, and when it is right again counts for
+// nothing.
+func TestWrongClockDestroysNothing(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(24 * time.Hour), Keep: dlp.Duration(48 * time.Hour), KeepCases: dlp.Duration(96 * time.Hour)}
+	})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(out)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %v, want held", got.Kind)
+	}
+	if err := b.Acknowledge(t.Context(), []dlp.ID{doc.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RotateVault(t.Context(), "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	look := func(ahead, ran time.Duration) {
+		t.Helper()
+		b.skew.Store(int64(ahead))
+		b.ran.Store(int64(ran))
+		if err := b.Retain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const years = 87600 * time.Hour
+	for _, ran := range []time.Duration{0, time.Hour, 5 * time.Hour} {
+		look(years, ran)
+	}
+	look(0, 6*time.Hour) // it is right again
+	look(years, 7*time.Hour)
+	look(0, 20*time.Hour)
+	if err := b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &bytes.Buffer{}); err != nil {
+		t.Errorf("what is held, once the clock is right again: %v", err)
+	}
+	look(49*time.Hour, 49*time.Hour)
+	look(56*time.Hour, 56*time.Hour)
+	if err := b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &bytes.Buffer{}); !errors.Is(err, vault.ErrNoContent) {
+		t.Errorf("after its time: %v, want %v", err, vault.ErrNoContent)
 	}
 }
 

@@ -209,6 +209,9 @@ func (p *Periods) begin(f *periodsFile, kind string) error {
 	now := p.cfg.Now().UTC().Truncate(time.Second)
 	if i := current(*f, kind); i >= 0 {
 		f.Periods[i].Ended = now
+		if now.Before(f.Periods[i].Begun) { // the clock is wrong, or was: no period is older than it is
+			f.Periods[i].Ended = f.Periods[i].Begun
+		}
 	}
 	x := period{ID: dlp.NewID(), Kind: kind, Begun: now}
 	key, to, err := newKey(p.readers)

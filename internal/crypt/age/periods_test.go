@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	filippo "filippo.io/age"
 
@@ -327,5 +328,22 @@ func TestPeriodsThatAreNotOurs(t *testing.T) {
 	h := hold(t, p)
 	if _, err := h.open(p, nil); err == nil {
 		t.Error("a key that was moved to another period opened")
+	}
+}
+
+// TestPeriodDoesNotEndBeforeItBegan: with a clock in the past a period would
+// end long ago, and be too old to be kept as soon as the clock is right.
+func TestPeriodDoesNotEndBeforeItBegan(t *testing.T) {
+	now := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+	p := periods(t, age.PeriodsConfig{Path: filepath.Join(t.TempDir(), "k"), Server: identity(t), Now: func() time.Time { return now }})
+	begun := now
+	now = time.Unix(0, 0)
+	if err := p.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range p.Stands(false).Periods[:2] {
+		if !x.Ended.Equal(begun) {
+			t.Errorf("%s ended %v, begun %v", x.Kind, x.Ended, begun)
+		}
 	}
 }
