@@ -164,6 +164,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		PDFReaders:      n.cfg.Extract.PDFChildren(),
 		OCRReaders:      n.cfg.Extract.OCR.Workers,
 		ScanEnabled:     n.cfg.Scan.Enabled,
+		Request:         gateway.Request{Subject: n.cfg.Encrypt.RequestSubject, Header: n.cfg.Encrypt.RequestHeader},
 		DeliveryWorkers: n.cfg.Outbox.Workers,
 		PerDestination:  n.cfg.Outbox.PerDestination,
 		DeliverTimeout:  15 * time.Minute,

@@ -43,7 +43,7 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
-		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released", control.Desk.Release),
+		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released", a.release),
 		a.decideCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
 	return cmd
 }
@@ -220,6 +220,19 @@ func (a *app) decideCmd(verb, short, done string, act func(control.Desk, context
 	return cmd
 }
 
+// release lets one item go, and says where that is in the clear.
+func (a *app) release(d control.Desk, ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
+	how, err := d.Release(ctx, id, keys, actor)
+	if how.Unencrypted > 0 {
+		fmt.Fprintf(a.errs, "stanch: %s goes out unencrypted to %s it was to be encrypted for: it cannot be encrypted for them (`stanch keys test ADDRESS` says why)\n",
+			id, report.Count(how.Unencrypted, "recipient"))
+	}
+	if how.Encrypted > 0 {
+		fmt.Fprintf(a.errs, "stanch: %s goes encrypted to %s\n", id, report.Count(how.Encrypted, "recipient"))
+	}
+	return err
+}
+
 // heldActCmd does the same to one item or several.
 func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, context.Context, dlp.ID, string) error) *cobra.Command {
 	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
@@ -242,7 +255,7 @@ func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, contex
 func (a *app) sayQueued(ctx context.Context, d control.Desk, ids []dlp.ID) error {
 	n := 0
 	err := (&queueFilter{}).each(ctx, d, func(q gateway.Queued) bool {
-		if slices.Contains(ids, q.Doc) && q.Kind == string(spool.Release) {
+		if slices.Contains(ids, q.Doc) && (q.Kind == string(spool.Release) || q.Kind == string(spool.Encrypted)) {
 			n++
 		}
 		return true

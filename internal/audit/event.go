@@ -85,6 +85,12 @@ const (
 	ReasonHeader = "header" // a header field of held mail
 )
 
+// Reasons of a Release of mail that was to be encrypted; of other releases it is "".
+const (
+	ReasonEncrypted   = "encrypted"   // it goes encrypted to all who were to have it so
+	ReasonUnencrypted = "unencrypted" // to one of them at least it goes as it came, in the clear
+)
+
 // Reasons of a VaultKey.
 const (
 	ReasonKeyBegun     = "begun"     // a period begins

@@ -115,8 +115,9 @@ func (c *Client) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, _ s
 }
 
 // Release lets a held document go.
-func (c *Client) Release(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) error {
-	return c.tell(ctx, heldPath(id)+"/release", keys, &struct{}{})
+func (c *Client) Release(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) (how gateway.Released, err error) {
+	err = c.tell(ctx, heldPath(id)+"/release", keys, &how)
+	return how, err
 }
 
 // Reject ends a hold for good.

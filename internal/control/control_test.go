@@ -51,9 +51,9 @@ func (d *desk) ListHeld(_ context.Context, all bool, header, actor string) ([]ga
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	return gateway.HeldDetail{Held: gateway.Held{ID: id}}, d.seen(actor)
 }
-func (d *desk) Release(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) error {
+func (d *desk) Release(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) (gateway.Released, error) {
 	d.keys = keys
-	return d.seen(actor)
+	return gateway.Released{Unencrypted: 3}, d.seen(actor)
 }
 func (d *desk) Reject(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) error {
 	d.keys = keys
@@ -172,7 +172,13 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 		}
 	}
 	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}
-	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string) error{"Release": c.Release, "Reject": c.Reject} {
+	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string) error{"Release": func(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
+		how, err := c.Release(ctx, id, keys, actor)
+		if err == nil && how.Unencrypted != 3 {
+			t.Errorf("Release = %+v, want what the desk said", how)
+		}
+		return err
+	}, "Reject": c.Reject} {
 		d.keys = vault.Opened{}
 		if err := act(t.Context(), id, keys, "forged"); err != nil || !bytes.Equal(d.keys.Content, keys.Content) || !bytes.Equal(d.keys.Case, keys.Case) {
 			t.Errorf("%s: %v, keys %v", name, err, d.keys)
@@ -233,14 +239,14 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
-			err := c.Release(t.Context(), dlp.NewID(), vault.Opened{}, "")
+			_, err := c.Release(t.Context(), dlp.NewID(), vault.Opened{}, "")
 			if !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}
 	c := dial(t, t.TempDir(), &desk{})
-	if err := c.Release(t.Context(), "../../etc", vault.Opened{}, ""); !errors.Is(err, dlp.ErrBadID) {
+	if _, err := c.Release(t.Context(), "../../etc", vault.Opened{}, ""); !errors.Is(err, dlp.ErrBadID) {
 		t.Errorf("a path for an id: %v, want %v", err, dlp.ErrBadID)
 	}
 }

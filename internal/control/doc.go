@@ -25,7 +25,7 @@ import (
 type Desk interface {
 	ListHeld(ctx context.Context, all bool, header, actor string) ([]gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
-	Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error
+	Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.Released, error)
 	Reject(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error
 	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
 	Locks(ctx context.Context, id dlp.ID) (vault.Locks, error)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -42,6 +43,15 @@ func (s *Server) decide(do func(context.Context, dlp.ID, vault.Opened, string) e
 		}
 		s.answer(w, r, struct{}{}, err)
 	}
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) {
+	id, keys, err := unlocking(w, r)
+	var how gateway.Released
+	if err == nil {
+		how, err = s.desk.Release(context.WithoutCancel(r.Context()), id, keys, actor(r))
+	}
+	s.answer(w, r, how, err)
 }
 
 func (s *Server) locks(w http.ResponseWriter, r *http.Request) {

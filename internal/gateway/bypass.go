@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
@@ -42,17 +44,53 @@ func bypassed(b bypass.Bypass) Bypassed {
 const bypassAlarm = time.Minute
 
 // passUnread is the judgement on mail while a bypass is in force. Nothing is
-// read: neither children nor rules are needed.
-func (g *Gateway) passUnread(doc *dlp.Document) (judgement, bool) {
+// read but the header, by this process itself: neither children nor rules are
+// needed.
+func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document) (j judgement, on bool, err error) {
 	if g.Bypass == nil || doc.Channel != dlp.Mail {
-		return judgement{}, false
+		return judgement{}, false, nil
 	}
 	id, on := g.Bypass.Pass()
 	if !on {
-		return judgement{}, false
+		return judgement{}, false, nil
 	}
 	g.Metrics.BypassPassed()
-	return judgement{verdict: forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: dlp.ReasonBypass}), bypass: id}, true
+	j = judgement{verdict: forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: dlp.ReasonBypass}), bypass: id}
+	j, err = g.unreadButAsked(ctx, doc, g.rules.Load(), j)
+	return j, true, err
+}
+
+// unreadButAsked is j, by which mail passes unread, except where its sender asks
+// for encryption: that takes no reading, and nothing falls back to the clear. The
+// error is errNotRead.
+func (g *Gateway) unreadButAsked(ctx context.Context, doc *dlp.Document, rules *Rules, j judgement) (judgement, error) {
+	request := g.cfg.Request
+	if rules != nil {
+		request = rules.Request
+	}
+	asked, err := request.Asked(doc)
+	if err != nil {
+		g.warn(ctx, "header not read", doc.ID, err)
+		return judgement{}, errNotRead
+	}
+	if !asked.Asked {
+		return j, nil
+	}
+	if rules == nil { // who is outside, and how to reach them, is not known
+		j.verdict = held(doc, dlp.ReasonNoWay)
+		return j, nil
+	}
+	of := rules.Policy.Decide(asked, nil, nil).Rcpts
+	j.verdict.Rcpts = slices.Clone(j.verdict.Rcpts)
+	for i := range j.verdict.Rcpts {
+		r := &j.verdict.Rcpts[i]
+		if i >= len(of) || of[i].Action != dlp.Allow && of[i].Action != dlp.AddTag {
+			r.Action, r.Reason = dlp.Encrypt, dlp.ReasonAsked
+		}
+	}
+	j.verdict = policy.WithWays(j.verdict, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
+	j.rules, j.request, j.ways = rules, rules.Request, rules.Ways
+	return j, nil
 }
 
 // BeginBypass lets mail pass unread for d. It is on the audit log before the

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -266,80 +265,6 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 	return d, nil
 }
 
-// Release sends a held message on through the outbox, byte for byte as it came
-// behind its trace fields, or puts a held file back. When it returns nil that
-// is on stable storage. keys are the item's, where the server has none of its
-// own: vault.ErrLocked.
-func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
-	done, err := g.alone(id)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if err := g.unlocked(ctx, id, keys); err != nil {
-		return fmt.Errorf("gateway: release %s: %w", id, err)
-	}
-	e, seq, err := g.open(ctx, id, audit.Release, actor)
-	if err != nil {
-		return err
-	}
-	var ch store.Change
-	if e.Channel == dlp.File {
-		err = g.releaseFile(ctx, e, keys)
-	} else {
-		err = g.releaseMail(ctx, e, seq, keys, &ch)
-	}
-	g.OnStep("release")
-	if err == nil {
-		err = g.move(ctx, ch, id, vault.Released, actor)
-	}
-	if err != nil {
-		g.notMoved(ctx, ch, e, seq, err)
-		return fmt.Errorf("gateway: release %s: %w", id, err)
-	}
-	g.done(ctx, e, seq, audit.ResultReleased)
-	return nil
-}
-
-// unlocked reports whether the content of id can be opened at all: a release
-// that cannot begin is not recorded as one.
-func (g *Gateway) unlocked(ctx context.Context, id dlp.ID, keys vault.Opened) error {
-	r, err := g.Vault.Open(ctx, id, keys.Content)
-	if errors.Is(err, vault.ErrLocked) || keys.Content != nil && err != nil {
-		return err
-	}
-	if err == nil {
-		return r.Close()
-	}
-	return nil // the release says what is wrong, and that is on record
-}
-
-func (g *Gateway) releaseMail(ctx context.Context, e vault.Entry, seq uint64, keys vault.Opened, ch *store.Change) error {
-	content, err := g.Vault.Open(ctx, e.ID, keys.Content)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	m := g.outgoing(spool.Release, e.ID, e.Envelope.Sender, e.Envelope.Rcpts, seq)
-	m.Params = e.Envelope.Params
-	for i, p := range e.Envelope.RcptParams {
-		m.Rcpts[i].Params = p
-	}
-	id, err := g.identityOf(ctx, e.ID, keys.Content)
-	if err != nil {
-		return err
-	}
-	mark, err := g.mark(id, e.Envelope.Rcpts)
-	if err != nil {
-		return err
-	}
-	out, err := g.Spool.Seal(ctx, m, io.MultiReader(bytes.NewReader(e.Envelope.Trace), bytes.NewReader(mark), content))
-	if err == nil {
-		ch.Out = append(ch.Out, out)
-	}
-	return err
-}
-
 // Reject ends a hold: the content will never leave. The sender of a mail is
 // told, within the bounds of every notice. keys are needed by nothing but what
 // was held before it was noted whether its sender may be told.
@@ -349,7 +274,7 @@ func (g *Gateway) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, acto
 		return err
 	}
 	defer done()
-	e, seq, err := g.open(ctx, id, audit.Reject, actor)
+	e, seq, err := g.open(ctx, id, audit.Reject, "", actor)
 	if err != nil {
 		return err
 	}
@@ -446,8 +371,9 @@ var ErrNoRoutes = errors.New("this serve has no [[doctor.routes]]: add them (doc
 // ErrNotHeld says that somebody decided about the item before.
 var ErrNotHeld = errors.New("not held any more; see `stanch quarantine list --all`")
 
-// open finds a held item and puts the officer's decision on record.
-func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, actor string) (vault.Entry, uint64, error) {
+// open finds a held item and puts the officer's decision on record, with a
+// reason that is a constant, or "".
+func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, reason, actor string) (vault.Entry, uint64, error) {
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil {
 		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, err)
@@ -455,7 +381,7 @@ func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, actor st
 	if e.State != vault.Held {
 		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, ErrNotHeld)
 	}
-	seq, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: kind, Doc: id, Channel: e.Channel, Actor: actor})
+	seq, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: kind, Doc: id, Channel: e.Channel, Actor: actor, Reason: reason})
 	if err != nil {
 		return e, 0, fmt.Errorf("gateway: record %s of %s: %w", kind, id, err)
 	}

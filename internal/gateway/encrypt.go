@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -199,7 +200,8 @@ func (m *mail) encryptTo(ctx context.Context, way dlp.Way, rcpts []dlp.Address) 
 }
 
 // keepsSilent reads what stands outside of an encrypted message as if it were a
-// message: a rule that speaks for its encryption must find nothing there.
+// message, by the rules that judged it: one that speaks for its encryption must
+// find nothing there, nor where it is percent-encoded, as in the links of lists.
 // Reading that fails is errNotRead.
 func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
 	var rules []dlp.RuleID
@@ -208,8 +210,7 @@ func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
 			rules = append(rules, r.Rules...)
 		}
 	}
-	now := m.rules.Load()
-	if len(rules) == 0 || now == nil {
+	if len(rules) == 0 || m.j.rules == nil {
 		return nil
 	}
 	head, err := outside(c.content)
@@ -218,7 +219,7 @@ func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
 	}
 	doc := &dlp.Document{ID: m.doc.ID, Channel: dlp.Mail, Sender: m.doc.Sender, Rcpts: c.rcpts, Received: m.doc.Received, Size: int64(len(head)),
 		Open: func() (io.ReadSeekCloser, error) { return seekable{bytes.NewReader(head)}, nil }}
-	d := now.Detect()
+	d := m.j.rules.Detect()
 	if err := m.Extract.Extract(ctx, doc, d); err != nil {
 		return fmt.Errorf("%w: outer header of %s", errNotRead, m.doc.ID)
 	}
@@ -234,7 +235,8 @@ type seekable struct{ *bytes.Reader }
 // Close does nothing.
 func (seekable) Close() error { return nil }
 
-// outside is the header of an encrypted message as a message of its own.
+// outside is the header of an encrypted message as a message of its own, whose text is
+// what percent-encoding hides in it.
 func outside(b *buffer.Buffer) ([]byte, error) {
 	r, err := b.Open()
 	if err != nil {
@@ -251,7 +253,29 @@ func outside(b *buffer.Buffer) ([]byte, error) {
 			out = append(out, f.Raw...)
 		}
 	}
-	return append(out, "\r\n"...), nil
+	out = append(out, "\r\n"...)
+	if plain := percentDecoded(out); !bytes.Equal(plain, out) {
+		out = append(out, plain...) // as text
+	}
+	return out, nil
+}
+
+// percentDecoded is b with each "%XX" as the byte that it stands for (RFC 3986
+// 2.1).
+func percentDecoded(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		var c [1]byte
+		if b[i] == '%' && i+2 < len(b) {
+			if _, err := hex.Decode(c[:], b[i+1:i+3]); err == nil {
+				out = append(out, c[0])
+				i += 2
+				continue
+			}
+		}
+		out = append(out, b[i])
+	}
+	return out
 }
 
 // forgetCiphers gives back what the encrypted messages take.

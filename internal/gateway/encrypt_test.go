@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // coder is a way that can be followed: what is encrypted says how, and to whom.
@@ -205,5 +207,95 @@ func TestAskedByHeader(t *testing.T) {
 	}
 	if _, err := (gateway.Request{Subject: true}).Asked(&dlp.Document{Channel: dlp.Mail, Open: func() (io.ReadSeekCloser, error) { return nil, errBroken }}); !errors.Is(err, errBroken) {
 		t.Errorf("what cannot be opened: got %v", err)
+	}
+}
+
+// TestReleaseOfNoWay: what was held since no way led to somebody goes encrypted
+// where one does by now, and else as it came, which is said and on record.
+func TestReleaseOfNoWay(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		set    func(*coder)
+		want   gateway.Released
+		reason string
+		queue  string
+	}{
+		{"a key came", func(c *coder) { c.to[out.String()] = dlp.OpenPGP }, gateway.Released{Encrypted: 1}, audit.ReasonEncrypted, "encrypted"},
+		{"none came", func(*coder) {}, gateway.Released{Unencrypted: 1}, audit.ReasonUnencrypted, "release"},
+		{"it breaks", func(c *coder) { c.to[out.String()], c.fail = dlp.OpenPGP, errBroken }, gateway.Released{Unencrypted: 1}, audit.ReasonUnencrypted, "release"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			c := encrypting(t, b)
+			c.to = map[string]dlp.Way{}
+			id := b.Message(t.Context(), withText(labs, out), b.hop).ID
+			tc.set(c)
+			got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7")
+			if err != nil || got != tc.want {
+				t.Fatalf("got %+v, %v; want %+v", got, err, tc.want)
+			}
+			if r := b.audit.of(audit.Release); len(r) != 1 || r[0].Reason != tc.reason {
+				t.Errorf("on record: %+v", r)
+			}
+			if kinds := queueKinds(t, b); kinds != tc.queue {
+				t.Errorf("queue %q, want %q", kinds, tc.queue)
+			}
+			runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 1 })
+			if in := strings.Contains(b.hop.texts()[0], "the labs"); in != (tc.queue == "release") {
+				t.Errorf("delivered %q", b.hop.texts()[0])
+			}
+			if u := b.Buffers.Usage(); u.Memory != 0 || u.Disk != 0 {
+				t.Errorf("%+v is kept", u)
+			}
+		})
+	}
+	b := newBench(t)
+	encrypting(t, b).to = nil
+	id := b.Message(t.Context(), withText(labs, out), b.hop).ID
+	b.SetRules(nil)
+	if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7"); !errors.Is(err, gateway.ErrNoRules) {
+		t.Errorf("without rules: got %v, want %v", err, gateway.ErrNoRules)
+	}
+	if kinds := queueKinds(t, b); kinds != "" || len(b.audit.of(audit.Release)) != 0 {
+		t.Errorf("queue %q, on record %v", kinds, b.audit.of(audit.Release))
+	}
+}
+
+// TestAskedUnread: a mail that passes unread goes encrypted, or is held, where
+// its sender asks for that.
+func TestAskedUnread(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		set  func(*bench, *coder)
+		want dlp.RcptVerdict
+	}{
+		{"a way", func(*bench, *coder) {}, dlp.RcptVerdict{Rcpt: out, Action: dlp.Encrypt, Reason: dlp.ReasonAsked, Way: dlp.OpenPGP}},
+		{"no way", func(_ *bench, c *coder) { c.to = nil }, dlp.RcptVerdict{Rcpt: out, Action: dlp.Hold, Reason: dlp.ReasonNoWay}},
+		{"no rules", func(b *bench, _ *coder) { b.SetRules(nil) }, dlp.RcptVerdict{Rcpt: out, Action: dlp.Hold, Reason: dlp.ReasonNoWay}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBenchWith(t, func(c *gateway.Config) { c.Request = gateway.Request{Subject: true} })
+			c := encrypting(t, b)
+			if _, err := b.BeginBypass(t.Context(), time.Hour, why, "uid:7"); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.Message(t.Context(), withText("Subject: labs\r\n\r\nbody\r\n", out), b.hop); got.Kind != dlp.Passed {
+				t.Errorf("not asked for: outcome %v", got.Kind)
+			}
+			sent := len(b.hop.sent)
+			tc.set(b, c)
+			got := b.Message(t.Context(), withText(labs, out), b.hop)
+			if len(b.hop.sent) != sent || len(got.Verdict.Rcpts) != 1 {
+				t.Fatalf("sent in the clear, or %+v", got)
+			}
+			if r := got.Verdict.Rcpts[0]; r.Action != tc.want.Action || r.Reason != tc.want.Reason || r.Way != tc.want.Way {
+				t.Errorf("verdict %+v, want %+v", r, tc.want)
+			}
+		})
+	}
+	b := newBenchWith(t, func(c *gateway.Config) { c.ScanEnabled = false })
+	encrypting(t, b)
+	if got := b.Message(t.Context(), withText(labs, out), b.hop); got.Kind != dlp.Split || len(b.hop.sent) != 0 {
+		t.Errorf("with the scan off: outcome %v, %d sent", got.Kind, len(b.hop.sent))
 	}
 }

@@ -92,7 +92,7 @@ func TestRejectDoesNotCrossARelease(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	var released error
-	wg.Go(func() { released = b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0") })
+	wg.Go(func() { _, released = b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0") })
 	<-f.begun
 	rejected := b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:1")
 	close(f.goOn)

@@ -103,6 +103,7 @@ type Config struct {
 	PDFReaders      int           // documents with a PDF read at once, beside Readers, from their first PDF on; 0: 1
 	OCRReaders      int           // documents with pictures whose words are read, read at once; 0: 1
 	ScanEnabled     bool          // false: transport only, for measurements
+	Request         Request       // how a sender asks for encryption while no rules are loaded
 	DeliveryWorkers int           // outbox deliveries at once
 	PerDestination  int           // of these, to one destination; 0: 1
 	DeliverTimeout  time.Duration // one try of the outbox

@@ -525,10 +525,10 @@ func TestReleaseGoesOutAsItCame(t *testing.T) {
 	b := newBench(t)
 	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
 	id := b.Message(t.Context(), mail(out), b.hop).ID
-	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
+	if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); !errors.Is(err, gateway.ErrNotHeld) {
+	if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); !errors.Is(err, gateway.ErrNotHeld) {
 		t.Errorf("second release: %v, want %v", err, gateway.ErrNotHeld)
 	}
 	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) == 1 })

@@ -20,6 +20,7 @@ type judgement struct {
 	found   []dlp.Finding
 	gaps    []dlp.Gap
 	bypass  dlp.ID // that it passes under, unread; "" for none
+	rules   *Rules // that judged it; nil: none did
 	request Request
 	ways    Ways // what the ways of the verdict were chosen from; nil: none was
 }
@@ -38,8 +39,8 @@ type reader func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Fi
 // judge reads, detects and decides. Its error means that there is no verdict
 // and nothing may be done: errNotRead, errSlow, or the caller's context is over.
 func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j judgement, err error) {
-	if j, on := g.passUnread(doc); on {
-		return j, nil
+	if j, on, err := g.passUnread(ctx, doc); on {
+		return j, err
 	}
 	rules := g.rules.Load()
 	if rules == nil {
@@ -55,7 +56,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 	}()
 	if !g.cfg.ScanEnabled {
 		g.Metrics.NotScanned(doc.Channel.String())
-		return judgement{verdict: allowed(doc)}, nil
+		return g.unreadButAsked(ctx, doc, rules, judgement{verdict: allowed(doc)})
 	}
 	if doc, err = rules.Request.Asked(doc); err != nil {
 		g.warn(ctx, "header not read", doc.ID, err)
@@ -84,7 +85,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		}
 	}
 	g.Metrics.InlineImages(inline)
-	return judgement{verdict: v, found: found, gaps: gaps, request: rules.Request, ways: rules.Ways}, nil
+	return judgement{verdict: v, found: found, gaps: gaps, rules: rules, request: rules.Request, ways: rules.Ways}, nil
 }
 
 // read extracts and detects while a client waits, a message under the scan

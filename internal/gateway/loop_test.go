@@ -58,7 +58,7 @@ func TestLoopEnds(t *testing.T) {
 			if err := b.Acknowledge(t.Context(), []dlp.ID{held[0].ID}); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Release(t.Context(), held[0].ID, vault.Opened{}, "uid:0"); err != nil {
+			if _, err := b.Release(t.Context(), held[0].ID, vault.Opened{}, "uid:0"); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -34,7 +34,7 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 			g.Metrics.ReadOn()
 			return
 		}
-		g.Metrics.Document("mail", out.Kind.String())
+		g.Metrics.Document("mail", m.counted(out.Kind))
 	}()
 	if err := doc.Validate(); err != nil {
 		g.warn(ctx, "door made a bad document", doc.ID, err)
@@ -83,6 +83,7 @@ type mail struct {
 	seq    uint64 // of the decision
 
 	ciphers []cipher // the message encrypted, for those it is encrypted to
+	sealed  bool     // it went encrypted to all
 
 	identified bool   // messageID was read
 	messageID  string // as the header has it, or ""
@@ -346,7 +347,16 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		poke(m.calls)
 	}
 	kind, result = groups.outcome()
+	m.sealed = len(groups.ciphers) > 0 && len(groups.held)+len(groups.rejected)+len(groups.copies)+len(m.apart) == 0
 	return kind, result, nil
+}
+
+// counted is kind as metrics count the message: encrypted where all of it is.
+func (m *mail) counted(kind dlp.OutcomeKind) string {
+	if kind == dlp.Split && m.sealed {
+		kind = dlp.Sealed
+	}
+	return kind.String()
 }
 
 // acts are the recipients of a Verdict by what happens to them.

@@ -405,7 +405,7 @@ func TestDroppedReleaseShows(t *testing.T) {
 	if got := delivery(); got != "held " {
 		t.Errorf("at first: got %q", got)
 	}
-	if err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
+	if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	if got := delivery(); got != "released queued" {

@@ -19,7 +19,7 @@ func TestParametersStayWithTheMessage(t *testing.T) {
 	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Split {
 		t.Fatalf("outcome %v", got.Kind)
 	}
-	if err := b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
+	if _, err := b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	ms, err := b.spool.List(t.Context(), spool.Filter{})

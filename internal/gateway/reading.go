@@ -168,7 +168,7 @@ func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Docume
 	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
 		kind, err := x.judged(ctx, m)
 		if err == nil {
-			g.Metrics.Document("mail", kind.String())
+			g.Metrics.Document("mail", x.counted(kind))
 			if isProbe {
 				g.probed(ctx, seen, doc, j.verdict, dlp.Outcome{Kind: kind})
 			}

@@ -50,7 +50,7 @@ func TestRetention(t *testing.T) {
 			t.Fatalf("after %v: %v", d, err)
 		}
 	}
-	if err := b.Release(t.Context(), ids[0], vault.Opened{}, "uid:0"); err != nil {
+	if _, err := b.Release(t.Context(), ids[0], vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
 	after(time.Hour)
@@ -165,8 +165,9 @@ func TestReviewersOnly(t *testing.T) {
 	}
 	_, shown := b.ShowHeld(t.Context(), doc.ID, vault.Opened{}, "uid:0")
 	_, listed := b.ListHeld(t.Context(), false, "Subject", "uid:0")
+	_, letGo := b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0")
 	for name, err := range map[string]error{
-		"release": b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:0"), "show": shown, "list with a header": listed,
+		"release": letGo, "show": shown, "list with a header": listed,
 		"export": b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &bytes.Buffer{}),
 	} {
 		if !errors.Is(err, vault.ErrLocked) {
@@ -187,7 +188,7 @@ func TestReviewersOnly(t *testing.T) {
 	if keys.Case, err = age.FileKey(l.Case, []filippo.Identity{id}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Release(t.Context(), other.ID, keys, "uid:0"); err == nil {
+	if _, err := b.Release(t.Context(), other.ID, keys, "uid:0"); err == nil {
 		t.Error("the keys of one message released another")
 	}
 	var content bytes.Buffer
@@ -197,7 +198,7 @@ func TestReviewersOnly(t *testing.T) {
 	if d, err := b.ShowHeld(t.Context(), doc.ID, keys, "uid:0"); err != nil || d.ID != doc.ID {
 		t.Errorf("show: %+v, %v", d, err)
 	}
-	if err := b.Release(t.Context(), doc.ID, keys, "uid:0"); err != nil {
+	if _, err := b.Release(t.Context(), doc.ID, keys, "uid:0"); err != nil {
 		t.Errorf("release: %v", err)
 	}
 	before := b.queued(t)

@@ -100,7 +100,8 @@ func TestDeliveryThatHangsIsReportedOnce(t *testing.T) {
 // and "unknown" only if that could not be found out.
 func TestDecisionWithoutAnAnswerIsOnRecordAsItIs(t *testing.T) {
 	release := func(b *bench, ctx context.Context, id dlp.ID) error {
-		return b.Release(ctx, id, vault.Opened{}, "uid:0")
+		_, err := b.Release(ctx, id, vault.Opened{}, "uid:0")
+		return err
 	}
 	reject := func(b *bench, ctx context.Context, id dlp.ID) error {
 		return b.Reject(ctx, id, vault.Opened{}, "uid:0")

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Released is how a release went for the recipients who were to have the mail
+// encrypted: how many get it so, and how many as it came, in the clear.
+type Released struct {
+	Encrypted   int `json:"encrypted,omitempty"`
+	Unencrypted int `json:"unencrypted,omitempty"`
+}
+
+// reason is r as the audit log has it.
+func (r Released) reason() string {
+	switch {
+	case r.Unencrypted > 0:
+		return audit.ReasonUnencrypted
+	case r.Encrypted > 0:
+		return audit.ReasonEncrypted
+	}
+	return ""
+}
+
+// ErrNoRules says that it is not known how a mail is encrypted, since nothing is
+// loaded that says so.
+var ErrNoRules = errors.New("it was to be encrypted, and only a running serve whose rules are loaded can: start `stanch serve`, then release it")
+
+// Release sends a held message on through the outbox, or puts a held file back.
+// Who was to have the message encrypted gets it so where a way exists by now, and
+// else as all others do: byte for byte as it came behind its trace fields. When
+// it returns nil that is on stable storage. keys are the item's, where the server
+// has none of its own: vault.ErrLocked. ErrNoRules.
+func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (Released, error) {
+	done, err := g.alone(id)
+	if err != nil {
+		return Released{}, err
+	}
+	defer done()
+	if err := g.unlocked(ctx, id, keys); err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	m, how, err := g.encryptHeld(ctx, id, keys)
+	if err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	defer m.forgetCiphers()
+	e, seq, err := g.open(ctx, id, audit.Release, how.reason(), actor)
+	if err != nil {
+		return Released{}, err
+	}
+	var ch store.Change
+	if e.Channel == dlp.File {
+		err = g.releaseFile(ctx, e, keys)
+	} else {
+		m.seq = seq
+		err = m.release(ctx, e, keys, &ch)
+	}
+	g.OnStep("release")
+	if err == nil {
+		err = g.move(ctx, ch, id, vault.Released, actor)
+	}
+	if err != nil {
+		g.notMoved(ctx, ch, e, seq, err)
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	g.done(ctx, e, seq, audit.ResultReleased)
+	return how, nil
+}
+
+// unlocked reports whether the content of id can be opened at all: a release
+// that cannot begin is not recorded as one.
+func (g *Gateway) unlocked(ctx context.Context, id dlp.ID, keys vault.Opened) error {
+	r, err := g.Vault.Open(ctx, id, keys.Content)
+	if errors.Is(err, vault.ErrLocked) || keys.Content != nil && err != nil {
+		return err
+	}
+	if err == nil {
+		return r.Close()
+	}
+	return nil // the release says what is wrong, and that is on record
+}
+
+// encryptHeld makes the encrypted messages of a held one, for those who were to
+// have it encrypted and whom no way led to then. It must end in forgetCiphers.
+func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened) (*mail, Released, error) {
+	m := &mail{Gateway: g, ended: true}
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil || e.Channel != dlp.Mail || e.State != vault.Held {
+		return m, Released{}, err
+	}
+	c, err := g.Vault.Case(ctx, id, keys.Case)
+	if errors.Is(err, vault.ErrLocked) {
+		return m, Released{}, err
+	}
+	if err != nil { // a damaged record keeps no mail from its release
+		g.warn(ctx, "case not read; what is released goes as it came", id, err)
+		return m, Released{}, nil
+	}
+	var v dlp.Verdict
+	for _, r := range c.Verdict.Rcpts {
+		if r.Reason == dlp.ReasonNoWay && slices.Contains(e.Envelope.Rcpts, r.Rcpt) {
+			r.Action, r.Reason = dlp.Encrypt, ""
+			v.Rcpts = append(v.Rcpts, r)
+		}
+	}
+	if len(v.Rcpts) == 0 {
+		return m, Released{}, nil
+	}
+	rules := g.rules.Load()
+	if rules == nil {
+		return m, Released{}, ErrNoRules
+	}
+	env := e.Envelope
+	m.doc = &dlp.Document{ID: id, Channel: dlp.Mail, Sender: env.Sender, Rcpts: env.Rcpts, RcptParams: env.RcptParams, Params: env.Params, Trace: env.Trace,
+		Received: e.Received, Size: e.Size}
+	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, m.doc, rcpt) })
+	m.j = judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}
+	if slices.ContainsFunc(v.Rcpts, func(r dlp.RcptVerdict) bool { return r.Action == dlp.Encrypt }) {
+		if err := m.encryptContent(ctx, keys.Content); err != nil {
+			return m, Released{}, err
+		}
+	}
+	how := Released{Unencrypted: len(v.Rcpts)}
+	for _, c := range m.ciphers {
+		how.Encrypted += len(c.rcpts)
+		how.Unencrypted -= len(c.rcpts)
+	}
+	return m, how, nil
+}
+
+// encryptContent is encrypt for a message that lies in the vault.
+func (m *mail) encryptContent(ctx context.Context, key []byte) error {
+	if m.Buffers == nil {
+		return errNotKept
+	}
+	content, err := m.Vault.Open(ctx, m.doc.ID, key)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	b := m.Buffers.New()
+	defer b.Close()
+	if _, err := io.Copy(keeping{b}, content); err != nil {
+		return err
+	}
+	if err := b.Done(); err != nil {
+		return err
+	}
+	m.doc.Open = b.Open
+	defer func() { m.doc.Open = nil }()
+	if _, err := m.identify(); err != nil {
+		return err
+	}
+	return m.encrypt(ctx)
+}
+
+// release seals what becomes of a held message: the encrypted ones, and the
+// message as it came for everybody else.
+func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, ch *store.Change) error {
+	env := e.Envelope
+	for _, c := range m.ciphers {
+		out, err := m.sealCipher(ctx, c)
+		if err != nil {
+			return err
+		}
+		ch.Out = append(ch.Out, out)
+	}
+	var rcpts []dlp.Address
+	var params []dlp.RcptParams
+	for i, r := range env.Rcpts {
+		if slices.ContainsFunc(m.ciphers, func(c cipher) bool { return slices.Contains(c.rcpts, r) }) {
+			continue
+		}
+		rcpts = append(rcpts, r)
+		if i < len(env.RcptParams) {
+			params = append(params, env.RcptParams[i])
+		}
+	}
+	if len(rcpts) == 0 && len(m.ciphers) > 0 {
+		return nil
+	}
+	content, err := m.Vault.Open(ctx, e.ID, keys.Content)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	out := m.outgoing(spool.Release, e.ID, env.Sender, rcpts, m.seq)
+	out.Params = env.Params
+	for i, p := range params {
+		out.Rcpts[i].Params = p
+	}
+	id, err := m.identityOf(ctx, e.ID, keys.Content)
+	if err != nil {
+		return err
+	}
+	mark, err := m.mark(id, rcpts)
+	if err != nil {
+		return err
+	}
+	sealed, err := m.Spool.Seal(ctx, out, io.MultiReader(bytes.NewReader(env.Trace), bytes.NewReader(mark), content))
+	if err == nil {
+		ch.Out = append(ch.Out, sealed)
+	}
+	return err
+}
