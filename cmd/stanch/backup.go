@@ -38,7 +38,7 @@ func (n *node) Copy(ctx context.Context, w io.Writer, recipients []string) error
 	if err != nil {
 		return err
 	}
-	b, err := backup.NewWriter(ctx, w, backup.Head{Made: time.Now().UTC(), Version: version}, to)
+	b, err := backup.NewWriter(ctx, w, backup.Head{Made: time.Now().UTC(), Version: version, Periods: n.periods.Recipients()}, to)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,8 @@ func (n *node) Copy(ctx context.Context, w io.Writer, recipients []string) error
 }
 
 // noteRestored puts on record that the data folder is one that was brought
-// back, once.
+// back, once, and begins new periods: the keys come from a file that lay open to
+// whoever could write beside the backup, and nothing new is sealed to one of it.
 func (n *node) noteRestored(ctx context.Context) error {
 	is, err := n.db.Restored(ctx)
 	if err != nil || !is {
@@ -57,6 +58,12 @@ func (n *node) noteRestored(ctx context.Context) error {
 	}
 	if _, err := n.audit.Append(ctx, audit.Event{Kind: audit.Restored}); err != nil {
 		return fmt.Errorf("record restore: %w", err)
+	}
+	if _, err := n.audit.Append(ctx, audit.Event{Kind: audit.VaultKey, Reason: audit.ReasonKeyBegun}); err != nil {
+		return fmt.Errorf("record vault key: %w", err)
+	}
+	if err := n.periods.Rotate(); err != nil {
+		return err
 	}
 	return n.db.NotedRestored(ctx)
 }
@@ -278,6 +285,9 @@ func (a *app) restore(ctx context.Context, r *restoring) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.src, err)
 		}
+		if err := age.SamePeriods(keys, head.Periods); err != nil {
+			return fmt.Errorf("%s: %w", r.keys, err)
+		}
 		_, err = fmt.Fprintf(a.out, "%s: whole: %s, made %s by stanch %s\n", r.src, report.Count(n, "file"), head.Made.Local().Format(time.DateTime), head.Version)
 		return err
 	}
@@ -304,6 +314,9 @@ func (a *app) restoreInto(ctx context.Context, r *restoring, src io.Reader, ids 
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w; %s is not usable, and the next restore takes it away", r.src, err, r.dir)
+	}
+	if err := age.SamePeriods(keys, head.Periods); err != nil {
+		return fmt.Errorf("%s: %w; %s is not usable, and the next restore takes it away", r.keys, err, r.dir)
 	}
 	onStep("bring back: keys")
 	if err := backup.Put(r.dir, backup.PeriodKeys, bytes.NewReader(keys)); err != nil {

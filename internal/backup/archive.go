@@ -16,6 +16,7 @@ import (
 
 	filippo "filippo.io/age"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
@@ -49,6 +50,10 @@ type Head struct {
 	V       int       `json:"v"`
 	Made    time.Time `json:"made"`
 	Version string    `json:"version"` // of stanch
+	// Periods has the public key of each period of the vault by its id, so that
+	// the file of keys beside the archive can be told from a changed one. Nil
+	// in archives of before.
+	Periods map[dlp.ID]string `json:"periods,omitempty"`
 }
 
 // sum is what the end of an archive says of one entry.
@@ -135,7 +140,7 @@ func Read(src io.Reader, identities []filippo.Identity, each func(name string, s
 		if _, ok := errors.AsType[*filippo.NoIdentityMatchError](err); ok {
 			return Head{}, ErrWrongKey
 		}
-		return Head{}, ErrNotBackup
+		return Head{}, ErrNotBackup // or one of which the first 200 bytes and less are left
 	}
 	r := &reader{tar: tar.NewReader(opened), each: each}
 	if err := r.head(); err != nil {
@@ -160,7 +165,10 @@ type reader struct {
 
 func (r *reader) head() error {
 	h, err := r.tar.Next()
-	if err != nil || h.Name != headName {
+	if err != nil { // the seal opens for its readers, and what is in it ends
+		return ErrNotWhole
+	}
+	if h.Name != headName {
 		return ErrNotBackup
 	}
 	if json.NewDecoder(io.LimitReader(r.tar, maxMeta)).Decode(&r.is) != nil {

@@ -320,3 +320,17 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestCutInItsFirstBlock: what opens for its key and then ends is a backup that
+// is not whole.
+func TestCutInItsFirstBlock(t *testing.T) {
+	id := identity(t)
+	b := archive(t, folder(t), id)
+	header := bytes.Index(b, []byte("\n--- ")) + len("\n--- ") + 43 + 1 // base64 of 32 bytes, and LF
+	for _, n := range []int{16 + 1, 16 + 100, 60_000} {
+		_, err := backup.Read(bytes.NewReader(b[:header+n]), []filippo.Identity{id}, func(string, int64, io.Reader) error { return nil })
+		if !errors.Is(err, backup.ErrNotWhole) {
+			t.Errorf("%d bytes behind its header: %v, want %v", n, err, backup.ErrNotWhole)
+		}
+	}
+}

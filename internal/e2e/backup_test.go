@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -145,8 +146,21 @@ func TestRestoredOutboxWaitsForAWord(t *testing.T) {
 	if err != nil || len(archives) != 1 {
 		t.Fatalf("%v, %v; want one backup with a name of its own", archives, err)
 	}
+	// A file of keys that somebody changed is refused, and nothing new is sealed
+	// to a key of one that was not.
+	keys, running := filepath.Join(safe, "stanch-vault.keys"), regexp.MustCompile(`"recipient": "(age1\w+)"`)
+	sound := read(t, keys)
+	_, foreign := ageKey(t)
+	write(t, keys, strings.Replace(sound, running.FindStringSubmatch(sound)[1], foreign, 1), 0o600)
+	if out, code := g.cli("restore", archives[0], "--identity", key); code == 0 || !strings.Contains(out, "the file was changed") {
+		t.Errorf("keys that were changed: %d, %s", code, out)
+	}
+	write(t, keys, sound, 0o600)
 	g.must("restore", archives[0], "--identity", key)
 	g.start()
+	if n := strings.Count(g.must("vault", "keys"), " ended "); n != 2 {
+		t.Errorf("%d periods ended by the restore, want both", n)
+	}
 	states := g.queued()
 	if len(states) != 2 {
 		t.Fatalf("the outbox has %v, want two", states)

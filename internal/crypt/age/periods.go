@@ -31,6 +31,10 @@ const maxPeriodsFile = 64 << 20
 // ErrNewer says that a later version of stanch wrote the file of periods.
 var ErrNewer = errors.New("age: the keys of the vault were written by a later version of stanch")
 
+// ErrOtherKeys says that a file of periods has another key for a period than it
+// began with.
+var ErrOtherKeys = errors.New("age: the keys of the vault are not those that the backup was made with: the file was changed")
+
 // PeriodsConfig is what OpenPeriods needs.
 type PeriodsConfig struct {
 	Path      string                  // of the file
@@ -160,7 +164,8 @@ func (p *Periods) settle() error {
 	}
 	for _, kind := range []string{vault.KindContent, vault.KindCase} {
 		// Sealed to others than may open it now, what comes in would be, too.
-		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) {
+		// Nor to a key that does not open.
+		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) {
 			if err := p.begin(&next, kind); err != nil {
 				return err
 			}
@@ -192,6 +197,17 @@ func (p *Periods) write(next periodsFile) error {
 // stale reports whether x is sealed to others than may open it now.
 func (p *Periods) stale(x period) bool {
 	return x.Destroyed.IsZero() && (x.Needed != p.cfg.Needed || !slices.Equal(x.Readers, p.readers))
+}
+
+// sound reports whether x can be sealed to, and, where the server may open what
+// is, whether it can.
+func (p *Periods) sound(x period) bool {
+	if p.cfg.Server == nil || p.cfg.Only {
+		_, err := parseRecipient(x.Recipient)
+		return err == nil
+	}
+	_, err := openPeriod(x, []filippo.Identity{p.cfg.Server})
+	return err == nil
 }
 
 // current is the place of the running period of that kind, -1 for none.
@@ -358,6 +374,36 @@ func PeriodIDs(b []byte) ([]dlp.ID, error) {
 		ids = append(ids, x.ID)
 	}
 	return ids, nil
+}
+
+// Recipients returns the public key of every period, destroyed ones too.
+func (p *Periods) Recipients() map[dlp.ID]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[dlp.ID]string{}
+	for _, x := range p.file.Periods {
+		out[x.ID] = x.Recipient
+	}
+	return out
+}
+
+// SamePeriods reports whether the bytes of a file of periods have the public
+// keys of known for the periods of known that they have. ErrOtherKeys says that
+// they do not, and for which; ErrNewer, crypt.ErrBadKey.
+func SamePeriods(b []byte, known map[dlp.ID]string) error {
+	if _, err := PeriodIDs(b); err != nil {
+		return err
+	}
+	var f periodsFile
+	if json.Unmarshal(b, &f) != nil {
+		return fmt.Errorf("%w: vault.keys", crypt.ErrBadKey)
+	}
+	for _, x := range f.Periods {
+		if to, ok := known[x.ID]; ok && to != x.Recipient {
+			return fmt.Errorf("%w: period %s", ErrOtherKeys, x.ID)
+		}
+	}
+	return nil
 }
 
 // Rotate begins a new period of each kind.

@@ -347,3 +347,63 @@ func TestPeriodDoesNotEndBeforeItBegan(t *testing.T) {
 		}
 	}
 }
+
+// TestRunningKeyThatDoesNotOpen: what comes in is not sealed to a key that the
+// server cannot open, such as one that was put into the file.
+func TestRunningKeyThatDoesNotOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vault.keys")
+	server, foreign := identity(t), identity(t)
+	p := periods(t, age.PeriodsConfig{Path: path, Server: server})
+	own := hold(t, p)
+	was := p.Stands(false).Periods[0].Recipient
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.ReplaceAll(b, []byte(was), []byte(public(foreign)[0])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = periods(t, age.PeriodsConfig{Path: path, Server: server}, own.period)
+	now := hold(t, p)
+	if now.period == own.period {
+		t.Error("what comes in is sealed to a key that is not the server's")
+	}
+	got, err := now.open(p, nil)
+	wants(t, "held since", got, err)
+	n := len(p.Stands(false).Periods)
+	p = periods(t, age.PeriodsConfig{Path: path, Server: server}, own.period)
+	if got := len(p.Stands(false).Periods); got != n {
+		t.Errorf("the next start begins periods again: %d, %d before", got, n)
+	}
+}
+
+// TestSamePeriods: a file of keys in which a period has another key than the
+// backup knows is not that installation's.
+func TestSamePeriods(t *testing.T) {
+	p := periods(t, age.PeriodsConfig{Path: filepath.Join(t.TempDir(), "k"), Server: identity(t)})
+	known := p.Recipients()
+	if len(known) != 2 {
+		t.Fatalf("%d periods, want 2", len(known))
+	}
+	if err := p.Rotate(); err != nil { // the file is often newer than the backup
+		t.Fatal(err)
+	}
+	b, err := p.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []map[dlp.ID]string{known, nil} {
+		if err := age.SamePeriods(b, k); err != nil {
+			t.Errorf("%d known: %v", len(k), err)
+		}
+	}
+	for id, to := range known {
+		other := bytes.ReplaceAll(b, []byte(to), []byte(public(identity(t))[0]))
+		if err := age.SamePeriods(other, known); !errors.Is(err, age.ErrOtherKeys) || !strings.Contains(err.Error(), string(id)) {
+			t.Errorf("another key for %s: %v, want %v", id, err, age.ErrOtherKeys)
+		}
+	}
+	if err := age.SamePeriods([]byte("x"), known); !errors.Is(err, crypt.ErrBadKey) {
+		t.Errorf("no file of keys: %v", err)
+	}
+}
