@@ -131,6 +131,9 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	if lacks := cfg.Encrypt.NotBuilt(); len(lacks) > 0 && encryptsMail(cfg) {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.order", fmt.Errorf("this version does not have %s, which is never chosen (docs/encryption.md)", strings.Join(lacks, ", "))))
 	}
+	if cfg.Vault.ReviewersOnly {
+		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("vault.reviewers_only", errors.New("the next start of serve takes the release key away for good: from then on only the reviewers' keys open what is held, and losing them loses it (docs/vault.md)")))
+	}
 	_, err = fmt.Fprintf(a.out, "%s holds.\n", cfg.File)
 	return err
 }

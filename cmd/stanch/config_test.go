@@ -70,3 +70,20 @@ func TestConfigCheckNeverHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckReviewersOnly: what takes a key away for good is told, by its
+// line, and is no mistake.
+func TestConfigCheckReviewersOnly(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "stanch.toml")
+	const key = "age1jaq964ak34ktatxmvmmwrw7h9hhk42wsvtptzjgwmvzspmxwaulq9g85fk" // nobody's
+	for only, want := range map[string]int{"true": 1, "false": 0} {
+		text := "data_dir = \"data\"\n[extract]\nsandbox = \"off\"\n[vault]\nreviewers = [\"" + key + "\"]\nreviewers_only = " + only + "\n"
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := stanch(t, "config", "check", "--config", conf)
+		if n := strings.Count(errs, "stanch: NOTE: "+conf+":6: vault.reviewers_only: "); code != 0 || n != want {
+			t.Errorf("%s: exit %d, told %d times, want %d: %q", only, code, n, want, errs)
+		}
+	}
+}

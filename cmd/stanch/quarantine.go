@@ -58,7 +58,7 @@ func (a *app) quarantineListCmd() *cobra.Command {
 				hs, err = d.ListHeld(cmd.Context(), all, header, actor)
 				return err
 			})
-			if err := a.noneYet(err); err != nil {
+			if err := a.noneYet(lockedHeader(err)); err != nil {
 				return err
 			}
 			if format == "json" {
@@ -70,6 +70,14 @@ func (a *app) quarantineListCmd() *cobra.Command {
 	cmd.Flags().StringVar(&header, "header", "", "add this header field of held mail")
 	formatFlag(cmd, &format, "table", "table", "json")
 	return cmd
+}
+
+// lockedHeader says of an error of a list with a header field what is refused.
+func lockedHeader(err error) error {
+	if errors.Is(err, vault.ErrLocked) {
+		return errors.New("--header: the server has no release key, so it cannot read header fields of held mail: leave --header out, and see one item with `stanch quarantine show ID --identity FILE`")
+	}
+	return err
 }
 
 func (a *app) heldTable(hs []gateway.Held, header string) error {

@@ -56,7 +56,10 @@ func (r *reviewer) open(ctx context.Context, d control.Desk, id dlp.ID) (keys va
 	if err != nil {
 		return keys, err
 	}
-	if keys.Case, err = age.FileKey(l.Case, ids); err != nil {
+	if keys.Case, err = age.FileKey(l.Case, ids); errors.Is(err, age.ErrNotEnough) {
+		return keys, r.fault(ctx, d, l.Case.Period)
+	}
+	if err != nil {
 		return keys, theirs(err)
 	}
 	if l.Content.Header == nil { // it has ended
@@ -64,6 +67,55 @@ func (r *reviewer) open(ctx context.Context, d control.Desk, id dlp.ID) (keys va
 	}
 	keys.Content, err = age.FileKey(l.Content, ids)
 	return keys, theirs(err)
+}
+
+// fault says which of the files does not help to open that period, which takes
+// two reviewers.
+func (r *reviewer) fault(ctx context.Context, d control.Desk, period dlp.ID) error {
+	st, err := d.VaultPeriods(ctx)
+	if err != nil {
+		return err
+	}
+	var readers []string
+	for _, p := range st.Periods {
+		if p.ID == period {
+			readers = p.Readers
+		}
+	}
+	keys := make([][]string, len(r.files))
+	for i, name := range r.files {
+		ids, err := identities([]string{name})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			switch id := id.(type) {
+			case *filippo.X25519Identity:
+				keys[i] = append(keys[i], id.Recipient().String())
+			case *filippo.HybridIdentity:
+				keys[i] = append(keys[i], id.Recipient().String())
+			}
+		}
+	}
+	return notEnough(r.files, keys, readers)
+}
+
+// notEnough says why files with the secret keys of those public ones do not open
+// what takes two of readers.
+func notEnough(files []string, keys [][]string, readers []string) error {
+	var theirs []string
+	for i, name := range files {
+		own := slices.DeleteFunc(slices.Clone(keys[i]), func(k string) bool { return !slices.Contains(readers, k) })
+		if len(own) == 0 {
+			return fmt.Errorf("%s: not the key of a reviewer who can open this; `stanch vault keys` lists who can", name)
+		}
+		theirs = append(theirs, own...)
+	}
+	slices.Sort(theirs)
+	if len(files) > 1 && len(slices.Compact(theirs)) == 1 {
+		return errors.New("the files have the key of one reviewer only, and this takes two: name another's")
+	}
+	return errors.New("this takes the keys of two reviewers: give --identity twice")
 }
 
 // theirs says of an error by which keys do not open something what to do.
