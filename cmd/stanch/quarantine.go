@@ -187,7 +187,11 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	line("folder", h.Root)
 	line("file", h.Path)
 	line("size", fmt.Sprint(h.Size, " bytes"))
-	line("policy", cmp.Or(h.Policy, byDefault))
+	policy := cmp.Or(h.Policy, byDefault)
+	if h.Policy == "" && h.Reason == dlp.ReasonNoWay && len(h.Causes) == 0 {
+		policy = "(asked)" // by the sender: no policy matched
+	}
+	line("policy", policy)
 	line("why", why(h.Held))
 	line("reason", h.Reason)
 	line("decided by", h.DecidedBy)

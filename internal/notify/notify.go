@@ -72,6 +72,7 @@ func (c Config) Held(n Notice) []byte {
 		"Your message is held for review: "+reason(n),
 		where(n.Parts),
 		"It does not reach the recipients it is held for until an authorized person has looked at it. You need not send it again.",
+		"Of further messages that are held for the same reason within the next hour you are not told.",
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "held", "Your message was held for review", text)

@@ -84,11 +84,16 @@ func addressIn(name, parsed string) string {
 	return ""
 }
 
-// Names reports whether the key names addr at now, or no address at all. ASCII
-// letters count as the same in both cases.
+// Names reports whether the key names addr at now, or no address at all, nor did
+// in a user ID that is revoked or expired. ASCII letters count as the same in both
+// cases.
 func (k *Key) Names(addr string, now time.Time) bool {
 	all := k.Addresses(now)
-	return len(all) == 0 || slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, addr) })
+	nobody := true
+	for _, id := range k.key.GetEntity().Identities {
+		nobody = nobody && addressIn(id.Name, id.UserId.Email) == ""
+	}
+	return nobody || slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, addr) })
 }
 
 // Expires is when the key can no longer be encrypted to, as far as is known

@@ -262,6 +262,13 @@ func TestUnfitKeys(t *testing.T) {
 	if !good.Names("Good@Partner.Example", now) || good.Names("else@partner.example", now) {
 		t.Errorf("the key names %v", good.Addresses(now))
 	}
+	g.key("Eve <eve@evil.example>", "future-default", "default", "1y")
+	g.must(nil, "--quick-add-uid", "eve@evil.example", "Just Eve")
+	g.must(nil, "--quick-revoke-uid", "Just Eve", "Eve <eve@evil.example>")
+	eve := read(t, g.must(nil, "--armor", "--export", "Just Eve"))
+	if later := now.Add(time.Minute); len(eve.Addresses(later)) != 0 || eve.Names("bob@partner.example", later) {
+		t.Errorf("a key whose address is revoked names %v, and somebody else", eve.Addresses(later))
+	}
 	if d := good.Expires(now).Sub(now); d < 300*24*time.Hour || d > 400*24*time.Hour {
 		t.Errorf("expires in %v", d)
 	}
