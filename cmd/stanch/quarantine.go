@@ -43,7 +43,10 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
-		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released", a.release),
+		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released",
+			func(d control.Desk, ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
+				return a.release(ctx, d, id, keys, actor)
+			}),
 		a.decideCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
 	return cmd
 }
@@ -233,7 +236,7 @@ func (a *app) decideCmd(verb, short, done string, act func(control.Desk, context
 }
 
 // release lets one item go, and says where that is in the clear.
-func (a *app) release(d control.Desk, ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
+func (a *app) release(ctx context.Context, d control.Desk, id dlp.ID, keys vault.Opened, actor string) error {
 	how, err := d.Release(ctx, id, keys, actor)
 	if how.Unencrypted > 0 {
 		fmt.Fprintf(a.errs, "stanch: %s goes out unencrypted to %s it was to be encrypted for: it cannot be encrypted for them (`stanch keys test ADDRESS` says why)\n",
