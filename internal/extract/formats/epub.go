@@ -145,7 +145,7 @@ type rootFiles struct {
 }
 
 func (c *rootFiles) start(name string, a attrs) {
-	if n := a.get("full-path"); name == "rootfile" && n != "" && len(c.names) < 100 {
+	if n := a.get("full-path"); name == "rootfile" && n != "" && len(c.names) < 100 && !slices.Contains(c.names, n) {
 		c.names = append(c.names, n)
 	}
 }

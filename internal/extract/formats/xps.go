@@ -24,18 +24,23 @@ func (d *officeDoc) pageOrder(files []*zip.File) (map[string]int, error) {
 	var sequences []string
 	for _, f := range files {
 		name := strings.ToLower(strings.TrimPrefix(f.Name, "/"))
-		byName[name] = f
-		if strings.HasSuffix(name, ".fdseq") {
+		if byName[name] == nil && strings.HasSuffix(name, ".fdseq") {
 			sequences = append(sequences, name)
 		}
+		byName[name] = f
 	}
 	order := make(map[string]int)
+	read := make(map[string]bool) // documents: each once, however often it is named
 	for _, s := range sequences {
 		docs, err := d.sources(byName, s, "DocumentReference")
 		if err != nil {
 			return nil, err
 		}
 		for _, doc := range docs {
+			if read[doc] {
+				continue
+			}
+			read[doc] = true
 			pages, err := d.sources(byName, doc, "PageContent")
 			if err != nil {
 				return nil, err

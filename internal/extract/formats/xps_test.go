@@ -32,3 +32,24 @@ func TestXPSOrder(t *testing.T) {
 		at += i
 	}
 }
+
+// TestNamedOften holds that a document of XPS and a package of EPUB are unpacked
+// once, however often they are named.
+func TestNamedOften(t *testing.T) {
+	lim := limits
+	lim.Decoded = 1 << 20
+	blank := strings.Repeat(" ", 100<<10)
+	for name, file := range map[string]string{
+		"xps": zipOf(t, member{"[Content_Types].xml", contentTypes},
+			member{"p.fpage", `<FixedPage><Glyphs FontRenderingEmSize="10" UnicodeString="hello"/></FixedPage>`},
+			member{"a.fdoc", `<FixedDocument><PageContent Source="/p.fpage"/>` + blank + `</FixedDocument>`},
+			member{"s.fdseq", `<FixedDocumentSequence>` + strings.Repeat(`<DocumentReference Source="/a.fdoc"/>`, 200) + `</FixedDocumentSequence>`}),
+		"epub": zipOf(t, member{"mimetype", "application/epub+zip"},
+			member{"META-INF/container.xml", `<container><rootfiles>` + strings.Repeat(`<rootfile full-path="b.opf"/>`, 90) + `</rootfiles></container>`},
+			member{"b.opf", `<package>` + blank + `</package>`}),
+	} {
+		if a := serve(t, false, lim, []byte(file)); len(a.gaps) > 0 {
+			t.Errorf("%s: got gaps %q", name, a.told())
+		}
+	}
+}
