@@ -346,3 +346,18 @@ func TestAuthorsWordsStayInside(t *testing.T) {
 		t.Errorf("inside: %v: %q", err, inner.String())
 	}
 }
+
+// TestProtectTypeWithComment holds that the example of RFC 2045 5.1 can be
+// protected, and that a comment which hides a parameter from some cannot.
+func TestProtectTypeWithComment(t *testing.T) {
+	in := "From: a@clinic.example\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii (Plain text)\r\n\r\nHello.\r\n"
+	_, payload := protect(t, in, message.Protection{})
+	if want := "Content-Type: text/plain;\r\n charset=us-ascii"; !strings.Contains(payload, want) || strings.Contains(payload, "(Plain") {
+		t.Errorf("got %q, want it to hold %q and no comment", payload, want)
+	}
+	for _, bad := range []string{"(; charset=utf-7)", "(", "(a (b))"} {
+		if _, err := message.Protect(opener(strings.Replace(in, "(Plain text)", bad, 1)), message.Protection{}); !errors.Is(err, message.ErrAmbiguous) {
+			t.Errorf("%s: got %v, want ErrAmbiguous", bad, err)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func (p part) header(header Fields, hp string) ([]byte, error) {
 // contentType returns the field with the parameters that header protection
 // adds, its own as they were written wherever they can stay.
 func (p part) contentType(f Field, hp string) ([]byte, error) {
-	kind, params, err := mime.ParseMediaType(f.Value())
+	kind, params, err := mediaType(f)
 	if err != nil {
 		return nil, ErrAmbiguous
 	}
@@ -176,6 +176,34 @@ func (p part) contentType(f Field, hp string) ([]byte, error) {
 		return nil, ErrAmbiguous
 	}
 	return p.mark([]byte("Content-Type: "+strings.ReplaceAll(value, "; ", ";\r\n ")), hp), nil
+}
+
+// mediaType reads a Content-Type. Comments in it, RFC 2045 5.1, are passed over
+// where every reader takes them for one: after a blank, and without signs that
+// mean something to one that knows no comments.
+func mediaType(f Field) (kind string, params map[string]string, err error) {
+	value := f.Value()
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		switch {
+		case quoted && c == '\\' && i+1 < len(value):
+			b.WriteByte(c)
+			i++
+			c = value[i]
+		case c == '"':
+			quoted = !quoted
+		case !quoted && c == '(' && i > 0 && strings.IndexByte(" \t;", value[i-1]) >= 0:
+			n := strings.IndexByte(value[i:], ')')
+			if n > 0 && !strings.ContainsAny(value[i+1:i+n], `(\";=`) && (i+n+1 == len(value) || strings.IndexByte(" \t;", value[i+n+1]) >= 0) {
+				i += n
+				continue
+			}
+		}
+		b.WriteByte(c)
+	}
+	return mime.ParseMediaType(b.String())
 }
 
 // mark returns the field raw, which has no line end, with the parameters.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"strings"
 )
 
@@ -128,7 +127,7 @@ func describe(header Fields, raw []byte) entity {
 		seen[name] = true
 		switch name {
 		case "content-type":
-			kind, params, err := mime.ParseMediaType(f.Value())
+			kind, params, err := mediaType(f)
 			if err != nil {
 				return entity{header: header, raw: raw, frozen: true}
 			}
