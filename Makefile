@@ -198,7 +198,7 @@ check: ## all that CI runs: generated files are up to date, tests, lint, licence
 	@before="$$(git diff | sha256sum)"; $(MAKE) generate; \
 	if [ "$$before" != "$$(git diff | sha256sum)" ]; then echo "make generate changed files: commit them."; exit 1; fi
 	.ci/run
-	$(MAKE) licences
+	$(MAKE) licences repro
 
 .PHONY: clean
 clean: ## remove what was built; var/ stays
