@@ -176,7 +176,10 @@ func TestEncryptedMailSurvivesKillAtEachStep(t *testing.T) {
 		t.Run(tt.step, func(t *testing.T) {
 			g := newGateway(t, options{extra: withKeys(t, map[string]string{"bob@partner.example": bob.key})})
 			g.start("STANCH_CRASH_AT=" + tt.step)
-			answer, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, tt.msg)
+			answer, stage, err := g.offer("ada@clinic.example", []string{"bob@partner.example"}, tt.msg)
+			if stage == "quit" { // it has its answer: no mail server sends again
+				err = nil
+			}
 			if !g.ended() {
 				t.Fatalf("the step was never reached: answered %q, %v", answer, err)
 			}
