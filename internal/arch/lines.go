@@ -29,6 +29,7 @@ func Lines() []Line {
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
 			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/backup",
 		}},
+		{"a browser for tests of pages", []string{"internal/webtest"}},
 		{"generated labelled text", []string{"internal/gold/cases"}},
 		{"rules and fixtures", []string{"patterns", "internal/index", "internal/tables", "internal/synth", "internal/gold"}},
 		{"parsers of one format each", []string{ // internal/extract/FORMAT, for internal/extract/formats alone
@@ -64,6 +65,7 @@ func Lines() []Line {
 		{"ground", []string{
 			"internal/message", "internal/crypt/cms", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage", "internal/extract/prefix",
+			"internal/web",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 		{"the kernel", []string{"internal/sandbox", "internal/smalldisk"}},

@@ -1,0 +1,72 @@
+// Package webtest drives a real Chromium for tests of pages.
+package webtest
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// within bounds what one test does in its browser.
+const within = 3 * time.Minute
+
+// Browser is one window of a Chromium with a profile of its own.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context // of the browser, as chromedp has it
+}
+
+// Chromium starts a headless browser with one window of width × height CSS
+// pixels. It ends with the test, which is skipped where no chromium is installed.
+func Chromium(t testing.TB, width, height int) *Browser {
+	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed: .ci/deps does that")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx,
+		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WindowSize(width, height))
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancel() })
+	b := &Browser{t, ctx}
+	b.Do(chromedp.EmulateViewport(int64(width), int64(height)))
+	return b
+}
+
+// Do runs the actions and fails the test where one does.
+func (b *Browser) Do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
+		b.t.Fatalf("browser: %v", err)
+	}
+}
+
+// Open goes to url and waits until the page has come.
+func (b *Browser) Open(url string) {
+	b.t.Helper()
+	b.Do(chromedp.Navigate(url))
+}
+
+// Get runs one action that tells something.
+func Get[T any](b *Browser, a chromedp.Action[T]) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, a)
+	if err != nil {
+		b.t.Fatalf("browser: %v", err)
+	}
+	return v
+}
+
+// Eval runs a script in the page and returns what it says.
+func Eval[T any](b *Browser, script string) T {
+	b.t.Helper()
+	return Get(b, chromedp.Evaluate[T](script))
+}
