@@ -164,6 +164,11 @@ func (j *judges) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) 
 	return v
 }
 
+// Unread judges what passes unread: by no rules.
+func (j *judges) Unread(doc *dlp.Document, reason string) dlp.Verdict {
+	return j.policy.Unread(doc, reason)
+}
+
 // digests are those of rules and policies; empty where nothing judges yet.
 func (j *judges) digests() (rules, policies string) {
 	if j == nil {

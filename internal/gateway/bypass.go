@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -43,54 +42,40 @@ func bypassed(b bypass.Bypass) Bypassed {
 // bypassAlarm is how often a bypass in force is warned of and written down.
 const bypassAlarm = time.Minute
 
-// passUnread is the judgement on mail while a bypass is in force. Nothing is
-// read but the header, by this process itself: neither children nor rules are
-// needed.
-func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document) (j judgement, on bool, err error) {
+// passesUnder returns the bypass that doc passes under, and reports whether there
+// is one.
+func (g *Gateway) passesUnder(doc *dlp.Document) (id dlp.ID, on bool) {
 	if g.Bypass == nil || doc.Channel != dlp.Mail {
-		return judgement{}, false, nil
+		return "", false
 	}
-	id, on := g.Bypass.Pass()
-	if !on {
-		return judgement{}, false, nil
+	if id, on = g.Bypass.Pass(); on {
+		g.Metrics.BypassPassed()
 	}
-	g.Metrics.BypassPassed()
-	j = judgement{verdict: forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: dlp.ReasonBypass}), bypass: id}
-	j, err = g.unreadButAsked(ctx, doc, g.rules.Load(), j)
-	return j, true, err
+	return id, on
 }
 
-// unreadButAsked is j, by which mail passes unread, except where its sender asks
-// for encryption: that takes no reading, and nothing falls back to the clear. The
-// error is errNotRead.
-func (g *Gateway) unreadButAsked(ctx context.Context, doc *dlp.Document, rules *Rules, j judgement) (judgement, error) {
+// passUnread is the judgement on what passes unread for reason. Nothing is read
+// but the header, by this process itself: neither children nor rules are needed,
+// unless its sender asks for encryption. Then the policies say for whom, and while
+// there are none it is held. The error is errNotRead.
+func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document, rules *Rules, reason string) (judgement, error) {
 	request := g.cfg.Request
 	if rules != nil {
 		request = rules.Request
 	}
 	asked, err := request.Asked(doc)
-	if err != nil {
+	switch {
+	case err != nil:
 		g.warn(ctx, "header not read", doc.ID, err)
 		return judgement{}, errNotRead
+	case !asked.Asked:
+		return judgement{verdict: forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: reason})}, nil
+	case rules == nil: // who is outside, and how to reach them, is not known
+		return judgement{verdict: held(doc, dlp.ReasonNoWay)}, nil
 	}
-	if !asked.Asked {
-		return j, nil
-	}
-	if rules == nil { // who is outside, and how to reach them, is not known
-		j.verdict = held(doc, dlp.ReasonNoWay)
-		return j, nil
-	}
-	of := rules.Policy.Decide(asked, nil, nil).Rcpts
-	j.verdict.Rcpts = slices.Clone(j.verdict.Rcpts)
-	for i := range j.verdict.Rcpts {
-		r := &j.verdict.Rcpts[i]
-		if i >= len(of) || of[i].Action != dlp.Allow && of[i].Action != dlp.AddTag {
-			r.Action, r.Reason = dlp.Encrypt, dlp.ReasonAsked
-		}
-	}
-	j.verdict = policy.WithWays(j.verdict, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
-	j.rules, j.request, j.ways = rules, rules.Request, rules.Ways
-	return j, nil
+	v := rules.Policy.Unread(asked, reason)
+	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
+	return judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}, nil
 }
 
 // BeginBypass lets mail pass unread for d. It is on the audit log before the

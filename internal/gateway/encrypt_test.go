@@ -271,6 +271,7 @@ func TestAskedUnread(t *testing.T) {
 	}{
 		{"a way", func(*bench, *coder) {}, dlp.RcptVerdict{Rcpt: out, Action: dlp.Encrypt, Reason: dlp.ReasonAsked, Way: dlp.OpenPGP}},
 		{"no way", func(_ *bench, c *coder) { c.to = nil }, dlp.RcptVerdict{Rcpt: out, Action: dlp.Hold, Reason: dlp.ReasonNoWay}},
+		{"judging breaks", func(b *bench, _ *coder) { b.panics = true }, dlp.RcptVerdict{Rcpt: out, Action: dlp.Hold, Reason: dlp.ReasonJudgeFailed}},
 		{"no rules", func(b *bench, _ *coder) { b.SetRules(nil) }, dlp.RcptVerdict{Rcpt: out, Action: dlp.Hold, Reason: dlp.ReasonNoWay}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

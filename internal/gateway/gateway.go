@@ -40,6 +40,8 @@ type Detection interface {
 // Decider turns what is known about a Document into a Verdict. It is pure.
 type Decider interface {
 	Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict
+	// Unread is the verdict on what passes without being read, for reason.
+	Unread(doc *dlp.Document, reason string) dlp.Verdict
 }
 
 // Recorder is the audit log. Append returns when the event is on stable

@@ -39,13 +39,6 @@ type reader func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Fi
 // judge reads, detects and decides. Its error means that there is no verdict
 // and nothing may be done: errNotRead, errSlow, or the caller's context is over.
 func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j judgement, err error) {
-	if j, on, err := g.passUnread(ctx, doc); on {
-		return j, err
-	}
-	rules := g.rules.Load()
-	if rules == nil {
-		return judgement{}, errNotRead
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			g.Log.LogAttrs(ctx, slog.LevelError, "judging broke; the document is held",
@@ -54,9 +47,18 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 			err = nil
 		}
 	}()
+	rules := g.rules.Load()
+	if id, on := g.passesUnder(doc); on {
+		j, err := g.passUnread(ctx, doc, rules, dlp.ReasonBypass)
+		j.bypass = id
+		return j, err
+	}
+	if rules == nil {
+		return judgement{}, errNotRead
+	}
 	if !g.cfg.ScanEnabled {
 		g.Metrics.NotScanned(doc.Channel.String())
-		return g.unreadButAsked(ctx, doc, rules, judgement{verdict: allowed(doc)})
+		return g.passUnread(ctx, doc, rules, dlp.ReasonNotScanned)
 	}
 	if doc, err = rules.Request.Asked(doc); err != nil {
 		g.warn(ctx, "header not read", doc.ID, err)
@@ -206,10 +208,6 @@ func (g *Gateway) known(doc *dlp.Document, v *dlp.Verdict, found []dlp.Finding) 
 // held is the verdict on a Document of which nothing is known.
 func held(doc *dlp.Document, reason string) dlp.Verdict {
 	return forAll(doc, dlp.RcptVerdict{Action: dlp.Hold, Reason: reason})
-}
-
-func allowed(doc *dlp.Document) dlp.Verdict {
-	return forAll(doc, dlp.RcptVerdict{Action: dlp.Allow, Reason: dlp.ReasonNotScanned})
 }
 
 func forAll(doc *dlp.Document, r dlp.RcptVerdict) dlp.Verdict {

@@ -40,6 +40,8 @@ func (s oneSet) Decide(doc *dlp.Document, found []dlp.Finding, _ []dlp.Gap) dlp.
 	return v
 }
 
+func (oneSet) Unread(*dlp.Document, string) dlp.Verdict { return dlp.Verdict{} }
+
 // TestReloadWhileMessagesAreJudged: rules are loaded and put in force again and
 // again while messages are scanned; each message is judged by one set alone, its
 // rules and its policies, and every set comes into force.

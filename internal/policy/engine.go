@@ -136,13 +136,7 @@ func on(channel dlp.Channel, a dlp.Action) dlp.Action {
 // fills in the digests of rule set and extractor.
 func (e *Engine) Decide(doc *dlp.Document, fs []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
 	v := dlp.Verdict{Policy: e.digest}
-	var rcpts []dlp.Address
-	switch doc.Channel {
-	case dlp.Mail:
-		rcpts = doc.Rcpts
-	case dlp.File:
-		rcpts = []dlp.Address{{}}
-	}
+	rcpts := judged(doc)
 	if len(rcpts) == 0 {
 		return v
 	}
@@ -151,6 +145,38 @@ func (e *Engine) Decide(doc *dlp.Document, fs []dlp.Finding, gaps []dlp.Gap) dlp
 		v.Rcpts = append(v.Rcpts, e.decide(doc, rcpt, k))
 	}
 	return v
+}
+
+// Unread is the verdict on a Document that is to pass without being read, for
+// reason: Allow for each recipient, and Encrypt where its sender asks for that,
+// which takes no reading. As with Decide, a mail without recipients is a Hold.
+func (e *Engine) Unread(doc *dlp.Document, reason string) dlp.Verdict {
+	var v dlp.Verdict // by no policy
+	for _, rcpt := range judged(doc) {
+		r := dlp.RcptVerdict{Rcpt: rcpt, Action: dlp.Allow, Reason: reason}
+		if e.asked(doc, rcpt) {
+			r.Action, r.Reason = dlp.Encrypt, dlp.ReasonAsked
+		}
+		v.Rcpts = append(v.Rcpts, r)
+	}
+	return v
+}
+
+// asked reports whether doc is to go to rcpt encrypted for its sender's asking:
+// a mail, to somebody outside.
+func (e *Engine) asked(doc *dlp.Document, rcpt dlp.Address) bool {
+	return doc.Asked && doc.Channel == dlp.Mail && !e.own.internal(rcpt)
+}
+
+// judged are those for whom a verdict is made: none for an unknown channel.
+func judged(doc *dlp.Document) []dlp.Address {
+	switch doc.Channel {
+	case dlp.Mail:
+		return doc.Rcpts
+	case dlp.File:
+		return []dlp.Address{{}}
+	}
+	return nil
 }
 
 // know keeps what Decide needs of a Document for all its recipients: pictures
@@ -222,7 +248,7 @@ func (e *Engine) decide(doc *dlp.Document, rcpt dlp.Address, k *known) dlp.RcptV
 			enforced = append(enforced, e.onGapClaim(doc, k, spoken, "")...)
 		}
 	}
-	if doc.Asked && doc.Channel == dlp.Mail && !e.own.internal(rcpt) {
+	if e.asked(doc, rcpt) {
 		enforced = append(enforced, claim{action: dlp.Encrypt, reason: dlp.ReasonAsked})
 	}
 	if k.timedOut {

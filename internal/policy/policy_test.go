@@ -552,6 +552,42 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// TestUnread: what passes unread passes for all but those for whom its sender
+// asked for encryption, whatever the policies would say of what stands in it.
+func TestUnread(t *testing.T) {
+	file := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Asked: true}
+	unknown := &dlp.Document{ID: dlp.NewID(), Asked: true, Rcpts: mail(outside).Rcpts}
+	asked := func(rcpts ...dlp.Address) *dlp.Document {
+		doc := mail(rcpts...)
+		doc.Asked = true
+		return doc
+	}
+	for _, tt := range []struct {
+		name string
+		doc  *dlp.Document
+		want []dlp.RcptVerdict // action and reason
+	}{
+		{"not asked", mail(outside, inside), []dlp.RcptVerdict{{Action: allow, Reason: dlp.ReasonBypass}, {Action: allow, Reason: dlp.ReasonBypass}}},
+		{"asked", asked(inside, outside), []dlp.RcptVerdict{{Action: allow, Reason: dlp.ReasonBypass}, {Action: encrypt, Reason: dlp.ReasonAsked}}},
+		{"asked, to those inside alone", asked(inside), []dlp.RcptVerdict{{Action: allow, Reason: dlp.ReasonBypass}}},
+		{"a file", file, []dlp.RcptVerdict{{Action: allow, Reason: dlp.ReasonBypass}}},
+		{"nobody", asked(), []dlp.RcptVerdict{{Action: hold}}},
+		{"no known channel", unknown, []dlp.RcptVerdict{{Action: hold}}},
+	} {
+		for _, action := range []string{"allow", "tag", "encrypt", "quarantine", "reject"} {
+			v := engine(t, one("action='"+action+"'")).Unread(tt.doc, dlp.ReasonBypass)
+			got := v.Rcpts
+			if len(got) == 0 {
+				got = []dlp.RcptVerdict{v.Strictest()}
+			}
+			same := func(a, b dlp.RcptVerdict) bool { return a.Action == b.Action && a.Reason == b.Reason }
+			if !slices.EqualFunc(got, tt.want, same) {
+				t.Errorf("%s, policy says %s: got %+v, want %+v", tt.name, action, got, tt.want)
+			}
+		}
+	}
+}
+
 func TestDigest(t *testing.T) {
 	base := engine(t, one("action='tag'")).Digest()
 	if got := engine(t, one("action='tag'")).Digest(); got != base {
