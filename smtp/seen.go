@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -33,12 +34,36 @@ func (x *session) acknowledge(ctx context.Context) bool {
 // acknowledgeEnd waits for a client that has said QUIT together with the end of a
 // message to close the connection, and acknowledges what it was answered. It is
 // called with the answers flushed, and only where the client had not closed
-// before that. We do not close first: what is sent to a client that has closed
-// breaks the connection, and whether it had all would not be known.
+// before that. What is sent to a client that has closed breaks the connection, and
+// whether it had all would not be known; so we close our half first only where the
+// client's machine has received all of the answers and it has not closed for
+// quietTimeout since: it waits for us. That goes without TLS alone, of which the
+// end is a record more.
 func (x *session) acknowledgeEnd(ctx context.Context) {
-	_ = x.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
-	if _, err := io.CopyN(io.Discard, x.conn, lingerBytes); errors.Is(err, io.EOF) && !unreceived(x.conn) {
-		x.acknowledgeFirst(ctx, len(x.unacked))
+	until := time.Now().Add(lingerTimeout)
+	half, plain := x.conn.(*net.TCPConn)
+	for left := int64(lingerBytes); left > 0 && time.Now().Before(until); {
+		wait, received := until, !unreceived(x.conn)
+		if plain {
+			wait = time.Now().Add(quietTimeout)
+		}
+		_ = x.conn.SetReadDeadline(wait)
+		n, err := io.CopyN(io.Discard, x.conn, left)
+		left -= n
+		switch {
+		case errors.Is(err, io.EOF):
+			if !unreceived(x.conn) {
+				x.acknowledgeFirst(ctx, len(x.unacked))
+			}
+			return
+		case !isTimeout(err):
+			return
+		case plain && received && n == 0:
+			if half.CloseWrite() != nil {
+				return
+			}
+			plain = false // and it has the rest of the time to do so too
+		}
 	}
 }
 

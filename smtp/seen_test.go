@@ -76,6 +76,26 @@ func TestAcknowledgeWaitsForTheAnswer(t *testing.T) {
 	}
 }
 
+// TestAcknowledgeOfAClientThatWaitsForTheEnd: a client that leaves it to us to
+// close after QUIT is not waited for in vain: it is let go and has read its answer.
+func TestAcknowledgeOfAClientThatWaitsForTheEnd(t *testing.T) {
+	id := dlp.NewID()
+	d := holding(t, id, func() {})
+	c := d.hello(t)
+	c.envelope("c@d.test")
+	c.say("DATA\r\n", "354")
+	c.send(pipelined)
+	c.want("250 2.0.0 Held", "221", "closed")
+	if got := d.handler.acknowledged(); got != "[]" {
+		t.Errorf("got %s before the client closed", got)
+	}
+	c.conn.Close()
+	eventually(t, "the session ends", func() bool { return d.Sessions() == 0 })
+	if got, want := d.handler.acknowledged(), fmt.Sprintf("[[%s]]", id); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // overTLS has c go on under TLS.
 func (d *door) overTLS(t *testing.T, c *client) *client {
 	t.Helper()

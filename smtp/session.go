@@ -21,11 +21,12 @@ import (
 )
 
 const (
-	writeTimeout  = 2 * time.Minute  // for one write of replies
-	tlsTimeout    = time.Minute      // for a handshake
-	lingerTimeout = 2 * time.Second  // for a client to read the last reply
-	lingerBytes   = 256 << 10        // of what it still sends meanwhile
-	resetTimeout  = 10 * time.Second // for giving up a transaction with the next hop
+	writeTimeout  = 2 * time.Minute        // for one write of replies
+	tlsTimeout    = time.Minute            // for a handshake
+	lingerTimeout = 2 * time.Second        // for a client to read the last reply
+	quietTimeout  = 200 * time.Millisecond // for a client that has all answers to close by itself
+	lingerBytes   = 256 << 10              // of what it still sends meanwhile
+	resetTimeout  = 10 * time.Second       // for giving up a transaction with the next hop
 )
 
 // session is one connection of a client. Its goroutine owns all but what mu
