@@ -22,7 +22,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/passbook"
-	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -293,18 +292,6 @@ func (b *bench) Decide(doc *dlp.Document, _ []dlp.Finding, gaps []dlp.Gap) dlp.V
 		v.Rcpts = append(v.Rcpts, x)
 	}
 	return v
-}
-
-// Unread says what policies say for which all but clinic.example is outside.
-func (b *bench) Unread(doc *dlp.Document, reason string) dlp.Verdict {
-	if b.panics {
-		panic("policies broke")
-	}
-	e, err := policy.New(policy.Config{}, []string{"clinic.example"})
-	if err != nil {
-		panic(err)
-	}
-	return e.Unread(doc, reason)
 }
 
 func newBench(t *testing.T) *bench { return newBenchWith(t, func(*gateway.Config) {}) }
