@@ -28,6 +28,9 @@ type body struct {
 
 	Left     Key   `json:"left"`      // of the stub or NAME.age that stands, or is about to stand, in its place
 	LeftSize int64 `json:"left_size"` // bytes of it
+
+	Ext  string `json:"ext,omitempty"`  // of the encrypted form; "": .age, as before there were others
+	Note []byte `json:"note,omitempty"` // the stub that is to stand beside the encrypted form; none: no stub
 }
 
 // errState is a Claim used out of order: a fault of the caller.
@@ -268,6 +271,12 @@ func (r *root) leaveStub(ctx context.Context, t *tree, id dlp.ID, b body, text [
 	if err := r.putClaim(ctx, id, Kept, b); err != nil {
 		return err
 	}
+	return r.leave(t, id, b, text)
+}
+
+// leave writes text into the root's own folder, with the owner of b and a mode
+// that lets nobody run it, and puts it to where b's stub stands.
+func (r *root) leave(t *tree, id dlp.ID, b body, text []byte) error {
 	temp := string(id) + tempStub
 	if err := t.own.removeIfThere(temp); err != nil {
 		return err
@@ -330,7 +339,7 @@ func (c *claim) PutBack(ctx context.Context) error {
 }
 
 func (r *root) putBack(ctx context.Context, t *tree, id dlp.ID, b body) error {
-	for _, temp := range []string{tempAge, tempStub} {
+	for _, temp := range []string{tempSealed, tempStub} {
 		if err := t.own.removeIfThere(string(id) + temp); err != nil {
 			return err
 		}

@@ -22,8 +22,12 @@ type Config struct {
 	MaxWait dlp.Duration `toml:"max_wait"`
 	// Stub leaves NAME.stanch.txt behind each file that is taken away; it is gone again on release. Default false.
 	Stub bool `toml:"stub"`
-	// AgeRecipients are the age public keys ("age1…") that can open what the action encrypt leaves as NAME.age. Without any, such files are quarantined.
+	// AgeRecipients are the age public keys ("age1…", and "age1pq1…" of the post-quantum kind) that can open what the action encrypt leaves as NAME.age. Without any, and with neither of the next two keys, such files are quarantined.
 	AgeRecipients []string `toml:"age_recipients"`
+	// PGPRecipients are files, each with the OpenPGP public key of one who can open what encrypt then leaves as NAME.gpg. A root has recipients of one kind.
+	PGPRecipients []string `toml:"pgp_recipients"`
+	// CMSRecipients are files, each with the certificate (PEM) of one who can open what encrypt then leaves as NAME.p7m, in algorithms that FIPS 140 allows. Files of more than 128 MiB are quarantined.
+	CMSRecipients []string `toml:"cms_recipients"`
 	// Poll uses no events, only the walks of rescan. Network file systems are polled without it.
 	Poll bool `toml:"poll"`
 	// Jobs is how many files of this folder are judged at once. Default 2.
@@ -86,6 +90,8 @@ func (c *Config) validate(prefix string) error {
 		return bad("max_wait", "at least settle")
 	case d.Jobs < 0 || d.Jobs > maxJobs:
 		return bad("jobs", fmt.Sprintf("1 to %d", maxJobs))
+	case min(len(d.AgeRecipients), 1)+min(len(d.PGPRecipients), 1)+min(len(d.CMSRecipients), 1) > 1:
+		return bad("pgp_recipients", "recipients of one kind: age_recipients, pgp_recipients or cms_recipients")
 	case d.MaxFolders < 0 || d.MaxFolders > maxFoldersBound:
 		return bad("max_folders", fmt.Sprintf("1 to %d", maxFoldersBound))
 	}

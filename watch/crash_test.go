@@ -135,7 +135,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		least   int // steps
 	}{
 		{"hold", "HOLD me", []string{"in/a.csv.stanch.txt"}, 1, 10},
-		{"seal", "SEAL me", []string{"in/a.csv.age"}, 0, 8},
+		{"seal", "SEAL me", []string{"in/a.csv.age", "in/a.csv.stanch.txt"}, 0, 10},
 		{"restore", "", []string{"in/a.csv"}, 0, 5},
 	} {
 		prepare := func(t *testing.T) string {

@@ -58,6 +58,16 @@ func (k keys) Open(label string, sealed []byte) ([]byte, error) {
 	return k.aead().Open(nil, nil, sealed, []byte(label))
 }
 
+// scrambling is the Encryption of a root with age_recipients.
+func scrambling(c watch.Config) (watch.Encryption, error) {
+	if len(c.AgeRecipients) == 0 {
+		return watch.Encryption{}, dlp.ErrNoWay
+	}
+	return watch.Encryption{Ext: ".age", Note: "for " + strings.Join(c.AgeRecipients, ","), Write: func(dst io.Writer, src io.Reader) error {
+		return scramble(dst, src, c.AgeRecipients)
+	}}, nil
+}
+
 // scramble stands for encryption: what it writes does not show the plain text.
 func scramble(dst io.Writer, src io.Reader, recipients []string) error {
 	b, err := io.ReadAll(src)
@@ -257,7 +267,7 @@ func newBench(t *testing.T) *bench {
 	b.store = store
 	b.rules.Store("rules 1")
 	b.cfg = watch.Config{Path: b.root, Settle: dlp.Duration(20 * time.Millisecond), Rescan: dlp.Duration(time.Hour)}
-	b.deps = watch.Deps{Handler: b.desk, Keys: keys{}, Encrypt: scramble,
+	b.deps = watch.Deps{Handler: b.desk, Keys: keys{}, Encryption: scrambling,
 		RuleSet: func() string { return b.rules.Load().(string) },
 		Count:   func(c watch.Count, n int) { b.counts[c].Add(int64(n)) },
 		Log:     slog.New(slog.NewJSONHandler(&b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}

@@ -10,7 +10,6 @@ import (
 const (
 	claimFolder = ".stanch"     // the root's own folder
 	stubSuffix  = ".stanch.txt" // of a stub, after the whole name of the file it stands for
-	ageSuffix   = ".age"
 
 	labelPutBack  = "put back" // a newer file stood in the place of one put back
 	labelReleased = "released" // or of a released one
@@ -22,7 +21,7 @@ const (
 
 // Suffixes of files in the root's own folder, after the claim's ID.
 const (
-	tempAge     = ".age"
+	tempSealed  = ".age" // whatever the encrypted form is
 	tempStub    = ".stub"
 	tempRestore = ".restore"
 	tempGone    = ".gone" // a stub on its way out

@@ -120,15 +120,22 @@ type Notifier interface {
 	Close() error
 }
 
+// Encryption is one form in which files of a root are encrypted.
+type Encryption struct {
+	Ext   string                                   // what the encrypted form's name has behind that of the file: ".age"
+	Write func(dst io.Writer, src io.Reader) error // src to dst, encrypted
+	Note  string                                   // the text of the stub: who can open it
+}
+
 // Deps is what a Watcher needs from its neighbours.
 type Deps struct {
 	Handler Handler
 	Store   Store
 	Keys    Keys
 
-	// Encrypt writes src to dst, readable by recipients only (the
-	// age_recipients of the root). Nil: Claim.Encrypt is dlp.ErrNoWay.
-	Encrypt func(dst io.Writer, src io.Reader, recipients []string) error
+	// Encryption is how files of the root are encrypted now: dlp.ErrNoWay where
+	// nobody is named, or nobody's key can be used. Nil: always so.
+	Encryption func(root Config) (Encryption, error)
 
 	// RuleSet returns a digest of all that a verdict rests on: rules, policies
 	// and the extractor's version. When it differs from that of a file's State

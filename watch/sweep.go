@@ -78,7 +78,7 @@ func (r *root) settle(ctx context.Context, t *tree, c Claim) error {
 	}
 	p, err := t.own.stat(id)
 	if isGone(err) { // never renamed, or ended but for the record
-		for _, temp := range []string{tempAge, tempStub} {
+		for _, temp := range []string{tempSealed, tempStub} {
 			if err := t.own.removeIfThere(id + temp); err != nil {
 				return err
 			}
@@ -89,12 +89,12 @@ func (r *root) settle(ctx context.Context, t *tree, c Claim) error {
 		return err
 	}
 	if c.Phase == Encrypting {
-		at, err := t.find(agePath(b.Path), labelNumber, r.holds(ctx, b.Left, b.LeftSize))
+		at, err := t.find(sealedPath(b), labelNumber, r.holds(ctx, b.Left, b.LeftSize))
 		if err != nil {
 			return err
 		}
 		if at != "" {
-			return r.finishEncrypt(ctx, t, c.ID)
+			return r.finishEncrypt(ctx, t, c.ID, b)
 		}
 		return r.putBack(ctx, t, c.ID, b)
 	}

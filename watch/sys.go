@@ -29,12 +29,13 @@ type stamp struct {
 	mtime, ctime int64 // nanoseconds since 1970
 	mode         uint32
 	uid, gid     uint32
+	links        uint64 // names that the file has
 }
 
 // stampOf takes from st what tells files apart.
 func stampOf(st *unix.Stat_t) stamp {
 	return stamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
-		mode: st.Mode, uid: st.Uid, gid: st.Gid}
+		mode: st.Mode, uid: st.Uid, gid: st.Gid, links: uint64(st.Nlink)}
 }
 
 func (p stamp) regular() bool { return p.mode&unix.S_IFMT == unix.S_IFREG }

@@ -131,6 +131,10 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	if lacks := cfg.Encrypt.NotBuilt(); len(lacks) > 0 && encryptsMail(cfg) {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.order", fmt.Errorf("ways that this version does not have are never chosen: %s (docs/encryption.md)", strings.Join(lacks, ", "))))
 	}
+	if unfit := unfitRecipients(cfg); len(unfit) > 0 {
+		fmt.Fprintln(a.errs, errors.Join(unfit...))
+		return exitCode(exitFound)
+	}
 	if cfg.Vault.ReviewersOnly {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("vault.reviewers_only", errors.New("the next start of serve takes the release key away for good: from then on only the reviewers' keys open what is held, and losing them loses it (docs/vault.md)")))
 	}

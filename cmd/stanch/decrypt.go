@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,31 +17,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/crypt/files"
+	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
-		Long: "Write NAME beside each NAME.age, with its owner, mode, access list, extended attributes\nand times, and remove NAME.age.\n" +
-			"A file that is there already is never overwritten.",
+		Long: "Write NAME beside each NAME.age or NAME.gpg, with its owner, mode, access list, extended\nattributes and times, and remove the encrypted file with the note beside it.\n" +
+			"A file that is there already is never overwritten. Run again after an interruption.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ids, err := identities(keyFiles)
-			if err != nil {
-				return err
-			}
 			var errs []error
 			for _, path := range args {
-				if err := decryptFile(path, ids); err != nil {
+				if err := bringBack(path, keyFiles); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", path, err))
 					continue
 				}
-				fmt.Fprintln(a.out, strings.TrimSuffix(path, ".age"))
+				fmt.Fprintln(a.out, strings.TrimSuffix(path, filepath.Ext(path)))
 			}
 			return errors.Join(errs...)
 		}}
-	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys (repeatable)")
+	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, or an OpenPGP secret key (repeatable)")
 	_ = cmd.MarkFlagRequired("identity") // the flag exists
 	return cmd
 }
@@ -60,14 +61,59 @@ func identities(files []string) ([]filippo.Identity, error) {
 	return all, nil
 }
 
-// decryptFile writes NAME from NAME.age. The plaintext has the encrypted
-// file's mode from its first byte, and its name only when it is whole.
-func decryptFile(path string, ids []filippo.Identity) (err error) {
-	name, ok := strings.CutSuffix(path, ".age")
-	if !ok || filepath.Base(name) == "." {
-		return errors.New("want a file named NAME.age")
+// secrets reads OpenPGP secret keys.
+func secrets(files []string) ([]*openpgp.Secret, error) {
+	var all []*openpgp.Secret
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		k, err := openpgp.ReadSecret(f)
+		f.Close() // only read from
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, k)
 	}
-	src, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	return all, nil
+}
+
+// bringBack decrypts the file at path by the kind that its name tells.
+func bringBack(path string, keyFiles []string) error {
+	ext := filepath.Ext(path)
+	name := strings.TrimSuffix(path, ext)
+	if base := filepath.Base(name); base == "." || base == "" || strings.HasSuffix(name, "/") {
+		ext = ""
+	}
+	switch ext {
+	case files.ExtAge:
+		ids, err := identities(keyFiles)
+		if err != nil {
+			return err
+		}
+		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return age.Decrypt(dst, src, ids) })
+	case files.ExtPGP:
+		keys, err := secrets(keyFiles)
+		if err != nil {
+			return err
+		}
+		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return openpgp.Decrypt(dst, src, keys) })
+	case files.ExtCMS:
+		return errors.New("open it with openssl cms -decrypt -inform DER -binary -in FILE -inkey KEY.pem")
+	}
+	return errors.New("want a file named NAME.age or NAME.gpg")
+}
+
+// decryptFile writes name from the file at path. The plaintext has no name
+// until it is whole and synced, then the encrypted file goes: whenever it is cut
+// short, one of the two stands, whole. Where both do, for it was cut short
+// between, and they agree, it is ended.
+func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error {
+	src, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return errors.New("it is a symbolic link: name the file itself")
+	}
 	if err != nil {
 		return err
 	}
@@ -76,34 +122,115 @@ func decryptFile(path string, ids []filippo.Identity) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(name); err == nil {
-		return fmt.Errorf("%s is there already: move it away first", name)
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
 	}
-	dst, err := os.CreateTemp(filepath.Dir(name), ".stanch-decrypt-*") // 0600
+	if _, err := os.Lstat(name); err == nil {
+		if same, err := stands(name, src, open); err != nil || !same {
+			return errors.Join(fmt.Errorf("%s is there already: move it away first", name), err)
+		}
+		return removeSealed(path, name)
+	}
+	onStep("decrypt: write")
+	dst, err := newNameless(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, dst.Close(), os.Remove(dst.Name()))
-		}
-	}()
-	if err := age.Decrypt(dst, src, ids); err != nil {
-		return err
+	defer dst.Close() // synced by then
+	if err := open(dst, src); err != nil {
+		return errors.Join(err, dst.abort())
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		if err := dst.Chown(int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, os.ErrPermission) {
-			return err
+			return errors.Join(err, dst.abort())
 		}
 	}
-	if err := errors.Join(dst.Chmod(info.Mode().Perm()), safefile.CopyAttributes(dst, src), dst.Sync(), os.Chtimes(dst.Name(), time.Time{}, info.ModTime())); err != nil {
-		return err
+	proc := fmt.Sprintf("/proc/self/fd/%d", dst.Fd())
+	if err := errors.Join(dst.Chmod(info.Mode().Perm()), safefile.CopyAttributes(dst.File, src), os.Chtimes(proc, time.Time{}, info.ModTime()), dst.Sync()); err != nil {
+		return errors.Join(err, dst.abort())
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, dst.Name(), unix.AT_FDCWD, name, unix.RENAME_NOREPLACE); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	onStep("decrypt: place")
+	if err := dst.place(proc, name); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", name, err), dst.abort())
 	}
 	if err := safefile.SyncDir(filepath.Dir(name)); err != nil {
 		return err
 	}
-	return errors.Join(dst.Close(), os.Remove(path))
+	return removeSealed(path, name)
+}
+
+// stands reports whether the file at name is what opens from src.
+func stands(name string, src *os.File, open func(io.Writer, io.Reader) error) (bool, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, nil
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return false, err
+	}
+	want, got := sha256.New(), sha256.New()
+	if err := open(want, src); err != nil {
+		return false, err
+	}
+	if _, err := io.Copy(got, f); err != nil {
+		return false, err
+	}
+	return bytes.Equal(want.Sum(nil), got.Sum(nil)), nil
+}
+
+// removeSealed removes the encrypted file at path, and then the note of it.
+func removeSealed(path, name string) error {
+	onStep("decrypt: remove")
+	note := name + ".stanch.txt"
+	b := make([]byte, len(files.NoteLine))
+	if f, err := os.OpenFile(note, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
+		_, err = io.ReadFull(f, b)
+		f.Close() // only read from
+		if err == nil && string(b) == files.NoteLine {
+			if err := os.Remove(note); err != nil {
+				return err
+			}
+		}
+	}
+	onStep("decrypt: unlink")
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return safefile.SyncDir(filepath.Dir(path))
+}
+
+// nameless is a file being written that nobody finds by a name.
+type nameless struct {
+	*os.File
+	temp string // the name it has after all, on file systems that have no files without
+}
+
+// newNameless begins a file in dir that only this user may read.
+func newNameless(dir string) (*nameless, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return &nameless{File: os.NewFile(uintptr(fd), "")}, nil
+	}
+	f, err := os.CreateTemp(dir, ".stanch-decrypt-*")
+	if err != nil {
+		return nil, err
+	}
+	return &nameless{f, f.Name()}, nil
+}
+
+// place gives the file its name, never over another. proc is its handle's path.
+func (n *nameless) place(proc, name string) error {
+	if n.temp == "" {
+		return unix.Linkat(unix.AT_FDCWD, proc, unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
+	}
+	return unix.Renameat2(unix.AT_FDCWD, n.temp, unix.AT_FDCWD, name, unix.RENAME_NOREPLACE)
+}
+
+// abort leaves nothing of the file.
+func (n *nameless) abort() error {
+	if n.temp == "" {
+		return nil
+	}
+	return os.Remove(n.temp)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/crypt/files"
 	"github.com/stanch-dlp/stanch/internal/crypt/ways"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
@@ -22,6 +23,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
+	"github.com/stanch-dlp/stanch/watch"
 )
 
 // newExtract makes the pool of extraction children. What is compiled once is
@@ -140,6 +142,24 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *
 	return &judges{ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
 }
 
+// fileEncryption is how files of w are encrypted, by its recipients' keys as
+// they are now.
+func fileEncryption(w watch.Config) (files.Encryption, error) {
+	return files.Open(files.Recipients{Age: w.AgeRecipients, PGP: w.PGPRecipients, CMS: w.CMSRecipients}, time.Now())
+}
+
+// unfitRecipients says which watched folders' recipients cannot be used: what is
+// to be encrypted there is held.
+func unfitRecipients(cfg *config.Config) (errs []error) {
+	for i, w := range cfg.Watch {
+		_, err := fileEncryption(w)
+		if k, ok := errors.AsType[*dlp.KeyError](err); ok {
+			errs = append(errs, cfg.At(fmt.Sprintf("watch[%d].%s", i, k.Key), errors.New("expected "+k.Want)))
+		}
+	}
+	return errs
+}
+
 // openWays reads the keys to which mail is encrypted.
 func openWays(cfg *config.Config) (*ways.Ways, error) {
 	w, err := ways.Open(cfg.Encrypt, time.Now)
@@ -188,18 +208,21 @@ func (j *judges) digest() string {
 
 // rules is what the gateway judges by.
 func (j *judges) rules(cfg *config.Config) *gateway.Rules {
-	encrypts := map[string]bool{}
+	encrypts := map[string]watch.Config{}
 	for _, w := range cfg.Watch {
-		encrypts[w.Path] = len(w.AgeRecipients) > 0
+		encrypts[w.Path] = w
 	}
 	alone := scanner.New(j.set.Alone())
 	return &gateway.Rules{
-		Detect:   func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
-		Knows:    func(text string) bool { return knows(alone, text) },
-		Policy:   j,
-		Encrypts: func(root string) bool { return encrypts[root] },
-		Request:  j.request,
-		Ways:     j.ways,
+		Detect: func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
+		Knows:  func(text string) bool { return knows(alone, text) },
+		Policy: j,
+		Encrypts: func(root string, size int64) bool {
+			e, err := fileEncryption(encrypts[root])
+			return err == nil && e.Takes(size)
+		},
+		Request: j.request,
+		Ways:    j.ways,
 	}
 }
 

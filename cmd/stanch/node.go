@@ -206,14 +206,26 @@ func background(s config.Scan) gateway.Background {
 	return gateway.Background{Timeout: s.BackgroundTimeout.D(), Readers: s.BackgroundReaders, Queue: s.BackgroundQueue, Bytes: int64(s.BackgroundSize)}
 }
 
+// encryption is how the watcher encrypts files of root.
+func encryption(root watch.Config) (watch.Encryption, error) {
+	e, err := fileEncryption(root)
+	if err != nil {
+		return watch.Encryption{}, err
+	}
+	return watch.Encryption{Ext: e.Ext(), Write: e.Write, Note: e.Note()}, nil
+}
+
 // watcher makes the file door, which the desk needs too: released files go
 // back through it. run is what only serve adds.
 func (n *node) watcher(g *gateway.Gateway, ruleSet func() string) (*watch.Watcher, error) {
 	if len(n.cfg.Watch) == 0 {
 		return nil, nil
 	}
+	if len(unfitRecipients(n.cfg)) > 0 {
+		n.log.Warn("a key of a watched folder's recipients cannot be used: what is to be encrypted there is held; see config check")
+	}
 	w, err := watch.New(n.cfg.Watch, watch.Deps{
-		Handler: g, Store: n.db, Keys: n.ring, Encrypt: age.EncryptFile, RuleSet: ruleSet, Stub: g.StubText,
+		Handler: g, Store: n.db, Keys: n.ring, Encryption: encryption, RuleSet: ruleSet, Stub: g.StubText,
 		Log: n.log, Count: func(c watch.Count, k int) { n.metrics.Watched(c.String(), k) }, Steps: onStep,
 	})
 	if err != nil {

@@ -20,7 +20,7 @@ func Lines() []Line {
 		{"configuration", []string{"internal/config"}},
 		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
-		{"the choice of a way", []string{"internal/crypt/ways"}},
+		{"the choice of a way", []string{"internal/crypt/ways", "internal/crypt/files"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/notify/hook", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",

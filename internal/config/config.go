@@ -440,7 +440,13 @@ func (c *Config) resolve(dir string) {
 		})
 	}
 	for i := range c.Watch {
-		abs(&c.Watch[i].Path)
+		w := &c.Watch[i]
+		abs(&w.Path)
+		for _, list := range [][]string{w.PGPRecipients, w.CMSRecipients} {
+			for k := range list {
+				abs(&list[k])
+			}
+		}
 	}
 	for i := range c.Doctor.Routes {
 		abs(&c.Doctor.Routes[i].Folder)

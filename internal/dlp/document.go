@@ -161,6 +161,7 @@ type FileMeta struct {
 	Mode     uint32 // permission, setuid, setgid and sticky bits, as chmod(2) takes them
 	ModTime  time.Time
 	SHA256   [32]byte // of the content that is judged
+	Links    uint64   // names (hard links) that the file had then; 0: not known, and not kept in the vault
 }
 
 // Released says that a person released this content at this place before, and
@@ -253,8 +254,8 @@ type Claim interface {
 	// Remove deletes the taken file once the vault has it, and leaves the stub
 	// with the given text if the root asks for stubs.
 	Remove(ctx context.Context, stub []byte) error
-	// Encrypt leaves NAME.age for the root's recipients in the file's place.
-	// ErrNoWay: the root names no recipient.
+	// Encrypt leaves the encrypted form for the root's recipients in the file's
+	// place. ErrNoWay: the root names no recipient, or none that can be used.
 	Encrypt(ctx context.Context) error
 	// PutBack renames the taken file back, never over another.
 	PutBack(ctx context.Context) error

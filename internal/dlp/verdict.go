@@ -56,6 +56,7 @@ func (a Action) Strictness() int {
 // Reasons are constants that explain a Verdict beyond its policy and rules.
 const (
 	ReasonNoWay       = "no_way"       // encrypt was asked for and no way exists
+	ReasonHardLink    = "hard_link"    // encrypt was asked for and the file has other names, under which it would stay in the clear
 	ReasonGap         = "gap"          // something could not be read
 	ReasonTimeout     = "timeout"      // reading took longer than scan_timeout
 	ReasonJudgeFailed = "judge_failed" // extraction or detection broke as a whole

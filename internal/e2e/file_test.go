@@ -126,11 +126,14 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 	if n := len(g.held("--all")); n != 0 {
 		t.Errorf("%d held, want none", n)
 	}
+	if note := read(t, path+".stanch.txt"); !strings.Contains(note, recipient) {
+		t.Errorf("the note does not say who can open it: %q", note)
+	}
 	g.stop()
 	if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
 		t.Fatalf("stanch decrypt: exit %d: %s", code, out)
 	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != phiFile || exists(path+".age") {
+	if got, err := os.ReadFile(path); err != nil || string(got) != phiFile || exists(path+".age") || exists(path+".stanch.txt") {
 		t.Errorf("decrypted file is %q, %v", got, err)
 	}
 }
@@ -139,7 +142,7 @@ func TestFileEncryptionSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	key, recipient := ageKey(t)
 	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "encrypt: write",
-		"encrypt: mark", "encrypt: record", "encrypt: place", "encrypt: unlink", "drop claim"} {
+		"encrypt: mark", "encrypt: record", "encrypt: place", "stub: write", "stub: place", "encrypt: unlink", "drop claim"} {
 		t.Run(step, func(t *testing.T) {
 			g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
 			path := filepath.Join(g.share, "patients.csv")
@@ -158,7 +161,7 @@ func TestFileEncryptionSurvivesKillAtEachStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(es) != 2 { // the .age file and the root's own folder
+			if len(es) != 3 { // the .age file, its note and the root's own folder
 				t.Errorf("the folder holds %v", es)
 			}
 			g.must("audit", "verify")

@@ -32,7 +32,7 @@ type cipher struct {
 // way is the way of rules on which doc goes to rcpt.
 func (r *Rules) way(ctx context.Context, doc *dlp.Document, rcpt dlp.Address) (dlp.Way, bool) {
 	if doc.Channel == dlp.File {
-		return "", r.Encrypts != nil && r.Encrypts(doc.Root)
+		return "", r.Encrypts != nil && !severalNames(doc) && r.Encrypts(doc.Root, doc.Size)
 	}
 	if r.Ways == nil {
 		return "", false
@@ -40,6 +40,9 @@ func (r *Rules) way(ctx context.Context, doc *dlp.Document, rcpt dlp.Address) (d
 	way := r.Ways.Way(ctx, doc.Sender, rcpt)
 	return way, way != ""
 }
+
+// severalNames reports a file that would stay in the clear under another name.
+func severalNames(doc *dlp.Document) bool { return doc.File != nil && doc.File.Links > 1 }
 
 // encrypt makes the encrypted messages that the verdict asks for, before
 // anything is decided upon or done. Where one cannot be made, the verdict for

@@ -91,8 +91,9 @@ type Rules struct {
 	// its form alone, whatever stands around it; nil: none. It is safe for use by
 	// many goroutines.
 	Knows func(text string) bool
-	// Encrypts reports whether files of a watched root can be encrypted.
-	Encrypts func(root string) bool
+	// Encrypts reports whether a file of so many bytes in a watched root can be
+	// encrypted.
+	Encrypts func(root string, size int64) bool
 	// Request is how a sender may ask for encryption.
 	Request Request
 	Ways    Ways // nil: there is no way to encrypt mail

@@ -71,6 +71,13 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 	}
 	v := rules.Policy.Decide(doc, found, gaps)
 	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
+	if severalNames(doc) {
+		for i := range v.Rcpts {
+			if r := &v.Rcpts[i]; r.Reason == dlp.ReasonNoWay {
+				r.Reason = dlp.ReasonHardLink
+			}
+		}
+	}
 	g.known(doc, &v, found)
 	g.Metrics.Judged(doc.Channel.String(), v.Strictest().Action.String(), g.Now().Sub(start))
 	if s := v.Strictest(); s.MonitoredPolicy != "" {

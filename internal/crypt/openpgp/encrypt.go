@@ -36,7 +36,7 @@ func Encrypt(dst io.Writer, m *message.Protected, keys []*Key) error {
 	if _, err := dst.Write(head.Bytes()); err != nil {
 		return err
 	}
-	w, err := seal(&crlf{w: dst}, keys)
+	w, err := seal(&crlf{w: dst}, keys, crypto.Armor)
 	if err != nil {
 		return err
 	}
@@ -50,9 +50,26 @@ func Encrypt(dst io.Writer, m *message.Protected, keys []*Key) error {
 	return err
 }
 
-// seal returns a writer that encrypts to keys in ASCII armour on dst; its Close
-// ends the armour. The content is authenticated, not compressed and not signed.
-func seal(dst io.Writer, keys []*Key) (io.WriteCloser, error) {
+// EncryptFile writes src, encrypted to keys, to dst in the binary form: any
+// OpenPGP program gives back src as it was. It needs the memory of a few blocks.
+func EncryptFile(dst io.Writer, src io.Reader, keys []*Key) error {
+	w, err := seal(dst, keys, crypto.Bytes)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, src); err != nil {
+		return fmt.Errorf("openpgp: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("openpgp: %w", err)
+	}
+	return nil
+}
+
+// seal returns a writer that encrypts to keys on dst, in ASCII armour or not;
+// its Close ends the message. The content is authenticated, not compressed and
+// not signed.
+func seal(dst io.Writer, keys []*Key, encoding int8) (io.WriteCloser, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, errKeys
 	}
@@ -69,7 +86,7 @@ func seal(dst io.Writer, keys []*Key) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("openpgp: %w", err)
 	}
-	w, err := h.EncryptingWriter(dst, crypto.Armor)
+	w, err := h.EncryptingWriter(dst, encoding)
 	if err != nil {
 		return nil, fmt.Errorf("openpgp: %w", err)
 	}

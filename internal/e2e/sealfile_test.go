@@ -1,0 +1,194 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// output runs an independent program and returns what it prints.
+func output(t *testing.T, args ...string) string {
+	t.Helper()
+	need(t, args[0])
+	var errs strings.Builder
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v: %s", args, err, errs.String())
+	}
+	return string(out)
+}
+
+// TestFileEncryptedWithOpenPGP: gpg opens what stands there, and stanch brings it
+// back; an altered one brings nothing back.
+func TestFileEncryptedWithOpenPGP(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "records@clinic.example")
+	dir := t.TempDir()
+	pub, secret := filepath.Join(dir, "pub.asc"), filepath.Join(dir, "secret.asc")
+	write(t, pub, p.key, 0o600)
+	write(t, secret, p.gpg("", "--armor", "--export-secret-keys", "records@clinic.example"), 0o600)
+	g := newGateway(t, options{watch: fmt.Sprintf("pgp_recipients = [%q]", pub), extra: encryptPolicy})
+	g.must("config", "check")
+	g.start()
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".gpg") })
+	g.stop()
+	if got := p.gpg("", "--decrypt", path+".gpg"); got != phiFile {
+		t.Fatalf("gpg gives %q", got)
+	}
+	good := read(t, path+".gpg")
+	altered := []byte(good)
+	altered[len(altered)-30] ^= 1
+	write(t, path+".gpg", string(altered), 0o640)
+	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code == 0 || exists(path) {
+		t.Fatalf("an altered file came back: exit %d: %s", code, out)
+	}
+	write(t, path+".gpg", good, 0o640)
+	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code != 0 || read(t, path) != phiFile || exists(path+".gpg") {
+		t.Errorf("stanch decrypt: exit %d: %s", code, out)
+	}
+}
+
+// TestFileEncryptedWithCMS: openssl opens what stands there with an RSA key and
+// with one on a curve, and nobody else's key opens it.
+func TestFileEncryptedWithCMS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, kind := range map[string][]string{"rsa": {"-newkey", "rsa:2048"}, "ec": {"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"}, "other": {"-newkey", "rsa:2048"}} {
+		output(t, append([]string{"openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=" + name, "-keyout", at(name + ".key"), "-out", at(name + ".pem")}, kind...)...)
+	}
+	g := newGateway(t, options{watch: fmt.Sprintf("cms_recipients = [%q, %q]", at("rsa.pem"), at("ec.pem")), extra: encryptPolicy})
+	g.start("GODEBUG=fips140=on")
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".p7m") })
+	for _, who := range []string{"rsa", "ec"} {
+		got := output(t, "openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", path+".p7m", "-recip", at(who+".pem"), "-inkey", at(who+".key"))
+		if got != phiFile {
+			t.Errorf("openssl with the %s key gives %q", who, got)
+		}
+	}
+	if out, err := exec.Command("openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", path+".p7m", "-recip", at("other.pem"), "-inkey", at("other.key")).Output(); err == nil || strings.Contains(string(out), "536") {
+		t.Errorf("somebody else's key opens it: %q", out)
+	}
+}
+
+// TestRecipientWithExpiredCertificate: nothing is encrypted to it, and the file
+// does not stay.
+func TestRecipientWithExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert := filepath.Join(dir, "old.pem")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, old, old, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o600)
+	g := newGateway(t, options{watch: fmt.Sprintf("cms_recipients = [%q]", cert), extra: encryptPolicy})
+	if out, code := runStanch(t, "config", "check", "--config", g.config); code != 1 {
+		t.Errorf("config check: exit %d: %s", code, out)
+	}
+	g.start()
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	eventually(t, "the file is held", func() bool { return !exists(path) && len(g.held()) == 1 })
+	if exists(path + ".p7m") {
+		t.Error("encrypted to an expired certificate")
+	}
+}
+
+// TestFileWithSeveralNamesIsHeld: encrypted under one name it would stay in the
+// clear under the other, so each name that is watched is held, and the audit log
+// says why. Where a symbolic link leads is not touched.
+func TestFileWithSeveralNamesIsHeld(t *testing.T) {
+	t.Parallel()
+	_, recipient := ageKey(t)
+	g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
+	one, two, link := filepath.Join(g.share, "one.csv"), filepath.Join(g.share, "two.csv"), filepath.Join(g.share, "link.csv")
+	elsewhere := filepath.Join(g.dir, "elsewhere.csv")
+	write(t, elsewhere, phiFile, 0o640)
+	write(t, one, phiFile, 0o640)
+	if err := os.Link(one, two); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, link); err != nil {
+		t.Fatal(err)
+	}
+	g.start()
+	// The second is the only name by then, and is encrypted or held.
+	eventually(t, "neither name is in the clear", func() bool { return !exists(one) && !exists(two) })
+	held := g.held()
+	if len(held) == 0 {
+		t.Error("nothing is held")
+	}
+	if exists(one+".age") && exists(two+".age") {
+		t.Error("encrypted though it had two names")
+	}
+	if got := read(t, elsewhere); got != phiFile || !exists(link) {
+		t.Errorf("behind the link: %q", got)
+	}
+	g.stop()
+	if out, _ := runStanch(t, "audit", "export", "--config", g.config); !strings.Contains(out, `"reason":"hard_link"`) {
+		t.Errorf("the audit log does not say why: %s", out)
+	}
+	if out, code := runStanch(t, "decrypt", link+".age", "--identity", one); code == 0 {
+		t.Errorf("decrypt of what is not there: %s", out)
+	}
+}
+
+// TestDecryptSurvivesKillAtEachStep: killed before each step, either the
+// encrypted file stands or the whole old one, with its mode; and running it again
+// ends it. Nothing else is left.
+func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
+	key, recipient := ageKey(t)
+	for _, step := range []string{"decrypt: write", "decrypt: place", "decrypt: remove", "decrypt: unlink"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "patients.csv")
+		write(t, path, phiFile, 0o640)
+		output(t, "age", "-r", recipient, "-o", path+".age", path)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path+".age", 0o640); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(stanch, "decrypt", path+".age", "--identity", key)
+		cmd.Env = append(os.Environ(), "STANCH_CRASH_AT="+step)
+		if err := cmd.Run(); err == nil {
+			t.Fatalf("%s was never reached", step)
+		}
+		if exists(path) && read(t, path) != phiFile || !exists(path) && !exists(path+".age") {
+			t.Fatalf("killed before %s: neither stands whole", step)
+		}
+		if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
+			t.Fatalf("again after %s: exit %d: %s", step, code, out)
+		}
+		es, err := os.ReadDir(dir)
+		if err != nil || len(es) != 1 || read(t, path) != phiFile {
+			t.Errorf("after %s: %v, %v", step, es, err)
+		}
+		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o640 {
+			t.Errorf("after %s: mode %v, %v", step, fi.Mode(), err)
+		}
+	}
+}
