@@ -177,7 +177,8 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 		return []Finding{poor("postfix", "the Postfix here sends nothing through stanch by relayhost, content_filter, smtpd_proxy_filter or smtpd_milters",
 			fmt.Sprintf("Run `postconf -e 'relayhost = %s'` and `postfix reload`, or see docs/postfix.md; a transport map is not looked at.", bracketed(doors[0])))}
 	}
-	return append(append(out, goesRound(d, p)...), sizes(d.SMTP, p))
+	out = append(append(out, goesRound(d, p)...), sizes(d.SMTP, p))
+	return append(append(out, milterMaps(d, p)...), leavesRoom(d.SMTP, p)...)
 }
 
 func (u use) object() string {

@@ -265,3 +265,42 @@ func TestPostfixPassesAnyName(t *testing.T) {
 		})
 	}
 }
+
+// TestPostfixTakesBackTheLargest holds that the largest message that Postfix
+// takes of a client comes back from stanch and arrives, and that doctor has
+// nothing to say of it: the fields that stanch puts in front are too much for
+// nobody.
+func TestPostfixTakesBackTheLargest(t *testing.T) {
+	t.Parallel()
+	const limit = 40_000
+	for _, set := range []string{"proxy", "content"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			b := newBooks(t)
+			hop := b.hop()
+			s := newSite(t, set, hop.addr, "proxy", fmt.Sprintf("message_size_limit = %d\n", limit), "")
+			s.start()
+			door, taken := &gateway{t: t, addr: s.mta}, 0
+			for size := limit + 1; taken == 0 && size > limit-2000; size -= 20 {
+				l := b.letter(guideClean)
+				l.text += strings.Repeat("nothing much\r\n", (size-len(l.text))/14)
+				l.text += strings.Repeat("x", max(0, size-len(l.text)-2)) + "\r\n"
+				if _, err := b.give(door, outside, l); err == nil {
+					taken = len(l.text)
+				} else if code(err) != 552 {
+					t.Fatalf("%d bytes: %v", len(l.text), err)
+				}
+			}
+			eventually(t, "it arrives", func() bool { return hop.count() > 0 })
+			eventually(t, "Postfix's queue is empty", func() bool { return strings.Contains(s.postfix.queue(), "empty") })
+			if set == "proxy" && taken < limit-20 { // Postfix's own trace field is not in the way of a proxy
+				t.Errorf("the largest that was taken has %d bytes, and Postfix takes %d", taken, limit)
+			}
+			b.settle(s.gateway)
+			if fs, _ := s.doctor("postfix", "--postconf", s.postfix.dir); !has(fs, "ok", "never too large", "") {
+				t.Errorf("doctor: %+v", fs)
+			}
+			t.Logf("of %d bytes, %d were taken, and the next hop has %d", limit, taken, len(hop.messages()[0].text))
+		})
+	}
+}
