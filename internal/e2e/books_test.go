@@ -25,6 +25,8 @@ type books struct {
 	dir        string
 	sent, sunk string // the ledgers' paths
 	reports    bool   // reports to the senders may arrive, which none of them sent
+	// opens is what was sent, of what arrives; nil where that is the same.
+	opens func(text string) string
 
 	mu      sync.Mutex // guards all below
 	letters int
@@ -103,6 +105,9 @@ func (b *books) unrecorded(l *letter, rcpts []string) {
 func (b *books) took(tx hopMail, outcome string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.opens != nil {
+		tx.text = b.opens(tx.text)
+	}
 	id, header, body := hashes(tx.text)
 	if b.reports && id == "" && tx.from == "" {
 		return
@@ -147,14 +152,21 @@ func (b *books) send(g *gateway, rcpts []string, msg string) (answer string, err
 
 // give is send for a message that may have been sent before.
 func (b *books) give(g *gateway, rcpts []string, l *letter) (answer string, err error) {
-	answer, stage, err := g.offer("ada@clinic.example", rcpts, l.text)
+	answer, _, err = b.offer(g, rcpts, l)
+	return answer, err
+}
+
+// offer is give for a caller to whom it matters at which stage it failed: at
+// "quit" the message had its 250.
+func (b *books) offer(g *gateway, rcpts []string, l *letter) (answer, stage string, err error) {
+	answer, stage, err = g.offer("ada@clinic.example", rcpts, l.text)
 	switch {
 	case err == nil, stage == "quit":
 		b.answered(l, rcpts, "dot", "250 "+answer)
 	default:
 		b.answered(l, rcpts, stage, refused(err))
 	}
-	return answer, err
+	return answer, stage, err
 }
 
 // mail sends msg for outside over a connection that is there, and wants it taken.
