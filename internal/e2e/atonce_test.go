@@ -45,17 +45,22 @@ func takenOf(hop *nextHop, id string) (n int) {
 // one.
 func TestDecisionsAtOnce(t *testing.T) {
 	t.Parallel()
-	hop := newNextHop(t)
+	b := newBooks(t)
+	b.reports = true
+	hop := b.hop()
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()
 	pairs := [][2]string{{"release", "release"}, {"release", "reject"}, {"reject", "release"}, {"reject", "reject"}}
 	const each = 3
 	for range 2 * each * len(pairs) {
-		if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		if _, err := b.send(g, outside, phiMail); err != nil {
 			t.Fatal(err)
 		}
 	}
-	held := g.held()
+	held, letters := g.held("--header", "X-Load-Id"), map[string]string{}
+	for _, it := range held {
+		letters[it.ID] = it.Header
+	}
 	if len(held) != 2*each*len(pairs) {
 		t.Fatalf("%d held, want %d", len(held), 2*each*len(pairs))
 	}
@@ -87,11 +92,14 @@ func TestDecisionsAtOnce(t *testing.T) {
 		if it.State != want {
 			t.Errorf("%s: %s was carried out, and it is %s", it.ID, decided[it.ID], it.State)
 		}
+		if want == "rejected" {
+			b.keeps(letters[it.ID])
+		}
 		if n := takenOf(hop, it.ID); n > 1 || (n == 1) != (want == "released") {
 			t.Errorf("%s is %s, and the next hop took it %d times", it.ID, it.State, n)
 		}
 	}
-	g.must("audit", "verify")
+	b.judge(g, false)
 }
 
 // TestQueueDecisionsAtOnce: a message of the outbox that is dropped and tried
@@ -99,18 +107,22 @@ func TestDecisionsAtOnce(t *testing.T) {
 // is told that it is dropped is told the truth.
 func TestQueueDecisionsAtOnce(t *testing.T) {
 	t.Parallel()
-	hop := newNextHop(t)
+	b := newBooks(t)
+	b.reports = true
+	hop := b.hop()
 	full := always("RCPT", "452 4.2.2 full")
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start()
 	const messages = 12
 	for range messages {
-		if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		if _, err := b.send(g, outside, phiMail); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hop.follow(full)
-	for _, it := range g.held() {
+	letters := map[string]string{} // by document
+	for _, it := range g.held("--header", "X-Load-Id") {
+		letters[it.ID] = it.Header
 		g.must("quarantine", "release", it.ID)
 	}
 	eventually(t, "all were tried", func() bool {
@@ -135,13 +147,16 @@ func TestQueueDecisionsAtOnce(t *testing.T) {
 			}
 		}
 		ways[state]++
+		if state == "dropped" {
+			b.keeps(letters[q.Doc])
+		}
 		n := takenOf(hop, q.Doc)
 		if dropped && (state != "dropped" || n != 0) || !dropped && (state != "delivered" || n != 1) {
 			t.Errorf("%s: exit codes %v, dropped: %v; it is %s, and the next hop took it %d times", q.ID, codes, dropped, state, n)
 		}
 	}
 	t.Logf("became of %d: %v", messages, ways)
-	g.must("audit", "verify")
+	b.judge(g, false)
 }
 
 // TestExpiryAndRetryAtOnce: a message that expires while it is tried again, and
@@ -149,19 +164,24 @@ func TestQueueDecisionsAtOnce(t *testing.T) {
 // one of both, and once.
 func TestExpiryAndRetryAtOnce(t *testing.T) {
 	t.Parallel()
-	hop := newNextHop(t)
+	b := newBooks(t)
+	b.reports = true
+	hop := b.hop()
 	g := newGateway(t, options{nextHop: hop.addr, extra: quietPolicy})
 	g.start() // makes the keys
 	g.stop()
 	const messages = 40
 	var expires time.Time
+	var ls []*letter
 	inSpool(t, g.data(), func(s *spool.Spool, db *sqlite.DB) {
 		expires = time.Now().Add(4 * time.Second)
 		ms := make([]spool.Message, messages)
 		for i := range ms {
+			ls = append(ls, b.letter(cleanMail))
+			b.answered(ls[i], []string{fmt.Sprintf("n%d@partner.example", i)}, "dot", "250 queued")
 			ms[i] = spool.Message{Rcpts: to(fmt.Sprintf("n%d@partner.example", i)), Expires: expires}
 		}
-		putQueued(t, s, db, ms...)
+		putTexts(t, s, db, func(i int) string { return ls[i].text }, ms)
 	})
 	hop.follow(func(verb, _ string, tx hopMail) string {
 		past := time.Since(expires)
@@ -190,10 +210,13 @@ func TestExpiryAndRetryAtOnce(t *testing.T) {
 				back++
 			}
 		}
+		if back > 0 {
+			b.keeps(ls[i].id)
+		}
 		if delivered += came; came+back != 1 {
 			t.Errorf("%s: arrived %d times and came back %d times, want one of both", rcpt, came, back)
 		}
 	}
 	t.Logf("%d of %d were delivered, the rest came back", delivered, messages)
-	g.must("audit", "verify")
+	b.judge(g, false)
 }

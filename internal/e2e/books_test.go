@@ -30,6 +30,7 @@ type books struct {
 
 	mu      sync.Mutex // guards all below
 	letters int
+	kept    []string            // ids of letters that somebody decided not to let go
 	open    map[string]*os.File // the ledgers that are written to, by path
 }
 
@@ -98,6 +99,14 @@ func (b *books) answered(l *letter, rcpts []string, stage, answer string) {
 // has no answer, so it sends again; account excuses one more copy, and counts it.
 func (b *books) unrecorded(l *letter, rcpts []string) {
 	b.answered(l, rcpts, "dot", "")
+}
+
+// keeps notes that the letter with that id is not to go out: a person rejected or
+// dropped it, or its sender was told that it did not.
+func (b *books) keeps(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = append(b.kept, id)
 }
 
 // took notes what the next hop was given, and whether it took it: outcome is 250,
@@ -201,7 +210,15 @@ func (b *books) release(g *gateway) {
 // itself knows which second copies are excused. excused is how many account does.
 func (b *books) judge(g *gateway, doubled bool) (excused int) {
 	b.t.Helper()
-	found, err := accounted(b.t, b.dir, b.sunk, nil, []string{b.sent})
+	b.mu.Lock()
+	kept := slices.Clone(b.kept)
+	b.mu.Unlock()
+	for key := range sentCopies(b.t, b.sunk) {
+		if id, rcpt, _ := strings.Cut(key, " "); slices.Contains(kept, id) {
+			b.t.Errorf("%s went to %s, and was not to go out", id, rcpt)
+		}
+	}
+	found, err := accounted(b.t, b.dir, b.sunk, kept, []string{b.sent})
 	if err != nil && (!doubled || !onlyDoubled(found)) {
 		b.t.Errorf("account: %v", err)
 	}

@@ -73,7 +73,10 @@ func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
 		hop.cutAll()
 		eventually(t, "the connections are closed", func() bool { return hop.dialled() == 0 })
 	}
-	b.settle(g)
+	// Taken: three second tries, and the one whose answer the next hop lost.
+	if n := b.settle(g); n != 1 || hop.count() != 4 {
+		t.Errorf("account excused %d second copies of %d that were taken, want 1 of 4", n, hop.count())
+	}
 }
 
 // TestNextHopOffersLess: what the next hop cannot take is refused, or goes over

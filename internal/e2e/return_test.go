@@ -215,6 +215,12 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 					got[loadID.FindString(m.text)]++
 				}
 			}
+			inLedger := sentCopies(t, b.sunk) // what account judged is what the next hop has
+			for name := range sent {
+				if n, has := len(inLedger[name+" "+outside[0]]), hop.with("X-Load-Id: "+name+"\r\n"); n != has {
+					t.Errorf("%s stands %d times in the ledger, and the next hop has it %d times", name, n, has)
+				}
+			}
 			again, doubled := 0, 0
 			for name, refused := range sent {
 				if refused {
