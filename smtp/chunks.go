@@ -71,7 +71,9 @@ func (t *clientTx) writeChunk(ctx context.Context, p []byte, last string) error 
 	if !h.inStep() { // what it says before the chunk is no answer to it
 		return errOutOfStep
 	}
-	defer h.watch(ctx)()
+	if h.watch(ctx) {
+		defer h.rest()
+	}
 	h.arm(ctx, t.c.cfg.BlockTimeout)
 	_, _ = h.bw.WriteString("BDAT " + strconv.Itoa(len(p)) + last + "\r\n") // the writer keeps its error for Flush
 	_, _ = h.bw.Write(p)                                                    // as above

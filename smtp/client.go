@@ -141,6 +141,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 	}
 	tx := &clientTx{c: c, h: h, opt: opt, dsn: h.ext.DSN}
 	line := h.mailCommand(from, opt)
+	h.watch(ctx) // for both; ended where h goes elsewhere, and at the end
 	ahead := h.offersPipelining && tx.takes(first.Addr)
 	if ahead {
 		line += "\r\n" + h.rcptCommand(first.Addr, first.Params)
@@ -169,6 +170,7 @@ func (c *Client) begin(ctx context.Context, h *hop, from dlp.Address, opt MailOp
 	if err != nil {
 		return nil, none, fmt.Errorf("%w: %w", errRcptLost, err)
 	}
+	h.rest()
 	return tx, r, nil
 }
 
@@ -374,6 +376,10 @@ type hop struct {
 	born time.Time
 	kept bool // a message went over it before this one
 
+	watched context.Context // whose end closes conn; nil: nobody's
+	unwatch func() bool     // ends that; set while watched is
+	limit   time.Time       // deadline of conn; zero: not known
+
 	emitted int // bytes of the message that stuff has written; some may still be in bw
 
 	offers8Bit, offersTLS, offersSize, offersPipelining bool
@@ -396,7 +402,7 @@ func newHop(conn net.Conn) *hop {
 
 // use goes on over conn, forgetting what was read ahead.
 func (h *hop) use(conn net.Conn) {
-	h.conn = conn
+	h.conn, h.limit = conn, time.Time{}
 	h.br.Reset(conn)
 	h.bw.Reset(conn)
 }
@@ -430,21 +436,42 @@ func (h *hop) learn(text string) {
 	}
 }
 
-// arm bounds what is read and written next by d and by ctx.
+// arm bounds what is read and written next by d and by ctx. A deadline that is
+// a little earlier already is left: each that is set moves two timers.
 func (h *hop) arm(ctx context.Context, d time.Duration) {
 	limit := time.Now().Add(d)
 	if end, ok := ctx.Deadline(); ok {
 		limit = earliest(limit, end)
 	}
+	if ahead := limit.Sub(h.limit); ahead >= 0 && ahead < d/early {
+		return
+	}
+	h.limit = limit
 	_ = h.conn.SetDeadline(limit) // fails only on a closed connection, as the next use will
 }
 
-// watch has the end of ctx interrupt reads and writes until the returned
-// function is called.
-func (h *hop) watch(ctx context.Context) func() {
+// early is the part of a time-out by which it may end too soon.
+const early = 128
+
+// watch has the end of ctx interrupt reads and writes until rest, and reports
+// whether nobody did for this ctx before: who began it ends it. A connection that
+// is put back or closed is watched no longer.
+func (h *hop) watch(ctx context.Context) (begun bool) {
+	if h.watched == ctx {
+		return false
+	}
+	h.rest()
 	conn := h.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // there is nobody to tell
-	return func() { stop() }
+	h.watched, h.unwatch = ctx, context.AfterFunc(ctx, func() { _ = conn.Close() }) // there is nobody to tell
+	return true
+}
+
+// rest ends the watch, if there is one.
+func (h *hop) rest() {
+	if h.watched != nil {
+		h.unwatch()
+		h.watched, h.unwatch = nil, nil
+	}
 }
 
 // command sends a line, or several of which the first is answered, and reads
@@ -454,7 +481,9 @@ func (h *hop) command(ctx context.Context, d time.Duration, line string) (dlp.Re
 	if h.saidMore() {
 		return dlp.Reply{}, errOutOfStep
 	}
-	defer h.watch(ctx)()
+	if h.watch(ctx) {
+		defer h.rest()
+	}
 	h.arm(ctx, d)
 	_, _ = h.bw.WriteString(line) // the writer keeps its error for Flush
 	_, _ = h.bw.WriteString("\r\n")
@@ -476,7 +505,9 @@ func noAnswer(r dlp.Reply) bool { return r.Code == 220 || r.Code == 221 }
 
 // answer reads a reply within d.
 func (h *hop) answer(ctx context.Context, d time.Duration) (dlp.Reply, error) {
-	defer h.watch(ctx)()
+	if h.watch(ctx) {
+		defer h.rest()
+	}
 	h.arm(ctx, d)
 	return h.reply()
 }
@@ -491,7 +522,10 @@ func (h *hop) reply() (dlp.Reply, error) {
 }
 
 // close ends the connection without a word.
-func (h *hop) close() { _ = h.conn.Close() }
+func (h *hop) close() {
+	h.rest()
+	_ = h.conn.Close()
+}
 
 // quit says goodbye without waiting for the answer.
 func (h *hop) quit() {

@@ -45,6 +45,7 @@ func (h *hop) saidMore() bool {
 // the connection below, and may be repeated: nil for an answer, a timeout where
 // there is none, else how the connection ended.
 func (h *hop) lookInside() error {
+	h.limit = time.Time{}
 	_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection, as the next use will
 	_, err := h.br.Peek(1)
 	return err
@@ -70,6 +71,7 @@ func (h *hop) inStep() bool {
 		return false
 	}
 	// Not every record beneath is an answer: a ticket is not.
+	h.limit = time.Time{}
 	_ = h.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // fails only on a closed connection, as the next use will
 	_, err := h.br.Peek(1)
 	return err != nil
@@ -85,7 +87,9 @@ func (h *hop) meant(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resetTimeout)
 	defer cancel()
-	defer h.watch(ctx)()
+	if h.watch(ctx) {
+		defer h.rest()
+	}
 	h.arm(ctx, resetTimeout)
 	_, _ = h.bw.WriteString("QUIT\r\n")
 	_ = h.bw.Flush() // what can be read tells whether it had closed

@@ -462,6 +462,13 @@ func (o *onward) begin() bool {
 	return first
 }
 
+// over reports whether the transaction has ended.
+func (o *onward) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended
+}
+
 // answered reports whether the next hop answered the message.
 func (o *onward) answered() bool {
 	o.mu.Lock()

@@ -49,6 +49,7 @@ func (p *pool) take() *hop {
 // put keeps h, or closes it when there are enough, it is too old, or the next
 // hop has said more than was asked: the next answer read would not be its own.
 func (p *pool) put(h *hop) {
+	h.rest()
 	p.mu.Lock()
 	if h.saidMore() || p.closed || len(p.free) >= p.max || time.Since(h.born) > p.age {
 		p.mu.Unlock()

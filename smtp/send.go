@@ -103,6 +103,7 @@ func (t *clientTx) Send(ctx context.Context, header []byte, body io.Reader) (dlp
 	if t.h == nil {
 		return dlp.Reply{}, &dlp.SendError{Err: errEnded}
 	}
+	t.h.watch(ctx) // until the connection is put back or closed
 	if r, err := t.unfit(header, body); err != nil || r.Code != 0 {
 		return t.refuse(ctx, r, err)
 	}
@@ -211,12 +212,11 @@ func (h *hop) data(ctx context.Context, d time.Duration) (dlp.Reply, error) {
 // errUnreadable wraps a failure to read our own copy of the message.
 var errUnreadable = errors.New("smtp: message cannot be read")
 
-// transfer sends the wire form after 354 and reads the final reply.
+// transfer sends the wire form after 354, under Send's watch, and reads the final
+// reply.
 func (t *clientTx) transfer(ctx context.Context, header []byte, body io.Reader) (dlp.Reply, error) {
 	h, c := t.h, t.c
-	stop := h.watch(ctx)
 	mark, err := h.stuff(ctx, c.cfg.BlockTimeout, header, body, &c.bodies)
-	stop()
 	if err == nil && !h.inStep() { // what it says before the end is no answer to the message
 		err = errOutOfStep
 	}
@@ -303,7 +303,9 @@ func (h *hop) stuff(ctx context.Context, d time.Duration, header []byte, body io
 
 // flush sends what is buffered within d.
 func (h *hop) flush(ctx context.Context, d time.Duration) error {
-	defer h.watch(ctx)()
+	if h.watch(ctx) {
+		defer h.rest()
+	}
 	h.arm(ctx, d)
 	return h.bw.Flush()
 }

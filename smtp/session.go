@@ -353,7 +353,7 @@ func (x *session) endTx(ctx context.Context) {
 	if tx.chunks != nil {
 		tx.chunks.close()
 	}
-	if tx.onward != nil {
+	if tx.onward != nil && !tx.onward.over() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resetTimeout)
 		defer cancel()
 		_ = tx.onward.Reset(ctx) // a connection that cannot be reset is closed

@@ -172,6 +172,9 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // reads in this process, since the text is short.
 func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 	rules := g.rules.Load()
+	if rules != nil && !g.cfg.ScanEnabled { // nothing would be read
+		return false
+	}
 	text, free := false, false
 	for _, f := range envelopeTexts(doc, rules) {
 		text, free = true, free || f
@@ -184,8 +187,8 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 			return false
 		}
 	}
-	if rules == nil || !g.cfg.ScanEnabled {
-		return rules == nil
+	if rules == nil {
+		return true
 	}
 	found, gaps, err := g.detectEnvelope(ctx, doc, rules)
 	if err != nil || free && len(found) > 0 {
@@ -200,16 +203,16 @@ func (g *Gateway) Withholds(ctx context.Context, doc *dlp.Document) bool {
 // anything, or that could not be read.
 func (g *Gateway) says(ctx context.Context, doc *dlp.Document) bool {
 	rules := g.rules.Load()
+	if rules != nil && !g.cfg.ScanEnabled {
+		return false
+	}
 	text := false
 	for range envelopeTexts(doc, rules) {
 		text = true
 		break
 	}
-	if !text || rules != nil && !g.cfg.ScanEnabled {
-		return false
-	}
-	if rules == nil {
-		return true
+	if !text || rules == nil {
+		return text
 	}
 	found, gaps, err := g.detectEnvelope(ctx, doc, rules)
 	return err != nil || len(found) > 0 || len(gaps) > 0
