@@ -206,8 +206,8 @@ func (j *judges) digest() string {
 	return j.set.Digest() + "/" + j.policy.Digest() + "/" + j.reader
 }
 
-// rules is what the gateway judges by.
-func (j *judges) rules(cfg *config.Config) *gateway.Rules {
+// rules is what the gateway judges by; prove is asked of servers.
+func (j *judges) rules(cfg *config.Config, prove ways.Prover) *gateway.Rules {
 	encrypts := map[string]watch.Config{}
 	for _, w := range cfg.Watch {
 		encrypts[w.Path] = w
@@ -222,7 +222,7 @@ func (j *judges) rules(cfg *config.Config) *gateway.Rules {
 			return err == nil && e.Takes(size)
 		},
 		Request: j.request,
-		Ways:    j.ways,
+		Ways:    j.ways.Proving(prove),
 	}
 }
 

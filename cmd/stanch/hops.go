@@ -19,6 +19,12 @@ func (n *node) openHops() (*route.Router, error) {
 	return route.New(&n.cfg.SMTP, route.Deps{Log: n.log, Metrics: n.metrics, Policies: policiesPath(n.cfg.DataDir), Keys: n.ring})
 }
 
+// prove is by what the server that mail goes to has to prove to be its
+// recipient's. Nothing is judged before the next hops are open.
+func (s *server) prove(ctx context.Context, from, rcpt dlp.Address) (string, error) {
+	return s.hops.Proves(ctx, from, rcpt)
+}
+
 // outboxHop lets the outbox deliver through the door's own next hops.
 type outboxHop struct{ hops *route.Router }
 
@@ -28,5 +34,9 @@ func (o outboxHop) Deliver(ctx context.Context, m spool.Message, open func() (io
 	for i, r := range m.Rcpts {
 		rcpts[i], params[i] = r.Addr, r.Params
 	}
-	return o.hops.Deliver(ctx, m.From, rcpts, params, smtp.MailOptions{Size: m.Size, MailParams: m.Params}, open)
+	deliver := o.hops.Deliver
+	if m.Kind == spool.Proved {
+		deliver = o.hops.DeliverProved
+	}
+	return deliver(ctx, m.From, rcpts, params, smtp.MailOptions{Size: m.Size + int64(len(m.Front)), MailParams: m.Params}, open)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt/ways"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/smtp/route"
 )
 
 func (a *app) keysCmd() *cobra.Command {
@@ -98,7 +100,8 @@ func (a *app) keysListCmd() *cobra.Command {
 func (a *app) keysTestCmd() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{Use: "test ADDRESS", Short: "Show which way mail to somebody would go, and why not the others", Args: cobra.ExactArgs(1),
-		Long: "Show which way a mail to ADDRESS would go if it had to be encrypted now, and what speaks against the others.\n\n" +
+		Long: "Show which way a mail to ADDRESS would go if it had to be encrypted now, and what speaks against the others.\n" +
+			"For a domain of encrypt.tls its servers are connected to, and nothing is sent.\n\n" +
 			"Exit status: 0 there is a way, 1 there is none and the mail would be held, 2 usage, configuration or I/O error.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := strings.LastIndexByte(args[0], '@')
@@ -114,7 +117,20 @@ func (a *app) keysTestCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printChoices(w.Way(cmd.Context(), dlp.Address{}, rcpt), w.Choices(rcpt), format)
+			if cfg.SMTP.NextHop != "" {
+				r, err := route.New(&cfg.SMTP, route.Deps{AskOnly: true})
+				if err != nil {
+					return err
+				}
+				defer r.Close() // it keeps no connection
+				w = w.Proving(r.Prove)
+			}
+			choices := w.Choices(cmd.Context(), dlp.Address{}, rcpt)
+			way := dlp.Way("")
+			if i := slices.IndexFunc(choices, func(c ways.Choice) bool { return c.Unfit == "" }); i >= 0 {
+				way = choices[i].Way
+			}
+			return a.printChoices(way, choices, format)
 		}}
 	formatFlag(cmd, &format, "table", "table", "json")
 	return cmd
@@ -125,12 +141,13 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 		Way    dlp.Way     `json:"way"`
 		Chosen bool        `json:"chosen"`
 		Unfit  ways.Reason `json:"unfit,omitempty"`
+		By     string      `json:"by,omitempty"`
 		Key    *keyJSON    `json:"key,omitempty"`
 	}
 	out := []choiceJSON{}
 	var rows [][]string
 	for _, c := range choices {
-		x := choiceJSON{Way: c.Way, Chosen: way != "" && c.Way == way, Unfit: c.Unfit}
+		x := choiceJSON{Way: c.Way, Chosen: way != "" && c.Way == way, Unfit: c.Unfit, By: c.By}
 		row := []string{string(c.Way), usable(c.Unfit), "-", "-"}
 		if c.Key != nil {
 			k := keyOut(*c.Key)
@@ -139,6 +156,9 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 		}
 		if x.Chosen {
 			row[1] = "chosen"
+		}
+		if c.By != "" {
+			row[1] += ", by " + c.By
 		}
 		out, rows = append(out, x), append(rows, row)
 	}

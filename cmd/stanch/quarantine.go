@@ -270,7 +270,7 @@ func (a *app) heldActCmd(verb, short, done string, act func(control.Desk, contex
 func (a *app) sayQueued(ctx context.Context, d control.Desk, ids []dlp.ID) error {
 	n := 0
 	err := (&queueFilter{}).each(ctx, d, func(q gateway.Queued) bool {
-		if slices.Contains(ids, q.Doc) && (q.Kind == string(spool.Release) || q.Kind == string(spool.Encrypted)) {
+		if slices.Contains(ids, q.Doc) && slices.Contains([]string{string(spool.Release), string(spool.Encrypted), string(spool.Proved)}, q.Kind) {
 			n++
 		}
 		return true

@@ -46,7 +46,7 @@ func (f *queueFilter) check() error {
 	}{
 		{"state", f.state, []string{string(spool.Queued), string(spool.ToRead), string(spool.Poison), string(spool.Judged),
 			string(spool.Delivered), string(spool.Failed), string(spool.Dropped)}},
-		{"kind", f.kind, []string{string(spool.Release), string(spool.Copy), string(spool.Encrypted), string(spool.Notice), string(spool.DSN), string(spool.Reading)}},
+		{"kind", f.kind, []string{string(spool.Release), string(spool.Copy), string(spool.Encrypted), string(spool.Proved), string(spool.Notice), string(spool.DSN), string(spool.Reading)}},
 	} {
 		if x.got != "" && !slices.Contains(x.known, x.got) {
 			return fmt.Errorf("--%s: want one of %s", x.flag, strings.Join(x.known, ", "))

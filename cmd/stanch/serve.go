@@ -268,7 +268,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	var rules *gateway.Rules // none: senders are to try again
 	if !s.unread.Load() {
 		s.announce(s.judges, s.cfg)
-		rules = s.judges.rules(s.cfg)
+		rules = s.judges.rules(s.cfg, s.prove)
 	}
 	s.openBypass(ctx)
 	s.openProbes(ctx)
@@ -561,7 +561,7 @@ func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) 
 	}
 	// First the rules, then their digest: a file judged in between is noted
 	// under the old digest, and read again.
-	s.gateway.SetRules(j.rules(s.cfg))
+	s.gateway.SetRules(j.rules(s.cfg, s.prove))
 	s.mu.Lock()
 	before := s.judges
 	s.judges, s.loaded = j, time.Now()

@@ -42,6 +42,7 @@ func (e *Event) fields(b []byte) []byte {
 	b = text(b, "policy", e.Policy)
 	b = list(b, "rules", e.Rules)
 	b = list(b, "causes", e.Causes)
+	b = list(b, "ways", e.Ways)
 	b = number(b, "findings", uint64(e.Findings))
 	b = number(b, "gaps", uint64(e.Gaps))
 	b = number(b, "rcpts", uint64(e.Rcpts))

@@ -67,6 +67,7 @@ const (
 	ResultFailed      = "failed"      // it was not done
 	ResultDelivered   = "delivered"   // every recipient's copy was taken
 	ResultUndelivered = "undelivered" // some recipient's was not
+	ResultTurned      = "turned"      // no server proved to be a recipient's: it is judged once more, as Of, and goes another way or is held
 	ResultSent        = "sent"        // a probe is on its way
 	ResultCaught      = "caught"      // it was held, refused or encrypted
 	ResultMissed      = "missed"      // nobody saw it in time
@@ -76,7 +77,7 @@ var results = []string{
 	ResultPassed, ResultRefused, ResultUnreached, ResultUnknown, ResultHeld, ResultSplit, ResultSpooled, ResultRejected,
 	ResultReported,
 	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
-	ResultSent, ResultCaught, ResultMissed,
+	ResultSent, ResultCaught, ResultMissed, ResultTurned,
 }
 
 // Reasons of a Look; those of a Decision are dlp's.
@@ -105,13 +106,14 @@ type Event struct {
 	Time         time.Time // zero: now
 	Kind         Kind
 	Doc          dlp.ID
-	Of           dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under
+	Of           dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under; Deliver: what a turned message is judged as
 	Channel      dlp.Channel
 	Action       string // dlp.Action.String
 	Monitored    string // what a policy in monitor mode would have done
 	Policy       string
 	Rules        []dlp.RuleID
 	Causes       []string // dlp.Cause.String
+	Ways         []string // Decision: dlp.Way, on which it goes encrypted to somebody
 	Findings     int
 	Gaps         int
 	Rcpts        int
@@ -169,6 +171,8 @@ func (e *Event) validate() error {
 		return notOurs("rules")
 	case !all(e.Causes, func(c string) bool { _, ok := dlp.ParseCause(c); return ok }):
 		return notOurs("causes")
+	case !all(e.Ways, func(w string) bool { return slices.Contains(dlp.Ways(), dlp.Way(w)) }):
+		return notOurs("ways")
 	case e.Findings < 0 || e.Gaps < 0 || e.Rcpts < 0:
 		return notOurs("count")
 	case e.Time.Year() < 0 || e.Time.Year() > 9999 || e.Until.Year() < 0 || e.Until.Year() > 9999:

@@ -147,6 +147,10 @@ type Document struct {
 	// Asked says of a mail that its sender asks for it to be encrypted.
 	Asked bool
 
+	// Unproved says of a mail that it was to go by VerifiedTLS and no server
+	// proved to be its recipient's: it goes another way encrypted, or not at all.
+	Unproved bool
+
 	// Known is what was decided about this very content before, nil if nothing.
 	Known *Released
 
@@ -233,6 +237,10 @@ func (e *StageError) Error() string { return "smtp: next hop: " + e.At + ": " + 
 
 // Unwrap returns the cause.
 func (e *StageError) Unwrap() error { return e.Err }
+
+// ErrNotProved says of a mail that goes by VerifiedTLS that no server proves to be
+// its recipient's: nothing of it has left.
+var ErrNotProved = errors.New("no server proves to be the recipient's")
 
 // ErrChanged is what a Claim returns when the file is no longer what was
 // judged. It has been put back, or never taken; it is to be read again.

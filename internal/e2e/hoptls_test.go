@@ -193,6 +193,21 @@ type tlsHop struct {
 	mu   sync.Mutex // guards below
 	tls  int        // messages over TLS
 	all  int
+	text []string // the messages
+	cert tls.Certificate
+}
+
+// shows has the server show another certificate from now on.
+func (h *tlsHop) shows(c tls.Certificate) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cert = c
+}
+
+func (h *tlsHop) messages() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.text)
 }
 
 func newTLSHop(t *testing.T, cert tls.Certificate) *tlsHop {
@@ -201,11 +216,16 @@ func newTLSHop(t *testing.T, cert tls.Certificate) *tlsHop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &tlsHop{addr: ln.Addr().String()}
+	h := &tlsHop{addr: ln.Addr().String(), cert: cert}
 	s := gosmtp.NewServer(h)
 	s.Domain = "mx.dane.example"
 	if len(cert.Certificate) > 0 {
-		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			c := h.cert
+			return &c, nil
+		}}
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Serve(ln) })                      // until Close
@@ -235,12 +255,13 @@ func (x *tlsSession) Mail(string, *gosmtp.MailOptions) error { return nil }
 func (x *tlsSession) Rcpt(string, *gosmtp.RcptOptions) error { return nil }
 
 func (x *tlsSession) Data(r io.Reader) error {
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	b, err := io.ReadAll(r)
+	if err != nil {
 		return err
 	}
 	x.h.mu.Lock()
 	defer x.h.mu.Unlock()
-	x.h.all++
+	x.h.all, x.h.text = x.h.all+1, append(x.h.text, string(b))
 	if _, ok := x.c.TLSConnectionState(); ok {
 		x.h.tls++
 	}
@@ -250,6 +271,14 @@ func (x *tlsSession) Data(r io.Reader) error {
 // unbound starts Debian's validating resolver with one signed zone, which
 // spoil may change after it was signed.
 func unbound(t *testing.T, name, zone string, spoil func(string) string) (addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	unboundAt(t, addr, name, zone, spoil)
+	return addr
+}
+
+// unboundAt is unbound at addr; it ends with stop, at the latest with the test.
+func unboundAt(t *testing.T, addr, name, zone string, spoil func(string) string) (stop func()) {
 	t.Helper()
 	for _, f := range []string{"/usr/sbin/unbound", "/usr/bin/ldns-signzone"} {
 		if _, err := os.Stat(f); err != nil {
@@ -271,7 +300,6 @@ func unbound(t *testing.T, name, zone string, spoil func(string) string) (addr s
 	key := run("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", name)
 	run("ldns-signzone", "-f", "signed", "zone", key)
 	write(t, filepath.Join(dir, "signed"), spoil(read(t, filepath.Join(dir, "signed"))), 0o644)
-	addr = freeAddr(t)
 	host, port, _ := net.SplitHostPort(addr)
 	conf := filepath.Join(dir, "unbound.conf")
 	write(t, conf, fmt.Sprintf(`server:
@@ -304,15 +332,18 @@ auth-zone:
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill() // it serves until then
 		_ = cmd.Wait()
+	})
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			t.Logf("unbound:\n%s", tail(log.String(), 2000))
 		}
 	})
 	eventually(t, "unbound listens", func() bool { return listens(addr) })
-	return addr
+	return stop
 }
 
 // TestDANEByResolver: a real validating resolver proves what a signed zone says

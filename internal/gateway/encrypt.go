@@ -26,7 +26,7 @@ const maxAlone = 50
 type cipher struct {
 	way     dlp.Way
 	rcpts   []dlp.Address
-	content *buffer.Buffer
+	content *buffer.Buffer // nil with dlp.VerifiedTLS: as the message came
 }
 
 // way is the way of rules on which doc goes to rcpt.
@@ -37,12 +37,27 @@ func (r *Rules) way(ctx context.Context, doc *dlp.Document, rcpt dlp.Address) (d
 	if r.Ways == nil {
 		return "", false
 	}
-	way := r.Ways.Way(ctx, doc.Sender, rcpt)
+	var except []dlp.Way
+	if doc.Unproved {
+		except = append(except, dlp.VerifiedTLS)
+	}
+	way := r.Ways.Way(ctx, doc.Sender, rcpt, except...)
 	return way, way != ""
 }
 
 // severalNames reports a file that would stay in the clear under another name.
 func severalNames(doc *dlp.Document) bool { return doc.File != nil && doc.File.Links > 1 }
+
+// waysOf are the ways of v, each once.
+func waysOf(v dlp.Verdict) (out []string) {
+	for _, r := range v.Rcpts {
+		if r.Action == dlp.Encrypt && r.Way != "" && !slices.Contains(out, string(r.Way)) {
+			out = append(out, string(r.Way))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
 
 // encrypt makes the encrypted messages that the verdict asks for, before
 // anything is decided upon or done. Where one cannot be made, the verdict for
@@ -71,6 +86,10 @@ func (m *mail) encrypt(ctx context.Context) (err error) {
 	}
 	m.OnStep("encrypt")
 	for _, way := range ways {
+		if way == dlp.VerifiedTLS {
+			m.ciphers = append(m.ciphers, m.provedTo(m.doc.Sender, on[way])...)
+			continue
+		}
 		classes, rest, err := m.classes(way, on[way])
 		if err != nil {
 			return err
@@ -284,7 +303,9 @@ func percentDecoded(b []byte) []byte {
 // forgetCiphers gives back what the encrypted messages take.
 func (m *mail) forgetCiphers() {
 	for _, c := range m.ciphers {
-		_ = c.content.Close() // it is in the spool, or of no use
+		if c.content != nil {
+			_ = c.content.Close() // it is in the spool, or of no use
+		}
 	}
 	m.ciphers = nil
 }
@@ -306,6 +327,9 @@ func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
 	m.OnStep("seal encrypted")
 	if _, err := m.identify(); err != nil {
 		return spool.Entry{}, err
+	}
+	if c.way == dlp.VerifiedTLS {
+		return m.sealProved(ctx, c)
 	}
 	mark, err := m.mark(m.messageID, c.rcpts)
 	if err != nil {

@@ -21,12 +21,18 @@ import (
 // coder is a way that can be followed: what is encrypted says how, and to whom.
 type coder struct {
 	to   map[string]dlp.Way
+	next dlp.Way // where to is not wanted
 	fail error
 	gave []string // the plaintexts
 	head string   // what it leaves outside
 }
 
-func (c *coder) Way(_ context.Context, _, rcpt dlp.Address) dlp.Way { return c.to[rcpt.String()] }
+func (c *coder) Way(_ context.Context, _, rcpt dlp.Address, except ...dlp.Way) dlp.Way {
+	if way := c.to[rcpt.String()]; !slices.Contains(except, way) {
+		return way
+	}
+	return c.next
+}
 
 func (c *coder) Classes(_ dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
 	return [][]dlp.Address{rcpts}

@@ -73,12 +73,13 @@ type Pseudonyms interface {
 
 // Ways is how mail goes to its recipients encrypted.
 type Ways interface {
-	// Way names the way to rcpt, "" for none.
-	Way(ctx context.Context, from, rcpt dlp.Address) dlp.Way
+	// Way names the way to rcpt that is none of except, "" for none.
+	Way(ctx context.Context, from, rcpt dlp.Address, except ...dlp.Way) dlp.Way
 	// Classes sorts recipients on the same way into those who can share a message.
 	Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address
 	// Encrypt writes to dst the message that open opens, encrypted to rcpts, who
-	// are one of Classes, as a complete new message.
+	// are one of Classes, as a complete new message. dlp.VerifiedTLS leaves it as it
+	// is, and is not asked for.
 	Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dlp.Way, rcpts []dlp.Address) error
 }
 
@@ -258,6 +259,7 @@ func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (u
 		e.Causes = append(e.Causes, c.String())
 	}
 	e.RuleSet, e.PolicyDigest = j.verdict.RuleSet, j.verdict.Policy
+	e.Ways = waysOf(j.verdict)
 	if s.MonitoredPolicy != "" {
 		e.Monitored = s.Monitored.String()
 	}

@@ -346,6 +346,9 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	if len(ch.Call) > 0 {
 		poke(m.calls)
 	}
+	for _, c := range groups.ciphers {
+		m.Metrics.Encrypted(string(c.way), len(c.rcpts))
+	}
 	kind, result = groups.outcome()
 	m.sealed = len(groups.ciphers) > 0 && len(groups.held)+len(groups.rejected)+len(groups.copies)+len(m.apart) == 0
 	return kind, result, nil

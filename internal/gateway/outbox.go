@@ -64,7 +64,7 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations,
 		g.OnStep("delivered")
 		cancel()
 		failed := allFailed(results)
-		if ctx.Err() != nil && failed { // cut: the try is not counted
+		if ctx.Err() != nil && failed && !unproved(results) { // cut: the try is not counted
 			return
 		}
 		broken := content.failed() && failed
@@ -82,12 +82,33 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations,
 		if m, ok = g.keepSettling(ctx, m, l.rcpts, results, i == len(legs)-1); !ok {
 			return
 		}
+		if m.Kind == spool.Proved && unproved(results) {
+			g.turn(ctx, m)
+			return
+		}
 	}
 }
 
 // opener opens the content of m. A small one, which a delivery opens twice, is
 // looked up and unsealed once.
 func (g *Gateway) opener(ctx context.Context, m spool.Message) func() (io.ReadCloser, error) {
+	open := g.contentOpener(ctx, m)
+	if len(m.Front) == 0 {
+		return open
+	}
+	return func() (io.ReadCloser, error) {
+		r, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(m.Front), r), r}, nil
+	}
+}
+
+func (g *Gateway) contentOpener(ctx context.Context, m spool.Message) func() (io.ReadCloser, error) {
 	if m.Size > spool.InlineMax {
 		return func() (io.ReadCloser, error) { return g.Spool.Open(ctx, m.ID) }
 	}
@@ -246,7 +267,7 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 			r.State = spool.RcptFailed
 			failed++
 			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply.Code)
-		case expired:
+		case expired && !errors.Is(res.Err, dlp.ErrNotProved): // that goes another way
 			r.State = spool.RcptFailed
 			failed++
 			rs.fail(r.Addr, r.Params, "4.4.7", res.Reply.Code)

@@ -139,7 +139,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 			g.pause(ctx, settleFirst)
 		}
 	default:
-		g.conclude(ctx, m, doc, j)
+		g.conclude(ctx, m, doc, g.neverClear(ctx, doc, j))
 	}
 }
 
@@ -168,7 +168,9 @@ func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Docume
 	for pause := settleFirst; ; pause = min(2*pause, settleMost) {
 		kind, err := x.judged(ctx, m)
 		if err == nil {
-			g.Metrics.Document("mail", x.counted(kind))
+			if !doc.Unproved { // that was counted when it was taken
+				g.Metrics.Document("mail", x.counted(kind))
+			}
 			if isProbe {
 				g.probed(ctx, seen, doc, j.verdict, dlp.Outcome{Kind: kind})
 			}
@@ -188,7 +190,7 @@ func (g *Gateway) conclude(ctx context.Context, m spool.Message, doc *dlp.Docume
 		// What was staged for the hold may still be there: the disk that failed
 		// did not let it be taken away either. Nothing of it stands, and nothing is
 		// under way: judged has waited until that was so.
-		_ = g.Vault.Discard(ctx, vault.Item{ID: m.Doc})
+		_ = g.Vault.Discard(ctx, vault.Item{ID: doc.ID})
 	}
 }
 
@@ -245,11 +247,18 @@ func (g *Gateway) progress(ctx context.Context, m spool.Message) error {
 	return g.commit(ctx, store.Change{Progress: []spool.Update{up}})
 }
 
-// unreadDoc is the Document that m was when it came to the door.
+// unreadDoc is the Document that m was when it came to the door, for those who are
+// still without it.
 func (g *Gateway) unreadDoc(m spool.Message) *dlp.Document {
 	doc := &dlp.Document{ID: m.Doc, Channel: dlp.Mail, Sender: m.From, Received: m.Created, Size: m.Size,
 		Params: m.Params, Trace: m.Trace}
+	if m.Kind == spool.Proved { // of the document itself something may be held already
+		doc.ID, doc.Unproved = m.ID, true
+	}
 	for _, r := range m.Rcpts {
+		if r.State != spool.RcptPending {
+			continue
+		}
 		doc.Rcpts, doc.RcptParams = append(doc.Rcpts, r.Addr), append(doc.RcptParams, r.Params)
 	}
 	doc.Open = func() (io.ReadSeekCloser, error) {

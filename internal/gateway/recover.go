@@ -22,6 +22,9 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 		if err != nil {
 			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
 		}
+		if own, err := g.Spool.Get(ctx, p.Doc); err == nil && own.Kind == spool.Proved { // judged once more under its own name
+			ms = append(ms, own)
+		}
 		item, err := g.Vault.Get(ctx, p.Doc)
 		if err != nil && !errors.Is(err, vault.ErrNotFound) {
 			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
@@ -29,7 +32,9 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 		switch {
 		case p.Kind != audit.Decision && err == nil && item.State == vault.Held:
 			result = audit.ResultFailed // a person's act that was not carried out; it is still theirs to do
-		case slices.ContainsFunc(ms, func(m spool.Message) bool { return m.Kind == spool.Reading && !m.State.Ended() && m.Seq < p.Seq }):
+		case slices.ContainsFunc(ms, func(m spool.Message) bool {
+			return (m.Kind == spool.Reading || m.Kind == spool.Proved && m.State == spool.ToRead) && !m.State.Ended() && m.Seq < p.Seq
+		}):
 			result = audit.ResultFailed // read in the background, and not carried out: it is read again
 		case err == nil || len(ms) > 0:
 			result = audit.ResultRecovered

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -164,7 +165,32 @@ func (m *mail) encryptContent(ctx context.Context, key []byte) error {
 	if _, err := m.identify(); err != nil {
 		return err
 	}
-	return m.encrypt(ctx)
+	if err := m.encrypt(ctx); err != nil {
+		return err
+	}
+	for i := range m.ciphers {
+		if c := &m.ciphers[i]; c.content == nil { // it stays as it is, and is sealed when b is gone
+			if err := m.copyTo(c, b); err != nil {
+				m.forgetCiphers()
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copyTo gives c a content of its own, which is that of b.
+func (m *mail) copyTo(c *cipher, b *buffer.Buffer) error {
+	r, err := b.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	c.content = m.Buffers.New()
+	if _, err := io.Copy(keeping{c.content}, r); err != nil {
+		return err
+	}
+	return c.content.Done()
 }
 
 // release seals what becomes of a held message: the encrypted ones, and the

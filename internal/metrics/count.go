@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -138,6 +139,25 @@ func (s *Set) BypassPassed() {
 func (s *Set) ReadOn() {
 	if s != nil {
 		s.readOn.Inc()
+	}
+}
+
+// Encrypted counts recipients to whom mail goes encrypted on a way, as dlp.Way has
+// it.
+func (s *Set) Encrypted(way string, rcpts int) {
+	if s == nil {
+		return
+	}
+	if !slices.Contains(dlp.Ways(), dlp.Way(way)) {
+		way = other
+	}
+	s.encrypted.WithLabelValues(way).Add(float64(rcpts))
+}
+
+// NotProved counts a message for which no server proved to be its recipient's.
+func (s *Set) NotProved() {
+	if s != nil {
+		s.notProved.Inc()
 	}
 }
 

@@ -66,7 +66,8 @@ type Set struct {
 	routed   atomic.Pointer[[]string]            // names of routes
 	probed   atomic.Pointer[[]string]            // names of the ways out that are tried
 
-	documents, findings, gaps, verdicts, notScanned     *prometheus.CounterVec
+	documents, encrypted, findings, gaps, verdicts      *prometheus.CounterVec
+	notScanned                                          *prometheus.CounterVec
 	kills, refusals, nextHop, deliveries, notices       *prometheus.CounterVec
 	setAside                                            *prometheus.CounterVec
 	queueStates                                         *prometheus.GaugeVec
@@ -78,6 +79,7 @@ type Set struct {
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
 	diskFree                                            prometheus.Gauge
 	inlineImages, workers, bypassPassed, calls, readOn  prometheus.Counter
+	notProved                                           prometheus.Counter
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -87,6 +89,8 @@ func New() *Set {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	s.documents = s.vec("stanch_documents_total", "Documents that came to an end, by channel and outcome.", "channel", "outcome")
+	s.encrypted = s.vec("stanch_encrypted_total", "Recipients to whom mail goes encrypted, by way.", "way")
+	s.notProved = s.counter("stanch_not_proved_total", "Messages that went another way or were held because no server proved to be a recipient's.")
 	s.findings = s.vec("stanch_findings_total", "Findings, by rule.", "rule")
 	s.gaps = s.vec("stanch_gaps_total", "Pieces that could not be read, by cause.", "cause")
 	s.verdicts = s.vec("stanch_verdicts_total", "Verdicts, the strictest of each document, by channel, action and mode.", "channel", "action", "mode")
@@ -142,6 +146,9 @@ func (s *Set) zero() {
 		for _, o := range outcomes {
 			s.documents.WithLabelValues(c, o)
 		}
+	}
+	for _, w := range dlp.Ways() {
+		s.encrypted.WithLabelValues(string(w))
 	}
 	for _, c := range dlp.Causes() {
 		s.gaps.WithLabelValues(c.String())

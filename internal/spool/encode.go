@@ -41,11 +41,12 @@ type stateJSON struct {
 	Died  int        `json:"died,omitempty"`
 	Rcpts []rcptJSON `json:"rcpts"`
 	Trace []byte     `json:"trace,omitempty"`
+	Front []byte     `json:"front,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
 	p := m.Params
-	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace,
+	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace, Front: m.Front,
 		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
@@ -65,7 +66,7 @@ func decodeState(b []byte, m *Message) error {
 	if in.V != version {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
-	m.From, m.Trace = addressIn(in.From), in.Trace
+	m.From, m.Trace, m.Front = addressIn(in.From), in.Trace, in.Front
 	m.DelayTold, m.Deaths = in.Told, in.Died
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))

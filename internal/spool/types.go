@@ -17,6 +17,7 @@ const (
 	Release   Kind = "release"   // held mail that a person let go
 	Copy      Kind = "copy"      // the part of a split message that may leave
 	Encrypted Kind = "encrypted" // the message encrypted for some recipients
+	Proved    Kind = "proved"    // the message as it came, for servers alone that prove to be its recipients'
 	Notice    Kind = "notice"    // words of ours to a sender or an officer
 	DSN       Kind = "dsn"       // a delivery status notification of ours
 	Reading   Kind = "reading"   // a document as it came, which takes long to read: judged first, never delivered as it is
@@ -85,7 +86,8 @@ type Message struct {
 	Seq       uint64 // of the audit event that decided it
 	Dest      int64  // keyed digest of where it goes next, for the scheduler alone; 0: not known
 	Why       Why    // Poison: why it was set aside
-	Trace     []byte // Reading: the trace fields that go in front of what is sent on. PHI
+	Trace     []byte // Reading, Proved: the trace fields that go in front of what is sent on. PHI
+	Front     []byte // Proved: what goes in front of the content, Trace among it. PHI
 	DelayTold bool   // the sender knows that it waits
 	Damaged   bool   // List and Due: what is kept does not open; From and Rcpts are zero
 }

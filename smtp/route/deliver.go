@@ -54,8 +54,14 @@ func (t *table) groups(from dlp.Address, rcpts []dlp.Address) []group {
 // reported, and there is nobody else who would give up in time.
 func (r *Router) Deliver(ctx context.Context, from dlp.Address, rcpts []dlp.Address, params []dlp.RcptParams,
 	opt smtp.MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
+	return r.deliver(ctx, false, from, rcpts, params, opt, open)
+}
+
+func (r *Router) deliver(ctx context.Context, proved bool, from dlp.Address, rcpts []dlp.Address, params []dlp.RcptParams,
+	opt smtp.MailOptions, open func() (io.ReadCloser, error)) []dlp.Delivery {
 	out := make([]dlp.Delivery, len(rcpts))
 	for _, g := range r.table.Load().groups(from, rcpts) {
+		g.dest.proved = proved
 		some := make([]dlp.Address, len(g.members))
 		var with []dlp.RcptParams
 		for j, i := range g.members {

@@ -361,6 +361,7 @@ type destination struct {
 	t      *table
 	e      *entry
 	domain string // mx
+	proved bool   // only servers count that prove to be the recipient's
 }
 
 func (t *table) destination(e *entry, domain string) *destination {
@@ -381,6 +382,9 @@ func (d *destination) same(o *destination) bool { return d.e == o.e && d.domain 
 // other takes the message. A *unroutable says that there is no host.
 func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.MailOptions, first smtp.Recipient) (smtp.Transaction, dlp.Reply, error) {
 	none := dlp.Reply{}
+	if d.e.maildir != nil && d.proved {
+		return nil, none, dlp.ErrNotProved
+	}
 	if d.e.maildir != nil {
 		return d.e.maildir.Begin(ctx, from, opt, first)
 	}
@@ -390,7 +394,13 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 	p, err := d.plan(ctx)
 	if err != nil {
 		d.count("unroutable")
-		return nil, none, err
+		return nil, none, d.unproved(err)
+	}
+	if d.proved {
+		if p, _, err = d.proving(p); err != nil {
+			d.count("unroutable")
+			return nil, none, err
+		}
 	}
 	start := time.Now()
 	var refusal *smtp.ReplyError
@@ -422,7 +432,7 @@ func (d *destination) Begin(ctx context.Context, from dlp.Address, opt smtp.Mail
 		return nil, none, refusal
 	}
 	d.count("unreached")
-	return nil, none, fmt.Errorf("route: %w", err)
+	return nil, none, fmt.Errorf("route: %w", d.unproved(err))
 }
 
 func (d *destination) count(result string) { d.t.d.Metrics.Route(d.e.Name, result) }

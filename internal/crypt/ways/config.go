@@ -10,7 +10,7 @@ import (
 
 // Config is the [encrypt] table.
 type Config struct {
-	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `tls`, `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
@@ -24,6 +24,8 @@ type Config struct {
 	RequestSubject bool `toml:"request_subject"`
 	// RequestHeader is the name of a header field by which a sender asks for the same, whatever it says, such as `X-Encrypt`; empty: by none.
 	RequestHeader string `toml:"request_header"`
+	// TLS says for whom a proved connection is enough.
+	TLS TLS `toml:"tls"`
 }
 
 // Default tries every way in the usual order, and has no keys.
@@ -36,7 +38,7 @@ func Default() Config {
 }
 
 // built are the ways that this version has.
-var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP}
+var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP, dlp.VerifiedTLS}
 
 // NotBuilt lists the ways of Order that this version does not have, in order.
 func (c *Config) NotBuilt() []string {
@@ -70,7 +72,7 @@ func (c *Config) Validate() error {
 	if c.RequestHeader != "" && !fieldName(c.RequestHeader) {
 		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}
 	}
-	return nil
+	return c.TLS.validate()
 }
 
 // fold is an address or a domain as keys are looked up by it: ASCII letters in

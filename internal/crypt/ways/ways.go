@@ -32,6 +32,10 @@ const (
 	Cannot      Reason = "cannot_encrypt" // made for signing only, or of a kind that is not used
 	OtherPerson Reason = "other_person"   // it names other addresses, and is not pinned for this one
 	NotPinned   Reason = "not_pinned"     // another key is pinned for this address
+	NotNamed    Reason = "not_named"      // encrypt.tls does not name the domain
+	Consumer    Reason = "consumer"       // mail for consumers, and encrypt.tls does not name the domain itself
+	NotProved   Reason = "not_proved"     // no server proves to be the recipient's
+	NotReached  Reason = "not_reached"    // whether one does is not known: DNS or the server gave no answer
 	NotBuilt    Reason = "not_built"      // this version of stanch does not have the way
 	NotInOrder  Reason = "not_in_order"   // encrypt.order leaves it out
 )
@@ -62,6 +66,7 @@ type Choice struct {
 	Way   dlp.Way
 	Unfit Reason // "": it can be gone
 	Key   *Key   // that it would use, or that is unfit; nil: no key is for this recipient, or the way has none
+	By    string // VerifiedTLS: what proves the server; "" where nothing does
 }
 
 // Ways is what the configuration and the folders said when they were read. It
@@ -74,6 +79,8 @@ type Ways struct {
 	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
 	openpgp map[string]*pgpKey   // by address, folded
 	other   []Key                // files that are for nobody
+	tls     TLS
+	prove   Prover // nil: no server proves anything
 }
 
 type pgpKey struct {
@@ -84,7 +91,7 @@ type pgpKey struct {
 // Open reads the folders that cfg names. A key that cannot be used is no error:
 // nobody is encrypted to with it, and Keys tells. Errors are *dlp.KeyErrors.
 func Open(cfg Config, now func() time.Time) (*Ways, error) {
-	w := &Ways{now: now, smime: map[string]*smimeKey{}, openpgp: map[string]*pgpKey{}}
+	w := &Ways{now: now, tls: cfg.TLS, smime: map[string]*smimeKey{}, openpgp: map[string]*pgpKey{}}
 	for _, name := range cfg.Order {
 		w.order = append(w.order, dlp.Way(name))
 	}
@@ -206,13 +213,13 @@ func (w *Ways) Keys() []Key {
 
 func nameOf(a dlp.Address) string { return fold(a.Local + "@" + a.Domain) }
 
-// Choices returns each way to rcpt with what speaks against it: those of
-// encrypt.order in that order, then the others.
-func (w *Ways) Choices(rcpt dlp.Address) []Choice {
+// Choices returns each way from from to rcpt with what speaks against it: those
+// of encrypt.order in that order, then the others.
+func (w *Ways) Choices(ctx context.Context, from, rcpt dlp.Address) []Choice {
 	now := w.now()
 	var out []Choice
 	for _, way := range w.order {
-		out = append(out, w.choice(way, rcpt, now))
+		out = append(out, w.choice(ctx, way, from, rcpt, now))
 	}
 	for _, way := range dlp.Ways() {
 		if !slices.Contains(w.order, way) {
@@ -222,8 +229,10 @@ func (w *Ways) Choices(rcpt dlp.Address) []Choice {
 	return out
 }
 
-func (w *Ways) choice(way dlp.Way, rcpt dlp.Address, now time.Time) Choice {
+func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, now time.Time) Choice {
 	switch way {
+	case dlp.VerifiedTLS:
+		return w.tlsChoice(ctx, from, rcpt)
 	case dlp.SMIME:
 		k, s := w.smimeFor(rcpt, now)
 		if k == nil {
@@ -242,11 +251,12 @@ func (w *Ways) choice(way dlp.Way, rcpt dlp.Address, now time.Time) Choice {
 	return Choice{Way: way, Unfit: s.Unfit, Key: &s}
 }
 
-// Way is the first way of encrypt.order to rcpt that can be gone, "" for none.
-func (w *Ways) Way(_ context.Context, _, rcpt dlp.Address) dlp.Way {
+// Way is the first way of encrypt.order from from to rcpt that can be gone and is
+// none of except, "" for none.
+func (w *Ways) Way(ctx context.Context, from, rcpt dlp.Address, except ...dlp.Way) dlp.Way {
 	now := w.now()
 	for _, way := range w.order {
-		if w.choice(way, rcpt, now).Unfit == "" {
+		if !slices.Contains(except, way) && w.choice(ctx, way, from, rcpt, now).Unfit == "" {
 			return way
 		}
 	}

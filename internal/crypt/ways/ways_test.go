@@ -2,6 +2,7 @@ package ways_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -67,7 +68,7 @@ func addr(s string) dlp.Address {
 
 // unfit is what speaks against OpenPGP for somebody.
 func unfit(w *ways.Ways, to string) ways.Reason {
-	for _, c := range w.Choices(addr(to)) {
+	for _, c := range w.Choices(context.Background(), dlp.Address{}, addr(to)) {
 		if c.Way == dlp.OpenPGP {
 			return c.Unfit
 		}
@@ -275,7 +276,7 @@ func TestSMIME(t *testing.T) {
 		"eve@partner.example": ways.OtherPerson, "old@partner.example": ways.Expired, "sign@partner.example": ways.Cannot, "web@partner.example": ways.Cannot,
 		"gone@partner.example": ways.Revoked, "key@partner.example": ways.SecretKey, "none@partner.example": ways.Unreadable, "x@sub.big.example": ways.NoKey,
 	} {
-		if got := w.Choices(addr(to))[0]; got.Way != dlp.SMIME || got.Unfit != want {
+		if got := w.Choices(t.Context(), dlp.Address{}, addr(to))[0]; got.Way != dlp.SMIME || got.Unfit != want {
 			t.Errorf("%s: got %v %q, want %q", to, got.Way, got.Unfit, want)
 		}
 		if way := w.Way(t.Context(), dlp.Address{}, addr(to)); (way == dlp.SMIME) != (want == "") {
