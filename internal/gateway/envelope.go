@@ -62,12 +62,12 @@ func readEnvelope(doc *dlp.Document, rules *Rules, sink dlp.Sink) error {
 func envelopeTexts(doc *dlp.Document, rules *Rules) iter.Seq2[string, bool] {
 	return func(yield func(string, bool) bool) {
 		add := func(s string, free bool) bool { return s == "" || yield(s, free) }
-		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender, rules)) || !add(domainText(doc.Sender.Domain), false) {
+		if !add(doc.Params.EnvID, true) || !add(localText(doc.Sender, rules)) || !add(domainText(doc.Sender.Domain, rules), false) {
 			return
 		}
 		said := ""
 		for _, a := range doc.Rcpts {
-			if !add(localText(a, rules)) || a.Domain != said && !add(domainText(a.Domain), false) {
+			if !add(localText(a, rules)) || a.Domain != said && !add(domainText(a.Domain, rules), false) {
 				return
 			}
 			said = a.Domain
@@ -128,13 +128,35 @@ func localText(a dlp.Address, rules *Rules) (text string, free bool) {
 func (r *Rules) knows(s string) bool { return s != "" && r != nil && r.Knows != nil && r.Knows(s) }
 
 // domainText is what a domain says, "" where that is an address and nothing
-// else: one with many digits, of which an IP address has few or is a literal.
-func domainText(domain string) string {
+// else: one with many digits, of which an IP address has few or is a literal, and
+// one with a label that the rules know for its form. Case says nothing in a domain
+// (RFC 1034 3.1), and most programs write it small; so a label is asked about as it
+// is and in capitals, and the text is that of which the rules know it.
+func domainText(domain string, rules *Rules) string {
 	digits, _, split := countChars(domain)
-	if digits < minDigits || strings.HasPrefix(domain, "[") {
+	if digits == 0 || strings.HasPrefix(domain, "[") {
 		return ""
 	}
-	return words(domain, split)
+	var known []string
+	for label := range strings.SplitSeq(domain, ".") {
+		if n, _, _ := countChars(label); n == 0 {
+			continue
+		}
+		if upper := strings.ToUpper(label); rules.knows(label) {
+			known = append(known, label)
+		} else if upper != label && rules.knows(upper) {
+			known = append(known, upper)
+		}
+	}
+	whole := strings.Join(known, " ")
+	if digits < minDigits {
+		return whole
+	}
+	apart := words(domain, split)
+	if whole == "" || strings.Contains(" "+apart+" ", " "+whole+" ") {
+		return apart
+	}
+	return whole + "\n" + apart
 }
 
 // countChars counts digits and letters of s, and says where digits first follow

@@ -135,6 +135,30 @@ func TestLocalPartsTheRulesKnow(t *testing.T) {
 	}
 }
 
+// TestDomainsTheRulesKnow: a domain with a label that the rules know by its form
+// alone is text, in whatever case it is written; any other of few digits is none.
+func TestDomainsTheRulesKnow(t *testing.T) {
+	form := regexp.MustCompile(`\bE\d{7,8}\b`)
+	rules := &gateway.Rules{Knows: func(s string) bool { return form.MatchString(s) }}
+	for domain, want := range map[string]string{
+		"E1234567.example": "E1234567\n", "e1234567.clinic.example": "E1234567\n", "a.e1234567.example": "E1234567\n", "e1234567": "E1234567\n",
+		"e12345678.example": "E12345678\ne 12345678 example\n", "E1234567.E7654321.example": "E1234567 E7654321\nE 1234567 E7654321 example\n",
+		"e123456.example": "", "e123.4567.example": "", "clinic24.example": "", "clinic.example": "", "[E1234567]": "", "": "",
+	} {
+		to := dlp.Address{Local: "ann", Domain: domain}
+		var got taker
+		if err := gateway.ReadEnvelope(mail(to), rules, &got); err != nil || got.String() != want {
+			t.Errorf("%q: got %q, %v; want %q", domain, got.String(), err, want)
+		}
+		b := newBench(t)
+		b.verdict[to.String()] = dlp.RcptVerdict{Action: dlp.Hold}
+		b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &detection{parts: &b.parts} }, Policy: b, Knows: rules.Knows})
+		if got := b.Withholds(t.Context(), mail(to)); got != (want != "") {
+			t.Errorf("%q: withheld %v", domain, got)
+		}
+	}
+}
+
 // TestEnvelopeIsWithheld: text that is not clean does not leave with RCPT.
 func TestEnvelopeIsWithheld(t *testing.T) {
 	found := []dlp.Finding{{Rule: "us-ssn"}}
