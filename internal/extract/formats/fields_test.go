@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // meanings lists what the typed spans of a part cut out of its text.
@@ -264,6 +267,56 @@ func FuzzFields(f *testing.F) {
 			t.Errorf("text of type %s changed", media)
 		}
 	})
+}
+
+// TestOddSeparatorsOfLongMessages: a message that is too long to be held by itself is
+// read with the usual separators as well, one past what may be held has a gap, and so
+// has one in which a later header declares them.
+func TestOddSeparatorsOfLongMessages(t *testing.T) {
+	const odd = "MSH$%~\\&$A$B$C$D$20260301$$ADT%A01$1$P$2.5\rPID$1$$4482913%%%CLINIC%MR$$ROE%JANE$$19610304\r"
+	const note = "NTE|1||a note of the ward\r"
+	long := strings.Repeat(strings.ReplaceAll(note, "|", "$"), 2<<20/len(note))
+	small := limits
+	small.Memory = 2 << 20
+	x12 := strings.ReplaceAll(x12Message, "*", "+") + strings.Repeat("NTE+ADD+a note of the ward~\n", 2<<20/28)
+	for _, tt := range []struct {
+		name, in string
+		lim      wire.Limits
+		again    string // a meaning in the further reading
+		gap      bool
+	}{
+		{"HL7", odd + long, limits, "MRN=4482913@2", false},
+		{"X12", x12, limits, "SSN=536228145@2", false},
+		{"HL7, more than may be held", odd + long, small, "", true},
+		{"X12, more than may be held", x12, small, "", true},
+		{"HL7, a later message", hl7Message + strings.Repeat(note, 2<<20/len(note)) + odd, limits, "", true},
+		{"HL7 as it comes", hl7Message + strings.Repeat(note, 2<<20/len(note)), limits, "", false},
+	} {
+		a := serve(t, false, tt.lim, []byte(tt.in))
+		if a.texts[""] != tt.in {
+			t.Errorf("%s: the text is not as it was", tt.name)
+		}
+		if got := a.meanings("~2"); tt.again == "" && len(got) > 0 || tt.again != "" && !slices.Contains(got, tt.again) {
+			t.Errorf("%s: got %q, want %q among them", tt.name, got, tt.again)
+		}
+		got := slices.ContainsFunc(a.gaps, func(g dlp.Gap) bool { return g.Cause == dlp.Ambiguous && g.Detail == "separators" })
+		if got != tt.gap || len(a.gaps) > 1 {
+			t.Errorf("%s: gaps %v, want one of separators: %t", tt.name, a.gaps, tt.gap)
+		}
+	}
+}
+
+// TestOddSeparatorsInWideText: what the usual separators stand for is the text, not
+// its bytes.
+func TestOddSeparatorsInWideText(t *testing.T) {
+	const in = "MSH$%~\\&$A$B$C$D$20260301$$ADT%A01$1$P$2.5\rPID$1$$4482913%%%CLINIC%MR$$ROE%JANE$$19610304\r"
+	wide := []byte("\xff\xfe")
+	for _, c := range []byte(in) {
+		wide = append(wide, c, 0)
+	}
+	if got := serve(t, false, limits, wide).meanings("~2"); !slices.Contains(got, "MRN=4482913@2") {
+		t.Errorf("got %q, want the record number among them", got)
+	}
 }
 
 // TestOddSeparators: a message whose separators make amounts or paths of its numbers

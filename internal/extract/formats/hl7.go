@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -117,6 +118,7 @@ func sign(c byte) bool {
 type hl7 struct {
 	segmenter
 	fieldSep, componentSep, repeatSep byte
+	odd                               bool // a header declared a separator of ofNumbers
 }
 
 func newHL7(out *emitter) *hl7 {
@@ -143,6 +145,7 @@ func (h *hl7) segment(seg []byte) {
 			return
 		}
 		h.fieldSep, h.componentSep = seg[from+3], seg[from+4]
+		h.odd = h.odd || bytes.ContainsAny(hl7Declared(seg[from:to]), ofNumbers)
 		if seg[from+5] != h.fieldSep {
 			h.repeatSep = seg[from+5]
 		}

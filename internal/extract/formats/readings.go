@@ -34,9 +34,13 @@ func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
 		j.leaf(at.again(), memory(resolve(b)))
 	case k.media == "application/json" && jsonEscape().Match(b):
 		j.leaf(at.again(), memory(unescapeJSON(b)))
-	case k.media == mediaHL7 || k.media == mediaX12 && enc == encUTF8:
-		if t := usualSeparators(k.media, b); t != nil {
-			j.leaf(at.again(), memory(t))
+	case k.media == mediaHL7 || k.media == mediaX12:
+		if t := usualSeparators(k.media, enc, b); t != nil {
+			in := at.again()
+			if enc != encUTF8 {
+				in.decoded, in.charset = true, encUTF8
+			}
+			j.leaf(in, memory(t))
 		}
 	case k.media == "text/plain" || k.media == "text/csv":
 		if t := parted(b); !controlsMean(enc) && !bytes.Equal(t, b) {

@@ -3,6 +3,8 @@ package formats
 import (
 	"bytes"
 	"strings"
+
+	"golang.org/x/text/transform"
 )
 
 // ofNumbers are the signs that make an amount, a decimal, a path or a longer word
@@ -10,12 +12,34 @@ import (
 // with the usual separators, too: only so do its fields stand alone.
 const ofNumbers = `$%+-./\@_`
 
-// usualSeparators returns a message of HL7 v2 or X12 with the separators that its
-// headers declare replaced by those that most messages have; nil where none that is
-// declared is one of ofNumbers.
+// oddlySeparated reports a message, of which m marked the fields, that declares one
+// of ofNumbers.
+func oddlySeparated(m marker) bool {
+	switch m := m.(type) {
+	case *hl7:
+		return m.odd
+	case *x12:
+		return m.odd
+	}
+	return false
+}
+
+// usualSeparators returns a message of HL7 v2 or X12, in enc, as UTF-8 with the
+// separators that its headers declare replaced by those that most messages have; nil
+// where none that is declared is one of ofNumbers, and for what is no such message.
 //
 // Source: HL7 v2.5.1, 2.5.4; ASC X12.5, ISA.
-func usualSeparators(media string, b []byte) []byte {
+func usualSeparators(media, enc string, b []byte) []byte {
+	if media != mediaHL7 && (media != mediaX12 || enc != encUTF8) {
+		return nil
+	}
+	if enc != encUTF8 {
+		t, _, err := transform.Bytes(decoder(enc), b)
+		if err != nil {
+			return nil
+		}
+		b = t
+	}
 	if media == mediaX12 {
 		element, component, end, ok := x12Separators(strings.TrimLeft(string(b[:min(len(b), 1024)]), " \t\r\n\ufeff"))
 		if !ok || !strings.ContainsAny(string([]byte{element, component, end}), ofNumbers) {

@@ -26,9 +26,14 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	marker := fieldMarker(j.out, k, enc, head) // head is good until the next read
 	order := newByteOrder(at, head, enc)
-	if s.r != nil && holdsFiles(head) {
+	switch {
+	case s.r == nil:
+	case holdsFiles(head):
 		s.keep(int(max(maxEncoded, min(maxCard, j.lim.Memory-j.held))))
 		j.hold(int64(len(s.mem)))
+	case usualSeparators(k.media, enc, head) != nil: // it is read with those, too
+		s.keep(int(max(maxEncoded, min(maxCard, (j.lim.Memory-j.held)/2))))
+		j.hold(2 * int64(len(s.mem)))
 	}
 	s.keep(maxEncoded)
 	j.part(at, k.media)
@@ -55,6 +60,9 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	if armour.found != "" {
 		j.gap(at, dlp.Encrypted, armour.found, 0)
+	}
+	if s.r != nil && oddlySeparated(marker) {
+		j.gap(at, dlp.Ambiguous, "separators", 0)
 	}
 	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)

@@ -82,12 +82,13 @@ func x12Separators(t string) (element, component, end byte, ok bool) {
 type x12 struct {
 	segmenter
 	element, component byte
+	odd                bool // a separator is one of ofNumbers
 }
 
 // newX12 returns a reader of an interchange that begins with isa.
 func newX12(out *emitter, isa string) *x12 {
 	element, component, end, _ := x12Separators(isa)
-	x := &x12{element: element, component: component}
+	x := &x12{element: element, component: component, odd: strings.ContainsAny(string([]byte{element, component, end}), ofNumbers)}
 	x.out = out
 	x.ends = func(c byte) bool { return c == end }
 	x.mark = x.segment
