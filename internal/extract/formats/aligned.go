@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -171,6 +171,9 @@ func isDrawn(line []byte) bool {
 // the columns apart, a drawn line below may.
 func (t *textTables) open(line []byte) {
 	may, parted, odd := mayHead(line)
+	if !may && !odd && beginsOdd(line) {
+		parted, odd = true, true
+	}
 	if odd = odd && !may && beginsPatients(line); !may && !odd {
 		return
 	}
@@ -264,6 +267,22 @@ func beginsPatients(line []byte) bool {
 	return false
 }
 
+// beginsOdd reports a line whose first cell is a year or some such number, or a sign,
+// before what parts names: what mayHead lets pass behind a first name.
+func beginsOdd(line []byte) bool {
+	const most = 4 // bytes of such a cell
+	line = bytes.TrimLeft(line, "> \t")
+	n := 0
+	for n < min(len(line), most) && (headByte[line[n]] == 2 || headByte[line[n]] == 5) {
+		n++
+	}
+	if n == 0 || n == len(line) {
+		return false
+	}
+	rest := bytes.TrimLeft(line[n:], " ")
+	return len(line)-n-len(rest) > 1 || len(rest) > 0 && headByte[rest[0]] == 4
+}
+
 // passWords passes letters, and blanks of which no two stand side by side, eight
 // bytes at a time from i on, until more than most blanks were seen.
 func passWords(line []byte, i, blanks, most int) (int, int) {
@@ -340,47 +359,6 @@ func (t *textTables) oddNames(line []byte) bool {
 		t.columns = append(t.columns, textColumn{columnLabel(row[i]), c, patientName(row[i]) != ""})
 	}
 	return true
-}
-
-// columnName reports what may be a column's name: some words, no sentence.
-func columnName(s string) bool {
-	if s == "" || len(s) > maxColumnName || strings.Count(s, " ") > 4 {
-		return false
-	}
-	letters := 0
-	for i, r := range s {
-		switch {
-		case unicode.IsLetter(r), r == '#':
-			letters++
-		case strings.ContainsRune(" _-/.()'&", r), unicode.IsDigit(r), r == ':' && i == len(s)-1:
-		default:
-			return false
-		}
-	}
-	return letters > 0 && !(strings.HasSuffix(s, ".") && strings.Count(s, " ") > 1)
-}
-
-// patientColumn is patientLabel for a name in any of the ways in which it is
-// written: "Patient_ID", "SSN#", "D.O.B.", "Med Rec No:".
-func patientColumn(name string) bool {
-	s := strings.ToLower(strings.TrimRight(name, ": "))
-	s = strings.ReplaceAll(s, ".", "")
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '_' || r == '-' || r == '/' }), " ")
-	s = strings.TrimSpace(strings.TrimSuffix(s, "#"))
-	for _, end := range []string{" number", " num", " no", " nbr"} {
-		s = strings.TrimSuffix(s, end)
-	}
-	for _, begin := range []string{"patient ", "pt ", "pat "} {
-		if rest, ok := strings.CutPrefix(s, begin); ok && rest != "id" && rest != "" {
-			s = rest
-		}
-	}
-	switch s {
-	case "medical record", "med rec", "medical rec", "patient", "pt id", "pat id", "chart", "social security", "soc sec", "ss", "birthdate", "medicare",
-		"medicare id", "member", "subscriber id", "subscriber", "health plan id", "icd 10", "dx code", "icd code", "diagnosis codes":
-		return s != "patient" || strings.TrimSpace(strings.ToLower(name)) != "patient" // alone it is a column of names
-	}
-	return patientLabel(s)
 }
 
 // split cuts line at the delimiter at hand into cells, which it leaves in cells;
@@ -499,6 +477,14 @@ func (t *textTables) cut(line []byte) bool {
 		}
 		for !t.piped() && len(t.cells) > len(t.columns) && t.cells[len(t.cells)-1].from == t.cells[len(t.cells)-1].to {
 			t.cells = t.cells[:len(t.cells)-1] // empty ones that spreadsheets leave at the end
+		}
+		if t.piped() && len(t.cells) < len(t.columns) { // what split took for the pipe at an end
+			if bytes.HasPrefix(bytes.TrimLeft(line, "> \t"), []byte(t.delim)) {
+				t.cells = slices.Insert(t.cells, 0, span{})
+			}
+			if len(t.cells) < len(t.columns) && bytes.HasSuffix(line, []byte(t.delim)) {
+				t.cells = append(t.cells, span{len(line), len(line)})
+			}
 		}
 		for t.delim == "\t" && len(t.cells) < len(t.columns) {
 			t.cells = append(t.cells, span{len(line), len(line)}) // cut off with the blanks at the end

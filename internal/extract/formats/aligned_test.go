@@ -29,6 +29,11 @@ var alignedTables = []struct {
 	{"Markdown without pipes at the ends", "See:\n\nMRN | SSN | 2024\n--- | --- | ---\n4482913 | 536228145 | 12\n4482914 | | 13\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1", "MRN=4482914@2", "=13@2"}},
 	{"a year among commas", "See:\n\nMRN,SSN,2024\n4482913,536228145,12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1"}},
 	{"a sign among tabs", "See below\nMRN\tSSN\t%\n4482913\t536228145\t12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=12@1"}},
+	{"a year in front of pipes", "See:\n\n2024 | MRN | SSN\n--- | --- | ---\n12 | 4482913 | 536228145\n | 4482914 | 536228146\n13 | 4482915 |\n | 4482916 |\n",
+		[]string{"=12@1", "MRN=4482913@1", "SSN=536228145@1", "MRN=4482914@2", "SSN=536228146@2", "=13@3", "MRN=4482915@3"}},
+	{"a sign in front of commas", "See:\n\n#,%,MRN,SSN\n1,5,4482913,536228145\n", []string{"#=1@1", "=5@1", "MRN=4482913@1", "SSN=536228145@1"}},
+	{"a year in front of blanks", "See:\n\n2024   MRN      SSN\n12     4482913  536228145\n", []string{"=12@1", "MRN=4482913@1", "SSN=536228145@1"}},
+	{"a number in front of prose", "We need:\n\n12, the MRN, and the SSN\n13, 4482913, 536228145\n", nil},
 	{"an empty name", "See:\n\nMRN,SSN,,Ward\n4482913,536228145,x,12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=x@1", "Ward=12@1"}},
 	{"an empty name between pipes", "See:\n\nMRN | SSN |  | Ward\n--|--|--|--\n4482913 | 536228145 | x | 12\n", []string{"MRN=4482913@1", "SSN=536228145@1", "=x@1", "Ward=12@1"}},
 

@@ -160,6 +160,47 @@ func patientName(c string) string {
 	return ""
 }
 
+// columnName reports what may be a column's name: some words, no sentence.
+func columnName(s string) bool {
+	if s == "" || len(s) > maxColumnName || strings.Count(s, " ") > 4 {
+		return false
+	}
+	letters := 0
+	for i, r := range s {
+		switch {
+		case unicode.IsLetter(r), r == '#':
+			letters++
+		case strings.ContainsRune(" _-/.()'&", r), unicode.IsDigit(r), r == ':' && i == len(s)-1:
+		default:
+			return false
+		}
+	}
+	return letters > 0 && !(strings.HasSuffix(s, ".") && strings.Count(s, " ") > 1)
+}
+
+// patientColumn is patientLabel for a name in any of the ways in which it is
+// written: "Patient_ID", "SSN#", "D.O.B.", "Med Rec No:".
+func patientColumn(name string) bool {
+	s := strings.ToLower(strings.TrimRight(name, ": "))
+	s = strings.ReplaceAll(s, ".", "")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '_' || r == '-' || r == '/' }), " ")
+	s = strings.TrimSpace(strings.TrimSuffix(s, "#"))
+	for _, end := range []string{" number", " num", " no", " nbr"} {
+		s = strings.TrimSuffix(s, end)
+	}
+	for _, begin := range []string{"patient ", "pt ", "pat "} {
+		if rest, ok := strings.CutPrefix(s, begin); ok && rest != "id" && rest != "" {
+			s = rest
+		}
+	}
+	switch s {
+	case "medical record", "med rec", "medical rec", "patient", "pt id", "pat id", "chart", "social security", "soc sec", "ss", "birthdate", "medicare",
+		"medicare id", "member", "subscriber id", "subscriber", "health plan id", "icd 10", "dx code", "icd code", "diagnosis codes":
+		return s != "patient" || strings.TrimSpace(strings.ToLower(name)) != "patient" // alone it is a column of names
+	}
+	return patientLabel(s)
+}
+
 // columnLabels are the labels of a header's cells: what is no name gives none.
 func columnLabels(row []string) []string {
 	labels := make([]string, len(row))

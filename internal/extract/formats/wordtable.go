@@ -14,14 +14,15 @@ import (
 // SpreadsheetML 2003. Its text goes out as it comes; the cells below a row of names
 // are marked as well. That is one in which a name stands that columns of patients
 // have, or the row above the first that holds a value: then it is the names of
-// columns by nothing but that, and a row of one cell ends what it says. A table
-// without such a row, and one that holds labels in front of values, is text as any
-// other.
+// columns by nothing but that, and a row of one cell below it says something of the
+// rows that follow. A table without such a row, and one that holds labels in front of
+// values, is text as any other.
 type wordTable struct {
 	labels []string
 	head   []string // of weak labels: those of the first row
 	may    []string // the labels that the row above gives, if it is one of names
 	weak   bool     // labels are those of a row without a name that patients' columns have
+	title  string   // with weak labels: what a row of one cell says of those below
 	rows   int      // that ended
 	width  int      // cells of the last one that hold anything
 	plain  bool     // its cells are not marked
@@ -155,7 +156,7 @@ func (w *wordText) endTableRow(t *wordTable) {
 	t.rows, t.width = t.rows+1, len(row)
 	switch {
 	case len(row) > 1 && (first && headsPatients(row) || other && namesOfPatients(row)):
-		t.labels, t.may, t.weak = labelsAt(row, cells), nil, false
+		t.labels, t.may, t.weak, t.title = labelsAt(row, cells), nil, false, ""
 		return
 	case t.unheaded(row, cells):
 		return
@@ -165,9 +166,9 @@ func (w *wordText) endTableRow(t *wordTable) {
 	}
 	w.d.groups++
 	for _, c := range cells {
-		label := ""
+		label := t.title
 		if c.col < len(t.labels) {
-			label = t.labels[c.col]
+			label = cutLabel(strings.TrimSpace(t.labels[c.col] + " " + t.title))
 		}
 		w.mark(c.from, c.val, label)
 		w.mark(c.val, c.to, label)
@@ -186,11 +187,13 @@ func (t *wordTable) unheaded(row []string, cells []wordCell) bool {
 		// header both may be true.
 		t.may = labelsAt(row, cells)
 		return !t.weak
-	case t.weak && len(row) == 1: // what it says is of the rows below
-		t.plain = true
+	case t.weak && len(row) == 1 && cells[0].col == 0 && !valueCell(row[0]):
+		if t.title, t.may = "", nil; columnName(row[0]) { // else a sentence, which is of its own
+			t.title = cutLabel(row[0])
+		}
 		return true
 	case t.may != nil && slices.ContainsFunc(row, valueCell):
-		if !t.weak {
+		if !t.weak || sharesName(t.head, t.may) {
 			t.head = t.may
 		}
 		t.labels = slices.Clone(t.head)
@@ -204,6 +207,17 @@ func (t *wordTable) unheaded(row []string, cells []wordCell) bool {
 		t.may, t.weak = nil, true
 	}
 	return len(t.labels) == 0
+}
+
+// sharesName reports that two rows have the same name over the same column: no cell is
+// what its column is called.
+func sharesName(a, b []string) bool {
+	for i := range min(len(a), len(b)) {
+		if a[i] != "" && strings.EqualFold(a[i], b[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // dayOf is b, or of a day and time as SpreadsheetML keeps it, 1961-03-04T00:00:00.000,
