@@ -197,6 +197,9 @@ func (x *Explainer) weights(m *match, p *pattern, r *rule, field dlp.Span, in bo
 	}
 	if in && field.Type != "" {
 		why := fmt.Sprintf("the format itself says that this field is of type %s", field.Type)
+		if field.Type == dlp.Definition {
+			why = "the format itself says that this field names a system, a profile or a name space"
+		}
 		switch {
 		case !p.isOf(r, &field):
 			lower("field", why)

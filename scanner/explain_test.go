@@ -131,9 +131,9 @@ func TestExplanationAgreesOnRandomRules(t *testing.T) {
 // TestExplanationAgreesInFields: the same where fields have names and meanings.
 func TestExplanationAgreesInFields(t *testing.T) {
 	s := New(builtIn(t))
-	text := "512441234|4829137|536-22-8145|1EG4TE5MK73|3/4/1961\n078051120 512-44-1234"
+	text := "https://a.example/x|512441234|4829137|536-22-8145|1EG4TE5MK73|3/4/1961\n078051120 512-44-1234"
 	for _, label := range []string{"", "patientSSN", "MRN", "tracking_number", "date of birth"} {
-		for _, typ := range []dlp.Type{"", "SSN", "MRN", "ZIP"} {
+		for _, typ := range []dlp.Type{"", "SSN", "MRN", "ZIP", dlp.Definition} {
 			var spans []dlp.Span
 			at := 0
 			for _, f := range strings.FieldsFunc(text, func(r rune) bool { return r == '|' || r == '\n' }) {
@@ -144,6 +144,24 @@ func TestExplanationAgreesInFields(t *testing.T) {
 			if e := agree(t, s, text, spans, false); len(e.Candidates) == 0 {
 				t.Fatal("no candidate")
 			}
+		}
+	}
+}
+
+// TestDefinitionsAreNobodys: the address in a field that names a system is one level
+// lower than any other.
+func TestDefinitionsAreNobodys(t *testing.T) {
+	const text = "https://a.example/x"
+	for typ, want := range map[dlp.Type]dlp.Confidence{"": dlp.Medium, dlp.Definition: dlp.Low, "URL": dlp.High} {
+		c := New(builtIn(t)).Begin(Options{})
+		if err := c.Part(dlp.PartInfo{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Text(dlp.Window{Text: []byte(text), Spans: []dlp.Span{{End: int64(len(text)), Label: "system", Type: typ, Group: 1}}}); err != nil {
+			t.Fatal(err)
+		}
+		if found, _ := c.Finish(); len(found) != 1 || found[0].Type != "URL" || found[0].Confidence != want {
+			t.Errorf("%q: got %v, want one address, %v", typ, found, want)
 		}
 	}
 }

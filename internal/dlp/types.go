@@ -5,6 +5,10 @@ import "slices"
 // Type is what a Finding is. The vocabulary is closed (docs/contract.md, scan).
 type Type string
 
+// Definition is of a Span, never of a Finding: the field names a system, a profile or
+// a name space and says nothing of anybody.
+const Definition Type = "definition"
+
 // Types lists the vocabulary.
 func Types() []Type { return slices.Clone(types) }
 

@@ -275,7 +275,7 @@ func DecodeWindow(b []byte) (dlp.Window, error) {
 		if s.Start < last || s.Start > w.Offset+int64(len(w.Text)) {
 			d.bad = true
 		}
-		if s.Type != "" && !dlp.KnownType(s.Type) {
+		if s.Type != "" && s.Type != dlp.Definition && !dlp.KnownType(s.Type) {
 			d.bad = true
 		}
 		last = s.Start

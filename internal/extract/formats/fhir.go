@@ -96,8 +96,13 @@ func fhirMeaning(name, system, code, text string, ofPatient bool) (typ dlp.Type,
 
 // fhirElement returns what a value is by the name of its element and of the one
 // around it.
+//
+// Source: HL7 FHIR R4, 2.24.0.1 (uri), 2.24.0.12 (Identifier.system), 2.5.1
+// (Extension.url), 2.27.1 (Meta.profile).
 func fhirElement(name, parent string, ofPatient bool) dlp.Type {
 	switch {
+	case name == "system", name == "profile" && parent == "meta", name == "url" && (parent == "extension" || parent == "modifierExtension"):
+		return dlp.Definition
 	case name == "birthDate":
 		return "DOB"
 	case name == "postalCode":
@@ -160,6 +165,9 @@ func (f *fhirXML) open(x *xmlFields, name string) {
 	}
 	if len(f.stack) < maxNames {
 		f.stack = append(f.stack, frame)
+	}
+	if url, end := x.attribute("url"); name == "extension" || name == "modifierExtension" {
+		x.mark(url, end, "url", dlp.Definition)
 	}
 	from, to := x.attribute("value")
 	if from >= to || len(f.stack) < 2 {

@@ -14,11 +14,43 @@ import (
 // meanings lists what the typed spans of a part cut out of its text.
 func (a *answer) meanings(path string) (s []string) {
 	for _, sp := range a.spans[path] {
-		if sp.Type != "" {
+		if sp.Type != "" && sp.Type != dlp.Definition {
 			s = append(s, fmt.Sprintf("%s=%s@%d", sp.Type, a.texts[path][sp.Start:sp.End], sp.Group))
 		}
 	}
 	return s
+}
+
+// definitions lists the fields of a part that name systems, profiles and name spaces.
+func (a *answer) definitions(path string) (s []string) {
+	for _, sp := range a.spans[path] {
+		if sp.Type == dlp.Definition {
+			s = append(s, sp.Label+"="+a.texts[path][sp.Start:sp.End])
+		}
+	}
+	return s
+}
+
+// TestDefinitions: the addresses by which FHIR and XML name systems, profiles,
+// extensions and name spaces are told from those of anybody.
+func TestDefinitions(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     []string
+	}{
+		{"FHIR", `{"resourceType":"Patient","meta":{"profile":["http://a.example/profile"],"source":"http://a.example/source"},"extension":[{"url":"http://a.example/race","extension":[{"url":"omb","valueUrl":"http://a.example/value"}]}],` +
+			`"modifierExtension":[{"url":"http://a.example/not"}],"identifier":[{"system":"http://a.example/mrn","value":"http://a.example/4482913"}],"telecom":[{"system":"url","value":"https://janeroe.example"}],"photo":[{"url":"https://a.example/p/1.png"}]}`,
+			[]string{"profile=http://a.example/profile", "url=http://a.example/race", "url=omb", "url=http://a.example/not", "system=http://a.example/mrn", "system=url"}},
+		{"JSON of no FHIR", `{"meta":{"profile":"http://a.example/profile"},"extension":{"url":"http://a.example/race"},"system":"http://a.example/mrn"}`, nil},
+		{"FHIR in XML", `<Patient xmlns="http://hl7.org/fhir" xmlns:xsi = 'http://www.w3.org/2001/XMLSchema-instance' xsi:schemaLocation="http://hl7.org/fhir http://a.example/x.xsd" id="a"><meta><profile value="http://a.example/profile"/></meta>` +
+			`<extension url="http://a.example/race"><valueUrl value="http://a.example/value"/></extension><identifier><system value="http://a.example/mrn"/><value value="4482913"/></identifier><photo><url value="https://a.example/p/1.png"/></photo></Patient>`,
+			[]string{"xmlns=http://hl7.org/fhir", "xmlns:xsi=http://www.w3.org/2001/XMLSchema-instance", "xsi:schemaLocation=http://hl7.org/fhir http://a.example/x.xsd", "profile=http://a.example/profile", "url=http://a.example/race", "system=http://a.example/mrn"}},
+		{"C-CDA", `<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:sdtc"><x a=b xmlns="urn:lost"/><recordTarget/></ClinicalDocument>`, []string{"xmlns=urn:hl7-org:v3", "xmlns:sdtc=urn:hl7-org:sdtc"}},
+	} {
+		if got := serve(t, false, limits, []byte(tt.in)).definitions(""); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 const (

@@ -206,9 +206,14 @@ func (j *jsonFields) value(from, to int) {
 	if f == nil || !j.fhir {
 		return
 	}
+	parent := f.name
+	if f.array && len(j.stack) > 1 {
+		parent = j.stack[len(j.stack)-2].name
+	}
 	switch label {
 	case "system":
 		f.system = strings.ToLower(text)
+		j.spans[len(j.spans)-1].Type = fhirElement(label, parent, false)
 	case "value":
 		f.value = len(j.spans)
 	case "code":
@@ -220,10 +225,6 @@ func (j *jsonFields) value(from, to int) {
 			f.text = text
 		}
 	default:
-		parent := f.name
-		if f.array && len(j.stack) > 1 {
-			parent = j.stack[len(j.stack)-2].name
-		}
 		j.spans[len(j.spans)-1].Type = fhirElement(label, parent, j.within("Patient"))
 	}
 }

@@ -185,6 +185,7 @@ func (x *xmlFields) endTag() {
 		x.shut(localName(t[2:]))
 	default:
 		name := localName(t[1:])
+		x.nameSpaces()
 		x.words.open(x, name)
 		if len(x.names) >= maxNames {
 			return
@@ -260,6 +261,35 @@ func (x *xmlFields) attribute(name string) (from, to int) {
 			return 0, 0
 		}
 		return x.tag + from, x.tag + from + n
+	}
+}
+
+// nameSpaces marks what the tag at hand declares of name spaces and schemas.
+//
+// Source: Namespaces in XML 1.0 (3rd ed.) 3; XML Schema 1.0, 2.6.3.
+func (x *xmlFields) nameSpaces() {
+	t := x.buf[x.tag:]
+	for i := 0; ; {
+		k := bytes.IndexByte(t[i:], '=')
+		if k < 0 {
+			return
+		}
+		at := i + k // of the equals sign
+		name := bytes.TrimRight(t[i:at], " \t\r\n")
+		name = name[bytes.LastIndexAny(name, " \t\r\n")+1:]
+		value := bytes.TrimLeft(t[at+1:], " \t\r\n")
+		if len(value) == 0 || value[0] != '"' && value[0] != '\'' {
+			return
+		}
+		from := len(t) - len(value) + 1
+		n := bytes.IndexByte(t[from:], value[0])
+		if n < 0 {
+			return
+		}
+		if _, prefixed := bytes.CutPrefix(name, []byte("xmlns:")); prefixed || string(name) == "xmlns" || bytes.HasSuffix(name, []byte(":schemaLocation")) {
+			x.mark(x.tag+from, x.tag+from+n, string(name[:min(len(name), wire.MaxLabel)]), dlp.Definition)
+		}
+		i = from + n + 1
 	}
 }
 
