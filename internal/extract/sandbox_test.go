@@ -198,6 +198,7 @@ func TestEachCallIsNeeded(t *testing.T) {
 func ablate(t *testing.T, call, mail string) string {
 	p := lockedPool(t, func(c *Config) { c.Workers, c.PDFWorkers = 1, 1 })
 	p.without = call
+	var had [wire.Skills]bool // nobody has been asked to read pictures
 	for range 4 {
 		d := &discard{}
 		err := p.Extract(t.Context(), document(mail), d)
@@ -206,7 +207,7 @@ func ablate(t *testing.T, call, mail string) string {
 		}
 		for i := range p.lanes {
 			c := <-p.lanes[i].slots
-			if c != nil {
+			if had[i] = had[i] || c != nil; c != nil {
 				_ = c.proc.Signal(unix.SIGSTOP) // what is interrupted is restarted
 				time.Sleep(3 * time.Millisecond)
 				_ = c.proc.Signal(unix.SIGCONT)
@@ -219,7 +220,10 @@ func ablate(t *testing.T, call, mail string) string {
 		c := <-p.lanes[i].slots
 		p.lanes[i].slots <- nil
 		if c == nil {
-			return "a child is gone"
+			if had[i] {
+				return "a child is gone"
+			}
+			continue
 		}
 		if c.stop(); !c.state.Success() {
 			return "a child ends with " + c.state.String()

@@ -118,6 +118,7 @@ func (l *linter) rule(ctx context.Context, r *patterns.Rule) error {
 			l.say(false, r, k, "regex", "a match test that this pattern alone or beside others finds: none of the rule's tests reaches it")
 		}
 		l.shadowed(r, k)
+		l.hidden(r, k)
 		l.overlapping(r, k)
 	}
 	return nil
@@ -342,6 +343,34 @@ func (l *linter) shadowed(r *patterns.Rule, k int) {
 		}
 		l.say(false, r, k, "regex", "a use for this pattern: the one in line %d finds %s, no less surely and asking for no more; take this one out, or ask less of it or be surer", q.Line, how)
 		return
+	}
+}
+
+// hidden reports that another rule of the type finds all that pattern k does: of one
+// type a place gives one finding (docs/contract.md, scan), and it is the other's.
+func (l *linter) hidden(r *patterns.Rule, k int) {
+	p, later := &r.Patterns[k], true // the rules looked at come before r
+	for _, o := range l.set.Rules() {
+		if o.ID == r.ID {
+			later = false
+			continue
+		}
+		if o.Type != r.Type || len(o.Demote) > 0 || o.Boundary != r.Boundary && o.Boundary != patterns.BoundaryNone || len(o.Allowlists) > 0 && r.Type == "CUSTOM" {
+			continue
+		}
+		for i := range o.Patterns {
+			q := &o.Patterns[i]
+			wins := q.Confidence > p.Confidence || later && q.Confidence == p.Confidence
+			if !wins || q.Site != nil || q.Terms != nil || q.Index != nil || q.Waits() || !asksNoMore(q, p) {
+				continue
+			}
+			if all, known := l.language(q.Regex).includes(l.language(p.Regex)); !known || !all || !l.prefers(q, p) {
+				continue
+			}
+			l.say(false, r, k, "regex", "a text that %s (%s, line %d) leaves to it: that rule is of the same type and finds every text this pattern matches, as surely and asking for no more, and of one type a place gives one finding; ask less here, be surer, or take this one out",
+				o.ID, q.File, q.Line)
+			return
+		}
 	}
 }
 

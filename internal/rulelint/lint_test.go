@@ -72,6 +72,18 @@ func TestLint(t *testing.T) { // long: a table
 
 		{"overlapping types", rule(head, `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
 			rule("id = \"b\"\ntype = \"MRN\"", `match = ["A123456"]`, medium(`A\d{5,8}`, "")), "a.patterns[0].regex", "MRN of b", false},
+		{"hidden by another rule of its type", rule(head, `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["no A123456"]`, medium(`A\d{6}`, near(20, `"no"`))), "b.patterns[0].regex", "leaves to it", false},
+		{"hidden by a surer rule below it", rule(head, `match = ["A123456"]`, medium(`A\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["A123456"]`, high(`[A-Z]\d{6}`, "")), "a.patterns[0].regex", "leaves to it", false},
+		{"not hidden by one below it", rule(head, `match = ["A123456"]`, medium(`A\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["A123456", "B123456"]`, medium(`[A-Z]\d{6}`, "")), "", "", false},
+		{"not hidden where it is surer", rule(head, `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["no A123456"]`, high(`A\d{6}`, near(20, `"no"`))), "", "", false},
+		{"not hidden where the other is lowered", rule(head+"\ndemote = [{ any = [\"lot\"], proximity = 20 }]", `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"word\"", `match = ["A123456"]`, medium(`A\d{6}`, "")), "", "", false},
+		{"not hidden within a word", rule(head, `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
+			rule("id = \"b\"\ntype = \"CUSTOM\"\nboundary = \"none\"", `match = ["xA123456"]`, medium(`A\d{6}`, "")), "", "", false},
 		{"overlapping, of one type", rule(head, `match = ["A123456"]`, medium(`[A-Z]\d{6}`, "")) +
 			rule("id = \"b\"\ntype = \"CUSTOM\"", `match = ["A123456"]`, medium(`A\d{5,8}`, "")), "", "", false},
 		{"overlapping, one surer", rule(head, `match = ["A123456"]`, high(`[A-Z]\d{6}`, "")) +

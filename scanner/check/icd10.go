@@ -104,11 +104,11 @@ func icd10Rest(category, s string) bool {
 	letters := [3]string{"ABCDEFGHIJK", "ABCDE", "ABCDEFGH"} // besides digits, from the fourth character on
 	switch chapter {
 	case 'C', 'D':
-		letters[0] += "Z" // lymphoma and leukaemia, unspecified: C91.Z0
+		letters[0] = "ABCDEFGHIJKZ" // lymphoma and leukaemia, unspecified: C91.Z0
 	case 'T':
-		letters[0] += "Z" // other vaccines: T50.Z91A
+		letters[0] = "ABCDEFGHIJKZ" // other vaccines: T50.Z91A
 	case 'I':
-		letters[1] += "YZ" // the more proximal and more distal veins: I82.4Y1
+		letters[1] = "ABCDEYZ" // the more proximal and more distal veins: I82.4Y1
 	}
 	for i := range min(len(s), 3) {
 		if s[i] == 'X' {
