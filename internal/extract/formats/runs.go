@@ -68,6 +68,8 @@ type runs struct {
 	over  bool   // that is more than may be held
 	acc   uint32 // letters of which the byte is not complete
 	n     int
+
+	pieces pieces
 }
 
 // buried is what a run holds, on its way to be read as a member of its part.
@@ -97,9 +99,11 @@ func (f *runs) open(part string, depth int) {
 
 // close ends the open part's text.
 func (f *runs) close() {
+	f.goOn(nil, true)
 	if len(f.carry) > 0 || f.on {
 		f.look(nil, true)
 	}
+	f.pieces.end, f.pieces.floor, f.pieces.open, f.pieces.on = 0, 0, false, false
 	f.mid = false
 	if len(f.short) > 0 {
 		f.found = append(f.found, buried{part: f.part, depth: f.depth, data: bytes.Clone(f.short)})
@@ -112,6 +116,9 @@ func (f *runs) close() {
 func (f *runs) look(b []byte, last bool) {
 	if f.off {
 		return
+	}
+	if !last || len(b) > 0 {
+		f.goOn(b, last)
 	}
 	if len(f.carry) > 0 {
 		f.joint = append(append(f.joint[:0], f.carry...), b...)
@@ -200,6 +207,7 @@ func (f *runs) candidate(b []byte, i, end int, last bool) int {
 		case s > i:
 			i = s
 		case promising(b[i : i+minRun]):
+			f.tryPieces(b, i, f.pieces.end-int64(len(b)), last)
 			f.begin()
 			return f.resume(b, i, last)
 		default:
@@ -449,6 +457,11 @@ func (f *runs) tell() {
 		f.found = append(f.found, buried{part: f.part, depth: f.depth, over: true})
 	}
 	f.data, f.over = nil, false
+	f.hand(d)
+}
+
+// hand hands on d, once.
+func (f *runs) hand(d []byte) {
 	if len(d) == 0 {
 		return
 	}
