@@ -135,11 +135,19 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, errors.Join(unfit...))
 		return exitCode(exitFound)
 	}
+	if len(cfg.Encrypt.TLS.Domains) > 0 && !slices.ContainsFunc(cfg.SMTP.AllRoutes(), provesItself) {
+		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.tls.domains", errors.New("the way tls is never chosen: no route has its servers prove whose they are, by tls = \"dane\", \"mta-sts\" or \"verified\" (docs/encryption.md)")))
+	}
 	if cfg.Vault.ReviewersOnly {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("vault.reviewers_only", errors.New("the next start of serve takes the release key away for good: from then on only the reviewers' keys open what is held, and losing them loses it (docs/vault.md)")))
 	}
 	_, err = fmt.Fprintf(a.out, "%s holds.\n", cfg.File)
 	return err
+}
+
+// provesItself reports whether servers on r have to prove to be their recipients'.
+func provesItself(r smtp.Route) bool {
+	return slices.Contains([]string{smtp.TLSDANE, smtp.TLSSTS, smtp.TLSVerified}, r.TLS) && (!r.AnyRcpt() || r.Groups()[0][0].Kind == smtp.TargetMX)
 }
 
 // encryptsMail reports whether anything has mail encrypted beside a sender who

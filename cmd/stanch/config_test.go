@@ -87,3 +87,23 @@ func TestConfigCheckReviewersOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckProvedTLS: where no route has servers prove whose they are, it is
+// told that a way which asks for that is never chosen.
+func TestConfigCheckProvedTLS(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "stanch.toml")
+	for hop, want := range map[string]int{
+		"next_hop = \"mx\"\nnext_hop_tls = \"mta-sts\"":                   0,
+		"next_hop = \"127.0.0.1:2526\"\nnext_hop_tls = \"verified\"":      1, // a smart host
+		"next_hop = \"127.0.0.1:2526\"\nnext_hop_tls = \"opportunistic\"": 1,
+	} {
+		text := "data_dir = \"data\"\n[extract]\nsandbox = \"off\"\n[encrypt.tls]\ndomains = [\"*\"]\n[smtp]\nhostname = \"gw.example\"\n" + hop + "\n"
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := stanch(t, "config", "check", "--config", conf)
+		if n := strings.Count(errs, "stanch: NOTE: "+conf+":5: encrypt.tls.domains: "); code != 0 || n != want {
+			t.Errorf("%s: exit %d, told %d times, want %d: %q", hop, code, n, want, errs)
+		}
+	}
+}

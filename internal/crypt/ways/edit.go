@@ -32,6 +32,8 @@ func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Tim
 		dir, ext, named = cfg.SMIMEDir, ".pem", smime.Addresses(chain[0])
 	} else if errors.Is(err, errSecretPEM) {
 		return Key{}, openpgp.ErrSecret
+	} else if errors.Is(err, ErrCertificate) {
+		return Key{}, err
 	} else if k, err := openpgp.ReadKey(bytes.NewReader(b)); err != nil {
 		return Key{}, err
 	} else {

@@ -30,9 +30,16 @@ var oidCapabilities = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 15}
 
 var errSecretPEM = errors.New("ways: a private key")
 
+// ErrCertificate says that a file holds certificates of which one cannot be read.
+var ErrCertificate = errors.New("a certificate in it cannot be read")
+
+// errNoCertificate says that a file holds none.
+var errNoCertificate = errors.New("ways: no certificate")
+
 // certificates reads a certificate and those that stand behind it.
 func certificates(b []byte) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
+	begun := bytes.Count(b, []byte("-----BEGIN CERTIFICATE-----")) + bytes.Count(b, []byte("-----BEGIN X509 CERTIFICATE-----"))
 	for {
 		var block *pem.Block
 		if block, b = pem.Decode(b); block == nil {
@@ -46,12 +53,15 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil || len(out) == maxChain {
-			return nil, ErrNoWay
+			return nil, ErrCertificate
 		}
 		out = append(out, c)
 	}
-	if len(out) == 0 {
-		return nil, ErrNoWay
+	switch {
+	case len(out) < begun: // one of them is no PEM
+		return nil, ErrCertificate
+	case len(out) == 0:
+		return nil, errNoCertificate
 	}
 	return out, nil
 }
