@@ -238,7 +238,8 @@ func (f *runs) followPieces(b []byte, s int, between []byte, hex, last bool) int
 func (f *runs) gather(b []byte, i int, last bool) int {
 	p := &f.pieces
 	for {
-		n, end := i, i
+		var end int
+		n := i
 		if len(p.letters) > 0 {
 			if n, end = nextPiece(b, i); n-i > maxBetween || n == i && n < len(b) || n < len(b) && !sameBetween(b[i:n], p.between) {
 				break
