@@ -129,7 +129,7 @@ func LoadKeyPair(cert, key string, log *slog.Logger) (*KeyPair, error) {
 		return &pair, err
 	}, cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: load certificate: %w", cause(err))
+		return nil, fmt.Errorf("smtp: load certificate %s with key %s: %w", cert, key, cause(err))
 	}
 	return &KeyPair{f}, nil
 }
@@ -161,7 +161,7 @@ func LoadRoots(path string, log *slog.Logger) (*Roots, error) {
 		return pool, nil
 	}, path)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: load roots: %w", cause(err))
+		return nil, fmt.Errorf("smtp: load roots %s: %w", path, cause(err))
 	}
 	return &Roots{f}, nil
 }
@@ -193,7 +193,7 @@ var (
 func LoadCredentials(path string, log *slog.Logger) (*Credentials, error) {
 	f, err := follow(log, func() (credentials, error) { return readCredentials(path) }, path)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: load password: %w", cause(err))
+		return nil, fmt.Errorf("smtp: load password %s: %w", path, cause(err))
 	}
 	return &Credentials{f}, nil
 }

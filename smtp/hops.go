@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -100,26 +99,52 @@ type Security struct {
 	auth       *Credentials
 }
 
+// FileError says which file of a route could not be loaded.
+type FileError struct {
+	Route string // its name
+	Err   error
+	key   func(hopKeys) string
+}
+
+// Error returns "smtp: route NAME: " and why.
+func (e *FileError) Error() string { return fmt.Sprintf("smtp: route %s: %v", e.Route, e.Err) }
+
+// Unwrap returns Err.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// KeyOf is the key in the configuration that names the file, such as
+// "smtp.next_hop_auth" or "smtp.routes[1].auth".
+func (c *Config) KeyOf(e *FileError) string {
+	i := slices.IndexFunc(c.Routes, func(r Route) bool { return r.Name == e.Route })
+	if i < 0 {
+		return e.key(keysOf(""))
+	}
+	return e.key(keysOf(fmt.Sprintf("smtp.routes[%d]", i)))
+}
+
 // LoadSecurity reads the files that r names; log hears of later changes and may
-// be nil.
+// be nil. Its error is the *FileError of the first that fails.
 func (r *Route) LoadSecurity(log *slog.Logger) (Security, error) {
 	s := Security{mode: r.TLS, name: r.TLSName}
 	for _, p := range r.TLSPins {
 		pin, _ := ParsePin(p) // Validate has accepted it
 		s.pins = append(s.pins, pin)
 	}
-	var errs [3]error
+	var err error
 	if r.TLSCA != "" {
-		s.roots, errs[0] = LoadRoots(r.TLSCA, log)
+		if s.roots, err = LoadRoots(r.TLSCA, log); err != nil {
+			return Security{}, &FileError{r.Name, err, func(k hopKeys) string { return k.ca }}
+		}
 	}
 	if r.TLSCert != "" {
-		s.cert, errs[1] = LoadKeyPair(r.TLSCert, r.TLSKey, log)
+		if s.cert, err = LoadKeyPair(r.TLSCert, r.TLSKey, log); err != nil {
+			return Security{}, &FileError{r.Name, err, func(k hopKeys) string { return k.cert }}
+		}
 	}
 	if r.Auth != "" {
-		s.auth, errs[2] = LoadCredentials(r.Auth, log)
-	}
-	if err := errors.Join(errs[:]...); err != nil {
-		return Security{}, fmt.Errorf("smtp: route %s: %w", r.Name, err)
+		if s.auth, err = LoadCredentials(r.Auth, log); err != nil {
+			return Security{}, &FileError{r.Name, err, func(k hopKeys) string { return k.auth }}
+		}
 	}
 	return s, nil
 }

@@ -53,7 +53,7 @@ type userFile struct {
 func LoadUsers(path string, log *slog.Logger) (*Users, error) {
 	f, err := follow(log, func() (userFile, error) { return readUsers(path) }, path)
 	if err != nil {
-		return nil, fmt.Errorf("smtp: load users: %w", cause(err))
+		return nil, fmt.Errorf("smtp: load users %s: %w", path, cause(err))
 	}
 	return &Users{f}, nil
 }

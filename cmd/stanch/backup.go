@@ -251,7 +251,7 @@ func (a *app) restoreCmd() *cobra.Command {
 	cmd.Flags().StringVar(&r.keys, "keys", "", "the keys of the vault (default: "+keysBeside+" beside SRC)")
 	cmd.Flags().StringVar(&r.dir, "data-dir", "", "restore into this folder, not into that of the configuration")
 	cmd.Flags().BoolVar(&r.check, "check", false, "only read all of it, and say whether it is whole")
-	_ = cmd.MarkFlagRequired("identity") // the flag exists
+	needsIdentity(cmd, "the age secret key of somebody to whom the backup was made")
 	return cmd
 }
 

@@ -52,27 +52,40 @@ func (a *app) configCmd() *cobra.Command {
 // named opens the files that the configuration names beside the rules, as
 // serve does: certificates, keys, and who may log in.
 func named(cfg *config.Config) error {
-	at := func(key string, err error) error {
-		if err == nil {
-			return nil
-		}
-		return fmt.Errorf("%s: %s: %w", cfg.File, key, err)
-	}
 	_, err := cfg.SMTP.LoadTLS(nil)
-	errs := []error{at("smtp.tls_cert", err)}
+	errs := []error{cfg.At("smtp.tls_cert", err)}
 	if cfg.SMTP.Auth.Users != "" {
 		_, err = smtp.LoadUsers(cfg.SMTP.Auth.Users, nil)
-		errs = append(errs, at("smtp.auth.users", err))
+		errs = append(errs, cfg.At("smtp.auth.users", err))
 	}
 	if cfg.SMTP.NextHop != "" {
 		r, err := route.New(&cfg.SMTP, route.Deps{AskOnly: true})
 		if err == nil {
 			err = r.Close()
 		}
-		errs = append(errs, at("smtp.next_hop", err))
+		errs = append(errs, atRoute(cfg, err))
 	}
 	_, err = dkim.New(cfg.DKIM)
-	return errors.Join(append(errs, at("dkim.key", err))...)
+	return errors.Join(append(errs, cfg.At("dkim.key", err))...)
+}
+
+// atRoute is an error of the next hops with the key of the file at fault.
+func atRoute(cfg *config.Config, err error) error {
+	if e, ok := errors.AsType[*smtp.FileError](err); ok {
+		return cfg.At(cfg.SMTP.KeyOf(e), e.Err)
+	}
+	return cfg.At("smtp.next_hop", err)
+}
+
+// missingFolders names the watched folders that are not there: they may come, with
+// a share that is mounted later, and until then nothing in them is read.
+func missingFolders(cfg *config.Config) (errs []error) {
+	for i, w := range cfg.Watch {
+		if fi, err := os.Stat(w.Path); err != nil || !fi.IsDir() {
+			errs = append(errs, cfg.At(fmt.Sprintf("watch[%d].path", i), errors.New("no folder is there, or it may not be read: nothing is watched until it is")))
+		}
+	}
+	return errs
 }
 
 // configCheck loads what serve would load, rules and their tests included.
@@ -127,6 +140,9 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		}
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
+	}
+	for _, missing := range missingFolders(cfg) {
+		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", missing)
 	}
 	if lacks := cfg.Encrypt.NotBuilt(); len(lacks) > 0 && encryptsMail(cfg) {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.order", fmt.Errorf("ways that this version does not have are never chosen: %s (docs/encryption.md)", strings.Join(lacks, ", "))))

@@ -22,6 +22,17 @@ import (
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
+// needsIdentity has cmd ask for --identity in words that say what it is and who has
+// it.
+func needsIdentity(cmd *cobra.Command, what string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("identity") {
+			return nil
+		}
+		return fmt.Errorf("want --identity FILE, with %s: the file that `age-keygen -o FILE` wrote when the key was made, mode 0600; see `%s --help`", what, cmd.CommandPath())
+	}
+}
+
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
@@ -40,7 +51,7 @@ func (a *app) decryptCmd() *cobra.Command {
 			return errors.Join(errs...)
 		}}
 	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, or an OpenPGP secret key (repeatable)")
-	_ = cmd.MarkFlagRequired("identity") // the flag exists
+	needsIdentity(cmd, "an age or OpenPGP secret key that the files were encrypted to")
 	return cmd
 }
 

@@ -111,7 +111,7 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 			state, from = state+", damaged", "?"
 		}
 		row := []string{string(h.ID), state, h.Received.Local().Format(time.DateTime), h.Channel, from, several(h.Recipients),
-			cmp.Or(h.Policy, byDefault), why(h)}
+			policyOf(h), why(h)}
 		if header != "" {
 			row = append(row, h.Header)
 		}
@@ -122,6 +122,15 @@ func (a *app) heldTable(hs []gateway.Held, header string) error {
 
 // byDefault stands for a policy where none matched and [defaults] decided.
 const byDefault = "(on_gap)"
+
+// policyOf names the policy that held h. What no gap speaks for was held by none:
+// its sender asked for encryption, or judging it broke; show says which.
+func policyOf(h gateway.Held) string {
+	if h.Policy == "" && len(h.Causes) == 0 {
+		return "(none)"
+	}
+	return cmp.Or(h.Policy, byDefault)
+}
 
 // why names the rules that were counted and the causes of what was not read.
 func why(h gateway.Held) string {
@@ -190,7 +199,7 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	line("folder", h.Root)
 	line("file", h.Path)
 	line("size", fmt.Sprint(h.Size, " bytes"))
-	policy := cmp.Or(h.Policy, byDefault)
+	policy := policyOf(h.Held)
 	if h.Policy == "" && h.Reason == dlp.ReasonNoWay && len(h.Causes) == 0 {
 		policy = "(asked)" // by the sender: no policy matched
 	}

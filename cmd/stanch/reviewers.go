@@ -216,7 +216,7 @@ func (a *app) vaultResealCmd() *cobra.Command {
 			})
 		}}
 	who.flag(cmd)
-	_ = cmd.MarkFlagRequired("identity") // the flag exists
+	needsIdentity(cmd, "the age secret key of a reviewer who can open the vault")
 	return cmd
 }
 

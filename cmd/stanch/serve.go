@@ -146,6 +146,11 @@ func (s *server) live(ctx context.Context, cfg *config.Config, opened func()) (e
 			return err
 		}
 	}
+	if s.handed.from == nil { // before what takes long
+		if err := s.handed.listeners.Free(ctx, doors(cfg)); err != nil {
+			return err
+		}
+	}
 	if err := s.prepare(ctx, cfg, m); err != nil {
 		return err
 	}
@@ -277,7 +282,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.named = passbook.New(time.Now)
 	if s.hops, err = s.node.openHops(); err != nil {
-		return err
+		return atRoute(s.cfg, err)
 	}
 	if s.hand, err = spool.OpenHand(handPath(s.cfg.DataDir)); err != nil { // the outbox goes on without
 		s.log.LogAttrs(ctx, slog.LevelError, "what is being delivered is not noted: a message that ends the process would not be set aside", safelog.Err(err))
@@ -314,12 +319,12 @@ func (s *server) build(ctx context.Context) (err error) {
 func (s *server) buildDoor() error {
 	tlsConfig, err := s.cfg.SMTP.LoadTLS(s.log)
 	if err != nil {
-		return err
+		return s.cfg.At("smtp.tls_cert", err)
 	}
 	var users *smtp.Users
 	if s.cfg.SMTP.Auth.Users != "" {
 		if users, err = smtp.LoadUsers(s.cfg.SMTP.Auth.Users, s.log); err != nil {
-			return err
+			return s.cfg.At("smtp.auth.users", err)
 		}
 	}
 	s.smtp, err = smtp.NewServer(s.cfg.SMTP, smtp.Deps{Users: users, Handler: s.gateway, NextHop: s.hops, Withholds: s.gateway.Withholds, Buffers: s.buffers, TLS: tlsConfig,

@@ -152,6 +152,27 @@ func (l *Listeners) Bind(ctx context.Context, doors []Door) ([]net.Listener, err
 	return lns, nil
 }
 
+// Free reports the first door whose address cannot be had, before what takes long
+// is begun: another program has it, or it is no address of this machine. Of what was
+// handed over and of sockets in a folder it says nothing; Bind does.
+func (l *Listeners) Free(ctx context.Context, doors []Door) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range doors {
+		if at, err := l.findGiven(d); err != nil {
+			return err
+		} else if at >= 0 || strings.HasPrefix(d.Addr, "unix:") {
+			continue
+		}
+		ln, err := listen(ctx, d.Addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.Key, err)
+		}
+		ln.Close() // Bind makes it anew
+	}
+	return nil
+}
+
 // Keep closes what was handed over and is none of these doors': a successor
 // whose configuration has fewer addresses than its predecessor's. What the
 // service manager holds stays, and Bind says so, as it would after a restart:
