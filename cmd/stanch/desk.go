@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -211,6 +212,7 @@ func plainly(id dlp.ID, err error) error {
 		{vault.ErrNotFound, "no such item; see `stanch quarantine list --all`"},
 		{vault.ErrNoContent, "its content is gone"},
 		{spool.ErrNotFound, "no such message; see `stanch queue list --all`"},
+		{pickup.ErrEnded, "no such message, or it cannot be opened any more; see `stanch portal list --all`"},
 		{gateway.ErrNotHeld, gateway.ErrNotHeld.Error()},
 		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},
 		{gateway.ErrBusy, gateway.ErrBusy.Error()},

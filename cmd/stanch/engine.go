@@ -166,6 +166,9 @@ func openWays(cfg *config.Config) (*ways.Ways, error) {
 	if e, ok := errors.AsType[*dlp.KeyError](err); ok {
 		return nil, cfg.At(e.Key, errors.New(e.Want))
 	}
+	if err == nil && cfg.Portal.On() {
+		w.HavePortal()
+	}
 	return w, err
 }
 

@@ -28,6 +28,9 @@ func doors(cfg *config.Config) []service.Door {
 	for _, addr := range cfg.Milter.Listen {
 		ds = append(ds, service.Door{Name: "milter", Key: "milter.listen", Addr: strings.TrimPrefix(addr, "inet:")})
 	}
+	if cfg.Portal.On() {
+		ds = append(ds, service.Door{Name: "portal", Key: "portal.listen", Addr: cfg.Portal.Listen})
+	}
 	if cfg.Metrics.Listen != "" {
 		ds = append(ds, service.Door{Name: "metrics", Key: "metrics.listen", Addr: cfg.Metrics.Listen})
 	}

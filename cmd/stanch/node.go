@@ -22,6 +22,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
 	"github.com/stanch-dlp/stanch/internal/passbook"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -45,6 +46,7 @@ type node struct {
 	bypass  *bypass.Switch
 	sign    *dkim.Signer   // nil: nothing is signed
 	hook    *hook.Command  // nil: calls are made by mail alone
+	texts   *hook.Command  // nil: codes of the portal go by mail alone
 	named   *passbook.Book // of passwords in mails; nil: none is kept
 	probes  *probe.Book
 	audit   *audit.Log
@@ -158,6 +160,10 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 	if n.hook != nil {
 		caller = n.hook
 	}
+	var texter gateway.Caller
+	if n.texts != nil {
+		texter = n.texts
+	}
 	return gateway.New(ctx, gateway.Config{
 		ScanTimeout:     n.cfg.SMTP.ScanTimeout.D(),
 		Readers:         n.cfg.Extract.Children(),
@@ -175,6 +181,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
 		Retention:       n.cfg.Vault,
+		Portal:          n.cfg.Portal,
 	}, gateway.Deps{
 		Extract:      ex,
 		Audit:        n.audit,
@@ -183,6 +190,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Keys:         n.periods,
 		Copy:         n,
 		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
+		Pickup:       pickup.New(n.db, n.db.PickupContents(), n.ring),
 		Names:        n.ring,
 		Deliver:      d,
 		Hand:         n.hand,
@@ -192,6 +200,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Submit:       submitter{n.cfg.SMTP.Hostname},
 		Bypass:       n.bypass,
 		Caller:       caller,
+		Texter:       texter,
 		Passwords:    n.named,
 		Sign:         n.sign,
 		Loop:         loop.New(n.cfg.Loop, n.ring, time.Now),

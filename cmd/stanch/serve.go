@@ -82,6 +82,7 @@ type server struct {
 	watcher *watch.Watcher
 	smtp    *smtp.Server
 	milter  *milter.Server
+	portal  portalDoor
 	buffers *buffer.Pool // of both mail doors
 	control *control.Server
 	health  metrics.Health
@@ -280,6 +281,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	if len(s.cfg.Urgent.Command) > 0 {
 		s.hook = hook.New(s.cfg.Urgent.Command, s.log)
 	}
+	if len(s.cfg.Portal.SMSCommand) > 0 {
+		s.texts = hook.New(s.cfg.Portal.SMSCommand, s.log)
+	}
 	s.named = passbook.New(time.Now)
 	if s.hops, err = s.node.openHops(); err != nil {
 		return atRoute(s.cfg, err)
@@ -298,6 +302,9 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	if s.watcher, err = s.node.watcher(s.gateway, s.ruleSet); err != nil {
+		return err
+	}
+	if err := s.buildPortal(); err != nil {
 		return err
 	}
 	s.control = control.NewServer(s.gateway, s.log)
@@ -374,7 +381,7 @@ func (s *server) run(ctx context.Context) error {
 	sending, hush := context.WithCancel(inner) // ends the outbox
 	defer hush()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+8)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+10)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -391,6 +398,9 @@ func (s *server) run(ctx context.Context) error {
 	for i, ln := range s.doors["smtp"] {
 		watchdog(&doors, "mail door", func() error { return s.smtp.ServeDoor(ctx, ln, kinds[i]) })
 	}
+	for _, ln := range s.doors["portal"] {
+		watchdog(&doors, "pickup pages", func() error { return s.servePortal(inner, ln) })
+	}
 	for _, ln := range s.doors["milter"] {
 		watchdog(&doors, "milter door", func() error { return s.milter.Serve(ctx, ln) })
 	}
@@ -401,6 +411,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	watchdog(&workers, "calls", func() error { return s.gateway.RunCalls(inner) })
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
+	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
 	endpoints := s.endpoints(ctx)
@@ -449,6 +460,9 @@ func (s *server) stop(cancel context.CancelFunc, endpoints func(context.Context)
 	workers.Wait()
 	if s.hook != nil {
 		s.hook.Wait(ctx)
+	}
+	if s.texts != nil {
+		s.texts.Wait(ctx)
 	}
 	errs = append(errs, s.gateway.Stopped(ctx))
 	s.log.Info("stopped")

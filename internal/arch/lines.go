@@ -18,7 +18,7 @@ func Lines() []Line {
 		{"tests of the whole road", []string{"internal/e2e"}},
 		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/gold/cases/write", "internal/sbom"}},
 		{"configuration", []string{"internal/config"}},
-		{"faces", []string{"internal/control", "internal/report", "internal/doctor"}},
+		{"faces", []string{"internal/control", "internal/portal", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
 		{"the choice of a way", []string{"internal/crypt/ways", "internal/crypt/files"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/notify/hook", "smtp/milter", "smtp/route"}},
@@ -27,7 +27,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/backup",
+			"internal/crypt", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/pickup", "internal/backup",
 		}},
 		{"a browser for tests of pages", []string{"internal/webtest"}},
 		{"generated labelled text", []string{"internal/gold/cases"}},

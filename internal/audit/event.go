@@ -34,6 +34,7 @@ const (
 	Probe        Kind = "probe"      // a mail or file about an invented patient tries the route Reason
 	VaultKey     Kind = "vault_key"  // of the vault's keys, as Reason says; Doc is the period's
 	Backup       Kind = "backup"     // a person has a copy of everything made
+	Pickup       Kind = "pickup"     // of a message that somebody opens in a browser, as Reason says; Doc is the parcel, Of the document
 	Restored     Kind = "restored"   // the data folder is a copy that was brought back
 	Start        Kind = "start"
 	Stop         Kind = "stop"
@@ -43,7 +44,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Restored, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -97,6 +98,16 @@ const (
 	ReasonKeyBegun     = "begun"     // a period begins
 	ReasonKeyDestroyed = "destroyed" // a period's key is destroyed, and with it all that was sealed to it
 	ReasonKeyResealed  = "resealed"  // it was sealed anew, to others than before
+)
+
+// Reasons of a Pickup.
+const (
+	ReasonCodeSent  = "code_sent"  // somebody with the link asked for a code
+	ReasonCodeWrong = "code_wrong" // a code that did not match
+	ReasonOpened    = "opened"     // the code matched: the content was handed out
+	ReasonReplied   = "replied"    // an answer, which is judged as the document that follows
+	ReasonExpired   = "expired"    // its time was over: the content is gone
+	ReasonRevoked   = "revoked"    // a person took it back: the content is gone
 )
 
 // Event is one line of the log. Nothing in it comes from a mail or a file:

@@ -47,7 +47,7 @@ const (
 // places are what an archive may hold, in the order in which it is read where
 // serve goes on writing: first the database, then what may know more than it. Of
 // the log its head goes first, since it says how much of the rest must be there.
-var places = []string{database, "keys.id", "keys/", "vault/", "spool/", "state/audit.head", "audit/checkpoint", "audit/log", "audit/", "state/",
+var places = []string{database, "keys.id", "keys/", "vault/", "spool/", "pickup/", "state/audit.head", "audit/checkpoint", "audit/log", "audit/", "state/",
 	"tables/", "patients/", ConfigFile}
 
 // passing are files of state that mean nothing to another process.

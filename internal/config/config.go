@@ -30,6 +30,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
@@ -83,6 +84,8 @@ type Config struct {
 	Backup backup.Config `toml:"backup"`
 	// Encrypt says how mail is encrypted.
 	Encrypt ways.Config `toml:"encrypt"`
+	// Portal is where a recipient who has no other way opens mail in a browser; see docs/portal.md.
+	Portal pickup.Config `toml:"portal"`
 	// Extract bounds the reading of documents.
 	Extract extract.Config `toml:"extract"`
 	// Buffer bounds what is kept of messages while they are judged.
@@ -217,6 +220,7 @@ func Default() Config {
 		Loop:    loop.Default(),
 		Vault:   vault.DefaultConfig(),
 		Encrypt: ways.Default(),
+		Portal:  pickup.Default(),
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
 		Metrics: metrics.Default(),
@@ -249,6 +253,7 @@ func (c *Config) Validate() error {
 		publicKeys("backup.recipients", c.Backup.Recipients),
 		c.validateAgeRecipients(),
 		c.Encrypt.Validate(),
+		c.Portal.Validate(),
 		c.Buffer.Validate(),
 		c.Console.Validate(),
 		c.Log.Validate(),

@@ -154,7 +154,7 @@ func TestMistakes(t *testing.T) {
 		{"letters swapped", door + "lsiten = []", []string{`3: smtp.lsiten: no such key; did you mean "listen"?`}},
 		{"wrong case", "[SMTP]\nlisten=[]", []string{`1: SMTP: no such key; did you mean "smtp"?`}},
 		{"like nothing", "[smtp]\nhostname = \"gw.example\"\nfrobnicate = 1", []string{"3: smtp.frobnicate: no such key; docs/config.md lists them"}},
-		{"unknown table, told once", "[portal]\na = 1\nb = 2", []string{"1: portal: no such key"}},
+		{"unknown table, told once", "[kiosk]\na = 1\nb = 2", []string{"1: kiosk: no such key"}},
 		{"in the second of two", "[[watch]]\npath='/a'\n[[watch]]\npath='/b'\nstubs=true", []string{`5: watch[1].stubs: no such key; did you mean "stub"?`}},
 		{"in an inline table", "[[policies]]\nid='p'\naction='tag'\nall=[{tag='x'},\n  {typ='SSN', tag='y'}]", []string{`5: policies[0].all[1].typ: no such key; did you mean "type"?`}},
 		{"not a string", "data_dir = 3", []string{"1: data_dir: a string in quotes"}},

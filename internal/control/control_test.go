@@ -17,6 +17,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -93,6 +94,10 @@ func (d *desk) QueuePage(_ context.Context, all bool, after dlp.ID) ([]gateway.Q
 func (d *desk) ShowQueued(_ context.Context, id dlp.ID) (gateway.Queued, error) {
 	return gateway.Queued{ID: id}, d.err
 }
+func (d *desk) ListPickups(_ context.Context, all bool) ([]gateway.Picked, error) {
+	return []gateway.Picked{{ID: queueID, Replies: 2}}, d.err
+}
+func (d *desk) RevokePickup(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) Routes(context.Context) ([]probe.Status, error) {
 	return []probe.Status{{Route: "out", Result: probe.Caught}}, d.err
 }
@@ -166,7 +171,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
 		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
-	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -204,6 +209,9 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if err := c.RotateVault(t.Context(), "forged"); err != nil {
 		t.Errorf("RotateVault: %v", err)
 	}
+	if ps, err := c.ListPickups(t.Context(), true); err != nil || len(ps) != 1 || ps[0].Replies != 2 {
+		t.Errorf("ListPickups = %+v, %v", ps, err)
+	}
 	if rs, err := c.Routes(t.Context()); err != nil || len(rs) != 1 || rs[0].Result != probe.Caught {
 		t.Errorf("Routes = %+v, %v", rs, err)
 	}
@@ -235,7 +243,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentity(t *testing.T) {
-	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent,
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded,
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})

@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -40,6 +41,8 @@ type Desk interface {
 	ShowQueued(ctx context.Context, id dlp.ID) (gateway.Queued, error)
 	RetryQueued(ctx context.Context, id dlp.ID, actor string) error
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error
+	ListPickups(ctx context.Context, all bool) ([]gateway.Picked, error)
+	RevokePickup(ctx context.Context, id dlp.ID, actor string) error
 	Routes(ctx context.Context) ([]probe.Status, error)
 	SendProbes(ctx context.Context, names []string, actor string) ([]probe.Status, error)
 	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
@@ -85,6 +88,7 @@ var kinds = []struct {
 	{"no_root", gateway.ErrNoRoot},
 	{"no_content", vault.ErrNoContent},
 	{"locked", vault.ErrLocked},
+	{"pickup_ended", pickup.ErrEnded},
 	{"bad_id", dlp.ErrBadID},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},

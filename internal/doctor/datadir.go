@@ -75,7 +75,7 @@ func dirOwner(dir string, info fs.FileInfo) Finding {
 	if !ok {
 		return poor(dir, "its owner is not known", "See that it belongs to the user that serves.")
 	}
-	for _, name := range []string{"lock", "stanch.db", "keys", "audit", "vault", "spool", "state", "tables"} {
+	for _, name := range []string{"lock", "stanch.db", "keys", "audit", "vault", "spool", "pickup", "state", "tables"} {
 		in, err := os.Lstat(filepath.Join(dir, name))
 		if err != nil {
 			continue // not there yet, or looked at by its own check

@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
@@ -26,7 +27,20 @@ const maxAlone = 50
 type cipher struct {
 	way     dlp.Way
 	rcpts   []dlp.Address
-	content *buffer.Buffer // nil with dlp.VerifiedTLS: as the message came
+	content *buffer.Buffer // nil with dlp.VerifiedTLS: as the message came; by way of the portal: the notice
+
+	parcel pickup.Parcel  // way of the portal: what waits there
+	packed *buffer.Buffer // its content, sealed; nil on other ways
+}
+
+// close gives back what c takes.
+func (c cipher) close() {
+	if c.content != nil {
+		_ = c.content.Close() // memory, and files that have no name
+	}
+	if c.packed != nil {
+		_ = c.packed.Close()
+	}
 }
 
 // way is the way of rules on which doc goes to rcpt.
@@ -209,9 +223,15 @@ func (m *mail) encryptTo(ctx context.Context, way dlp.Way, rcpts []dlp.Address) 
 	c = cipher{way: way, rcpts: rcpts, content: m.Buffers.New()}
 	defer func() {
 		if err != nil {
-			_ = c.content.Close() // what is in it is of no use
+			c.close() // what is in it is of no use
 		}
 	}()
+	if way == dlp.Portal {
+		if err := m.pack(&c); err != nil {
+			return c, err
+		}
+		return c, m.keepsSilent(ctx, c)
+	}
 	if err := m.j.ways.Encrypt(keeping{c.content}, m.untagged, way, rcpts); err != nil {
 		return c, fmt.Errorf("gateway: encrypt %s: %w", m.doc.ID, err)
 	}
@@ -303,9 +323,7 @@ func percentDecoded(b []byte) []byte {
 // forgetCiphers gives back what the encrypted messages take.
 func (m *mail) forgetCiphers() {
 	for _, c := range m.ciphers {
-		if c.content != nil {
-			_ = c.content.Close() // it is in the spool, or of no use
-		}
+		c.close() // it is in the spool, or of no use
 	}
 	m.ciphers = nil
 }
@@ -321,22 +339,65 @@ func (m *mail) groups() acts {
 	return a
 }
 
+// cipherIdentity is what marks of c are bound to, and the trace in front of it: a
+// notice of the portal is a message of its own, with neither of the mail's.
+func (m *mail) cipherIdentity(c cipher) (messageID string, trace []byte, err error) {
+	if c.packed == nil {
+		_, err := m.identify()
+		return m.messageID, m.doc.Trace, err
+	}
+	r, err := c.content.Open()
+	if err != nil {
+		return "", nil, err
+	}
+	defer r.Close()
+	messageID, _, err = identity(r)
+	return messageID, nil, err
+}
+
+// addCipher seals c into ch.
+func (m *mail) addCipher(ctx context.Context, c cipher, ch *store.Change) error {
+	e, err := m.sealCipher(ctx, c)
+	if err != nil {
+		return err
+	}
+	ch.Out = append(ch.Out, e)
+	if c.packed == nil {
+		return nil
+	}
+	m.OnStep("stage parcel")
+	r, err := c.packed.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	it, err := m.Pickup.Stage(ctx, c.parcel, r)
+	if err == nil {
+		ch.Parcels = append(ch.Parcels, it)
+	}
+	return err
+}
+
 // sealCipher seals an encrypted message as one of the gateway's own: signed,
 // with the trace fields and a loop mark in front.
 func (m *mail) sealCipher(ctx context.Context, c cipher) (spool.Entry, error) {
 	m.OnStep("seal encrypted")
-	if _, err := m.identify(); err != nil {
-		return spool.Entry{}, err
-	}
 	if c.way == dlp.VerifiedTLS {
+		if _, err := m.identify(); err != nil {
+			return spool.Entry{}, err
+		}
 		return m.sealProved(ctx, c)
 	}
-	mark, err := m.mark(m.messageID, c.rcpts)
+	open := func() (io.ReadCloser, error) { return c.content.Open() }
+	messageID, trace, err := m.cipherIdentity(c)
 	if err != nil {
 		return spool.Entry{}, err
 	}
-	open := func() (io.ReadCloser, error) { return c.content.Open() }
-	head := slices.Concat(m.signOwned(ctx, open), m.doc.Trace, mark)
+	mark, err := m.mark(messageID, c.rcpts)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	head := slices.Concat(m.signOwned(ctx, open), trace, mark)
 	body, err := open()
 	if err != nil {
 		return spool.Entry{}, err

@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/passbook"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -117,7 +118,8 @@ type Config struct {
 	Notices         notify.Config
 	Urgent          UrgentConfig
 	Background      Background
-	Retention       vault.Config // how long a period of the vault lasts, and is kept
+	Retention       vault.Config  // how long a period of the vault lasts, and is kept
+	Portal          pickup.Config // where recipients open mail in a browser
 }
 
 // Background bounds the reading that no client waits for.
@@ -137,6 +139,7 @@ type Deps struct {
 	Keys    VaultKeys // of the vault; nil: they neither change nor end
 	Copy    Copier    // nil: nothing is backed up
 	Spool   *spool.Spool
+	Pickup  *pickup.Book // nil: nobody opens mail in a browser
 	Names   Pseudonyms
 	Deliver Deliverer
 	Hand    *spool.Hand // what is being delivered; nil: it is not noted
@@ -147,6 +150,7 @@ type Deps struct {
 	Files        FileReleaser   // nil: no watched folder
 	Loop         *loop.Guard    // nil: mail that leaves is not marked
 	Caller       Caller         // nil: calls are made by mail alone
+	Texter       Caller         // sends codes as text messages; nil: they go by mail alone
 	Sign         *dkim.Signer   // nil: what the gateway writes or changes is not signed
 	Bypass       *bypass.Switch // nil: no mail ever passes unread
 	Probes       *probe.Book    // nil: no way out is tried

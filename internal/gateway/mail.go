@@ -320,11 +320,9 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		ch.Out = append(ch.Out, e)
 	}
 	for _, c := range groups.ciphers {
-		e, err := m.sealCipher(ctx, c)
-		if err != nil {
+		if err := m.addCipher(ctx, c, &ch); err != nil {
 			return 0, "", fmt.Errorf("gateway: seal encrypted copy of %s: %w", m.doc.ID, err)
 		}
-		ch.Out = append(ch.Out, e)
 	}
 	if len(groups.rejected) > 0 {
 		es, err := m.sealRefusal(ctx, groups.rejected)

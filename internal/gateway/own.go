@@ -69,6 +69,9 @@ func (g *Gateway) discard(ctx context.Context, ch store.Change, err error) {
 	for _, e := range ch.Out {
 		_ = g.Spool.Discard(ctx, e)
 	}
+	for _, it := range ch.Parcels {
+		_ = g.Pickup.Discard(ctx, it)
+	}
 }
 
 // outgoing is a new outbox message of ours that is due at once.

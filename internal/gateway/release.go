@@ -198,11 +198,9 @@ func (m *mail) copyTo(c *cipher, b *buffer.Buffer) error {
 func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, ch *store.Change) error {
 	env := e.Envelope
 	for _, c := range m.ciphers {
-		out, err := m.sealCipher(ctx, c)
-		if err != nil {
+		if err := m.addCipher(ctx, c, ch); err != nil {
 			return err
 		}
-		ch.Out = append(ch.Out, out)
 	}
 	var rcpts []dlp.Address
 	var params []dlp.RcptParams

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -43,9 +44,11 @@ type Change struct {
 	Repeats     []Repeat           // holds and splits not yet acknowledged
 	Acknowledge []dlp.ID           // documents whose repeats are to be forgotten: the client has our answer
 	Notices     []NoticeMark
-	Call        []Call   // of officers, about documents of Hold
-	Recall      []Call   // what is to become of calls; ErrState where the document is decided about
-	Forget      []dlp.ID // periods whose key is to be destroyed: their cases are deleted
+	Call        []Call          // of officers, about documents of Hold
+	Recall      []Call          // what is to become of calls; ErrState where the document is decided about
+	Forget      []dlp.ID        // periods whose key is to be destroyed: their cases are deleted
+	Parcels     []pickup.Item   // messages that wait for somebody to open them in a browser
+	Picked      []pickup.Update // what became of them; pickup.ErrState where one changed meanwhile
 }
 
 // Call says when somebody is called next about a held document that cannot

@@ -10,7 +10,7 @@ import (
 
 // Config is the [encrypt] table.
 type Config struct {
-	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` and `pdf` are accepted for later versions: nobody has them yet. A recipient who has none of these ways has the mail held, reason `no_way`.
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` takes [portal]. `pdf` is accepted for later versions: nobody has it yet. A recipient who has none of these ways has the mail held, reason `no_way`.
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
@@ -38,7 +38,7 @@ func Default() Config {
 }
 
 // built are the ways that this version has.
-var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP, dlp.VerifiedTLS}
+var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP, dlp.VerifiedTLS, dlp.Portal}
 
 // NotBuilt lists the ways of Order that this version does not have, in order.
 func (c *Config) NotBuilt() []string {

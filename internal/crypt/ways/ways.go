@@ -36,6 +36,7 @@ const (
 	Consumer    Reason = "consumer"       // mail for consumers, and encrypt.tls does not name the domain itself
 	NotProved   Reason = "not_proved"     // no server proves to be the recipient's
 	NotReached  Reason = "not_reached"    // whether one does is not known: DNS or the server gave no answer
+	NotSetUp    Reason = "not_set_up"     // the configuration has no [portal]
 	NotBuilt    Reason = "not_built"      // this version of stanch does not have the way
 	NotInOrder  Reason = "not_in_order"   // encrypt.order leaves it out
 )
@@ -78,6 +79,7 @@ type Ways struct {
 	pins    map[string]string    // address, folded → fingerprint of the one certificate that counts
 	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
 	openpgp map[string]*pgpKey   // by address, folded
+	portal  bool                 // there are pickup pages
 	other   []Key                // files that are for nobody
 	tls     TLS
 	prove   Prover // nil: no server proves anything
@@ -191,6 +193,10 @@ func (k *pgpKey) state(now time.Time) Key {
 	return out
 }
 
+// HavePortal says that there are pickup pages. It is called before any other
+// method.
+func (w *Ways) HavePortal() { w.portal = true }
+
 // Keys returns every key of the folders, in the order of their names.
 func (w *Ways) Keys() []Key {
 	now := w.now()
@@ -239,6 +245,11 @@ func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, 
 			return Choice{Way: way, Unfit: NoKey}
 		}
 		return Choice{Way: way, Unfit: s.Unfit, Key: &s}
+	case dlp.Portal:
+		if !w.portal {
+			return Choice{Way: way, Unfit: NotSetUp}
+		}
+		return Choice{Way: way}
 	case dlp.OpenPGP:
 	default:
 		return Choice{Way: way, Unfit: NotBuilt}
@@ -267,6 +278,9 @@ func (w *Ways) Way(ctx context.Context, from, rcpt dlp.Address, except ...dlp.Wa
 func (w *Ways) Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
 	if way == dlp.SMIME {
 		return w.smimeClasses(rcpts)
+	}
+	if way == dlp.Portal { // each has a link and a code of their own
+		return slices.Collect(slices.Chunk(rcpts, 1))
 	}
 	return slices.Collect(slices.Chunk(rcpts, openpgp.MaxKeys))
 }

@@ -34,11 +34,17 @@ func size(ch *store.Change) int {
 	for _, u := range ch.Progress {
 		n += len(u.Sealed)
 	}
+	for _, it := range ch.Parcels {
+		n += len(it.Inline) + len(it.Sealed)
+	}
+	for _, u := range ch.Picked {
+		n += len(u.Sealed)
+	}
 	return n
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.calls, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.parcels, db.calls, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err

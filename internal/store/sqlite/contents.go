@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,15 +20,20 @@ import (
 const fileSuffix = ".age"
 
 // Contents keeps large sealed contents as files: DIR/xx/ID.age, where xx is
-// the first two characters of ID.
+// the first two characters of ID; those of parcels are ID.sealed, which age
+// does not open.
 type Contents struct {
 	dir   string
+	kind  string // ends the name of every file; "" is fileSuffix
 	steps func(string)
 }
 
 func (c *Contents) path(id dlp.ID) string {
-	return filepath.Join(c.dir, string(id[:min(2, len(id))]), string(id)+fileSuffix)
+	return filepath.Join(c.dir, string(id[:min(2, len(id))]), string(id)+c.suffix())
 }
+
+// suffix ends the name of every content.
+func (c *Contents) suffix() string { return cmp.Or(c.kind, fileSuffix) }
 
 // has reports whether id's file is there.
 func (c *Contents) has(id dlp.ID) bool {
@@ -147,7 +153,7 @@ func (c *Contents) each(f func(id dlp.ID, path string) error) error {
 			return safefile.Classify("read folder", err)
 		}
 		for _, e := range files {
-			if id, ours := contentID(e); ours {
+			if id, ours := c.contentID(e); ours {
 				if err := f(id, filepath.Join(c.dir, d.Name(), e.Name())); err != nil {
 					return err
 				}
@@ -158,7 +164,7 @@ func (c *Contents) each(f func(id dlp.ID, path string) error) error {
 }
 
 // contentID says whose content a file is by its name.
-func contentID(e fs.DirEntry) (id dlp.ID, ours bool) {
+func (c *Contents) contentID(e fs.DirEntry) (id dlp.ID, ours bool) {
 	if !e.Type().IsRegular() {
 		return "", false
 	}
@@ -166,9 +172,9 @@ func contentID(e fs.DirEntry) (id dlp.ID, ours bool) {
 		return "", true
 	}
 	name := e.Name()
-	if filepath.Ext(name) != fileSuffix {
+	if filepath.Ext(name) != c.suffix() {
 		return "", false
 	}
-	id, err := dlp.ParseID(name[:len(name)-len(fileSuffix)])
+	id, err := dlp.ParseID(name[:len(name)-len(c.suffix())])
 	return id, err == nil
 }

@@ -14,6 +14,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
@@ -23,9 +24,10 @@ import (
 
 // Names in the data folder.
 const (
-	dbFile   = "stanch.db" // and stanch.db-wal, stanch.db-shm
-	vaultDir = "vault"
-	spoolDir = "spool"
+	dbFile    = "stanch.db" // and stanch.db-wal, stanch.db-shm
+	vaultDir  = "vault"
+	spoolDir  = "spool"
+	pickupDir = "pickup"
 )
 
 // Errors a caller chooses by.
@@ -76,6 +78,7 @@ type DB struct {
 	stmts statements // of read, closed with it
 
 	vault, spool *Contents
+	pickup       *Contents
 	kept         kept
 	swept        int
 	closing      sync.Once
@@ -83,12 +86,14 @@ type DB struct {
 }
 
 var (
-	_ store.Store    = (*DB)(nil)
-	_ vault.Store    = (*DB)(nil)
-	_ spool.Store    = (*DB)(nil)
-	_ watch.Store    = (*DB)(nil)
-	_ vault.Contents = (*Contents)(nil)
-	_ spool.Contents = (*Contents)(nil)
+	_ store.Store     = (*DB)(nil)
+	_ vault.Store     = (*DB)(nil)
+	_ spool.Store     = (*DB)(nil)
+	_ watch.Store     = (*DB)(nil)
+	_ vault.Contents  = (*Contents)(nil)
+	_ spool.Contents  = (*Contents)(nil)
+	_ pickup.Store    = (*DB)(nil)
+	_ pickup.Contents = (*Contents)(nil)
 )
 
 // readers is how many connections read at the same time at most.
@@ -117,6 +122,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
+	db.pickup = &Contents{dir: filepath.Join(dir, pickupDir), kind: parcelSuffix, steps: o.Steps}
 	if err := db.prepare(); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
@@ -129,7 +135,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 // prepare makes folders and an empty database file that only the owner reads;
 // SQLite gives its other files the same mode.
 func (db *DB) prepare() error {
-	for _, d := range []string{db.dir, db.vault.dir, db.spool.dir} {
+	for _, d := range []string{db.dir, db.vault.dir, db.spool.dir, db.pickup.dir} {
 		if err := safefile.MkdirAll(d); err != nil {
 			return err
 		}
@@ -206,6 +212,9 @@ func (db *DB) Swept() int { return db.swept }
 
 // VaultContents keeps the vault's large contents.
 func (db *DB) VaultContents() *Contents { return db.vault }
+
+// PickupContents keeps the large contents of parcels.
+func (db *DB) PickupContents() *Contents { return db.pickup }
 
 // SpoolContents keeps the outbox's large contents.
 func (db *DB) SpoolContents() *Contents { return db.spool }

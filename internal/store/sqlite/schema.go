@@ -114,6 +114,25 @@ ALTER TABLE cases ADD COLUMN period TEXT NOT NULL DEFAULT '';
 CREATE INDEX holds_period ON holds(period, state);
 CREATE INDEX cases_period ON cases(period);
 `,
+	// Form 6: messages that somebody opens in a browser (docs/portal.md).
+	`
+CREATE TABLE parcels (
+	id       TEXT PRIMARY KEY,
+	doc      TEXT NOT NULL,
+	state    TEXT NOT NULL,             -- waiting, expired, revoked
+	created  INTEGER NOT NULL,
+	expires  INTEGER NOT NULL,
+	size     INTEGER NOT NULL,          -- bytes, sealed
+	sealed   BLOB NOT NULL,             -- for whom, from whom, its code's digest: index key
+	version  INTEGER NOT NULL,
+	external INTEGER NOT NULL,          -- 1: the content is pickup/xx/ID.sealed
+	ended    INTEGER NOT NULL           -- when it left waiting
+) STRICT;
+CREATE INDEX parcels_expires ON parcels(expires) WHERE ended = 0;
+CREATE INDEX parcels_created ON parcels(created);
+CREATE INDEX parcels_ended ON parcels(ended) WHERE ended > 0;
+CREATE TABLE parcel_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

@@ -127,8 +127,9 @@ func Restore(ctx context.Context, dir string, now time.Time) (paused, missing in
 	}
 	db := &DB{dir: dir, read: pool}
 	db.vault, db.spool = &Contents{dir: filepath.Join(dir, vaultDir)}, &Contents{dir: filepath.Join(dir, spoolDir)}
-	vault, spool, err := db.missing(ctx)
-	return int(n), vault + spool, err
+	db.pickup = &Contents{dir: filepath.Join(dir, pickupDir), kind: parcelSuffix}
+	vault, spool, parcels, err := db.missing(ctx)
+	return int(n), vault + spool + parcels, err
 }
 
 // Restored reports whether the database is one that was brought back and that

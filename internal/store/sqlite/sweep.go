@@ -13,6 +13,7 @@ import (
 const (
 	heldFiles   = "SELECT id FROM holds WHERE external = 1 AND state <> 'expired'"
 	queuedFiles = "SELECT id FROM outbox WHERE external = 1 AND ended = 0"
+	parcelFiles = "SELECT id FROM parcels WHERE external = 1 AND ended = 0"
 )
 
 // sweep takes away files that no row owns: staged and never committed, or
@@ -22,7 +23,7 @@ func (db *DB) sweep(ctx context.Context) error {
 	for _, x := range []struct {
 		in    *Contents
 		query string
-	}{{db.vault, heldFiles}, {db.spool, queuedFiles}} {
+	}{{db.vault, heldFiles}, {db.spool, queuedFiles}, {db.pickup, parcelFiles}} {
 		owned, err := db.ids(ctx, x.query)
 		if err != nil {
 			return err
@@ -66,23 +67,23 @@ func (db *DB) Check(ctx context.Context) error {
 	if said != "ok" {
 		return fmt.Errorf("sqlite: check: the database is damaged") // its words quote nothing, and help nobody
 	}
-	vault, spool, err := db.missing(ctx)
-	if err == nil && vault+spool > 0 {
-		err = fmt.Errorf("sqlite: check: sealed files are missing: %d in %s, %d in %s", vault, vaultDir, spool, spoolDir)
+	vault, spool, parcels, err := db.missing(ctx)
+	if err == nil && vault+spool+parcels > 0 {
+		err = fmt.Errorf("sqlite: check: sealed files are missing: %d in %s, %d in %s, %d in %s", vault, vaultDir, spool, spoolDir, parcels, pickupDir)
 	}
 	return err
 }
 
 // missing counts the files that a row owns and that are not there.
-func (db *DB) missing(ctx context.Context) (vault, spool int, err error) {
+func (db *DB) missing(ctx context.Context) (vault, spool, parcels int, err error) {
 	for _, x := range []struct {
 		in    *Contents
 		query string
 		n     *int
-	}{{db.vault, heldFiles, &vault}, {db.spool, queuedFiles, &spool}} {
+	}{{db.vault, heldFiles, &vault}, {db.spool, queuedFiles, &spool}, {db.pickup, parcelFiles, &parcels}} {
 		owned, err := db.ids(ctx, x.query)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		for id := range owned {
 			if !x.in.has(id) {
@@ -90,5 +91,5 @@ func (db *DB) missing(ctx context.Context) (vault, spool int, err error) {
 			}
 		}
 	}
-	return vault, spool, nil
+	return vault, spool, parcels, nil
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/metrics"
+	"github.com/stanch-dlp/stanch/internal/portal"
+	"github.com/stanch-dlp/stanch/internal/web"
+	"github.com/stanch-dlp/stanch/smtp"
+)
+
+// portalDoor is the pickup pages before they are served.
+type portalDoor struct {
+	handler http.Handler
+	tls     *tls.Config // nil: a proxy in front speaks it
+}
+
+func (s *server) buildPortal() (err error) {
+	c := s.cfg.Portal
+	if !c.On() {
+		return nil
+	}
+	if c.TLSCert != "" {
+		pair, err := smtp.LoadKeyPair(c.TLSCert, c.TLSKey, s.log)
+		if err != nil {
+			return s.cfg.At("portal.tls_cert", err)
+		}
+		s.portal.tls = &tls.Config{MinVersion: tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Certificate(), nil }}
+	}
+	s.portal.handler, err = portal.New(c, s.gateway, s.buffers, s.log, time.Now)
+	return err
+}
+
+// servePortal answers on ln until ctx ends.
+func (s *server) servePortal(ctx context.Context, ln net.Listener) error {
+	ln = metrics.Bound(ln)
+	if s.portal.tls != nil {
+		ln = tls.NewListener(ln, s.portal.tls)
+	}
+	return web.Serve(ctx, ln, s.portal.handler, stopRest)
+}
+
+func (a *app) portalCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "portal", Short: "See which messages wait to be opened in a browser, and take one back"}
+	cmd.AddCommand(a.portalListCmd(), a.heldActCmd("revoke", "Take a message back: its link opens nothing any more, and its content is gone", "revoked", control.Desk.RevokePickup))
+	return cmd
+}
+
+func (a *app) portalListCmd() *cobra.Command {
+	var all bool
+	var format string
+	cmd := &cobra.Command{Use: "list", Short: "List the messages that wait to be opened, the newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.noneYet(a.withDesk(cmd.Context(), func(d control.Desk, _ string) error {
+				ps, err := d.ListPickups(cmd.Context(), all)
+				if err != nil {
+					return err
+				}
+				if format == "json" {
+					return a.printJSON(ps)
+				}
+				if len(ps) == 0 {
+					fmt.Fprintln(a.out, "Nothing waits to be opened.")
+				}
+				for _, p := range ps {
+					opened := "not opened"
+					if !p.Opened.IsZero() {
+						opened = "opened " + moment(p.Opened)
+					}
+					if _, err := fmt.Fprintf(a.out, "%s  %s  until %s  %s, %d replies  %s -> %s\n", p.ID, p.State, moment(p.Expires), opened, p.Replies, p.Sender, p.Recipient); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		}}
+	cmd.Flags().BoolVar(&all, "all", false, "those too that are over or were taken back")
+	formatFlag(cmd, &format, "table", "table", "json")
+	return cmd
+}

@@ -1,0 +1,182 @@
+package gateway_test
+
+import (
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/pickup"
+	"github.com/stanch-dlp/stanch/internal/spool"
+)
+
+// picking has b keep a message for out to pick up, and returns its parcel.
+func picking(t *testing.T) (*bench, dlp.ID) {
+	t.Helper()
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Portal = pickup.Default()
+		c.Portal.URL, c.Portal.Site, c.Portal.Contact = "https://pickup.example", "Clinic", "555-0142"
+	})
+	b.Pickup = pickup.New(b.db, b.db.PickupContents(), b.Names.(*crypt.Ring))
+	encrypting(t, b).to[out.String()] = dlp.Portal
+	if o := b.Message(t.Context(), withText(labs, out), b.hop); o.Kind != dlp.Split {
+		t.Fatalf("outcome %v", o.Kind)
+	}
+	ps, err := b.ListPickups(t.Context(), false)
+	if err != nil || len(ps) != 1 {
+		t.Fatalf("parcels %+v, %v", ps, err)
+	}
+	return b, ps[0].ID
+}
+
+// codeOf has a code sent and reads it out of the outbox.
+func codeOf(t *testing.T, b *bench, id dlp.ID) string {
+	t.Helper()
+	if _, err := b.SendPickupCode(t.Context(), id, false); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := b.spool.Of(t.Context(), id)
+	if err != nil || len(ms) == 0 || ms[len(ms)-1].Kind != spool.Notice {
+		t.Fatalf("%+v, %v", ms, err)
+	}
+	r, err := b.spool.Open(t.Context(), ms[len(ms)-1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	m := regexp.MustCompile(`Your code: ([0-9]{6})`).FindSubmatch(text)
+	if err != nil || m == nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return string(m[1])
+}
+
+func TestPickupEnds(t *testing.T) {
+	b, id := picking(t)
+	code := codeOf(t, b, id)
+	b.skew.Store(int64(16 * time.Minute))
+	if _, _, err := b.OpenPickup(t.Context(), id, code); !errors.Is(err, pickup.ErrNoCode) {
+		t.Errorf("a code after 16 minutes: %v", err)
+	}
+	code = codeOf(t, b, id)
+	if p, _, err := b.OpenPickup(t.Context(), id, code); err != nil || p.Opened.IsZero() {
+		t.Errorf("opened %v, %v", p.Opened, err)
+	}
+	b.skew.Store(int64(14*24*time.Hour + time.Minute))
+	_, _, open := b.PickupContent(t.Context(), id)
+	_, again := b.SendPickupCode(t.Context(), id, false)
+	_, unknown := b.SendPickupCode(t.Context(), dlp.NewID(), false)
+	if !errors.Is(open, pickup.ErrEnded) || !errors.Is(again, pickup.ErrEnded) || again.Error() != unknown.Error() {
+		t.Errorf("after its time: %v, %v; never there: %v", open, again, unknown)
+	}
+	if err := b.ExpirePickups(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Pickup.Content(t.Context(), id); !errors.Is(err, pickup.ErrNotFound) {
+		t.Errorf("its content is still there: %v", err)
+	}
+	if ps, err := b.ListPickups(t.Context(), true); err != nil || len(ps) != 1 || ps[0].State != "expired" {
+		t.Errorf("parcels %+v, %v", ps, err)
+	}
+	var reasons []string
+	for _, e := range b.audit.events {
+		if e.Kind == audit.Pickup {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	if got := strings.Join(reasons, " "); got != "code_sent code_sent opened expired" {
+		t.Errorf("on record: %s", got)
+	}
+}
+
+// TestPickupTriesAtOnce: however many try at the same time, a code has five tries.
+func TestPickupTriesAtOnce(t *testing.T) {
+	b, id := picking(t)
+	code := codeOf(t, b, id)
+	guess := "000000"
+	if code == guess {
+		guess = "000001"
+	}
+	var tried atomic.Int64
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			_, _, err := b.OpenPickup(t.Context(), id, guess)
+			switch {
+			case errors.Is(err, pickup.ErrCode):
+				tried.Add(1)
+			case !errors.Is(err, pickup.ErrNoCode) && !errors.Is(err, gateway.ErrBusy):
+				t.Errorf("tried: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := tried.Load(); n > pickup.MaxTries || n == 0 {
+		t.Errorf("%d tries, want at most %d", n, pickup.MaxTries)
+	}
+}
+
+// TestPickupOnRecord: what cannot be put on record does not happen.
+func TestPickupOnRecord(t *testing.T) {
+	b, id := picking(t)
+	code := codeOf(t, b, id)
+	b.audit.breaksAt = audit.Pickup
+	if _, _, err := b.OpenPickup(t.Context(), id, code); err == nil || errors.Is(err, pickup.ErrCode) {
+		t.Errorf("opened without a record: %v", err)
+	}
+	if _, err := b.SendPickupCode(t.Context(), id, false); err == nil {
+		t.Error("a code was sent without a record")
+	}
+	if err := b.RevokePickup(t.Context(), id, "uid:0"); err == nil {
+		t.Error("taken back without a record")
+	}
+	if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Text: "x"}); err == nil {
+		t.Error("answered without a record")
+	}
+	b.audit.breaksAt = ""
+	if err := b.RevokePickup(t.Context(), id, "uid:0"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPickupReply: an answer is judged as any mail.
+func TestPickupReply(t *testing.T) {
+	b, id := picking(t)
+	if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Subject: "Re", Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	b.verdict["ada@clinic.example"] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Subject: "Re", Text: "y"}); err != nil {
+		t.Fatal(err)
+	}
+	b.verdict["ada@clinic.example"] = dlp.RcptVerdict{Action: dlp.Reject, Policy: "p"}
+	if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Subject: "Re", Text: "z"}); !errors.Is(err, gateway.ErrNotSent) {
+		t.Errorf("a reply that is refused: %v", err)
+	}
+	qs, err := b.ListQueue(t.Context(), false)
+	held, err2 := b.ListHeld(t.Context(), false, "", "")
+	if err != nil || err2 != nil || len(qs) != 2 || qs[1].Kind != "copy" || len(held) != 1 {
+		t.Errorf("queue %+v, held %+v, %v, %v", qs, held, err, err2)
+	}
+}
+
+// TestPickupNotKept: a message that cannot be shown for certain is held.
+func TestPickupNotKept(t *testing.T) {
+	b, _ := picking(t)
+	if o := b.Message(t.Context(), withText("Subject: a\r\nSubject: b\r\n\r\nx", out), b.hop); o.Kind != dlp.Held {
+		t.Errorf("outcome %v", o.Kind)
+	}
+	b.Pickup = nil
+	if o := b.Message(t.Context(), withText(strings.Replace(labs, "labs", "others", 1), out), b.hop); o.Kind != dlp.Held {
+		t.Errorf("without pages: outcome %v", o.Kind)
+	}
+}

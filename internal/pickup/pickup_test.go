@@ -1,0 +1,197 @@
+package pickup_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/mail"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/pickup"
+)
+
+func sealed(t testing.TB, key pickup.Key, id dlp.ID, plain []byte, step int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := pickup.NewWriter(&b, key, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for chunk := range slices.Chunk(plain, step) {
+		if _, err := w.Write(chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestSealed(t *testing.T) {
+	const chunk, whole = 64 << 10, 64<<10 + 16
+	key, id := pickup.NewKey(), dlp.NewID()
+	for _, n := range []int{0, 1, chunk - 1, chunk, chunk + 1, 3*chunk + 5} {
+		plain := bytes.Repeat([]byte("0123456789abcde"), n/15+1)[:n]
+		s := sealed(t, key, id, plain, 1000)
+		if got, err := pickup.Decrypt(s, key, id); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	s := sealed(t, key, id, make([]byte, 3*chunk), 7777)
+	for name, bad := range map[string][]byte{
+		"nothing":             nil,
+		"cut in a chunk":      s[:len(s)-1],
+		"cut behind a chunk":  s[:2*whole],
+		"a chunk left out":    slices.Concat(s[:whole], s[2*whole:]),
+		"chunks exchanged":    slices.Concat(s[whole:2*whole], s[:whole], s[2*whole:]),
+		"a chunk added":       slices.Concat(s, s[2*whole:]),
+		"a bit of the first":  slices.Concat([]byte{s[0] ^ 1}, s[1:]),
+		"a bit of the last":   slices.Concat(s[:len(s)-1], []byte{s[len(s)-1] ^ 1}),
+		"a byte more":         slices.Concat(s, []byte{0}),
+		"an empty chunk more": slices.Concat(s, sealed(t, key, id, nil, 1)),
+	} {
+		if _, err := pickup.Decrypt(bad, key, id); !errors.Is(err, pickup.ErrTampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := pickup.Decrypt(s, pickup.NewKey(), id); !errors.Is(err, pickup.ErrTampered) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := pickup.Decrypt(s, key, dlp.NewID()); !errors.Is(err, pickup.ErrTampered) {
+		t.Errorf("another parcel: %v", err)
+	}
+}
+
+func opens(msg string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(msg)), nil }
+}
+
+func TestPack(t *testing.T) {
+	const head = "From: =?utf-8?q?R=C3=A9i?= <a@x.example>\r\nSubject: =?utf-8?b?w4Q=?=\r\nMIME-Version: 1.0\r\n"
+	const mixed = head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+	for _, x := range []struct {
+		name, msg string
+		bodies    []pickup.Body
+		files     []string // name, a colon, content
+	}{
+		{"plain", head + "\r\nhello\r\n", []pickup.Body{{Text: "hello\r\n"}}, nil},
+		{"latin", head + "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nb=FCcher\r\n", []pickup.Body{{Text: "bücher\r\n"}}, nil},
+		{"html", head + "Content-Type: text/html\r\n\r\n<p>hello", []pickup.Body{{HTML: true, Text: "<p>hello"}}, nil},
+		{"alternative", head + "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>rich\r\n--b--\r\n",
+			[]pickup.Body{{Text: "plain"}}, []string{"message.html:<p>rich"}},
+		{"alternative without a word", head + "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\n \r\n--b\r\nContent-Type: text/html\r\n\r\n<p>rich\r\n--b--\r\n",
+			[]pickup.Body{{HTML: true, Text: "<p>rich"}}, nil},
+		{"two texts and a file", mixed + "\r\none\r\n--b\r\nContent-Type: text/plain; name=\"n.txt\"\r\n\r\ntwo\r\n--b\r\nContent-Type: text/plain\r\n\r\nthree\r\n--b--\r\n",
+			[]pickup.Body{{Text: "one"}, {Text: "three"}}, []string{"n.txt:two"}},
+		{"a path for a name", mixed + "Content-Type: a/b\r\nContent-Disposition: attachment; filename=\"../x\\\\y\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAE=\r\n--b--\r\n",
+			nil, []string{".._x_y:\x00\x01"}},
+		{"a mail in a mail", mixed + "Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n--b--\r\n", nil, []string{"part-1.eml:Subject: inner\r\n\r\nx"}},
+		{"a charset nobody knows", head + "Content-Type: text/plain; charset=klingon\r\n\r\n\xf8x\r\n", nil, []string{"message.txt:\xf8x\r\n"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := pickup.Pack(&b, opens(x.msg)); err != nil {
+				t.Fatal(err)
+			}
+			c, rest, err := pickup.Unpack(b.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var files []string
+			for _, f := range c.Files {
+				files = append(files, f.Name+":"+string(rest[:f.Size]))
+				rest = rest[f.Size:]
+			}
+			if c.Subject != "Ä" || c.From != "Réi" || c.Address != "a@x.example" || !slices.Equal(c.Bodies, x.bodies) || !slices.Equal(files, x.files) || len(rest) > 0 {
+				t.Errorf("got %+v, files %q, %d bytes more", c, files, len(rest))
+			}
+		})
+	}
+	for name, msg := range map[string]string{
+		"two subjects":            "Subject: a\r\nSubject: b\r\n\r\nx",
+		"an encoding nobody does": head + "Content-Transfer-Encoding: x-uue\r\n\r\nx",
+		"base64 that is none":     head + "Content-Transfer-Encoding: base64\r\n\r\n====%%%%\r\n",
+		"too deep":                head + strings.Repeat("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", 30) + "\r\nx",
+	} {
+		var b bytes.Buffer
+		if err := pickup.Pack(&b, opens(msg)); err == nil {
+			t.Errorf("%s is packed", name)
+		} else if strings.Contains(err.Error(), "%%") {
+			t.Errorf("%s: the error quotes the mail: %v", name, err)
+		}
+	}
+}
+
+func FuzzPack(f *testing.F) {
+	for _, s := range []string{"Subject: x\r\n\r\nhello", "From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: a/b; name=n\r\n\r\n\x00\r\n--b--\r\n",
+		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: text/html; charset=utf-7\r\n\r\n<p>\r\n--b--"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, msg string) {
+		var b bytes.Buffer
+		if pickup.Pack(&b, opens(msg)) != nil {
+			return
+		}
+		c, rest, err := pickup.Unpack(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int64
+		for _, x := range c.Files {
+			n += x.Size
+		}
+		if n != int64(len(rest)) {
+			t.Errorf("files of %d bytes, %d are there", n, len(rest))
+		}
+	})
+}
+
+func TestReply(t *testing.T) {
+	var b bytes.Buffer
+	r := pickup.Reply{Subject: "Re: x\r\nBcc: eve@x.example", Text: strings.Repeat("ä line\n", 30), Files: []pickup.ReplyFile{{Name: "a\r\nb\".txt", Open: opens("data")}}}
+	err := r.Write(&b, pickup.ReplyHead{From: "gw@x.example", Answers: "bob@y.example", To: dlp.Address{Local: "ada", Domain: "x.example"}, MessageID: "r@x", InReplyTo: "<m@x>", When: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mail.ReadMessage(bytes.NewReader(b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Header.Get("Bcc") != "" || m.Header.Get("Reply-To") != "<bob@y.example>" || !strings.Contains(b.String(), base64.StdEncoding.EncodeToString([]byte("data"))) {
+		t.Errorf("wrote\n%s", b.String())
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(line) > 200 || !strings.HasSuffix(line, "\r\n") {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := pickup.Default()
+	if err := good.Validate(); err != nil || good.On() {
+		t.Errorf("default: %v", err)
+	}
+	good.Listen, good.URL, good.Site, good.Contact = "127.0.0.1:8443", "https://pickup.clinic.example", "Clinic", "555-0142"
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*pickup.Config){
+		"plain http": func(c *pickup.Config) { c.URL = "http://pickup.clinic.example" }, "no url": func(c *pickup.Config) { c.URL = "" },
+		"a fragment": func(c *pickup.Config) { c.URL += "/#x" }, "no contact": func(c *pickup.Config) { c.Contact = "" },
+		"two lines": func(c *pickup.Config) { c.Site = "a\nb" }, "half a certificate": func(c *pickup.Config) { c.TLSCert = "x" },
+		"a command by its name": func(c *pickup.Config) { c.SMSCommand = []string{"sms"} }, "for ever": func(c *pickup.Config) { c.Expiry = 0 },
+		"no network": func(c *pickup.Config) { c.Proxies = []string{"here"} },
+	} {
+		c := good
+		if change(&c); c.Validate() == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package pickup
+
+import (
+	"encoding/base64"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
+)
+
+// Reply is what a recipient answers on the page. PHI.
+type Reply struct {
+	Subject string
+	Text    string
+	Files   []ReplyFile
+}
+
+// ReplyFile is a file that goes with a reply.
+type ReplyFile struct {
+	Name string
+	Open func() (io.ReadCloser, error)
+}
+
+// ReplyHead is what stands over a reply.
+type ReplyHead struct {
+	From      string // an address of the gateway's
+	Answers   string // the address of who writes
+	To        dlp.Address
+	MessageID string // of the reply, without angle brackets
+	InReplyTo string // of the message, with them; "" for none
+	When      time.Time
+}
+
+// Write writes the reply as a complete mail: ASCII with CRLF line ends.
+func (r Reply) Write(w io.Writer, h ReplyHead) error {
+	body := multipart.NewWriter(w)
+	fields := []message.Named{
+		{Name: "From", Value: "<" + h.From + ">"},
+		{Name: "Reply-To", Value: "<" + h.Answers + ">"},
+		{Name: "To", Value: "<" + h.To.String() + ">"},
+		{Name: "Subject", Value: r.Subject},
+		{Name: "Date", Value: h.When.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
+		{Name: "Message-ID", Value: "<" + h.MessageID + ">"},
+	}
+	if strings.HasPrefix(h.InReplyTo, "<") {
+		fields = append(fields, message.Named{Name: "In-Reply-To", Value: h.InReplyTo}, message.Named{Name: "References", Value: h.InReplyTo})
+	}
+	fields = append(fields, message.Named{Name: "MIME-Version", Value: "1.0"})
+	head := message.Block(fields) + "Content-Type: multipart/mixed; boundary=" + body.Boundary() + "\r\n\r\n"
+	if _, err := io.WriteString(w, head); err != nil {
+		return err
+	}
+	text := "Written on the pickup page by " + h.Answers + ":\n\n" + r.Text + "\n"
+	if err := inBase64(body, "text/plain; charset=utf-8", "", strings.NewReader(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n"))); err != nil {
+		return err
+	}
+	for _, f := range r.Files {
+		if err := f.write(body); err != nil {
+			return err
+		}
+	}
+	return body.Close()
+}
+
+func (f ReplyFile) write(body *multipart.Writer) error {
+	in, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close() // read only
+	return inBase64(body, "application/octet-stream", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}), in)
+}
+
+func inBase64(body *multipart.Writer, kind, disposition string, in io.Reader) error {
+	h := textproto.MIMEHeader{"Content-Type": {kind}, "Content-Transfer-Encoding": {"base64"}}
+	if disposition != "" {
+		h.Set("Content-Disposition", disposition)
+	}
+	part, err := body.CreatePart(h)
+	if err != nil {
+		return err
+	}
+	lines := &lineWriter{w: part}
+	enc := base64.NewEncoder(base64.StdEncoding, lines)
+	if _, err := io.Copy(enc, in); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+// lineWriter breaks base64 into lines of 76. RFC 2045 6.8.
+type lineWriter struct {
+	w io.Writer
+	n int // characters in this line
+}
+
+// Write writes p.
+func (l *lineWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		if l.n == 76 {
+			if _, err := io.WriteString(l.w, "\r\n"); err != nil {
+				return 0, err
+			}
+			l.n = 0
+		}
+		k := min(len(p), 76-l.n)
+		if _, err := l.w.Write(p[:k]); err != nil {
+			return 0, err
+		}
+		l.n, p = l.n+k, p[k:]
+	}
+	return n, nil
+}

@@ -1,0 +1,212 @@
+// Opens a message in the browser: the key is in the fragment of the address,
+// which no browser sends. The form of the content is in docs/portal.md.
+const $ = (id) => document.getElementById(id);
+const id = location.pathname.split("/").pop();
+const chunk = 65536, tag = 16;
+let token = "", subject = "";
+
+// show shows one part of the page and moves the reader there.
+function show(name) {
+  for (const part of ["ask", "code-form", "opened", "gone", "broken", "busy"]) $(part).hidden = part !== name;
+  const head = $(name).querySelector("h1");
+  if (head) head.focus();
+}
+
+function key() {
+  const text = location.hash.slice(1);
+  if (!/^[A-Za-z0-9_-]{43}$/.test(text)) return null;
+  const bin = atob(text.replaceAll("-", "+").replaceAll("_", "/") + "=");
+  return Uint8Array.from(bin, (c) => c.charCodeAt(0));
+}
+
+async function post(path, body, type) {
+  const headers = token ? { Authorization: "Bearer " + token } : {};
+  if (type) headers["Content-Type"] = type;
+  const r = await fetch("/p/" + id + path, { method: "POST", headers, body, credentials: "omit", cache: "no-store" });
+  const said = await r.json().catch(() => ({}));
+  if (r.status === 404) show("gone");
+  return { ok: r.ok, status: r.status, said };
+}
+
+const words = {
+  wait: "Too many tries from here. Wait a minute, then try again.",
+  many: "No more codes are sent for now. Try again in an hour, or ask who sent you the link.",
+  code: "That code did not match.",
+  none: "That code is not good any more. Send a new one.",
+  again: "It has been a while: ask for a new code.",
+  failed: "That did not work. Nothing was changed; try again in a minute.",
+};
+
+// ask has a code sent. It is the only thing that does: opening this page sends nothing.
+async function ask(text, amiss) {
+  amiss.textContent = "";
+  const r = await post("/code", JSON.stringify({ text }), "application/json").catch(() => ({ said: {} }));
+  if (r.ok) {
+    $("sent-to").textContent = r.said.to;
+    $("code-amiss").textContent = "";
+    $("code").value = "";
+    $("code").removeAttribute("aria-invalid");
+    show("code-form");
+    $("code").focus();
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+  }
+}
+
+async function enter(event) {
+  event.preventDefault();
+  const amiss = $("code-amiss");
+  amiss.textContent = "";
+  const r = await post("/open", JSON.stringify({ code: $("code").value.trim() }), "application/json").catch(() => ({ said: {} }));
+  if (r.ok) {
+    token = r.said.token;
+    await open();
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+    if (r.said.error === "code") amiss.textContent += r.said.left === 1 ? " 1 try is left." : " " + r.said.left + " tries are left.";
+    $("code").setAttribute("aria-invalid", "true");
+    $("code").focus();
+  }
+}
+
+async function open() {
+  show("busy");
+  const r = await fetch("/p/" + id + "/content", { headers: { Authorization: "Bearer " + token }, credentials: "omit", cache: "no-store" });
+  if (r.status === 404) return show("gone");
+  if (!r.ok) { show("ask"); $("ask-amiss").textContent = words.again; return; }
+  let plain;
+  try {
+    plain = await decrypt(new Uint8Array(await r.arrayBuffer()));
+  } catch {
+    return show("broken"); // another key, or altered on its way: nothing of it is shown
+  }
+  read(plain);
+}
+
+async function decrypt(sealed) {
+  const k = await crypto.subtle.importKey("raw", key(), "AES-GCM", false, ["decrypt"]);
+  const additionalData = new TextEncoder().encode("stanch pickup v1 " + id);
+  const parts = [];
+  let size = 0;
+  for (let n = 0, at = 0; ; n++, at += chunk + tag) {
+    const last = at + chunk + tag >= sealed.length;
+    const iv = new Uint8Array(12);
+    new DataView(iv.buffer).setUint32(7, n);
+    iv[11] = last ? 1 : 0;
+    const p = new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv, additionalData }, k, sealed.subarray(at, at + chunk + tag)));
+    parts.push(p);
+    size += p.length;
+    if (last) break;
+  }
+  const out = new Uint8Array(size);
+  let to = 0;
+  for (const p of parts) { out.set(p, to); to += p.length; }
+  return out;
+}
+
+function read(plain) {
+  const view = new DataView(plain.buffer);
+  const length = view.getUint32(plain.length - 4);
+  const c = JSON.parse(new TextDecoder().decode(plain.subarray(plain.length - 4 - length, plain.length - 4)));
+  subject = c.subject;
+  $("subject").textContent = c.subject || "Message";
+  $("from").textContent = c.from;
+  $("address").textContent = c.address === c.from ? "" : c.address;
+  const date = new Date(c.date);
+  $("date").textContent = date.getFullYear() > 1970 ? "to you, " + date.toLocaleString() : "to you";
+  const texts = (c.bodies || []).map((b) => (b.html ? textOf(b.text) : b.text).replaceAll("\r\n", "\n").trim());
+  $("body").textContent = texts.filter(Boolean).join("\n\n") || "(There is no text in this message.)";
+  files(plain, c.files || []);
+  $("reply-label").textContent = "Reply to " + (c.from || "the sender");
+  $("reply").hidden = !c.address;
+  show("opened");
+}
+
+function files(plain, list) {
+  let at = 0;
+  $("file-list").replaceChildren();
+  for (const f of list) {
+    const row = $("file-row").content.cloneNode(true);
+    row.querySelector("strong").textContent = f.name;
+    row.querySelector(".hint").textContent = size(f.size);
+    const a = row.querySelector("a");
+    // never of its own type: a saved file is not a page of this site
+    a.href = URL.createObjectURL(new Blob([plain.subarray(at, at + f.size)], { type: "application/octet-stream" }));
+    a.download = f.name;
+    a.setAttribute("aria-label", "Save " + f.name);
+    at += f.size;
+    $("file-list").append(row);
+  }
+  $("files-h").textContent = list.length === 1 ? "1 attachment" : list.length + " attachments";
+  $("files").hidden = list.length === 0;
+}
+
+function size(n) {
+  return n < 1024 ? n + " bytes" : n < 1048576 ? Math.round(n / 1024) + " KB" : (n / 1048576).toFixed(1) + " MB";
+}
+
+// textOf is what HTML says. A parsed document is not this one: nothing in it runs or loads.
+function textOf(html) {
+  const skip = new Set(["SCRIPT", "STYLE", "HEAD", "TITLE", "TEMPLATE", "NOSCRIPT", "IFRAME", "OBJECT", "SVG", "MATH"]);
+  const block = new Set(["P", "DIV", "TR", "TABLE", "UL", "OL", "LI", "H1", "H2", "H3", "H4", "H5", "H6", "BLOCKQUOTE", "PRE", "HR", "SECTION", "ARTICLE", "HEADER", "FOOTER"]);
+  let out = "";
+  const brk = () => { if (out && !out.endsWith("\n")) out += "\n"; };
+  const stack = [[new DOMParser().parseFromString(html, "text/html").body, false]];
+  while (stack.length) {
+    const [node, ended] = stack.pop();
+    if (node.nodeType === Node.TEXT_NODE) {
+      const text = node.textContent.replace(/\s+/g, " ");
+      out += /(^|\s)$/.test(out) ? text.trimStart() : text;
+      continue;
+    }
+    if (node.nodeType !== Node.ELEMENT_NODE || skip.has(node.tagName.toUpperCase())) continue;
+    if (ended) {
+      const href = node.tagName === "A" ? node.getAttribute("href") || "" : "";
+      if (/^(https?|mailto):/i.test(href) && href !== node.textContent.trim()) out += " <" + href + ">";
+      if (node.tagName === "TD" || node.tagName === "TH") out += "\t";
+      if (block.has(node.tagName)) brk();
+      if (node.tagName === "P") out += "\n";
+      continue;
+    }
+    if (node.tagName === "BR") { out += "\n"; continue; }
+    if (node.tagName === "IMG") { const alt = node.getAttribute("alt"); if (alt) out += "[" + alt + "]"; continue; }
+    if (block.has(node.tagName)) brk();
+    if (node.tagName === "LI") out += "• ";
+    stack.push([node, true]);
+    for (const child of [...node.childNodes].reverse()) stack.push([child, false]);
+  }
+  return out;
+}
+
+async function reply(event) {
+  event.preventDefault();
+  const amiss = $("reply-amiss"), sent = $("reply-sent");
+  amiss.textContent = sent.textContent = "";
+  const form = new FormData();
+  form.append("subject", /^re:/i.test(subject) ? subject : "Re: " + subject);
+  form.append("text", $("text").value);
+  for (const f of $("up").files) form.append("file", f, f.name);
+  if (!$("text").value.trim() && !$("up").files.length) { amiss.textContent = "Write something, or add a file."; return; }
+  const button = event.submitter;
+  button.disabled = true;
+  const r = await post("/reply", form).catch(() => ({ said: {} }));
+  button.disabled = false;
+  if (r.ok) {
+    sent.textContent = "Your reply is on its way to " + $("from").textContent + ".";
+    $("reply").reset();
+  } else if (r.status === 401) {
+    amiss.textContent = words.again + " What you wrote is still here; copy it first.";
+  } else if (r.status === 413) {
+    amiss.textContent = "That is too large to send from here.";
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+  }
+}
+
+for (const [name, text] of [["send-mail", false], ["send-text", true], ["again-mail", false], ["again-text", true]]) {
+  $(name)?.addEventListener("click", () => ask(text, $(name.startsWith("send") ? "ask-amiss" : "code-amiss")));
+}
+$("code-form").addEventListener("submit", enter);
+$("reply").addEventListener("submit", reply);
+addEventListener("hashchange", () => location.reload());
+show(key() ? "ask" : "broken");

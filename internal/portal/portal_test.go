@@ -1,0 +1,140 @@
+package portal_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/pickup"
+	"github.com/stanch-dlp/stanch/internal/portal"
+)
+
+// desk knows one parcel, and counts what is asked of it.
+type desk struct {
+	id     dlp.ID
+	asked  int
+	failed error
+}
+
+func (d *desk) PickupOf(_ context.Context, id dlp.ID) (pickup.Parcel, error) {
+	if id != d.id {
+		return pickup.Parcel{}, pickup.ErrEnded
+	}
+	return pickup.Parcel{ID: id, State: pickup.Waiting, Expires: time.Now().Add(time.Hour)}, nil
+}
+func (d *desk) SendPickupCode(ctx context.Context, id dlp.ID, _ bool) (pickup.Parcel, error) {
+	d.asked++
+	return d.PickupOf(ctx, id)
+}
+func (d *desk) OpenPickup(ctx context.Context, id dlp.ID, _ string) (pickup.Parcel, int, error) {
+	d.asked++
+	p, err := d.PickupOf(ctx, id)
+	return p, 4, err
+}
+func (d *desk) PickupContent(context.Context, dlp.ID) (io.ReadCloser, int64, error) {
+	d.asked++
+	return io.NopCloser(strings.NewReader("sealed")), 6, nil
+}
+func (d *desk) ReplyPickup(context.Context, dlp.ID, pickup.Reply) error {
+	d.asked++
+	return gateway.ErrNotSent
+}
+func (d *desk) Texts() bool { return true }
+
+func pages(t *testing.T, d *desk, log io.Writer) *httptest.Server {
+	t.Helper()
+	cfg := pickup.Default()
+	cfg.Listen, cfg.URL, cfg.Site, cfg.Contact = "127.0.0.1:0", "http://127.0.0.1/", "Harbor <b>Vale</b>", "555-0142"
+	cfg.Proxies = []string{"127.0.0.0/8"}
+	h, err := portal.New(cfg, d, nil, slog.New(slog.NewTextHandler(log, nil)), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func TestPages(t *testing.T) {
+	d, log := &desk{id: dlp.NewID()}, &bytes.Buffer{}
+	srv := pages(t, d, log)
+	for _, x := range []struct {
+		method, path string
+		status       int
+		has          string
+	}{
+		{"GET", "/p/" + string(d.id), 200, `id="send-text"`},
+		{"HEAD", "/p/" + string(d.id), 200, ""},
+		{"GET", "/p/" + string(dlp.NewID()), 404, "Harbor &lt;b&gt;Vale&lt;/b&gt;, 555-0142"},
+		{"GET", "/p/../../etc/passwd", 404, "cannot be opened"},
+		{"GET", "/", 404, "cannot be opened"},
+		{"GET", "/p/" + string(d.id) + "/code", 404, ""},
+		{"GET", "/p/" + string(d.id) + "/open", 404, ""},
+		{"GET", "/p/" + string(d.id) + "/content", 401, ""},
+		{"POST", "/p/" + string(d.id), 404, ""},
+		{"POST", "/p/" + string(d.id) + "/reply", 401, ""},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), x.method, srv.URL+x.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != x.status || !strings.Contains(string(b), x.has) {
+			t.Errorf("%s %s: %d, %v, want %d and %q in\n%s", x.method, x.path, res.StatusCode, err, x.status, x.has, b)
+		}
+	}
+	if d.asked != 0 {
+		t.Errorf("the desk was asked %d times by who only looked", d.asked)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// TestLimits: one address is made to wait, and who comes through a proxy has the
+// address that the proxy names, which nobody can name instead.
+func TestLimits(t *testing.T) {
+	d := &desk{id: dlp.NewID()}
+	srv := pages(t, d, io.Discard)
+	post := func(from string) int {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/p/"+string(d.id)+"/open", strings.NewReader(`{"code":"1"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", from)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	waits := 0
+	for range 100 {
+		if post("203.0.113.9, 198.51.100.7") == http.StatusTooManyRequests {
+			waits++
+		}
+	}
+	if waits == 0 || waits == 100 {
+		t.Errorf("%d of 100 were made to wait", waits)
+	}
+	if got := post("203.0.113.10, 198.51.100.7"); got != http.StatusTooManyRequests {
+		t.Errorf("what a client says of itself counts: %d", got)
+	}
+	if got := post("198.51.100.8"); got != http.StatusOK {
+		t.Errorf("another client: %d", got)
+	}
+}
