@@ -14,6 +14,7 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"io"
+	"slices"
 
 	"github.com/ulikunitz/xz/lzma"
 )
@@ -133,7 +134,7 @@ func (z *Reader) filters(body []byte) error {
 			known = -1
 		}
 	}
-	var delta []int // distances, the last one is undone first
+	var chain []func(io.Reader) io.Reader // the last one is undone first
 	for i := range int(flags&3) + 1 {
 		id, n := binary.Uvarint(r)
 		if n <= 0 {
@@ -147,11 +148,22 @@ func (z *Reader) filters(body []byte) error {
 		props := r[n : n+int(size)]
 		r = r[n+int(size):]
 		last := i == int(flags&3)
+		undo, align := newBranch(id)
 		switch {
 		case id == 0x03 && !last && len(props) == 1:
-			delta = append(delta, int(props[0])+1)
+			distance := int(props[0]) + 1
+			chain = append(chain, func(r io.Reader) io.Reader { return &deltaReader{r: r, past: make([]byte, distance)} })
+		case undo != nil && !last && (len(props) == 0 || len(props) == 4):
+			start := uint32(0)
+			if len(props) == 4 {
+				start = binary.LittleEndian.Uint32(props)
+			}
+			if start%align != 0 {
+				return ErrDamaged
+			}
+			chain = append(chain, func(r io.Reader) io.Reader { return &branchReader{r: r, undo: undo, pos: start} })
 		case id == 0x21 && last && len(props) == 1:
-			return z.lzma2(props[0], known, delta)
+			return z.lzma2(props[0], known, chain)
 		default:
 			return ErrFilter
 		}
@@ -159,7 +171,7 @@ func (z *Reader) filters(body []byte) error {
 	return ErrDamaged
 }
 
-func (z *Reader) lzma2(prop byte, known int64, delta []int) error {
+func (z *Reader) lzma2(prop byte, known int64, chain []func(io.Reader) io.Reader) error {
 	if prop > 40 {
 		return ErrDamaged
 	}
@@ -176,8 +188,8 @@ func (z *Reader) lzma2(prop byte, known int64, delta []int) error {
 		return ErrDamaged
 	}
 	z.block = r
-	for i := len(delta) - 1; i >= 0; i-- {
-		z.block = &deltaReader{r: z.block, past: make([]byte, delta[i])}
+	for _, undo := range slices.Backward(chain) {
+		z.block = undo(z.block)
 	}
 	z.sum = nil
 	switch z.kind {

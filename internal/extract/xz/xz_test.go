@@ -2,9 +2,13 @@ package xz_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math/rand/v2"
+	"os"
 	"os/exec"
 	"testing"
 
@@ -82,14 +86,72 @@ func TestBounds(t *testing.T) {
 	if _, _, err := read(pack(t, far, "--lzma2=dict=16MiB")); err != nil && !errors.Is(err, xz.ErrDictionary) {
 		t.Errorf("a dictionary that is needed: %v", err)
 	}
-	if _, _, err := read(pack(t, small, "--x86", "--lzma2=preset=1")); !errors.Is(err, xz.ErrFilter) {
-		t.Errorf("a filter for programs: %v", err)
+}
+
+// code returns bytes in which jumps and calls of every processor that xz knows are
+// common, near one another, and within what is none.
+func code(n int) []byte {
+	r := rand.New(rand.NewPCG(5, 6))
+	often := []byte{0xe8, 0xe9, 0, 0xff, 0xeb, 0x48, 0x4b, 1, 0xf0, 0xf7, 0xf8, 0xff, 0x40, 0x7f, 0xc0, 0x94, 0x97, 0x90, 0xb0, 0xf0, 0x10, 0x12, 0x16, 0x1d, 0x50}
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = often[r.IntN(len(often))]
+		if r.IntN(4) == 0 {
+			b[i] = byte(r.Uint32())
+		}
+	}
+	return b
+}
+
+// TestBranchFilters reads what xz writes with each filter for programs, of code of
+// our own making and of a program.
+func TestBranchFilters(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := code(200_003)
+	for _, name := range []string{"x86", "powerpc", "ia64", "arm", "armthumb", "sparc", "arm64"} {
+		for _, c := range []struct {
+			name string
+			args []string
+			want []byte
+		}{
+			{"made", []string{"--" + name}, made}, {"short", []string{"--" + name}, made[:3]}, {"empty", []string{"--" + name}, nil},
+			{"start", []string{"--" + name + "=start=65536"}, made},
+			{"a program", []string{"--" + name}, program[:min(len(program), 1<<20)]},
+			{"and delta", []string{"--delta=dist=4", "--" + name}, made[:100000]},
+			{"blocks", []string{"--block-size=30001", "--" + name}, made},
+		} {
+			t.Run(name+", "+c.name, func(t *testing.T) {
+				b := pack(t, c.want, append(c.args, "--lzma2=preset=0")...)
+				if got, _, err := read(b); err != nil || !bytes.Equal(got, c.want) {
+					t.Errorf("%d bytes, want %d; %v", len(got), len(c.want), err)
+				}
+			})
+		}
+	}
+}
+
+// TestUnknownFilter holds that a filter that nobody knows is told as one.
+func TestUnknownFilter(t *testing.T) {
+	b := pack(t, lines(10), "--x86", "--lzma2=preset=1")
+	size := (int(b[12]) + 1) * 4
+	b[14] = 0x3f // the identifier of the first filter
+	binary.LittleEndian.PutUint32(b[12+size-4:], crc32.ChecksumIEEE(b[12:12+size-4]))
+	if _, _, err := read(b); !errors.Is(err, xz.ErrFilter) {
+		t.Errorf("got %v", err)
 	}
 }
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(xz.Magic + "\x00\x00\xff\x12\xd9\x41\x02\x00!\x01\x16\x00\x00\x00t/\xe5\xa3\x00\x00\x00\x00"))
 	f.Add([]byte(xz.Magic + "\x00\x04\xe6\xd6\xb4F\x00\x00\x00\x00\x1c\xdfD!\x1f\xb6\xf3}\x01\x00\x00\x00\x00\x04YZ"))
+	f.Add([]byte(xz.Magic + "\x00\x00\xff\x12\xd9\x41\x02\x01\x04\x00!\x01\x16\x00\x00\x00\xc2\xd6\xab\x1e\x01\x00\x04\xe8\x00\xe9\x00\xff\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		z, err := xz.NewReader(bytes.NewReader(b), 64<<10)
 		if err == nil {
