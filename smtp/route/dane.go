@@ -58,15 +58,20 @@ func (l *lookup) dane(ctx context.Context, h *host, base, port, domain string) e
 			h.tls = demand{mode: smtp.TLSRequired, name: name, print: "dane, unusable"}
 			return nil
 		}
-		h.tls = demand{smtp.TLSVerified, name, proveTLSA(records, name, domain), printOf(name, records)}
+		h.tls = demand{smtp.TLSVerified, name, proveTLSA(records, name, domain), printOf(records, name, domain)}
 		return nil
 	}
 	return nil
 }
 
-// printOf is a short text that is the same for the same demand only.
-func printOf(name string, records []resolve.TLSA) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %v", name, records))
+// printOf is a short text that is the same for the same demand only: where an
+// authority proves the server, the names that it may bear belong to it, of which
+// domain is one. Two domains at one server share no connection then.
+func printOf(records []resolve.TLSA, name, domain string) string {
+	if !slices.ContainsFunc(records, func(r resolve.TLSA) bool { return r.Usage == usageTA }) {
+		domain = ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v", name, domain, records))
 	return "dane " + hex.EncodeToString(sum[:])
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/synth"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
@@ -159,6 +161,29 @@ func TestDANEChange(t *testing.T) {
 	again()
 	if got := judged(t, r, s, "d.test"); got != "451 4.4.1" {
 		t.Errorf("got %s, want 451 4.4.1", got)
+	}
+}
+
+// TestDANEOfEachDomain: two domains have one server, whose authority DNS names. A
+// certificate that bears the name of one is no proof to the other, nor is the
+// connection on which it was shown.
+func TestDANEOfEachDomain(t *testing.T) {
+	ca := newAuthority(t)
+	s := (&server{}).listen(t, "127.0.0.1", "0", ca.serving(t, nil, "one.test"))
+	z := newZone(t, "one.test. MX 10 mx.d.test.\ntwo.test. MX 10 mx.d.test.\nmx.d.test. A 127.0.0.1\n_"+s.port()+"._tcp.mx.d.test. TLSA 2 1 1 "+spki(ca.cert)+"\n",
+		"one.test", "two.test", "d.test")
+	r := router(t, route.Deps{}, asking(z), smtp.Route{NextHops: []string{"mx@" + s.port()}, TLS: smtp.TLSDANE})
+	for _, tc := range []struct {
+		domain string
+		want   bool
+	}{{"one.test", true}, {"two.test", false}, {"one.test", true}} {
+		got := r.DeliverProved(t.Context(), ann, []dlp.Address{at(tc.domain)}, nil, smtp.MailOptions{}, open)[0]
+		if (got.Err == nil) != tc.want || !tc.want && !errors.Is(got.Err, dlp.ErrNotProved) {
+			t.Errorf("%s: got %+v", tc.domain, got)
+		}
+	}
+	if n := len(s.took()); n != 2 {
+		t.Errorf("took %d messages, want 2", n)
 	}
 }
 
