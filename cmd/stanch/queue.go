@@ -46,7 +46,7 @@ func (f *queueFilter) check() error {
 	}{
 		{"state", f.state, []string{string(spool.Queued), string(spool.ToRead), string(spool.Poison), string(spool.Judged),
 			string(spool.Delivered), string(spool.Failed), string(spool.Dropped)}},
-		{"kind", f.kind, []string{string(spool.Release), string(spool.Copy), string(spool.Encrypted), string(spool.Proved), string(spool.Notice), string(spool.DSN), string(spool.Reading)}},
+		{"kind", f.kind, kindNames()},
 	} {
 		if x.got != "" && !slices.Contains(x.known, x.got) {
 			return fmt.Errorf("--%s: want one of %s", x.flag, strings.Join(x.known, ", "))
@@ -267,4 +267,12 @@ func retryAll(ctx context.Context, d control.Desk, f *queueFilter, actor string)
 	close(ids)
 	wg.Wait()
 	return n, errors.Join(append(errs, err)...)
+}
+
+// kindNames are the kinds of messages, as --kind takes them.
+func kindNames() (out []string) {
+	for _, k := range spool.Kinds() {
+		out = append(out, string(k))
+	}
+	return out
 }

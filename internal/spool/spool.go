@@ -210,7 +210,14 @@ func (s *Spool) messages(rows []Row) []Message {
 	return ms
 }
 
+// errKind says that a message is of a kind that a later version knows: what must not
+// be done with it is not known here.
+var errKind = errors.New("of a kind that this version does not know")
+
 func (s *Spool) message(r Row) (Message, error) {
+	if !slices.Contains(Kinds(), r.Kind) {
+		return Message{}, fmt.Errorf("spool: read %s: %w", r.ID, errKind)
+	}
 	plain, err := s.keys.Open(stateAD(r.ID), r.Sealed)
 	if err != nil {
 		return Message{}, fmt.Errorf("spool: open state of %s: %w", r.ID, err)

@@ -90,7 +90,7 @@ func (r rows) Queued(_ context.Context, id dlp.ID) (spool.Row, error) {
 
 // A state that a version without parameters sealed says that none were given.
 func TestAnEarlierStateIsRead(t *testing.T) {
-	s := spool.New(rows{rows: []spool.Row{{ID: "old", State: spool.Queued, Sealed: []byte(
+	s := spool.New(rows{rows: []spool.Row{{ID: "old", Kind: spool.Copy, State: spool.Queued, Sealed: []byte(
 		`{"v":1,"from":["YQ==","Yi50ZXN0"],"rcpts":[{"addr":["Yw==","ZC50ZXN0"],"state":"pending"}]}`)}}}, nil, plain{}, nil)
 	m, err := s.Get(t.Context(), "old")
 	if err != nil || m.Params != (dlp.MailParams{}) || len(m.Rcpts) != 1 || m.Rcpts[0].Params != (dlp.RcptParams{}) || m.From.Local != "a" {
@@ -104,17 +104,18 @@ func TestADamagedMessageHidesNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := spool.New(rows{rows: []spool.Row{
-		{ID: "rotten", State: spool.Queued, Sealed: []byte("rotten")},
-		{ID: "no state", State: spool.Queued, Sealed: []byte("{")},
-		{ID: "later version", State: spool.Queued, Sealed: []byte(`{"v":2}`)},
-		{ID: "good", State: spool.Queued, Sealed: u.Sealed},
+		{ID: "rotten", Kind: spool.Copy, State: spool.Queued, Sealed: []byte("rotten")},
+		{ID: "no state", Kind: spool.Copy, State: spool.Queued, Sealed: []byte("{")},
+		{ID: "later version", Kind: spool.Copy, State: spool.Queued, Sealed: []byte(`{"v":2}`)},
+		{ID: "later kind", Kind: "sealed", State: spool.Queued, Sealed: u.Sealed},
+		{ID: "good", Kind: spool.Copy, State: spool.Queued, Sealed: u.Sealed},
 	}}, nil, plain{}, nil)
 	all, err := s.List(t.Context(), spool.Filter{})
-	if err != nil || len(all) != 4 || !all[0].Damaged || !all[1].Damaged || !all[2].Damaged || all[3].Damaged {
-		t.Errorf("list: got %+v, %v; want four, the first three damaged", all, err)
+	if err != nil || len(all) != 5 || !all[0].Damaged || !all[1].Damaged || !all[2].Damaged || !all[3].Damaged || all[4].Damaged {
+		t.Errorf("list: got %+v, %v; want five, all but the last damaged", all, err)
 	}
 	due, err := s.Due(t.Context(), spool.Queued, time.Now(), 10)
-	if err != nil || len(due) != 4 || !due[0].Damaged || due[3].ID != "good" || due[3].From.Local != "a" {
+	if err != nil || len(due) != 5 || !due[0].Damaged || !due[3].Damaged || due[4].ID != "good" || due[4].From.Local != "a" {
 		t.Errorf("due: got %+v, %v; want all, so that the damaged ones can be set aside", due, err)
 	}
 	if _, err := s.Get(t.Context(), "rotten"); !errors.Is(err, errBound) {
@@ -137,7 +138,7 @@ func TestTheStepIsKept(t *testing.T) {
 		"later": {`{"v":1,"from":["YQ==","Yi50ZXN0"],"new":{"x":1},"rcpts":[{"addr":["Yw==","ZC50ZXN0"],"state":"pending","at":"dot","new":[2]}]}`,
 			"dot"},
 	} {
-		s := spool.New(rows{rows: []spool.Row{{ID: "x", State: spool.Queued, Sealed: []byte(tt.sealed)}}}, nil, plain{}, nil)
+		s := spool.New(rows{rows: []spool.Row{{ID: "x", Kind: spool.Copy, State: spool.Queued, Sealed: []byte(tt.sealed)}}}, nil, plain{}, nil)
 		m, err := s.Get(t.Context(), "x")
 		if err != nil || len(m.Rcpts) != 1 || m.Rcpts[0].At != tt.want || m.Rcpts[0].Addr.Local != "c" {
 			t.Errorf("%s: got %+v, %v; want the step %q", name, m, err, tt.want)

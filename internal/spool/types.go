@@ -12,7 +12,8 @@ import (
 // Kind says why a message is in the outbox.
 type Kind string
 
-// The kinds.
+// The kinds. A new one needs a new form of the database: an older program would
+// not know what must not be done with it.
 const (
 	Release   Kind = "release"   // held mail that a person let go
 	Copy      Kind = "copy"      // the part of a split message that may leave
@@ -22,6 +23,9 @@ const (
 	DSN       Kind = "dsn"       // a delivery status notification of ours
 	Reading   Kind = "reading"   // a document as it came, which takes long to read: judged first, never delivered as it is
 )
+
+// Kinds are all of them, in the order they are told of.
+func Kinds() []Kind { return []Kind{Release, Copy, Encrypted, Proved, Notice, DSN, Reading} }
 
 // State is where a message stands.
 type State string

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"database/sql"
 	"errors"
 	"io"
 	"os"
@@ -97,4 +98,26 @@ func TestForm1IsBroughtUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, in, store.Change{Progress: []spool.Update{u}})
+}
+
+// TestFormKnowsEachKind: a kind of message that an older program would handle as
+// another comes with a form that this program refuses.
+func TestFormKnowsEachKind(t *testing.T) {
+	known := map[spool.Kind]int{spool.Release: 1, spool.Copy: 1, spool.Notice: 1, spool.DSN: 1, spool.Reading: 2, spool.Encrypted: 5, spool.Proved: 6}
+	dir := t.TempDir()
+	open(t, dir, sqlite.Options{}).close(t)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "stanch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var form int
+	if err := db.QueryRow("PRAGMA user_version").Scan(&form); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range spool.Kinds() {
+		if since, ok := known[k]; !ok || form < since {
+			t.Errorf("kind %q: the database has form %d, and the kind came with %d: give a new kind a new form, and name that here", k, form, since)
+		}
+	}
 }

@@ -114,7 +114,10 @@ ALTER TABLE cases ADD COLUMN period TEXT NOT NULL DEFAULT '';
 CREATE INDEX holds_period ON holds(period, state);
 CREATE INDEX cases_period ON cases(period);
 `,
-	// Form 6: messages that somebody opens in a browser (docs/portal.md).
+	// Form 6: messages that somebody opens in a browser (docs/portal.md). It is also
+	// the first whose outbox may hold the kind "proved", and whose watch claims say
+	// what the encrypted form's name ends in: a program that knows form 5 would
+	// deliver the one in the clear, and not find the other.
 	`
 CREATE TABLE parcels (
 	id       TEXT PRIMARY KEY,
