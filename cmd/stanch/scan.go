@@ -180,9 +180,9 @@ func (a asGateway) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap
 		if doc.Channel == dlp.File {
 			return "", true
 		}
-		// Nothing is asked of DNS for a file that somebody scans.
+		// Nothing is asked of DNS or an authority for a file that somebody scans.
 		unasked := func(context.Context, dlp.Address, dlp.Address) (string, error) { return "unasked", nil }
-		way := a.ways.Proving(unasked).Way(context.Background(), doc.Sender, rcpt)
+		way := a.ways.Unasked().Proving(unasked).Way(context.Background(), doc.Sender, rcpt)
 		return way, way != ""
 	})
 }

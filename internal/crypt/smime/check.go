@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 	"strings"
@@ -46,13 +45,18 @@ type Trust struct {
 	// Roots are the authorities that are trusted. Nil is nobody: the system's
 	// are for web servers.
 	Roots *x509.CertPool
-	// Pinned certificates are trusted for themselves, whatever their chain.
+	// Pinned certificates are trusted for themselves, whatever their chain. They
+	// have to name the address all the same: who pinned one for another passes that
+	// finding over.
 	Pinned bool
 	// Domain certificates stand for every address of a domain, as a gateway's do.
+	// By its chain alone one does if it names the domain, or
+	// domain-confidentiality-authority there (RFC 3183 3.1.1): that of a person does not.
 	Domain bool
-	// Revocation asks of every certificate of the chain that a current list of
-	// its issuer's does not name it; nil asks nothing.
-	Revocation []*x509.RevocationList
+	// Status says of a certificate of the chain what issuer, the next in it, says
+	// of it: "", ReasonRevoked or ReasonNoStatus. It is asked once the chain holds.
+	// Nil asks nothing.
+	Status func(cert, issuer *x509.Certificate) Reason
 }
 
 // Check tells whether mail to address can be encrypted to cert at the time now;
@@ -62,7 +66,7 @@ type Trust struct {
 // An address is compared without regard to case, its domain in its ASCII form.
 //
 // Source: RFC 8550 3 (addresses), 4.4 (extensions); RFC 8398 (SmtpUTF8Mailbox);
-// RFC 5280 4.2.1.3 (keyUsage), 6.3 (lists).
+// RFC 5280 4.2.1.3 (keyUsage), 6.1 (chains).
 func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address dlp.Address, now time.Time) error {
 	if err := cms.KeyUsable(cert); err != nil {
 		return Unfit{ReasonKey}
@@ -103,7 +107,7 @@ func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address 
 	if err != nil {
 		return Unfit{ReasonChain}
 	}
-	return t.status(chains, now)
+	return t.status(chains)
 }
 
 // canEncrypt reports a key usage that allows it; one that is not stated allows
@@ -152,7 +156,7 @@ func (t Trust) standsFor(cert *x509.Certificate, address dlp.Address) bool {
 		if i < 0 || asciiDomain(a[i+1:]) != domain {
 			continue
 		}
-		if t.Domain || strings.EqualFold(a[:i], address.Local) {
+		if t.Domain && (t.Pinned || strings.EqualFold(a[:i], "domain-confidentiality-authority")) || !t.Domain && strings.EqualFold(a[:i], address.Local) {
 			return true
 		}
 	}
@@ -222,19 +226,19 @@ func utf8Mailboxes(der []byte) []string {
 	return all
 }
 
-// status looks for lists that say of a chain that nobody in it was revoked.
-// RFC 5280 6.3.3.
-func (t Trust) status(chains [][]*x509.Certificate, now time.Time) error {
-	if t.Revocation == nil {
+// status asks of each of a chain whether it was revoked. RFC 5280 6.3.3.
+func (t Trust) status(chains [][]*x509.Certificate) error {
+	if t.Status == nil {
 		return nil
 	}
 	for _, chain := range chains {
 		known := true
 		for i, cert := range chain[:len(chain)-1] {
-			switch revoked(cert, chain[i+1], t.Revocation, now) {
+			switch t.Status(cert, chain[i+1]) {
 			case ReasonRevoked:
 				return Unfit{ReasonRevoked} // whatever another chain says
-			case ReasonNoStatus:
+			case "":
+			default:
 				known = false
 			}
 		}
@@ -243,29 +247,4 @@ func (t Trust) status(chains [][]*x509.Certificate, now time.Time) error {
 		}
 	}
 	return Unfit{ReasonNoStatus}
-}
-
-// revoked tells what the lists of issuer say of cert; "" is a good answer.
-func revoked(cert, issuer *x509.Certificate, lists []*x509.RevocationList, now time.Time) Reason {
-	answer := ReasonNoStatus
-	for _, l := range lists {
-		if string(l.RawIssuer) != string(cert.RawIssuer) || l.CheckSignatureFrom(issuer) != nil {
-			continue
-		}
-		for _, e := range l.RevokedCertificateEntries {
-			if e.SerialNumber.Cmp(cert.SerialNumber) == 0 && e.ReasonCode != 8 { // removeFromCRL
-				return ReasonRevoked // on an old list too
-			}
-		}
-		if !now.Before(l.ThisUpdate) && now.Before(l.NextUpdate) && whole(l) {
-			answer = ""
-		}
-	}
-	return answer
-}
-
-// whole reports a list that is of all the issuer's certificates: neither a
-// delta nor one distribution point's. RFC 5280 5.2.
-func whole(l *x509.RevocationList) bool {
-	return !slices.ContainsFunc(l.Extensions, func(e pkix.Extension) bool { return e.Critical })
 }

@@ -102,7 +102,11 @@ func TestCheck(t *testing.T) {
 		{name: "pinned", from: stranger, trust: func(tr *smime.Trust) { tr.Pinned = true }},
 		{name: "pinned and expired", at: 25 * time.Hour, trust: func(tr *smime.Trust) { tr.Pinned = true }, want: smime.ReasonExpired},
 		{name: "pinned, another's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, trust: func(tr *smime.Trust) { tr.Pinned = true }, want: smime.ReasonAddress},
-		{name: "the domain's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, trust: func(tr *smime.Trust) { tr.Domain = true }},
+		{name: "the domain's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, trust: func(tr *smime.Trust) { tr.Domain, tr.Pinned = true, true }},
+		{name: "a person's for the domain", trust: func(tr *smime.Trust) { tr.Domain = true }, want: smime.ReasonAddress},
+		{name: "a gateway's", to: dlp.Address{Local: "eve", Domain: "partner.example"}, change: func(c *x509.Certificate) {
+			c.EmailAddresses = []string{"Domain-Confidentiality-Authority@partner.example"}
+		}, trust: func(tr *smime.Trust) { tr.Domain = true }},
 		{name: "the domain's by its name", to: dlp.Address{Local: "eve", Domain: "partner.example"}, change: func(c *x509.Certificate) {
 			c.EmailAddresses, c.DNSNames = nil, []string{"partner.example"}
 		}, trust: func(tr *smime.Trust) { tr.Domain = true }},
@@ -157,31 +161,27 @@ func TestCheckThroughChain(t *testing.T) {
 	wantErr(t, tr.Check(bob.cert, nil, bobAddress, now), smime.ReasonChain)
 	wantErr(t, tr.Check(bob.cert, []*x509.Certificate{middle.cert}, bobAddress, now), "")
 
-	list := func(a *authority, next time.Duration, serials ...*big.Int) *x509.RevocationList {
-		tpl := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(next)}
-		for _, s := range serials {
-			tpl.RevokedCertificateEntries = append(tpl.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: s, RevocationTime: now.Add(-time.Hour)})
+	says := map[string]smime.Reason{}
+	tr.Status = func(cert, issuer *x509.Certificate) smime.Reason {
+		if cert.CheckSignatureFrom(issuer) != nil {
+			t.Error("asked of a certificate that another issued")
 		}
-		return must(x509.ParseRevocationList(must(x509.CreateRevocationList(rand.Reader, tpl, a.cert, a.key))))
+		return says[cert.SerialNumber.String()]
 	}
-	other := newAuthority() // of the same name as root, with another key
+	bobs, middles := bob.cert.SerialNumber.String(), middle.cert.SerialNumber.String()
 	for _, tc := range []struct {
-		name  string
-		lists []*x509.RevocationList
-		want  smime.Reason
+		name string
+		says map[string]smime.Reason
+		want smime.Reason
 	}{
-		{"both good", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour)}, ""},
-		{"no lists", []*x509.RevocationList{}, smime.ReasonNoStatus},
-		{"one list", []*x509.RevocationList{list(middle, time.Hour)}, smime.ReasonNoStatus},
-		{"an old list", []*x509.RevocationList{list(root, time.Hour), list(middle, -time.Minute)}, smime.ReasonNoStatus},
-		{"a forged list", []*x509.RevocationList{list(other, time.Hour), list(middle, time.Hour)}, smime.ReasonNoStatus},
-		{"revoked", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour, bob.cert.SerialNumber)}, smime.ReasonRevoked},
-		{"revoked on an old list", []*x509.RevocationList{list(root, time.Hour), list(middle, -time.Minute, bob.cert.SerialNumber)}, smime.ReasonRevoked},
-		{"authority revoked", []*x509.RevocationList{list(root, time.Hour, middle.cert.SerialNumber), list(middle, time.Hour)}, smime.ReasonRevoked},
-		{"another revoked", []*x509.RevocationList{list(root, time.Hour), list(middle, time.Hour, big.NewInt(7))}, ""},
+		{"both good", nil, ""},
+		{"not known", map[string]smime.Reason{bobs: smime.ReasonNoStatus}, smime.ReasonNoStatus},
+		{"authority not known", map[string]smime.Reason{middles: smime.ReasonNoStatus}, smime.ReasonNoStatus},
+		{"revoked", map[string]smime.Reason{bobs: smime.ReasonRevoked}, smime.ReasonRevoked},
+		{"authority revoked", map[string]smime.Reason{bobs: smime.ReasonNoStatus, middles: smime.ReasonRevoked}, smime.ReasonRevoked},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tr.Revocation = tc.lists
+			says = tc.says
 			wantErr(t, tr.Check(bob.cert, []*x509.Certificate{middle.cert}, bobAddress, now), tc.want)
 		})
 	}

@@ -14,6 +14,10 @@ type Config struct {
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
+	// SMIMERoots is a file of certificates (PEM) of the authorities that are trusted for mail. With it a certificate in smime_dir counts only if it is pinned, or if one of these stands behind it and it names its address. Without it a certificate counts because it lies there.
+	SMIMERoots string `toml:"smime_roots"`
+	// SMIMERevocation is whether authorities of smime_roots are asked, by OCSP, then by their lists (CRL), if they revoked a certificate that is not pinned: `hard` uses none that is not known to be good, `soft` one of which nothing is heard as well, `off` asks nobody.
+	SMIMERevocation string `toml:"smime_revocation"`
 	// SMIMESignCert is the site's own certificate, its chain after it, with which S/MIME is signed before it is encrypted. Without it S/MIME is encrypted only.
 	SMIMESignCert string `toml:"smime_sign_cert"`
 	// SMIMESignKey is its private key, PEM; only its owner may read the file.
@@ -30,12 +34,19 @@ type Config struct {
 
 // Default tries every way in the usual order, and has no keys.
 func Default() Config {
-	c := Config{RequestSubject: true}
+	c := Config{RequestSubject: true, SMIMERevocation: revocationHard}
 	for _, w := range dlp.Ways() {
 		c.Order = append(c.Order, string(w))
 	}
 	return c
 }
+
+// The values of SMIMERevocation.
+const (
+	revocationOff  = "off"
+	revocationSoft = "soft"
+	revocationHard = "hard"
+)
 
 // built are the ways that this version has.
 var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP, dlp.VerifiedTLS, dlp.Portal}
@@ -68,6 +79,9 @@ func (c *Config) Validate() error {
 	}
 	if (c.SMIMESignCert == "") != (c.SMIMESignKey == "") {
 		return &dlp.KeyError{Key: "encrypt.smime_sign_key", Want: "smime_sign_cert and smime_sign_key both, or neither"}
+	}
+	if !slices.Contains([]string{revocationOff, revocationSoft, revocationHard}, c.SMIMERevocation) {
+		return &dlp.KeyError{Key: "encrypt.smime_revocation", Want: `"off", "soft" or "hard"`}
 	}
 	if c.RequestHeader != "" && !fieldName(c.RequestHeader) {
 		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}

@@ -28,7 +28,7 @@ var (
 // the key then stands.
 func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Time) (Key, error) {
 	dir, ext, named := cfg.OpenPGPDir, ".asc", []string(nil)
-	if chain, err := certificates(b); err == nil {
+	if chain, err := certificates(b, maxChain); err == nil {
 		dir, ext, named = cfg.SMIMEDir, ".pem", smime.Addresses(chain[0])
 	} else if errors.Is(err, errSecretPEM) {
 		return Key{}, openpgp.ErrSecret
@@ -73,7 +73,7 @@ func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Tim
 	if err := safefile.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
 		return Key{}, err
 	}
-	w, err := Open(Config{SMIMEDir: cfg.SMIMEDir, OpenPGPDir: cfg.OpenPGPDir}, now)
+	w, err := Open(Config{SMIMEDir: cfg.SMIMEDir, OpenPGPDir: cfg.OpenPGPDir, SMIMERoots: cfg.SMIMERoots, SMIMERevocation: revocationOff}, now)
 	if err != nil {
 		return Key{}, err
 	}

@@ -2,6 +2,7 @@ package ways
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/cms"
+	"github.com/stanch-dlp/stanch/internal/crypt/revocation"
 	"github.com/stanch-dlp/stanch/internal/crypt/smime"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
@@ -22,6 +24,7 @@ import (
 const (
 	maxPEM   = 256 << 10
 	maxChain = 20
+	maxRoots = 1000 // and four times maxPEM
 )
 
 // oidCapabilities is the extension in which a certificate says what its owner's
@@ -36,8 +39,8 @@ var ErrCertificate = errors.New("a certificate in it cannot be read")
 // errNoCertificate says that a file holds none.
 var errNoCertificate = errors.New("ways: no certificate")
 
-// certificates reads a certificate and those that stand behind it.
-func certificates(b []byte) ([]*x509.Certificate, error) {
+// certificates reads the certificates of a file, most at most.
+func certificates(b []byte, most int) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
 	begun := bytes.Count(b, []byte("-----BEGIN CERTIFICATE-----")) + bytes.Count(b, []byte("-----BEGIN X509 CERTIFICATE-----"))
 	for {
@@ -52,7 +55,7 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 			continue
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || len(out) == maxChain {
+		if err != nil || len(out) == most {
 			return nil, ErrCertificate
 		}
 		out = append(out, c)
@@ -95,7 +98,7 @@ func (w *Ways) readSMIME(dir string) error {
 			k.Unfit = Unreadable
 			continue
 		}
-		chain, err := certificates(f.data)
+		chain, err := certificates(f.data, maxChain)
 		switch {
 		case errors.Is(err, errSecretPEM):
 			k.Unfit = SecretKey
@@ -114,6 +117,31 @@ func (w *Ways) readSMIME(dir string) error {
 	return nil
 }
 
+// readRoots reads the authorities that are trusted.
+func readRoots(path string) (*x509.CertPool, error) {
+	b, err := readFile(path, 4*maxPEM)
+	if err != nil {
+		return nil, err
+	}
+	all, err := certificates(b, maxRoots)
+	switch {
+	case errors.Is(err, errSecretPEM):
+		return nil, errors.New("it holds a private key")
+	case errors.Is(err, errNoCertificate):
+		return nil, errors.New("there is none in it")
+	case err != nil:
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, c := range all {
+		if !c.IsCA {
+			return nil, errors.New("one in it is no authority's")
+		}
+		pool.AddCert(c)
+	}
+	return pool, nil
+}
+
 // capabilities is what the certificate itself says of its owner's program.
 func capabilities(c *x509.Certificate) smime.Capabilities {
 	for _, e := range c.Extensions {
@@ -128,18 +156,27 @@ func capabilities(c *x509.Certificate) smime.Capabilities {
 	return smime.Capabilities{}
 }
 
-// state is k as it stands at now for rcpt, who is k's or of its domain.
-func (k *smimeKey) state(rcpt dlp.Address, now time.Time) Key {
+// askWithin is how long it is waited for what authorities say of one certificate
+// and of theirs, while a client waits.
+const askWithin = 10 * time.Second
+
+// stateOf is k as it stands at now for rcpt, who is k's or of its domain.
+func (w *Ways) stateOf(ctx context.Context, k *smimeKey, rcpt dlp.Address, now time.Time) Key {
 	out := k.Key
 	if k.chain == nil || out.Unfit != "" {
 		return out
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	cert := k.chain[0]
-	err := smime.Trust{Pinned: true, Domain: !strings.Contains(k.For, "@")}.Check(cert, k.chain[1:], rcpt, now)
+	byChain := w.roots != nil && k.Trust != Pinned
+	err := smime.Trust{Pinned: !byChain, Roots: w.roots, Domain: !strings.Contains(k.For, "@"), Status: w.asking(ctx)}.Check(cert, k.chain[1:], rcpt, now)
 	u, is := errors.AsType[smime.Unfit](err)
 	switch {
+	case err == nil && byChain:
+		out.Trust = Chain
 	case err == nil:
-	case is && u.Reason == smime.ReasonAddress && (k.Trust == Pinned || len(smime.Addresses(cert))+len(cert.DNSNames) == 0):
+	case is && u.Reason == smime.ReasonAddress && (k.Trust == Pinned || !byChain && len(smime.Addresses(cert))+len(cert.DNSNames) == 0):
 		// The administrator says whose it is. What Check looks for after that:
 		if len(cert.UnhandledCriticalExtensions) > 0 {
 			out.Unfit = Cannot
@@ -152,6 +189,22 @@ func (k *smimeKey) state(rcpt dlp.Address, now time.Time) Key {
 	return out
 }
 
+// asking is what authorities say of a certificate; nil where they are not asked.
+func (w *Ways) asking(ctx context.Context) func(cert, issuer *x509.Certificate) smime.Reason {
+	if w.status == nil {
+		return nil
+	}
+	return func(cert, issuer *x509.Certificate) smime.Reason {
+		switch got := w.status.Ask(ctx, cert, issuer); {
+		case got == revocation.Revoked:
+			return smime.ReasonRevoked
+		case got == revocation.Good || w.soft:
+			return ""
+		}
+		return smime.ReasonNoStatus
+	}
+}
+
 // smimeReason is the Reason for one of S/MIME's.
 func smimeReason(r smime.Reason) Reason {
 	switch r {
@@ -161,6 +214,10 @@ func smimeReason(r smime.Reason) Reason {
 		return OtherPerson
 	case smime.ReasonRevoked:
 		return Revoked
+	case smime.ReasonChain:
+		return NoChain
+	case smime.ReasonNoStatus:
+		return NoStatus
 	}
 	return Cannot
 }
@@ -168,16 +225,16 @@ func smimeReason(r smime.Reason) Reason {
 // smimeFor returns the certificate for rcpt and how it stands: that of the
 // address, or where that cannot be used that of the domain. A pin for the address
 // bars all others, the domain's too. nil: there is none.
-func (w *Ways) smimeFor(rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
+func (w *Ways) smimeFor(ctx context.Context, rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
 	own, ok := w.smime[nameOf(rcpt)]
 	var s Key
 	if ok {
-		if s = own.state(rcpt, now); s.Unfit == "" {
+		if s = w.stateOf(ctx, own, rcpt, now); s.Unfit == "" {
 			return own, s
 		}
 	}
 	if d, found := w.smime[fold(rcpt.Domain)]; found {
-		ds := d.state(rcpt, now)
+		ds := w.stateOf(ctx, d, rcpt, now)
 		if pin, pinned := w.pins[nameOf(rcpt)]; pinned && pin != d.Fingerprint && ds.Unfit == "" {
 			ds.Unfit = NotPinned
 		}
@@ -190,7 +247,7 @@ func (w *Ways) smimeFor(rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
 
 // recipient is rcpt as S/MIME has it; false where there is no way any more.
 func (w *Ways) recipient(rcpt dlp.Address, now time.Time) (smime.Recipient, bool) {
-	k, s := w.smimeFor(rcpt, now)
+	k, s := w.smimeFor(context.Background(), rcpt, now) // what authorities say was asked when the way was chosen, and is kept
 	if k == nil || s.Unfit != "" {
 		return smime.Recipient{}, false
 	}

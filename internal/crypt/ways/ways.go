@@ -3,6 +3,7 @@ package ways
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/crypt/cms"
 	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/revocation"
 	"github.com/stanch-dlp/stanch/internal/crypt/smime"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
@@ -32,6 +34,8 @@ const (
 	Cannot      Reason = "cannot_encrypt" // made for signing only, or of a kind that is not used
 	OtherPerson Reason = "other_person"   // it names other addresses, and is not pinned for this one
 	NotPinned   Reason = "not_pinned"     // another key is pinned for this address
+	NoChain     Reason = "no_chain"       // no authority of encrypt.smime_roots stands behind it, and it is not pinned
+	NoStatus    Reason = "no_status"      // whether it was revoked is not known
 	NotNamed    Reason = "not_named"      // encrypt.tls does not name the domain
 	Consumer    Reason = "consumer"       // mail for consumers, and encrypt.tls does not name the domain itself
 	NotProved   Reason = "not_proved"     // no server proves to be the recipient's
@@ -47,6 +51,7 @@ type Trust string
 // The levels of trust.
 const (
 	Folder Trust = "folder" // it lies in the administrator's folder under the recipient's name
+	Chain  Trust = "chain"  // an authority of encrypt.smime_roots stands behind it, and it names the recipient
 	Pinned Trust = "pinned" // a line of the trust file names it for the recipient
 )
 
@@ -76,6 +81,9 @@ type Ways struct {
 	order   []dlp.Way
 	now     func() time.Time
 	smime   map[string]*smimeKey // by address or domain, folded
+	roots   *x509.CertPool       // authorities; nil: no chain is asked
+	status  *revocation.Asker    // nil: nobody is asked
+	soft    bool                 // what nobody knows of is good
 	pins    map[string]string    // address, folded → fingerprint of the one certificate that counts
 	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
 	openpgp map[string]*pgpKey   // by address, folded
@@ -100,6 +108,15 @@ func Open(cfg Config, now func() time.Time) (*Ways, error) {
 	if cfg.SMIMEDir != "" {
 		if err := w.readSMIME(cfg.SMIMEDir); err != nil {
 			return nil, &dlp.KeyError{Key: "encrypt.smime_dir", Want: "a folder of ADDRESS.pem and DOMAIN.pem that can be read: " + err.Error()}
+		}
+	}
+	if cfg.SMIMERoots != "" {
+		var err error
+		if w.roots, err = readRoots(cfg.SMIMERoots); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.smime_roots", Want: "a file of certificates (PEM) that can be read: " + err.Error()}
+		}
+		if w.soft = cfg.SMIMERevocation == revocationSoft; cfg.SMIMERevocation != revocationOff {
+			w.status = revocation.New(now)
 		}
 	}
 	if cfg.SMIMESignKey != "" {
@@ -197,8 +214,18 @@ func (k *pgpKey) state(now time.Time) Key {
 // method.
 func (w *Ways) HavePortal() { w.portal = true }
 
-// Keys returns every key of the folders, in the order of their names.
+// Unasked is w that asks no authority whether a certificate was revoked, as if it
+// knew none to be.
+func (w *Ways) Unasked() *Ways {
+	out := *w
+	out.status = nil
+	return &out
+}
+
+// Keys returns every key of the folders, in the order of their names. No authority
+// is asked.
 func (w *Ways) Keys() []Key {
+	w = w.Unasked()
 	now := w.now()
 	out := slices.Clone(w.other)
 	for _, k := range w.openpgp {
@@ -209,7 +236,7 @@ func (w *Ways) Keys() []Key {
 		if !ok {
 			local, domain = "", k.For
 		}
-		out = append(out, k.state(dlp.Address{Local: local, Domain: domain}, now))
+		out = append(out, w.stateOf(context.Background(), k, dlp.Address{Local: local, Domain: domain}, now))
 	}
 	slices.SortFunc(out, func(a, b Key) int {
 		return strings.Compare(string(a.Way)+"\x00"+a.File, string(b.Way)+"\x00"+b.File)
@@ -240,7 +267,7 @@ func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, 
 	case dlp.VerifiedTLS:
 		return w.tlsChoice(ctx, from, rcpt)
 	case dlp.SMIME:
-		k, s := w.smimeFor(rcpt, now)
+		k, s := w.smimeFor(ctx, rcpt, now)
 		if k == nil {
 			return Choice{Way: way, Unfit: NoKey}
 		}
