@@ -6,6 +6,7 @@ import (
 	"compress/bzip2"
 	"compress/flate"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"math/bits"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/deflate64"
+	"github.com/stanch-dlp/stanch/internal/extract/ppmd8"
 	"github.com/stanch-dlp/stanch/internal/extract/xz"
 	"github.com/stanch-dlp/stanch/internal/extract/zipcrypt"
 )
@@ -79,7 +81,7 @@ func (j *job) unpackedMember(at place, m *zipEntry, content io.Reader) {
 
 // unzip returns the plain content of a member.
 //
-// Source: APPNOTE.TXT 4.4.5, 5.8 for LZMA.
+// Source: APPNOTE.TXT 4.4.5, 5.8 for LZMA, 5.10 for PPMd.
 func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 	switch m.method {
 	case 0:
@@ -114,6 +116,19 @@ func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 			return nil, err
 		}
 		return xz.NewReader(bytes.NewReader(b), j.dictionary())
+	case 98:
+		size := m.size
+		if size == 0 { // it stands behind the content: a mark ends that
+			size = -1
+		}
+		r, err := ppmd8.NewReader(content, size, 2*j.dictionary()) // it is touched only as far as the content needs it
+		switch {
+		case errors.Is(err, ppmd8.ErrMemory):
+			return nil, gapOf(dlp.TooLarge, "dictionary")
+		case errors.Is(err, ppmd8.ErrMethod):
+			return nil, gapOf(dlp.Unsupported, zipMethod(m.method))
+		}
+		return r, err
 	}
 	return nil, gapOf(dlp.Unsupported, zipMethod(m.method))
 }
