@@ -49,6 +49,15 @@ func (j *job) packed(at place, k kind, b []byte) error {
 	return nil
 }
 
+// compressedKind reports what packed reads.
+func compressedKind(f format) bool {
+	switch f {
+	case fGzip, fBzip2, fXz, fZstd, fLZ4, fLZMA, fLzip, fCompress, fSnappy, fZlib:
+		return true
+	}
+	return false
+}
+
 // streams reads one compressed stream after another.
 type streams struct {
 	j     *job

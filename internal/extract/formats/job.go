@@ -146,13 +146,21 @@ func (j *job) buried(at place) {
 	for _, b := range j.out.runs.found {
 		if b.depth == j.out.depth {
 			mine = append(mine, b)
-			j.hold(int64(len(b.data)))
 		} else {
 			rest = append(rest, b)
 		}
 	}
 	j.out.runs.found = rest
-	for _, b := range mine {
+	var whole []buried
+	for i, b := range mine {
+		if firstPiece(mine, i) {
+			j.out.runs.room += int64(len(b.data))
+			continue
+		}
+		whole = append(whole, b)
+		j.hold(int64(len(b.data)))
+	}
+	for _, b := range whole {
 		n := j.inner[b.part] + 1
 		in := place{path: b.part}.inside(itoa(n))
 		in.depth = at.depth + 1

@@ -315,3 +315,21 @@ func (f *runs) endPieces() {
 		p.letters = nil
 	}
 }
+
+// firstPiece reports that of what was found the one at i is the first piece of a
+// compressed file that was also put together whole. What the file begins with is
+// read with it, and told where it is damaged: read alone, the piece is only one
+// that ends too early. The two are found near one another.
+func firstPiece(found []buried, i int) bool {
+	const near = 4
+	b := found[i]
+	if b.over || len(b.data) == 0 || !compressedKind(sniff(b.data[:min(len(b.data), headSize)], place{}).format) {
+		return false
+	}
+	for k := max(0, i-near); k < min(len(found), i+near+1); k++ {
+		if o := found[k]; !o.over && o.part == b.part && len(o.data) > len(b.data) && bytes.HasPrefix(o.data, b.data) {
+			return true
+		}
+	}
+	return false
+}
