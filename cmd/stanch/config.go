@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dkim"
-	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
-	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
@@ -144,9 +141,6 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 	for _, missing := range missingFolders(cfg) {
 		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", missing)
 	}
-	if lacks := cfg.Encrypt.NotBuilt(); len(lacks) > 0 && encryptsMail(cfg) {
-		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.order", fmt.Errorf("ways that this version does not have are never chosen: %s (docs/encryption.md)", strings.Join(lacks, ", "))))
-	}
 	if unfit := unfitRecipients(cfg); len(unfit) > 0 {
 		fmt.Fprintln(a.errs, errors.Join(unfit...))
 		return exitCode(exitFound)
@@ -164,14 +158,4 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 // provesItself reports whether servers on r have to prove to be their recipients'.
 func provesItself(r smtp.Route) bool {
 	return slices.Contains([]string{smtp.TLSDANE, smtp.TLSSTS, smtp.TLSVerified}, r.TLS) && (!r.AnyRcpt() || r.Groups()[0][0].Kind == smtp.TargetMX)
-}
-
-// encryptsMail reports whether anything has mail encrypted beside a sender who
-// asks for it.
-func encryptsMail(cfg *config.Config) bool {
-	name := dlp.Encrypt.String()
-	return cfg.Defaults.OnGap == name || cfg.Encrypt.SMIMEDir != "" || cfg.Encrypt.OpenPGPDir != "" ||
-		slices.ContainsFunc(cfg.Policies, func(p policy.Policy) bool {
-			return p.Action == name && (len(p.Where.Channels) == 0 || slices.Contains(p.Where.Channels, dlp.Mail.String()))
-		})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +85,7 @@ func Encrypt(dst io.Writer, p *message.Protected, c Class, signer *cms.Signer, n
 	head := "MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=" + kind + ";\r\n name=\"smime.p7m\"\r\n" +
 		"Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"smime.p7m\"\r\n\r\n"
 	w.WriteString(head) // likewise
-	coder := &base64Writer{w: w}
+	coder := message.NewBase64(w)
 	sealer, err := cms.Encrypt(coder, c.Cipher, rcpts, int(size))
 	if err != nil {
 		return fmt.Errorf("smime: %w", err)
@@ -128,7 +127,7 @@ func content(w io.Writer, p *message.Protected, signer *cms.Signer, now time.Tim
 		"Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n"); err != nil {
 		return fmt.Errorf("smime: %w", err)
 	}
-	coder := &base64Writer{w: w}
+	coder := message.NewBase64(w)
 	coder.Write(der) // Close tells
 	if err := coder.Close(); err != nil {
 		return fmt.Errorf("smime: %w", err)
@@ -137,63 +136,4 @@ func content(w io.Writer, p *message.Protected, signer *cms.Signer, now time.Tim
 		return fmt.Errorf("smime: %w", err)
 	}
 	return nil
-}
-
-// base64Writer writes base64 in lines of 76, each ended with CRLF. Close writes
-// what is left. RFC 2045 6.8.
-type base64Writer struct {
-	w   io.Writer
-	in  [lineIn]byte
-	n   int
-	out []byte
-	err error
-}
-
-const (
-	lineIn  = 57 // bytes that make a line
-	lineOut = 76
-)
-
-func (b *base64Writer) Write(p []byte) (int, error) {
-	n := 0
-	if b.n > 0 {
-		n = copy(b.in[b.n:], p)
-		if b.n += n; b.n < lineIn {
-			return n, b.err
-		}
-		b.line(b.in[:])
-		b.n = 0
-	}
-	for len(p)-n >= lineIn {
-		b.line(p[n : n+lineIn])
-		n += lineIn
-	}
-	b.flush()
-	b.n = copy(b.in[:], p[n:])
-	return len(p), b.err
-}
-
-// line adds a line to what is to be written.
-func (b *base64Writer) line(p []byte) {
-	b.out = base64.StdEncoding.AppendEncode(b.out, p)
-	b.out = append(b.out, '\r', '\n')
-	if len(b.out) >= 16<<10 {
-		b.flush()
-	}
-}
-
-func (b *base64Writer) flush() {
-	if b.err == nil && len(b.out) > 0 {
-		_, b.err = b.w.Write(b.out)
-	}
-	b.out = b.out[:0]
-}
-
-func (b *base64Writer) Close() error {
-	if b.n > 0 {
-		b.line(b.in[:b.n])
-		b.n = 0
-	}
-	b.flush()
-	return b.err
 }

@@ -10,7 +10,7 @@ import (
 
 // Config is the [encrypt] table.
 type Config struct {
-	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` takes [portal]. `pdf` is accepted for later versions: nobody has it yet. A recipient who has none of these ways has the mail held, reason `no_way`.
+	// Order is in which order the ways are tried for each recipient: `smime`, `openpgp`, `tls`, `portal` and `pdf`. One that is not named is not used. `portal` takes [portal]. `pdf` is for those alone who have a passphrase in `pdf_dir`. A recipient who has none of these ways has the mail held, reason `no_way`.
 	Order []string `toml:"order"`
 	// SMIMEDir holds ADDRESS.pem, a certificate with its chain after it; DOMAIN.pem serves a whole domain. A reload reads it anew.
 	SMIMEDir string `toml:"smime_dir"`
@@ -24,6 +24,8 @@ type Config struct {
 	SMIMESignKey string `toml:"smime_sign_key"`
 	// OpenPGPDir holds ADDRESS.asc, the public key of one owner. A reload reads it anew.
 	OpenPGPDir string `toml:"openpgp_dir"`
+	// PDFDir holds ADDRESS.pass, the passphrase that was agreed on with that recipient, on one line; DOMAIN.pass serves a whole domain. Only its owner may read the file. Who has one, and no better way of order, gets mail as an encrypted PDF. Empty: nobody does. A reload reads it anew.
+	PDFDir string `toml:"pdf_dir"`
 	// RequestSubject lets a sender ask for a mail to be encrypted for its external recipients, whatever the policies say, by `[secure]` or `[encrypt]` in the subject. It is taken out of what is encrypted. Nothing in a mail asks for less than the policies.
 	RequestSubject bool `toml:"request_subject"`
 	// RequestHeader is the name of a header field by which a sender asks for the same, whatever it says, such as `X-Encrypt`; empty: by none.
@@ -47,14 +49,6 @@ const (
 	revocationSoft = "soft"
 	revocationHard = "hard"
 )
-
-// built are the ways that this version has.
-var built = []dlp.Way{dlp.SMIME, dlp.OpenPGP, dlp.VerifiedTLS, dlp.Portal}
-
-// NotBuilt lists the ways of Order that this version does not have, in order.
-func (c *Config) NotBuilt() []string {
-	return slices.DeleteFunc(slices.Clone(c.Order), func(w string) bool { return slices.Contains(built, dlp.Way(w)) })
-}
 
 // fieldName reports a header field's name of at most 100 letters, digits and
 // hyphens, a letter first.

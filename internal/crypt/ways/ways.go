@@ -41,7 +41,8 @@ const (
 	NotProved   Reason = "not_proved"     // no server proves to be the recipient's
 	NotReached  Reason = "not_reached"    // whether one does is not known: DNS or the server gave no answer
 	NotSetUp    Reason = "not_set_up"     // the configuration has no [portal]
-	NotBuilt    Reason = "not_built"      // this version of stanch does not have the way
+	Exposed     Reason = "exposed"        // others than its owner may read the file of the passphrase
+	Weak        Reason = "weak"           // the passphrase is too short, too long or has characters beyond ASCII
 	NotInOrder  Reason = "not_in_order"   // encrypt.order leaves it out
 )
 
@@ -90,7 +91,8 @@ type Ways struct {
 	portal  bool                 // there are pickup pages
 	other   []Key                // files that are for nobody
 	tls     TLS
-	prove   Prover // nil: no server proves anything
+	prove   Prover                 // nil: no server proves anything
+	pdf     map[string]*passphrase // by address or domain, folded
 }
 
 type pgpKey struct {
@@ -101,7 +103,7 @@ type pgpKey struct {
 // Open reads the folders that cfg names. A key that cannot be used is no error:
 // nobody is encrypted to with it, and Keys tells. Errors are *dlp.KeyErrors.
 func Open(cfg Config, now func() time.Time) (*Ways, error) {
-	w := &Ways{now: now, tls: cfg.TLS, smime: map[string]*smimeKey{}, openpgp: map[string]*pgpKey{}}
+	w := &Ways{now: now, tls: cfg.TLS, smime: map[string]*smimeKey{}, openpgp: map[string]*pgpKey{}, pdf: map[string]*passphrase{}}
 	for _, name := range cfg.Order {
 		w.order = append(w.order, dlp.Way(name))
 	}
@@ -128,6 +130,11 @@ func Open(cfg Config, now func() time.Time) (*Ways, error) {
 	if cfg.OpenPGPDir != "" {
 		if err := w.readOpenPGP(cfg.OpenPGPDir); err != nil {
 			return nil, &dlp.KeyError{Key: "encrypt.openpgp_dir", Want: "a folder of ADDRESS.asc that can be read: " + err.Error()}
+		}
+	}
+	if cfg.PDFDir != "" {
+		if err := w.readPDF(cfg.PDFDir); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.pdf_dir", Want: "a folder of ADDRESS.pass and DOMAIN.pass that can be read: " + err.Error()}
 		}
 	}
 	return w, nil
@@ -231,6 +238,9 @@ func (w *Ways) Keys() []Key {
 	for _, k := range w.openpgp {
 		out = append(out, k.state(now))
 	}
+	for _, p := range w.pdf {
+		out = append(out, p.Key)
+	}
 	for _, k := range w.smime {
 		local, domain, ok := strings.Cut(k.For, "@")
 		if !ok {
@@ -277,9 +287,11 @@ func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, 
 			return Choice{Way: way, Unfit: NotSetUp}
 		}
 		return Choice{Way: way}
+	case dlp.PDF:
+		return w.pdfChoice(rcpt)
 	case dlp.OpenPGP:
 	default:
-		return Choice{Way: way, Unfit: NotBuilt}
+		return Choice{Way: way, Unfit: NoKey}
 	}
 	k, ok := w.openpgp[nameOf(rcpt)]
 	if !ok {
@@ -309,6 +321,9 @@ func (w *Ways) Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
 	if way == dlp.Portal { // each has a link and a code of their own
 		return slices.Collect(slices.Chunk(rcpts, 1))
 	}
+	if way == dlp.PDF {
+		return w.pdfClasses(rcpts)
+	}
 	return slices.Collect(slices.Chunk(rcpts, openpgp.MaxKeys))
 }
 
@@ -323,6 +338,8 @@ func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dl
 	switch way {
 	case dlp.SMIME:
 		return w.encryptSMIME(dst, open, rcpts, now)
+	case dlp.PDF:
+		return w.encryptPDF(dst, open, rcpts)
 	case dlp.OpenPGP:
 	default:
 		return ErrNoWay
