@@ -34,6 +34,9 @@ func doors(cfg *config.Config) []service.Door {
 	if cfg.Metrics.Listen != "" {
 		ds = append(ds, service.Door{Name: "metrics", Key: "metrics.listen", Addr: cfg.Metrics.Listen})
 	}
+	if cfg.Console.Listen != "" {
+		ds = append(ds, service.Door{Name: "console", Key: "console.listen", Addr: cfg.Console.Listen})
+	}
 	return ds
 }
 

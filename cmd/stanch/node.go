@@ -59,6 +59,7 @@ func lockPath(dir string) string    { return filepath.Join(dir, "lock") }
 func keysDir(dir string) string     { return filepath.Join(dir, "keys") }
 func auditDir(dir string) string    { return filepath.Join(dir, "audit") }
 func anchorPath(dir string) string  { return filepath.Join(dir, "state", "audit.head") }
+func consoleDir(dir string) string  { return filepath.Join(dir, "state", "console") }
 func bypassDir(dir string) string   { return filepath.Join(dir, "state", "bypass") }
 func periodsPath(dir string) string { return filepath.Join(dir, "keys", "vault.keys") }
 func auditKey(dir string) string    { return filepath.Join(dir, "keys", "audit.key") }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,10 +17,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -31,6 +30,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/milter"
@@ -93,6 +93,9 @@ type server struct {
 	usr2    <-chan os.Signal // SIGUSR2: give way to the installed program
 
 	handover *handover
+
+	console       *console.Console // nil: no pages
+	firstPassword string           // of the account that was made for the first start, until it is printed
 
 	mu     sync.Mutex
 	judges *judges   // guarded by mu; what is in force
@@ -237,38 +240,6 @@ func (s *server) pictures(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// keepMemory sees to it that what stands in memory, which is mail and keys, is
-// neither written to a core file nor read by other programs of this user. The
-// children inherit the limit.
-//
-// Source: core(5), PR_SET_DUMPABLE in prctl(2): a core_pattern that is a
-// program does not mind the limit.
-func keepMemory() error {
-	return errors.Join(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}), unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
-}
-
-// timerSlack is how late a timer of this process may go off. Go's runtime has a
-// thread that sleeps for 20 µs at a time while there is work, to look after the
-// others: with the kernel's 50 µs of slack that took a tenth of the door's
-// processor time, with 500 µs a twelfth. Nothing here is timed more finely than
-// this; stanch.service has the same.
-const timerSlack = 4 * time.Millisecond
-
-// slackTimers gives every thread that slack; those to come, and the children,
-// inherit it. It saves time only: where we may not, all works without.
-//
-// Source: timerslack_ns in proc_pid_timerslack_ns(5), which wants CAP_SYS_NICE;
-// stanch.service has TimerSlackNSec= instead.
-func slackTimers() {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return
-	}
-	for _, t := range tasks {
-		_ = os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", []byte(strconv.FormatInt(timerSlack.Nanoseconds(), 10)), 0)
-	}
-}
-
 // build makes the gateway and everything around it.
 func (s *server) build(ctx context.Context) (err error) {
 	var rules *gateway.Rules // none: senders are to try again
@@ -309,6 +280,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
+	if err := s.buildConsole(); err != nil {
+		return err
+	}
 	if len(s.cfg.SMTP.AllDoors()) > 0 {
 		if err := s.buildDoor(); err != nil {
 			return err
@@ -414,6 +388,9 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
+	for _, ln := range s.doors["console"] {
+		watchdog(&workers, "console", func() error { return web.Serve(inner, ln, s.console.Handler(), stopRest) })
+	}
 	endpoints := s.endpoints(ctx)
 	workers.Go(func() { s.gauges(inner) })
 	workers.Go(func() { s.named.Run(inner) })

@@ -152,6 +152,13 @@ func (s *server) banner() {
 	if s.cfg.Metrics.Listen != "" {
 		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")
 	}
+	for _, ln := range s.doors["console"] {
+		line("console", "http://"+ln.Addr().String()+"/")
+		if s.firstPassword != "" {
+			line("", "sign in as admin, password "+s.firstPassword+" (printed this once; you set your own first)")
+			s.firstPassword = ""
+		}
+	}
 	if s.unread.Load() {
 		line("rules", "none: nothing can be read; senders are to try again")
 	} else {

@@ -36,6 +36,10 @@ const (
 	Backup       Kind = "backup"     // a person has a copy of everything made
 	Pickup       Kind = "pickup"     // of a message that somebody opens in a browser, as Reason says; Doc is the parcel, Of the document
 	Restored     Kind = "restored"   // the data folder is a copy that was brought back
+	Review       Kind = "review"     // a reviewer's reason for the Release or Reject that follows
+	Claim        Kind = "claim"      // a reviewer takes Doc in hand, or lets go of it, as Reason says
+	Login        Kind = "login"      // a sign-in at the console held or did not, as Result says, or Reason "signed_out"
+	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -44,7 +48,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Claim, Login, Account, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.

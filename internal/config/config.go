@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,8 +193,12 @@ func (b Buffer) Pool(dir string) buffer.Config {
 
 // Console is the [console] table.
 type Console struct {
-	// Listen is the host:port of the officer's pages. Accepted for later versions: nothing listens there.
+	// Listen is the host:port of the reviewer's pages (docs/console.md), on this machine: others reach them through a proxy that
+	// speaks TLS. "" for no console.
 	Listen string `toml:"listen"`
+	// Reasons are the codes of which a reviewer gives one with every decision. They stand in the audit log, and on the page with
+	// blanks for underscores: small letters, digits and `_`, at most 40 of them.
+	Reasons []string `toml:"reasons"`
 }
 
 // Log is the [log] table. Logs hold no PHI, whatever the level.
@@ -215,6 +220,7 @@ func Default() Config {
 		Milter:  milter.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
+		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}},
 		Bypass:  bypass.Default(),
 		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
@@ -395,17 +401,27 @@ func (b *Buffer) Validate() error {
 	return nil
 }
 
-// Validate reports what is no address to listen on.
+// reasonCode is what the audit log takes as a constant.
+var reasonCode = regexp.MustCompile(`^[a-z][a-z_]*[0-9]{0,2}$`)
+
+// Validate reports what is no address of this machine to listen on, and reasons
+// that cannot stand in the audit log.
 func (c *Console) Validate() error {
+	if len(c.Reasons) == 0 || len(c.Reasons) > 50 || slices.ContainsFunc(c.Reasons, func(r string) bool { return len(r) > 40 || !reasonCode.MatchString(r) }) {
+		return &dlp.KeyError{Key: "console.reasons", Want: "1 to 50 codes such as \"not_phi\""}
+	}
 	if c.Listen == "" {
 		return nil
 	}
-	_, port, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		return &dlp.KeyError{Key: "console.listen", Want: "host:port"}
+	}
+	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+		return &dlp.KeyError{Key: "console.listen", Want: "an address of this machine such as 127.0.0.1:8025: passwords and patients' data go there, and TLS is a proxy's to speak"}
 	}
 	return nil
 }

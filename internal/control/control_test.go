@@ -106,6 +106,8 @@ func (d *desk) SendProbes(_ context.Context, names []string, actor string) ([]pr
 }
 func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
+func (d *desk) NoteAccount(_ context.Context, _, actor string) error        { return d.seen(actor) }
+
 func (d *desk) NoteTable(_ context.Context, c gateway.TableChange, actor string) error {
 	d.table = c
 	return d.seen(actor)

@@ -49,6 +49,9 @@ type Desk interface {
 	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
 	Bypasses(ctx context.Context, all bool) ([]gateway.Bypassed, error)
 	NoteTable(ctx context.Context, c gateway.TableChange, actor string) error
+	// NoteAccount records a change of a console's account before it is made: what
+	// is such as "add:dana".
+	NoteAccount(ctx context.Context, what, actor string) error
 }
 
 // Process is the serve that answers, as a process.

@@ -71,6 +71,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /bypass", s.beginBypass)
 	mux.HandleFunc("POST /bypass/end", s.endBypass)
 	mux.HandleFunc("POST /tables", s.noteTable)
+	mux.HandleFunc("POST /accounts", s.noteAccount)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /pickups", s.pickups)
 	mux.HandleFunc("POST /pickups/{id}/revoke", s.act(desk.RevokePickup))

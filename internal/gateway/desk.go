@@ -41,6 +41,9 @@ type Held struct {
 	// queued, poison, delivered, failed or dropped. The outbox forgets what has
 	// ended; then it is "".
 	Delivery string `json:"delivery,omitempty"`
+	// Confidence is the highest of what was found: low, medium or high. "" where
+	// nothing was, and of what an earlier version held.
+	Confidence string `json:"confidence,omitempty"`
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -202,7 +205,7 @@ func (g *Gateway) entries(ctx context.Context, all bool) ([]vault.Entry, error) 
 func heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
 		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
-		Size: e.Size, Causes: []string{}, Damaged: e.Damaged}
+		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
 	}
@@ -269,20 +272,28 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 // told, within the bounds of every notice. keys are needed by nothing but what
 // was held before it was noted whether its sender may be told.
 func (g *Gateway) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
+	return g.RejectFor(ctx, id, keys, actor, Review{})
+}
+
+// RejectFor is Reject with a reviewer's reason, and a note for the sender.
+func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv Review) error {
 	done, err := g.alone(id)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if err := g.reviewed(ctx, id, rv, actor); err != nil {
+		return err
+	}
 	e, seq, err := g.open(ctx, id, audit.Reject, "", actor)
 	if err != nil {
 		return err
 	}
 	var ch store.Change
 	if e.Channel == dlp.Mail && !e.Envelope.Sender.IsNull() {
-		ch.Out, ch.Notices = g.rejectNotice(ctx, e, keys.Content)
+		ch.Out, ch.Notices = g.rejectNotice(ctx, e, keys.Content, rv.Note)
 	}
-	if err := g.move(ctx, ch, id, vault.Rejected, actor); err != nil {
+	if err := g.move(ctx, ch, id, vault.Rejected, actor, rv.Words); err != nil {
 		g.notMoved(ctx, ch, e, seq, err)
 		return fmt.Errorf("gateway: reject %s: %w", id, err)
 	}
@@ -291,8 +302,8 @@ func (g *Gateway) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, acto
 }
 
 // move commits ch together with the item's way out of the queue.
-func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault.State, actor string) error {
-	t, err := g.Vault.Transition(id, vault.Held, to, g.Now(), actor, "")
+func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault.State, actor, why string) error {
+	t, err := g.Vault.Transition(id, vault.Held, to, g.Now(), actor, why)
 	if err != nil {
 		return err
 	}
@@ -320,11 +331,14 @@ func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, 
 	g.done(ctx, e, seq, result)
 }
 
-func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte) ([]spool.Entry, []store.NoticeMark) {
+func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte, note string) ([]spool.Entry, []store.NoticeMark) {
 	if !e.Envelope.Tell && !g.wanted(ctx, e, key) {
 		return nil, nil
 	}
-	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now()}
+	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now(), Note: note}
+	if note != "" {
+		n.Policy += ":" + string(e.ID) // a word to this message's sender is not left out for an earlier one's sake
+	}
 	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))
 }
 

@@ -144,7 +144,7 @@ func (g *Gateway) endProbe(ctx context.Context, id dlp.ID, seen probe.Sight) err
 	if err != nil {
 		return err
 	}
-	if err := g.move(ctx, store.Change{}, id, vault.Rejected, probeActor); err != nil {
+	if err := g.move(ctx, store.Change{}, id, vault.Rejected, probeActor, ""); err != nil {
 		g.notMoved(ctx, store.Change{}, e, seq, err)
 		return err
 	}

@@ -45,6 +45,11 @@ var ErrNoRules = errors.New("it was to be encrypted, and only a running serve wh
 // it returns nil that is on stable storage. keys are the item's, where the server
 // has none of its own: vault.ErrLocked. ErrNoRules.
 func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (Released, error) {
+	return g.ReleaseFor(ctx, id, keys, actor, Review{})
+}
+
+// ReleaseFor is Release with a reviewer's reason.
+func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv Review) (Released, error) {
 	done, err := g.alone(id)
 	if err != nil {
 		return Released{}, err
@@ -58,6 +63,9 @@ func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, act
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
 	defer m.forgetCiphers()
+	if err := g.reviewed(ctx, id, rv, actor); err != nil {
+		return Released{}, err
+	}
 	e, seq, err := g.open(ctx, id, audit.Release, how.reason(), actor)
 	if err != nil {
 		return Released{}, err
@@ -71,7 +79,7 @@ func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, act
 	}
 	g.OnStep("release")
 	if err == nil {
-		err = g.move(ctx, ch, id, vault.Released, actor)
+		err = g.move(ctx, ch, id, vault.Released, actor, rv.Words)
 	}
 	if err != nil {
 		g.notMoved(ctx, ch, e, seq, err)

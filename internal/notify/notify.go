@@ -63,6 +63,7 @@ type Notice struct {
 	Causes   []dlp.Cause // why something could not be read
 	Policy   string      // id of the policy that decided; not shown, it throttles
 	When     time.Time   // of the notice
+	Note     string      // of a reviewer who rejected it, in their words; "" for none
 }
 
 // Held returns the message that tells n.To that their mail waits for review:
@@ -84,10 +85,19 @@ func (c Config) Rejected(n Notice) []byte {
 	text := paragraphs(
 		"Your message was refused, and the recipients it was refused for do not get it: "+reason(n),
 		where(n.Parts),
+		noteOf(n),
 		"If it has to reach its recipients, take that information out or send it in a way that is meant for it.",
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "rejected", "Your message was refused", text)
+}
+
+// noteOf is what a reviewer wrote to the sender, or "".
+func noteOf(n Notice) string {
+	if n.Note == "" {
+		return ""
+	}
+	return "Whoever reviewed it writes:\n" + n.Note
 }
 
 // Stub returns the text that stands in the place of a file that was taken

@@ -62,8 +62,8 @@ var typeNames = map[dlp.Type]string{
 	"SECRET":         "a password or key",
 }
 
-// typeWords returns what people call that kind of data, with its article.
-func typeWords(t dlp.Type) string {
+// TypeWords returns what people call that kind of data, with its article.
+func TypeWords(t dlp.Type) string {
 	return cmp.Or(typeNames[t], "information that is protected here")
 }
 
@@ -94,7 +94,7 @@ func causeWords(c dlp.Cause) string {
 func reason(n Notice) string {
 	var found, unread []string
 	for _, t := range n.Types {
-		found = append(found, typeWords(t))
+		found = append(found, TypeWords(t))
 	}
 	for _, c := range n.Causes {
 		unread = append(unread, causeWords(c))

@@ -54,7 +54,8 @@ type envelopeJSON struct {
 	File       *fileJSON        `json:"file,omitempty"`
 	Trace      []byte           `json:"trace,omitempty"`
 	Tell       bool             `json:"tell,omitempty"`
-	Causes     []string         `json:"causes,omitempty"` // of a hold; a case has them in its verdicts
+	Causes     []string         `json:"causes,omitempty"`     // of a hold; a case has them in its verdicts
+	Confidence string           `json:"confidence,omitempty"` // of a hold: the highest of what was found
 	SHA256     []byte           `json:"sha256"`
 }
 
@@ -116,9 +117,16 @@ type caseJSON struct {
 	Size          int64         `json:"size"`
 }
 
-func encodeEnvelope(e Envelope, sum [32]byte, causes []dlp.Cause) ([]byte, error) {
+// listed is what a sealed envelope says for lists beside whose it is.
+type listed struct {
+	causes     []dlp.Cause
+	confidence string // the highest; "": nothing found, or not noted
+}
+
+func encodeEnvelope(e Envelope, sum [32]byte, l listed) ([]byte, error) {
 	out := envelopeOut(e, sum)
-	out.Causes = mapped(causes, dlp.Cause.String)
+	out.Causes = mapped(l.causes, dlp.Cause.String)
+	out.Confidence = l.confidence
 	return json.Marshal(out)
 }
 
@@ -139,13 +147,15 @@ func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	return out
 }
 
-func decodeEnvelope(b []byte) (e Envelope, sum [32]byte, causes []dlp.Cause, err error) {
+func decodeEnvelope(b []byte) (e Envelope, sum [32]byte, l listed, err error) {
 	var in envelopeJSON
 	if err := decode(b, &in, &in.V); err != nil {
-		return e, sum, nil, err
+		return e, sum, l, err
 	}
 	e, sum, err = envelopeIn(in)
-	return e, sum, mapped(in.Causes, causeIn), err
+	l.causes = mapped(in.Causes, causeIn)
+	l.confidence = in.Confidence
+	return e, sum, l, err
 }
 
 func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {

@@ -127,21 +127,24 @@ type Row struct {
 
 // Entry is one item opened for a list. PHI.
 type Entry struct {
-	ID        dlp.ID
-	Channel   dlp.Channel
-	State     State
-	Received  time.Time
-	Policy    string
-	Rules     []dlp.RuleID
-	Causes    []dlp.Cause // of the gaps that it was held for
-	Size      int64
-	SHA256    [32]byte
-	Envelope  Envelope
-	Decided   time.Time // when it left Held; zero while it has not
-	DecidedBy string
-	Reason    string
-	Period    dlp.ID // whose key the content is sealed to
-	Damaged   bool   // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
+	ID       dlp.ID
+	Channel  dlp.Channel
+	State    State
+	Received time.Time
+	Policy   string
+	Rules    []dlp.RuleID
+	Causes   []dlp.Cause // of the gaps that it was held for
+	// Confidence is the highest of what was found, in dlp's word; "" where nothing
+	// was, and of what was held before this was noted.
+	Confidence string
+	Size       int64
+	SHA256     [32]byte
+	Envelope   Envelope
+	Decided    time.Time // when it left Held; zero while it has not
+	DecidedBy  string
+	Reason     string
+	Period     dlp.ID // whose key the content is sealed to
+	Damaged    bool   // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
 }
 
 // Filter narrows a list.
@@ -151,6 +154,11 @@ type Filter struct {
 	Limit int    // at most MaxList; 0 means MaxList
 	// Period narrows it to what is sealed to that period's key; "": all.
 	Period dlp.ID
+	// Newest turns the order around: the newest first, and After is the last of
+	// the page before.
+	Newest bool
+	// State narrows it to one state, whatever All says; "": as All says.
+	State State
 }
 
 // MaxList is the most entries one list returns.

@@ -140,7 +140,13 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 		return Item{}, err
 	}
 	worst := c.Verdict.Strictest()
-	plain, err := encodeEnvelope(c.Envelope, sum, worst.Causes)
+	l := listed{causes: worst.Causes}
+	var highest dlp.Confidence
+	for i := range c.Findings {
+		highest = max(highest, c.Findings[i].Confidence)
+		l.confidence = highest.String()
+	}
+	plain, err := encodeEnvelope(c.Envelope, sum, l)
 	if err != nil {
 		return Item{}, err
 	}
@@ -227,7 +233,8 @@ func movable(from, to State) bool {
 	return false
 }
 
-// List returns entries in the order they came into the vault. An entry that
+// List returns entries in the order they came into the vault, or the other way
+// around as f says. An entry that
 // does not open hides no other: it comes back Damaged.
 func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
 	rows, err := v.store.Holds(ctx, f)
@@ -264,12 +271,12 @@ func (v *Vault) entry(r Row) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
-	env, sum, causes, err := decodeEnvelope(plain)
+	env, sum, l, err := decodeEnvelope(plain)
 	if err != nil {
 		return Entry{}, fmt.Errorf("envelope: %w", err)
 	}
 	e := plainEntry(r)
-	e.Envelope, e.SHA256, e.Causes = env, sum, causes
+	e.Envelope, e.SHA256, e.Causes, e.Confidence = env, sum, l.causes, l.confidence
 	if r.Note == nil {
 		return e, nil
 	}

@@ -13,6 +13,9 @@ import (
 // within bounds what one test does in its browser.
 const within = 3 * time.Minute
 
+// stepWithin bounds one call of Do or Get, so that a test says where it stood.
+const stepWithin = time.Minute
+
 // Browser is one window of a Chromium with a profile of its own.
 type Browser struct {
 	t   testing.TB
@@ -37,6 +40,9 @@ func Chromium(t testing.TB, width, height int) *Browser {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancel() })
 	b := &Browser{t, ctx}
+	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as the first call's context
+		t.Fatalf("browser: %v", err)
+	}
 	b.Do(chromedp.EmulateViewport(int64(width), int64(height)))
 	return b
 }
@@ -44,7 +50,9 @@ func Chromium(t testing.TB, width, height int) *Browser {
 // Do runs the actions and fails the test where one does.
 func (b *Browser) Do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, actions...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, stepWithin)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatalf("browser: %v", err)
 	}
 }
@@ -58,7 +66,9 @@ func (b *Browser) Open(url string) {
 // Get runs one action that tells something.
 func Get[T any](b *Browser, a chromedp.Action[T]) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, a)
+	ctx, cancel := context.WithTimeout(b.ctx, stepWithin)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
 	if err != nil {
 		b.t.Fatalf("browser: %v", err)
 	}

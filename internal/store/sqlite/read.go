@@ -93,15 +93,27 @@ func scanHold(r *vault.Row) ([]any, func() error) {
 		}
 }
 
-// Holds returns the rows f asks for, in the order they came.
+// Holds returns the rows f asks for, in the order they came or the other way around.
 func (db *DB) Holds(ctx context.Context, f vault.Filter) ([]vault.Row, error) {
 	seq, n, err := db.page(ctx, "holds", f.After, f.Limit, vault.MaxList, vault.ErrNotFound)
 	if err != nil {
 		return nil, err
 	}
-	where := "WHERE seq > ? AND state = 'held' ORDER BY seq LIMIT ?"
-	if f.All {
-		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
+	order := "ORDER BY seq LIMIT ?"
+	from := "WHERE seq > ? "
+	if f.Newest {
+		order = "ORDER BY seq DESC LIMIT ?"
+		if from = "WHERE seq < ? "; f.After == "" {
+			seq = math.MaxInt64
+		}
+	}
+	if f.State != "" && f.State != vault.Held {
+		rows, err := db.read.QueryContext(ctx, holdColumns+from+"AND state = ? "+order, seq, string(f.State), n)
+		return collect(rows, err, "list holds", scanHold)
+	}
+	where := from + "AND state = 'held' " + order
+	if f.All && f.State == "" {
+		where = from + order
 	}
 	if f.Period != "" {
 		rows, err := db.read.QueryContext(ctx, holdColumns+"WHERE period = ? AND "+strings.TrimPrefix(where, "WHERE "), string(f.Period), seq, n)

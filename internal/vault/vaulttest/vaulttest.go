@@ -172,7 +172,7 @@ func envelope(t *testing.T, b Backend) {
 	}
 	wantEntry := vault.Entry{Period: row.Period,
 		ID: doc.ID, Channel: dlp.Mail, State: vault.Held, Received: doc.Received, Policy: "phi-leaves",
-		Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
+		Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Confidence: "high", Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
 	}
 	if !reflect.DeepEqual(e, wantEntry) {
 		t.Errorf("entry:\ngot  %+v\nwant %+v", e, wantEntry)
@@ -252,6 +252,8 @@ func list(t *testing.T, b Backend) {
 		t.Fatalf("move: %v", err)
 	}
 	held := slices.Delete(slices.Clone(want), 3, 4)
+	newest := slices.Clone(held)
+	slices.Reverse(newest)
 	for _, c := range []struct {
 		name string
 		f    vault.Filter
@@ -263,6 +265,11 @@ func list(t *testing.T, b Backend) {
 		{"next page", vault.Filter{Limit: 3, After: held[1]}, held[2:5]},
 		{"past the end", vault.Filter{After: want[6]}, nil},
 		{"after one that has moved", vault.Filter{After: want[3]}, want[4:]},
+		{"newest first", vault.Filter{Newest: true, Limit: 2}, newest[:2]},
+		{"newest first, next page", vault.Filter{Newest: true, After: newest[1]}, newest[2:]},
+		{"all, newest first, past the end", vault.Filter{Newest: true, All: true, After: want[0]}, nil},
+		{"of one state", vault.Filter{State: vault.Held, All: true}, held},
+		{"of another state, newest first", vault.Filter{State: vault.Rejected, Newest: true}, want[3:4]},
 	} {
 		es, err := b.vault().List(t.Context(), c.f)
 		var got []dlp.ID

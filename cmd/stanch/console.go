@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/scanner"
+)
+
+// buildConsole makes the reviewer's pages, and an account for the first start.
+func (s *server) buildConsole() error {
+	if s.cfg.Console.Listen == "" {
+		return nil
+	}
+	users := console.OpenUsers(consoleDir(s.cfg.DataDir))
+	var err error
+	if s.firstPassword, err = users.FirstAccount(); err != nil {
+		return err
+	}
+	s.console, err = console.New(console.Deps{
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Now: time.Now, Log: s.log,
+		Held: func(ctx context.Context) (int, error) {
+			_, held, err := s.db.Counts(ctx)
+			return held, err
+		},
+	})
+	return err
+}
+
+// inForce returns the rules in force, or nil.
+func (s *server) inForce() *judges {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.judges
+}
+
+func (s *server) consoleRules() []console.Rule {
+	j := s.inForce()
+	if j == nil {
+		return nil
+	}
+	var out []console.Rule
+	for _, r := range j.set.Rules() {
+		out = append(out, console.Rule{ID: r.ID, Type: r.Type, Name: r.Description})
+	}
+	return out
+}
+
+// rereading reads held documents again for the console, by the rules in force.
+type rereading struct{ s *server }
+
+// errNotRead says that there is nothing to read a document with, or that it
+// could not be read.
+var errNotRead = errors.New("the document could not be read again")
+
+// maxPartsShown bounds the parts that a page lists.
+const maxPartsShown = 500
+
+// Masked reads doc and masks what is found.
+func (c rereading) Masked(ctx context.Context, doc *dlp.Document) (survey.Document, []console.Part, error) {
+	j := c.s.inForce()
+	if j == nil {
+		return survey.Document{}, nil, errNotRead
+	}
+	var parts []console.Part
+	v := &survey.Survey{
+		Extract: noted{c.s.extract, func(p dlp.PartInfo) {
+			if len(parts) < maxPartsShown {
+				parts = append(parts, console.Part{Path: p.Path, MediaType: p.MediaType, Name: p.Name})
+			}
+		}},
+		Detect: func(seen func(dlp.Finding, []byte)) survey.Detection {
+			return j.scanner.Begin(scanner.Options{OnFinding: seen})
+		},
+		Policy: asGateway{j}, Mask: scanner.MaskFindings, RuleSet: j.set.Digest(), Jobs: 1,
+		Stdin:   func() (func() (io.ReadSeekCloser, error), int64, error) { return doc.Open, doc.Size, nil },
+		Explain: explainsFindings(j.scanner, false),
+	}
+	var out survey.Document
+	err := v.Run(ctx, []string{"-"}, &survey.Progress{}, func(d survey.Document) error {
+		out = d
+		return nil
+	})
+	if err == nil && out.Error != "" {
+		err = errNotRead
+	}
+	n := len(parts)
+	for i := range parts { // explaining reads it once more
+		if i > 0 && parts[i].Path == parts[0].Path {
+			n = i
+			break
+		}
+	}
+	return out, parts[:n], err
+}
+
+// noted is an extractor that tells of the parts it comes by.
+type noted struct {
+	*extract.Pool
+	part func(dlp.PartInfo)
+}
+
+// Extract reads doc into sink.
+func (n noted) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
+	return n.Pool.Extract(ctx, doc, notedSink{sink, n.part})
+}
+
+type notedSink struct {
+	dlp.Sink
+	part func(dlp.PartInfo)
+}
+
+// Part notes p and passes it on.
+func (s notedSink) Part(p dlp.PartInfo) error {
+	s.part(p)
+	return s.Sink.Part(p)
+}
+
+// Text returns the text of one part.
+func (c rereading) Text(ctx context.Context, doc *dlp.Document, part string, limit int) (string, bool, error) {
+	t := &partText{want: part, limit: limit}
+	err := c.s.extract.Extract(ctx, doc, t)
+	switch {
+	case errors.Is(err, errEnough):
+		return string(t.text), t.whole, nil
+	case err != nil:
+		return "", false, errNotRead
+	case !t.seen:
+		return "", false, console.ErrNoPart
+	}
+	return string(t.text), true, nil
+}
+
+// errEnough stops an extraction: the part that was asked for is there.
+var errEnough = errors.New("enough read")
+
+// partText keeps the text of one part.
+type partText struct {
+	want  string
+	limit int
+	in    bool // the part is open
+	seen  bool
+	whole bool
+	text  []byte
+}
+
+// Part notes whether the part is the one.
+func (t *partText) Part(p dlp.PartInfo) error {
+	if t.seen {
+		t.whole = true
+		return errEnough
+	}
+	t.in = p.Path == t.want
+	t.seen = t.in
+	return nil
+}
+
+// Text keeps what belongs to the part.
+func (t *partText) Text(w dlp.Window) error {
+	if !t.in {
+		return nil
+	}
+	if room := t.limit - len(t.text); len(w.Text) > room {
+		t.text = append(t.text, w.Text[:room]...)
+		return errEnough
+	}
+	t.text = append(t.text, w.Text...)
+	return nil
+}
+
+// Gap is told on the item's page.
+func (t *partText) Gap(dlp.Gap) error { return nil }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/control"
+)
+
+func (a *app) userCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "user", Short: "Keep those who may use the reviewer's console",
+		Long: "Keep the accounts of the console (docs/console.md). Every change is in the audit log before it is made, and holds at once\n" +
+			"for a serve that runs. Run this as the user that serve runs as. Passwords are asked for on a terminal, and are the first\n" +
+			"line of standard input otherwise."}
+	var role string
+	add := &cobra.Command{Use: "add NAME", Short: "Add an account, which sets its own password at its first sign-in", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			password, err := a.newPassword()
+			if err != nil {
+				return err
+			}
+			return a.changeUser(cmd.Context(), "add", args[0], func(u *console.Users) error {
+				return u.Add(args[0], console.Role(role), password, true)
+			})
+		}}
+	add.Flags().StringVar(&role, "role", string(console.Viewer), "viewer, officer, admin or auditor")
+	one := func(use, short, what string, do func(u *console.Users, name string) error) *cobra.Command {
+		return &cobra.Command{Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+			return a.changeUser(cmd.Context(), what, args[0], func(u *console.Users) error { return do(u, args[0]) })
+		}}
+	}
+	cmd.AddCommand(add,
+		&cobra.Command{Use: "list", Short: "List accounts: name, role, and whether it may sign in", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return a.listUsers() }},
+		&cobra.Command{Use: "passwd NAME", Short: "Give an account another password; its sessions end", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				password, err := a.newPassword()
+				if err != nil {
+					return err
+				}
+				return a.changeUser(cmd.Context(), "passwd", args[0], func(u *console.Users) error { return u.SetPassword(args[0], password) })
+			}},
+		&cobra.Command{Use: "role NAME ROLE", Short: "Give an account another role: viewer, officer, admin or auditor", Args: cobra.ExactArgs(2),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.changeUser(cmd.Context(), "role", args[0], func(u *console.Users) error {
+					return u.SetRole(args[0], console.Role(args[1]))
+				})
+			}},
+		one("disable", "Let an account in no more; its sessions end", "disable", func(u *console.Users, name string) error { return u.SetDisabled(name, true) }),
+		one("enable", "Let an account in again", "enable", func(u *console.Users, name string) error { return u.SetDisabled(name, false) }),
+	)
+	return cmd
+}
+
+// users opens the accounts of the configured data folder.
+func (a *app) users() (*console.Users, error) {
+	p, err := a.place()
+	if err != nil {
+		return nil, err
+	}
+	return console.OpenUsers(consoleDir(p.dir)), ours(lockPath(p.dir), consoleDir(p.dir))
+}
+
+func (a *app) listUsers() error {
+	u, err := a.users()
+	if err != nil {
+		return err
+	}
+	all, err := u.List()
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		state := "active"
+		if x.Disabled {
+			state = "disabled"
+		}
+		fmt.Fprintf(a.out, "%s\t%s\t%s\n", x.Name, x.Role, state)
+	}
+	return nil
+}
+
+// changeUser puts a change on record and then makes it.
+func (a *app) changeUser(ctx context.Context, what, name string, do func(*console.Users) error) error {
+	u, err := a.users()
+	if err != nil {
+		return err
+	}
+	if !console.IsName(name) {
+		return console.ErrUserName
+	}
+	err = a.withDesk(ctx, func(d control.Desk, actor string) error {
+		if err := d.NoteAccount(ctx, what+":"+name, actor); err != nil {
+			return err
+		}
+		err := do(u)
+		if err != nil {
+			err = errors.Join(err, d.NoteAccount(ctx, "failed_"+what+":"+name, actor))
+		}
+		return err
+	})
+	if errors.Is(err, errNoData) {
+		return fmt.Errorf("%w: start serve first; it makes the first account", err)
+	}
+	return err
+}

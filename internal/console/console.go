@@ -1,0 +1,165 @@
+package console
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/vault"
+	"github.com/stanch-dlp/stanch/internal/web"
+)
+
+//go:embed pages/*.html
+var files embed.FS
+
+// maxBody bounds what a form may send, in bytes.
+const maxBody = 64 << 10
+
+// Deps are the console's neighbours.
+type Deps struct {
+	Desk    Desk
+	Reader  Reader
+	Users   *Users
+	Rules   func() []Rule // in force
+	Held    func(context.Context) (int, error)
+	Reasons []string // codes that a decision may have
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Console answers reviewers.
+type Console struct {
+	Deps
+	assets   *web.Assets
+	pages    *web.Pages
+	sessions *sessions
+	claims   *claims
+	byName   *web.Limiter // sign-ins at one account from one place
+	byPlace  *web.Limiter // sign-ins from one place
+}
+
+// New makes the console.
+func New(d Deps) (*Console, error) {
+	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now),
+		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now)}
+	var err error
+	if c.assets, err = web.NewAssets(); err != nil {
+		return nil, err
+	}
+	pages, err := fs.Sub(files, "pages")
+	if err != nil {
+		return nil, fmt.Errorf("console: pages: %w", err)
+	}
+	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
+		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "size": size, "initials": initials, "words": codeWords, "bars": bars,
+		"filters": filters, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+	})
+	return c, err
+}
+
+// Handler is the whole face, as web.Serve takes it.
+func (c *Console) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, rt := range c.routes() {
+		mux.HandleFunc(rt.pattern, c.handler(rt))
+	}
+	mux.Handle("GET "+web.AssetsPath, c.assets)
+	return web.Secure(mux, maxBody, c.Log)
+}
+
+// user returns whose the request is, if they are signed in and may still be.
+func (c *Console) user(r *http.Request) (User, bool) {
+	s, ok := c.sessions.find(r)
+	if !ok {
+		return User{}, false
+	}
+	u, err := c.Users.Find(s.name)
+	if err != nil || u.Disabled || u.Hash != s.hash {
+		return User{}, false
+	}
+	return u, true
+}
+
+// frame is what every page has. A page's data embeds it.
+type frame struct {
+	Title string
+	User  User
+	Held  int
+	Say   string // once, after an act
+}
+
+// Decides, Reveals and SeesNames are what templates ask.
+func (f frame) Decides() bool   { return f.User.may(decide) }
+func (f frame) Reveals() bool   { return f.User.may(reveal) }
+func (f frame) Accounts() bool  { return f.User.may(accounts) }
+func (f frame) SeesNames() bool { return f.User.may(names) }
+
+func (c *Console) frame(r *http.Request, u User, title string) frame {
+	n, err := c.Held(r.Context())
+	if err != nil {
+		c.Log.LogAttrs(r.Context(), slog.LevelError, "what is held could not be counted", safelog.Err(err))
+	}
+	return frame{Title: title, User: u, Held: n, Say: c.sessions.said(r)}
+}
+
+func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
+	if err := c.pages.Render(w, status, page, data); err != nil { // a template's error may quote what it shows
+		c.Log.LogAttrs(r.Context(), slog.LevelError, "a page could not be made")
+		http.Error(w, "This page could not be made.", http.StatusInternalServerError)
+	}
+}
+
+// say answers with a page that says one thing.
+func (c *Console) say(w http.ResponseWriter, r *http.Request, u User, status int, what, more string) {
+	c.render(w, r, status, "say", struct {
+		frame
+		What, More string
+	}{c.frame(r, u, what), what, more})
+}
+
+// fail answers an act that was not done, in words for who asked.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error) {
+	for _, known := range []struct {
+		is         error
+		status     int
+		what, more string
+	}{
+		{vault.ErrNotFound, http.StatusNotFound, "There is no such item.", ""},
+		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
+		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
+		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
+		{vault.ErrLocked, http.StatusConflict, "The server cannot open this.", "It is sealed to reviewers' keys alone. On a machine that has yours, run `stanch quarantine` show, release or reject with --identity FILE."},
+		{ErrNoPart, http.StatusNotFound, "There is no such part.", "Or it has no text."},
+	} {
+		if errors.Is(err, known.is) {
+			c.say(w, r, u, known.status, known.what, known.more)
+			return
+		}
+	}
+	c.Log.LogAttrs(r.Context(), slog.LevelError, "a reviewer's request was not carried out", safelog.Err(err))
+	c.say(w, r, u, http.StatusInternalServerError, "That was not done.", "The item stays as it was. The log of the server says more.")
+}
+
+// note records what somebody did here; without a record nothing is done.
+func (c *Console) note(ctx context.Context, e audit.Event) error {
+	return c.Desk.Note(context.WithoutCancel(ctx), e)
+}
+
+// itemID reads which item a request is about.
+func itemID(r *http.Request) (dlp.ID, error) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	if err != nil {
+		return "", vault.ErrNotFound
+	}
+	return id, nil
+}

@@ -1,0 +1,449 @@
+package console_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+const password = "correct horse battery"
+
+// desk notes what it is asked for. Items other than known are not there.
+type desk struct {
+	mu     sync.Mutex
+	asked  []string      // guarded by mu
+	events []audit.Event // guarded by mu
+	held   []gateway.Held
+	broken error // of Note
+}
+
+func (d *desk) did(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, what)
+}
+
+func (d *desk) log() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.asked)
+}
+
+func (d *desk) find(id dlp.ID) (gateway.Held, error) {
+	for _, h := range d.held {
+		if h.ID == id {
+			return h, nil
+		}
+	}
+	return gateway.Held{}, vault.ErrNotFound
+}
+
+// PageHeld serves held as a store does, newest first.
+func (d *desk) PageHeld(_ context.Context, f vault.Filter) ([]gateway.Held, error) {
+	from := 0
+	if f.After != "" {
+		from = slices.IndexFunc(d.held, func(h gateway.Held) bool { return h.ID == f.After }) + 1
+	}
+	return slices.Clone(d.held[from:min(len(d.held), from+f.Limit)]), nil
+}
+
+func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
+	h, err := d.find(id)
+	d.did("show " + actor)
+	return gateway.HeldDetail{Held: h, Findings: []gateway.Position{{Rule: "us-ssn", Type: "SSN", Confidence: "high", Part: "1", Start: 4, End: 15, Line: 1}},
+		Gaps: []gateway.HeldGap{{Part: "2", Name: "Secretname<script>.zip", Cause: "encrypted"}}}, err
+}
+
+func (d *desk) ReadHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor, reason string, do func(*dlp.Document) error) error {
+	if _, err := d.find(id); err != nil {
+		return err
+	}
+	d.did("read " + reason + " " + actor)
+	return do(&dlp.Document{ID: id})
+}
+
+func (d *desk) ReleaseFor(_ context.Context, id dlp.ID, _ vault.Opened, actor string, rv gateway.Review) (gateway.Released, error) {
+	if _, err := d.find(id); err != nil {
+		return gateway.Released{}, err
+	}
+	d.did("release " + rv.Code + " " + actor)
+	return gateway.Released{}, nil
+}
+
+func (d *desk) RejectFor(_ context.Context, id dlp.ID, _ vault.Opened, actor string, rv gateway.Review) error {
+	if _, err := d.find(id); err != nil {
+		return err
+	}
+	d.did("reject " + rv.Code + " " + rv.Note + " " + actor)
+	return nil
+}
+
+func (d *desk) Note(_ context.Context, e audit.Event) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken != nil {
+		return d.broken
+	}
+	d.events = append(d.events, e)
+	return nil
+}
+
+type reader struct{}
+
+func (reader) Masked(context.Context, *dlp.Document) (survey.Document, []console.Part, error) {
+	return survey.Document{Findings: []survey.Finding{{Rule: "us-ssn", Part: "1", Start: 4, End: 15, Masked: "***-**-8145",
+			Why: &survey.Why{Before: "**** SSN", After: "<b>**", Steps: []survey.Step{{Step: "evidence", Outcome: "raises", Why: `near "ssn"`}}}}}},
+		[]console.Part{{Path: "1", MediaType: "text/plain<script>", Name: "Secretname.txt"}}, nil
+}
+
+func (reader) Text(_ context.Context, _ *dlp.Document, part string, _ int) (string, bool, error) {
+	if part != "1" {
+		return "", false, console.ErrNoPart
+	}
+	return "SSN 536-22-8145 </pre><script>x</script>", true, nil
+}
+
+// site is a console with an account for each role, and now under control.
+type site struct {
+	*httptest.Server
+	desk  *desk
+	users *console.Users
+	mu    sync.Mutex
+	at    time.Time // guarded by mu
+}
+
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+func (s *site) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = s.at.Add(d)
+}
+
+func newSite(t testing.TB, items int) *site {
+	t.Helper()
+	s := &site{desk: &desk{}, users: console.OpenUsers(t.TempDir()), at: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)}
+	for i := range items {
+		s.desk.held = append(s.desk.held, gateway.Held{ID: dlp.NewID(), Channel: "mail", State: "held", Received: s.at.Add(-time.Duration(i) * time.Minute), Policy: "phi-leaves",
+			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
+			Path: "Secretname.docx", Size: 2048})
+	}
+	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+		Rules: func() []console.Rule {
+			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
+		},
+		Held: func(context.Context) (int, error) { return items, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = httptest.NewServer(c.Handler())
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *site) add(t testing.TB, name string, role console.Role, first bool) {
+	t.Helper()
+	if err := s.users.Add(name, role, password, first); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// visitor is a browser without one: it keeps cookies and follows nothing.
+type visitor struct {
+	t    testing.TB
+	site *site
+	http *http.Client
+}
+
+func (s *site) visitor(t testing.TB) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visitor{t, s, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+func (s *site) signedIn(t testing.TB, name string) *visitor {
+	t.Helper()
+	v := s.visitor(t)
+	if code, _, to := v.do(http.MethodPost, "/signin", url.Values{"name": {name}, "password": {password}}); code != http.StatusSeeOther || to != "/" {
+		t.Fatalf("sign-in of %s: %d to %q", name, code, to)
+	}
+	return v
+}
+
+func (v *visitor) do(method, path string, form url.Values, header ...string) (code int, body, to string) {
+	v.t.Helper()
+	req, err := http.NewRequestWithContext(v.t.Context(), method, v.site.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := v.http.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return res.StatusCode, string(b), res.Header.Get("Location")
+}
+
+// TestRolesAndRoutes walks every role over every route, with an item and a
+// foreign id, and sees what the desk was asked for.
+func TestRolesAndRoutes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	known, foreign := string(s.desk.held[0].ID), string(dlp.NewID())
+	decision := url.Values{"do": {"release"}, "code": {"payment"}, "item": {known}, "count": {"1"}, "reason": {"to_decide"}, "part": {"1"}}
+	all := []string{"viewer", "auditor", "officer", "admin"}
+	who := map[console.Permission][]string{
+		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
+	}
+	for _, role := range all {
+		s.add(t, role, console.Role(role), false)
+	}
+	for pattern, needs := range console.Routes() {
+		if who[needs] == nil {
+			t.Errorf("%s needs %q, which this test does not know", pattern, needs)
+		}
+		for _, name := range append([]string{"nobody"}, all...) {
+			v := s.visitor(t)
+			if name != "nobody" {
+				v = s.signedIn(t, name)
+			}
+			for _, id := range []string{known, foreign} {
+				method, path, _ := strings.Cut(pattern, " ")
+				path = strings.TrimSuffix(strings.ReplaceAll(path, "{id}", id), "{$}")
+				before := len(s.desk.log())
+				code, body, to := v.do(method, path, decision)
+				let := slices.Contains(who[needs], name)
+				switch {
+				case let && (code == http.StatusForbidden || needs != "anyone" && to == "/signin"):
+					t.Errorf("%s, %s: %d to %q, want to be let in", name, pattern, code, to)
+				case !let && name == "nobody" && to != "/signin":
+					t.Errorf("nobody, %s: %d to %q, want to be asked who it is", pattern, code, to)
+				case !let && name != "nobody" && code != http.StatusForbidden:
+					t.Errorf("%s, %s: %d, want 403", name, pattern, code)
+				case !let && len(s.desk.log()) != before:
+					t.Errorf("%s, %s: refused, and yet the desk was asked", name, pattern)
+				case code >= 500:
+					t.Errorf("%s, %s: %d", name, pattern, code)
+				case let && id == foreign && strings.Contains(path, id) && !strings.HasSuffix(path, "claim") && code != http.StatusNotFound:
+					t.Errorf("%s, %s of a foreign id: %d, want 404", name, pattern, code)
+				}
+				if (name == "viewer" || name == "auditor" || name == "nobody") && strings.Contains(body, "ward.person") {
+					t.Errorf("%s, %s: shows a whole address", name, pattern)
+				}
+				if strings.Contains(body, "Secretname") || strings.Contains(body, "<script>") || strings.Contains(body, "536-22-8145") && !strings.HasSuffix(path, "/reveal") {
+					t.Errorf("%s, %s: shows what it must not", name, pattern)
+				}
+				if path == "/signout" && name != "nobody" {
+					v = s.signedIn(t, name)
+				}
+				if id == known && strings.HasSuffix(path, "/claim") && let {
+					v.do(http.MethodPost, "/items/"+id+"/unclaim", nil)
+				}
+			}
+		}
+	}
+}
+
+func TestForeignSiteIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	form := url.Values{"do": {"release"}, "code": {"payment"}}
+	for name, header := range map[string][]string{"by fetch metadata": {"Sec-Fetch-Site", "cross-site"}, "by origin": {"Origin", "https://evil.example"}} {
+		if code, _, _ := v.do(http.MethodPost, "/items/"+string(s.desk.held[0].ID)+"/decide", form, header...); code != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", name, code)
+		}
+	}
+	if got := s.desk.log(); len(got) != 0 {
+		t.Errorf("the desk was asked %q", got)
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "gone", console.Officer, false)
+	if err := s.users.SetDisabled("gone", true); err != nil {
+		t.Fatal(err)
+	}
+	v := s.visitor(t)
+	var said []string
+	for _, try := range [][2]string{{"dana", "wrong"}, {"nobody", password}, {"gone", password}, {"", ""}} {
+		code, body, _ := v.do(http.MethodPost, "/signin", url.Values{"name": {try[0]}, "password": {try[1]}})
+		if code != http.StatusUnauthorized {
+			t.Errorf("%q: %d, want 401", try, code)
+		}
+		said = append(said, body)
+	}
+	if slices.ContainsFunc(said, func(b string) bool { return b != said[0] }) {
+		t.Error("failures tell apart what was wrong")
+	}
+	// Brute force: after five tries the account waits, whoever is right.
+	for range 4 {
+		v.do(http.MethodPost, "/signin", url.Values{"name": {"dana"}, "password": {"wrong"}})
+	}
+	if code, _, _ := v.do(http.MethodPost, "/signin", url.Values{"name": {"dana"}, "password": {password}}); code != http.StatusTooManyRequests {
+		t.Errorf("the sixth try: %d, want 429", code)
+	}
+	s.pass(30 * time.Second)
+	v = s.signedIn(t, "dana")
+	if code, _, _ := v.do(http.MethodGet, "/queue", nil); code != http.StatusOK {
+		t.Errorf("signed in: %d", code)
+	}
+	s.pass(16 * time.Minute)
+	if _, _, to := v.do(http.MethodGet, "/queue", nil); to != "/signin" {
+		t.Error("a session outlasts its quiet minutes")
+	}
+	v = s.signedIn(t, "dana")
+	if err := s.users.SetPassword("dana", "another good password"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, to := v.do(http.MethodGet, "/queue", nil); to != "/signin" {
+		t.Error("a session outlasts another password")
+	}
+	s.desk.broken = errors.New("full")
+	if code, _, _ := v.do(http.MethodPost, "/signin", url.Values{"name": {"dana"}, "password": {"another good password"}}); code != http.StatusServiceUnavailable {
+		t.Errorf("a sign-in that could not be recorded: %d, want 503", code)
+	}
+}
+
+func TestFirstAccount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	first, err := s.users.FirstAccount()
+	if err != nil || len(first) < 20 {
+		t.Fatalf("first account: %q, %v", first, err)
+	}
+	if again, err := s.users.FirstAccount(); again != "" || err != nil {
+		t.Errorf("a second first account: %q, %v", again, err)
+	}
+	v := s.visitor(t)
+	v.do(http.MethodPost, "/signin", url.Values{"name": {"admin"}, "password": {first}})
+	for _, path := range []string{"/", "/queue", "/items/" + string(s.desk.held[0].ID)} {
+		if _, _, to := v.do(http.MethodGet, path, nil); to != "/password" {
+			t.Errorf("%s before a password is set leads to %q", path, to)
+		}
+	}
+	if code, _, _ := v.do(http.MethodPost, "/password", url.Values{"old": {first}, "new": {"short"}, "again": {"short"}}); code != http.StatusBadRequest {
+		t.Errorf("a short password: %d, want 400", code)
+	}
+	if _, _, to := v.do(http.MethodPost, "/password", url.Values{"old": {first}, "new": {password}, "again": {password}}); to != "/queue" {
+		t.Errorf("setting a password leads to %q", to)
+	}
+	if code, _, _ := v.do(http.MethodGet, "/queue", nil); code != http.StatusOK {
+		t.Errorf("then: %d", code)
+	}
+	if err := s.users.SetDisabled("admin", true); !errors.Is(err, console.ErrLast) {
+		t.Errorf("disabling the last admin: %v", err)
+	}
+}
+
+func TestTwoReviewers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "luis", console.Officer, false)
+	dana, luis := s.signedIn(t, "dana"), s.signedIn(t, "luis")
+	id := string(s.desk.held[0].ID)
+	dana.do(http.MethodPost, "/items/"+id+"/claim", nil)
+	reject := url.Values{"do": {"reject"}, "code": {"other"}, "note": {"please use the portal"}}
+	if code, body, _ := luis.do(http.MethodPost, "/items/"+id+"/decide", reject); code != http.StatusConflict || !strings.Contains(body, "dana claimed it") {
+		t.Errorf("deciding about what another claimed: %d", code)
+	}
+	s.pass(16 * time.Minute)
+	luis = s.signedIn(t, "luis")
+	if code, _, to := luis.do(http.MethodPost, "/items/"+id+"/decide", reject); to != "/queue" {
+		t.Errorf("after the claim's time: %d to %q", code, to)
+	}
+	if got := s.desk.log(); !slices.Equal(got, []string{"reject other please use the portal user:luis"}) {
+		t.Errorf("the desk was asked %q", got)
+	}
+	for name, form := range map[string]url.Values{
+		"no reason": {"do": {"release"}}, "a reason that is none": {"do": {"release"}, "code": {"made_up"}}, "no act": {"code": {"payment"}},
+	} {
+		if code, _, _ := luis.do(http.MethodPost, "/items/"+id+"/decide", form); code != http.StatusBadRequest {
+			t.Errorf("%s: %d, want 400", name, code)
+		}
+	}
+}
+
+func TestBulkWantsItsCount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	form := url.Values{"do": {"release"}, "code": {"payment"}, "item": {string(s.desk.held[0].ID), string(s.desk.held[2].ID)}, "count": {"3"}}
+	if code, _, _ := v.do(http.MethodPost, "/queue/decide", form); code != http.StatusBadRequest || len(s.desk.log()) != 0 {
+		t.Errorf("a wrong count: %d, desk %q", code, s.desk.log())
+	}
+	form.Set("count", "2")
+	v.do(http.MethodPost, "/queue/decide", form)
+	if got := s.desk.log(); len(got) != 2 {
+		t.Errorf("the desk was asked %q, want two releases", got)
+	}
+	if _, body, _ := v.do(http.MethodGet, "/queue", nil); !strings.Contains(body, "2 of 2 done.") {
+		t.Error("the queue does not say what came of it")
+	}
+}
+
+func TestQueuePages(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 120)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	for name, c := range map[string]struct {
+		path string
+		want int
+	}{"all": {"/queue", 120}, "by domain": {"/queue?to=partner3.example", 17}, "by another rule": {"/queue?rule=us-mbi", 0}, "by sender": {"/queue?from=%40Clinic.example", 120},
+		"by type and confidence": {"/queue?type=SSN&confidence=high", 120}, "only gaps": {"/queue?confidence=none", 0}, "by age": {"/queue?days=1", 120}} {
+		seen := map[string]bool{}
+		for path := c.path; path != ""; {
+			_, body, _ := v.do(http.MethodGet, path, nil)
+			for _, part := range strings.Split(body, `href="/items/`)[1:] {
+				seen[part[:26]] = true
+			}
+			_, next, more := strings.Cut(body, `rel="next" href="`)
+			if path = ""; more {
+				path = strings.ReplaceAll(next[:strings.IndexByte(next, '"')], "&amp;", "&")
+			}
+		}
+		if len(seen) != c.want {
+			t.Errorf("%s: %d items, want %d", name, len(seen), c.want)
+		}
+	}
+}

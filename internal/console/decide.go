@@ -1,0 +1,207 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// maxWords bounds what a reviewer writes, in bytes.
+const maxWords = 2000
+
+func (c *Console) decideRoutes() []route {
+	return []route{
+		{"POST /items/{id}/claim", decide, c.claim},
+		{"POST /items/{id}/unclaim", decide, c.unclaim},
+		{"POST /items/{id}/decide", decide, c.decide},
+		{"POST /queue/ask", decide, c.askBulk},
+		{"POST /queue/decide", decide, c.bulk},
+	}
+}
+
+func (c *Console) claim(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	if by, ok := c.claims.take(id, u.Name); !ok {
+		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
+		return
+	}
+	if err := c.note(r.Context(), audit.Event{Kind: audit.Claim, Doc: id, Actor: u.Actor(), Reason: "taken"}); err != nil {
+		c.claims.drop(id, u.Name)
+		c.fail(w, r, u, err)
+		return
+	}
+	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+}
+
+func (c *Console) unclaim(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	if err == nil {
+		err = c.note(r.Context(), audit.Event{Kind: audit.Claim, Doc: id, Actor: u.Actor(), Reason: "let_go"})
+	}
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	c.claims.drop(id, u.Name)
+	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+}
+
+func claimedBy(by string) string {
+	if by == "" {
+		return "Too many items are claimed. Try again in a moment."
+	}
+	return by + " claimed it. A claim ends after 15 quiet minutes, or when " + by + " lets go."
+}
+
+// reviewOf reads a reviewer's reason. amiss says what is wrong with it.
+func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
+	rv = gateway.Review{Code: r.PostFormValue("code"), Words: strings.TrimSpace(r.PostFormValue("words")), Note: strings.TrimSpace(r.PostFormValue("note"))}
+	switch {
+	case !slices.Contains(c.Reasons, rv.Code):
+		return rv, "Nothing was decided: a reason is needed."
+	case len(rv.Words) > maxWords || len(rv.Note) > maxWords:
+		return rv, fmt.Sprintf("Nothing was decided: at most %d bytes of words.", maxWords)
+	}
+	rv.Note = strings.ReplaceAll(rv.Note, "\r\n", "\n")
+	return rv, ""
+}
+
+// do carries one decision out, and says it in words.
+func (c *Console) do(ctx context.Context, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
+	ctx = context.WithoutCancel(ctx) // a reviewer who goes away has decided
+	switch what {
+	case "release":
+		rv.Note = ""
+		how, err := c.Desk.ReleaseFor(ctx, id, vault.Opened{}, u.Actor(), rv)
+		switch {
+		case err != nil:
+			return "", err
+		case how.Unencrypted > 0:
+			return "Released. It goes in the clear to " + strconv.Itoa(how.Unencrypted) + " who were to have it encrypted: no way to do that came.", nil
+		case how.Encrypted > 0:
+			return "Released, encrypted to those who were to have it so.", nil
+		}
+		return "Released.", nil
+	case "reject":
+		return "Rejected.", c.Desk.RejectFor(ctx, id, vault.Opened{}, u.Actor(), rv)
+	}
+	return "", vault.ErrNotFound
+}
+
+func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	rv, amiss := c.reviewOf(r)
+	what := r.PostFormValue("do")
+	if amiss == "" && what != "release" && what != "reject" {
+		amiss = "Nothing was decided: choose what happens to it."
+	}
+	if amiss != "" {
+		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
+		return
+	}
+	if by, ok := c.claims.take(id, u.Name); !ok {
+		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
+		return
+	}
+	said, err := c.do(r.Context(), id, u, what, rv)
+	c.claims.drop(id, u.Name)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	c.sessions.say(r, said)
+	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}
+
+// chosen reads the items of a bulk act, each once.
+func chosen(r *http.Request) ([]dlp.ID, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, vault.ErrNotFound
+	}
+	var ids []dlp.ID
+	for _, s := range r.PostForm["item"] {
+		id, err := dlp.ParseID(s)
+		if err != nil {
+			return nil, vault.ErrNotFound
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) > pageRows {
+		return nil, vault.ErrNotFound
+	}
+	return ids, nil
+}
+
+// askBulk asks once more before several items are decided about.
+func (c *Console) askBulk(w http.ResponseWriter, r *http.Request, u User) {
+	ids, err := chosen(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	what := r.PostFormValue("do")
+	if len(ids) == 0 || what != "release" && what != "reject" {
+		c.say(w, r, u, http.StatusBadRequest, "Nothing was chosen.", "Go back and select items.")
+		return
+	}
+	c.render(w, r, http.StatusOK, "bulk", struct {
+		frame
+		Items   []dlp.ID
+		Count   int
+		Do      string
+		Reasons []string
+	}{c.frame(r, u, "Decide about several"), ids, len(ids), what, c.Reasons})
+}
+
+// bulk decides about several items, if their number was typed.
+func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
+	ids, err := chosen(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	rv, amiss := c.reviewOf(r)
+	if n, err := strconv.Atoi(strings.TrimSpace(r.PostFormValue("count"))); amiss == "" && (err != nil || n != len(ids)) {
+		amiss = "Nothing was decided: the number typed is not the number of items."
+	}
+	if amiss != "" {
+		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; all items stay as they were.")
+		return
+	}
+	what := r.PostFormValue("do")
+	done := 0
+	for _, id := range ids {
+		if _, ok := c.claims.take(id, u.Name); !ok {
+			continue
+		}
+		_, err := c.do(r.Context(), id, u, what, rv)
+		c.claims.drop(id, u.Name)
+		if err == nil {
+			done++
+		}
+	}
+	said := fmt.Sprintf("%d of %d done.", done, len(ids))
+	if done < len(ids) {
+		said += " The others are claimed or decided already, or the server cannot open them: they stay as they were."
+	}
+	c.sessions.say(r, said)
+	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}

@@ -1,0 +1,13 @@
+package console
+
+// Permission is what a route asks for.
+type Permission = permission
+
+// Routes lists every route with what it needs.
+func Routes() map[string]Permission {
+	out := map[string]Permission{}
+	for _, rt := range (&Console{}).routes() {
+		out[rt.pattern] = rt.needs
+	}
+	return out
+}

@@ -1,0 +1,306 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+const (
+	maxShown   = 40        // findings that one page shows
+	maxReveal  = 256 << 10 // bytes of a part that one page shows
+	revealFor  = 5 * time.Minute
+	readWithin = 30 * time.Second // a page waits so long for the document to be read again
+)
+
+// revealReasons are why somebody may look; each stands in the audit log.
+var revealReasons = []string{"to_decide", "possible_false_hit", "second_look", "incident"}
+
+func (c *Console) itemRoutes() []route {
+	return []route{
+		{"GET /items/{id}", see, c.item},
+		{"POST /items/{id}/reveal", reveal, c.reveal},
+	}
+}
+
+// findingView is one finding, masked.
+type findingView struct {
+	Name, Rule, Type, Confidence string
+	Line                         int
+	Masked                       string        // "" where it could not be read again
+	Before, After                template.HTML // veiled
+	Evidence                     []evidence
+}
+
+type evidence struct{ Class, Text string }
+
+// partView is one part with what was found in it.
+type partView struct {
+	Path, Label, Kind string
+	Depth             int
+	Findings          []findingView
+	Count             int
+}
+
+type gapView struct{ Part, Ending, Cause, Detail string }
+
+type itemPage struct {
+	frame
+	ID            dlp.ID
+	It            gateway.Held
+	Why           string
+	From          string
+	To            []string
+	Parts         []partView
+	Gaps          []gapView
+	Total, Hidden int
+	Unread        string // why the masked surroundings are not there
+	Claimed       string
+	Mine, Open    bool
+	Reasons       []string
+	RevealReasons []string
+	DecidedBy     string
+	Decided       *time.Time
+	Count         int
+}
+
+// item shows why one item was held. Looking is on record.
+func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	d, err := c.Desk.ShowHeld(r.Context(), id, vault.Opened{}, u.Actor())
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id),
+		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held)}
+	p.Mine = p.Claimed == u.Name
+	var again survey.Document
+	var parts []Part
+	if p.Open {
+		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+		err = c.Desk.ReadHeld(ctx, id, vault.Opened{}, u.Actor(), "masked", func(doc *dlp.Document) (err error) {
+			again, parts, err = c.Reader.Masked(ctx, doc)
+			return err
+		})
+		cancel()
+		if err != nil {
+			p.Unread = "It could not be read again just now, so masked values and their surroundings are not shown. What was found stands as it was when it was held."
+		}
+	}
+	c.people(&p, &d.Held, u)
+	p.Parts, p.Hidden = c.parts(d.Findings, again.Findings, parts)
+	var types []dlp.Type
+	for _, f := range d.Findings {
+		if slices.Contains(d.Rules, f.Rule) && !slices.Contains(types, f.Type) {
+			types = append(types, f.Type)
+		}
+	}
+	p.Why = "Held because of: " + lowerFirst(because(types, &d.Held)) + "."
+	for _, g := range d.Gaps {
+		p.Gaps = append(p.Gaps, gapView{partLabel(g.Part), ending(g.Name), codeWords(g.Cause), g.Detail})
+	}
+	p.frame = c.frame(r, u, "Item "+string(id))
+	c.render(w, r, http.StatusOK, "item", p)
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// people fills in who it is from and for.
+func (c *Console) people(p *itemPage, h *gateway.Held, u User) {
+	from, to := c.fromTo(h, u)
+	p.From, p.To = from, []string{to}
+	if u.may(names) {
+		p.To = h.Recipients
+	}
+}
+
+// key finds a finding again.
+type findingKey struct {
+	rule       dlp.RuleID
+	part       string
+	start, end int64
+}
+
+// parts joins what was found when it was held with its masked text as it was
+// read again. hidden is how many findings are not shown.
+func (c *Console) parts(found []gateway.Position, again []survey.Finding, read []Part) (out []partView, hidden int) {
+	masked := map[findingKey]*survey.Finding{}
+	for i := range again {
+		f := &again[i]
+		masked[findingKey{f.Rule, f.Part, f.Start, f.End}] = f
+	}
+	ruleNames := map[dlp.RuleID]string{}
+	for _, r := range c.Rules() {
+		ruleNames[r.ID] = r.Name
+	}
+	at := map[string]int{}
+	add := func(path, kind, end string) int {
+		i, ok := at[path]
+		if !ok {
+			i = len(out)
+			at[path] = i
+			out = append(out, partView{Path: path, Label: partLabel(path) + end, Kind: kind, Depth: strings.Count(path, "/") + strings.Count(path, ".")})
+		}
+		return i
+	}
+	for _, p := range read {
+		end := ending(p.Name)
+		if end != "" {
+			end = ", a file …" + end
+		}
+		add(p.Path, p.MediaType, end)
+	}
+	shown := 0
+	for _, f := range found {
+		i := add(f.Part, "", "")
+		out[i].Count++
+		if shown == maxShown {
+			hidden++
+			continue
+		}
+		shown++
+		v := findingView{Name: ruleNames[f.Rule], Rule: string(f.Rule), Type: string(f.Type), Confidence: f.Confidence, Line: f.Line}
+		if v.Name == "" {
+			v.Name = upper(notify.TypeWords(f.Type))
+		}
+		if m := masked[findingKey{f.Rule, f.Part, f.Start, f.End}]; m != nil {
+			v.Masked = m.Masked
+			if m.Why != nil {
+				v.Before, v.After = veiled(m.Why.Before), veiled(m.Why.After)
+				v.Evidence = evidenceOf(m.Why.Steps)
+			}
+		}
+		out[i].Findings = append(out[i].Findings, v)
+	}
+	return out, hidden
+}
+
+func evidenceOf(steps []survey.Step) []evidence {
+	var out []evidence
+	for _, s := range steps {
+		class := map[string]string{"raises": "up", "lowers": "down"}[s.Outcome]
+		if class == "" {
+			class = "same"
+		}
+		out = append(out, evidence{class, codeWords(s.Step) + ": " + s.Why})
+	}
+	return out
+}
+
+// stars finds a masked word.
+var stars = regexp.MustCompile(`\*+`)
+
+// veiled escapes s and draws each masked word as a veil of about its length.
+func veiled(s string) template.HTML {
+	var b strings.Builder
+	last := 0
+	for _, m := range stars.FindAllStringIndex(s, -1) {
+		b.WriteString(template.HTMLEscapeString(s[last:m[0]]))
+		fmt.Fprintf(&b, `<span class="veil veil-%d"></span>`, min(5, 1+(m[1]-m[0])/3))
+		last = m[1]
+	}
+	b.WriteString(template.HTMLEscapeString(s[last:]))
+	return template.HTML(b.String())
+}
+
+// shownEnding is a file name's ending that says what kind of file it is.
+var shownEnding = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9]{1,4}$`)
+
+// ending is all that is shown of a file name before Reveal.
+func ending(name string) string { return strings.ToLower(shownEnding.FindString(name)) }
+
+func partLabel(path string) string {
+	switch {
+	case path == "":
+		return "The file"
+	case path == "HEADER":
+		return "Headers"
+	case strings.HasSuffix(path, "HEADER"):
+		return "Headers of " + strings.TrimSuffix(path, ".HEADER")
+	case strings.HasSuffix(path, ".MIME"):
+		return "Declared names of part " + strings.TrimSuffix(path, ".MIME")
+	}
+	return "Part " + path
+}
+
+type piece struct {
+	Text string
+	Hit  bool
+}
+
+// reveal shows the text of one part, after the reason is on record.
+func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	reason, part := r.PostFormValue("reason"), r.PostFormValue("part")
+	switch {
+	case err != nil:
+		c.fail(w, r, u, err)
+		return
+	case !slices.Contains(revealReasons, reason):
+		c.say(w, r, u, http.StatusBadRequest, "Nothing was revealed: a reason is needed.", "Go back and choose one.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+	defer cancel()
+	var text string
+	var whole bool
+	err = c.Desk.ReadHeld(ctx, id, vault.Opened{}, u.Actor(), "reveal:"+reason, func(doc *dlp.Document) (err error) {
+		text, whole, err = c.Reader.Text(ctx, doc, part, maxReveal)
+		return err
+	})
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	d, err := c.Desk.ShowHeld(r.Context(), id, vault.Opened{}, u.Actor())
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	w.Header().Set("Refresh", fmt.Sprintf("%d; url=/items/%s", int(revealFor/time.Second), id))
+	c.render(w, r, http.StatusOK, "revealed", struct {
+		frame
+		ID     dlp.ID
+		Label  string
+		Reason string
+		At     time.Time
+		Whole  bool
+		Pieces []piece
+	}{c.frame(r, u, "Revealed part of item "+string(id)), id, partLabel(part), reason, c.Now(), whole, marked(text, part, d.Findings)})
+}
+
+// marked cuts text at what was found in it.
+func marked(text, part string, found []gateway.Position) []piece {
+	var out []piece
+	last := int64(0)
+	slices.SortFunc(found, func(a, b gateway.Position) int { return int(a.Start - b.Start) })
+	for _, f := range found {
+		if f.Part != part || f.Start < last || f.End > int64(len(text)) || f.Start >= f.End {
+			continue
+		}
+		out = append(out, piece{text[last:f.Start], false}, piece{text[f.Start:f.End], true})
+		last = f.End
+	}
+	return append(out, piece{text[last:], false})
+}

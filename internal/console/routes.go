@@ -1,0 +1,72 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+)
+
+// permission is what a route asks for.
+type permission string
+
+// The permissions.
+const (
+	anyone   permission = "anyone"    // nobody need be signed in
+	signedIn permission = "signed in" // anybody who is, also before they have set a password
+	see      permission = "see"       // lists and items, masked, people by domain
+	names    permission = "names"     // whole addresses
+	reveal   permission = "reveal"    // the text of a part
+	decide   permission = "decide"    // release, reject, claim
+	accounts permission = "accounts"  // who may sign in
+)
+
+// granted is what each role may do. It is the one place that says so.
+var granted = map[Role][]permission{
+	Viewer:  {see},
+	Auditor: {see},
+	Officer: {see, names, reveal, decide},
+	Admin:   {see, names, reveal, decide, accounts},
+}
+
+// may reports whether u has p.
+func (u User) may(p permission) bool {
+	return p == anyone || p == signedIn || slices.Contains(granted[u.Role], p)
+}
+
+// route is one method and path, what it asks for and what it does.
+type route struct {
+	pattern string // of net/http
+	needs   permission
+	do      func(w http.ResponseWriter, r *http.Request, u User)
+}
+
+// routes lists every route. A page adds its own list here.
+func (c *Console) routes() []route {
+	return slices.Concat(c.signinRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.accountRoutes())
+}
+
+// handler checks what the route needs before it does anything.
+func (c *Console) handler(rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		u, in := c.user(r)
+		switch {
+		case rt.needs == anyone:
+		case !in:
+			http.Redirect(w, r, "/signin", http.StatusSeeOther)
+			return
+		case u.First && rt.needs != signedIn:
+			http.Redirect(w, r, "/password", http.StatusSeeOther)
+			return
+		case !u.may(rt.needs):
+			c.say(w, r, u, http.StatusForbidden, "This needs another role.", "You are "+article(u.Role)+". Ask an admin.")
+			return
+		}
+		rt.do(w, r, u)
+	}
+}
+
+func article(r Role) string {
+	if r == Viewer {
+		return "a viewer"
+	}
+	return "an " + string(r)
+}

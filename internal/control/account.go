@@ -1,0 +1,32 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+func (s *Server) noteAccount(w http.ResponseWriter, r *http.Request) {
+	var what string
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsked)).Decode(&what); err != nil {
+		s.fail(w, r, errors.New("control: want a change of an account"))
+		return
+	}
+	s.answer(w, r, struct{}{}, s.desk.NoteAccount(context.WithoutCancel(r.Context()), what, actor(r)))
+}
+
+// NoteAccount has serve record a change of an account.
+func (c *Client) NoteAccount(ctx context.Context, what, _ string) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return fmt.Errorf("control: call: %w", err)
+	}
+	res, err := c.send(ctx, http.MethodPost, "/accounts", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/stanch-dlp/stanch/internal/webtest"
+)
+
+const reviewersPassword = "a long enough password"
+
+// consoleMail is from an invented patient's clinic; what a page must not show
+// before Reveal is listed in consoleSecrets.
+const consoleMail = "From: \"Zinnia <script>document.title='name'</script>\" <ada@clinic.example>\r\nTo: Sam <sam@partner.example>\r\n" +
+	"Subject: Quillfeather <img src=x onerror=document.title='subject'>\r\nMessage-ID: <console-1@clinic.example>\r\nMIME-Version: 1.0\r\n" +
+	"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" +
+	"Her name is Wilhelmina Quillfeather; her social security number is 536-22-8145. </pre><script>document.title='text'</script>\r\n" +
+	"--b\r\nContent-Type: text/plain; name=\"Quillfeather<b>.txt\"\r\nContent-Disposition: attachment; filename=\"Quillfeather<script>.txt\"\r\n\r\n" +
+	"SSN 536-22-8146\r\n--b--\r\n"
+
+var consoleSecrets = []string{"Quillfeather", "Wilhelmina", "536-22", "Zinnia"}
+
+var firstPassword = regexp.MustCompile(`sign in as admin, password (\S+)`)
+
+// withConsole starts a gateway with a console and returns its URL.
+func withConsole(t *testing.T) (g *gateway, url string) {
+	t.Helper()
+	addr := freeAddr(t)
+	g = newGateway(t, options{extra: fmt.Sprintf("\n[console]\nlisten = %q\n", addr)})
+	g.start()
+	return g, "http://" + addr
+}
+
+// signIn signs in as the account of the first start and sets its password.
+func signIn(t *testing.T, g *gateway, b *webtest.Browser, url string) {
+	t.Helper()
+	m := firstPassword.FindStringSubmatch(g.printed())
+	if m == nil {
+		t.Fatalf("serve printed no first password:\n%s", g.printed())
+	}
+	b.Open(url)
+	typeIn(b, "#name", "admin")
+	typeIn(b, "#password", m[1]+kb.Enter)
+	b.Do(chromedp.WaitVisible("#old"))
+	typeIn(b, "#old", m[1])
+	typeIn(b, "#new", reviewersPassword)
+	typeIn(b, "#again", reviewersPassword+kb.Enter)
+	b.Do(chromedp.WaitVisible(".masthead"))
+}
+
+func typeIn(b *webtest.Browser, where, text string) {
+	b.Do(chromedp.WaitVisible(where), chromedp.SendKeys(where, text))
+}
+
+// discreet fails where the page holds what is behind Reveal, or where something of
+// a mail ran.
+func discreet(t *testing.T, b *webtest.Browser) {
+	t.Helper()
+	page := webtest.Eval[string](b, `document.documentElement.outerHTML + location.href + document.title`)
+	for _, s := range consoleSecrets { // nor has anything of a mail run
+		if strings.Contains(page, s) {
+			t.Errorf("%s holds %q before Reveal", webtest.Eval[string](b, `location.pathname`), s)
+		}
+	}
+}
+
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	b := webtest.Chromium(t, 1280, 900)
+	g, url := withConsole(t)
+	signIn(t, g, b, url)
+	if _, err := g.send("ada@clinic.example", outside, consoleMail); err != nil {
+		t.Fatal(err)
+	}
+	b.Open(url + "/queue?to=partner.example&type=SSN&confidence=high")
+	discreet(t, b)
+	b.Do(chromedp.Click(".holds .what a"), chromedp.WaitVisible(".finding"))
+	discreet(t, b)
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "***-**-8145") || !strings.Contains(text, "social security") {
+		t.Errorf("the item shows no masked finding beside its words:\n%s", text)
+	}
+	// The part with the text, revealed with a reason.
+	b.Do(chromedp.Click(`//section[.//span[@class="masked"]]//summary`))
+	b.Do(chromedp.SetValue(`details[open] select`, "to_decide"), chromedp.Click(`details[open] button`), chromedp.WaitVisible(".revealed"))
+	if text := webtest.Eval[string](b, `document.querySelector(".revealed").innerText`); !strings.Contains(text, "536-22-8145") {
+		t.Errorf("the revealed part lacks its text: %q", text)
+	}
+	if title := webtest.Eval[string](b, `document.title`); !strings.HasPrefix(title, "Revealed part") {
+		t.Errorf("something of the mail ran: title %q", title)
+	}
+	if got := webtest.Eval[string](b, `document.querySelector("mark").innerText`); got != "536-22-8145" {
+		t.Errorf("marked %q, want the number", got)
+	}
+	b.Do(chromedp.Click(`[data-key="Escape"]`), chromedp.WaitVisible("#do-release"))
+	b.Do(chromedp.Click("#do-release"), chromedp.SetValue("#code", "payment"), chromedp.SendKeys("#words", "agreed by telephone"), chromedp.Click(".decide .btn-main"),
+		chromedp.WaitVisible(`[role="status"]`))
+	eventually(t, "the released mail is in the maildir", func() bool {
+		for _, m := range g.delivered() {
+			if strings.HasSuffix(m, consoleMail) {
+				return true
+			}
+		}
+		return false
+	})
+	log := g.must("audit", "export")
+	for _, want := range []string{`"reveal:to_decide"`, `"user:admin"`, `"kind":"review"`, `"payment"`, `"kind":"login"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+	for _, s := range append(consoleSecrets, "agreed by telephone", reviewersPassword) {
+		if strings.Contains(log+g.logged(), s) {
+			t.Errorf("a log holds %q", s)
+		}
+	}
+	g.must("audit", "verify")
+	g.stop()
+}

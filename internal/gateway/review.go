@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// Review is a reviewer's reason for a decision. The zero Review gives none.
+type Review struct {
+	Code  string // one of the site's reason codes: it stands in the audit log
+	Words string // in the reviewer's words; sealed with the item
+	Note  string // for the sender of what is rejected; goes out in the notice
+}
+
+// reviewed puts the reason of a decision on record before the decision.
+func (g *Gateway) reviewed(ctx context.Context, id dlp.ID, rv Review, actor string) error {
+	if rv.Code == "" {
+		return nil
+	}
+	return g.Note(ctx, audit.Event{Kind: audit.Review, Doc: id, Actor: actor, Reason: rv.Code})
+}
+
+// Note records what somebody did at a face: a sign-in, a claim, a change of an
+// account.
+func (g *Gateway) Note(ctx context.Context, e audit.Event) error {
+	e.Time = g.Now()
+	if _, err := g.Audit.Append(ctx, e); err != nil {
+		return fmt.Errorf("gateway: record %s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// NoteAccount records a change of a console's account before it is made.
+func (g *Gateway) NoteAccount(ctx context.Context, what, actor string) error {
+	return g.Note(ctx, audit.Event{Kind: audit.Account, Actor: actor, Reason: what})
+}
+
+// PageHeld returns one page of the vault. Unlike ListHeld it puts nothing in
+// front and asks the outbox nothing.
+func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) {
+	es, err := g.Vault.List(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: list: %w", err)
+	}
+	out := make([]Held, 0, len(es))
+	for _, e := range es {
+		out = append(out, heldOf(e))
+	}
+	return out, nil
+}
+
+// ReadHeld hands the content of id to do as the Document that it came as. The
+// look is on record, with reason, before anything of it is opened. keys are as
+// for Release. What do returns comes back.
+func (g *Gateway) ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor, reason string, do func(*dlp.Document) error) error {
+	if err := g.unlocked(ctx, id, keys); err != nil {
+		return fmt.Errorf("gateway: read %s: %w", id, err)
+	}
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("gateway: read %s: %w", id, err)
+	}
+	if err := g.Note(ctx, audit.Event{Kind: audit.Look, Doc: id, Channel: e.Channel, Actor: actor, Reason: reason}); err != nil {
+		return err
+	}
+	doc := &dlp.Document{ID: id, Channel: e.Channel, Sender: e.Envelope.Sender, Rcpts: e.Envelope.Rcpts, Name: e.Envelope.Path, Received: e.Received, Size: e.Size}
+	doc.Open = func() (io.ReadSeekCloser, error) {
+		r := &rereader{open: func() (io.ReadCloser, error) { return g.Vault.Open(ctx, id, keys.Content) }, size: e.Size}
+		return r, r.rewind()
+	}
+	return do(doc)
+}
