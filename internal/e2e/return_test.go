@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -41,11 +42,16 @@ func newReturnSite(t *testing.T, set, next string) *returnSite {
 	return r
 }
 
-// ends ends the Postfix behind stanch: how is "stop", or "abort" for at once.
+// ends ends the Postfix behind stanch: how is "stop", or "abort" for at once. It
+// does not listen any more a while before its master is gone, and before that it
+// cannot be started.
 func (r *returnSite) ends(how string) {
 	r.t.Helper()
 	r.back.run("postfix", "-c", r.back.dir, how)
 	r.listening(false)
+	eventually(r.t, "its master is gone", func() bool {
+		return exec.Command("/usr/sbin/postfix", "-c", r.back.dir, "status").Run() != nil
+	})
 }
 
 // started starts it, with one more parameter for its smtpd.
@@ -64,8 +70,15 @@ func (r *returnSite) listening(yes bool) {
 // queuesEmpty waits until nothing is on its way any more.
 func (r *returnSite) queuesEmpty() {
 	r.t.Helper()
+	var ours, front, back string
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("our queue:\n%s\nbefore us:\n%s\nbehind us:\n%s", ours, front, back)
+		}
+	}()
 	eventually(r.t, "all queues are empty", func() bool {
-		return strings.Contains(r.must("queue", "list"), "empty") && strings.Contains(r.postfix.queue(), "empty") && strings.Contains(r.back.queue(), "empty")
+		ours, front, back = r.must("queue", "list"), r.postfix.queue(), r.back.queue()
+		return strings.Contains(ours, "empty") && strings.Contains(front, "empty") && strings.Contains(back, "empty")
 	})
 }
 
