@@ -107,16 +107,18 @@ func (h *hop) unread() (known bool) { return unreceived(h.conn) }
 // unreceived reports whether the other end cannot have read all that was sent:
 // its end of the connection has not even received all, which what it sends later
 // acknowledges (RFC 9293 3.4), or it has closed with some of it unread, of which
-// a reset tells (RFC 2525 2.17). It looks once and does not wait.
+// a reset tells (RFC 2525 2.17), also one that came behind its end. It looks once,
+// does not wait, and leaves the error of a reset where it is, so that whoever looks
+// or reads next sees it too: behind an error that was taken a connection only ends.
 func unreceived(conn net.Conn) (known bool) {
 	onSocket(conn, func(fd int) {
 		if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil && n > 0 {
 			known = true
 			return
 		}
-		var b [1]byte
-		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		known = errors.Is(err, unix.ECONNRESET)
+		look := []unix.PollFd{{Fd: int32(fd)}} // asked or not, an error is told
+		_, err := unix.Poll(look, 0)
+		known = err == nil && look[0].Revents&unix.POLLERR != 0
 	})
 	return known
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -228,6 +229,15 @@ func lent(bodies *sync.Pool) func() [][]byte {
 
 // TxQuiet reports whether the next hop of tx, a Client's, has said nothing unasked.
 func TxQuiet(tx Transaction) bool { return tx.(*clientTx).h.quiet() }
+
+// AcknowledgeEnd has a session on conn, answered ids and told goodbye, wait for its
+// client to close.
+func (s *Server) AcknowledgeEnd(ctx context.Context, conn net.Conn, ids ...dlp.ID) {
+	(&session{srv: s, conn: conn, unacked: ids, quit: true}).acknowledgeEnd(ctx)
+}
+
+// Unreceived is unreceived.
+func Unreceived(conn net.Conn) bool { return unreceived(conn) }
 
 // Sessions counts those that have not ended.
 func (s *Server) Sessions() int {
