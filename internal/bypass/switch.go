@@ -132,15 +132,15 @@ func (s *Switch) over(e entry, how, by string, at time.Time) {
 	s.unsaid = append(s.unsaid, e)
 }
 
-// Pass reports whether mail passes unread now, and under which bypass. It
-// counts the message that is asked for. Off is the fast answer.
-func (s *Switch) Pass() (dlp.ID, bool) {
+// Pass reports whether mail passes unread now, and under which bypass. passed
+// counts a message that does: to be called once for each that leaves. Off is the
+// fast answer.
+func (s *Switch) Pass() (id dlp.ID, passed func(), on bool) {
 	r := s.inForce()
 	if r == nil {
-		return "", false
+		return "", nil, false
 	}
-	r.passed.Add(1)
-	return r.entry.ID, true
+	return r.entry.ID, func() { r.passed.Add(1) }, true
 }
 
 // inForce returns the bypass whose time is not over, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -42,16 +43,25 @@ func bypassed(b bypass.Bypass) Bypassed {
 // bypassAlarm is how often a bypass in force is warned of and written down.
 const bypassAlarm = time.Minute
 
-// passesUnder returns the bypass that doc passes under, and reports whether there
-// is one.
-func (g *Gateway) passesUnder(doc *dlp.Document) (id dlp.ID, on bool) {
+// underBypass judges doc where mail passes unread now, and reports whether it
+// does. What is held or refused all the same, since its sender asks for what cannot
+// be had, has not passed: it is neither counted nor noted as such.
+func (g *Gateway) underBypass(ctx context.Context, doc *dlp.Document, rules *Rules) (j judgement, on bool, err error) {
 	if g.Bypass == nil || doc.Channel != dlp.Mail {
-		return "", false
+		return judgement{}, false, nil
 	}
-	if id, on = g.Bypass.Pass(); on {
+	id, passed, on := g.Bypass.Pass()
+	if !on {
+		return judgement{}, false, nil
+	}
+	j, err = g.passUnread(ctx, doc, rules, dlp.ReasonBypass)
+	leaves := func(r dlp.RcptVerdict) bool { return r.Action != dlp.Hold && r.Action != dlp.Reject }
+	if err == nil && slices.ContainsFunc(j.verdict.Rcpts, leaves) {
+		j.bypass = id
+		passed()
 		g.Metrics.BypassPassed()
 	}
-	return id, on
+	return j, true, err
 }
 
 // passUnread is the judgement on what passes unread for reason. Nothing is read

@@ -311,6 +311,23 @@ func TestAskedUnread(t *testing.T) {
 			if r := got.Verdict.Rcpts[0]; r.Action != tc.want.Action || r.Reason != tc.want.Reason || r.Way != tc.want.Way {
 				t.Errorf("verdict %+v, want %+v", r, tc.want)
 			}
+			want := 1 // what is held has not passed
+			if tc.want.Action == dlp.Encrypt {
+				want = 2
+			}
+			bs, err := b.Bypasses(t.Context(), false)
+			if err != nil || len(bs) != 1 || int(bs[0].Passed) != want {
+				t.Errorf("bypasses %+v, %v; want one with %d passed", bs, err, want)
+			}
+			noted := 0
+			for _, d := range b.audit.of(audit.Decision) {
+				if d.Of != "" {
+					noted++
+				}
+			}
+			if noted != want {
+				t.Errorf("%d decisions name the bypass, want %d", noted, want)
+			}
 		})
 	}
 	b := newBenchWith(t, func(c *gateway.Config) { c.ScanEnabled = false })

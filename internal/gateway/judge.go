@@ -19,7 +19,7 @@ type judgement struct {
 	verdict dlp.Verdict
 	found   []dlp.Finding
 	gaps    []dlp.Gap
-	bypass  dlp.ID // that it passes under, unread; "" for none
+	bypass  dlp.ID // under which it leaves unread, for some at least; "" for none
 	rules   *Rules // that judged it; nil: none did
 	request Request
 	ways    Ways // what the ways of the verdict were chosen from; nil: none was
@@ -48,9 +48,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		}
 	}()
 	rules := g.rules.Load()
-	if id, on := g.passesUnder(doc); on {
-		j, err := g.passUnread(ctx, doc, rules, dlp.ReasonBypass)
-		j.bypass = id
+	if j, on, err := g.underBypass(ctx, doc, rules); on {
 		return j, err
 	}
 	if rules == nil {
