@@ -2,6 +2,7 @@ package openpgp
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/mail"
@@ -54,6 +55,15 @@ func ReadKey(r io.Reader) (*Key, error) {
 
 // Fingerprint returns the key's fingerprint in lower-case hex.
 func (k *Key) Fingerprint() string { return k.key.GetFingerprint() }
+
+// Subkeys returns the fingerprints of its subkeys in lower-case hex.
+func (k *Key) Subkeys() []string {
+	var out []string
+	for _, sub := range k.key.GetEntity().Subkeys {
+		out = append(out, hex.EncodeToString(sub.PublicKey.Fingerprint))
+	}
+	return out
+}
 
 // Addresses returns the mail addresses that the key's valid user IDs name at
 // now, as they are written, sorted. PHI.

@@ -91,7 +91,8 @@ func Pin(cfg Config, fingerprint, address string) error {
 	return say(cfg, fingerprint, fmt.Sprintf("pin %s %s\n", fingerprint, fold(address)))
 }
 
-// Revoke bars the key with that fingerprint, whoever has it.
+// Revoke bars the key with that fingerprint, or with a subkey of that fingerprint,
+// whoever has it.
 func Revoke(cfg Config, fingerprint string) error {
 	return say(cfg, fingerprint, fmt.Sprintf("revoke %s\n", fingerprint))
 }

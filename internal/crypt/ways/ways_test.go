@@ -144,6 +144,19 @@ func TestTrustFile(t *testing.T) {
 	if got := unfit(open(t, dir), "bob@partner.example"); got != ways.NotPinned {
 		t.Errorf("another key is pinned: got %q", got)
 	}
+	for i, sub := range olds.GetEntity().Subkeys { // bars the whole key
+		write(t, dir, ways.TrustFile, fmt.Sprintf("revoke %X\n", sub.PublicKey.Fingerprint))
+		w := open(t, dir)
+		if got := unfit(w, "carol@partner.example"); got != ways.Revoked {
+			t.Errorf("subkey %d is revoked: got %q", i, got)
+		}
+		if got := unfit(w, "bob@partner.example"); got != "" {
+			t.Errorf("another's subkey is revoked: got %q", got)
+		}
+	}
+	if len(olds.GetEntity().Subkeys) == 0 {
+		t.Error("the key has no subkey")
+	}
 	for _, bad := range []string{"revoke", "revoke 1234", "pin " + print, "revoke " + print + " x", "remove " + print} {
 		write(t, dir, ways.TrustFile, bad)
 		cfg := ways.Default()
