@@ -138,6 +138,9 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}
+	for _, poor := range poorMailKeys(cmd.Context(), cfg) {
+		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", poor)
+	}
 	for _, missing := range missingFolders(cfg) {
 		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", missing)
 	}

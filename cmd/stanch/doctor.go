@@ -144,6 +144,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.TLS(cfg.SMTP, nil, time.Now),
 		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
 		doctor.NextHops(cfg.SMTP, ask, hopErr),
+		mailKeys(cfg, time.Now),
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/crypt/ways"
+	"github.com/stanch-dlp/stanch/internal/doctor"
+)
+
+// endsSoon is how long before their end certificates and keys are warned of.
+const endsSoon = 30 * 24 * time.Hour
+
+// mailKeys is the check of the certificates and keys that mail is encrypted to.
+func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
+	return doctor.MailKeys(func() (seen doctor.MailKeysSeen, err error) {
+		w, err := openWays(cfg)
+		if err != nil {
+			return seen, err
+		}
+		for _, k := range w.Keys() {
+			seen.All++
+			switch {
+			case k.Unfit == ways.SecretKey:
+				seen.Secret++
+			case k.Unfit == ways.Unreadable:
+				seen.Unreadable++
+			case k.Unfit == ways.Expired:
+				seen.Ended++
+			case k.Unfit == "" && !k.Expires.IsZero() && k.Expires.Before(now().Add(endsSoon)):
+				seen.Ending++
+			}
+		}
+		return seen, nil
+	})
+}
+
+// poorMailKeys is what mailKeys warns of, with the line of the configuration.
+func poorMailKeys(ctx context.Context, cfg *config.Config) (out []error) {
+	if cfg.Encrypt.SMIMEDir == "" && cfg.Encrypt.OpenPGPDir == "" {
+		return nil
+	}
+	at := "encrypt.openpgp_dir"
+	if cfg.Encrypt.OpenPGPDir == "" {
+		at = "encrypt.smime_dir"
+	}
+	for _, f := range doctor.Run(ctx, []doctor.Check{mailKeys(cfg, time.Now)}) {
+		if f.Level != doctor.OK {
+			out = append(out, cfg.At(at, errors.New(f.Found+"; see `stanch keys list`")))
+		}
+	}
+	return out
+}
