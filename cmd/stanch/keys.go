@@ -22,7 +22,7 @@ func (a *app) keysCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "Keys and certificates that mail is encrypted to",
 		Long: "Keys and certificates that mail is encrypted to: files in encrypt.smime_dir, encrypt.openpgp_dir and encrypt.pdf_dir (docs/encryption.md).\n" +
 			"A running serve takes a change when it is reloaded (SIGHUP)."}
-	cmd.AddCommand(a.keysListCmd(), a.keysTestCmd(), a.keysImportCmd(), a.keysPinCmd(), a.keysRevokeCmd())
+	cmd.AddCommand(a.keysListCmd(), a.keysTestCmd(), a.keysImportCmd(), a.keysFetchCmd(), a.keysPinCmd(), a.keysRevokeCmd())
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stanch-dlp/stanch/internal/crypt/keydir"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	SMIMERoots string `toml:"smime_roots"`
 	// SMIMERevocation is whether authorities of smime_roots are asked, by OCSP, then by their lists (CRL), if they revoked a certificate that is not pinned: `hard` uses none that is not known to be good, `soft` one of which nothing is heard as well, `off` asks nobody.
 	SMIMERevocation string `toml:"smime_revocation"`
+	// Directories are addresses of directories that answer by HTTPS with somebody's key or certificate, such as `https://keys.partner.example/{address}`. `stanch keys fetch` asks them in this order, after the Web Key Directory of the recipient's domain. Nothing else does.
+	Directories []string `toml:"directories"`
 	// SMIMESignCert is the site's own certificate, its chain after it, with which S/MIME is signed before it is encrypted. Without it S/MIME is encrypted only.
 	SMIMESignCert string `toml:"smime_sign_cert"`
 	// SMIMESignKey is its private key, PEM; only its owner may read the file.
@@ -76,6 +79,11 @@ func (c *Config) Validate() error {
 	}
 	if !slices.Contains([]string{revocationOff, revocationSoft, revocationHard}, c.SMIMERevocation) {
 		return &dlp.KeyError{Key: "encrypt.smime_revocation", Want: `"off", "soft" or "hard"`}
+	}
+	for i, d := range c.Directories {
+		if !keydir.Template(d) {
+			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.directories[%d]", i), Want: "an address such as https://keys.partner.example/{address}"}
+		}
 	}
 	if c.RequestHeader != "" && !fieldName(c.RequestHeader) {
 		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}

@@ -2,6 +2,8 @@ package ways
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -83,6 +85,56 @@ func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Tim
 		}
 	}
 	return Key{}, ErrWhose
+}
+
+// ErrOther says that a key from a directory does not name whom it was asked for.
+var ErrOther = errors.New("the key names other addresses")
+
+// ImportFetched puts a key or certificate that a directory gave for address into its
+// folder, with a line in the trust file that says from where and when. It does not
+// count until it is pinned, or for a certificate its chain holds. One that is
+// there already stays as it is.
+func ImportFetched(cfg Config, b []byte, address, source string, replace bool, now func() time.Time) (Key, error) {
+	if c, err := x509.ParseCertificate(b); err == nil {
+		b = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	}
+	address = fold(address)
+	dir, ext, print, named := cfg.OpenPGPDir, ".asc", "", []string(nil)
+	if chain, err := certificates(b, maxChain); err == nil {
+		dir, ext, print, named = cfg.SMIMEDir, ".pem", sha256Of(chain[0].Raw), smime.Addresses(chain[0])
+	} else if !errors.Is(err, errNoCertificate) {
+		return Key{}, err
+	} else if k, err := openpgp.ReadKey(bytes.NewReader(b)); err != nil {
+		return Key{}, err
+	} else {
+		print, named = k.Fingerprint(), k.Addresses(now())
+	}
+	switch {
+	case dir == "":
+		return Key{}, ErrNoFolder
+	case !slices.ContainsFunc(named, func(n string) bool { return fold(n) == address }):
+		return Key{}, ErrOther
+	}
+	w, err := Open(Config{SMIMEDir: cfg.SMIMEDir, OpenPGPDir: cfg.OpenPGPDir, SMIMERoots: cfg.SMIMERoots, SMIMERevocation: revocationOff}, now)
+	if err != nil {
+		return Key{}, err
+	}
+	for _, k := range w.Keys() {
+		if k.For != address || !strings.HasSuffix(k.File, ext) {
+			continue
+		}
+		if k.Fingerprint == print {
+			return k, nil
+		}
+		if !replace {
+			return Key{}, ErrThere
+		}
+	}
+	// Before the key: so at no moment it is taken for one that the administrator put there.
+	if err := say(cfg, print, fmt.Sprintf("fetched %s %s %s %s\n", print, address, now().UTC().Format(time.RFC3339), source)); err != nil {
+		return Key{}, err
+	}
+	return Import(cfg, b, address, replace, now)
 }
 
 // Pin has only the key with that fingerprint count for address, also if it names

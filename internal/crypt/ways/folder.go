@@ -22,7 +22,8 @@ const (
 
 // TrustFile is the name of the file in a folder of keys that says more about
 // them, a line each: "pin FINGERPRINT ADDRESS", "revoke FINGERPRINT", and for
-// certificates "modern FINGERPRINT". Lines that are empty or begin with # say
+// certificates "modern FINGERPRINT"; "fetched FINGERPRINT ADDRESS TIME SOURCE" says that it
+// came from a directory. Lines that are empty or begin with # say
 // nothing.
 const TrustFile = "trust.txt"
 
@@ -112,6 +113,7 @@ func sha256Of(b []byte) string {
 type trust struct {
 	pins    map[string]string // address, folded → the fingerprint of the one key that counts
 	revoked map[string]bool   // by fingerprint
+	fetched map[string]bool   // by fingerprint, blank, address: keys that came from a directory, on nobody's word
 	modern  map[string]bool   // by fingerprint: certificates whose owner reads AES-256-GCM and OAEP
 }
 
@@ -130,7 +132,7 @@ func ParseFingerprint(s string) (string, bool) {
 // readTrust reads the TrustFile of dir; without one nothing is said. A line
 // that cannot be read is an error: it may revoke a key.
 func readTrust(dir string, digits int) (trust, error) {
-	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, modern: map[string]bool{}}
+	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, fetched: map[string]bool{}, modern: map[string]bool{}}
 	b, err := readFile(filepath.Join(dir, TrustFile), maxTrust)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil
@@ -154,6 +156,8 @@ func readTrust(dir string, digits int) (trust, error) {
 				t.pins[fold(words[2])] = print
 			case words[0] == "revoke" && len(words) == 2:
 				t.revoked[print] = true
+			case words[0] == "fetched" && len(words) == 5:
+				t.fetched[print+" "+fold(words[2])] = true
 			case words[0] == "modern" && len(words) == 2 && digits == sha256Digits:
 				t.modern[print] = true
 			default:

@@ -175,8 +175,10 @@ func (w *Ways) stateOf(ctx context.Context, k *smimeKey, rcpt dlp.Address, now t
 	switch {
 	case err == nil && byChain:
 		out.Trust = Chain
+	case err == nil && k.Trust == Fetched:
+		out.Unfit = NotChecked
 	case err == nil:
-	case is && u.Reason == smime.ReasonAddress && (k.Trust == Pinned || !byChain && len(smime.Addresses(cert))+len(cert.DNSNames) == 0):
+	case is && u.Reason == smime.ReasonAddress && (k.Trust == Pinned || !byChain && k.Trust != Fetched && len(smime.Addresses(cert))+len(cert.DNSNames) == 0):
 		// The administrator says whose it is. What Check looks for after that:
 		if len(cert.UnhandledCriticalExtensions) > 0 {
 			out.Unfit = Cannot

@@ -34,6 +34,7 @@ const (
 	Cannot      Reason = "cannot_encrypt" // made for signing only, or of a kind that is not used
 	OtherPerson Reason = "other_person"   // it names other addresses, and is not pinned for this one
 	NotPinned   Reason = "not_pinned"     // another key is pinned for this address
+	NotChecked  Reason = "not_checked"    // it came from a directory, and is not pinned
 	NoChain     Reason = "no_chain"       // no authority of encrypt.smime_roots stands behind it, and it is not pinned
 	NoStatus    Reason = "no_status"      // whether it was revoked is not known
 	NotNamed    Reason = "not_named"      // encrypt.tls does not name the domain
@@ -51,9 +52,10 @@ type Trust string
 
 // The levels of trust.
 const (
-	Folder Trust = "folder" // it lies in the administrator's folder under the recipient's name
-	Chain  Trust = "chain"  // an authority of encrypt.smime_roots stands behind it, and it names the recipient
-	Pinned Trust = "pinned" // a line of the trust file names it for the recipient
+	Fetched Trust = "fetched" // it came from a directory: it does not count
+	Folder  Trust = "folder"  // it lies in the administrator's folder under the recipient's name
+	Chain   Trust = "chain"   // an authority of encrypt.smime_roots stands behind it, and it names the recipient
+	Pinned  Trust = "pinned"  // a line of the trust file names it for the recipient
 )
 
 // Key is what is known of one key in a folder. Its file's name, and whom it is
@@ -185,6 +187,8 @@ func (k *Key) judge(t trust) {
 		k.Unfit = NotPinned
 	case pinned:
 		k.Trust = Pinned
+	case t.fetched[k.Fingerprint+" "+k.For]:
+		k.Trust = Fetched
 	}
 }
 
@@ -216,6 +220,8 @@ func (k *pgpKey) state(now time.Time) Key {
 		out.Unfit = reasonOf(err)
 	} else if out.Trust != Pinned && !k.key.Names(out.For, now) {
 		out.Unfit = OtherPerson
+	} else if out.Trust == Fetched {
+		out.Unfit = NotChecked
 	}
 	return out
 }

@@ -1,0 +1,90 @@
+package keydir_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/keydir"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
+
+// TestFinder: whom the finder asks, for what, and what it takes.
+func TestFinder(t *testing.T) {
+	const hash = "iy9q119eutrkn8s1mk4r39qejnbu3n5q" // of joe.doe: the draft's own, section 3.1
+	var asked string
+	var advanced bool // there is such a host
+	answer := func(http.ResponseWriter, *http.Request) {}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked = r.Host + r.URL.RequestURI()
+		answer(rw, r)
+	}))
+	defer s.Close()
+	// The server's certificate is for example.com and what is below it.
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	f := keydir.Finder{Roots: roots, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasPrefix(addr, "openpgpkey.") && !advanced {
+			return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+		}
+		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+	}}
+	says := func(status int, body []byte) func(http.ResponseWriter, *http.Request) {
+		return func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(status)
+			rw.Write(body) // the client tells
+		}
+	}
+	to := func(url string) func(http.ResponseWriter, *http.Request) {
+		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, url, http.StatusFound) }
+	}
+	joe := dlp.Address{Local: "Joe.Doe", Domain: "Example.COM"}
+	for _, tc := range []struct {
+		name     string
+		advanced bool
+		template string
+		answer   func(http.ResponseWriter, *http.Request)
+		asked    string
+		want     error
+	}{
+		{"advanced", true, "", says(200, []byte("key")), "openpgpkey.example.com/.well-known/openpgpkey/example.com/hu/" + hash + "?l=Joe.Doe", nil},
+		{"direct", false, "", says(200, []byte("key")), "example.com/.well-known/openpgpkey/hu/" + hash + "?l=Joe.Doe", nil},
+		{"no key, and the domain is not asked", true, "", says(404, nil), "openpgpkey.example.com/.well-known/openpgpkey/example.com/hu/" + hash + "?l=Joe.Doe", keydir.ErrNone},
+		{"an error", false, "", says(500, []byte("key")), "", keydir.ErrAnswer},
+		{"nothing", false, "", says(200, nil), "", keydir.ErrAnswer},
+		{"huge", false, "", says(200, make([]byte, keydir.MaxKey+1)), "", keydir.ErrAnswer},
+		{"to http", false, "", to("http://example.com/key"), "", keydir.ErrAnswer},
+		{"to itself", false, "", to("https://example.com/key"), "", keydir.ErrAnswer},
+		{"a directory", false, "https://example.com/by?mail={address}", says(200, []byte("key")), "example.com/by?mail=Joe.Doe%40Example.COM", nil},
+		{"a certificate that does not hold", false, "https://other.example/{address}", says(200, []byte("key")), "", keydir.ErrAnswer},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			advanced, answer, asked = tc.advanced, tc.answer, ""
+			var got []byte
+			var err error
+			if tc.template != "" {
+				got, _, err = f.HTTP(t.Context(), tc.template, joe)
+			} else {
+				got, _, err = f.WKD(t.Context(), joe)
+			}
+			if !errors.Is(err, tc.want) || tc.want == nil && !bytes.Equal(got, []byte("key")) {
+				t.Errorf("got %q, %v; want %v", got, err, tc.want)
+			}
+			if tc.asked != "" && asked != tc.asked {
+				t.Errorf("asked %q, want %q", asked, tc.asked)
+			}
+		})
+	}
+	for template, want := range map[string]bool{"https://keys.example/{address}": true, "https://keys.example/?q={address}&x": true, "http://keys.example/{address}": false,
+		"https://{address}/": false, "https://keys.example/": false, "https://u:p@keys.example/{address}": false, "https://{address}": false, "": false, "{address}": false} {
+		if keydir.Template(template) != want {
+			t.Errorf("%q: want %v", template, want)
+		}
+	}
+}
