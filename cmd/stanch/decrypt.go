@@ -151,13 +151,8 @@ func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error
 	if err := open(dst, src); err != nil {
 		return errors.Join(err, dst.abort())
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		if err := dst.Chown(int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, os.ErrPermission) {
-			return errors.Join(err, dst.abort())
-		}
-	}
 	proc := fmt.Sprintf("/proc/self/fd/%d", dst.Fd())
-	if err := errors.Join(dst.Chmod(info.Mode().Perm()), safefile.CopyAttributes(dst.File, src), os.Chtimes(proc, time.Time{}, info.ModTime()), dst.Sync()); err != nil {
+	if err := errors.Join(dst.takeAfter(src, info), os.Chtimes(proc, time.Time{}, info.ModTime()), dst.Sync()); err != nil {
 		return errors.Join(err, dst.abort())
 	}
 	onStep("decrypt: place")
@@ -230,12 +225,48 @@ func newNameless(dir string) (*nameless, error) {
 	return &nameless{f, f.Name()}, nil
 }
 
+// takeAfter gives the file the owner, group, mode, access list and attributes of
+// src. Who may give it neither owner nor group keeps it as theirs, and without the
+// rights of a group: theirs is another.
+func (n *nameless) takeAfter(src *os.File, info os.FileInfo) error {
+	grouped := true
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		err := n.Chown(int(st.Uid), int(st.Gid))
+		if errors.Is(err, os.ErrPermission) {
+			err = n.Chown(-1, int(st.Gid))
+			grouped = err == nil
+		}
+		if err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+	}
+	if err := errors.Join(n.Chmod(info.Mode().Perm()), safefile.CopyAttributes(n.File, src)); err != nil || grouped {
+		return err
+	}
+	return n.Chmod(info.Mode().Perm() &^ 0o070) // behind an access list, which it bounds
+}
+
 // place gives the file its name, never over another. proc is its handle's path.
 func (n *nameless) place(proc, name string) error {
 	if n.temp == "" {
 		return unix.Linkat(unix.AT_FDCWD, proc, unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
 	}
-	return unix.Renameat2(unix.AT_FDCWD, n.temp, unix.AT_FDCWD, name, unix.RENAME_NOREPLACE)
+	return placeNamed(n.temp, name, func(from, to string) error {
+		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	})
+}
+
+// placeNamed gives the file at temp its name by rename, which replaces nothing.
+// Where the file system has no such rename (NFS), a second name is made and the
+// first removed.
+func placeNamed(temp, name string, rename func(from, to string) error) error {
+	err := rename(temp, name)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		if err = os.Link(temp, name); err == nil {
+			return os.Remove(temp)
+		}
+	}
+	return err
 }
 
 // abort leaves nothing of the file.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestPlaceWithoutRename: on a file system whose rename cannot spare what is there,
+// such as NFS, a decrypted file gets its name all the same, and never another's.
+func TestPlaceWithoutRename(t *testing.T) {
+	dir := t.TempDir()
+	temp, name := filepath.Join(dir, "temp"), filepath.Join(dir, "name")
+	nfs := func(string, string) error { return unix.EINVAL }
+	for _, want := range []bool{true, false} { // then it is there already
+		if err := os.WriteFile(temp, []byte("new"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := placeNamed(temp, name, nfs); (err == nil) != want {
+			t.Errorf("got %v", err)
+		}
+		_, err := os.Lstat(temp)
+		if b, rerr := os.ReadFile(name); rerr != nil || string(b) != "new" || os.IsNotExist(err) != want {
+			t.Errorf("name %q, %v; temp %v", b, rerr, err)
+		}
+		if err := os.WriteFile(name, []byte("new"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDecryptedForNoOtherGroup: whoever decrypts and may not give the file its group
+// does not give it to a group of theirs.
+func TestDecryptedForNoOtherGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act as somebody else")
+	}
+	const nobody, oncology = 65534, 54321
+	for _, tc := range []struct {
+		name  string
+		group int
+		want  os.FileMode
+	}{{"a group of theirs", os.Getegid(), 0o664}, {"a group that is not", oncology, 0o604}} {
+		dir := t.TempDir()
+		src, err := os.Create(filepath.Join(dir, "name.age"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		dst, err := os.Create(filepath.Join(dir, "name"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dst.Close()
+		for _, err := range []error{src.Chmod(0o664), src.Chown(1, tc.group), dst.Chown(nobody, os.Getegid())} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		info, err := src.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.LockOSThread()
+		_, err = unix.SetfsuidRetUid(nobody) // of this thread, and with it the rights of root over files
+		if err == nil {
+			err = (&nameless{File: dst}).takeAfter(src, info)
+			_, _ = unix.SetfsuidRetUid(0) // back to what it was
+		}
+		runtime.UnlockOSThread()
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		if fi, err := dst.Stat(); err != nil || fi.Mode().Perm() != tc.want {
+			t.Errorf("%s: mode %v, %v; want %v", tc.name, fi.Mode(), err, tc.want)
+		}
+	}
+}
