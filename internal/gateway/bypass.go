@@ -11,7 +11,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/notify"
-	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
@@ -84,7 +83,7 @@ func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document, rules *Rule
 		return judgement{verdict: held(doc, dlp.ReasonNoWay)}, nil
 	}
 	v := rules.Policy.Unread(asked, reason)
-	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
+	v = rules.withWays(ctx, doc, v)
 	return judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}, nil
 }
 

@@ -10,11 +10,13 @@ import (
 	netmail "net/mail"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
 	"github.com/stanch-dlp/stanch/internal/pickup"
+	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 )
@@ -57,6 +59,23 @@ func (r *Rules) way(ctx context.Context, doc *dlp.Document, rcpt dlp.Address) (d
 	}
 	way := r.Ways.Way(ctx, doc.Sender, rcpt, except...)
 	return way, way != ""
+}
+
+// waysWithin is how long the servers of all recipients of a message together are
+// looked for: its client waits, and DNS may answer for none of a hundred domains.
+const waysWithin = 30 * time.Second
+
+// withWays is v with the way of rules for each recipient that is to have doc
+// encrypted. Whose server is not known in time goes another way, or has it held.
+func (r *Rules) withWays(ctx context.Context, doc *dlp.Document, v dlp.Verdict) dlp.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, waysWithin)
+	defer cancel()
+	return policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) {
+		if r == nil {
+			return "", false
+		}
+		return r.way(ctx, doc, rcpt)
+	})
 }
 
 // severalNames reports a file that would stay in the clear under another name.

@@ -128,6 +128,41 @@ func TestEncrypted(t *testing.T) {
 	}
 }
 
+// waits is a coder whose ways wait for servers that DNS has no answer about.
+type waits struct {
+	*coder
+	until []time.Time
+}
+
+func (w *waits) Way(ctx context.Context, _, _ dlp.Address, _ ...dlp.Way) dlp.Way {
+	end, _ := ctx.Deadline()
+	w.until = append(w.until, end)
+	return ""
+}
+
+// TestWaysAreFoundWithin: however many recipients a message has, their servers are
+// looked for within one time.
+func TestWaysAreFoundWithin(t *testing.T) {
+	b := newBench(t)
+	w := &waits{coder: encrypting(t, b)}
+	b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &detection{parts: &b.parts} }, Policy: b, Ways: w})
+	rcpts := []dlp.Address{out}
+	for i := range 20 {
+		a := dlp.Address{Local: "sam", Domain: fmt.Sprintf("dead%d.example", i)}
+		b.verdict[a.String()] = encryptIt
+		rcpts = append(rcpts, a)
+	}
+	if got := b.Message(t.Context(), withText(labs, rcpts...), b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %+v", got)
+	}
+	if len(w.until) != len(rcpts) || w.until[0].IsZero() {
+		t.Fatalf("asked %d times, the first until %v", len(w.until), w.until[0])
+	}
+	if all := slices.Compact(w.until); len(all) != 1 {
+		t.Errorf("%d times to wait until, want one for all recipients", len(all))
+	}
+}
+
 // TestNotEncrypted: what cannot be encrypted is held, or comes again; it never
 // leaves, and nothing of it stays behind.
 func TestNotEncrypted(t *testing.T) {

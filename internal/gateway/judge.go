@@ -68,7 +68,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		return judgement{}, err
 	}
 	v := rules.Policy.Decide(doc, found, gaps)
-	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, doc, rcpt) })
+	v = rules.withWays(ctx, doc, v)
 	if severalNames(doc) {
 		for i := range v.Rcpts {
 			if r := &v.Rcpts[i]; r.Reason == dlp.ReasonNoWay {

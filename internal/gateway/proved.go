@@ -9,7 +9,6 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
@@ -105,11 +104,6 @@ func (g *Gateway) neverClear(ctx context.Context, doc *dlp.Document, j judgement
 	if rules != nil {
 		j.rules, j.request, j.ways = rules, rules.Request, rules.Ways
 	}
-	j.verdict = policy.WithWays(j.verdict, func(rcpt dlp.Address) (dlp.Way, bool) {
-		if rules == nil {
-			return "", false
-		}
-		return rules.way(ctx, doc, rcpt)
-	})
+	j.verdict = rules.withWays(ctx, doc, j.verdict)
 	return j
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -135,7 +134,7 @@ func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened)
 	env := e.Envelope
 	m.doc = &dlp.Document{ID: id, Channel: dlp.Mail, Sender: env.Sender, Rcpts: env.Rcpts, RcptParams: env.RcptParams, Params: env.Params, Trace: env.Trace,
 		Received: e.Received, Size: e.Size}
-	v = policy.WithWays(v, func(rcpt dlp.Address) (dlp.Way, bool) { return rules.way(ctx, m.doc, rcpt) })
+	v = rules.withWays(ctx, m.doc, v)
 	m.j = judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}
 	if slices.ContainsFunc(v.Rcpts, func(r dlp.RcptVerdict) bool { return r.Action == dlp.Encrypt }) {
 		if err := m.encryptContent(ctx, keys.Content); err != nil {
