@@ -20,8 +20,10 @@ func (a *app) auditCmd() *cobra.Command {
 
 func (a *app) auditVerifyCmd() *cobra.Command {
 	var format string
+	var kept []string
 	cmd := &cobra.Command{Use: "verify", Short: "Prove that no event was removed or changed", Args: cobra.NoArgs,
-		Long: "Recompute the whole log, its hashes, its signed checkpoint and the head kept outside it.\n\n" +
+		Long: "Recompute the whole log, its hashes, its signed checkpoint and the head kept outside it. With --checkpoint also prove\n" +
+			"that the log goes on from a checkpoint that was kept elsewhere: what it told then is still in it, unchanged.\n\n" +
 			"Exit status: 0 holds, 1 does not, 2 could not be checked.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.place()
@@ -29,7 +31,11 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 				return err
 			}
 			a.warnOf(p)
-			r, err := audit.Verify(cmd.Context(), auditDir(p.dir), anchorPath(p.dir), auditKey(p.dir))
+			marks, err := readCheckpoints(kept)
+			if err != nil {
+				return err
+			}
+			r, err := audit.Verify(cmd.Context(), auditDir(p.dir), anchorPath(p.dir), auditKey(p.dir), marks...)
 			if errors.Is(err, audit.ErrBroken) {
 				fmt.Fprintln(a.errs, "stanch:", err)
 				return exitCode(exitFound)
@@ -49,8 +55,22 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 			}
 			return err
 		}}
+	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be given more than once")
 	formatFlag(cmd, &format, "text", "text", "json")
 	return cmd
+}
+
+// readCheckpoints reads files of one checkpoint each.
+func readCheckpoints(names []string) ([][]byte, error) {
+	var out [][]byte
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("--checkpoint: %w", err)
+		}
+		out = append(out, b)
+	}
+	return out, nil
 }
 
 // auditView is `audit verify --format json`.

@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/report"
@@ -148,6 +149,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
+	checks = append(checks, doctor.SIEM(func(ctx context.Context) ([]siem.Status, error) { return siem.Look(ctx, dir, auditDir(dir), cfg.SIEM) }, time.Now))
 	checks = append(checks,
 		doctor.Limits(need, files, whose, "/proc", "/sys/fs/cgroup"),
 		doctor.Clock(doctor.KernelClock, filepath.Join(dir, "stanch.db")))

@@ -27,6 +27,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -84,6 +85,7 @@ type server struct {
 	milter  *milter.Server
 	portal  portalDoor
 	buffers *buffer.Pool // of both mail doors
+	siem    *siem.Sender
 	control *control.Server
 	health  metrics.Health
 	doors   map[string][]net.Listener // by service.Door's name
@@ -269,6 +271,10 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.gateway.Buffers = s.buffers
+	if s.siem, err = siem.New(ctx, s.cfg.SIEM, siem.Deps{Log: s.audit, Dir: siem.Dir(s.cfg.DataDir), Hostname: s.cfg.SMTP.Hostname,
+		Version: version, Logger: s.log, Metrics: s.metrics, OnStep: onStep}); err != nil {
+		return err
+	}
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
 		return err
 	}
@@ -387,6 +393,7 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
 	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
+	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
 	for _, ln := range s.doors["console"] {
 		watchdog(&workers, "console", func() error { return web.Serve(inner, ln, s.console.Handler(), stopRest) })

@@ -63,6 +63,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 	s.health.Alarm("routes", func() bool {
 		return slices.ContainsFunc(s.probes.List(), func(r probe.Status) bool { return r.Alarm })
 	})
+	s.health.Alarm("siem", s.siem.Late)
 	s.health.Alarm("disk", func() bool { return short(s.cfg.DataDir, s.cfg.Metrics.MinFree) })
 	s.health.Add("audit", func(context.Context) error { return s.audit.Ready() })
 	if len(s.doors["metrics"]) == 0 {

@@ -27,14 +27,18 @@ type Report struct {
 // Verify checks a log, open or not, against its signed head and changes
 // nothing: every line, their order and number, the hashes, the signatures of
 // head and checkpoint. keyPath holds the private or the public key; with the
-// public one alone, events behind the head are counted as Torn.
+// public one alone, events behind the head are counted as Torn. Each of kept is
+// a checkpoint of this log that was kept elsewhere: the log must go on from it.
 //
 // ErrBroken (a *BrokenError) says what differs and where; any other error
 // that it could not be checked.
-func Verify(ctx context.Context, dir, anchorPath, keyPath string) (Report, error) {
+func Verify(ctx context.Context, dir, anchorPath, keyPath string, kept ...[]byte) (Report, error) {
 	for try := 1; ; try++ {
 		v := verifier{dir: dir}
 		err := v.heads(anchorPath, keyPath)
+		if err == nil {
+			err = v.open(kept)
+		}
 		if err == nil {
 			err = v.read(ctx)
 		}
@@ -65,6 +69,7 @@ type verifier struct {
 	keys *keys
 	head head // the anchor's
 	mark head // the checkpoint's
+	kept []past
 
 	tree     tree
 	atHead   tlog.Hash // root at the head's size
@@ -72,6 +77,28 @@ type verifier struct {
 	endHead  int64     // where the head's last line ends
 	differs  int64     // first line whose hashes are not those stored; -1 for none
 	trailing int64     // bytes of the file
+}
+
+// past is a checkpoint that was kept elsewhere, and the root that the log has
+// at its size.
+type past struct {
+	head
+	at tlog.Hash
+}
+
+// open reads the checkpoints that were kept elsewhere.
+func (v *verifier) open(kept [][]byte) error {
+	for _, b := range kept {
+		h, err := decodeHead(b, v.keys)
+		switch {
+		case err != nil:
+			return broken(-1, "the checkpoint that was kept is not signed by its key")
+		case h.size > v.head.size:
+			return broken(v.head.size, "its head says %d lines, the checkpoint that was kept %d", v.head.size, h.size)
+		}
+		v.kept = append(v.kept, past{head: h})
+	}
+	return nil
 }
 
 // heads reads checkpoint and anchor, in this order: on an open log the anchor
@@ -150,6 +177,11 @@ func (v *verifier) read(ctx context.Context) error {
 		if v.tree.n == v.mark.size {
 			v.atMark = v.tree.root()
 		}
+		for i := range v.kept {
+			if v.tree.n == v.kept[i].size {
+				v.kept[i].at = v.tree.root()
+			}
+		}
 		return true
 	})
 	v.Torn = v.trailing - v.Bytes
@@ -195,6 +227,11 @@ func (v *verifier) judge() error {
 		return broken(v.differs, "its stored hash was changed; the line itself is what was signed")
 	case v.Closed && v.trailing > v.head.bytes:
 		return broken(v.head.size, "%d bytes follow the end of a log that was closed", v.trailing-v.head.bytes)
+	}
+	for _, k := range v.kept {
+		if k.at != k.root {
+			return broken(-1, "its first %d lines are not those that the checkpoint that was kept was signed for", k.size)
+		}
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
@@ -71,6 +72,8 @@ type Config struct {
 	Policy
 	// Notify says how notices to senders speak. Without a contact of their own they name that of `[smtp]`.
 	Notify notify.Config `toml:"notify"`
+	// SIEM are the receivers that are told of what is held, refused, encrypted and released, and of alarms, one [[siem]] for each; see docs/notify.md.
+	SIEM []siem.Config `toml:"siem"`
 	// Bypass says whether mail may pass unread for a while when reading it has broken down; see docs/flow.md.
 	Bypass bypass.Config `toml:"bypass"`
 	// DKIM says with what stanch signs its own messages, and those that it tags; see docs/flow.md. Mail that passes unchanged keeps the signatures it has.
@@ -246,6 +249,7 @@ func (c *Config) Validate() error {
 		watch.ValidateAll(c.Watch),
 		c.Policy.Validate(),
 		c.Notify.Validate(),
+		siem.ValidateAll(c.SIEM),
 		c.Bypass.Validate(),
 		c.Loop.Validate(),
 		c.DKIM.Validate(),
@@ -447,6 +451,11 @@ func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
 		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
 		abs(p)
+	}
+	for i := range c.SIEM {
+		for _, p := range c.SIEM[i].Paths() {
+			abs(p)
+		}
 	}
 	for i := range c.Rules.Paths {
 		abs(&c.Rules.Paths[i])

@@ -40,7 +40,7 @@ func Serving(r *Running, locked bool, version, configFile string) Check {
 			switch a {
 			case "bypass":
 				out = append(out, bad("bypass", "a bypass is in force: mail passes unread", "Run `stanch bypass status`, and `stanch bypass end` when it is not needed any more."))
-			case "routes": // the check of that name says more
+			case "routes", "siem": // the checks of these names say more
 			default:
 				out = append(out, poor("alarm", "serve raises the alarm "+a, "Look at its log: `journalctl -u stanch`."))
 			}

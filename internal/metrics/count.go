@@ -127,6 +127,40 @@ func (s *Set) ProbeRoute(name string, alarm bool, caught time.Time) {
 	s.probeCaught.WithLabelValues(name).Set(at)
 }
 
+// SIEMs names the receivers of events, and makes their series exist.
+func (s *Set) SIEMs(names []string) {
+	if s == nil {
+		return
+	}
+	s.siems.Store(&names)
+	for _, n := range names {
+		s.siemSent.WithLabelValues(n)
+		s.siemFailed.WithLabelValues(n)
+		s.siemBehind.WithLabelValues(n)
+	}
+}
+
+// SIEMSent counts events that a receiver took.
+func (s *Set) SIEMSent(name string, n int) {
+	if s != nil {
+		s.siemSent.WithLabelValues(named(&s.siems, name)).Add(float64(n))
+	}
+}
+
+// SIEMFailed counts a try that a receiver did not take.
+func (s *Set) SIEMFailed(name string) {
+	if s != nil {
+		s.siemFailed.WithLabelValues(named(&s.siems, name)).Inc()
+	}
+}
+
+// SIEMBehind says how old the oldest event is that a receiver has not taken.
+func (s *Set) SIEMBehind(name string, d time.Duration) {
+	if s != nil {
+		s.siemBehind.WithLabelValues(named(&s.siems, name)).Set(seconds(d))
+	}
+}
+
 // BypassPassed counts a message that passed unread under a bypass.
 func (s *Set) BypassPassed() {
 	if s != nil {

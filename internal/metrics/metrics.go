@@ -65,6 +65,7 @@ type Set struct {
 	watches  atomic.Pointer[[]string]            // labels of the watcher
 	routed   atomic.Pointer[[]string]            // names of routes
 	probed   atomic.Pointer[[]string]            // names of the ways out that are tried
+	siems    atomic.Pointer[[]string]            // names of receivers of events
 
 	documents, encrypted, findings, gaps, verdicts      *prometheus.CounterVec
 	notScanned                                          *prometheus.CounterVec
@@ -75,6 +76,8 @@ type Set struct {
 	watched, routes                                     *prometheus.CounterVec
 	probes                                              *prometheus.CounterVec
 	probeAlarm, probeCaught                             *prometheus.GaugeVec
+	siemSent, siemFailed                                *prometheus.CounterVec
+	siemBehind                                          *prometheus.GaugeVec
 	hostsDown, sandbox                                  *prometheus.GaugeVec
 	sessions, queue, held, scanDisabled, bypass, urgent prometheus.Gauge
 	diskFree                                            prometheus.Gauge
@@ -118,6 +121,9 @@ func New() *Set {
 	s.probes = s.vec("stanch_probes_total", "Probes with invented patient data, by route and what became of them.", "route", "result")
 	s.probeAlarm = s.gaugeVec("stanch_probe_alarm", "1 while the last probe on the route that ended was not caught.", "route")
 	s.probeCaught = s.gaugeVec("stanch_probe_last_caught_timestamp_seconds", "When a probe on the route was last caught, 0 for never.", "route")
+	s.siemSent = s.vec("stanch_siem_sent_total", "Events that a receiver took, by its name.", "receiver")
+	s.siemFailed = s.vec("stanch_siem_failures_total", "Tries that a receiver of events did not take, by its name.", "receiver")
+	s.siemBehind = s.gaugeVec("stanch_siem_behind_seconds", "Age of the oldest event that a receiver has not taken, 0 for none, by its name.", "receiver")
 	s.bypass = s.gauge("stanch_bypass_active", "1 while a bypass lets mail pass unread.")
 	s.urgent = s.gauge("stanch_urgent_held", "Messages of urgent senders that are held and wait for a decision.")
 	s.calls = s.counter("stanch_urgent_calls_total", "Calls of officers to held messages of urgent senders.")

@@ -1,0 +1,4 @@
+package siem
+
+// Sign is sign.
+var Sign = sign
