@@ -271,8 +271,7 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.gateway.Buffers = s.buffers
-	if s.siem, err = siem.New(ctx, s.cfg.SIEM, siem.Deps{Log: s.audit, Dir: siem.Dir(s.cfg.DataDir), Hostname: s.cfg.SMTP.Hostname,
-		Version: version, Logger: s.log, Metrics: s.metrics, OnStep: onStep}); err != nil {
+	if s.siem, err = s.openSIEM(ctx); err != nil {
 		return err
 	}
 	if err := s.gateway.Recover(ctx, s.pending); err != nil {
@@ -467,13 +466,6 @@ func (s *server) stopMail() error {
 	}
 	wg.Wait()
 	return cmp.Or(relay, asked)
-}
-
-// level is the slog level of that name; config has checked it.
-func level(name string) slog.Level {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(name)) // an unknown one stays info
-	return l
 }
 
 // upgrades answers SIGUSR2 until ctx ends.

@@ -191,3 +191,10 @@ func self() string {
 	}
 	return os.Args[0]
 }
+
+// level is the slog level of that name; config has checked it.
+func level(name string) slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(name)) // an unknown one stays info
+	return l
+}
