@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/console"
@@ -19,12 +20,26 @@ func (s *server) buildConsole() error {
 		return nil
 	}
 	users := console.OpenUsers(consoleDir(s.cfg.DataDir))
-	var err error
-	if s.firstPassword, err = users.FirstAccount(); err != nil {
+	shown := onTerminal(s.app.out)
+	password, err := users.FirstAccount(!shown)
+	switch {
+	case err != nil:
 		return err
+	case password != "" && shown:
+		s.firstSignIn = "sign in as admin, password " + password + " (printed this once; you set your own first)"
+	case password != "": // what is printed may go to a journal
+		s.firstSignIn = "sign in as admin; the password is in " + abs(users.FirstPasswordPath()) + " until you set your own"
+	}
+	var proxies []netip.Prefix
+	for _, p := range s.cfg.Console.Proxies {
+		n, err := netip.ParsePrefix(p)
+		if err != nil {
+			return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
+		}
+		proxies = append(proxies, n)
 	}
 	s.console, err = console.New(console.Deps{
-		Desk: s.gateway, Reader: rereading{s}, Users: users, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Now: time.Now, Log: s.log,
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)
 			return held, err

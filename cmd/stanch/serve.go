@@ -96,8 +96,8 @@ type server struct {
 
 	handover *handover
 
-	console       *console.Console // nil: no pages
-	firstPassword string           // of the account that was made for the first start, until it is printed
+	console     *console.Console // nil: no pages
+	firstSignIn string           // how to sign in to the account that was made for the first start, until it is printed
 
 	mu     sync.Mutex
 	judges *judges   // guarded by mu; what is in force

@@ -155,9 +155,9 @@ func (s *server) banner() {
 	}
 	for _, ln := range s.doors["console"] {
 		line("console", "http://"+ln.Addr().String()+"/")
-		if s.firstPassword != "" {
-			line("", "sign in as admin, password "+s.firstPassword+" (printed this once; you set your own first)")
-			s.firstPassword = ""
+		if s.firstSignIn != "" {
+			line("", s.firstSignIn)
+			s.firstSignIn = ""
 		}
 	}
 	if s.unread.Load() {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -202,6 +203,9 @@ type Console struct {
 	// Reasons are the codes of which a reviewer gives one with every decision. They stand in the audit log, and on the page with
 	// blanks for underscores: small letters, digits and `_`, at most 40 of them.
 	Reasons []string `toml:"reasons"`
+	// Proxies are the networks from which `X-Forwarded-For` is believed, for the limits of sign-ins by address. Without them all who
+	// come through a proxy share its address.
+	Proxies []string `toml:"proxies"`
 }
 
 // Log is the [log] table. Logs hold no PHI, whatever the level.
@@ -413,6 +417,11 @@ var reasonCode = regexp.MustCompile(`^[a-z][a-z_]*[0-9]{0,2}$`)
 func (c *Console) Validate() error {
 	if len(c.Reasons) == 0 || len(c.Reasons) > 50 || slices.ContainsFunc(c.Reasons, func(r string) bool { return len(r) > 40 || !reasonCode.MatchString(r) }) {
 		return &dlp.KeyError{Key: "console.reasons", Want: "1 to 50 codes such as \"not_phi\""}
+	}
+	for _, p := range c.Proxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			return &dlp.KeyError{Key: "console.proxies", Want: `networks such as "127.0.0.0/8"`}
+		}
 	}
 	if c.Listen == "" {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -22,6 +23,10 @@ import (
 //go:embed pages/*.html
 var files embed.FS
 
+// maxTries is how often a password may be wrong in a row, from however many
+// places; NIST SP 800-63B 3.2.2 allows no more.
+const maxTries = 100
+
 // maxBody bounds what a form may send, in bytes.
 const maxBody = 64 << 10
 
@@ -32,7 +37,8 @@ type Deps struct {
 	Users   *Users
 	Rules   func() []Rule // in force
 	Held    func(context.Context) (int, error)
-	Reasons []string // codes that a decision may have
+	Reasons []string       // codes that a decision may have
+	Proxies []netip.Prefix // whose X-Forwarded-For is believed
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -46,12 +52,14 @@ type Console struct {
 	claims   *claims
 	byName   *web.Limiter // sign-ins at one account from one place
 	byPlace  *web.Limiter // sign-ins from one place
+	byUser   *web.Limiter // sign-ins at one account from wherever
 }
 
 // New makes the console.
 func New(d Deps) (*Console, error) {
 	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now),
-		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now)}
+		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now),
+		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now)}
 	var err error
 	if c.assets, err = web.NewAssets(); err != nil {
 		return nil, err
@@ -83,8 +91,8 @@ func (c *Console) user(r *http.Request) (User, bool) {
 	if !ok {
 		return User{}, false
 	}
-	u, err := c.Users.Find(s.name)
-	if err != nil || u.Disabled || u.Hash != s.hash {
+	u, err := c.Users.Find(s.was.Name)
+	if err != nil || u != s.was || u.Disabled {
 		return User{}, false
 	}
 	return u, true

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -151,6 +154,7 @@ func newSite(t testing.TB, items int) *site {
 			Path: "Secretname.docx", Size: 2048})
 	}
 	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
 		},
@@ -345,12 +349,16 @@ func TestSignIn(t *testing.T) {
 func TestFirstAccount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1)
-	first, err := s.users.FirstAccount()
+	first, err := s.users.FirstAccount(true)
 	if err != nil || len(first) < 20 {
 		t.Fatalf("first account: %q, %v", first, err)
 	}
-	if again, err := s.users.FirstAccount(); again != "" || err != nil {
+	if again, err := s.users.FirstAccount(true); again != "" || err != nil {
 		t.Errorf("a second first account: %q, %v", again, err)
+	}
+	kept, err := os.ReadFile(s.users.FirstPasswordPath())
+	if info, serr := os.Stat(s.users.FirstPasswordPath()); err != nil || serr != nil || string(kept) != first+"\n" || info.Mode().Perm() != 0o600 {
+		t.Errorf("the kept password: %v, %v, mode %v", err, serr, info.Mode())
 	}
 	v := s.visitor(t)
 	v.do(http.MethodPost, "/signin", url.Values{"name": {"admin"}, "password": {first}})
@@ -368,8 +376,66 @@ func TestFirstAccount(t *testing.T) {
 	if code, _, _ := v.do(http.MethodGet, "/queue", nil); code != http.StatusOK {
 		t.Errorf("then: %d", code)
 	}
+	if _, err := os.Stat(s.users.FirstPasswordPath()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the password that holds no longer is still kept: %v", err)
+	}
 	if err := s.users.SetDisabled("admin", true); !errors.Is(err, console.ErrLast) {
 		t.Errorf("disabling the last admin: %v", err)
+	}
+}
+
+// TestSessionEnds: each change of an account ends its sessions, also where it is
+// undone before they ask again.
+func TestSessionEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	for name, change := range map[string]func() error{
+		"password": func() error { return s.users.SetPassword("dana", password) },
+		"role":     func() error { return s.users.SetRole("dana", console.Viewer) },
+		"disabled and enabled": func() error {
+			return errors.Join(s.users.SetDisabled("dana", true), s.users.SetDisabled("dana", false))
+		},
+	} {
+		v := s.signedIn(t, "dana")
+		if code, _, _ := v.do(http.MethodGet, "/queue", nil); code != http.StatusOK {
+			t.Fatalf("%s: before: %d", name, code)
+		}
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, to := v.do(http.MethodGet, "/queue", nil); to != "/signin" {
+			t.Errorf("%s: the session goes on", name)
+		}
+	}
+}
+
+// TestTriesBehindAProxy: behind a trusted proxy each visitor has tries of their
+// own, what a visitor claims to be does not count, and one account's tries end
+// from however many places they come.
+func TestTriesBehindAProxy(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	v := s.visitor(t)
+	try := func(name, pass, from string) int {
+		code, _, _ := v.do(http.MethodPost, "/signin", url.Values{"name": {name}, "password": {pass}}, "X-Forwarded-For", from)
+		return code
+	}
+	for i := range 5 {
+		try("dana", "wrong", fmt.Sprintf("198.51.100.%d, 203.0.113.1", i))
+	}
+	if code := try("dana", password, "198.51.100.99, 203.0.113.1"); code != http.StatusTooManyRequests {
+		t.Errorf("another claim of the same visitor: %d, want 429", code)
+	}
+	if code := try("dana", password, "203.0.113.2"); code != http.StatusSeeOther {
+		t.Errorf("another visitor: %d, want to be let in", code)
+	}
+	for i := range 100 {
+		try("dana", "wrong", fmt.Sprintf("192.0.2.%d", i))
+	}
+	if code := try("dana", password, "203.0.113.3"); code != http.StatusTooManyRequests {
+		t.Errorf("after 100 wrong tries from 100 places: %d, want 429", code)
 	}
 }
 

@@ -18,8 +18,7 @@ const (
 
 // session is somebody who is signed in.
 type session struct {
-	name          string
-	hash          string // the account's, when it began: another password ends it
+	was           User // the account when it began: any change of it ends the session
 	begun, active time.Time
 	say           string // what the next page says once
 }
@@ -53,7 +52,7 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u User) {
 		delete(s.of, oldest)
 	}
 	now := s.now()
-	s.of[sha256.Sum256([]byte(token))] = &session{name: u.Name, hash: u.Hash, begun: now, active: now}
+	s.of[sha256.Sum256([]byte(token))] = &session{was: u, begun: now, active: now}
 	http.SetCookie(w, cookie(r, token, 0))
 }
 

@@ -32,14 +32,17 @@ func (c *Console) signinPage(w http.ResponseWriter, r *http.Request, status int,
 	}{frame{Title: "Sign in"}, amiss})
 }
 
+// place is where the visitor is, for the limits.
+func (c *Console) place(r *http.Request) string { return web.ClientKey(web.Behind(r, c.Proxies)) }
+
 // signin lets somebody in. What was wrong is never said; each attempt counts
-// until it held, by account and place and by place alone.
+// until it held, by account and place, by place alone and by account alone.
 func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
-	name, place := r.PostFormValue("name"), web.ClientKey(r)
+	name, place := r.PostFormValue("name"), c.place(r)
 	for _, try := range []struct {
 		by  *web.Limiter
 		key string
-	}{{c.byPlace, place}, {c.byName, name + "\x00" + place}} {
+	}{{c.byPlace, place}, {c.byName, name + "\x00" + place}, {c.byUser, name}} {
 		if wait, ok := try.by.Allow(try.key); !ok {
 			c.Log.LogAttrs(r.Context(), slog.LevelWarn, "too many sign-ins that did not hold: further ones wait")
 			w.Header().Set("Retry-After", fmt.Sprint(int(wait/time.Second)+1))
@@ -69,6 +72,7 @@ func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
 	}
 	c.byPlace.Refund(place)
 	c.byName.Refund(name + "\x00" + place)
+	c.byUser.Refund(name)
 	c.sessions.end(w, r)
 	c.sessions.begin(w, r, u)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -94,7 +98,7 @@ func (c *Console) passwordPage(w http.ResponseWriter, r *http.Request, u User, s
 
 // password sets one's own password. All other sessions of the account end.
 func (c *Console) password(w http.ResponseWriter, r *http.Request, u User) {
-	key := u.Name + "\x00" + web.ClientKey(r)
+	key := u.Name + "\x00" + c.place(r)
 	if _, ok := c.byName.Allow(key); !ok {
 		c.passwordPage(w, r, u, http.StatusTooManyRequests, "Too many tries. Wait half a minute.")
 		return

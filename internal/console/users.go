@@ -43,6 +43,7 @@ type User struct {
 	Hash     string `json:"hash"`               // argon2id, in PHC's string form
 	Disabled bool   `json:"disabled,omitempty"` // may not sign in
 	First    bool   `json:"first,omitempty"`    // must set a password of their own before anything else
+	Changes  int    `json:"changes,omitempty"`  // how often it was changed: each ends its sessions
 }
 
 // Actor is who the audit log says did it.
@@ -160,7 +161,10 @@ func (u *Users) SetPassword(name, password string) error {
 	if err != nil {
 		return err
 	}
-	return u.edit(name, func(x *User) { x.Hash, x.First = hash, false })
+	if err := u.edit(name, func(x *User) { x.Hash, x.First = hash, false }); err != nil || name != firstName {
+		return err
+	}
+	return safefile.Remove(u.FirstPasswordPath()) // it holds no longer
 }
 
 // SetRole gives name another role.
@@ -184,6 +188,7 @@ func (u *Users) edit(name string, do func(*User)) error {
 		}
 		admins := admins(all)
 		do(&all[i])
+		all[i].Changes++
 		if admins > 0 && !slices.ContainsFunc(all, isAdmin) {
 			return nil, ErrLast
 		}
@@ -285,13 +290,31 @@ func verify(hash, password string) bool {
 	return subtle.ConstantTimeCompare(got, want) == 1
 }
 
+// firstName is the account of the first start.
+const firstName = "admin"
+
+// FirstPasswordPath is the file with the password of the first account, until
+// another is set.
+func (u *Users) FirstPasswordPath() string {
+	return filepath.Join(filepath.Dir(u.path), "first-password")
+}
+
 // FirstAccount makes the account "admin" where there is none at all, and
-// returns its password, or "".
-func (u *Users) FirstAccount() (password string, err error) {
+// returns its password, or "". With keep the password is also in the file
+// FirstPasswordPath, mode 0600, until the account has another.
+func (u *Users) FirstAccount(keep bool) (password string, err error) {
 	all, err := u.List()
 	if err != nil || len(all) > 0 {
 		return "", err
 	}
 	password = strings.ToLower(rand.Text())
-	return password, u.Add("admin", Admin, password, true)
+	if keep {
+		if err := safefile.MkdirAll(filepath.Dir(u.path)); err != nil {
+			return "", err
+		}
+		if err := safefile.WriteFile(u.FirstPasswordPath(), []byte(password+"\n"), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return password, u.Add(firstName, Admin, password, true)
 }

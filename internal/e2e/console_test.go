@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,7 +28,7 @@ const consoleMail = "From: \"Zinnia <script>document.title='name'</script>\" <ad
 
 var consoleSecrets = []string{"Quillfeather", "Wilhelmina", "536-22", "Zinnia"}
 
-var firstPassword = regexp.MustCompile(`sign in as admin, password (\S+)`)
+var firstPassword = regexp.MustCompile(`sign in as admin; the password is in (\S+)`)
 
 // withConsole starts a gateway with a console and returns its URL.
 func withConsole(t *testing.T) (g *gateway, url string) {
@@ -41,16 +44,27 @@ func signIn(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	t.Helper()
 	m := firstPassword.FindStringSubmatch(g.printed())
 	if m == nil {
-		t.Fatalf("serve printed no first password:\n%s", g.printed())
+		t.Fatalf("serve did not say where the first password is:\n%s", g.printed())
+	}
+	kept, err := os.ReadFile(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.TrimSpace(string(kept))
+	if strings.Contains(g.printed(), first) {
+		t.Error("serve printed the first password, though to no terminal")
 	}
 	b.Open(url)
 	typeIn(b, "#name", "admin")
-	typeIn(b, "#password", m[1]+kb.Enter)
+	typeIn(b, "#password", first+kb.Enter)
 	b.Do(chromedp.WaitVisible("#old"))
-	typeIn(b, "#old", m[1])
+	typeIn(b, "#old", first)
 	typeIn(b, "#new", reviewersPassword)
 	typeIn(b, "#again", reviewersPassword+kb.Enter)
 	b.Do(chromedp.WaitVisible(".masthead"))
+	if _, err := os.Stat(m[1]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the first password is still kept: %v", err)
+	}
 }
 
 func typeIn(b *webtest.Browser, where, text string) {

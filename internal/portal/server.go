@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,38 +111,9 @@ func connecting(next http.Handler) http.Handler {
 	})
 }
 
-// client is r as it comes from who is behind trusted proxies. RFC 7239 names
-// what X-Forwarded-For is: each proxy adds at the end whom it speaks to.
-func (s *Server) client(r *http.Request) *http.Request {
-	trusted := func(text string) (netip.Addr, bool) {
-		a, err := netip.ParseAddr(strings.TrimSpace(text))
-		return a, err == nil && slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
-	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r
-	}
-	if _, ok := trusted(at.Addr().String()); !ok {
-		return r
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, h := range slices.Backward(hops) {
-		a, ok := trusted(h)
-		if !a.IsValid() {
-			return r
-		}
-		if !ok {
-			out := *r
-			out.RemoteAddr = netip.AddrPortFrom(a, at.Port()).String()
-			return &out
-		}
-	}
-	return r
-}
-
 func (s *Server) limited(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := s.limit.Allow(web.ClientKey(s.client(r))); !ok {
+		if _, ok := s.limit.Allow(web.ClientKey(web.Behind(r, s.proxies))); !ok {
 			answer(w, http.StatusTooManyRequests, said{Error: "wait"})
 			return
 		}
