@@ -17,6 +17,10 @@ import (
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
+// portalConnections is how many connections to the pickup pages may be open at a
+// time: anybody opens some, and the mail doors need file handles too.
+const portalConnections = 512
+
 // portalDoor is the pickup pages before they are served.
 type portalDoor struct {
 	handler http.Handler
@@ -42,7 +46,7 @@ func (s *server) buildPortal() (err error) {
 
 // servePortal answers on ln until ctx ends.
 func (s *server) servePortal(ctx context.Context, ln net.Listener) error {
-	ln = metrics.Bound(ln)
+	ln = metrics.Bound(ln, portalConnections)
 	if s.portal.tls != nil {
 		ln = tls.NewListener(ln, s.portal.tls)
 	}

@@ -75,7 +75,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 		ErrorLog: safelog.Constant(s.log, slog.LevelWarn, "metrics endpoint complained")}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := srv.Serve(metrics.Bound(ln)); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(metrics.Bound(ln, metrics.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			s.log.LogAttrs(ctx, slog.LevelError, "metrics endpoint ended", safelog.Err(err))
 		}
 	})

@@ -112,6 +112,8 @@ const (
 	ReasonReplied   = "replied"    // an answer, which is judged as the document that follows
 	ReasonExpired   = "expired"    // its time was over: the content is gone
 	ReasonRevoked   = "revoked"    // a person took it back: the content is gone
+
+	ReasonUndelivered = "undelivered" // its notice could not be delivered: the content is gone
 )
 
 // Event is one line of the log. Nothing in it comes from a mail or a file:

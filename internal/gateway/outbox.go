@@ -323,7 +323,12 @@ func stageOf(err error) string {
 	return ""
 }
 
+// recordDelivery tells of what became of delivered and failed recipients of m, and
+// ends what waits for those whom it did not reach.
 func (g *Gateway) recordDelivery(ctx context.Context, m spool.Message, delivered, failed int) {
+	if m.Kind == spool.Encrypted && failed > 0 {
+		g.endUndelivered(ctx, m)
+	}
 	g.Metrics.Delivered(delivered)
 	g.Metrics.Undelivered(failed)
 	e := audit.Event{Time: g.Now(), Kind: audit.Deliver, Doc: m.Doc, Channel: dlp.Mail, Ref: m.Seq,

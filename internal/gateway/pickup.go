@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -142,6 +143,9 @@ func (g *Gateway) SendPickupCode(ctx context.Context, id dlp.ID, text bool) (pic
 	if text = text && g.Texter != nil; !text && g.Spool == nil {
 		return p, errNoPortal
 	}
+	if !pickup.MayAsk(p, g.Now()) { // before anything is put on record: who only asks fills no log
+		return p, pickup.ErrTooManyCodes
+	}
 	if err := g.pickupEvent(ctx, p, audit.ReasonCodeSent, ""); err != nil {
 		return p, err
 	}
@@ -214,7 +218,7 @@ func (g *Gateway) ReplyPickup(ctx context.Context, id dlp.ID, r pickup.Reply) er
 	if err != nil {
 		return err
 	}
-	if p.From.IsNull() || g.Buffers == nil {
+	if p.From.IsNull() || g.Buffers == nil || p.Replies >= pickup.MaxReplies {
 		return ErrNotSent
 	}
 	from := notify.Addresses([]string{g.cfg.Notices.Sender(g.cfg.Hostname)})
@@ -233,6 +237,9 @@ func (g *Gateway) ReplyPickup(ctx context.Context, id dlp.ID, r pickup.Reply) er
 		return fmt.Errorf("gateway: reply to %s: %w", id, err)
 	}
 	if _, err := g.changeParcel(ctx, id, func(p *pickup.Parcel) (store.Change, error) {
+		if p.Replies >= pickup.MaxReplies {
+			return store.Change{}, ErrNotSent
+		}
 		p.Replies++
 		return store.Change{}, nil
 	}); err != nil {
@@ -325,6 +332,24 @@ func (g *Gateway) endPickup(ctx context.Context, p pickup.Parcel, to pickup.Stat
 		}
 	}
 	return fmt.Errorf("gateway: parcel %s: %w", p.ID, ErrBusy)
+}
+
+// endUndelivered ends what waits for those whom the notice m has not reached:
+// nobody has its key. Where it fails, the parcel is over at its time.
+func (g *Gateway) endUndelivered(ctx context.Context, m spool.Message) {
+	if g.Pickup == nil {
+		return
+	}
+	ps, err := g.Pickup.Of(ctx, m.Doc)
+	for _, p := range ps {
+		gone := slices.ContainsFunc(m.Rcpts, func(r spool.Rcpt) bool { return r.Addr == p.To && r.State == spool.RcptFailed })
+		if err == nil && gone {
+			err = g.endPickup(ctx, p, pickup.Undelivered, audit.ReasonUndelivered, "")
+		}
+	}
+	if err != nil {
+		g.warn(ctx, "a message of the portal whose notice came back still waits", m.Doc, err)
+	}
 }
 
 // RunPickup ends parcels whose time is over, until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,6 +96,59 @@ func TestPickupEnds(t *testing.T) {
 	}
 	if got := strings.Join(reasons, " "); got != "code_sent code_sent opened expired" {
 		t.Errorf("on record: %s", got)
+	}
+}
+
+// TestPickupFlood: who has a link and asks and answers without end fills neither
+// the audit log nor a mailbox.
+func TestPickupFlood(t *testing.T) {
+	b, id := picking(t)
+	for range 30 {
+		if _, err := b.SendPickupCode(t.Context(), id, false); err != nil && !errors.Is(err, pickup.ErrTooManyCodes) {
+			t.Fatal(err)
+		}
+	}
+	answered := 0
+	for range 2 * pickup.MaxReplies {
+		if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Text: "x"}); err == nil {
+			answered++
+		} else if !errors.Is(err, gateway.ErrNotSent) {
+			t.Fatal(err)
+		}
+	}
+	events := 0
+	for _, e := range b.audit.events {
+		if e.Kind == audit.Pickup {
+			events++
+		}
+	}
+	if answered != pickup.MaxReplies || events != 5+pickup.MaxReplies {
+		t.Errorf("%d answers of %d, %d events", answered, pickup.MaxReplies, events)
+	}
+}
+
+// TestPickupNoticeComesBack: where no notice reaches the recipient, the sender is
+// told, and nothing waits any more.
+func TestPickupNoticeComesBack(t *testing.T) {
+	b, id := picking(t)
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		d := dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+		if a == out {
+			d.Reply = dlp.Reply{Code: 550, Enhanced: "5.1.1"}
+		}
+		return d
+	}
+	drain(t, b)
+	ps, err := b.ListPickups(t.Context(), true)
+	if err != nil || len(ps) != 1 || ps[0].State != "undelivered" {
+		t.Errorf("parcels %+v, %v", ps, err)
+	}
+	if _, err := b.Pickup.Content(t.Context(), id); !errors.Is(err, pickup.ErrNotFound) {
+		t.Errorf("its content is still there: %v", err)
+	}
+	qs, err := b.ListQueue(t.Context(), true)
+	if err != nil || !slices.ContainsFunc(qs, func(q gateway.Queued) bool { return q.Kind == "dsn" }) {
+		t.Errorf("the sender is not told: %+v, %v", qs, err)
 	}
 }
 

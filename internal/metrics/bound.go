@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// MaxConnections is how many connections Bound lets be open at a time: many
-// collectors, and too few to take the mail doors' file handles.
+// MaxConnections is how many connections of collectors may be open at a time:
+// many of them, and too few to take the mail doors' file handles.
 const MaxConnections = 64
 
-// Bound is l with at most MaxConnections open at a time; others wait in the
+// Bound is l with at most n connections open at a time; others wait in the
 // socket's queue. Server's time-outs end each of them, so the wait ends.
-func Bound(l net.Listener) net.Listener {
-	return &bounded{Listener: l, slots: make(chan struct{}, MaxConnections), closed: make(chan struct{})}
+func Bound(l net.Listener, n int) net.Listener {
+	return &bounded{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
 }
 
 type bounded struct {

@@ -16,7 +16,7 @@ func TestBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := metrics.Bound(ln)
+	l := metrics.Bound(ln, metrics.MaxConnections)
 	dial := func() {
 		t.Helper()
 		c, err := net.Dial("tcp", ln.Addr().String())

@@ -110,6 +110,12 @@ func (b *Book) Over(ctx context.Context, now time.Time) ([]Parcel, error) {
 	return b.list(rows, err)
 }
 
+// Of returns the waiting parcels of one document.
+func (b *Book) Of(ctx context.Context, doc dlp.ID) ([]Parcel, error) {
+	rows, err := b.store.ParcelsOf(ctx, doc)
+	return b.list(rows, err)
+}
+
 func (b *Book) list(rows []Row, err error) ([]Parcel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pickup: list: %w", err)
@@ -149,6 +155,9 @@ const (
 	MaxCodes    = 20 // of one parcel
 	codesAtOnce = 5  // of one parcel within codesWithin
 	codesWithin = time.Hour
+
+	// MaxReplies bounds the answers to one parcel, each of which is a mail.
+	MaxReplies = 20
 )
 
 // Errors of codes.
@@ -162,16 +171,21 @@ var (
 	ErrNoCode = errors.New("pickup: no code is good")
 )
 
-// NewCode gives p a new code, which takes the place of an earlier one, and
-// returns it: six digits. ErrTooManyCodes.
-func (b *Book) NewCode(p *Parcel, now time.Time) (string, error) {
+// MayAsk reports whether a code may be asked for now.
+func MayAsk(p Parcel, now time.Time) bool {
 	lately := 0
 	for _, t := range p.Asked {
 		if now.Sub(t) < codesWithin {
 			lately++
 		}
 	}
-	if lately >= codesAtOnce || len(p.Asked) >= MaxCodes {
+	return lately < codesAtOnce && len(p.Asked) < MaxCodes
+}
+
+// NewCode gives p a new code, which takes the place of an earlier one, and
+// returns it: six digits. ErrTooManyCodes.
+func (b *Book) NewCode(p *Parcel, now time.Time) (string, error) {
+	if !MayAsk(*p, now) {
 		return "", ErrTooManyCodes
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))

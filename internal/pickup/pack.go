@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"path"
 	"strings"
 	"time"
+	"unicode"
 
 	gomessage "github.com/emersion/go-message"
 	"github.com/emersion/go-message/mail"
@@ -20,7 +22,8 @@ import (
 
 // Bounds of what is packed.
 const (
-	maxBodyText = 2 << 20 // bytes of one text that a page shows; a longer one is a file
+	maxBodyText = 2 << 20 // bytes of all text that a page shows; what goes beyond is a file
+	maxName     = 150     // bytes of a file's name
 	maxLeaves   = 1000
 	maxDepth    = 20
 )
@@ -90,6 +93,7 @@ type packer struct {
 	Content
 	w      io.Writer
 	leaves int
+	text   int // bytes in Bodies
 }
 
 func (p *packer) header(h mail.Header) {
@@ -145,7 +149,10 @@ func (p *packer) entity(e *gomessage.Entity, depth int) error {
 		if kind == "multipart/alternative" {
 			t, _, _ := c.Header.ContentType()
 			if plain && t == "text/html" {
-				if err := p.file(c, c.Body, "message.html", t); err != nil {
+				if p.leaves++; p.leaves > maxLeaves {
+					return ErrTooMany
+				}
+				if err := p.file(c.Body, "message.html", t); err != nil {
 					return err
 				}
 				continue
@@ -169,17 +176,22 @@ func (p *packer) leaf(e *gomessage.Entity) error {
 	h := mail.AttachmentHeader{Header: e.Header}
 	name, _ := h.Filename()
 	if strings.EqualFold(how, "attachment") || name != "" || kind != "text/plain" && kind != "text/html" {
-		return p.file(e, e.Body, name, kind)
+		return p.file(e.Body, name, kind)
 	}
 	b, err := io.ReadAll(io.LimitReader(e.Body, maxBodyText+1))
 	if err != nil {
 		return errNotPacked
 	}
 	text, ok := decode(b, params["charset"])
-	if !ok || len(b) > maxBodyText {
-		return p.file(e, io.MultiReader(bytes.NewReader(b), e.Body), "message.txt", kind)
+	if !ok || len(b) > maxBodyText || p.text+len(text) > maxBodyText {
+		name = "message.txt"
+		if kind == "text/html" {
+			name = "message.html"
+		}
+		return p.file(io.MultiReader(bytes.NewReader(b), e.Body), name, kind)
 	}
 	if strings.TrimSpace(text) != "" {
+		p.text += len(text)
 		p.Bodies = append(p.Bodies, Body{HTML: kind == "text/html", Text: text})
 	}
 	return nil
@@ -204,17 +216,12 @@ func decode(b []byte, charset string) (string, bool) {
 	return "", false
 }
 
-func (p *packer) file(_ *gomessage.Entity, body io.Reader, name, kind string) error {
+func (p *packer) file(body io.Reader, name, kind string) error {
 	n, err := io.Copy(p.w, notQuoted{body})
 	if err != nil {
 		return err
 	}
-	if name = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '/' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, strings.ToValidUTF8(name, "_")); name == "" {
+	if name = fileName(name); name == "" {
 		name = fmt.Sprintf("part-%d", len(p.Files)+1)
 		if kind == "message/rfc822" {
 			name += ".eml"
@@ -224,6 +231,27 @@ func (p *packer) file(_ *gomessage.Entity, body io.Reader, name, kind string) er
 	}
 	p.Files = append(p.Files, File{Name: name, Type: kind, Size: n})
 	return nil
+}
+
+// fileName is name as it can be shown and saved: no path, no control character,
+// nothing that turns its letters round ("fdp.exe" for "exe.pdf"), and its end,
+// which says what it is, whatever its length.
+func fileName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == '/' || r == '\\' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "_"))
+	name = strings.Trim(name, ". ")
+	if len(name) <= maxName {
+		return name
+	}
+	end := path.Ext(name)
+	if len(end) > 20 {
+		end = ""
+	}
+	return strings.ToValidUTF8(name[:maxName-len(end)], "") + end
 }
 
 // notQuoted turns errors of a reader of mail, which quote it, into errNotPacked;

@@ -90,7 +90,7 @@ func TestPack(t *testing.T) {
 		{"two texts and a file", mixed + "\r\none\r\n--b\r\nContent-Type: text/plain; name=\"n.txt\"\r\n\r\ntwo\r\n--b\r\nContent-Type: text/plain\r\n\r\nthree\r\n--b--\r\n",
 			[]pickup.Body{{Text: "one"}, {Text: "three"}}, []string{"n.txt:two"}},
 		{"a path for a name", mixed + "Content-Type: a/b\r\nContent-Disposition: attachment; filename=\"../x\\\\y\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAE=\r\n--b--\r\n",
-			nil, []string{".._x_y:\x00\x01"}},
+			nil, []string{"_x_y:\x00\x01"}},
 		{"a mail in a mail", mixed + "Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n--b--\r\n", nil, []string{"part-1.eml:Subject: inner\r\n\r\nx"}},
 		{"a charset nobody knows", head + "Content-Type: text/plain; charset=klingon\r\n\r\n\xf8x\r\n", nil, []string{"message.txt:\xf8x\r\n"}},
 	} {
@@ -124,6 +124,43 @@ func TestPack(t *testing.T) {
 			t.Errorf("%s is packed", name)
 		} else if strings.Contains(err.Error(), "%%") {
 			t.Errorf("%s: the error quotes the mail: %v", name, err)
+		}
+	}
+}
+
+// TestPackIsBounded: what is many or large is saved as files, not held in memory
+// nor shown, and a file's name does what it says.
+func TestPackIsBounded(t *testing.T) {
+	pack := func(msg string) (c pickup.Content, err error) {
+		var b bytes.Buffer
+		if err = pickup.Pack(&b, opens(msg)); err == nil {
+			c, _, err = pickup.Unpack(b.Bytes())
+		}
+		return c, err
+	}
+	part := "--b\r\nContent-Type: text/plain\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000) + "\r\n"
+	c, err := pack("Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(part, 6) + "--b--\r\n")
+	text := 0
+	for _, b := range c.Bodies {
+		text += len(b.Text)
+	}
+	if err != nil || text > 2<<20 || len(c.Bodies)+len(c.Files) != 6 {
+		t.Errorf("%d bytes shown in %d texts, %d files, %v", text, len(c.Bodies), len(c.Files), err)
+	}
+	_, err = pack("Subject: x\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n" +
+		strings.Repeat("--b\r\nContent-Type: text/html\r\n\r\nx\r\n", 2000) + "--b--\r\n")
+	if !errors.Is(err, pickup.ErrTooMany) {
+		t.Errorf("2000 parts: %v", err)
+	}
+	for name, want := range map[string]string{
+		"=?utf-8?q?scan=E2=80=AEfdp=2Eexe?=": "scan_fdp.exe",
+		"../../.bashrc":                      "_.._.bashrc",
+		"..":                                 "part-1",
+		strings.Repeat("n", 400) + ".pdf":    strings.Repeat("n", 146) + ".pdf",
+	} {
+		c, err := pack("Subject: x\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"" + name + "\"\r\n\r\nx")
+		if err != nil || len(c.Files) != 1 || c.Files[0].Name != want {
+			t.Errorf("%s: %+v, %v; want %s", name, c.Files, err, want)
 		}
 	}
 }

@@ -17,6 +17,8 @@ const (
 	Waiting State = "waiting"
 	Expired State = "expired"
 	Revoked State = "revoked"
+	// Undelivered says that its notice reached nobody.
+	Undelivered State = "undelivered"
 )
 
 // Errors a caller chooses by.
@@ -97,6 +99,8 @@ type Store interface {
 	Parcels(ctx context.Context, all bool) ([]Row, error)
 	// ParcelsOver returns at most MaxList waiting rows that expired at or before now.
 	ParcelsOver(ctx context.Context, now time.Time) ([]Row, error)
+	// ParcelsOf returns at most MaxList waiting rows of one document.
+	ParcelsOf(ctx context.Context, doc dlp.ID) ([]Row, error)
 	// ParcelContent returns the sealed content kept in the database, or nil where
 	// Contents has it. ErrNotFound, also for a parcel that has ended.
 	ParcelContent(ctx context.Context, id dlp.ID) ([]byte, error)

@@ -104,6 +104,23 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestOverTLS: who was once on a page that is reached by TLS comes back by no other way.
+func TestOverTLS(t *testing.T) {
+	for url, want := range map[string]bool{"https://pickup.clinic.example": true, "http://127.0.0.1/": false} {
+		cfg := pickup.Default()
+		cfg.Listen, cfg.URL, cfg.Site, cfg.Contact = "127.0.0.1:0", url, "Harbor Vale", "555-0142"
+		h, err := portal.New(cfg, &desk{id: dlp.NewID()}, nil, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+		if got := w.Header().Get("Strict-Transport-Security") != ""; got != want {
+			t.Errorf("%s: %v", url, got)
+		}
+	}
+}
+
 // TestLimits: one address is made to wait, and who comes through a proxy has the
 // address that the proxy names, which nobody can name instead.
 func TestLimits(t *testing.T) {

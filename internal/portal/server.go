@@ -48,6 +48,7 @@ const (
 	maxAsked    = 4 << 10         // bytes of a request that is no reply
 	maxReplies  = 4               // taken at once
 	replyWithin = 10 * time.Minute
+	slowest     = 16 << 10 // bytes a second that a reader takes
 )
 
 // Server answers on the pickup pages.
@@ -98,15 +99,18 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 	mux.HandleFunc("GET /p/{id}/content", s.content)
 	mux.HandleFunc("POST /p/{id}/reply", s.limited(s.reply))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.gone(r.Context(), w) })
-	return web.Secure(connecting(mux), int64(cfg.MaxReply), log), nil
+	return web.Secure(connecting(strings.HasPrefix(cfg.URL, "https:"), mux), int64(cfg.MaxReply), log), nil
 }
 
 // connecting lets the page's own script ask its own server, and nobody else's;
 // no form of these pages is sent by the browser itself.
-func connecting(next http.Handler) http.Handler {
+func connecting(tls bool, next http.Handler) http.Handler {
 	policy := strings.Replace(web.Policy, "form-action 'self'", "connect-src 'self'; form-action 'none'", 1)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
+		if tls {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000") // RFC 6797 6.1.1: one year
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -257,7 +261,9 @@ func (s *Server) content(w http.ResponseWriter, r *http.Request) {
 	defer body.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-	_, _ = io.Copy(w, body) // cut short it does not open, and the reader's browser says so
+	// A telephone is slow, and who does not read at all keeps no connection.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(replyWithin + time.Duration(size/slowest)*time.Second)) // what it cannot do changes nothing
+	_, _ = io.Copy(w, body)                                                                                                   // cut short it does not open, and the reader's browser says so
 }
 
 // masked is an address as who has it knows it again: "c•••••@n•••••.example".

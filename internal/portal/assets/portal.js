@@ -80,7 +80,11 @@ async function open() {
   } catch {
     return show("broken"); // another key, or altered on its way: nothing of it is shown
   }
-  read(plain);
+  try {
+    read(plain);
+  } catch {
+    show("broken");
+  }
 }
 
 async function decrypt(sealed) {
@@ -145,37 +149,49 @@ function size(n) {
   return n < 1024 ? n + " bytes" : n < 1048576 ? Math.round(n / 1024) + " KB" : (n / 1048576).toFixed(1) + " MB";
 }
 
+// What a node is, asked of the platform: a form in the mail can give its fields
+// the names of these properties, and would answer in their place.
+const of = (kind, name) => Function.prototype.call.bind(Object.getOwnPropertyDescriptor(kind.prototype, name).get);
+const typeOf = of(Node, "nodeType"), nameOf = of(Node, "nodeName"), dataOf = of(CharacterData, "data");
+const lastOf = of(Node, "lastChild"), beforeOf = of(Node, "previousSibling");
+const attrOf = (node, name) => Element.prototype.getAttribute.call(node, name) || "";
+
 // textOf is what HTML says. A parsed document is not this one: nothing in it runs or loads.
 function textOf(html) {
   const skip = new Set(["SCRIPT", "STYLE", "HEAD", "TITLE", "TEMPLATE", "NOSCRIPT", "IFRAME", "OBJECT", "SVG", "MATH"]);
   const block = new Set(["P", "DIV", "TR", "TABLE", "UL", "OL", "LI", "H1", "H2", "H3", "H4", "H5", "H6", "BLOCKQUOTE", "PRE", "HR", "SECTION", "ARTICLE", "HEADER", "FOOTER"]);
-  let out = "";
-  const brk = () => { if (out && !out.endsWith("\n")) out += "\n"; };
+  const out = [];
+  let end = "\n", link = ""; // the last character, and the text since a link began
+  const add = (s) => { if (s) { out.push(s); end = s[s.length - 1]; link += s.length < 2000 ? s : ""; } };
+  const brk = () => { if (end !== "\n") add("\n"); };
   const stack = [[new DOMParser().parseFromString(html, "text/html").body, false]];
   while (stack.length) {
     const [node, ended] = stack.pop();
-    if (node.nodeType === Node.TEXT_NODE) {
-      const text = node.textContent.replace(/\s+/g, " ");
-      out += /(^|\s)$/.test(out) ? text.trimStart() : text;
+    if (typeOf(node) === Node.TEXT_NODE) {
+      const text = dataOf(node).replace(/\s+/g, " ");
+      add(/\s/.test(end) ? text.trimStart() : text);
       continue;
     }
-    if (node.nodeType !== Node.ELEMENT_NODE || skip.has(node.tagName.toUpperCase())) continue;
+    if (typeOf(node) !== Node.ELEMENT_NODE) continue;
+    const name = nameOf(node).toUpperCase();
+    if (skip.has(name)) continue;
     if (ended) {
-      const href = node.tagName === "A" ? node.getAttribute("href") || "" : "";
-      if (/^(https?|mailto):/i.test(href) && href !== node.textContent.trim()) out += " <" + href + ">";
-      if (node.tagName === "TD" || node.tagName === "TH") out += "\t";
-      if (block.has(node.tagName)) brk();
-      if (node.tagName === "P") out += "\n";
+      const href = name === "A" ? attrOf(node, "href") : "";
+      if (/^(https?|mailto):/i.test(href) && href !== link.trim()) add(" <" + href + ">");
+      if (name === "TD" || name === "TH") add("\t");
+      if (block.has(name)) brk();
+      if (name === "P") add("\n");
       continue;
     }
-    if (node.tagName === "BR") { out += "\n"; continue; }
-    if (node.tagName === "IMG") { const alt = node.getAttribute("alt"); if (alt) out += "[" + alt + "]"; continue; }
-    if (block.has(node.tagName)) brk();
-    if (node.tagName === "LI") out += "• ";
+    if (name === "BR") { add("\n"); continue; }
+    if (name === "IMG") { const alt = attrOf(node, "alt"); if (alt) add("[" + alt + "]"); continue; }
+    if (block.has(name)) brk();
+    if (name === "LI") add("• ");
+    if (name === "A") link = "";
     stack.push([node, true]);
-    for (const child of [...node.childNodes].reverse()) stack.push([child, false]);
+    for (let c = lastOf(node); c; c = beforeOf(c)) stack.push([c, false]);
   }
-  return out;
+  return out.join("");
 }
 
 async function reply(event) {

@@ -132,6 +132,7 @@ func (db *DB) forget(g *group, in *Contents, id dlp.ID, remove, external string)
 	if _, err := g.exec(remove, string(id)); err != nil {
 		return fmt.Errorf("sqlite: forget content of %s: %w", id, err)
 	}
+	g.c.traces = true
 	var is int
 	if err := g.queryRow(external, []any{&is}, string(id)); err != nil {
 		return fmt.Errorf("sqlite: forget content of %s: %w", id, err)

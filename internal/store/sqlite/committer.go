@@ -61,10 +61,11 @@ type committer struct {
 	stmts  statements
 	sick   bool      // the last group failed on stable storage
 	pruned time.Time // when what has had its time was last deleted
+	traces bool      // contents were deleted, by an earlier process perhaps, whose old pages the log may still have
 }
 
 func newCommitter(db *DB, conn *sql.Conn) *committer {
-	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: statements{on: conn}}
+	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: statements{on: conn}, traces: true}
 	c.wg.Go(c.run)
 	return c
 }
@@ -120,7 +121,20 @@ func (c *committer) close() error {
 }
 
 func (c *committer) run() {
-	for first := range c.ops {
+	scrub := time.NewTicker(c.db.scrubEvery)
+	defer scrub.Stop()
+	for {
+		var first op
+		var ok bool
+		select {
+		case first, ok = <-c.ops:
+		case <-scrub.C:
+			c.scrub(context.Background())
+			continue
+		}
+		if !ok {
+			return
+		}
 		c.pace.Take()
 		if c.db.group > 1 {
 			c.pace.Wait(1)
@@ -284,6 +298,23 @@ func (c *committer) clean(ctx context.Context, gone []goneContent) {
 	if info, err := os.Stat(c.db.path("-wal")); err == nil && info.Size() > maxLog && !c.db.kept.held() { // a snapshot reads it
 		_, _ = c.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	}
+}
+
+// scrub empties the log of pages from before contents were deleted, and writes
+// over them in the database: secure_delete does so only where a checkpoint comes,
+// which a quiet day does not bring. A reader that is in the way is not waited
+// for; the next turn tries again.
+func (c *committer) scrub(ctx context.Context) {
+	if !c.traces || c.sick || c.db.kept.held() { // a snapshot reads it
+		return
+	}
+	if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout(50)"); err != nil { // not as a statement that is kept: it acts when it is compiled
+		return
+	}
+	var busy, log, done int
+	err := c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+	c.traces = err != nil || busy != 0
+	_, _ = c.conn.ExecContext(ctx, "PRAGMA busy_timeout(10000)") // where it fails, waits are short
 }
 
 // prune deletes what has had its time, in one transaction of its own.

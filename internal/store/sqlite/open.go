@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -53,6 +54,8 @@ type Options struct {
 	// Group is the most changes in one transaction. 0: 256. 1 is for measuring
 	// what grouping gains.
 	Group int
+	// Scrub is how often what was deleted is written over. 0: a minute.
+	Scrub time.Duration
 	// Now is the clock by which ended messages and old repeats are forgotten.
 	// Nil: time.Now.
 	Now func() time.Time
@@ -70,6 +73,8 @@ type DB struct {
 	group int
 	now   func() time.Time
 	steps func(string)
+
+	scrubEvery time.Duration
 
 	write   *sql.DB // one connection, the committer's
 	read    *sql.DB // connections that cannot write
@@ -119,7 +124,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps}
+	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps, scrubEvery: cmp.Or(o.Scrub, time.Minute)}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	db.pickup = &Contents{dir: filepath.Join(dir, pickupDir), kind: parcelSuffix, steps: o.Steps}

@@ -88,6 +88,12 @@ func (db *DB) ParcelsOver(ctx context.Context, now time.Time) ([]pickup.Row, err
 	return collect(rows, err, "list parcels", scanParcel)
 }
 
+// ParcelsOf returns waiting rows of one document.
+func (db *DB) ParcelsOf(ctx context.Context, doc dlp.ID) ([]pickup.Row, error) {
+	rows, err := db.read.QueryContext(ctx, parcelColumns+"WHERE ended = 0 AND doc = ? ORDER BY id LIMIT ?", string(doc), pickup.MaxList)
+	return collect(rows, err, "list parcels", scanParcel)
+}
+
 // ParcelContent returns the sealed content kept in the database, or nil where
 // its file has it. pickup.ErrNotFound.
 func (db *DB) ParcelContent(ctx context.Context, id dlp.ID) ([]byte, error) {

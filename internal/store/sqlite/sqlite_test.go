@@ -1,11 +1,13 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -233,6 +235,46 @@ func TestWhatHasHadItsTimeIsForgotten(t *testing.T) {
 	if _, ok, err := in.db.LastNotice(t.Context(), [32]byte{}); ok || err != nil {
 		t.Errorf("notice: got %v, %v; want none", ok, err)
 	}
+}
+
+// TestDeletedContentIsWrittenOver: of a content that was delivered, neither the
+// database nor its log has a page any more, though nothing else happens.
+func TestDeletedContentIsWrittenOver(t *testing.T) {
+	in := open(t, t.TempDir(), sqlite.Options{Scrub: 20 * time.Millisecond})
+	m := spooltest.Message(0)
+	e, err := in.spool.Seal(t.Context(), m, strings.NewReader(strings.Repeat("content ", 500)))
+	if err != nil || len(e.Inline) < 1000 {
+		t.Fatalf("%d bytes, %v", len(e.Inline), err)
+	}
+	there := func() (found []string) {
+		for _, name := range []string{"stanch.db", "stanch.db-wal"} {
+			b, err := os.ReadFile(filepath.Join(in.dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(b, e.Inline[200:264]) {
+				found = append(found, name)
+			}
+		}
+		return found
+	}
+	commit(t, in, store.Change{Out: []spool.Entry{e}})
+	if len(there()) == 0 {
+		t.Fatal("it is not where it is looked for")
+	}
+	m.State = spool.Delivered
+	u, err := in.spool.Progress(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, in, store.Change{Progress: []spool.Update{u}})
+	for range 500 {
+		if len(there()) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("it is still in %v", there())
 }
 
 // nothing is an empty content.

@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/stanch-dlp/stanch/internal/webtest"
+)
+
+// TestPickupHostileHTML: fields of a form that are named like what a script asks
+// of a page, and a text of very many pieces, keep nobody from reading.
+func TestPickupHostileHTML(t *testing.T) {
+	t.Parallel()
+	p := newPickupPages(t, "")
+	b := webtest.Chromium(t, 390, 844)
+	p.start()
+	head, _, _ := strings.Cut(pickupMail, "MIME-Version")
+	names := ""
+	for _, n := range []string{"tagName", "nodeName", "nodeType", "childNodes", "lastChild", "previousSibling", "textContent", "getAttribute"} {
+		names += `<input name="` + n + `">`
+	}
+	p.opens(b, p.sends(head+"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<form>"+names+"<p>Her number is 536-22-8145.</p></form>\r\n"+
+		strings.Repeat("<b>x</b> \r\n", 100_000)+`<a href="https://other.example/">here</a>`+"\r\n"), 1)
+	text := webtest.Eval[string](b, `document.getElementById("body").textContent`)
+	if !strings.HasPrefix(text, "Her number is 536-22-8145.") || strings.Count(text, "x ") < 100_000 || !strings.HasSuffix(text, "here <https://other.example/>") {
+		t.Errorf("shown, %d bytes: %.60q ... %q", len(text), text, text[max(0, len(text)-60):])
+	}
+}
+
+// TestPickupPagesAreAccessible runs axe-core on each thing that the page shows.
+func TestPickupPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	const program = "/var/cache/stanch-tests/axe/node_modules/axe-core/axe.min.js"
+	axe, err := os.ReadFile(program)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("axe-core is not installed: .ci/deps installs it")
+		}
+		t.Skip("axe-core is not installed: .ci/deps installs it")
+	}
+	p := newPickupPages(t, "sms_command = [\"/bin/true\"]\n")
+	b := webtest.Chromium(t, 390, 844)
+	p.start()
+	link := p.sends(pickupMail)
+	check := func(what string) {
+		t.Helper()
+		webtest.Eval[bool](b, string(axe)+"; true")
+		webtest.Eval[bool](b, `window.found = null, axe.run().then((r) => { window.found = r.violations.filter((v) => v.impact === "serious" || v.impact === "critical").map((v) => v.id + " " + v.nodes.map((n) => n.html).join()).join("; ") || "none" }), true`)
+		eventually(t, "axe has looked", func() bool { return webtest.Eval[bool](b, "window.found !== null") })
+		if found := webtest.Eval[string](b, "window.found"); found != "none" {
+			t.Errorf("%s: %s", what, found)
+		}
+		if wide := webtest.Eval[bool](b, "document.documentElement.scrollWidth > innerWidth"); wide {
+			t.Errorf("%s is wider than a telephone", what)
+		}
+	}
+	b.Open(link)
+	p.shows(b, "ask")
+	check("ask")
+	b.Do(chromedp.Click(chromedp.CSS("#send-mail")))
+	code := p.code(1)
+	p.shows(b, "code-form")
+	b.Do(chromedp.SendKeys(chromedp.CSS("#code"), wrong(code)), chromedp.Click(chromedp.CSS("#code-form button[type=submit]")))
+	eventually(t, "it says so", func() bool {
+		return webtest.Eval[string](b, `document.getElementById("code-amiss").textContent`) == "That code did not match. 4 tries are left."
+	})
+	check("a wrong code")
+	b.Do(chromedp.SetValue(chromedp.CSS("#code"), code), chromedp.Click(chromedp.CSS("#code-form button[type=submit]")))
+	p.shows(b, "opened")
+	check("the message")
+	b.Open(strings.Split(link, "#")[0])
+	p.shows(b, "broken")
+	check("a link without its key")
+}
