@@ -52,6 +52,11 @@ run: build ## start the whole gateway on this machine, data under var/
 	@go build -o $(DEMO) ./internal/synth/demo && $(DEMO) -prepare
 	@exec $(BIN) serve --config var/stanch.toml
 
+.PHONY: screenshots
+screenshots: ## write pictures of the console's pages to docs/screenshots
+	@mkdir -p docs/screenshots
+	STANCH_SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 ./internal/e2e -run 'TestConsole$$'
+
 .PHONY: demo
 demo: ## send eight messages and drop six files into a running `make run`, and show what became of them
 	@go build -o $(DEMO) ./internal/synth/demo && $(DEMO)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -83,6 +84,32 @@ func discreet(t *testing.T, b *webtest.Browser) {
 	}
 }
 
+// narrow fails where the page is wider than a phone of 390 pixels.
+func narrow(t *testing.T, b *webtest.Browser) {
+	t.Helper()
+	b.Do(chromedp.EmulateViewport(390, 844))
+	if w := webtest.Eval[float64](b, `document.documentElement.scrollWidth`); w > 390 {
+		t.Errorf("%s is %v pixels wide on a phone of 390", webtest.Eval[string](b, `location.pathname`), w)
+	}
+	shot(t, b, "phone")
+	b.Do(chromedp.EmulateViewport(1280, 900))
+	shot(t, b, "desk")
+}
+
+// shot writes a picture of the page where STANCH_SCREENSHOTS says; make
+// screenshots does.
+func shot(t *testing.T, b *webtest.Browser, kind string) {
+	t.Helper()
+	dir := os.Getenv("STANCH_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	name := strings.ToLower(strings.Fields(webtest.Eval[string](b, `document.title`))[0])
+	if err := os.WriteFile(filepath.Join(dir, "console-"+name+"-"+kind+".png"), webtest.Get(b, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	b := webtest.Chromium(t, 1280, 900)
@@ -93,8 +120,10 @@ func TestConsole(t *testing.T) {
 	}
 	b.Open(url + "/queue?to=partner.example&type=SSN&confidence=high")
 	discreet(t, b)
+	narrow(t, b)
 	b.Do(chromedp.Click(".holds .what a"), chromedp.WaitVisible(".finding"))
 	discreet(t, b)
+	narrow(t, b)
 	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "***-**-8145") || !strings.Contains(text, "social security") {
 		t.Errorf("the item shows no masked finding beside its words:\n%s", text)
 	}
@@ -121,6 +150,7 @@ func TestConsole(t *testing.T) {
 		}
 		return false
 	})
+	byKeys(t, g, b, url)
 	log := g.must("audit", "export")
 	for _, want := range []string{`"reveal:to_decide"`, `"user:admin"`, `"kind":"review"`, `"payment"`, `"kind":"login"`} {
 		if !strings.Contains(log, want) {
@@ -134,4 +164,28 @@ func TestConsole(t *testing.T) {
 	}
 	g.must("audit", "verify")
 	g.stop()
+}
+
+// byKeys holds another mail and rejects it by the keyboard alone.
+func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
+	t.Helper()
+	if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		t.Fatal(err)
+	}
+	b.Open(url + "/queue")
+	b.Do(chromedp.WaitVisible(".holds"))
+	b.Do(chromedp.KeyEvent("j"), chromedp.KeyEvent(kb.Enter))
+	b.Do(chromedp.WaitVisible("#do-reject"))
+	b.Do(chromedp.KeyEvent("d"))
+	if at := webtest.Eval[string](b, `document.querySelector("#do-reject").checked + " " + document.activeElement.id`); at != "true code" {
+		t.Fatalf("d left the page at %q, want Reject chosen and its reason under the hand", at)
+	}
+	b.Do(chromedp.KeyEvent(strings.Repeat(kb.ArrowDown, 4)), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab))
+	if at := webtest.Eval[string](b, `document.querySelector("#code").value + " " + document.activeElement.innerText`); at != "not_phi Decide" {
+		t.Fatalf("the reason typed and two steps on: %q, want not_phi and the button", at)
+	}
+	b.Do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(`[role="status"]`))
+	if left := g.held(); len(left) != 0 {
+		t.Errorf("still held after Reject by keys: %+v", left)
+	}
 }
