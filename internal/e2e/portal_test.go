@@ -60,7 +60,7 @@ func readable(t testing.TB, msg string) (mail.Header, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in io.Reader = m.Body
+	in := m.Body
 	if m.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
 		in = quotedprintable.NewReader(in)
 	}
@@ -515,7 +515,7 @@ func TestPickupCanary(t *testing.T) {
 	if err := form.Close(); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "POST", strings.Split(link, "#")[0]+"/reply", &b)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.Split(link, "#")[0]+"/reply", &b)
 	if err != nil {
 		t.Fatal(err)
 	}

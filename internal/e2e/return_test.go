@@ -58,9 +58,7 @@ func (r *returnSite) ends(how string) {
 func (r *returnSite) started(parameter string) {
 	r.t.Helper()
 	write(r.t, filepath.Join(r.back.dir, "main.cf"), mainCF(read(r.t, filepath.Join(r.back.dir, "main.cf"))+"smtpd_end_of_data_restrictions = "+parameter+"\n"), 0o644)
-	eventually(r.t, "the Postfix behind stanch starts", func() bool { // not while the log daemon of the one that was killed hangs on
-		return exec.Command("/usr/sbin/postfix", "-c", r.back.dir, "start").Run() == nil
-	})
+	r.back.run("postfix", "-c", r.back.dir, "start")
 	r.listening(true)
 }
 

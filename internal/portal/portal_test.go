@@ -19,9 +19,8 @@ import (
 
 // desk knows one parcel, and counts what is asked of it.
 type desk struct {
-	id     dlp.ID
-	asked  int
-	failed error
+	id    dlp.ID
+	asked int
 }
 
 func (d *desk) PickupOf(_ context.Context, id dlp.ID) (pickup.Parcel, error) {
@@ -127,7 +126,7 @@ func TestLimits(t *testing.T) {
 	d := &desk{id: dlp.NewID()}
 	srv := pages(t, d, io.Discard)
 	post := func(from string) int {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/p/"+string(d.id)+"/open", strings.NewReader(`{"code":"1"}`))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/p/"+string(d.id)+"/open", strings.NewReader(`{"code":"1"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
