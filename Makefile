@@ -50,7 +50,7 @@ ldflags: # what build passes to the linker, for .ci/repro
 .PHONY: run
 run: build ## start the whole gateway on this machine, data under var/
 	@go build -o $(DEMO) ./internal/synth/demo && $(DEMO) -prepare
-	@exec $(BIN) serve --config var/stanch.toml
+	@exec $(BIN) serve --print-password --config var/stanch.toml
 
 .PHONY: screenshots
 screenshots: ## write pictures of the console's pages to docs/screenshots

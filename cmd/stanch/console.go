@@ -20,7 +20,7 @@ func (s *server) buildConsole() error {
 		return nil
 	}
 	users := console.OpenUsers(consoleDir(s.cfg.DataDir))
-	shown := onTerminal(s.app.out)
+	shown := s.app.printPassword || onTerminal(s.app.out)
 	password, err := users.FirstAccount(!shown)
 	switch {
 	case err != nil:

@@ -95,6 +95,8 @@ type app struct {
 	in         io.Reader
 	out, errs  io.Writer
 	configPath string
+
+	printPassword bool // serve: of the console's first account, wherever output goes
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -51,7 +51,7 @@ const _ = uint(30*time.Second - stopWithin - stopRest) // does not compile beyon
 const statusServing = "serving"
 
 func (a *app) serveCmd() *cobra.Command {
-	return &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "serve", Short: "Run every configured door and the workers", Args: cobra.NoArgs,
 		Long: "Run every configured door and the workers until SIGTERM or SIGINT: doors close, work in hand finishes.\n\n" +
 			"SIGHUP loads the configuration and the rules anew. If anything is wrong with them, what was in force stays in\n" +
 			"force and standard error says why. SIGUSR2 lets serve give way to the program that is installed now, as\n" +
@@ -71,6 +71,8 @@ func (a *app) serveCmd() *cobra.Command {
 			}
 			return err
 		}}
+	cmd.Flags().BoolVar(&a.printPassword, "print-password", false, "print the first password of the console wherever output goes; without it, to a terminal only")
+	return cmd
 }
 
 // server is one running serve.

@@ -189,3 +189,30 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 		t.Errorf("still held after Reject by keys: %+v", left)
 	}
 }
+
+// TestPasswordPrinted: what `make run` starts with prints the password at the first
+// start alone, and keeps it in no file.
+func TestPasswordPrinted(t *testing.T) {
+	t.Parallel()
+	g, _ := withConsole(t)
+	g.kill()
+	if err := os.RemoveAll(filepath.Join(g.data(), "state", "console")); err != nil { // as before the first start
+		t.Fatal(err)
+	}
+	g.program = filepath.Join(t.TempDir(), "serve")
+	write(t, g.program, "#!/bin/sh\nexec "+stanch+" \"$@\" --print-password\n", 0o755)
+	printed := regexp.MustCompile(`sign in as admin, password \S+`)
+	g.start()
+	first := printed.FindAllString(g.printed(), -1)
+	if len(first) != 1 {
+		t.Fatalf("printed %d times:\n%s", len(first), g.printed())
+	}
+	if _, err := os.Stat(filepath.Join(g.data(), "state", "console", "first-password")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is in a file too: %v", err)
+	}
+	g.kill()
+	g.start()
+	if again := printed.FindAllString(g.printed(), -1); len(again) != 1 {
+		t.Errorf("printed again at the next start:\n%s", g.printed())
+	}
+}
