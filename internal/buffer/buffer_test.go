@@ -368,11 +368,18 @@ func TestChangedFileIsNoticed(t *testing.T) {
 	fds, _ := filepath.Glob("/proc/self/fd/*")
 	for _, fd := range fds {
 		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, dir) {
-			f, err := os.OpenFile(fd, os.O_WRONLY, 0)
+			f, err := os.OpenFile(fd, os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.WriteAt([]byte("x"), 70*kib)
+			var one [1]byte
+			if _, err := f.ReadAt(one[:], 70*kib); err != nil {
+				t.Fatal(err)
+			}
+			one[0] ^= 1
+			if _, err := f.WriteAt(one[:], 70*kib); err != nil {
+				t.Fatal(err)
+			}
 			f.Close()
 		}
 	}
