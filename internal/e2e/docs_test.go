@@ -67,10 +67,10 @@ func documentedFiles(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	cert, key := authorityFor(t, dir, "gw.clinic.example", time.Hour)
-	for _, sub := range []string{"tls", "private"} {
+	for _, sub := range []string{"tls", "private", "smime"} {
 		mkdir(t, filepath.Join(dir, sub))
 	}
-	for to, from := range map[string]string{"gw.pem": cert, "gw.key": key, "tls/gw.pem": cert, "tls/gw.key": key} {
+	for to, from := range map[string]string{"gw.pem": cert, "gw.key": key, "tls/gw.pem": cert, "tls/gw.key": key, "mail-authorities.pem": cert} {
 		write(t, filepath.Join(dir, to), read(t, from), 0o600)
 	}
 	write(t, filepath.Join(dir, "smarthost.auth"), "clinic:correct horse battery\n", 0o600)
