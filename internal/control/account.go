@@ -20,11 +20,16 @@ func (s *Server) noteAccount(w http.ResponseWriter, r *http.Request) {
 
 // NoteAccount has serve record a change of an account.
 func (c *Client) NoteAccount(ctx context.Context, what, _ string) error {
+	return c.note(ctx, "/accounts", what)
+}
+
+// note sends what to be recorded to path.
+func (c *Client) note(ctx context.Context, path string, what any) error {
 	body, err := json.Marshal(what)
 	if err != nil {
 		return fmt.Errorf("control: call: %w", err)
 	}
-	res, err := c.send(ctx, http.MethodPost, "/accounts", bytes.NewReader(body))
+	res, err := c.send(ctx, http.MethodPost, path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

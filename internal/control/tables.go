@@ -1,11 +1,9 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -22,13 +20,5 @@ func (s *Server) noteTable(w http.ResponseWriter, r *http.Request) {
 
 // NoteTable has serve record a change of the code tables.
 func (c *Client) NoteTable(ctx context.Context, change gateway.TableChange, _ string) error {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return fmt.Errorf("control: call: %w", err)
-	}
-	res, err := c.send(ctx, http.MethodPost, "/tables", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	return res.Body.Close()
+	return c.note(ctx, "/tables", change)
 }

@@ -1,7 +1,6 @@
 package pickup
 
 import (
-	"encoding/base64"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -85,35 +84,9 @@ func inBase64(body *multipart.Writer, kind, disposition string, in io.Reader) er
 	if err != nil {
 		return err
 	}
-	lines := &lineWriter{w: part}
-	enc := base64.NewEncoder(base64.StdEncoding, lines)
+	enc := message.NewBase64(part)
 	if _, err := io.Copy(enc, in); err != nil {
 		return err
 	}
 	return enc.Close()
-}
-
-// lineWriter breaks base64 into lines of 76. RFC 2045 6.8.
-type lineWriter struct {
-	w io.Writer
-	n int // characters in this line
-}
-
-// Write writes p.
-func (l *lineWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		if l.n == 76 {
-			if _, err := io.WriteString(l.w, "\r\n"); err != nil {
-				return 0, err
-			}
-			l.n = 0
-		}
-		k := min(len(p), 76-l.n)
-		if _, err := l.w.Write(p[:k]); err != nil {
-			return 0, err
-		}
-		l.n, p = l.n+k, p[k:]
-	}
-	return n, nil
 }
