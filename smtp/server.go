@@ -126,14 +126,15 @@ func (s *Server) enter(ctx context.Context, conn net.Conn, d Door) (dlp.Reply, b
 	}
 	n, mine := len(s.sessions), s.perClient[key]
 	switch {
-	case s.loop.Stopping():
-		return replyStopping, false
 	case n >= s.cfg.MaxConnections, (stranger || one && mine > 0) && n >= s.cfg.MaxConnections-reserved:
 		return replyBusy, false
 	case one && mine >= s.cfg.MaxPerClient:
 		return replyBusyClient, false
 	}
 	x := newSession(s, conn, client, d)
+	if s.loop.Stopping() {
+		x.stop() // Shutdown does not see it any more
+	}
 	s.sessions[x] = struct{}{}
 	s.perClient[key]++
 	s.d.Metrics.SessionOpened()
@@ -207,7 +208,8 @@ func clientKey(a netip.Addr) netip.Addr {
 }
 
 // Shutdown stops accepting, ends sessions between messages with 421, and waits
-// for those inside one. When ctx ends first, Handlers are told so, all
+// for those inside one and for those just opened, which may have one (see
+// firstMessage). When ctx ends first, Handlers are told so, all
 // connections are closed, and once the sessions have ended ctx's error is
 // returned.
 func (s *Server) Shutdown(ctx context.Context) error {

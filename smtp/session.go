@@ -22,6 +22,7 @@ import (
 
 const (
 	writeTimeout  = 2 * time.Minute        // for one write of replies
+	firstMessage  = 3 * time.Second        // from its opening a session may begin its first message, though the server stops
 	tlsTimeout    = time.Minute            // for a handshake
 	lingerTimeout = 2 * time.Second        // for a client to read the last reply
 	quietTimeout  = 200 * time.Millisecond // for a client that has all answers to close by itself
@@ -61,6 +62,7 @@ type session struct {
 	mu       sync.Mutex // guards all below
 	conn     net.Conn
 	busy     bool // inside a transaction: not to be stopped
+	used     bool // has had a transaction
 	stopping bool
 }
 
@@ -166,7 +168,9 @@ func (x *session) wait() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.stopping && !x.busy {
-		return os.ErrDeadlineExceeded
+		if limit = earliest(limit, x.stopsBy()); !limit.After(time.Now()) {
+			return os.ErrDeadlineExceeded
+		}
 	}
 	return x.conn.SetReadDeadline(limit)
 }
@@ -365,12 +369,23 @@ func (x *session) setBusy(busy bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.busy = busy
+	x.used = x.used || busy
 }
 
 func (x *session) isStopping() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.stopping
+}
+
+// stopsBy is until when a session that is to stop may wait for a transaction: a
+// client that has just been let in is not turned away before its first. The
+// caller holds mu.
+func (x *session) stopsBy() time.Time {
+	if x.used {
+		return time.Unix(1, 0)
+	}
+	return x.opened.Add(firstMessage)
 }
 
 // stop asks the session to end between messages; one that waits for a command
@@ -380,7 +395,7 @@ func (x *session) stop() {
 	defer x.mu.Unlock()
 	x.stopping = true
 	if !x.busy {
-		_ = x.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed already
+		_ = x.conn.SetReadDeadline(x.stopsBy()) // fails only when it is closed already
 	}
 }
 

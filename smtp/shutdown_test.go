@@ -293,8 +293,7 @@ func TestTimeouts(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	t.Run("idle sessions are told", func(t *testing.T) {
 		d := open(t, nil)
-		a, b := d.hello(t), d.raw(t)
-		b.want("220")
+		a, b := d.used(t), d.used(t)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if err := d.Shutdown(t.Context()); err != nil {
@@ -315,7 +314,7 @@ func TestShutdown(t *testing.T) {
 		c.envelope("c@d.test")
 		c.say("DATA\r\n", "354")
 		c.send("half ")
-		idle := d.hello(t)
+		idle := d.used(t)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if err := d.Shutdown(t.Context()); err != nil {
@@ -327,6 +326,48 @@ func TestShutdown(t *testing.T) {
 		wg.Wait()
 		if got := d.hop.messages()[0].body; got != "half and half\r\n" {
 			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("who was just let in may send one message", func(t *testing.T) {
+		d := open(t, nil)
+		fresh, idle := d.raw(t), d.used(t)
+		fresh.want("220")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := d.Shutdown(t.Context()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+		idle.want("421 4.3.2", "closed") // the shutdown has begun
+		fresh.say("EHLO c.test\r\n", "250")
+		fresh.envelope("c@d.test")
+		fresh.say("DATA\r\n", "354")
+		fresh.say("whole\r\n.\r\n", "250 2.0.0 queued", "421 4.3.2", "closed")
+		wg.Wait()
+	})
+	t.Run("a connection taken from the queue as the doors close", func(t *testing.T) {
+		d := &door{handler: &handler{}, hop: &memoryHop{}}
+		cfg, deps := parts(t, d)
+		s, err := smtp.NewServer(cfg, deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &lateListener{Listener: open, taken: make(chan struct{}), closed: make(chan struct{})}
+		d.addr = l.Addr().String()
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(t.Context(), l) }()
+		c := d.raw(t)
+		<-l.taken
+		if err := s.Shutdown(t.Context()); err != nil { // waits for the session
+			t.Errorf("Shutdown: %v", err)
+		}
+		c.want("220", "421 4.3.2", "closed")
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
 		}
 	})
 	t.Run("a message that does not end is cut", func(t *testing.T) {
@@ -379,8 +420,7 @@ func TestShutdown(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error)
 		go func() { served <- s.Serve(ctx, l) }()
-		c := d.raw(t)
-		c.want("220")
+		c := d.used(t)
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -391,6 +431,36 @@ func TestShutdown(t *testing.T) {
 		c.want("421", "closed")
 		wg.Wait()
 	})
+}
+
+// used is a session that has had a transaction.
+func (d *door) used(t *testing.T) *client {
+	t.Helper()
+	c := d.hello(t)
+	c.say("MAIL FROM:<a@b.test>\r\n", "250")
+	c.say("RSET\r\n", "250")
+	return c
+}
+
+// lateListener hands out what it has accepted only once it is closed.
+type lateListener struct {
+	net.Listener
+	once          sync.Once
+	taken, closed chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		close(l.taken)
+		<-l.closed
+	}
+	return c, err
+}
+
+func (l *lateListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 // TestOneSlowClient: others do not notice.

@@ -24,6 +24,8 @@ type Loop struct {
 	stopping  bool
 	listeners map[net.Listener]struct{}
 	cut       []context.CancelFunc // ends the sessions' contexts, one for each Serve
+
+	serving sync.WaitGroup // each Serve that takes connections
 }
 
 // Serve hands connections from l to admit until ctx ends or Stop is called,
@@ -36,6 +38,7 @@ func (a *Loop) Serve(ctx context.Context, l net.Listener, admit func(context.Con
 		cut()
 		return l.Close()
 	}
+	defer a.serving.Done()
 	defer a.drop(l)
 	stop := context.AfterFunc(ctx, func() { a.drop(l) })
 	defer stop()
@@ -71,6 +74,7 @@ func (a *Loop) add(l net.Listener, cut context.CancelFunc) bool {
 		a.listeners = map[net.Listener]struct{}{}
 	}
 	a.listeners[l] = struct{}{}
+	a.serving.Add(1)
 	a.cut = append(a.cut, cut)
 	return true
 }
@@ -84,8 +88,9 @@ func (a *Loop) drop(l net.Listener) {
 	}
 }
 
-// Stop closes all listeners, and from then on nothing is accepted. Only the
-// first call reports true.
+// Stop closes all listeners. What was accepted until then may still reach admit:
+// it is no longer in the queue where another process could take it, and Finish
+// waits for it. Only the first call reports true.
 func (a *Loop) Stop() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,10 +110,12 @@ func (a *Loop) Stopping() bool {
 	return a.stopping
 }
 
-// Finish waits for the sessions that run, after Stop. When ctx ends first it
+// Finish waits until nothing more reaches admit, then for the sessions that run,
+// after Stop. When ctx ends first it
 // ends their contexts, calls cut, which has to end them, waits on, and returns
 // ctx's error.
 func (a *Loop) Finish(ctx context.Context, running *sync.WaitGroup, cut func()) error {
+	a.serving.Wait() // their listeners are closed
 	done := make(chan struct{})
 	go func() { // ends with the last session, which cut makes sure of
 		running.Wait()
