@@ -146,6 +146,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
 		doctor.NextHops(cfg.SMTP, ask, hopErr),
 		mailKeys(cfg, time.Now),
+		doctor.FIPS(fipsModule(running), outsideFIPS(cfg)),
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
@@ -205,7 +206,7 @@ func askServe(ctx context.Context, dir string) *doctor.Running {
 	if err != nil {
 		return nil
 	}
-	return &doctor.Running{PID: s.PID, Version: s.Version, Loaded: s.Loaded, Files: s.Files, RuleSet: s.RuleSet, Failing: s.Failing, Alarms: s.Alarms}
+	return &doctor.Running{PID: s.PID, Version: s.Version, Loaded: s.Loaded, Files: s.Files, RuleSet: s.RuleSet, FIPS: s.FIPS, Failing: s.Failing, Alarms: s.Alarms}
 }
 
 // locked reports whether a process has the data folder. It asks for a shared

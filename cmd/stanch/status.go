@@ -89,7 +89,7 @@ func (s *server) endpoints(ctx context.Context) (stop func(context.Context) erro
 // Status is what serve says of itself to `stanch doctor`.
 func (s *server) Status(ctx context.Context) control.Status {
 	s.mu.Lock()
-	st := control.Status{ProcessInfo: s.Process(), Loaded: s.loaded, Files: doctor.OpenFiles()}
+	st := control.Status{ProcessInfo: s.Process(), Loaded: s.loaded, Files: doctor.OpenFiles(), FIPS: fipsVersion()}
 	if s.judges != nil { // nothing can be read yet: see mend
 		st.RuleSet = s.judges.set.Digest()
 	}

@@ -134,6 +134,7 @@ type Status struct {
 	Loaded  time.Time `json:"loaded"` // when it last read its configuration
 	Files   uint64    `json:"files"`  // how many files it may have open
 	RuleSet string    `json:"ruleset"`
+	FIPS    string    `json:"fips,omitempty"` // version of the FIPS 140-3 module it runs with
 	Reading Reading   `json:"reading"`
 	Failing []string  `json:"failing"` // of its health checks
 	Alarms  []string  `json:"alarms"`  // what an operator should see, such as "bypass"

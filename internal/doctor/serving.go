@@ -16,6 +16,7 @@ type Running struct {
 	Files   uint64    // how many files it may have open
 	RuleSet string    // digest of the rules it judges by
 	Failing []string  // of its own health checks
+	FIPS    string    // version of the FIPS 140-3 module it runs with, "" for none
 	Alarms  []string  // what an operator should see, such as "bypass"
 }
 

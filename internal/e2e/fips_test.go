@@ -1,0 +1,56 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFIPSModule runs a gateway with Go's FIPS 140-3 module on: mail by S/MIME to a
+// recipient whose program reads what is approved, a file by CMS, and a mail that is
+// held and released. doctor, which runs without, says so of the running serve, and
+// what lies outside all the same.
+func TestFIPSModule(t *testing.T) {
+	t.Parallel()
+	certs := t.TempDir()
+	certificate(t, certs, "new@partner.example", "email:new@partner.example")
+	print := openssl(t, certs, "", "x509", "-in", "new@partner.example.pem", "-noout", "-fingerprint", "-sha256")
+	_, print, _ = strings.Cut(strings.TrimSpace(print), "=")
+	write(t, filepath.Join(certs, "trust.txt"), "modern "+print+"\n", 0o600)
+	file := filepath.Join(t.TempDir(), "records.pem") // the same certificate, in a folder of its own
+	write(t, file, read(t, filepath.Join(certs, "new@partner.example.pem")), 0o600)
+	g := newGateway(t, options{watch: fmt.Sprintf("cms_recipients = [%q]", file),
+		extra: encryptMailPolicy + encryptPolicy + fmt.Sprintf("[encrypt]\norder = [\"smime\"]\nsmime_dir = %q\n", certs)})
+	g.start()
+	if fs, _ := g.doctor("fips"); len(fs) != 1 || !has(fs, "ok", "the running serve runs without", "") || !has(fs, "ok", "vault", "") {
+		t.Errorf("without the module: %+v", fs)
+	}
+	g.stop()
+	g.start("GODEBUG=fips140=on")
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	if answer, err := g.send("ada@clinic.example", []string{"new@partner.example", "carol@elsewhere.test"}, strings.Replace(secretMail, "bob@", "new@", 1)); err != nil {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	eventually(t, "the mail is delivered, the file encrypted", func() bool { return len(g.delivered()) == 1 && exists(path+".p7m") && !exists(path) })
+	who := []string{"-recip", "new@partner.example.pem", "-inkey", "new@partner.example.key"}
+	mail := g.delivered()[0]
+	if plain := openssl(t, certs, mail, append([]string{"cms", "-decrypt"}, who...)...); !strings.Contains(mail, "smime-type=authEnveloped-data") || !strings.Contains(plain, "number is 536-22-8145.") {
+		t.Errorf("openssl reads %q of\n%s", plain, mail)
+	}
+	if got := openssl(t, certs, "", append([]string{"cms", "-decrypt", "-inform", "DER", "-binary", "-in", path + ".p7m"}, who...)...); got != phiFile {
+		t.Errorf("the file opens to %q", got)
+	}
+	items := g.held()
+	if len(items) != 1 {
+		t.Fatalf("held %+v, want Carol's alone", items)
+	}
+	g.must("quarantine", "release", items[0].ID)
+	eventually(t, "Carol's is released", func() bool { return len(g.delivered()) == 2 })
+	fs, code := g.doctor("fips")
+	if code != 0 || !has(fs, "ok", "the running serve runs with Go's FIPS 140-3 module", "") || !has(fs, "warn", "vault outside FIPS 140: age", "") ||
+		!has(fs, "warn", "not modern", "trust.txt") || has(fs, "warn", g.share, "") || has(fs, "warn", "OpenPGP", "") {
+		t.Errorf("with the module: exit %d: %+v", code, fs)
+	}
+}
