@@ -29,6 +29,7 @@ type ExplainOptions struct {
 	Reveal bool         // values and what stands around them as they are
 	Near   bool         // also what an expression nearly matches
 	Proved bool         // without the candidates that some step stopped
+	Bytes  int64        // of text that is explained; 0, and at most: 8 MiB
 	Now    time.Time    // as in Options
 
 	testing bool
@@ -220,7 +221,7 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 	if opt.Now.IsZero() {
 		opt.Now = time.Now()
 	}
-	x := &Explainer{s: s, opt: opt, left: maxExplained, blind: -1, nearly: map[int]*approximator{},
+	x := &Explainer{s: s, opt: opt, left: explainedBytes(opt), blind: -1, nearly: map[int]*approximator{},
 		names: make([]map[int32]string, len(s.words.spans))}
 	x.scan = s.Begin(Options{Now: opt.Now, testing: opt.testing})
 	x.own = s.Begin(Options{Now: opt.Now, testing: opt.testing, VerifyFree: math.MaxInt64 / 2})
@@ -228,6 +229,13 @@ func (s *Scanner) Explain(opt ExplainOptions) *Explainer {
 	s.why.once.Do(func() { s.why.ready(s) })
 	x.ends.proved, x.last = make([]uint32, len(s.why.pats)), make([]int, len(s.pats))
 	return x
+}
+
+func explainedBytes(opt ExplainOptions) int64 {
+	if opt.Bytes <= 0 {
+		return maxExplained
+	}
+	return min(opt.Bytes, maxExplained)
 }
 
 func (x *Explainer) explains(id dlp.RuleID) bool {

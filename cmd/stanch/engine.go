@@ -226,6 +226,7 @@ func (j *judges) rules(cfg *config.Config, prove ways.Prover) *gateway.Rules {
 		},
 		Request: j.request,
 		Ways:    j.ways.Proving(prove),
+		Show:    func(found []dlp.Finding) gateway.Shower { return newShower(j.scanner, found) },
 	}
 }
 

@@ -31,11 +31,12 @@ const password = "correct horse battery"
 
 // desk notes what it is asked for. Items other than known are not there.
 type desk struct {
-	mu     sync.Mutex
-	asked  []string      // guarded by mu
-	events []audit.Event // guarded by mu
-	held   []gateway.Held
-	broken error // of Note
+	mu      sync.Mutex
+	asked   []string      // guarded by mu
+	events  []audit.Event // guarded by mu
+	held    []gateway.Held
+	broken  error // of Note
+	unnoted bool  // what reviewers see was not noted when it was held
 }
 
 func (d *desk) did(what string) {
@@ -71,8 +72,29 @@ func (d *desk) PageHeld(_ context.Context, f vault.Filter) ([]gateway.Held, erro
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	h, err := d.find(id)
 	d.did("show " + actor)
-	return gateway.HeldDetail{Held: h, Findings: []gateway.Position{{Rule: "us-ssn", Type: "SSN", Confidence: "high", Part: "1", Start: 4, End: 15, Line: 1}},
-		Gaps: []gateway.HeldGap{{Part: "2", Name: "Secretname<script>.zip", Cause: "encrypted"}}}, err
+	out := gateway.HeldDetail{Held: h, Findings: []gateway.Position{{Rule: "us-ssn", Type: "SSN", Confidence: "high", Part: "1", Start: 4, End: 15, Line: 1}},
+		Gaps: []gateway.HeldGap{{Part: "2", Name: "Secretname<script>.zip", Cause: "encrypted"}}}
+	if !d.unnoted {
+		out.Parts = []vault.ShownPart{{Path: "HEADER", MediaType: "message/rfc822"}, {Path: "1", MediaType: hostile}, {Path: "1/1", MediaType: hostile, Ending: hostile}, {Path: "1/1/2.1", MediaType: "x"}}
+		out.Findings[0].Masked, out.Findings[0].Before, out.Findings[0].After = hostile+"***-**-8145", "**** SSN "+hostile, hostile
+		out.Findings[0].Steps = []vault.ShownStep{{Step: "evidence", Outcome: "raises", Why: hostile}}
+	}
+	return out, err
+}
+
+// hostile is what a mail may hold wherever a page shows something of it.
+const hostile = `"'><script>x</script><img src=x onerror=alert(1)>{{.User}}`
+
+func (d *desk) HeldFrom(_ context.Context, id dlp.ID, since time.Time, limit int) (gateway.From, error) {
+	var out gateway.From
+	for _, h := range d.held {
+		if h.ID != id && h.Received.After(since) {
+			if out.Count++; len(out.Held) < limit {
+				out.Held = append(out.Held, h)
+			}
+		}
+	}
+	return out, nil
 }
 
 func (d *desk) ReadHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor, reason string, do func(*dlp.Document) error) error {
@@ -267,7 +289,7 @@ func TestRolesAndRoutes(t *testing.T) {
 				if (name == "viewer" || name == "auditor" || name == "nobody") && strings.Contains(body, "ward.person") {
 					t.Errorf("%s, %s: shows a whole address", name, pattern)
 				}
-				if strings.Contains(body, "Secretname") || strings.Contains(body, "<script>") || strings.Contains(body, "536-22-8145") && !strings.HasSuffix(path, "/reveal") {
+				if strings.Contains(body, "Secretname") || strings.Contains(body, "<script>") || strings.Contains(body, "<img src=x") || strings.Contains(body, "536-22-8145") && !strings.HasSuffix(path, "/reveal") {
 					t.Errorf("%s, %s: shows what it must not", name, pattern)
 				}
 				if path == "/signout" && name != "nobody" {

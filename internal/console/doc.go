@@ -9,6 +9,7 @@ package console
 
 import (
 	"context"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -21,6 +22,9 @@ import (
 type Desk interface {
 	PageHeld(ctx context.Context, f vault.Filter) ([]gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
+	// HeldFrom returns what was held of mail from the sender of id, the newest
+	// first, but not id itself: at most limit, and how many there are.
+	HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limit int) (gateway.From, error)
 	ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor, reason string, do func(*dlp.Document) error) error
 	ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) (gateway.Released, error)
 	RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
-	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/survey"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -47,10 +46,11 @@ type evidence struct{ Class, Text string }
 
 // partView is one part with what was found in it.
 type partView struct {
+	N                 int // its place in the page
 	Path, Label, Kind string
-	Depth             int
 	Findings          []findingView
 	Count             int
+	Within            []*partView // parts of it
 }
 
 type gapView struct{ Part, Ending, Cause, Detail string }
@@ -62,7 +62,9 @@ type itemPage struct {
 	Why           string
 	From          string
 	To            []string
-	Parts         []partView
+	Parts         []*partView // in order
+	Tree          []*partView // those that are within none
+	Others        others
 	Gaps          []gapView
 	Total, Hidden int
 	Unread        string // why the masked surroundings are not there
@@ -91,8 +93,8 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held)}
 	p.Mine = p.Claimed == u.Name
 	var again survey.Document
-	var parts []Part
-	if p.Open {
+	parts := partsOf(d.Parts)
+	if p.Open && len(parts) == 0 { // it was held before this was noted, or there was no time
 		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 		err = c.Desk.ReadHeld(ctx, id, vault.Opened{}, u.Actor(), "masked", func(doc *dlp.Document) (err error) {
 			again, parts, err = c.Reader.Masked(ctx, doc)
@@ -104,7 +106,12 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		}
 	}
 	c.people(&p, &d.Held, u)
-	p.Parts, p.Hidden = c.parts(d.Findings, again.Findings, parts)
+	if p.Others, err = c.others(r.Context(), &d.Held, u); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	p.Parts, p.Hidden = c.parts(withMasks(d.Findings, again.Findings), parts)
+	p.Tree = tree(p.Parts)
 	var types []dlp.Type
 	for _, f := range d.Findings {
 		if slices.Contains(d.Rules, f.Rule) && !slices.Contains(types, f.Type) {
@@ -113,7 +120,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	p.Why = "Held because of: " + lowerFirst(because(types, &d.Held)) + "."
 	for _, g := range d.Gaps {
-		p.Gaps = append(p.Gaps, gapView{partLabel(g.Part), ending(g.Name), codeWords(g.Cause), g.Detail})
+		p.Gaps = append(p.Gaps, gapView{partLabel(g.Part), Ending(g.Name), codeWords(g.Cause), g.Detail})
 	}
 	p.frame = c.frame(r, u, "Item "+string(id))
 	c.render(w, r, http.StatusOK, "item", p)
@@ -135,79 +142,6 @@ func (c *Console) people(p *itemPage, h *gateway.Held, u User) {
 	}
 }
 
-// key finds a finding again.
-type findingKey struct {
-	rule       dlp.RuleID
-	part       string
-	start, end int64
-}
-
-// parts joins what was found when it was held with its masked text as it was
-// read again. hidden is how many findings are not shown.
-func (c *Console) parts(found []gateway.Position, again []survey.Finding, read []Part) (out []partView, hidden int) {
-	masked := map[findingKey]*survey.Finding{}
-	for i := range again {
-		f := &again[i]
-		masked[findingKey{f.Rule, f.Part, f.Start, f.End}] = f
-	}
-	ruleNames := map[dlp.RuleID]string{}
-	for _, r := range c.Rules() {
-		ruleNames[r.ID] = r.Name
-	}
-	at := map[string]int{}
-	add := func(path, kind, end string) int {
-		i, ok := at[path]
-		if !ok {
-			i = len(out)
-			at[path] = i
-			out = append(out, partView{Path: path, Label: partLabel(path) + end, Kind: kind, Depth: strings.Count(path, "/") + strings.Count(path, ".")})
-		}
-		return i
-	}
-	for _, p := range read {
-		end := ending(p.Name)
-		if end != "" {
-			end = ", a file …" + end
-		}
-		add(p.Path, p.MediaType, end)
-	}
-	shown := 0
-	for _, f := range found {
-		i := add(f.Part, "", "")
-		out[i].Count++
-		if shown == maxShown {
-			hidden++
-			continue
-		}
-		shown++
-		v := findingView{Name: ruleNames[f.Rule], Rule: string(f.Rule), Type: string(f.Type), Confidence: f.Confidence, Line: f.Line}
-		if v.Name == "" {
-			v.Name = upper(notify.TypeWords(f.Type))
-		}
-		if m := masked[findingKey{f.Rule, f.Part, f.Start, f.End}]; m != nil {
-			v.Masked = m.Masked
-			if m.Why != nil {
-				v.Before, v.After = veiled(m.Why.Before), veiled(m.Why.After)
-				v.Evidence = evidenceOf(m.Why.Steps)
-			}
-		}
-		out[i].Findings = append(out[i].Findings, v)
-	}
-	return out, hidden
-}
-
-func evidenceOf(steps []survey.Step) []evidence {
-	var out []evidence
-	for _, s := range steps {
-		class := map[string]string{"raises": "up", "lowers": "down"}[s.Outcome]
-		if class == "" {
-			class = "same"
-		}
-		out = append(out, evidence{class, codeWords(s.Step) + ": " + s.Why})
-	}
-	return out
-}
-
 // stars finds a masked word.
 var stars = regexp.MustCompile(`\*+`)
 
@@ -227,8 +161,8 @@ func veiled(s string) template.HTML {
 // shownEnding is a file name's ending that says what kind of file it is.
 var shownEnding = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9]{1,4}$`)
 
-// ending is all that is shown of a file name before Reveal.
-func ending(name string) string { return strings.ToLower(shownEnding.FindString(name)) }
+// Ending is all that is shown of a file name before Reveal.
+func Ending(name string) string { return strings.ToLower(shownEnding.FindString(name)) }
 
 func partLabel(path string) string {
 	switch {

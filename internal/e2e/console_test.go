@@ -24,7 +24,7 @@ const consoleMail = "From: \"Zinnia <script>document.title='name'</script>\" <ad
 	"Subject: Quillfeather <img src=x onerror=document.title='subject'>\r\nMessage-ID: <console-1@clinic.example>\r\nMIME-Version: 1.0\r\n" +
 	"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" +
 	"Her name is Wilhelmina Quillfeather; her social security number is 536-22-8145. </pre><script>document.title='text'</script>\r\n" +
-	"--b\r\nContent-Type: text/plain; name=\"Quillfeather<b>.txt\"\r\nContent-Disposition: attachment; filename=\"Quillfeather<script>.txt\"\r\n\r\n" +
+	"--b\r\nContent-Type: text/x-\"><img src=x onerror=document.title='mime'>; name=\"Quillfeather<b>.txt\"\r\nContent-Disposition: attachment; filename=\"Quillfeather<script>.txt\"\r\n\r\n" +
 	"SSN 536-22-8146\r\n--b--\r\n"
 
 var consoleSecrets = []string{"Quillfeather", "Wilhelmina", "536-22", "Zinnia"}
@@ -124,6 +124,9 @@ func TestConsole(t *testing.T) {
 	b.Do(chromedp.Click(".holds .what a"), chromedp.WaitVisible(".finding"))
 	discreet(t, b)
 	narrow(t, b)
+	if title := webtest.Eval[string](b, `document.title`); !strings.HasPrefix(title, "Item ") {
+		t.Errorf("something of the mail ran: title %q", title)
+	}
 	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "***-**-8145") || !strings.Contains(text, "social security") {
 		t.Errorf("the item shows no masked finding beside its words:\n%s", text)
 	}
@@ -152,6 +155,9 @@ func TestConsole(t *testing.T) {
 	})
 	byKeys(t, g, b, url)
 	log := g.must("audit", "export")
+	if strings.Contains(log, `"masked"`) {
+		t.Error("the item's page read the content again")
+	}
 	for _, want := range []string{`"reveal:to_decide"`, `"user:admin"`, `"kind":"review"`, `"payment"`, `"kind":"login"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the audit log lacks %s", want)

@@ -49,11 +49,14 @@ type Held struct {
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
 type HeldDetail struct {
 	Held
-	Reason    string     `json:"reason,omitempty"`
-	Findings  []Position `json:"findings"`
-	Gaps      []HeldGap  `json:"gaps"`
-	Decided   *time.Time `json:"decided,omitempty"`
-	DecidedBy string     `json:"decided_by,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
+	Findings []Position `json:"findings"`
+	Gaps     []HeldGap  `json:"gaps"`
+	// Parts are those that were read when it was judged, at most vault.MaxShownParts;
+	// none where that was not noted.
+	Parts     []vault.ShownPart `json:"parts,omitempty"`
+	Decided   *time.Time        `json:"decided,omitempty"`
+	DecidedBy string            `json:"decided_by,omitempty"`
 }
 
 // Position is a finding without its text.
@@ -65,6 +68,13 @@ type Position struct {
 	Start      int64      `json:"start"`
 	End        int64      `json:"end"`
 	Line       int        `json:"line"`
+	// Masked is its text as it was when it was judged, and Before and After what
+	// stands beside it; all of it masked but for words that rules know. "" beyond the
+	// first vault.MaxShown, and where it was not noted.
+	Masked string            `json:"masked,omitempty"`
+	Before string            `json:"before,omitempty"`
+	After  string            `json:"after,omitempty"`
+	Steps  []vault.ShownStep `json:"steps,omitempty"` // what raised or lowered it
 }
 
 // HeldGap is a piece that was not read.
@@ -254,13 +264,9 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 	if err := g.urgentFirst(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}
-	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: []Position{}, Gaps: []HeldGap{}, DecidedBy: e.DecidedBy}
+	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts}
 	if !e.Decided.IsZero() {
 		d.Decided = &e.Decided
-	}
-	for _, f := range c.Findings {
-		d.Findings = append(d.Findings, Position{Rule: f.Rule, Type: f.Type, Confidence: f.Confidence.String(),
-			Part: f.Path, Start: f.Start, End: f.End, Line: f.Line})
 	}
 	for _, gap := range c.Gaps {
 		d.Gaps = append(d.Gaps, HeldGap{Part: gap.Path, Name: gap.Name, Cause: gap.Cause.String(), Detail: gap.Detail})

@@ -153,6 +153,7 @@ func (g *Gateway) vaultFile(ctx context.Context, doc *dlp.Document, j judgement,
 	taken := *doc
 	taken.Open = claim.Open
 	c := caseOf(doc, j, fileEnvelope(doc), g.Now())
+	c.Shown = g.shown(ctx, &taken, j)
 	if doc.File != nil {
 		c.SHA256 = doc.File.SHA256
 	}

@@ -99,6 +99,15 @@ type Rules struct {
 	// Request is how a sender may ask for encryption.
 	Request Request
 	Ways    Ways // nil: there is no way to encrypt mail
+	// Show begins to note what reviewers see of a Document in which found was; nil:
+	// nothing is noted.
+	Show func(found []dlp.Finding) Shower
+}
+
+// Shower reads a Document once more, for those who decide about it.
+type Shower interface {
+	dlp.Sink
+	Finish() vault.Shown
 }
 
 // Config is what the conductor itself needs to know.

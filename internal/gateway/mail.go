@@ -300,6 +300,7 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		env := m.envelope(groups.held)
 		env.Tell = m.mayTell() // who decides may have no key to see
 		c := m.caseOf(env)
+		c.Shown = m.shown(ctx, m.doc, m.j)
 		item, err := m.Vault.Seal(ctx, m.doc, c)
 		if err != nil {
 			return 0, "", fmt.Errorf("gateway: seal %s: %w", m.doc.ID, err)

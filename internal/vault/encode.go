@@ -115,6 +115,7 @@ type caseJSON struct {
 	GapsTotal     int           `json:"gaps_total"`
 	Decided       time.Time     `json:"decided"`
 	Size          int64         `json:"size"`
+	Shown         Shown         `json:"shown,omitzero"`
 }
 
 // listed is what a sealed envelope says for lists beside whose it is.
@@ -206,8 +207,14 @@ func encodeCase(c Case) ([]byte, error) {
 		RuleSet:  c.Verdict.RuleSet, PolicyDigest: c.Verdict.Policy, Reader: c.Verdict.Reader,
 		Findings: mapped(findings, findingOut), Gaps: mapped(gaps, gapOut),
 		FindingsTotal: max(len(c.Findings), c.FindingsTotal), GapsTotal: max(len(c.Gaps), c.GapsTotal),
-		Decided: c.Decided, Size: c.Size,
+		Decided: c.Decided, Size: c.Size, Shown: keepShown(c.Shown),
 	})
+}
+
+// keepShown bounds s.
+func keepShown(s Shown) Shown {
+	s.Parts, s.Findings = s.Parts[:min(len(s.Parts), MaxShownParts)], s.Findings[:min(len(s.Findings), MaxShown)]
+	return s
 }
 
 // keepFindings bounds fs to MaxFindings and the first of every rule: a
@@ -243,7 +250,7 @@ func decodeCase(b []byte) (Case, error) {
 		Envelope: env, SHA256: sum, Size: in.Size, Decided: in.Decided,
 		FindingsTotal: in.FindingsTotal, GapsTotal: in.GapsTotal,
 		Verdict:  dlp.Verdict{RuleSet: in.RuleSet, Policy: in.PolicyDigest, Reader: in.Reader},
-		Findings: make([]dlp.Finding, 0, len(in.Findings)), Gaps: mapped(in.Gaps, gapIn),
+		Findings: make([]dlp.Finding, 0, len(in.Findings)), Gaps: mapped(in.Gaps, gapIn), Shown: in.Shown,
 	}
 	for _, ch := range []dlp.Channel{dlp.Mail, dlp.File} {
 		if ch.String() == in.Channel {

@@ -65,6 +65,7 @@ type Case struct {
 	// FindingsTotal and GapsTotal are how many there were when more were found
 	// than a case keeps; filled in when the case is sealed.
 	FindingsTotal, GapsTotal int
+	Shown                    Shown // of what is held
 }
 
 // Bounds on what one case keeps.

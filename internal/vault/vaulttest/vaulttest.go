@@ -103,6 +103,9 @@ func CaseOf(doc *dlp.Document, body []byte) vault.Case {
 		}},
 		Gaps:          []dlp.Gap{{Path: "3/1", Name: "x.zip", Cause: dlp.Encrypted, Detail: "zip AES-256", Inline: true, Size: 99}},
 		FindingsTotal: 1, GapsTotal: 1,
+		Shown: vault.Shown{Parts: []vault.ShownPart{{Path: "2.1", MediaType: "text/plain", Ending: ".txt"}},
+			Findings: []vault.ShownFinding{{Rule: "us-ssn", Part: "2.1", Start: 104, End: 115, Masked: "***-**-8145", Before: "**** SSN", After: "**",
+				Steps: []vault.ShownStep{{Step: "evidence", Outcome: "raises", Why: "near"}}}}},
 	}
 }
 

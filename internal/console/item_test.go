@@ -1,0 +1,74 @@
+package console_test
+
+import (
+	"html"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/console"
+)
+
+// TestItemIsNotReadAgain: what reviewers see was noted when the item was held; one
+// that was held before that was noted is read once more.
+func TestItemIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, unnoted := range []bool{false, true} {
+		s := newSite(t, 3)
+		s.desk.unnoted = unnoted
+		s.add(t, "dana", console.Officer, false)
+		v := s.signedIn(t, "dana")
+		id := string(s.desk.held[0].ID)
+		code, body, _ := v.do(http.MethodGet, "/items/"+id, nil)
+		if code != http.StatusOK || !strings.Contains(body, "***-**-8145") {
+			t.Errorf("unnoted %v: %d, want the masked value", unnoted, code)
+		}
+		if read := slices.Contains(s.desk.log(), "read masked user:dana"); read != unnoted {
+			t.Errorf("unnoted %v: read again: %v", unnoted, read)
+		}
+	}
+}
+
+func TestItemShowsTreeAndSender(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 13)
+	s.desk.held[12].Received = s.now().Add(-31 * 24 * time.Hour)
+	s.add(t, "dana", console.Officer, false)
+	_, body, _ := s.signedIn(t, "dana").do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil)
+	nav := body[strings.Index(body, `aria-label="Parts"`):]
+	nav = regexp.MustCompile(`(?s)<a .*?</a>|\s+`).ReplaceAllString(nav[strings.Index(nav, "<ul>"):strings.Index(nav, "<p ")], "")
+	if want := "<ul><li></li><li><ul><li><ul><li></li></ul></li></ul></li></ul>"; nav != want {
+		t.Errorf("the parts stand as %s, want %s", nav, want)
+	}
+	if got := strings.Count(body, "min ago</span>"); got != 10 || !strings.Contains(body, `<span class="count">11</span>`) {
+		t.Errorf("%d others of the sender are listed, want 10 of 11", got)
+	}
+}
+
+// TestHostileMailIsInert: whatever a mail holds stands in pages as text.
+func TestHostileMailIsInert(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	for i := range s.desk.held {
+		h := &s.desk.held[i]
+		h.Sender, h.Recipients, h.Path, h.Header = hostile+"@clinic.example", []string{"r@" + hostile}, hostile, hostile
+		h.Policy, h.Causes = hostile, []string{hostile}
+	}
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	for _, path := range []string{"/queue", "/queue?from=" + strings.NewReplacer("<", "%3C", ">", "%3E", " ", "+", `"`, "%22", "{", "%7B", "}", "%7D").Replace(hostile), "/items/" + string(s.desk.held[0].ID)} {
+		code, body, _ := v.do(http.MethodGet, path, nil)
+		if code != http.StatusOK {
+			t.Errorf("%s: %d", path, code)
+		}
+		if strings.Contains(body, "<script>x") || strings.Contains(body, "<img src=x") {
+			t.Errorf("%s: something of the mail is in the page as it is", path)
+		}
+		if strings.HasPrefix(path, "/items") && strings.Count(html.UnescapeString(body), "<script>x</script>") < 6 {
+			t.Errorf("%s: the hostile text is not there at all", path)
+		}
+	}
+}
