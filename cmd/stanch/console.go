@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/scanner"
 )
 
@@ -30,13 +30,9 @@ func (s *server) buildConsole() error {
 	case password != "": // what is printed may go to a journal
 		s.firstSignIn = "sign in as admin; the password is in " + abs(users.FirstPasswordPath()) + " until you set your own"
 	}
-	var proxies []netip.Prefix
-	for _, p := range s.cfg.Console.Proxies {
-		n, err := netip.ParsePrefix(p)
-		if err != nil {
-			return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
-		}
-		proxies = append(proxies, n)
+	proxies, err := web.Networks(s.cfg.Console.Proxies)
+	if err != nil {
+		return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
 	}
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,

@@ -31,6 +31,9 @@ func doors(cfg *config.Config) []service.Door {
 	if cfg.Portal.On() {
 		ds = append(ds, service.Door{Name: "portal", Key: "portal.listen", Addr: cfg.Portal.Listen})
 	}
+	if cfg.Sender.On() {
+		ds = append(ds, service.Door{Name: "sender", Key: "sender.listen", Addr: cfg.Sender.Listen})
+	}
 	if cfg.Metrics.Listen != "" {
 		ds = append(ds, service.Door{Name: "metrics", Key: "metrics.listen", Addr: cfg.Metrics.Listen})
 	}

@@ -183,6 +183,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Background:      background(n.cfg.Scan),
 		Retention:       n.cfg.Vault,
 		Portal:          n.cfg.Portal,
+		Sender:          n.cfg.Sender,
 	}, gateway.Deps{
 		Extract:      ex,
 		Audit:        n.audit,

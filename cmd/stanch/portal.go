@@ -6,23 +6,26 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/portal"
+	"github.com/stanch-dlp/stanch/internal/sender"
 	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/smtp"
 )
 
-// portalConnections is how many connections to the pickup pages may be open at a
+// portalConnections is how many connections to the pages of a door may be open at a
 // time: anybody opens some, and the mail doors need file handles too.
 const portalConnections = 512
 
-// portalDoor is the pickup pages before they are served.
-type portalDoor struct {
+// pageDoor is pages for anybody before they are served.
+type pageDoor struct {
 	handler http.Handler
 	tls     *tls.Config // nil: a proxy in front speaks it
 }
@@ -32,25 +35,57 @@ func (s *server) buildPortal() (err error) {
 	if !c.On() {
 		return nil
 	}
-	if c.TLSCert != "" {
-		pair, err := smtp.LoadKeyPair(c.TLSCert, c.TLSKey, s.log)
-		if err != nil {
-			return s.cfg.At("portal.tls_cert", err)
-		}
-		s.portal.tls = &tls.Config{MinVersion: tls.VersionTLS12,
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Certificate(), nil }}
+	if s.portal.tls, err = s.pagesTLS("portal.tls_cert", c.TLSCert, c.TLSKey); err != nil {
+		return err
 	}
 	s.portal.handler, err = portal.New(c, s.gateway, s.buffers, s.log, time.Now)
 	return err
 }
 
-// servePortal answers on ln until ctx ends.
-func (s *server) servePortal(ctx context.Context, ln net.Listener) error {
-	ln = metrics.Bound(ln, portalConnections)
-	if s.portal.tls != nil {
-		ln = tls.NewListener(ln, s.portal.tls)
+// buildSender makes the pages of senders.
+func (s *server) buildSender() (err error) {
+	c := s.cfg.Sender
+	if !c.On() {
+		return nil
 	}
-	return web.Serve(ctx, ln, s.portal.handler, stopRest)
+	if s.sender.tls, err = s.pagesTLS("sender.tls_cert", c.TLSCert, c.TLSKey); err != nil {
+		return err
+	}
+	s.sender.handler, err = sender.New(c, s.gateway, s.typesOf, s.log, time.Now)
+	return err
+}
+
+// typesOf are the kinds of data that rules in force find, each once.
+func (s *server) typesOf(ids []dlp.RuleID) (out []dlp.Type) {
+	for _, r := range s.consoleRules() {
+		if slices.Contains(ids, r.ID) && !slices.Contains(out, r.Type) {
+			out = append(out, r.Type)
+		}
+	}
+	return out
+}
+
+// pagesTLS serves with the certificate as it is at each connection; nil without
+// one.
+func (s *server) pagesTLS(key, certFile, keyFile string) (*tls.Config, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	pair, err := smtp.LoadKeyPair(certFile, keyFile, s.log)
+	if err != nil {
+		return nil, s.cfg.At(key, err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Certificate(), nil }}, nil
+}
+
+// serve answers on ln until ctx ends.
+func (d pageDoor) serve(ctx context.Context, ln net.Listener) error {
+	ln = metrics.Bound(ln, portalConnections)
+	if d.tls != nil {
+		ln = tls.NewListener(ln, d.tls)
+	}
+	return web.Serve(ctx, ln, d.handler, stopRest)
 }
 
 func (a *app) portalCmd() *cobra.Command {

@@ -207,6 +207,9 @@ func (a *app) heldText(h gateway.HeldDetail) error {
 	line("why", why(h.Held))
 	line("reason", h.Reason)
 	line("decided by", h.DecidedBy)
+	if h.Ask != nil {
+		line("asked", h.Ask.At.Local().Format(time.DateTime)+", for its release: "+h.Ask.Words)
+	}
 	var rows [][]string
 	for _, f := range h.Findings {
 		rows = append(rows, []string{partName(f.Part), fmt.Sprint("line ", f.Line), f.Confidence, string(f.Type), string(f.Rule)})

@@ -85,7 +85,8 @@ type server struct {
 	watcher *watch.Watcher
 	smtp    *smtp.Server
 	milter  *milter.Server
-	portal  portalDoor
+	portal  pageDoor     // of recipients
+	sender  pageDoor     // of senders
 	buffers *buffer.Pool // of both mail doors
 	siem    *siem.Sender
 	control *control.Server
@@ -285,6 +286,9 @@ func (s *server) build(ctx context.Context) (err error) {
 	if err := s.buildPortal(); err != nil {
 		return err
 	}
+	if err := s.buildSender(); err != nil {
+		return err
+	}
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
 	if err := s.buildConsole(); err != nil {
@@ -380,7 +384,10 @@ func (s *server) run(ctx context.Context) error {
 		watchdog(&doors, "mail door", func() error { return s.smtp.ServeDoor(ctx, ln, kinds[i]) })
 	}
 	for _, ln := range s.doors["portal"] {
-		watchdog(&doors, "pickup pages", func() error { return s.servePortal(inner, ln) })
+		watchdog(&doors, "pickup pages", func() error { return s.portal.serve(inner, ln) })
+	}
+	for _, ln := range s.doors["sender"] {
+		watchdog(&doors, "senders' pages", func() error { return s.sender.serve(inner, ln) })
 	}
 	for _, ln := range s.doors["milter"] {
 		watchdog(&doors, "milter door", func() error { return s.milter.Serve(ctx, ln) })

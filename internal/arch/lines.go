@@ -18,7 +18,7 @@ func Lines() []Line {
 		{"tests of the whole road", []string{"internal/e2e"}},
 		{"programs", []string{"cmd/stanch", "internal/synth/demo", "internal/gold/cases/write", "internal/sbom"}},
 		{"configuration", []string{"internal/config"}},
-		{"faces", []string{"internal/control", "internal/console", "internal/portal", "internal/report", "internal/doctor"}},
+		{"faces", []string{"internal/control", "internal/console", "internal/portal", "internal/sender", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
 		{"the choice of a way", []string{"internal/crypt/ways", "internal/crypt/files"}},
 		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/crypt/pdf", "internal/notify/hook", "internal/notify/siem", "smtp/milter", "smtp/route"}},

@@ -37,6 +37,7 @@ const (
 	Pickup       Kind = "pickup"     // of a message that somebody opens in a browser, as Reason says; Doc is the parcel, Of the document
 	Restored     Kind = "restored"   // the data folder is a copy that was brought back
 	Review       Kind = "review"     // a reviewer's reason for the Release or Reject that follows
+	Ask          Kind = "ask"        // the sender of Doc, which is held, asks for its release
 	Claim        Kind = "claim"      // a reviewer takes Doc in hand, or lets go of it, as Reason says
 	Login        Kind = "login"      // a sign-in at the console held or did not, as Result says, or Reason "signed_out"
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
@@ -48,7 +49,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Claim, Login, Account, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Ask, Claim, Login, Account, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -96,6 +97,9 @@ const (
 	ReasonEncrypted   = "encrypted"   // it goes encrypted to all who were to have it so
 	ReasonUnencrypted = "unencrypted" // to one of them at least it goes as it came, in the clear
 )
+
+// ReasonCancelled is of a Reject by the sender, who takes the mail back.
+const ReasonCancelled = "cancelled"
 
 // Reasons of a VaultKey.
 const (

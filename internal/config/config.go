@@ -91,6 +91,8 @@ type Config struct {
 	Encrypt ways.Config `toml:"encrypt"`
 	// Portal is where a recipient who has no other way opens mail in a browser; see docs/portal.md.
 	Portal pickup.Config `toml:"portal"`
+	// Sender is where the sender of a held message says what becomes of it, by the link of their notice; see docs/sender.md.
+	Sender gateway.SenderConfig `toml:"sender"`
 	// Extract bounds the reading of documents.
 	Extract extract.Config `toml:"extract"`
 	// Buffer bounds what is kept of messages while they are judged.
@@ -234,6 +236,7 @@ func Default() Config {
 		Vault:   vault.DefaultConfig(),
 		Encrypt: ways.Default(),
 		Portal:  pickup.Default(),
+		Sender:  gateway.DefaultSender(),
 		Extract: extract.Default(),
 		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
 		Metrics: metrics.Default(),
@@ -268,6 +271,7 @@ func (c *Config) Validate() error {
 		c.validateAgeRecipients(),
 		c.Encrypt.Validate(),
 		c.Portal.Validate(),
+		c.Sender.Validate(),
 		c.Buffer.Validate(),
 		c.Console.Validate(),
 		c.Log.Validate(),
@@ -458,7 +462,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
 		abs(p)
 	}
 	for i := range c.SIEM {

@@ -72,6 +72,7 @@ type itemPage struct {
 	Mine, Open    bool
 	Reasons       []string
 	RevealReasons []string
+	Ask           *gateway.SendersAsk
 	DecidedBy     string
 	Decided       *time.Time
 	Count         int
@@ -89,7 +90,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id),
+	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
 		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held)}
 	p.Mine = p.Claimed == u.Name
 	var again survey.Document

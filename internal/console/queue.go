@@ -97,6 +97,7 @@ type row struct {
 	Size       int64
 	Types      []dlp.Type
 	Gap        bool
+	Asked      bool // for its release, by its sender
 	Confidence string
 	Claimed    string
 	Mine       bool
@@ -205,7 +206,7 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Filter, types map[
 }
 
 func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) row {
-	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence}
+	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence, Asked: h.Asked}
 	for _, id := range h.Rules {
 		if t, ok := types[id]; ok && !slices.Contains(x.Types, t) {
 			x.Types = append(x.Types, t)

@@ -71,16 +71,19 @@ const (
 // RcptVerdict is the decision for one recipient. For a file there is exactly
 // one, with the zero Rcpt.
 type RcptVerdict struct {
-	Rcpt      Address
-	Action    Action
-	Way       Way      // Encrypt of a mail: how it goes; "" for files, and where no way is chosen yet
-	Policy    string   // id of the policy that decided; "" where none applies
-	Policies  []string // ids of all enforced policies that matched, in file order
-	Rules     []RuleID // rules whose findings the deciding policy counted, sorted, no two equal
-	Causes    []Cause  // causes of the gaps that decided, sorted, no two equal
-	Reason    string   // a Reason constant, or ""
-	Notify    []string // "sender": from the deciding policy
-	Monitored Action   // what a policy in monitor mode would have done; Allow when none
+	Rcpt     Address
+	Action   Action
+	Way      Way      // Encrypt of a mail: how it goes; "" for files, and where no way is chosen yet
+	Policy   string   // id of the policy that decided; "" where none applies
+	Policies []string // ids of all enforced policies that matched, in file order
+	Rules    []RuleID // rules whose findings the deciding policy counted, sorted, no two equal
+	Causes   []Cause  // causes of the gaps that decided, sorted, no two equal
+	Reason   string   // a Reason constant, or ""
+	Notify   []string // "sender": from the deciding policy
+	// MayEncrypt says of a Hold that its sender may have the mail go encrypted
+	// instead: all that holds it allows that.
+	MayEncrypt bool
+	Monitored  Action // what a policy in monitor mode would have done; Allow when none
 	// MonitoredPolicy is that policy's id, "" when none.
 	MonitoredPolicy string
 }

@@ -44,6 +44,7 @@ type Held struct {
 	// Confidence is the highest of what was found: low, medium or high. "" where
 	// nothing was, and of what an earlier version held.
 	Confidence string `json:"confidence,omitempty"`
+	Asked      bool   `json:"asked,omitempty"` // its sender asks for its release
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -57,6 +58,9 @@ type HeldDetail struct {
 	Parts     []vault.ShownPart `json:"parts,omitempty"`
 	Decided   *time.Time        `json:"decided,omitempty"`
 	DecidedBy string            `json:"decided_by,omitempty"`
+
+	// Ask is what its sender asks for, nil for nothing.
+	Ask *SendersAsk `json:"ask,omitempty"`
 }
 
 // Position is a finding without its text.
@@ -134,7 +138,7 @@ func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) 
 	if err := g.urgentFirst(ctx, out); err != nil {
 		return nil, err
 	}
-	return out, nil
+	return out, g.asked(ctx, out)
 }
 
 // deliveries says of released mail what became of it in the outbox.
@@ -265,6 +269,10 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 		return HeldDetail{}, err
 	}
 	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts}
+	if d.Ask, err = g.askOf(ctx, id); err != nil {
+		return HeldDetail{}, err
+	}
+	d.Asked = d.Ask != nil
 	if !e.Decided.IsZero() {
 		d.Decided = &e.Decided
 	}

@@ -129,6 +129,7 @@ type Config struct {
 	Background      Background
 	Retention       vault.Config  // how long a period of the vault lasts, and is kept
 	Portal          pickup.Config // where recipients open mail in a browser
+	Sender          SenderConfig  // where senders say what becomes of what is held of theirs
 }
 
 // Background bounds the reading that no client waits for.

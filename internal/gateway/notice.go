@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -62,19 +63,18 @@ func (m *mail) notice(ctx context.Context, action dlp.Action) ([]spool.Entry, []
 	compose := m.cfg.Notices.Held
 	if action == dlp.Reject {
 		compose = m.cfg.Notices.Rejected
+	} else {
+		n.Choices = m.choices(ctx)
 	}
 	return m.tell(ctx, n, compose(n))
 }
 
-// tell seals a notice, unless its reader was told of the same policy within
-// the hour.
+// tell seals a notice, unless its reader was told of the same policy as often
+// as may be within the hour.
 func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spool.Entry, []store.NoticeMark) {
-	key := notify.Key(g.Names.MAC, n.To, n.Policy)
 	now := g.Now()
-	if at, ok, err := g.Store.LastNotice(ctx, key); err != nil || ok && now.Sub(at) < notify.Interval {
-		return nil, nil
-	}
-	if !g.notices.take(key, now) {
+	key, ok := g.mayTellAgain(ctx, n, now)
+	if !ok {
 		return nil, nil
 	}
 	e, err := g.sealOwn(ctx, spool.Notice, n.ID, n.To, text)
@@ -84,6 +84,26 @@ func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spo
 	}
 	g.Metrics.Notice()
 	return []spool.Entry{e}, []store.NoticeMark{{Key: key, At: now}}
+}
+
+// mayTellAgain claims one of the times that a reader may be told within the
+// hour, and returns its key.
+func (g *Gateway) mayTellAgain(ctx context.Context, n notify.Notice, now time.Time) (key [32]byte, ok bool) {
+	for i := range n.Times() {
+		policy := n.Policy
+		if i > 0 {
+			policy += "\x00" + strconv.Itoa(i)
+		}
+		key := notify.Key(g.Names.MAC, n.To, policy)
+		at, told, err := g.Store.LastNotice(ctx, key)
+		if err != nil {
+			return key, false
+		}
+		if (!told || now.Sub(at) >= notify.Interval) && g.notices.take(key, now) {
+			return key, true
+		}
+	}
+	return [32]byte{}, false
 }
 
 // mayTell reports whether an automatic answer to this message is proper.

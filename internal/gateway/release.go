@@ -57,7 +57,7 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if err := g.unlocked(ctx, id, keys); err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
-	m, how, err := g.encryptHeld(ctx, id, keys)
+	m, how, err := g.encryptHeld(ctx, id, keys, false)
 	if err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
@@ -102,8 +102,9 @@ func (g *Gateway) unlocked(ctx context.Context, id dlp.ID, keys vault.Opened) er
 }
 
 // encryptHeld makes the encrypted messages of a held one, for those who were to
-// have it encrypted and whom no way led to then. It must end in forgetCiphers.
-func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened) (*mail, Released, error) {
+// have it encrypted and whom no way led to then; with all for everybody it is
+// held for, and none by what a server proves. It must end in forgetCiphers.
+func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened, all bool) (*mail, Released, error) {
 	m := &mail{Gateway: g, ended: true}
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil || e.Channel != dlp.Mail || e.State != vault.Held {
@@ -119,7 +120,7 @@ func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened)
 	}
 	var v dlp.Verdict
 	for _, r := range c.Verdict.Rcpts {
-		if r.Reason == dlp.ReasonNoWay && slices.Contains(e.Envelope.Rcpts, r.Rcpt) {
+		if (all || r.Reason == dlp.ReasonNoWay) && slices.Contains(e.Envelope.Rcpts, r.Rcpt) {
 			r.Action, r.Reason = dlp.Encrypt, ""
 			v.Rcpts = append(v.Rcpts, r)
 		}
@@ -133,7 +134,7 @@ func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened)
 	}
 	env := e.Envelope
 	m.doc = &dlp.Document{ID: id, Channel: dlp.Mail, Sender: env.Sender, Rcpts: env.Rcpts, RcptParams: env.RcptParams, Params: env.Params, Trace: env.Trace,
-		Received: e.Received, Size: e.Size}
+		Received: e.Received, Size: e.Size, Unproved: all}
 	v = rules.withWays(ctx, m.doc, v)
 	m.j = judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}
 	if slices.ContainsFunc(v.Rcpts, func(r dlp.RcptVerdict) bool { return r.Action == dlp.Encrypt }) {

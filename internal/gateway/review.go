@@ -51,7 +51,7 @@ func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) 
 	for _, e := range es {
 		out = append(out, heldOf(e))
 	}
-	return out, nil
+	return out, g.asked(ctx, out)
 }
 
 // ReadHeld hands the content of id to do as the Document that it came as. The

@@ -8,6 +8,7 @@ package notify
 import (
 	"fmt"
 	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +65,26 @@ type Notice struct {
 	Policy   string      // id of the policy that decided; not shown, it throttles
 	When     time.Time   // of the notice
 	Note     string      // of a reviewer who rejected it, in their words; "" for none
+	Choices  *Choices    // what the reader may do about it; nil: nothing
+}
+
+// Choices are what the sender of a held message may do about it by a page.
+type Choices struct {
+	Link    string // of the page
+	Until   time.Time
+	Encrypt bool // to have it go encrypted instead is one of them
+}
+
+// timesWithChoices is how often a sender is told within Interval under one
+// policy where every notice has a link of its own.
+const timesWithChoices = 20
+
+// Times is how often the reader is told of the same within Interval.
+func (n Notice) Times() int {
+	if n.Choices != nil {
+		return timesWithChoices
+	}
+	return 1
 }
 
 // Held returns the message that tells n.To that their mail waits for review:
@@ -73,10 +94,32 @@ func (c Config) Held(n Notice) []byte {
 		"Your message is held for review: "+reason(n),
 		where(n.Parts),
 		"It does not reach the recipients it is held for until an authorized person has looked at it. You need not send it again.",
-		"Of further messages that are held for the same reason within the next hour you are not told.",
+		n.Choices.words(),
+		limits(n),
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "held", "Your message was held for review", text)
+}
+
+// words say what a reader may do, and where.
+func (c *Choices) words() string {
+	if c == nil {
+		return ""
+	}
+	encrypt := ""
+	if c.Encrypt {
+		encrypt = "have it sent encrypted instead, "
+	}
+	return "You can cancel it, " + encrypt + "or ask for its release and say why. You need not sign in, and opening this page changes nothing:\n" +
+		c.Link + "\nThe link works once, until " + c.Until.UTC().Format("2 January 2006, 15:04") + " UTC or until somebody has decided. Do not pass it on."
+}
+
+// limits says of what the reader is not told.
+func limits(n Notice) string {
+	if n.Choices != nil {
+		return "Of more than " + strconv.Itoa(n.Times()) + " messages that are held for the same reason within an hour the others are not told of."
+	}
+	return "Of further messages that are held for the same reason within the next hour you are not told."
 }
 
 // Rejected returns the message that tells n.To that their mail was refused, by

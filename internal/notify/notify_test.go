@@ -81,6 +81,10 @@ func TestGolden(t *testing.T) {
 		{"held.eml", notify.Config{}.Held(notice())},
 		{"held-contact.eml", contact.Held(only(func(n *notify.Notice) { n.Types = []dlp.Type{"MBI"} }))},
 		{"held-unread.eml", notify.Config{}.Held(only(func(n *notify.Notice) { n.Causes, n.Parts = []dlp.Cause{dlp.Image, dlp.TooLarge}, []string{"2"} }))},
+		{"held-choices.eml", contact.Held(only(func(n *notify.Notice) {
+			n.Types, n.Parts = []dlp.Type{"SSN", "ICD10"}, []string{"2"}
+			n.Choices = &notify.Choices{Link: "https://held.clinic.example/held/abcdefghijklmnopqrstuvwxya.x1.e.AAAAAAAAAAAAAAAAAAAAAA", Until: at.Add(72 * time.Hour), Encrypt: true}
+		}))},
 		{"rejected.eml", notify.Config{}.Rejected(notice())},
 		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(*notify.Notice) {}))},
 		{"dsn.eml", notify.Config{}.DSN(dsn())},

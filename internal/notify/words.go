@@ -90,6 +90,11 @@ func causeWords(c dlp.Cause) string {
 	return "a damaged part"
 }
 
+// Why says why something was held, as the end of a sentence.
+func Why(types []dlp.Type, causes []dlp.Cause) string {
+	return reason(Notice{Types: types, Causes: causes})
+}
+
 // reason is the end of a sentence: why something was held or refused.
 func reason(n Notice) string {
 	var found, unread []string

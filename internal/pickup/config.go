@@ -2,13 +2,12 @@ package pickup
 
 import (
 	"net"
-	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/web"
 )
 
 // Config is the [portal] table.
@@ -51,19 +50,17 @@ func (c *Config) Validate() error {
 		return bad("expiry", `a duration from "1h" to "365d"`)
 	case c.MaxReply < 64<<10 || c.MaxReply > 100<<20:
 		return bad("max_reply", "a size from 64KiB to 100MiB")
-	case !oneLine(c.Site):
+	case !web.IsLine(c.Site):
 		return bad("site", "one line of at most 100 bytes")
-	case !oneLine(c.Contact):
+	case !web.IsLine(c.Contact):
 		return bad("contact", "one line of at most 100 bytes")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return bad("tls_key", "tls_cert and tls_key together")
 	case len(c.SMSCommand) > 0 && !filepath.IsAbs(c.SMSCommand[0]):
 		return bad("sms_command", "a program by its absolute path first")
 	}
-	for _, p := range c.Proxies {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			return bad("proxies", `networks such as "10.0.0.0/8"`)
-		}
+	if _, err := web.Networks(c.Proxies); err != nil {
+		return bad("proxies", `networks such as "10.0.0.0/8"`)
 	}
 	if c.Listen == "" {
 		return nil
@@ -71,26 +68,13 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return bad("listen", "host:port")
 	}
-	if !validURL(c.URL) {
+	if !web.IsURL(c.URL) {
 		return bad("url", "the https:// address by which recipients reach the pages, without query")
 	}
 	if c.Site == "" || c.Contact == "" {
 		return bad("contact", "site and contact too: pages and notices say who writes and whom to ask")
 	}
 	return nil
-}
-
-func oneLine(s string) bool {
-	return len(s) <= 100 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
-
-func validURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.ContainsAny(s, "?# ") || len(s) > 200 {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "https" || u.Scheme == "http" && ip != nil && ip.IsLoopback()
 }
 
 // Link is the address of the parcel id for a browser: key stands in the

@@ -75,3 +75,27 @@ func TestUnread(t *testing.T) {
 		}
 	}
 }
+
+// TestSenderMayEncrypt: only where all that holds the message allows it.
+func TestSenderMayEncrypt(t *testing.T) {
+	const may, mayNot = "action='quarantine'\nsender_may_encrypt=true", "action='quarantine'"
+	for _, tt := range []struct {
+		name     string
+		policies string
+		gaps     []dlp.Gap
+		want     bool
+	}{
+		{"one policy", one(may), nil, true},
+		{"one that says nothing", one(mayNot), nil, false},
+		{"and another", two(may, mayNot), nil, false},
+		{"and a milder one", two(may, "action='tag'"), nil, true},
+		{"and what could not be read", one(may), []dlp.Gap{{Path: "2", Cause: dlp.Encrypted}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := engine(t, tt.policies).Decide(mail(outside), []dlp.Finding{ssn(1)}, tt.gaps)
+			if got := v.Rcpts[0]; got.Action != hold || got.MayEncrypt != tt.want {
+				t.Errorf("got %v, may encrypt %v; want held, %v", got.Action, got.MayEncrypt, tt.want)
+			}
+		})
+	}
+}

@@ -48,6 +48,9 @@ type Policy struct {
 	Action string `toml:"action"`
 	// Notify says who is told: `sender`.
 	Notify []string `toml:"notify,omitempty"`
+	// SenderMayEncrypt lets the sender of mail that this policy holds choose to have it go encrypted instead, by the link of their
+	// notice (`[sender]`). Every policy that holds the message must say so. It goes with `action = "quarantine"` alone.
+	SenderMayEncrypt bool `toml:"sender_may_encrypt,omitempty" json:",omitempty"`
 }
 
 // Match is a `where` or an `except`. A key left out says nothing. In `where`, a

@@ -41,6 +41,7 @@ type compiled struct {
 	any           bool
 	action        dlp.Action
 	notify        []string
+	mayEncrypt    bool // the sender of what it holds
 }
 
 // New compiles cfg, or the starter policy's policies where cfg has none.
@@ -110,6 +111,8 @@ func (p *Policy) compile() compiled {
 		scope:   first(p.Scope, scopeDocument),
 		any:     len(p.Any) > 0,
 		notify:  slices.Clone(p.Notify),
+
+		mayEncrypt: p.SenderMayEncrypt,
 	}
 	c.action, _ = dlp.ParseAction(p.Action) // Validate has read it
 	for _, cond := range slices.Concat(p.All, p.Any) {
@@ -210,6 +213,8 @@ type claim struct {
 	causes []dlp.Cause
 	reason string
 	notify []string
+
+	mayEncrypt bool
 }
 
 // decide makes the verdict for one recipient.
@@ -226,7 +231,7 @@ func (e *Engine) decide(doc *dlp.Document, rcpt dlp.Address, k *known) dlp.RcptV
 		if !r.matched {
 			continue
 		}
-		c := claim{action: on(doc.Channel, p.action), policy: p.id, rules: r.rules, causes: r.causes, notify: p.notify}
+		c := claim{action: on(doc.Channel, p.action), policy: p.id, rules: r.rules, causes: r.causes, notify: p.notify, mayEncrypt: p.mayEncrypt}
 		if len(r.rules) == 0 {
 			c.reason = dlp.ReasonGap
 		}
@@ -299,10 +304,12 @@ func settle(v *dlp.RcptVerdict, claims []claim) {
 		return
 	}
 	v.Action, v.Policy, v.Reason, v.Notify = best.action, best.policy, best.reason, slices.Clone(best.notify)
+	v.MayEncrypt = best.action == dlp.Hold
 	for _, c := range claims {
 		if c.action != best.action {
 			continue
 		}
+		v.MayEncrypt = v.MayEncrypt && c.mayEncrypt
 		v.Rules, v.Causes = append(v.Rules, c.rules...), append(v.Causes, c.causes...)
 		if c.reason == dlp.ReasonTimeout {
 			v.Reason = dlp.ReasonTimeout

@@ -120,6 +120,9 @@ func (p *Policy) validate(f *faults, key string) {
 	p.Except.validate(f, key+".except")
 	p.validateAction(f, key+".action")
 	notifies(f, key+".notify", p.Notify)
+	if p.SenderMayEncrypt && p.Action != dlp.Hold.String() {
+		f.add(key+".sender_may_encrypt", "action = %q beside it: only of what is held there is a choice", dlp.Hold)
+	}
 	if (len(p.All) == 0) == (len(p.Any) == 0) {
 		f.add(key, "conditions, either in all or in any")
 	}

@@ -76,6 +76,7 @@ func TestValidate(t *testing.T) {
 		{"on_gap cannot tag", "[defaults]\non_gap='tag'", "defaults.on_gap", `"quarantine"`},
 		{"unknown on_image", "[defaults]\non_image='inline'", "defaults.on_image", `"allow-inline"`},
 		{"unknown default mode", "[defaults]\nmode='x'", "defaults.mode", `"enforce"`},
+		{"a choice of what is not held", one("action='reject'\nsender_may_encrypt=true"), "policies[0].sender_may_encrypt", `action = "quarantine"`},
 		{"unknown default notify", "[defaults]\nnotify=['x']", "defaults.notify[0]", `"sender"`},
 	}
 	for _, tt := range tests {

@@ -84,12 +84,8 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 	if s.pages, err = web.NewPages(from, files, nil); err != nil {
 		return nil, err
 	}
-	for _, p := range cfg.Proxies {
-		n, err := netip.ParsePrefix(p)
-		if err != nil {
-			return nil, &dlp.KeyError{Key: "portal.proxies", Want: "networks"}
-		}
-		s.proxies = append(s.proxies, n)
+	if s.proxies, err = web.Networks(cfg.Proxies); err != nil {
+		return nil, &dlp.KeyError{Key: "portal.proxies", Want: "networks"}
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+web.AssetsPath, files)

@@ -177,6 +177,10 @@ type Store interface {
 	HoldContent(ctx context.Context, id dlp.ID) ([]byte, error)
 	// CaseRecord returns the record of id, or ErrNotFound.
 	CaseRecord(ctx context.Context, id dlp.ID) (Record, error)
+	// AskOf returns what the sender of id asked for, or ErrNotFound.
+	AskOf(ctx context.Context, id dlp.ID) (Ask, error)
+	// Wanted returns those of ids that there is an Ask about.
+	Wanted(ctx context.Context, ids []dlp.ID) ([]dlp.ID, error)
 }
 
 // Contents keeps sealed contents that are too large for the database.

@@ -50,6 +50,12 @@ func (s *shelf) CaseRecord(_ context.Context, id dlp.ID) (vault.Record, error) {
 	return s.cases[id], nil
 }
 
+func (s *shelf) AskOf(context.Context, dlp.ID) (vault.Ask, error) {
+	return vault.Ask{}, vault.ErrNotFound
+}
+
+func (s *shelf) Wanted(context.Context, []dlp.ID) ([]dlp.ID, error) { return nil, nil }
+
 func (s *shelf) Put(_ context.Context, id dlp.ID, inline int, write func(io.Writer) error) ([]byte, error) {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {

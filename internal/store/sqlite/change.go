@@ -34,6 +34,9 @@ func size(ch *store.Change) int {
 	for _, u := range ch.Progress {
 		n += len(u.Sealed)
 	}
+	for _, a := range ch.Ask {
+		n += len(a.Sealed)
+	}
 	for _, it := range ch.Parcels {
 		n += len(it.Inline) + len(it.Sealed)
 	}
@@ -44,7 +47,7 @@ func size(ch *store.Change) int {
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.out, db.progress, db.parcels, db.calls, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.ask, db.out, db.progress, db.parcels, db.calls, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err
@@ -118,6 +121,9 @@ func (db *DB) decide(g *group, ch *store.Change) error {
 		}
 		if t.To != vault.Expired {
 			continue
+		}
+		if _, err := g.exec("DELETE FROM asks WHERE id = ?", string(t.ID)); err != nil {
+			return fmt.Errorf("sqlite: forget what was asked about %s: %w", t.ID, err)
 		}
 		if err := db.forget(g, db.vault, t.ID, "DELETE FROM hold_contents WHERE id = ?", "SELECT external FROM holds WHERE id = ?"); err != nil {
 			return err

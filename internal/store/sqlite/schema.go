@@ -136,6 +136,14 @@ CREATE INDEX parcels_created ON parcels(created);
 CREATE INDEX parcels_ended ON parcels(ended) WHERE ended > 0;
 CREATE TABLE parcel_contents (id TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
 `,
+	// Form 7: what senders ask for of what is held of them.
+	`
+CREATE TABLE asks (
+	id     TEXT PRIMARY KEY,            -- of holds, until it is expired
+	at     INTEGER NOT NULL,
+	sealed BLOB NOT NULL                -- why, in their words: index key
+) STRICT, WITHOUT ROWID;
+`,
 }
 
 // migrate brings the database to this version's form, each step in one
