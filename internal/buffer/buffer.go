@@ -4,11 +4,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"sync"
@@ -55,8 +53,6 @@ type Buffer struct {
 	closed bool
 	failed error // the first failure; every later Write and Done returns it
 	size   int64
-	hash   hash.Hash
-	sum    [32]byte
 	mem    []*chunk // the chunks that are not in the file: before Done one, more where the disk takes none
 	file   *os.File // nil while in memory
 	aead   cipher.AEAD
@@ -81,7 +77,6 @@ func (b *Buffer) Write(p []byte) (int, error) {
 			return n, err
 		}
 		k := copy(t.b[t.n:chunkSize], p[n:])
-		b.hash.Write(p[n : n+k]) // a Hash never returns an error
 		t.n += k
 		t.used = t.n
 		b.size += int64(k)
@@ -90,9 +85,8 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Done ends the writing: the digest is made and, if the bytes are in the file,
-// the last of them are sealed into it, or stay in memory where the disk takes
-// no more.
+// Done ends the writing: if the bytes are in the file, the last of them are
+// sealed into it, or stay in memory where the disk takes no more.
 func (b *Buffer) Done() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +96,6 @@ func (b *Buffer) Done() error {
 	if b.file != nil {
 		_ = b.flush() // what is left is in memory, and counted
 	}
-	b.hash.Sum(b.sum[:0])
 	b.done = true
 	return nil
 }
@@ -112,13 +105,6 @@ func (b *Buffer) Size() int64 {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.size
-}
-
-// SHA256 returns the digest of all bytes; it is zero before Done.
-func (b *Buffer) SHA256() [32]byte {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.sum
 }
 
 // Close frees memory and file. Readers that are still open get ErrClosed from
@@ -272,5 +258,3 @@ func (b *Buffer) Open() (io.ReadSeekCloser, error) {
 	}
 	return &reader{b: b, at: -1}, nil
 }
-
-func newHash() hash.Hash { return sha256.New() }

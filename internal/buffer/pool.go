@@ -64,7 +64,7 @@ func NewPool(cfg Config) (*Pool, error) {
 }
 
 // New returns an empty Buffer. The caller closes it.
-func (p *Pool) New() *Buffer { return &Buffer{pool: p, hash: newHash()} }
+func (p *Pool) New() *Buffer { return &Buffer{pool: p} }
 
 // Usage says how much a Pool holds, in bytes.
 type Usage struct{ Memory, Disk int64 }
