@@ -17,21 +17,35 @@ type Request struct {
 // Asked returns doc, or a copy of it that says that its sender asks for
 // encryption. It asks for more than the policies do; nothing in a header asks
 // for less.
-func (q Request) Asked(doc *dlp.Document) (*dlp.Document, error) {
+func (q Request) Asked(doc *dlp.Document) (*dlp.Document, error) { return q.asked(doc, headOf(doc)) }
+
+// header reads the header of one Document.
+type header func() (message.Head, error)
+
+// headOf reads the header of doc each time that it is called.
+func headOf(doc *dlp.Document) header {
+	return func() (message.Head, error) {
+		body, err := doc.Open()
+		if err != nil {
+			return message.Head{}, fmt.Errorf("gateway: open %s: %w", doc.ID, err)
+		}
+		defer body.Close()
+		h, err := message.ReadHead(body, maxHeader)
+		if err != nil {
+			return h, fmt.Errorf("gateway: read header of %s: %w", doc.ID, err)
+		}
+		return h, nil
+	}
+}
+
+// asked is Asked of a Document whose header is read by head.
+func (q Request) asked(doc *dlp.Document, head header) (*dlp.Document, error) {
 	if doc.Channel != dlp.Mail || !q.Subject && q.Header == "" {
 		return doc, nil
 	}
-	body, err := doc.Open()
-	if err != nil {
-		return doc, fmt.Errorf("gateway: open %s: %w", doc.ID, err)
-	}
-	defer body.Close()
-	asks, err := message.AskedFor(body, maxHeader, q.Subject, q.Header)
-	if err != nil {
-		return doc, fmt.Errorf("gateway: read header of %s: %w", doc.ID, err)
-	}
-	if !asks {
-		return doc, nil
+	h, err := head()
+	if err != nil || !h.Asks(q.Subject, q.Header) {
+		return doc, err
 	}
 	out := *doc
 	out.Asked = true

@@ -45,7 +45,7 @@ const bypassAlarm = time.Minute
 // underBypass judges doc where mail passes unread now, and reports whether it
 // does. What is held or refused all the same, since its sender asks for what cannot
 // be had, has not passed: it is neither counted nor noted as such.
-func (g *Gateway) underBypass(ctx context.Context, doc *dlp.Document, rules *Rules) (j judgement, on bool, err error) {
+func (g *Gateway) underBypass(ctx context.Context, doc *dlp.Document, head header, rules *Rules) (j judgement, on bool, err error) {
 	if g.Bypass == nil || doc.Channel != dlp.Mail {
 		return judgement{}, false, nil
 	}
@@ -53,7 +53,7 @@ func (g *Gateway) underBypass(ctx context.Context, doc *dlp.Document, rules *Rul
 	if !on {
 		return judgement{}, false, nil
 	}
-	j, err = g.passUnread(ctx, doc, rules, dlp.ReasonBypass)
+	j, err = g.passUnread(ctx, doc, head, rules, dlp.ReasonBypass)
 	leaves := func(r dlp.RcptVerdict) bool { return r.Action != dlp.Hold && r.Action != dlp.Reject }
 	if err == nil && slices.ContainsFunc(j.verdict.Rcpts, leaves) {
 		j.bypass = id
@@ -67,12 +67,12 @@ func (g *Gateway) underBypass(ctx context.Context, doc *dlp.Document, rules *Rul
 // but the header, by this process itself: neither children nor rules are needed,
 // unless its sender asks for encryption. Then the policies say for whom, and while
 // there are none it is held. The error is errNotRead.
-func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document, rules *Rules, reason string) (judgement, error) {
+func (g *Gateway) passUnread(ctx context.Context, doc *dlp.Document, head header, rules *Rules, reason string) (judgement, error) {
 	request := g.cfg.Request
 	if rules != nil {
 		request = rules.Request
 	}
-	asked, err := request.Asked(doc)
+	asked, err := request.asked(doc, head)
 	switch {
 	case err != nil:
 		g.warn(ctx, "header not read", doc.ID, err)

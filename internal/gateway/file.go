@@ -37,7 +37,7 @@ func (g *Gateway) File(ctx context.Context, doc *dlp.Document, claim dlp.Claim) 
 	if g.storage.full(g.Now()) {
 		return out
 	}
-	j, err := g.judge(ctx, doc, g.read)
+	j, err := g.judge(ctx, doc, headOf(doc), g.read)
 	if err != nil {
 		return out
 	}

@@ -38,7 +38,7 @@ type reader func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Fi
 
 // judge reads, detects and decides. Its error means that there is no verdict
 // and nothing may be done: errNotRead, errSlow, or the caller's context is over.
-func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j judgement, err error) {
+func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, head header, read reader) (j judgement, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			g.Log.LogAttrs(ctx, slog.LevelError, "judging broke; the document is held",
@@ -48,7 +48,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 		}
 	}()
 	rules := g.rules.Load()
-	if j, on, err := g.underBypass(ctx, doc, rules); on {
+	if j, on, err := g.underBypass(ctx, doc, head, rules); on {
 		return j, err
 	}
 	if rules == nil {
@@ -56,9 +56,9 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, read reader) (j 
 	}
 	if !g.cfg.ScanEnabled {
 		g.Metrics.NotScanned(doc.Channel.String())
-		return g.passUnread(ctx, doc, rules, dlp.ReasonNotScanned)
+		return g.passUnread(ctx, doc, head, rules, dlp.ReasonNotScanned)
 	}
-	if doc, err = rules.Request.Asked(doc); err != nil {
+	if doc, err = rules.Request.asked(doc, head); err != nil {
 		g.warn(ctx, "header not read", doc.ID, err)
 		return judgement{}, errNotRead
 	}

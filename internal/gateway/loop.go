@@ -17,14 +17,21 @@ import (
 // identity is what the header of a message says that marks are bound to: its
 // Message-ID, and the marks it came with.
 func identity(r io.Reader) (messageID string, marks []string, err error) {
-	got, err := message.Pick(r, maxHeader, "Message-ID", loop.Name)
+	h, err := message.ReadHead(r, maxHeader)
 	if err != nil {
 		return "", nil, err
 	}
+	messageID, marks = identityIn(h)
+	return messageID, marks, nil
+}
+
+// identityIn is identity of the message whose header h is.
+func identityIn(h message.Head) (messageID string, marks []string) {
+	got := h.Pick("Message-ID", loop.Name)
 	if len(got[0]) > 0 {
 		messageID = got[0][0]
 	}
-	return messageID, got[1], nil
+	return messageID, got[1]
 }
 
 // identify reads the message's Message-ID, once, and returns the marks that it
@@ -33,16 +40,25 @@ func (m *mail) identify() (marks []string, err error) {
 	if m.Loop == nil || m.identified {
 		return nil, nil
 	}
-	r, err := m.doc.Open()
+	h, err := m.header()
 	if err != nil {
-		return nil, fmt.Errorf("gateway: open %s: %w", m.doc.ID, err)
+		return nil, err
 	}
-	defer r.Close()
-	if m.messageID, marks, err = identity(r); err != nil {
-		return nil, fmt.Errorf("gateway: read header of %s: %w", m.doc.ID, err)
-	}
+	m.messageID, marks = identityIn(h)
 	m.identified = true
 	return marks, nil
+}
+
+// header returns the message's header, which is read once.
+func (m *mail) header() (message.Head, error) {
+	if m.head == nil {
+		h, err := headOf(m.doc)()
+		if err != nil {
+			return h, err
+		}
+		m.head = &h
+	}
+	return *m.head, nil
 }
 
 // looped reports whether the message has been here as often as it may.

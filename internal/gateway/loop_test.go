@@ -9,6 +9,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -148,5 +149,28 @@ func TestOwnMessagesAreMarked(t *testing.T) {
 		if strings.Count(m, loop.Name+": v1;\r\n") != 1 {
 			t.Errorf("not marked: %s", m)
 		}
+	}
+}
+
+// TestHeaderIsReadOnce: marks, what a sender asks for and what a mark is bound
+// to come of one reading of the header; the other opening is the message going
+// on.
+func TestHeaderIsReadOnce(t *testing.T) {
+	b := looping(t, newBenchWith(t, func(c *gateway.Config) {
+		c.ScanEnabled, c.Request = false, gateway.Request{Subject: true, Header: "X-Encrypt"}
+	}))
+	encrypting(t, b)
+	opened := 0
+	doc := withText(named, out)
+	open := doc.Open
+	doc.Open = func() (io.ReadSeekCloser, error) {
+		opened++
+		return open()
+	}
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Passed {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	if opened != 2 {
+		t.Errorf("opened %d times, want twice", opened)
 	}
 }

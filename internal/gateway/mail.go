@@ -13,6 +13,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/message"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -56,7 +57,7 @@ func (g *Gateway) Message(ctx context.Context, doc *dlp.Document, onward dlp.Onw
 
 // lead judges the message and acts.
 func (m *mail) lead(ctx context.Context) dlp.Outcome {
-	j, err := m.judge(ctx, m.doc, m.read)
+	j, err := m.judge(ctx, m.doc, m.header, m.read)
 	if errors.Is(err, errSlow) {
 		return m.readOn(ctx)
 	}
@@ -85,8 +86,9 @@ type mail struct {
 	ciphers []cipher // the message encrypted, for those it is encrypted to
 	sealed  bool     // it went encrypted to all
 
-	identified bool   // messageID was read
-	messageID  string // as the header has it, or ""
+	head       *message.Head // nil before header has read it
+	identified bool          // messageID was read
+	messageID  string        // as the header has it, or ""
 }
 
 func (m *mail) reset(ctx context.Context) {

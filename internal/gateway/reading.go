@@ -122,7 +122,7 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 		return
 	}
 	g.OnStep("read on")
-	j, err := g.judge(ctx, doc, func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
+	j, err := g.judge(ctx, doc, headOf(doc), func(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
 		return g.readAlone(ctx, doc, rules)
 	})
 	switch {

@@ -15,57 +15,28 @@ var asking = regexp.MustCompile(`(?i)\[[ \t\r\n]*(?:secure|encrypt)[ \t\r\n]*\][
 // emptyWord is an encoded word of nothing, which programs show as it stands.
 var emptyWord = regexp.MustCompile(`=\?[^?\s]+\?[QqBb]\?\?=[ \t]*`)
 
-// AskedFor reports whether the message at r asks for encryption: a subject does
-// (Asks), where subject, or a field of the name header is there, where that is
-// not "". It reads the header as the most generous of mail programs would: up to
-// the first empty line, past lines that are no field, with lines ended by a bare
-// CR too, and fields of any length. A header of more than max bytes may ask past
-// them, and is taken to.
-//
-// It may read past the header; an error is r's own.
-func AskedFor(r io.Reader, max int64, subject bool, header string) (bool, error) {
-	head, whole, err := firstLines(r, max)
-	if err != nil {
-		return false, err
+// Asks reports whether the message asks for encryption: a subject does (Asks),
+// where subject, or a field of the name header is there, where that is not "".
+// It reads the header as the most generous of mail programs would: up to the
+// first empty line, past lines that are no field, with lines ended by a bare CR
+// too, and fields of any length. A header of more than could be read may ask past
+// that, and is taken to.
+func (h Head) Asks(subject bool, header string) bool {
+	if !subject && header == "" {
+		return false
 	}
-	if !whole {
-		return true, nil
-	}
-	for len(head) > 0 {
+	for b := h.b; len(b) > 0 && h.whole; {
 		var field []byte
-		field, head = cutField(head)
+		field, b = cutField(b)
 		name := fieldName(field)
 		if header != "" && bytes.EqualFold(name, []byte(header)) {
-			return true, nil
+			return true
 		}
 		if subject && bytes.EqualFold(name, []byte("Subject")) && Asks(string(field[bytes.IndexByte(field, ':')+1:])) {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
-}
-
-// firstLines reads r up to its first empty line, max bytes at most; whole says
-// that it ends there or with r.
-func firstLines(r io.Reader, max int64) (head []byte, whole bool, err error) {
-	r = io.LimitReader(r, max+1)
-	b := make([]byte, 0, maxValue)
-	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		from := len(b) - len("\n\r\n") + 1 // an end may begin in what was there
-		b = b[:len(b)+n]
-		if i := emptyLine(b, from); i >= 0 {
-			return b[:i], true, nil
-		}
-		switch {
-		case err == io.EOF:
-			return b, int64(len(b)) <= max, nil
-		case err != nil:
-			return nil, false, fmt.Errorf("message: header: %w", err)
-		case len(b) == cap(b):
-			b = append(b, 0)[:len(b)]
-		}
-	}
+	return !h.whole
 }
 
 // emptyLine returns where in b, at from or behind, the last line before an empty

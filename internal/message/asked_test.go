@@ -28,9 +28,9 @@ func word(t *testing.T, charset, text string) string {
 	return mime.BEncoding.Encode(charset, coded)
 }
 
-// TestAskedFor: what a mail program may show as a subject that asks, asks,
+// TestHeadAsks: what a mail program may show as a subject that asks, asks,
 // however it is written; what stands in the text does not.
-func TestAskedFor(t *testing.T) {
+func TestHeadAsks(t *testing.T) {
 	long := strings.Repeat(" more words\r\n", 400)
 	for name, tc := range map[string]struct {
 		in   string
@@ -54,16 +54,20 @@ func TestAskedFor(t *testing.T) {
 		"nothing":           {"", false},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(tc.in), iotest.OneByteReader(strings.NewReader(tc.in))} {
-			if got, err := message.AskedFor(r, 16<<10, true, "X-Encrypt"); err != nil || got != tc.want {
+			h, err := message.ReadHead(r, 16<<10)
+			if got := h.Asks(true, "X-Encrypt"); err != nil || got != tc.want {
 				t.Errorf("%s: got %v, %v", name, got, err)
 			}
 		}
 	}
-	if got, err := message.AskedFor(strings.NewReader("Subject: [secure]\r\nX-Encrypt: 1\r\n\r\n"), 1<<10, false, ""); got || err != nil {
-		t.Errorf("nobody may ask: got %v, %v", got, err)
+	for _, max := range []int64{1 << 10, 10} {
+		h, err := message.ReadHead(strings.NewReader("Subject: [secure]\r\nX-Encrypt: 1\r\n\r\n"), max)
+		if got := h.Asks(false, ""); got || err != nil {
+			t.Errorf("nobody may ask: got %v, %v", got, err)
+		}
 	}
 	boom := errors.New("boom")
-	if _, err := message.AskedFor(iotest.ErrReader(boom), 100, true, ""); !errors.Is(err, boom) {
+	if h, err := message.ReadHead(iotest.ErrReader(boom), 100); !errors.Is(err, boom) || !h.Asks(true, "") {
 		t.Errorf("got %v", err)
 	}
 }
