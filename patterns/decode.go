@@ -1,6 +1,7 @@
 package patterns
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,13 +17,14 @@ import (
 type file struct {
 	name  string
 	pos   *tomlpos.Positions
-	errs  []error
+	errs  []*Error
 	lists map[string][]string // its own [keywords], resolved
 	outer map[string][]string // the built-in lists
 	site  Site
 	rules []*draft
 
-	unlisted bool // its [keywords] could not be read
+	unlisted bool  // its [keywords] could not be read
+	broken   []int // lines with wrong escapes, told already
 }
 
 // draft is a Rule, or with Extends what is to be added to one.
@@ -35,31 +37,25 @@ type draft struct {
 
 // errorf notes that key wants something else.
 func (f *file) errorf(key, format string, args ...any) {
-	f.errs = append(f.errs, &Error{File: f.name, Line: f.line(key), Key: key, Want: fmt.Sprintf(format, args...)})
+	line := f.line(key)
+	if slices.Contains(f.broken, line) {
+		return // what stands there is not what its author wrote
+	}
+	f.errs = append(f.errs, &Error{File: f.name, Line: line, Key: key, Want: fmt.Sprintf(format, args...)})
 }
 
 func (f *file) line(key string) int { return f.pos.Line(tomlpos.Parse(key)...) }
 
 // parse reads src, and returns what could be made of it with all errors.
 func parse(name string, src []byte, outer map[string][]string, site Site) *file {
-	f := &file{name: name, pos: tomlpos.Index(src), lists: map[string][]string{}, outer: outer, site: site}
-	root := map[string]any{}
-	if _, err := toml.Decode(string(src), &root); err != nil {
-		e := &Error{File: name, Line: 1, Key: "toml", Want: "a TOML file"}
-		if pe, ok := errors.AsType[toml.ParseError](err); ok {
-			e.Line = max(pe.Position.Line, 1)
-			e.Key = "syntax"
-			if pe.LastKey != "" {
-				e.Key = pe.LastKey
-			}
-			e.Want = "TOML: " + pe.Message
-		}
-		f.errs = append(f.errs, e)
+	f := &file{name: name, lists: map[string][]string{}, outer: outer, site: site}
+	defer func() { slices.SortStableFunc(f.errs, func(a, b *Error) int { return a.Line - b.Line }) }()
+	root, ok := f.decode(src)
+	if !ok {
 		return f
 	}
 	t := &table{f: f, m: root}
-	f.schema(t)
-	if len(f.errs) > 0 { // a newer language: nothing else in it can be judged
+	if !f.schema(t) {
 		return f
 	}
 	f.keywords(t)
@@ -70,7 +66,72 @@ func parse(name string, src []byte, outer map[string][]string, site Site) *file 
 	return f
 }
 
-func (f *file) schema(t *table) {
+// maxEscapes is how many lines with wrong escapes are told of one file.
+const maxEscapes = 32
+
+// decode reads src as TOML; ok is false where it is none. An escape that TOML does
+// not know, as in an expression between simple quotation marks, is told and passed
+// over: it hides no other mistake.
+func (f *file) decode(src []byte) (root map[string]any, ok bool) {
+	for {
+		root = map[string]any{}
+		_, err := toml.Decode(string(src), &root)
+		if err == nil {
+			f.pos = tomlpos.Index(src)
+			return root, true
+		}
+		e := &Error{File: f.name, Line: 1, Key: "toml", Want: "a TOML file"}
+		pe, isParse := errors.AsType[toml.ParseError](err)
+		if isParse {
+			e.Line = max(pe.Position.Line, 1)
+			e.Key = "syntax"
+			if pe.LastKey != "" {
+				e.Key = pe.LastKey
+			}
+			e.Want = "TOML: " + pe.Message
+		}
+		f.errs = append(f.errs, e)
+		if !isParse || len(f.broken) == maxEscapes {
+			return nil, false
+		}
+		passed, wrong := withoutEscapes(src, e.Line)
+		if !wrong {
+			return nil, false
+		}
+		e.Want += "; between ''' and ''' a backslash stands for itself"
+		src, f.broken = passed, append(f.broken, e.Line)
+	}
+}
+
+// withoutEscapes is src with another character for each backslash of the line that
+// begins no escape of TOML, in a string of simple quotation marks; wrong is false
+// where there is none.
+func withoutEscapes(src []byte, line int) (passed []byte, wrong bool) {
+	from := 0
+	for n := 1; n < line; n++ {
+		k := bytes.IndexByte(src[from:], '\n')
+		if k < 0 {
+			return src, false
+		}
+		from += k + 1
+	}
+	passed = slices.Clone(src)
+	for i := from; i+1 < len(passed) && passed[i] != '\n'; i++ {
+		if passed[i] != '\\' {
+			continue
+		}
+		if strings.IndexByte("btnfre\"\\uUx \t\r\n", passed[i+1]) < 0 {
+			passed[i], wrong = '/', true
+		} else {
+			i++
+		}
+	}
+	return passed, wrong
+}
+
+// schema reports whether the file is in a language that can be judged.
+func (f *file) schema(t *table) bool {
+	before := len(f.errs)
 	n, ok := t.integer("schema")
 	switch {
 	case ok && n > Schema:
@@ -80,6 +141,7 @@ func (f *file) schema(t *table) {
 	case !ok && t.m["schema"] == nil:
 		f.errorf("schema", "schema = %d at the top: the file does not say which rule language it is written in", Schema)
 	}
+	return len(f.errs) == before
 }
 
 // keywords reads the file's own word lists. A list may take in others of the

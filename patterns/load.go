@@ -165,7 +165,9 @@ func readFile(name string) ([]byte, error) {
 // add takes in the rules of f. The same id in a later file replaces the whole
 // rule.
 func (m *merger) add(f *file) {
-	m.errs = append(m.errs, f.errs...)
+	for _, e := range f.errs {
+		m.errs = append(m.errs, e)
+	}
 	own := map[dlp.RuleID]bool{}
 	for _, d := range f.rules {
 		if d.Extends != "" {

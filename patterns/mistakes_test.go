@@ -94,7 +94,49 @@ func TestEveryMistake(t *testing.T) {
 			if n := strings.Count(err.Error(), path); n != 1 {
 				t.Errorf("%d errors\n%v\nwant one", n, err)
 			}
+			// and hides nothing at the other end of the file
+			path = write(t, "more.toml", strings.Replace(good, tt.from, tt.to, 1)+"[colour]\nx = 1\n")
+			_, err = load(t, patterns.Source{Paths: []string{path}})
+			if ends := strings.Contains(tt.want, ": schema: ") || strings.Contains(tt.want, ": TOML:"); !ends && (err == nil || !strings.Contains(err.Error(), ": colour: a known key") || strings.Count(err.Error(), path) != 2) {
+				t.Errorf("with an unknown table behind it: %v, want two errors", err)
+			}
 		})
+	}
+}
+
+// TestMistakesHideNoOther: all that is wrong in a file is told at once, in the order
+// of its lines, also behind an expression whose escapes TOML does not know.
+func TestMistakesHideNoOther(t *testing.T) {
+	text := "schema = 1\n[[rules]]\nid = \"badge\"\ntype = \"CUSTOM\"\n[[rules.patterns]]\nconfidence = \"medium\"\n" +
+		`regex = "\bB\d{6}\.\d*"` + "\n[[rules.patterns]]\nconfidence = \"medium\"\n" + `regex = "C\.\d{3}"` + "\n" +
+		"[[rules.patterns]]\nconfidence = \"sure\"\nregex = 'D+'\n[[rules.pattern]]\nconfidence = \"low\"\n[colour]\nx = 1\n"
+	path := write(t, "site.toml", text)
+	_, err := load(t, patterns.Source{Paths: []string{path}})
+	if err == nil {
+		t.Fatal("loaded, want errors")
+	}
+	want := []string{":7: rules.patterns.regex: TOML: invalid escape in string '\\d'; between ''' and '''", ":10: rules.patterns.regex: TOML: invalid escape in string '\\.'",
+		":12: rules[0].patterns[2].confidence: one of", ":13: rules[0].patterns[2].regex: a bounded repeat", ":14: rules[0].pattern: a known key", ":16: colour: a known key"}
+	got := strings.Split(err.Error(), "\n")
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(want):
+			t.Errorf("error %q, want none", got[i])
+		case i >= len(got):
+			t.Errorf("no error %q", want[i])
+		case !strings.HasPrefix(strings.TrimPrefix(got[i], path), want[i]):
+			t.Errorf("error %q, want FILE%s", got[i], want[i])
+		}
+	}
+	// Past a bound, and where a quotation mark is missing, the rest cannot be judged.
+	for n, text := range map[int]string{
+		33: "schema = 1\n[keywords]\nw = [\n" + strings.Repeat(`"\d",`+"\n", 60) + "]\n",
+		2:  "schema = 1\na = \"\\d\"\nb = \"\nc = 1\n",
+	} {
+		_, err := load(t, patterns.Source{Paths: []string{write(t, "site.toml", text)}})
+		if err == nil || strings.Count(err.Error(), ": TOML: ") != n || strings.Count(err.Error(), "\n") != n-1 {
+			t.Errorf("errors\n%v\nwant %d of TOML", err, n)
+		}
 	}
 }
 
