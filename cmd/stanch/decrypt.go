@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	"github.com/stanch-dlp/stanch/internal/crypt/cms"
 	"github.com/stanch-dlp/stanch/internal/crypt/files"
 	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
@@ -36,7 +37,7 @@ func needsIdentity(cmd *cobra.Command, what string) {
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
-		Long: "Write NAME beside each NAME.age or NAME.gpg, with its owner, mode, access list, extended\nattributes and times, and remove the encrypted file with the note beside it.\n" +
+		Long: "Write NAME beside each NAME.age, NAME.gpg or NAME.p7m, with its owner, mode, access list, extended\nattributes and times, and remove the encrypted file with the note beside it.\n" +
 			"A file that is there already is never overwritten. Run again after an interruption.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -50,8 +51,8 @@ func (a *app) decryptCmd() *cobra.Command {
 			}
 			return errors.Join(errs...)
 		}}
-	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, or an OpenPGP secret key (repeatable)")
-	needsIdentity(cmd, "an age or OpenPGP secret key that the files were encrypted to")
+	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, an OpenPGP secret key, or a certificate's private key in PEM (repeatable)")
+	needsIdentity(cmd, "an age or OpenPGP secret key, or a certificate's private key, that the files were encrypted to")
 	return cmd
 }
 
@@ -90,6 +91,19 @@ func secrets(files []string) ([]*openpgp.Secret, error) {
 	return all, nil
 }
 
+// certificateKeys reads private keys of certificates.
+func certificateKeys(names []string) ([]cms.Secret, error) {
+	var all []cms.Secret
+	for _, name := range names {
+		k, err := files.ReadSecret(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, k)
+	}
+	return all, nil
+}
+
 // bringBack decrypts the file at path by the kind that its name tells.
 func bringBack(path string, keyFiles []string) error {
 	ext := filepath.Ext(path)
@@ -111,9 +125,13 @@ func bringBack(path string, keyFiles []string) error {
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return openpgp.Decrypt(dst, src, keys) })
 	case files.ExtCMS:
-		return errors.New("open it with openssl cms -decrypt -inform DER -binary -in FILE -inkey KEY.pem")
+		keys, err := certificateKeys(keyFiles)
+		if err != nil {
+			return err
+		}
+		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return files.DecryptCMS(dst, src, keys) })
 	}
-	return errors.New("want a file named NAME.age or NAME.gpg")
+	return errors.New("want a file named NAME.age, NAME.gpg or NAME.p7m")
 }
 
 // decryptFile writes name from the file at path. The plaintext has no name
@@ -215,14 +233,64 @@ type nameless struct {
 // newNameless begins a file in dir that only this user may read.
 func newNameless(dir string) (*nameless, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err == nil {
+	switch {
+	case err == nil:
 		return &nameless{File: os.NewFile(uintptr(fd), "")}, nil
+	case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR): // open(2): the file system's word, and an old kernel's
+		return nil, &os.PathError{Op: "create a file in", Path: dir, Err: err}
 	}
-	f, err := os.CreateTemp(dir, ".stanch-decrypt-*")
+	return newNamed(dir)
+}
+
+// namedPattern is what files are called while they are decrypted where none can be
+// without a name.
+const namedPattern = ".stanch-decrypt-*"
+
+// newNamed is newNameless where the file system has only files with names. It is
+// locked while it is written: those that nobody has locked a process that was
+// killed left behind, in the clear, and they are removed first.
+func newNamed(dir string) (*nameless, error) {
+	left, err := filepath.Glob(filepath.Join(globless(dir), namedPattern))
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range left {
+		if err := removeLeft(name); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.CreateTemp(dir, namedPattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: lock: %w", f.Name(), err), f.Close(), os.Remove(f.Name()))
+	}
 	return &nameless{f, f.Name()}, nil
+}
+
+// globless is dir as a pattern that means dir alone.
+func globless(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+}
+
+// removeLeft removes the file at name unless a process is still writing it.
+func removeLeft(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, unix.ELOOP) {
+		return nil // gone, another user's, or none of ours
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // it gives the lock back
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // takeAfter gives the file the owner, group, mode, access list and attributes of

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,6 +30,56 @@ func TestPlaceWithoutRename(t *testing.T) {
 		if err := os.WriteFile(name, []byte("new"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestNamedFilesLeftBehind: where a file that is decrypted has a name, those that a
+// killed process left are removed, and neither one that is being written nor what is
+// none of ours.
+func TestNamedFilesLeftBehind(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	left, other, link := filepath.Join(dir, ".stanch-decrypt-1"), filepath.Join(dir, "stanch-decrypt-1"), filepath.Join(dir, ".stanch-decrypt-2")
+	for _, name := range []string{left, other} {
+		if err := os.WriteFile(name, []byte("in the clear"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(other, link); err != nil {
+		t.Fatal(err)
+	}
+	first, err := newNamed(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := newNamed(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	for name, want := range map[string]bool{left: false, other: true, link: true, first.temp: true, second.temp: true} {
+		if _, err := os.Lstat(name); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %t", filepath.Base(name), err, want)
+		}
+	}
+}
+
+// TestNamelessOnly: a file gets a name only where the file system has none without.
+func TestNamelessOnly(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := newNameless(filepath.Join(dir, "gone")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("in a folder that is not there: %v", err)
+	}
+	f, err := newNameless(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if es, err := os.ReadDir(dir); err != nil || f.temp == "" && len(es) != 0 {
+		t.Errorf("%v, %v", es, err)
 	}
 }
 

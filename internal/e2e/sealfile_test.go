@@ -85,6 +85,23 @@ func TestFileEncryptedWithCMS(t *testing.T) {
 	if out, err := exec.Command("openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", path+".p7m", "-recip", at("other.pem"), "-inkey", at("other.key")).Output(); err == nil || strings.Contains(string(out), "536") {
 		t.Errorf("somebody else's key opens it: %q", out)
 	}
+	g.stop()
+	good := read(t, path+".p7m")
+	altered := []byte(good)
+	altered[len(altered)-30] ^= 1
+	write(t, path+".p7m", string(altered), 0o640)
+	for _, who := range []string{"rsa", "ec"} {
+		if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at(who+".key")); code == 0 || exists(path) {
+			t.Fatalf("an altered file came back: exit %d: %s", code, out)
+		}
+	}
+	write(t, path+".p7m", good, 0o640)
+	if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at("other.key")); code == 0 || exists(path) {
+		t.Fatalf("with somebody else's key: exit %d: %s", code, out)
+	}
+	if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at("other.key"), "--identity", at("ec.key")); code != 0 || read(t, path) != phiFile || exists(path+".p7m") {
+		t.Errorf("stanch decrypt: exit %d: %s", code, out)
+	}
 }
 
 // TestRecipientWithExpiredCertificate: nothing is encrypted to it, and the file

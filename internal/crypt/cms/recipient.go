@@ -159,7 +159,11 @@ func (r Recipient) agreement(pub *ecdsa.PublicKey, key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	wrapped, err := agree(ours, theirs, key)
+	kek, err := agree(ours, theirs)
+	if err != nil {
+		return nil, err
+	}
+	wrapped, err := wrapKey(kek, key)
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +194,11 @@ func (r Recipient) agreement(pub *ecdsa.PublicKey, key []byte) ([]byte, error) {
 	}), nil
 }
 
-// agree wraps key under what ours and theirs agree on.
+// agree is the key under which ours and theirs agree to wrap another.
 //
 // Source: RFC 5753 7.2 (ECC-CMS-SharedInfo: the wrap's algorithm, and the bits
 // of its key); SEC 1 3.6.1 (the X9.63 key derivation).
-func agree(ours *ecdh.PrivateKey, theirs *ecdh.PublicKey, key []byte) ([]byte, error) {
+func agree(ours *ecdh.PrivateKey, theirs *ecdh.PublicKey) ([]byte, error) {
 	secret, err := ours.ECDH(theirs)
 	if err != nil {
 		return nil, err
@@ -211,8 +215,11 @@ func agree(ours *ecdh.PrivateKey, theirs *ecdh.PublicKey, key []byte) ([]byte, e
 	h.Write(secret)
 	h.Write([]byte{0, 0, 0, 1})
 	h.Write(info)
-	return wrapKey(h.Sum(nil), key)
+	return h.Sum(nil), nil
 }
+
+// wrapIV is what an unwrapped key is known by. RFC 3394 2.2.3.1.
+var wrapIV = [8]byte{0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6}
 
 // wrapKey wraps key, of a multiple of eight bytes, under kek.
 //
@@ -225,9 +232,7 @@ func wrapKey(kek, key []byte) ([]byte, error) {
 	out := make([]byte, 8+len(key))
 	copy(out[8:], key)
 	var b [16]byte
-	for i := range 8 {
-		b[i] = 0xa6 // 2.2.3.1
-	}
+	copy(b[:], wrapIV[:])
 	n := len(key) / 8
 	for j := range 6 {
 		for i := 1; i <= n; i++ {

@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/crypt/cms"
 	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
@@ -117,7 +118,7 @@ func readCertificate(path string, now time.Time) (*x509.Certificate, error) {
 		return nil, errors.New("not a certificate in PEM")
 	case now.Before(c.NotBefore) || now.After(c.NotAfter):
 		return nil, errors.New("the certificate has expired, or is not valid yet")
-	case c.KeyUsage != 0 && c.KeyUsage&(x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) == 0:
+	case !smime.CanEncrypt(c):
 		return nil, errors.New("the certificate is not made for encryption")
 	}
 	return c, cms.KeyUsable(c)
@@ -156,6 +157,39 @@ func (e Encryption) Write(dst io.Writer, src io.Reader) error {
 	return age.EncryptFile(dst, src, e.age)
 }
 
+// ReadSecret reads the private key of a certificate, PEM without a passphrase,
+// from the file at path.
+func ReadSecret(path string) (cms.Secret, error) {
+	b, err := read(path)
+	if err != nil {
+		return cms.Secret{}, err
+	}
+	k, err := cms.ReadSecret(b)
+	if err != nil {
+		return k, errors.New("want the private key of a certificate in PEM, without a passphrase (`openssl pkey` takes one off): RSA of 2048 bits or more, or P-256, P-384 or P-521")
+	}
+	return k, nil
+}
+
+// maxEnvelope bounds what CMS puts around a file, in bytes: a thousand bytes a
+// recipient, and more for the largest keys.
+const maxEnvelope = 4 << 20
+
+// DecryptCMS writes what is encrypted in src, as Write has it with certificates, to
+// dst: all of it, or nothing. What is in memory is src, no larger than Write takes.
+func DecryptCMS(dst io.Writer, src io.Reader, with []cms.Secret) error {
+	var b bytes.Buffer
+	if n, err := b.ReadFrom(io.LimitReader(src, MaxCMS+maxEnvelope+1)); err != nil || n > MaxCMS+maxEnvelope {
+		return errors.Join(err, errors.New("larger than 128 MiB: open it with openssl cms -decrypt -inform DER -binary"))
+	}
+	plain, err := cms.Open(b.Bytes(), with)
+	if err != nil {
+		return err
+	}
+	_, err = dst.Write(plain)
+	return err
+}
+
 // Note is the text of the stub beside the encrypted form: what happened, and
 // whose keys open it. It names keys, not people, and nothing of the file.
 func (e Encryption) Note() string {
@@ -176,7 +210,7 @@ func (e Encryption) Note() string {
 	case ExtPGP:
 		b.WriteString("To open it: stanch decrypt NAME.gpg --identity SECRET-KEY-FILE, or gpg -d.\n")
 	case ExtCMS:
-		b.WriteString("To open it: openssl cms -decrypt -inform DER -binary -in NAME.p7m -inkey KEY.pem\n")
+		b.WriteString("To open it: stanch decrypt NAME.p7m --identity KEY.pem, or openssl cms -decrypt -inform DER -binary -in NAME.p7m -inkey KEY.pem\n")
 	default:
 		b.WriteString("To open it: stanch decrypt NAME.age --identity KEY-FILE, or age -d -i KEY-FILE.\n")
 	}

@@ -71,7 +71,7 @@ func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address 
 	if err := cms.KeyUsable(cert); err != nil {
 		return Unfit{ReasonKey}
 	}
-	if !canEncrypt(cert) {
+	if !CanEncrypt(cert) {
 		return Unfit{ReasonUsage}
 	}
 	if !forMail(cert) {
@@ -110,9 +110,9 @@ func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address 
 	return t.status(chains)
 }
 
-// canEncrypt reports a key usage that allows it; one that is not stated allows
+// CanEncrypt reports a key usage that allows it; one that is not stated allows
 // all. RFC 5280 4.2.1.3: keyEncipherment for RSA, keyAgreement for ECDH.
-func canEncrypt(cert *x509.Certificate) bool {
+func CanEncrypt(cert *x509.Certificate) bool {
 	if !has(cert, oidKeyUsage) {
 		return true
 	}

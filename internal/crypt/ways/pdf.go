@@ -95,7 +95,7 @@ func (w *Ways) encryptPDF(dst io.Writer, open func() (io.ReadCloser, error), rcp
 	for i, r := range rcpts {
 		p := w.passphraseFor(r)
 		if p == nil || p.words == "" || i > 0 && p.words != words {
-			return ErrNoWay
+			return dlp.ErrNoWay
 		}
 		words = p.words
 	}

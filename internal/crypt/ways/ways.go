@@ -336,9 +336,6 @@ func (w *Ways) Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
 	return slices.Collect(slices.Chunk(rcpts, openpgp.MaxKeys))
 }
 
-// ErrNoWay says that there is no way to a recipient any more.
-var ErrNoWay = errors.New("ways: no way to encrypt to a recipient")
-
 // Encrypt writes the message that open opens, encrypted to rcpts on way, to dst
 // as a complete new message. rcpts are one of Classes. What was written before
 // an error is of no use.
@@ -351,13 +348,13 @@ func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dl
 		return w.encryptPDF(dst, open, rcpts)
 	case dlp.OpenPGP:
 	default:
-		return ErrNoWay
+		return dlp.ErrNoWay
 	}
 	var keys []*openpgp.Key
 	for _, r := range rcpts {
 		k, ok := w.openpgp[nameOf(r)]
 		if !ok || k.state(now).Unfit != "" {
-			return ErrNoWay
+			return dlp.ErrNoWay
 		}
 		keys = append(keys, k.key)
 	}
@@ -374,7 +371,7 @@ func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dl
 func (w *Ways) encryptSMIME(dst io.Writer, open func() (io.ReadCloser, error), rcpts []dlp.Address, now time.Time) error {
 	class, ok := w.smimeClass(rcpts, now)
 	if !ok {
-		return ErrNoWay
+		return dlp.ErrNoWay
 	}
 	m, err := message.Protect(open, message.Protection{})
 	if err != nil {

@@ -194,7 +194,7 @@ func TestEncrypt(t *testing.T) {
 		to  string
 	}{{dlp.OpenPGP, "carol@partner.example"}, {dlp.Portal, "bob@partner.example"}, {dlp.VerifiedTLS, "bob@partner.example"}, {"", "bob@partner.example"}} {
 		b.Reset()
-		if err := w.Encrypt(&b, plain, x.way, []dlp.Address{addr(x.to)}); !errors.Is(err, ways.ErrNoWay) || b.Len() > 0 {
+		if err := w.Encrypt(&b, plain, x.way, []dlp.Address{addr(x.to)}); !errors.Is(err, dlp.ErrNoWay) || b.Len() > 0 {
 			t.Errorf("%s by %q: got %v and %d bytes", x.to, x.way, err, b.Len())
 		}
 	}
@@ -311,7 +311,7 @@ func TestSMIME(t *testing.T) {
 		}
 	}
 	for _, c := range [][]dlp.Address{{addr("old@partner.example")}, rcpts, nil} { // unfit; of two classes; nobody
-		if err := w.Encrypt(io.Discard, plain, dlp.SMIME, c); !errors.Is(err, ways.ErrNoWay) {
+		if err := w.Encrypt(io.Discard, plain, dlp.SMIME, c); !errors.Is(err, dlp.ErrNoWay) {
 			t.Errorf("%v: got %v", c, err)
 		}
 	}
