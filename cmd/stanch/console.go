@@ -34,8 +34,12 @@ func (s *server) buildConsole() error {
 	if err != nil {
 		return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
 	}
+	var roles []console.Role
+	for _, r := range s.cfg.Console.SecondFactor {
+		roles = append(roles, console.Role(r))
+	}
 	s.console, err = console.New(console.Deps{
-		Desk: s.gateway, Reader: rereading{s}, Users: users, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Keys: s.ring, SecondFor: roles, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)
 			return held, err

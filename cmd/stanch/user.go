@@ -34,7 +34,7 @@ func (a *app) userCmd() *cobra.Command {
 		}}
 	}
 	cmd.AddCommand(add,
-		&cobra.Command{Use: "list", Short: "List accounts: name, role, and whether it may sign in", Args: cobra.NoArgs,
+		&cobra.Command{Use: "list", Short: "List accounts: name, role, whether it may sign in, and whether with a second factor", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return a.listUsers() }},
 		&cobra.Command{Use: "passwd NAME", Short: "Give an account another password; its sessions end", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +51,7 @@ func (a *app) userCmd() *cobra.Command {
 				})
 			}},
 		one("disable", "Let an account in no more; its sessions end", "disable", func(u *console.Users, name string) error { return u.SetDisabled(name, true) }),
+		one("second-off", "Take an account's second factor away, as when its device is lost; its sessions end", "second_off", func(u *console.Users, name string) error { return u.SetSecond(name, "", 0) }),
 		one("enable", "Let an account in again", "enable", func(u *console.Users, name string) error { return u.SetDisabled(name, false) }),
 	)
 	return cmd
@@ -79,7 +80,11 @@ func (a *app) listUsers() error {
 		if x.Disabled {
 			state = "disabled"
 		}
-		fmt.Fprintf(a.out, "%s\t%s\t%s\n", x.Name, x.Role, state)
+		second := "no second factor"
+		if x.Second != "" {
+			second = "second factor"
+		}
+		fmt.Fprintf(a.out, "%s\t%s\t%s\t%s\n", x.Name, x.Role, state, second)
 	}
 	return nil
 }

@@ -208,6 +208,9 @@ type Console struct {
 	// Proxies are the networks from which `X-Forwarded-For` is believed, for the limits of sign-ins by address. Without them all who
 	// come through a proxy share its address.
 	Proxies []string `toml:"proxies"`
+	// SecondFactor are the roles that must sign in with a code beside the password: `viewer`, `officer`, `admin`, `auditor`. Others
+	// may. Who has none sets one up before anything else.
+	SecondFactor []string `toml:"second_factor"`
 }
 
 // Log is the [log] table. Logs hold no PHI, whatever the level.
@@ -421,6 +424,11 @@ var reasonCode = regexp.MustCompile(`^[a-z][a-z_]*[0-9]{0,2}$`)
 func (c *Console) Validate() error {
 	if len(c.Reasons) == 0 || len(c.Reasons) > 50 || slices.ContainsFunc(c.Reasons, func(r string) bool { return len(r) > 40 || !reasonCode.MatchString(r) }) {
 		return &dlp.KeyError{Key: "console.reasons", Want: "1 to 50 codes such as \"not_phi\""}
+	}
+	for i, r := range c.SecondFactor {
+		if !slices.Contains([]string{"viewer", "officer", "admin", "auditor"}, r) {
+			return &dlp.KeyError{Key: fmt.Sprintf("console.second_factor[%d]", i), Want: `"viewer", "officer", "admin" or "auditor"`}
+		}
 	}
 	for _, p := range c.Proxies {
 		if _, err := netip.ParsePrefix(p); err != nil {

@@ -32,15 +32,18 @@ const maxBody = 64 << 10
 
 // Deps are the console's neighbours.
 type Deps struct {
-	Desk    Desk
-	Reader  Reader
-	Users   *Users
-	Rules   func() []Rule // in force
-	Held    func(context.Context) (int, error)
-	Reasons []string       // codes that a decision may have
-	Proxies []netip.Prefix // whose X-Forwarded-For is believed
-	Now     func() time.Time
-	Log     *slog.Logger
+	Desk   Desk
+	Reader Reader
+	Users  *Users
+	Rules  func() []Rule // in force
+	Held   func(context.Context) (int, error)
+	Keys   Keys // of second factors
+	// SecondFor are the roles that must have a second factor.
+	SecondFor []Role
+	Reasons   []string       // codes that a decision may have
+	Proxies   []netip.Prefix // whose X-Forwarded-For is believed
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Console answers reviewers.
@@ -88,11 +91,11 @@ func (c *Console) Handler() http.Handler {
 // user returns whose the request is, if they are signed in and may still be.
 func (c *Console) user(r *http.Request) (User, bool) {
 	s, ok := c.sessions.find(r)
-	if !ok {
+	if !ok || s.half {
 		return User{}, false
 	}
 	u, err := c.Users.Find(s.was.Name)
-	if err != nil || u != s.was || u.Disabled {
+	if err != nil || !u.same(s.was) || u.Disabled {
 		return User{}, false
 	}
 	return u, true

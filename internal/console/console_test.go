@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/survey"
@@ -149,6 +151,7 @@ func (reader) Text(_ context.Context, _ *dlp.Document, part string, _ int) (stri
 // site is a console with an account for each role, and now under control.
 type site struct {
 	*httptest.Server
+	dir   string
 	desk  *desk
 	users *console.Users
 	mu    sync.Mutex
@@ -167,15 +170,20 @@ func (s *site) pass(d time.Duration) {
 	s.at = s.at.Add(d)
 }
 
-func newSite(t testing.TB, items int) *site {
+func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 	t.Helper()
-	s := &site{desk: &desk{}, users: console.OpenUsers(t.TempDir()), at: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)}
+	dir := t.TempDir()
+	ring, err := crypt.Open(filepath.Join(dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{dir: dir, desk: &desk{}, users: console.OpenUsers(dir), at: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)}
 	for i := range items {
 		s.desk.held = append(s.desk.held, gateway.Held{ID: dlp.NewID(), Channel: "mail", State: "held", Received: s.at.Add(-time.Duration(i) * time.Minute), Policy: "phi-leaves",
 			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
 			Path: "Secretname.docx", Size: 2048})
 	}
-	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Keys: ring, SecondFor: secondFor, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}

@@ -11,3 +11,6 @@ func Routes() map[string]Permission {
 	}
 	return out
 }
+
+// TOTPCode is the code of a step.
+func TOTPCode(secret []byte, step int64) string { return totpCode(secret, step) }

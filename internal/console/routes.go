@@ -11,7 +11,7 @@ type permission string
 // The permissions.
 const (
 	anyone   permission = "anyone"    // nobody need be signed in
-	signedIn permission = "signed in" // anybody who is, also before they have set a password
+	signedIn permission = "signed in" // anybody who is, also before they have set a password or a second factor
 	see      permission = "see"       // lists and items, masked, people by domain
 	names    permission = "names"     // whole addresses
 	reveal   permission = "reveal"    // the text of a part
@@ -41,7 +41,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.accountRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.accountRoutes())
 }
 
 // handler checks what the route needs before it does anything.
@@ -55,6 +55,9 @@ func (c *Console) handler(rt route) http.HandlerFunc {
 			return
 		case u.First && rt.needs != signedIn:
 			http.Redirect(w, r, "/password", http.StatusSeeOther)
+			return
+		case c.lacks(u) && rt.needs != signedIn:
+			http.Redirect(w, r, "/second", http.StatusSeeOther)
 			return
 		case !u.may(rt.needs):
 			c.say(w, r, u, http.StatusForbidden, "This needs another role.", "You are "+article(u.Role)+". Ask an admin.")

@@ -21,6 +21,8 @@ type session struct {
 	was           User // the account when it began: any change of it ends the session
 	begun, active time.Time
 	say           string // what the next page says once
+	half          bool   // the password held, and the code has not been given
+	offered       []byte // secret of a second factor that is not set yet
 }
 
 // sessions are kept in memory: a restart ends them all.
@@ -34,9 +36,18 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, of: map[[32]byte]*session{}}
 }
 
-// begin signs somebody in. Where there are too many sessions, the one that was
+// begin signs somebody in, or half where a code is still to come. Where there are too many sessions, the one that was
 // quiet longest ends.
-func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u User) {
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u User, half bool) {
+	s.start(w, r, session{was: u, half: half})
+}
+
+// beginSaying is begin, and the first page says something.
+func (s *sessions) beginSaying(w http.ResponseWriter, r *http.Request, u User, say string) {
+	s.start(w, r, session{was: u, say: say})
+}
+
+func (s *sessions) start(w http.ResponseWriter, r *http.Request, fresh session) {
 	token := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +63,8 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, u User) {
 		delete(s.of, oldest)
 	}
 	now := s.now()
-	s.of[sha256.Sum256([]byte(token))] = &session{was: u, begun: now, active: now}
+	fresh.begun, fresh.active = now, now
+	s.of[sha256.Sum256([]byte(token))] = &fresh
 	http.SetCookie(w, cookie(r, token, 0))
 }
 
@@ -105,6 +117,22 @@ func (s *sessions) say(r *http.Request, text string) {
 	if x := s.of[k]; x != nil {
 		x.say = text
 	}
+}
+
+// makeOffer keeps a secret with the session until it is set.
+func (s *sessions) makeOffer(r *http.Request, secret []byte) {
+	k, _ := key(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.of[k]; x != nil {
+		x.offered = secret
+	}
+}
+
+// offer returns that secret, or nil.
+func (s *sessions) offer(r *http.Request) []byte {
+	x, _ := s.find(r)
+	return x.offered
 }
 
 // said returns that text once.

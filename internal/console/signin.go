@@ -65,6 +65,9 @@ func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
 		return
 	}
 	e.Actor, e.Result = u.Actor(), audit.ResultPassed
+	if u.Second != "" {
+		e.Result, e.Reason = "", reasonCodeAsked
+	}
 	if err := c.note(r.Context(), e); err != nil {
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "a sign-in could not be recorded, so nobody was let in", safelog.Err(err))
 		c.signinPage(w, r, http.StatusServiceUnavailable, "Signing in could not be recorded, so you were not let in. An admin finds why in the log.")
@@ -74,7 +77,11 @@ func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
 	c.byName.Refund(name + "\x00" + place)
 	c.byUser.Refund(name)
 	c.sessions.end(w, r)
-	c.sessions.begin(w, r, u)
+	c.sessions.begin(w, r, u, u.Second != "")
+	if u.Second != "" {
+		http.Redirect(w, r, "/code", http.StatusSeeOther)
+		return
+	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -134,6 +141,6 @@ func (c *Console) password(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	c.sessions.end(w, r)
-	c.sessions.begin(w, r, u)
+	c.sessions.begin(w, r, u, false)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
 }

@@ -44,6 +44,14 @@ type User struct {
 	Disabled bool   `json:"disabled,omitempty"` // may not sign in
 	First    bool   `json:"first,omitempty"`    // must set a password of their own before anything else
 	Changes  int    `json:"changes,omitempty"`  // how often it was changed: each ends its sessions
+	Second   string `json:"second,omitempty"`   // secret of its codes, sealed, in base64; "": it signs in without
+	Step     int64  `json:"step,omitempty"`     // of the last code that was used
+}
+
+// same reports whether nothing but the last code has changed.
+func (u User) same(was User) bool {
+	u.Step = was.Step
+	return u == was
 }
 
 // Actor is who the audit log says did it.
@@ -56,6 +64,7 @@ var (
 	ErrNoUser   = errors.New("no such account")
 	ErrTaken    = errors.New("there is an account of that name")
 	ErrRole     = errors.New("a role is viewer, officer, admin or auditor")
+	errStep     = errors.New("console: that code was used before")
 	ErrLast     = errors.New("that is the last admin who can sign in")
 )
 
@@ -178,6 +187,24 @@ func (u *Users) SetRole(name string, role Role) error {
 // SetDisabled lets name in no more, or again.
 func (u *Users) SetDisabled(name string, disabled bool) error {
 	return u.edit(name, func(x *User) { x.Disabled = disabled })
+}
+
+// SetSecond gives name another second factor, or takes it away: sealed is "".
+func (u *Users) SetSecond(name, sealed string, step int64) error {
+	return u.edit(name, func(x *User) { x.Second, x.Step = sealed, step })
+}
+
+// takeStep uses the code of step up, or is errStep where it was before, or a
+// later one. Nobody's session ends by it.
+func (u *Users) takeStep(name string, step int64) error {
+	return u.change(func(all []User) ([]User, error) {
+		i := slices.IndexFunc(all, func(x User) bool { return x.Name == name })
+		if i < 0 || all[i].Step >= step {
+			return nil, errStep
+		}
+		all[i].Step = step
+		return all, nil
+	})
 }
 
 func (u *Users) edit(name string, do func(*User)) error {
