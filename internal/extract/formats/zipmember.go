@@ -17,6 +17,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/deflate64"
+	"github.com/stanch-dlp/stanch/internal/extract/pkzip"
 	"github.com/stanch-dlp/stanch/internal/extract/ppmd8"
 	"github.com/stanch-dlp/stanch/internal/extract/xz"
 	"github.com/stanch-dlp/stanch/internal/extract/zipcrypt"
@@ -86,6 +87,8 @@ func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 	switch m.method {
 	case 0:
 		return content, nil
+	case 1, 2, 3, 4, 5, 6:
+		return j.unzipEarly(m, content)
 	case 8:
 		return flate.NewReader(content), nil
 	case 9:
@@ -136,12 +139,6 @@ func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 // zipMethod names a method that is not read. APPNOTE.TXT 4.4.5.
 func zipMethod(method uint16) string {
 	switch {
-	case method == 1:
-		return "zip shrink"
-	case method >= 2 && method <= 5:
-		return "zip reduce"
-	case method == 6:
-		return "zip implode"
 	case method == 10:
 		return "zip DCL implode"
 	case method == 96:
@@ -177,10 +174,7 @@ func (j *job) lockedMember(at place, m *zipEntry, data []byte) {
 			checks = append(checks, byte(m.time>>8))
 		}
 		open := func() (io.Reader, error) { return zipcrypt.Traditional(data, pw, checks...) }
-		if plain, err = open(); err != nil {
-			return false
-		}
-		if !j.provesZip(&held, plain) {
+		if !j.provesZip(&held, open) {
 			return false
 		}
 		plain, err = open()
@@ -208,16 +202,27 @@ func tryEncodings(pw string, fits func([]byte) bool) bool {
 	return false
 }
 
-// provesZip reports whether decrypted content unpacks to what has the checksum
-// that it must have: the older cipher lets one wrong password in 256 pass.
-func (j *job) provesZip(m *zipEntry, plain io.Reader) bool {
+// provesZip reports whether what is opened unpacks to what has the checksum that
+// it must have: the older cipher lets one wrong password in 256 pass.
+func (j *job) provesZip(m *zipEntry, open func() (io.Reader, error)) bool {
 	if m.crc == 0 && m.size != 0 {
 		return false
 	}
+	return j.proves(m, func() (io.Reader, error) {
+		plain, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return j.unzip(m, plain)
+	})
+}
+
+// proves reports whether what is opened has the member's size and checksum.
+func (j *job) proves(m *zipEntry, open func() (io.Reader, error)) bool {
 	spent := j.decoded
 	defer func() { j.decoded = spent }() // it is counted when it is read
 	return guardedTry(func() bool {
-		r, err := j.unzip(m, plain)
+		r, err := open()
 		if err != nil {
 			return false
 		}
@@ -225,6 +230,28 @@ func (j *job) provesZip(m *zipEntry, plain io.Reader) bool {
 		n, err := io.Copy(sum, &budget{j: j, r: r, packed: m.packed})
 		return err == nil && sum.Sum32() == m.crc && (n == m.size || m.size == 0)
 	})
+}
+
+// unzipEarly returns the plain content of a member of the methods of before 1993.
+// One whose flags were once meant otherwise is read as its checksum tells.
+func (j *job) unzipEarly(m *zipEntry, content io.Reader) (io.Reader, error) {
+	size := m.size
+	if size == 0 && m.packed > 0 { // it was not told
+		size = -1
+	}
+	if m.method != 6 || !pkzip.Ambiguous(m.flags) {
+		return pkzip.MethodReader(content, m.method, m.flags, size, false)
+	}
+	b, err := io.ReadAll(io.LimitReader(content, j.lim.Memory))
+	if err != nil {
+		return nil, err
+	}
+	as := func(early bool) func() (io.Reader, error) {
+		return func() (io.Reader, error) {
+			return pkzip.MethodReader(bytes.NewReader(b), m.method, m.flags, size, early)
+		}
+	}
+	return as(!j.proves(m, as(false)) && j.proves(m, as(true)))()
 }
 
 // zipAES returns what WinZip's extra field says: strength and the method under
