@@ -166,6 +166,7 @@ func (g *Gateway) vaultFile(ctx context.Context, doc *dlp.Document, j judgement,
 		g.discard(ctx, ch, err)
 		return err
 	}
+	ch.Out, ch.Notices = g.atOnce(ctx, doc, j)
 	err = g.commit(ctx, ch)
 	ctx, cancel := lasting(ctx)
 	defer cancel()

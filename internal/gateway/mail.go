@@ -340,6 +340,10 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	}
 	notice, mark := m.notice(ctx, told)
 	ch.Out, ch.Notices = append(ch.Out, notice...), mark
+	if len(groups.held) > 0 {
+		severe, mark := m.atOnce(ctx, m.doc, m.j)
+		ch.Out, ch.Notices = append(ch.Out, severe...), append(ch.Notices, mark...)
+	}
 	ch.Call = m.callsOf(m.doc, ch.Hold)
 	if err := m.commit(ctx, ch); err != nil {
 		return 0, "", err

@@ -89,18 +89,26 @@ func (g *Gateway) tell(ctx context.Context, n notify.Notice, text []byte) ([]spo
 // mayTellAgain claims one of the times that a reader may be told within the
 // hour, and returns its key.
 func (g *Gateway) mayTellAgain(ctx context.Context, n notify.Notice, now time.Time) (key [32]byte, ok bool) {
-	for i := range n.Times() {
+	return g.firstUntold(ctx, n.Times(), now, func(i int) [32]byte {
 		policy := n.Policy
 		if i > 0 {
 			policy += "\x00" + strconv.Itoa(i)
 		}
-		key := notify.Key(g.Names.MAC, n.To, policy)
-		at, told, err := g.Store.LastNotice(ctx, key)
+		return notify.Key(g.Names.MAC, n.To, policy)
+	})
+}
+
+// firstUntold claims the first of some keys under which nothing was told within
+// the hour.
+func (g *Gateway) firstUntold(ctx context.Context, times int, now time.Time, key func(i int) [32]byte) ([32]byte, bool) {
+	for i := range times {
+		k := key(i)
+		at, told, err := g.Store.LastNotice(ctx, k)
 		if err != nil {
-			return key, false
+			return k, false
 		}
-		if (!told || now.Sub(at) >= notify.Interval) && g.notices.take(key, now) {
-			return key, true
+		if (!told || now.Sub(at) >= notify.Interval) && g.notices.take(k, now) {
+			return k, true
 		}
 	}
 	return [32]byte{}, false

@@ -19,6 +19,9 @@ import (
 // Interval is how long a sender is not told again under the same policy.
 const Interval = time.Hour
 
+// maxDigests is how many digests there may be a day.
+const maxDigests = 24
+
 // Config is how notices speak.
 type Config struct {
 	// Contact is where a sender can turn to, in a few words: an address, a
@@ -27,8 +30,12 @@ type Config struct {
 	// From is the address that notices come from. Empty: postmaster@ the
 	// gateway's hostname.
 	From string `toml:"from"`
-	// Officers are the addresses that are told when a bypass begins and ends, and first when mail of an urgent sender is held.
+	// Officers are the addresses that are told when a bypass begins and ends, by `at_once` and `digest`, and first when mail of an urgent sender is held.
 	Officers []string `toml:"officers"`
+	// AtOnce has officers told at once when something is held for a finding of this severity or a worse one: `low`, `medium` or `high`. At most 20 such notices go out within an hour. Empty: they are not.
+	AtOnce string `toml:"at_once"`
+	// Digest are the times of day, such as `["07:30", "13:00"]`, by the server's clock, at which officers are told how much is held, by which rules, and how much of it since the last time. Nothing is sent while nothing is held.
+	Digest []string `toml:"digest"`
 }
 
 // Default returns the defaults, which are empty.
@@ -43,6 +50,17 @@ func (c *Config) Validate() error {
 		if !ValidAddress(o) {
 			return &dlp.KeyError{Key: fmt.Sprintf("notify.officers[%d]", i), Want: "an address such as privacy@clinic.example, without a name"}
 		}
+	}
+	if _, ok := c.AtOnceSeverity(); c.AtOnce != "" && !ok {
+		return &dlp.KeyError{Key: "notify.at_once", Want: `"low", "medium" or "high"`}
+	}
+	for i, s := range c.Digest {
+		if _, err := time.Parse(clockForm, s); err != nil || len(c.Digest) > maxDigests {
+			return &dlp.KeyError{Key: fmt.Sprintf("notify.digest[%d]", i), Want: `a time of day such as "07:30", at most 24 of them`}
+		}
+	}
+	if len(c.Officers) == 0 && (c.AtOnce != "" || len(c.Digest) > 0) {
+		return &dlp.KeyError{Key: "notify.officers", Want: "somebody to tell, with at_once or digest"}
 	}
 	if c.From == "" {
 		return nil

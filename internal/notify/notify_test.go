@@ -85,6 +85,9 @@ func TestGolden(t *testing.T) {
 			n.Types, n.Parts = []dlp.Type{"SSN", "ICD10"}, []string{"2"}
 			n.Choices = &notify.Choices{Link: "https://held.clinic.example/held/abcdefghijklmnopqrstuvwxya.x1.e.AAAAAAAAAAAAAAAAAAAAAA", Until: at.Add(72 * time.Hour), Encrypt: true}
 		}))},
+		{"at-once.eml", contact.AtOnceNotice(notice(), dlp.File)},
+		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
+			Rules: []notify.RuleCount{{Rule: "us-ssn", Held: 9}, {Rule: "mrn", Held: 4}}, Since: at.Add(-24 * time.Hour), When: at})},
 		{"rejected.eml", notify.Config{}.Rejected(notice())},
 		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(*notify.Notice) {}))},
 		{"dsn.eml", notify.Config{}.DSN(dsn())},
@@ -278,6 +281,11 @@ func TestConfig(t *testing.T) {
 		{"two lines", notify.Config{Contact: "a\nb"}, "notify.contact"},
 		{"too long", notify.Config{Contact: strings.Repeat("x", 201)}, "notify.contact"},
 		{"no address", notify.Config{From: "privacy"}, "notify.from"},
+		{"officers", notify.Config{Officers: []string{"privacy@clinic.example"}, AtOnce: "high", Digest: []string{"07:30", "13:00"}}, ""},
+		{"no severity", notify.Config{Officers: []string{"privacy@clinic.example"}, AtOnce: "worst"}, "notify.at_once"},
+		{"no time of day", notify.Config{Officers: []string{"privacy@clinic.example"}, Digest: []string{"07:30", "25:00"}}, "notify.digest[1]"},
+		{"nobody at once", notify.Config{AtOnce: "high"}, "notify.officers"},
+		{"nobody's digest", notify.Config{Digest: []string{"07:30"}}, "notify.officers"},
 		{"a name", notify.Config{From: "Privacy <privacy@clinic.example>"}, "notify.from"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

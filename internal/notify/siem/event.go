@@ -113,8 +113,18 @@ func (e *event) weigh() (severity int, name string) {
 		if e.Reason == audit.ReasonUnencrypted {
 			return 7, "Released unencrypted"
 		}
+		if e.Actor == "sender" {
+			return 3, "Sent encrypted by its sender's choice"
+		}
 		return 5, "Released"
+	case audit.Ask:
+		return 3, "Its sender asks for its release"
+	case audit.Pickup:
+		return e.weighPickup()
 	case audit.Reject:
+		if e.Reason == audit.ReasonCancelled {
+			return 2, "Cancelled by its sender"
+		}
 		return 4, "Refused by a reviewer"
 	case audit.Export:
 		return 6, "Held content exported"
@@ -157,4 +167,26 @@ func checkpoint(note []byte, host string, at time.Time) event {
 	sum := sha256.Sum256(note)
 	return event{ID: "checkpoint-" + hex.EncodeToString(sum[:8]), Version: formVersion, Host: host, Name: "Checkpoint of the audit log",
 		Time: at.UTC().Truncate(time.Microsecond), Kind: kindCheckpoint, Checkpoint: string(note)}
+}
+
+// weighPickup is weigh for what happens to a message that waits for its reader's
+// browser.
+func (e *event) weighPickup() (severity int, name string) {
+	switch e.Reason {
+	case audit.ReasonCodeSent:
+		return 1, "Pickup: code sent"
+	case audit.ReasonCodeWrong:
+		return 4, "Pickup: wrong code"
+	case audit.ReasonOpened:
+		return 2, "Pickup: opened"
+	case audit.ReasonReplied:
+		return 2, "Pickup: answered"
+	case audit.ReasonExpired:
+		return 2, "Pickup: expired"
+	case audit.ReasonRevoked:
+		return 4, "Pickup: taken back"
+	case audit.ReasonUndelivered:
+		return 5, "Pickup: notice not delivered"
+	}
+	return 0, ""
 }

@@ -162,7 +162,7 @@ func (e *event) ocsf(version string) finding {
 			Product: product{Name: "stanch", Vendor: "stanch", Version: version}},
 		Info: findingInfo{UID: e.ID, Title: e.Name, Types: e.Rules}, Unmapped: e}
 	switch e.Kind {
-	case audit.Decision, audit.Release, audit.Reject, audit.Export, audit.Outcome, audit.Deliver, audit.Call:
+	case audit.Decision, audit.Release, audit.Reject, audit.Export, audit.Outcome, audit.Deliver, audit.Call, audit.Ask:
 		f.ClassUID, f.Info.UID = classDataSecurity, e.Doc
 	}
 	switch {

@@ -201,14 +201,16 @@ func TestWebhook(t *testing.T) {
 	p.event(audit.Event{Kind: audit.Decision, Channel: dlp.Mail, Action: dlp.Allow.String()})
 	p.event(audit.Event{Kind: audit.Look, Reason: audit.ReasonCase, Actor: "uid:0"})
 	want = append(want, string(p.event(audit.Event{Kind: audit.Release, Channel: dlp.Mail, Actor: "uid:0"})))
-	eventually(t, "two events", func() bool { return len(p.all()) == 2 })
+	want = append(want, string(p.event(audit.Event{Kind: audit.Ask, Channel: dlp.Mail, Actor: "sender"})),
+		string(p.event(audit.Event{Kind: audit.Pickup, Channel: dlp.Mail, Reason: audit.ReasonCodeWrong})))
+	eventually(t, "four events", func() bool { return len(p.all()) == 4 })
 	p.set(true)
 	want = append(want, string(p.hold()))
 	stop()
 	want = append(want, string(p.hold()))
 	p.set(false)
 	_, stop = p.run(nil)
-	eventually(t, "four events", func() bool { return len(p.all()) >= 4 })
+	eventually(t, "six events", func() bool { return len(p.all()) >= 6 })
 	stop()
 	if got := docs(p.all()); !slices.Equal(got, want) || slices.Contains(got, string(before)) {
 		t.Errorf("got %v, want %v", got, want)
