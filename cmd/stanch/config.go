@@ -148,6 +148,10 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, errors.Join(unfit...))
 		return exitCode(exitFound)
 	}
+	if _, err := reviewersOf(cfg); err != nil {
+		fmt.Fprintln(a.errs, err)
+		return exitCode(exitFound)
+	}
 	if len(cfg.Encrypt.TLS.Domains) > 0 && !slices.ContainsFunc(cfg.SMTP.AllRoutes(), provesItself) {
 		fmt.Fprintf(a.errs, "stanch: NOTE: %v\n", cfg.At("encrypt.tls.domains", errors.New("the way tls is never chosen: no route has its servers prove whose they are, by tls = \"dane\", \"mta-sts\" or \"verified\" (docs/encryption.md)")))
 	}

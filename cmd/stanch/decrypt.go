@@ -63,7 +63,7 @@ func identities(files []string) ([]filippo.Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		ids, err := age.ParseIdentities(f)
+		ids, err := age.ReadIdentities(f)
 		f.Close() // only read from
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

@@ -118,7 +118,11 @@ func (n *node) openPeriods(ctx context.Context) error {
 		return err
 	}
 	v, dir := n.cfg.Vault, n.cfg.DataDir
-	c := age.PeriodsConfig{Path: periodsPath(dir), Server: n.ring.Release(), Reviewers: v.Reviewers, Only: v.ReviewersOnly, Needed: v.ReviewersNeeded}
+	reviewers, err := reviewersOf(n.cfg)
+	if err != nil {
+		return err
+	}
+	c := age.PeriodsConfig{Path: periodsPath(dir), Server: n.ring.Release(), Reviewers: reviewers, Only: v.ReviewersOnly, Needed: v.ReviewersNeeded}
 	onStep("vault keys: settle")
 	if n.periods, err = age.OpenPeriods(c, used); err != nil {
 		return err

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,9 +14,11 @@ import (
 	filippo "filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
+	certified "github.com/stanch-dlp/stanch/internal/crypt/strict"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -25,7 +29,40 @@ import (
 type reviewer struct{ files []string }
 
 func (r *reviewer) flag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key, mode 0600 (repeatable): where the server has no release key")
+	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key or the private key of their certificate (PEM), mode 0600 (repeatable): where the server has no release key")
+}
+
+// maxCertificate bounds the file of a reviewer's certificate, in bytes.
+const maxCertificate = 256 << 10
+
+// reviewersOf are those of the configuration who may open what is held, as
+// age.PeriodsConfig has them. The error has the line.
+func reviewersOf(cfg *config.Config) ([]string, error) {
+	if len(cfg.Vault.ReviewerCertificates) == 0 {
+		return cfg.Vault.Reviewers, nil
+	}
+	var out []string
+	for i, name := range cfg.Vault.ReviewerCertificates {
+		key := fmt.Sprintf("vault.reviewer_certificates[%d]", i)
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, cfg.At(key, err)
+		}
+		b, err := io.ReadAll(io.LimitReader(f, maxCertificate))
+		f.Close() // only read from
+		if err != nil {
+			return nil, cfg.At(key, err)
+		}
+		r, err := certified.ReadReader(b)
+		if err == nil && slices.Contains(out, r) {
+			err = errors.New("this certificate is named twice")
+		}
+		if err != nil {
+			return nil, cfg.At(key, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // identities reads the files. One that others can read is refused: its key is
@@ -89,12 +126,7 @@ func (r *reviewer) fault(ctx context.Context, d control.Desk, period dlp.ID) err
 			return err
 		}
 		for _, id := range ids {
-			switch id := id.(type) {
-			case *filippo.X25519Identity:
-				keys[i] = append(keys[i], id.Recipient().String())
-			case *filippo.HybridIdentity:
-				keys[i] = append(keys[i], id.Recipient().String())
-			}
+			keys[i] = append(keys[i], slices.DeleteFunc(slices.Clone(readers), func(r string) bool { return !age.Reads(id, r) })...)
 		}
 	}
 	return notEnough(r.files, keys, readers)
@@ -191,6 +223,10 @@ func readersOf(st vault.Periods, p vault.Period) []string {
 		switch {
 		case r == st.Server:
 			r = "this server"
+		case certified.IsReader(r):
+			if cert, err := certified.Certificate(r); err == nil {
+				r = fmt.Sprintf("certificate SHA-256 %x", sha256.Sum256(cert.Raw))
+			}
 		case len(r) > 62:
 			r = r[:40] + "…"
 		}
@@ -216,7 +252,7 @@ func (a *app) vaultResealCmd() *cobra.Command {
 			})
 		}}
 	who.flag(cmd)
-	needsIdentity(cmd, "the age secret key of a reviewer who can open the vault")
+	needsIdentity(cmd, "the age secret key, or the private key of the certificate, of a reviewer who can open the vault")
 	return cmd
 }
 

@@ -54,3 +54,63 @@ func TestFIPSModule(t *testing.T) {
 		t.Errorf("with the module: exit %d: %+v", code, fs)
 	}
 }
+
+// TestReviewersWithCertificates runs with the module on and the vault by certificates:
+// what openssl made opens what is held, one at a time; by their keys alone what was
+// held before, by age, opens too; and doctor finds nothing outside in the vault.
+func TestReviewersWithCertificates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, kind := range map[string][]string{"ann": {"rsa:2048"}, "ben": {"ec", "-pkeyopt", "ec_paramgen_curve:P-384"}, "eve": {"ec", "-pkeyopt", "ec_paramgen_curve:P-256"}} {
+		openssl(t, dir, "", append([]string{"req", "-x509", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".pem", "-newkey"}, kind...)...)
+	}
+	g := newGateway(t, options{extra: quietPolicy})
+	g.start()
+	if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		t.Fatal(err)
+	}
+	g.stop()
+	write(t, g.config, read(t, g.config)+fmt.Sprintf("[vault]\nreviewer_certificates = [%q, %q]\nreviewers_only = true\n", at("ann.pem"), at("ben.pem")), 0o600)
+	g.must("config", "check")
+	g.start("GODEBUG=fips140=on")
+	second := strings.Replace(phiMail, "Subject: ", "Subject: second ", 1)
+	if _, err := g.send("ada@clinic.example", outside, second); err != nil {
+		t.Fatal(err)
+	}
+	items := g.held()
+	if len(items) != 2 {
+		t.Fatalf("%d held, want 2", len(items))
+	}
+	if out := g.must("vault", "keys"); strings.Count(out, "certificate SHA-256") != 10 || strings.Contains(out, "age1") {
+		t.Errorf("keys, of two who read five periods:\n%s", out)
+	}
+	for _, it := range items {
+		if said := g.refused("quarantine", "show", it.ID); !strings.Contains(said, "--identity") {
+			t.Errorf("without a key: %q", said)
+		}
+		if said := g.refused("quarantine", "show", it.ID, "--identity", at("eve.key")); !strings.Contains(said, "not the key of anybody") {
+			t.Errorf("with a stranger's key: %q", said)
+		}
+		for _, who := range []string{"ann.key", "ben.key"} {
+			if out := g.must("quarantine", "export", it.ID, "--reveal", "--identity", at(who)); !strings.HasSuffix(out, phiMail+"\r\n") && !strings.HasSuffix(out, second+"\r\n") {
+				t.Errorf("%s exports %q", who, out)
+			}
+		}
+	}
+	if fs, _ := g.doctor("fips"); has(fs, "warn", "vault", "") || !has(fs, "warn", "outbox", "") {
+		t.Errorf("doctor: %+v", fs)
+	}
+	g.must("quarantine", "release", items[0].ID, "--identity", at("ben.key"))
+	eventually(t, "it is delivered", func() bool { return len(g.delivered()) == 1 })
+
+	// Ann goes: her key opens it no longer once Ben has sealed the keys anew.
+	g.stop()
+	write(t, g.config, strings.Replace(read(t, g.config), fmt.Sprintf("%q, ", at("ann.pem")), "", 1), 0o600)
+	g.start("GODEBUG=fips140=on")
+	g.must("vault", "reseal", "--identity", at("ben.key"))
+	g.refused("quarantine", "show", items[1].ID, "--identity", at("ann.key"))
+	g.must("quarantine", "release", items[1].ID, "--identity", at("ben.key"))
+	eventually(t, "both are delivered", func() bool { return len(g.delivered()) == 2 })
+	g.must("audit", "verify")
+}

@@ -11,6 +11,8 @@ import (
 type Config struct {
 	// Reviewers are the age public keys ("age1…", or all of them "age1pq1…") of those who may open what is held. What is held is sealed to one key for each period, and that key to each of them.
 	Reviewers []string `toml:"reviewers"`
+	// ReviewerCertificates are files, each with the certificate (PEM) of one who may open what is held, in place of reviewers: RSA of 2048 bits or more, P-256, P-384 or P-521. Then what is held and its keys are sealed by what FIPS 140 approves (CMS, P-384, AES-256-GCM) and not by age. It takes `reviewers_only`.
+	ReviewerCertificates []string `toml:"reviewer_certificates"`
 	// ReviewersOnly takes the release key away from this server at the next start, for good: then showing, releasing and exporting what is held takes a reviewer's key (`--identity`). False: the server keeps a release key of its own, and whoever reads its disk and memory can read what is held.
 	ReviewersOnly bool `toml:"reviewers_only"`
 	// ReviewersNeeded is how many of the reviewers must be there to open anything: 1, or 2, which takes `reviewers_only`.
@@ -37,6 +39,9 @@ func (c *Config) Validate() error {
 	if len(c.Reviewers) > MaxReviewers {
 		want("reviewers", "at most 20 public keys")
 	}
+	if len(c.ReviewerCertificates) > MaxReviewers {
+		want("reviewer_certificates", "at most 20 files")
+	}
 	seen := map[string]bool{}
 	for _, r := range c.Reviewers {
 		if seen[r] {
@@ -44,13 +49,23 @@ func (c *Config) Validate() error {
 		}
 		seen[r] = true
 	}
+	for _, f := range c.ReviewerCertificates {
+		if seen[f] {
+			want("reviewer_certificates", "each file once")
+		}
+		seen[f] = true
+	}
 	switch {
 	case c.ReviewersNeeded != 1 && c.ReviewersNeeded != 2:
 		want("reviewers_needed", "1 or 2")
 	case c.ReviewersNeeded == 2 && !c.ReviewersOnly:
 		want("reviewers_needed", "1 while the server keeps the release key: two are asked for with reviewers_only = true")
-	case c.ReviewersOnly && len(c.Reviewers) < c.ReviewersNeeded:
-		want("reviewers", "at least as many public keys as are needed to open what is held: with reviewers_only nobody else can")
+	case len(c.Reviewers) > 0 && len(c.ReviewerCertificates) > 0:
+		want("reviewer_certificates", "reviewers or reviewer_certificates, not both: what is sealed to an age key too is not by what FIPS 140 approves")
+	case len(c.ReviewerCertificates) > 0 && !c.ReviewersOnly:
+		want("reviewer_certificates", "reviewers_only = true with them: the release key of the server is one of age's")
+	case c.ReviewersOnly && len(c.Reviewers)+len(c.ReviewerCertificates) < c.ReviewersNeeded:
+		want("reviewers", "at least as many public keys (or reviewer_certificates) as are needed to open what is held: with reviewers_only nobody else can")
 	}
 	if c.Period.D() < time.Hour {
 		want("period", `a duration of at least an hour such as "30d"`)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	filippo "filippo.io/age"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/strict"
 )
 
 // MaxRecipients bounds the header of one file; each costs 100 to 2,000 bytes.
@@ -88,6 +90,9 @@ func ParseIdentities(r io.Reader) ([]filippo.Identity, error) {
 }
 
 func parseIdentity(s string) (filippo.Identity, error) {
+	if k, err := strict.ParseKey(s); err == nil {
+		return strictIdentity{k}, nil
+	}
 	if strings.HasPrefix(s, "AGE-SECRET-KEY-PQ-1") {
 		if id, err := filippo.ParseHybridIdentity(s); err == nil {
 			return id, nil

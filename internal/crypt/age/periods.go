@@ -14,13 +14,19 @@ import (
 	filippo "filippo.io/age"
 
 	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/crypt/strict"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // periodsVersion is that of the file of periods (docs/vault.md).
-const periodsVersion = 1
+// periodsStrict that of one with anything that is strict: an earlier stanch cannot
+// open it, and is to say so.
+const (
+	periodsVersion = 1
+	periodsStrict  = 2
+)
 
 // maxPeriods bounds the file: two keys a month for forty years.
 const maxPeriods = 1000
@@ -39,7 +45,7 @@ var ErrOtherKeys = errors.New("age: the keys of the vault are not those that the
 type PeriodsConfig struct {
 	Path      string                  // of the file
 	Server    *filippo.X25519Identity // the release key on this server; nil: it was taken away
-	Reviewers []string                // public keys
+	Reviewers []string                // public keys, or certificates as strict.ReadReader returns them
 	Only      bool                    // only the reviewers may open: Server is used for the last time, to seal anew
 	Needed    int                     // how many readers it takes; 0: 1
 	Now       func() time.Time        // nil: time.Now
@@ -94,8 +100,10 @@ func OpenPeriods(c PeriodsConfig, used []dlp.ID) (*Periods, error) {
 		}
 		p.readers = append([]string{c.Server.Recipient().String()}, p.readers...)
 	}
-	if _, err := ParseRecipients(p.readers); err != nil {
-		return nil, err
+	for i, r := range p.readers {
+		if err := checkReader(r); err != nil {
+			return nil, fmt.Errorf("age: reader %d: %w", i+1, err)
+		}
 	}
 	if len(p.readers) < c.Needed {
 		return nil, fmt.Errorf("age: %d keys may open the vault, and it takes %d", len(p.readers), c.Needed)
@@ -128,8 +136,8 @@ func (p *Periods) read() error {
 	if json.Unmarshal(b, &p.file) != nil {
 		return fmt.Errorf("%w: vault.keys", crypt.ErrBadKey)
 	}
-	if p.file.V != periodsVersion {
-		return fmt.Errorf("%w: they have form %d, this version knows %d", ErrNewer, p.file.V, periodsVersion)
+	if p.file.V < periodsVersion || p.file.V > periodsStrict {
+		return fmt.Errorf("%w: they have form %d, this version knows %d", ErrNewer, p.file.V, periodsStrict)
 	}
 	return nil
 }
@@ -164,8 +172,8 @@ func (p *Periods) settle() error {
 	}
 	for _, kind := range []string{vault.KindContent, vault.KindCase} {
 		// Sealed to others than may open it now, what comes in would be, too.
-		// Nor to a key that does not open.
-		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) {
+		// Nor to a key that does not open, or is not as strict as its readers' are.
+		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) || strict.IsRecipient(next.Periods[i].Recipient) != certified(p.readers) {
 			if err := p.begin(&next, kind); err != nil {
 				return err
 			}
@@ -203,8 +211,7 @@ func (p *Periods) stale(x period) bool {
 // is, whether it can.
 func (p *Periods) sound(x period) bool {
 	if p.cfg.Server == nil || p.cfg.Only {
-		_, err := parseRecipient(x.Recipient)
-		return err == nil
+		return checkReader(x.Recipient) == nil
 	}
 	_, err := openPeriod(x, []filippo.Identity{p.cfg.Server})
 	return err == nil
@@ -289,6 +296,10 @@ func (p *Periods) Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, d
 	}
 	x := p.file.Periods[i]
 	p.mu.Unlock()
+	if strict.IsRecipient(x.Recipient) {
+		w, err := strict.Seal(dst, x.Recipient, bindLine(kind, id))
+		return w, x.ID, err
+	}
 	to, err := parseRecipient(x.Recipient)
 	if err != nil {
 		return nil, "", fmt.Errorf("age: seal: %w", crypt.ErrBadKey)
@@ -299,9 +310,12 @@ func (p *Periods) Seal(dst io.Writer, kind string, id dlp.ID) (io.WriteCloser, d
 
 // Open is vault.Sealer's.
 func (p *Periods) Open(src io.Reader, in dlp.ID, kind string, id dlp.ID, key []byte) (io.Reader, error) {
-	_, with, err := p.find(in)
+	x, with, err := p.find(in)
 	if err != nil {
 		return nil, fmt.Errorf("age: open: %w", err)
+	}
+	if strict.IsRecipient(x.Recipient) && (key != nil || with != nil) {
+		return openStrict(src, kind, id, with, key)
 	}
 	if key != nil {
 		with = filippo.NewInjectedFileKeyIdentity(key)
@@ -318,11 +332,19 @@ func (p *Periods) Lock(src io.Reader, in dlp.ID) (vault.Lock, error) {
 	if err != nil {
 		return vault.Lock{}, fmt.Errorf("age: lock: %w", err)
 	}
-	head, err := filippo.ExtractHeader(src)
+	head, err := header(src, x.Recipient)
 	if err != nil {
 		return vault.Lock{}, fmt.Errorf("age: lock: header: %w", ErrTampered)
 	}
 	return vault.Lock{Period: x.ID, Recipient: x.Recipient, Sealed: x.Sealed, Header: head}, nil
+}
+
+// header is what of a content holds its key, sealed to that of its period.
+func header(src io.Reader, recipient string) ([]byte, error) {
+	if strict.IsRecipient(recipient) {
+		return strict.Header(src)
+	}
+	return filippo.ExtractHeader(src)
 }
 
 // Stands tells how every key stands; sealed asks for the sealed keys too.
@@ -352,6 +374,12 @@ func (p *Periods) File() ([]byte, error) {
 }
 
 func encodePeriods(f periodsFile) ([]byte, error) {
+	f.V = periodsVersion
+	for _, x := range f.Periods {
+		if strict.IsRecipient(x.Recipient) || slices.ContainsFunc(x.Readers, strict.IsReader) {
+			f.V = periodsStrict
+		}
+	}
 	b, err := json.MarshalIndent(f, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("age: vault.keys: %w", err)
@@ -366,7 +394,7 @@ func PeriodIDs(b []byte) ([]dlp.ID, error) {
 	if json.Unmarshal(b, &f) != nil || f.V == 0 {
 		return nil, fmt.Errorf("%w: vault.keys", crypt.ErrBadKey)
 	}
-	if f.V != periodsVersion {
+	if f.V < periodsVersion || f.V > periodsStrict {
 		return nil, ErrNewer
 	}
 	var ids []dlp.ID

@@ -301,7 +301,7 @@ func TestPeriodsThatAreNotOurs(t *testing.T) {
 		text string
 		want error
 	}{
-		"a later form": {`{"v":2,"periods":[]}`, age.ErrNewer},
+		"a later form": {`{"v":3,"periods":[]}`, age.ErrNewer},
 		"no JSON":      {"age1", crypt.ErrBadKey},
 		"none":         {"", crypt.ErrKeyMissing},
 	} {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	filippo "filippo.io/age"
 
 	"github.com/stanch-dlp/stanch/internal/crypt"
+	"github.com/stanch-dlp/stanch/internal/crypt/strict"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -22,11 +22,18 @@ const maxSealedKey = 16 << 10
 const hybridPrefix = "age1pq1"
 
 // newKey makes the key of a period: post-quantum where every reader's is, since
-// else theirs is what gets broken.
+// else theirs is what gets broken; strict where every reader has a certificate.
 func newKey(readers []string) (secret, recipient string, err error) {
 	hybrid := true
 	for _, r := range readers {
 		hybrid = hybrid && strings.HasPrefix(r, hybridPrefix)
+	}
+	if certified(readers) {
+		k, err := strict.NewKey()
+		if err != nil {
+			return "", "", fmt.Errorf("age: new key: %w", err)
+		}
+		return k.String(), k.Recipient, nil
 	}
 	if hybrid {
 		id, err := filippo.GenerateHybridIdentity()
@@ -57,6 +64,8 @@ func publicOf(id filippo.Identity) string {
 		return id.Recipient().String()
 	case *filippo.HybridIdentity:
 		return id.Recipient().String()
+	case strictIdentity:
+		return id.Recipient
 	}
 	return ""
 }
@@ -86,22 +95,11 @@ func sealKey(id dlp.ID, key string, readers []string, needed int) ([][]byte, err
 	for _, set := range sets(readers, needed) {
 		b := []byte(keyLine(id) + key + "\n")
 		for i := len(set) - 1; i >= 0; i-- {
-			to, err := parseRecipient(set[i])
+			sealed, err := sealTo(b, set[i])
 			if err != nil {
 				return nil, fmt.Errorf("age: seal key: %w", err)
 			}
-			var sealed bytes.Buffer
-			w, err := filippo.Encrypt(&sealed, to)
-			if err == nil {
-				_, err = w.Write(b)
-			}
-			if err == nil {
-				err = w.Close()
-			}
-			if err != nil {
-				return nil, fmt.Errorf("age: seal key: %w", err)
-			}
-			b = sealed.Bytes()
+			b = sealed
 		}
 		out = append(out, b)
 	}
@@ -117,14 +115,12 @@ func openKey(period dlp.ID, recipient string, sealed [][]byte, ids []filippo.Ide
 	for _, b := range sealed {
 		layers := 0
 		for len(b) > 0 && !bytes.HasPrefix(b, []byte("stanch-period/")) {
-			r, err := filippo.Decrypt(bytes.NewReader(b), ids...)
+			in, err := openLayer(b, ids)
 			if err != nil {
 				half = half || layers > 0
 				break
 			}
-			if b, err = io.ReadAll(io.LimitReader(r, maxSealedKey)); err != nil {
-				return nil, fmt.Errorf("age: open key: %w", ErrTampered)
-			}
+			b = in
 			layers++
 		}
 		line, ok := bytes.CutPrefix(b, []byte(keyLine(period)))
@@ -154,6 +150,10 @@ func FileKey(l vault.Lock, ids []filippo.Identity) ([]byte, error) {
 	with, err := openKey(l.Period, l.Recipient, l.Sealed, ids)
 	if err != nil {
 		return nil, err
+	}
+	if strict.IsRecipient(l.Recipient) {
+		key, err := strict.OpenKey(l.Header, secretsOf([]filippo.Identity{with}))
+		return key, strictError(err)
 	}
 	key, err := filippo.DecryptHeader(l.Header, with)
 	if err != nil {

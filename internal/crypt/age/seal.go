@@ -115,13 +115,15 @@ func EncryptFile(dst io.Writer, src io.Reader, recipients []string) error {
 	return nil
 }
 
+// ageIntro begins a file in the binary form.
+const ageIntro = "age-encryption.org/v1\n"
+
 // unwrap takes the ASCII armour off where there is one.
 func unwrap(src *bufio.Reader) (io.Reader, error) {
-	const intro = "age-encryption.org/v1\n"
 	if got, err := src.Peek(len(armor.Header)); err == nil && string(got) == armor.Header {
 		return armor.NewReader(src), nil
 	}
-	if got, err := src.Peek(len(intro)); err != nil || string(got) != intro {
+	if got, err := src.Peek(len(ageIntro)); err != nil || string(got) != ageIntro {
 		return nil, ErrNotAge
 	}
 	return src, nil

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -55,6 +56,22 @@ func NewSecret(key crypto.PrivateKey) (Secret, error) {
 	return Secret{}, ErrKey
 }
 
+// Opens reports whether pub is the public key of s.
+func (s Secret) Opens(pub crypto.PublicKey) bool {
+	switch key := s.key.(type) {
+	case *rsa.PrivateKey:
+		return key.PublicKey.Equal(pub)
+	case *ecdh.PrivateKey:
+		ec, ok := pub.(*ecdsa.PublicKey)
+		if !ok {
+			return false
+		}
+		theirs, err := ec.ECDH()
+		return err == nil && key.PublicKey().Equal(theirs)
+	}
+	return false
+}
+
 // ReadSecret returns the private key in PEM, PKCS #8 or the older forms of RSA
 // and EC keys, unencrypted. Certificates beside it do not matter. ErrKey.
 func ReadSecret(b []byte) (Secret, error) {
@@ -83,8 +100,7 @@ func ReadSecret(b []byte) (Secret, error) {
 // AES-256-GCM, its key sealed by RSA-OAEP with SHA-256, or agreed on with
 // SHA-256 and wrapped by AES-256. An EnvelopedData is not opened: nothing in it
 // tells whether it was altered. Every recipient is tried with every key,
-// whoever it names. b is used up: the content takes its place.
-// ErrNotEnvelope, ErrWrongKey, ErrTampered.
+// whoever it names. ErrNotEnvelope, ErrWrongKey, ErrTampered.
 //
 // Source: RFC 5083 2.1; RFC 5084 3.2.
 func Open(b []byte, with []Secret) ([]byte, error) {
@@ -117,11 +133,12 @@ func Open(b []byte, with []Secret) ([]byte, error) {
 	if authenticated { // RFC 5083 2.2: as a SET OF
 		ad = append(tlv(tagSet, len(attrs)), attrs...)
 	}
-	return openContent(infos, with, nonce, append(text, mac...), ad) // over what came after it
+	return openContent(infos, with, slices.Concat(nonce, text, mac), ad)
 }
 
-// openContent opens sealed by the key that any of with finds in infos.
-func openContent(infos cryptobyte.String, with []Secret, nonce, sealed, ad []byte) ([]byte, error) {
+// openContent opens sealed, its nonce before it and its tag behind, by the key that
+// any of with finds in infos.
+func openContent(infos cryptobyte.String, with []Secret, sealed, ad []byte) ([]byte, error) {
 	for n := 0; !infos.Empty(); n++ {
 		var info cryptobyte.String
 		var tag cbasn1.Tag
@@ -134,11 +151,11 @@ func openContent(infos cryptobyte.String, with []Secret, nonce, sealed, ad []byt
 				if err != nil || len(key) != 32 {
 					continue
 				}
-				aead, err := cipher.NewGCM(block)
+				aead, err := cipher.NewGCMWithRandomNonce(block) // as it was sealed; the module of FIPS 140 approves no other
 				if err != nil {
 					continue
 				}
-				plain, err := aead.Open(sealed[:0], nonce, sealed, ad)
+				plain, err := aead.Open(sealed[:0], nil, sealed, ad)
 				if err != nil { // the key came out of it whole: what is beside it is not
 					return nil, ErrTampered
 				}
