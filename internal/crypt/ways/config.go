@@ -21,6 +21,8 @@ type Config struct {
 	SMIMERevocation string `toml:"smime_revocation"`
 	// Directories are addresses of directories that answer by HTTPS with somebody's key or certificate, such as `https://keys.partner.example/{address}`. `stanch keys fetch` asks them in this order, after the Web Key Directory of the recipient's domain. Nothing else does.
 	Directories []string `toml:"directories"`
+	// LDAP are LDAP directories that `stanch keys fetch` asks for certificates, after those of directories.
+	LDAP []LDAP `toml:"ldap"`
 	// SMIMESignCert is the site's own certificate, its chain after it, with which S/MIME is signed before it is encrypted. Without it S/MIME is encrypted only.
 	SMIMESignCert string `toml:"smime_sign_cert"`
 	// SMIMESignKey is its private key, PEM; only its owner may read the file.
@@ -35,6 +37,18 @@ type Config struct {
 	RequestHeader string `toml:"request_header"`
 	// TLS says for whom a proved connection is enough.
 	TLS TLS `toml:"tls"`
+}
+
+// LDAP is one of [[encrypt.ldap]], a directory that has certificates of people.
+type LDAP struct {
+	// URL is where it is and below which entry it is searched, such as `ldaps://ldap.partner.example/dc=partner,dc=example`. With `ldap:` the connection is secured by StartTLS; nothing is asked without TLS.
+	URL string `toml:"url"`
+	// CA is a file of certificates (PEM) of the authorities for the directory's own; empty: the system's.
+	CA string `toml:"ca"`
+	// BindDN is as whom it is asked; empty: as nobody.
+	BindDN string `toml:"bind_dn"`
+	// PasswordFile holds the password of bind_dn, on one line; only its owner may read it.
+	PasswordFile string `toml:"password_file"`
 }
 
 // Default tries every way in the usual order, and has no keys.
@@ -83,6 +97,14 @@ func (c *Config) Validate() error {
 	for i, d := range c.Directories {
 		if !keydir.Template(d) {
 			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.directories[%d]", i), Want: "an address such as https://keys.partner.example/{address}"}
+		}
+	}
+	for i, d := range c.LDAP {
+		if !keydir.LDAPAddress(d.URL) {
+			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.ldap[%d].url", i), Want: "an address such as ldaps://ldap.partner.example/dc=partner,dc=example"}
+		}
+		if (d.BindDN == "") != (d.PasswordFile == "") {
+			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.ldap[%d].password_file", i), Want: "bind_dn and password_file both, or neither"}
 		}
 	}
 	if c.RequestHeader != "" && !fieldName(c.RequestHeader) {
