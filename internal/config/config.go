@@ -478,6 +478,13 @@ func (c *Config) resolve(dir string) {
 			abs(p)
 		}
 	}
+	for i := range c.Vault.ReviewerCertificates {
+		abs(&c.Vault.ReviewerCertificates[i])
+	}
+	for i := range c.Encrypt.LDAP {
+		abs(&c.Encrypt.LDAP[i].CA)
+		abs(&c.Encrypt.LDAP[i].PasswordFile)
+	}
 	for i := range c.Rules.Paths {
 		abs(&c.Rules.Paths[i])
 	}
