@@ -33,13 +33,19 @@ type keyJSON struct {
 	For         string      `json:"for"`
 	Fingerprint string      `json:"fingerprint,omitempty"`
 	Trust       ways.Trust  `json:"trust"`
+	Source      string      `json:"source,omitempty"`  // the directory it came from
+	Fetched     *time.Time  `json:"fetched,omitempty"` // when
 	Expires     *time.Time  `json:"expires,omitempty"`
 	Usable      bool        `json:"usable"`
 	Unfit       ways.Reason `json:"unfit,omitempty"`
 }
 
 func keyOut(k ways.Key) keyJSON {
-	out := keyJSON{Way: k.Way, File: k.File, For: k.For, Fingerprint: k.Fingerprint, Trust: k.Trust, Usable: k.Unfit == "", Unfit: k.Unfit}
+	out := keyJSON{Way: k.Way, File: k.File, For: k.For, Fingerprint: k.Fingerprint, Trust: k.Trust, Source: k.Source, Usable: k.Unfit == "", Unfit: k.Unfit}
+	if !k.Came.IsZero() {
+		t := k.Came.UTC()
+		out.Fetched = &t
+	}
 	if !k.Expires.IsZero() {
 		t := k.Expires.UTC()
 		out.Expires = &t

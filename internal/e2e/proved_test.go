@@ -170,10 +170,12 @@ func TestProofVanishes(t *testing.T) {
 	for _, tt := range []struct {
 		name, key, step string
 		cert            bool // another certificate, instead of no record
+		except          bool // encrypt.tls.except names the domain by then, instead
 		long            bool
 	}{
 		{name: "the next way", key: sam.key},
 		{name: "no other way"},
+		{name: "excepted since", key: sam.key, except: true},
 		{name: "no other way, another certificate", cert: true},
 		{name: "dies before it turns", key: sam.key, step: "turn", long: true},
 		{name: "dies once it has turned", key: sam.key, step: "turned", long: true},
@@ -193,7 +195,9 @@ func TestProofVanishes(t *testing.T) {
 			if !w.ended() {
 				t.Fatal("it was never delivered")
 			}
-			if tt.cert {
+			if tt.except {
+				write(t, w.config, strings.Replace(read(t, w.config), "domains = [\"*\"]", "domains = [\"*\"]\nexcept = [\"dane.example\"]", 1), 0o600)
+			} else if tt.cert {
 				bad, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
 				if err != nil {
 					t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type coder struct {
 	fail error
 	gave []string // the plaintexts
 	head string   // what it leaves outside
+
+	excepted atomic.Bool // a proved connection is enough for nobody any more
 }
 
 func (c *coder) Way(_ context.Context, _, rcpt dlp.Address, except ...dlp.Way) dlp.Way {
@@ -33,6 +36,8 @@ func (c *coder) Way(_ context.Context, _, rcpt dlp.Address, except ...dlp.Way) d
 	}
 	return c.next
 }
+
+func (c *coder) Proof(dlp.Address) bool { return !c.excepted.Load() }
 
 func (c *coder) Classes(_ dlp.Way, rcpts []dlp.Address) [][]dlp.Address {
 	return [][]dlp.Address{rcpts}

@@ -76,6 +76,9 @@ type Pseudonyms interface {
 type Ways interface {
 	// Way names the way to rcpt that is none of except, "" for none.
 	Way(ctx context.Context, from, rcpt dlp.Address, except ...dlp.Way) dlp.Way
+	// Proof reports whether a connection that proves to lead to rcpt's server is
+	// encryption enough by what is configured now. It asks nobody.
+	Proof(rcpt dlp.Address) bool
 	// Classes sorts recipients on the same way into those who can share a message.
 	Classes(way dlp.Way, rcpts []dlp.Address) [][]dlp.Address
 	// Encrypt writes to dst the message that open opens, encrypted to rcpts, who

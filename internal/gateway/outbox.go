@@ -55,6 +55,10 @@ func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations,
 		if stopping() {
 			return
 		}
+		if m.Kind == spool.Proved && !g.proofEnough(l.rcpts) {
+			g.turn(ctx, m)
+			return
+		}
 		tried := m
 		tried.Rcpts = l.rcpts
 		content := &watched{open: g.opener(ctx, m), take: func() func() { return g.Hand.Take(m.ID) }}

@@ -55,6 +55,14 @@ func unproved(results []dlp.Delivery) bool {
 	return slices.ContainsFunc(results, func(d dlp.Delivery) bool { return errors.Is(d.Err, dlp.ErrNotProved) })
 }
 
+// proofEnough reports whether a proved connection is enough for all of rcpts by the
+// rules as they are now: somebody may have been excepted since the message was taken.
+// While none are loaded what was decided stands.
+func (g *Gateway) proofEnough(rcpts []spool.Rcpt) bool {
+	rules := g.rules.Load()
+	return rules == nil || rules.Ways != nil && !slices.ContainsFunc(rcpts, func(r spool.Rcpt) bool { return !rules.Ways.Proof(r.Addr) })
+}
+
 // turn gives a message to the readers for which no server proved to be its
 // recipients': they judge it once more, for those who do not have it yet, and it
 // goes another way encrypted, or is held. Nothing of it is delivered as it is any
@@ -81,7 +89,7 @@ func (g *Gateway) turn(ctx context.Context, m spool.Message) {
 	}
 	g.OnStep("turned")
 	g.Metrics.NotProved()
-	g.Log.LogAttrs(ctx, slog.LevelWarn, "no server proved to be a recipient's: the message goes another way, or is held", slog.String("doc", string(m.Doc)))
+	g.Log.LogAttrs(ctx, slog.LevelWarn, "no server proved to be a recipient's, or that is not enough any more: the message goes another way, or is held", slog.String("doc", string(m.Doc)))
 	poke(g.unread.wake)
 }
 

@@ -106,6 +106,29 @@ func TestNotProvedAfterAll(t *testing.T) {
 	}
 }
 
+// TestProofIsNotEnoughAnyMore: what waits for a server that would prove itself goes
+// another way once its recipient was excepted, and no server is asked.
+func TestProofIsNotEnoughAnyMore(t *testing.T) {
+	b := newBench(t)
+	c := proving(t, b, dlp.OpenPGP)
+	if first := b.Message(t.Context(), withText(labs, out), b.hop); first.Kind != dlp.Split {
+		t.Fatalf("outcome %+v", first)
+	}
+	c.excepted.Store(true)
+	runOutboxUntil(t, b, func() bool { return b.unread(t) == 1 })
+	if n := len(b.hop.texts()); n != 0 {
+		t.Errorf("%d were delivered", n)
+	}
+	if d := b.audit.of(audit.Deliver); len(d) != 1 || d[0].Result != audit.ResultTurned {
+		t.Errorf("on record: %+v", d)
+	}
+	runReadingUntil(t, b, func() bool { return b.unread(t) == 0 })
+	runOutboxUntil(t, b, func() bool { return queueKinds(t, b) == "" })
+	if got := strings.Join(b.hop.texts(), ""); strings.Count(got, "openpgp ") != 1 || strings.Contains(got, "the labs") {
+		t.Errorf("delivered %q", got)
+	}
+}
+
 // TestReleasedProved: what was held since no way led to somebody goes over a proved
 // connection where there is one by now.
 func TestReleasedProved(t *testing.T) {

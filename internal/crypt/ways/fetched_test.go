@@ -37,6 +37,9 @@ func TestFetched(t *testing.T) {
 		if err != nil || k.Unfit != ways.NotChecked || k.Trust != ways.Fetched {
 			t.Fatalf("%s: got %+v, %v", way, k, err)
 		}
+		if k.Source != "wkd" || time.Since(k.Came) > time.Hour {
+			t.Errorf("%s: from %q, at %v", way, k.Source, k.Came)
+		}
 		if got := state(way); got.Unfit != ways.NotChecked {
 			t.Errorf("%s: fetched: got %q", way, got.Unfit)
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Bounds of a folder of keys.
@@ -113,8 +114,14 @@ func sha256Of(b []byte) string {
 type trust struct {
 	pins    map[string]string // address, folded → the fingerprint of the one key that counts
 	revoked map[string]bool   // by fingerprint
-	fetched map[string]bool   // by fingerprint, blank, address: keys that came from a directory, on nobody's word
+	fetched map[string]origin // by fingerprint, blank, address: keys that came from a directory, on nobody's word
 	modern  map[string]bool   // by fingerprint: certificates whose owner reads AES-256-GCM and OAEP
+}
+
+// origin is when a key came, and from where.
+type origin struct {
+	at   time.Time // zero: the line does not say
+	from string
 }
 
 // fingerprint reports 40 or 64 small hexadecimal digits.
@@ -132,7 +139,7 @@ func ParseFingerprint(s string) (string, bool) {
 // readTrust reads the TrustFile of dir; without one nothing is said. A line
 // that cannot be read is an error: it may revoke a key.
 func readTrust(dir string, digits int) (trust, error) {
-	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, fetched: map[string]bool{}, modern: map[string]bool{}}
+	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, fetched: map[string]origin{}, modern: map[string]bool{}}
 	b, err := readFile(filepath.Join(dir, TrustFile), maxTrust)
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil
@@ -157,7 +164,8 @@ func readTrust(dir string, digits int) (trust, error) {
 			case words[0] == "revoke" && len(words) == 2:
 				t.revoked[print] = true
 			case words[0] == "fetched" && len(words) == 5:
-				t.fetched[print+" "+fold(words[2])] = true
+				at, _ := time.Parse(time.RFC3339, words[3]) // a person may have written it
+				t.fetched[print+" "+fold(words[2])] = origin{at, words[4]}
 			case words[0] == "modern" && len(words) == 2 && digits == sha256Digits:
 				t.modern[print] = true
 			default:

@@ -72,6 +72,12 @@ func (c *TLS) may(domain string) Reason {
 	return ""
 }
 
+// Proof reports whether a proved connection to rcpt's server is enough, whatever
+// that proves: the way is in encrypt.order, and encrypt.tls names the domain.
+func (w *Ways) Proof(rcpt dlp.Address) bool {
+	return slices.Contains(w.order, dlp.VerifiedTLS) && w.tls.may(fold(rcpt.Domain)) == ""
+}
+
 // Prover says by what the server that mail from from to rcpt goes to has to prove to
 // be rcpt's before it is given any. dlp.ErrNotProved: it need prove nothing.
 type Prover func(ctx context.Context, from, rcpt dlp.Address) (string, error)

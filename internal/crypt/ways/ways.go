@@ -66,6 +66,8 @@ type Key struct {
 	For         string // address or domain, folded
 	Fingerprint string // lower-case hex; "" where the key cannot be read
 	Trust       Trust
+	Source      string    // the directory it came from; "" for none
+	Came        time.Time // when; zero where that is not known
 	Expires     time.Time // zero: never, or not known
 	Unfit       Reason    // "": mail may be encrypted to it
 }
@@ -180,6 +182,8 @@ func (w *Ways) readOpenPGP(dir string) error {
 // judge has k stand as t says.
 func (k *Key) judge(t trust) {
 	pin, pinned := t.pins[k.For]
+	came, fetched := t.fetched[k.Fingerprint+" "+k.For]
+	k.Source, k.Came = came.from, came.at
 	switch {
 	case t.revoked[k.Fingerprint]:
 		k.Unfit = Revoked
@@ -187,7 +191,7 @@ func (k *Key) judge(t trust) {
 		k.Unfit = NotPinned
 	case pinned:
 		k.Trust = Pinned
-	case t.fetched[k.Fingerprint+" "+k.For]:
+	case fetched:
 		k.Trust = Fetched
 	}
 }
