@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/ole1"
 	"github.com/stanch-dlp/stanch/internal/extract/ppt"
 	"github.com/stanch-dlp/stanch/internal/extract/propset"
+	"github.com/stanch-dlp/stanch/internal/extract/vba"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
@@ -63,6 +64,7 @@ func oleKinds() []oleKind {
 		{nativeStream, "application/x-ole-storage", (*compound).embedded, "", 0},
 		{"Package", "application/x-ole-storage", (*compound).embedded, "", 0},
 		{"CONTENTS", "application/x-ole-storage", (*compound).embedded, "", 0},
+		{"VBA", "application/vnd.ms-office.vbaproject", (*compound).macros, "", 0},
 	}
 }
 
@@ -125,7 +127,7 @@ func oleError(err error) error {
 	switch {
 	case errors.Is(err, cfb.ErrTooMany):
 		return gapOf(dlp.TooMany, "ole2 entries")
-	case errors.Is(err, cfb.ErrTooLarge):
+	case errors.Is(err, cfb.ErrTooLarge), errors.Is(err, vba.ErrTooLarge):
 		return gapOf(dlp.TooLarge, "more than may be held")
 	case errors.Is(err, doc.ErrEncrypted):
 		return gapOf(dlp.Encrypted, "doc")
