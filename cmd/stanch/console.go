@@ -10,6 +10,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/survey"
+	"github.com/stanch-dlp/stanch/internal/tally"
 	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -34,12 +35,15 @@ func (s *server) buildConsole() error {
 	if err != nil {
 		return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
 	}
+	s.tally = tally.New(s.audit, s.db, time.Now, s.log)
 	var roles []console.Role
 	for _, r := range s.cfg.Console.SecondFactor {
 		roles = append(roles, console.Role(r))
 	}
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Keys: s.ring, SecondFor: roles, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
+		Trail: s.audit, Legal: s.gateway, Persons: s.persons,
+		Figures: s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)
 			return held, err

@@ -31,6 +31,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/tally"
 	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -100,6 +101,7 @@ type server struct {
 	handover *handover
 
 	console     *console.Console // nil: no pages
+	tally       *tally.Tally     // with console
 	firstSignIn string           // how to sign in to the account that was made for the first start, until it is printed
 
 	mu     sync.Mutex
@@ -366,7 +368,7 @@ func (s *server) run(ctx context.Context) error {
 	sending, hush := context.WithCancel(inner) // ends the outbox
 	defer hush()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+12)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+13)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -404,6 +406,9 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
+	if s.tally != nil {
+		watchdog(&workers, "figures", func() error { return s.tally.Run(inner) })
+	}
 	for _, ln := range s.doors["console"] {
 		watchdog(&workers, "console", func() error { return web.Serve(inner, ln, s.console.Handler(), stopRest) })
 	}

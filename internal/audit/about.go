@@ -36,39 +36,14 @@ func (l *Log) About(ctx context.Context, id dlp.ID, use func(Mention) bool) erro
 		return failed("read", err)
 	}
 	defer f.Close() // read only
-	buf := make([]byte, backBytes)
-	for to > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
+	return backwards(ctx, f, to, func(_ int64, line []byte) (bool, error) {
+		if !bytes.Contains(line, []byte(id)) {
+			return true, nil
 		}
-		from := max(to-backBytes, 0)
-		b := buf[:to-from]
-		if _, err := f.ReadAt(b, from); err != nil {
-			return failed("read", err)
+		var m Mention
+		if err := json.Unmarshal(line, &m); err != nil {
+			return false, broken(-1, "a line about %s is no event", id)
 		}
-		whole := 0 // where the first whole line begins
-		if from > 0 {
-			whole = bytes.IndexByte(b, '\n') + 1
-		}
-		for end := len(b); end > whole; {
-			at := max(bytes.LastIndexByte(b[:end-1], '\n')+1, whole)
-			line := b[at:end]
-			end = at
-			if !bytes.Contains(line, []byte(id)) {
-				continue
-			}
-			var m Mention
-			if err := json.Unmarshal(line, &m); err != nil {
-				return broken(-1, "a line about %s is no event", id)
-			}
-			if (m.Doc == id || m.Of == id) && !use(m) {
-				return nil
-			}
-		}
-		if whole == len(b) || from > 0 && whole == 0 {
-			return broken(-1, "a line is longer than any")
-		}
-		to = from + int64(whole)
-	}
-	return nil
+		return m.Doc != id && m.Of != id || use(m), nil
+	})
 }

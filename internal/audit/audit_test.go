@@ -98,7 +98,7 @@ func TestLine(t *testing.T) {
 	doc := dlp.NewID()
 	seq := appendEvent(t, l, audit.Event{
 		Time: time.Date(2026, 3, 1, 11, 0, 0, 123456789, time.FixedZone("x", 3600)), Kind: audit.Decision, Doc: doc,
-		Channel: dlp.Mail, Action: "quarantine", Monitored: "reject", Policy: "phi-leaves",
+		Channel: dlp.Mail, Action: "quarantine", Monitored: "reject", MonitoredPolicy: "trial", MonitoredRules: []dlp.RuleID{"us-dea"}, Policy: "phi-leaves",
 		Rules: []dlp.RuleID{"us-ssn", "mrn"}, Causes: []string{"encrypted"}, Findings: 3, Gaps: 1, Rcpts: 2,
 		Sender: "00112233445566778899aabbccddeeff", RcptKeys: []string{"ffeeddccbbaa99887766554433221100"},
 		Actor: "uid:0", Reason: "no_way", RuleSet: "0123456789abcdef", PolicyDigest: "fedcba9876543210",
@@ -114,7 +114,7 @@ func TestLine(t *testing.T) {
 	got := strings.Split(string(b), "\n")[1]
 	got = got[:strings.LastIndex(got, `,"mac":"`)]
 	want := `{"v":1,"seq":1,"time":"2026-03-01T10:00:00.123456Z","kind":"decision","doc":"` + string(doc) + `","channel":"mail",` +
-		`"action":"quarantine","monitored":"reject","policy":"phi-leaves","rules":["us-ssn","mrn"],"causes":["encrypted"],` +
+		`"action":"quarantine","monitored":"reject","monitored_policy":"trial","monitored_rules":["us-dea"],"policy":"phi-leaves","rules":["us-ssn","mrn"],"causes":["encrypted"],` +
 		`"findings":3,"gaps":1,"rcpts":2,"sender":"00112233445566778899aabbccddeeff",` +
 		`"rcpt_keys":["ffeeddccbbaa99887766554433221100"],"actor":"uid:0","reason":"no_way","ruleset":"0123456789abcdef",` +
 		`"policy_digest":"fedcba9876543210"`
@@ -145,6 +145,8 @@ func TestOnlyWhatIsOurs(t *testing.T) {
 		{"channel", func(e *audit.Event) { e.Channel = 9 }},
 		{"action", func(e *audit.Event) { e.Action = "Quillon" }},
 		{"monitored", func(e *audit.Event) { e.Monitored = "Quillon" }},
+		{"monitored policy", func(e *audit.Event) { e.MonitoredPolicy = "Quillon Testperson" }},
+		{"monitored rule", func(e *audit.Event) { e.MonitoredRules = []dlp.RuleID{"q@clinic.example"} }},
 		{"policy with a space", func(e *audit.Event) { e.Policy = "Quillon Testperson" }},
 		{"policy like a number", func(e *audit.Event) { e.Policy = "536-22-8145" }},
 		{"policy with a number", func(e *audit.Event) { e.Policy = "p-536-22-8145" }},

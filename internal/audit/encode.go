@@ -17,8 +17,8 @@ import (
 const formatVersion = 1
 
 const (
-	// maxLine bounds a line with its LF: three lists of maxListed entries, none
-	// longer than 400 bytes.
+	// maxLine bounds a line with its LF: the lists of maxListed entries, none
+	// longer than 67 bytes.
 	maxLine = 256 << 10
 	// macLength is the length of what is appended to a line's fields.
 	macLength = len(`,"mac":"0123456789abcdef"}` + "\n")
@@ -39,6 +39,8 @@ func (e *Event) fields(b []byte) []byte {
 	}
 	b = text(b, "action", e.Action)
 	b = text(b, "monitored", e.Monitored)
+	b = text(b, "monitored_policy", e.MonitoredPolicy)
+	b = list(b, "monitored_rules", e.MonitoredRules)
 	b = text(b, "policy", e.Policy)
 	b = list(b, "rules", e.Rules)
 	b = list(b, "causes", e.Causes)

@@ -41,6 +41,7 @@ const (
 	Claim        Kind = "claim"      // a reviewer takes Doc in hand, or lets go of it, as Reason says
 	Login        Kind = "login"      // a sign-in at the console held or did not, as Result says, or Reason "signed_out"
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
+	LegalHold    Kind = "legal_hold" // a person has Doc kept whatever its time, or no longer, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -49,7 +50,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Ask, Claim, Login, Account, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Ask, Claim, Login, Account, LegalHold, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -101,8 +102,15 @@ const (
 // ReasonCancelled is of a Reject by the sender, who takes the mail back.
 const ReasonCancelled = "cancelled"
 
+// Reasons of a LegalHold.
+const (
+	ReasonPlaced = "placed"
+	ReasonLifted = "lifted"
+)
+
 // Reasons of a VaultKey.
 const (
+	ReasonKeyKept      = "kept"      // its time is over and a legal hold keeps it: all else sealed to it goes
 	ReasonKeyBegun     = "begun"     // a period begins
 	ReasonKeyDestroyed = "destroyed" // a period's key is destroyed, and with it all that was sealed to it
 	ReasonKeyResealed  = "resealed"  // it was sealed anew, to others than before
@@ -124,30 +132,33 @@ const (
 // what names a person is a keyed pseudonym, all else is a constant of the
 // program, an id of the configuration, a number or a time.
 type Event struct {
-	Time         time.Time // zero: now
-	Kind         Kind
-	Doc          dlp.ID
-	Of           dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under; Deliver: what a turned message is judged as
-	Channel      dlp.Channel
-	Action       string // dlp.Action.String
-	Monitored    string // what a policy in monitor mode would have done
-	Policy       string
-	Rules        []dlp.RuleID
-	Causes       []string // dlp.Cause.String
-	Ways         []string // Decision: dlp.Way, on which it goes encrypted to somebody
-	Findings     int
-	Gaps         int
-	Rcpts        int
-	Sender       string    // keyed pseudonym, lower-case hex
-	RcptKeys     []string  // keyed pseudonyms, lower-case hex
-	Actor        string    // who did it: "user:ID", "uid:0", "" for the gateway itself
-	Reason       string    // a constant
-	RuleSet      string    // digest, lower-case hex
-	PolicyDigest string    // digest, lower-case hex
-	Digest       string    // of a file that is taken in, lower-case hex
-	Until        time.Time // BypassOn: when it ends by itself
-	Result       string    // a Result constant
-	Ref          uint64    // the sequence number that an Outcome, a Deliver or a tail event speaks of
+	Time      time.Time // zero: now
+	Kind      Kind
+	Doc       dlp.ID
+	Of        dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under; Deliver: what a turned message is judged as
+	Channel   dlp.Channel
+	Action    string // dlp.Action.String
+	Monitored string // what a policy in monitor mode would have done
+	// MonitoredPolicy and MonitoredRules are that policy, and the rules that it would have acted for.
+	MonitoredPolicy string
+	MonitoredRules  []dlp.RuleID
+	Policy          string
+	Rules           []dlp.RuleID
+	Causes          []string // dlp.Cause.String
+	Ways            []string // Decision: dlp.Way, on which it goes encrypted to somebody
+	Findings        int
+	Gaps            int
+	Rcpts           int
+	Sender          string    // keyed pseudonym, lower-case hex
+	RcptKeys        []string  // keyed pseudonyms, lower-case hex
+	Actor           string    // who did it: "user:ID", "uid:0", "" for the gateway itself
+	Reason          string    // a constant
+	RuleSet         string    // digest, lower-case hex
+	PolicyDigest    string    // digest, lower-case hex
+	Digest          string    // of a file that is taken in, lower-case hex
+	Until           time.Time // BypassOn: when it ends by itself
+	Result          string    // a Result constant
+	Ref             uint64    // the sequence number that an Outcome, a Deliver or a tail event speaks of
 }
 
 // maxListed bounds each list of an Event; the counts tell of all.
@@ -178,7 +189,7 @@ func (e *Event) validate() error {
 		return notOurs("channel")
 	case e.Result != "" && !slices.Contains(results, e.Result):
 		return notOurs("result")
-	case !word(e.Policy):
+	case !word(e.Policy) || !word(e.MonitoredPolicy):
 		return notOurs("policy")
 	case !word(e.Actor):
 		return notOurs("actor")
@@ -188,7 +199,7 @@ func (e *Event) validate() error {
 		return notOurs("digest")
 	case !hexadecimal(e.Sender) || !all(e.RcptKeys, pseudonym):
 		return notOurs("pseudonym")
-	case !all(e.Rules, func(r dlp.RuleID) bool { return r != "" && word(string(r)) }):
+	case !all(e.Rules, ruleID) || !all(e.MonitoredRules, ruleID):
 		return notOurs("rules")
 	case !all(e.Causes, func(c string) bool { _, ok := dlp.ParseCause(c); return ok }):
 		return notOurs("causes")
@@ -201,6 +212,8 @@ func (e *Event) validate() error {
 	}
 	return nil
 }
+
+func ruleID(r dlp.RuleID) bool { return r != "" && word(string(r)) }
 
 func all[T any](list []T, ok func(T) bool) bool {
 	return !slices.ContainsFunc(list, func(x T) bool { return !ok(x) })
@@ -234,3 +247,6 @@ func pseudonym(s string) bool {
 	}
 	return strings.Trim(s, "0123456789abcdef") == ""
 }
+
+// Kinds returns all kinds.
+func Kinds() []Kind { return slices.Clone(kinds) }

@@ -32,12 +32,20 @@ const maxBody = 64 << 10
 
 // Deps are the console's neighbours.
 type Deps struct {
-	Desk   Desk
-	Reader Reader
-	Users  *Users
-	Rules  func() []Rule // in force
-	Held   func(context.Context) (int, error)
-	Keys   Keys // of second factors
+	Desk    Desk
+	Reader  Reader
+	Users   *Users
+	Rules   func() []Rule // in force
+	Held    func(context.Context) (int, error)
+	Figures Figures
+	Trail   Trail
+	Legal   Legal
+	Persons func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
+	// HeldBefore counts what is held and was received before each of times.
+	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
+	Health     func(context.Context) []Condition
+	Probed     func() []Probed
+	Keys       Keys // of second factors
 	// SecondFor are the roles that must have a second factor.
 	SecondFor []Role
 	Reasons   []string       // codes that a decision may have
@@ -72,7 +80,7 @@ func New(d Deps) (*Console, error) {
 		return nil, fmt.Errorf("console: pages: %w", err)
 	}
 	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
-		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "size": size, "initials": initials, "words": codeWords, "bars": bars,
+		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "size": size, "initials": initials, "words": codeWords, "bars": bars, "grouped": grouped,
 		"filters": filters, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 	})
 	return c, err
@@ -112,6 +120,8 @@ type frame struct {
 // Decides, Reveals and SeesNames are what templates ask.
 func (f frame) Decides() bool   { return f.User.may(decide) }
 func (f frame) Reveals() bool   { return f.User.may(reveal) }
+func (f frame) Trails() bool    { return f.User.may(trail) }
+func (f frame) Legal() bool     { return f.User.may(legal) }
 func (f frame) Accounts() bool  { return f.User.may(accounts) }
 func (f frame) SeesNames() bool { return f.User.may(names) }
 

@@ -71,6 +71,8 @@ func (d *desk) PageHeld(_ context.Context, f vault.Filter) ([]gateway.Held, erro
 	return slices.Clone(d.held[from:min(len(d.held), from+f.Limit)]), nil
 }
 
+func (d *desk) Listed(_ context.Context, id dlp.ID) (gateway.Held, error) { return d.find(id) }
+
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	h, err := d.find(id)
 	d.did("show " + actor)
@@ -188,7 +190,16 @@ func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
 		},
-		Held: func(context.Context) (int, error) { return items, nil }})
+		Held:  func(context.Context) (int, error) { return items, nil },
+		Trail: s.desk, Legal: s.desk, Persons: persons,
+		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
+		Health: func(context.Context) []console.Condition {
+			return []console.Condition{{Name: "Next hop", Value: "1 down"}}
+		},
+		Probed: func() []console.Probed {
+			return []console.Probed{{Route: "Mail server to the internet", State: "caught"}}
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,6 +272,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	all := []string{"viewer", "auditor", "officer", "admin"}
 	who := map[console.Permission][]string{
 		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
+		"trail": {"auditor", "admin"}, "legal": {"admin"},
 	}
 	for _, role := range all {
 		s.add(t, role, console.Role(role), false)

@@ -21,6 +21,7 @@ import (
 // Desk does what reviewers decide. It is satisfied by gateway.Gateway.
 type Desk interface {
 	PageHeld(ctx context.Context, f vault.Filter) ([]gateway.Held, error)
+	Listed(ctx context.Context, id dlp.ID) (gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
 	// HeldFrom returns what was held of mail from the sender of id, the newest
 	// first, but not id itself: at most limit, and how many there are.

@@ -14,3 +14,10 @@ func Routes() map[string]Permission {
 
 // TOTPCode is the code of a step.
 func TOTPCode(secret []byte, step int64) string { return totpCode(secret, step) }
+
+// What charts are made with.
+var (
+	StepOf  = stepOf
+	Grouped = grouped
+	Likely  = likely
+)

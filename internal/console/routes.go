@@ -17,14 +17,16 @@ const (
 	reveal   permission = "reveal"    // the text of a part
 	decide   permission = "decide"    // release, reject, claim
 	accounts permission = "accounts"  // who may sign in
+	trail    permission = "trail"     // the audit log
+	legal    permission = "legal"     // legal holds
 )
 
 // granted is what each role may do. It is the one place that says so.
 var granted = map[Role][]permission{
 	Viewer:  {see},
-	Auditor: {see},
+	Auditor: {see, trail},
 	Officer: {see, names, reveal, decide},
-	Admin:   {see, names, reveal, decide, accounts},
+	Admin:   {see, names, reveal, decide, accounts, trail, legal},
 }
 
 // may reports whether u has p.
@@ -41,7 +43,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.accountRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
 }
 
 // handler checks what the route needs before it does anything.

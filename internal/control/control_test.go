@@ -106,7 +106,17 @@ func (d *desk) SendProbes(_ context.Context, names []string, actor string) ([]pr
 }
 func (d *desk) RetryQueued(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) DropQueued(_ context.Context, _ dlp.ID, actor string) error  { return d.seen(actor) }
-func (d *desk) NoteAccount(_ context.Context, _, actor string) error        { return d.seen(actor) }
+func (d *desk) PlaceLegalHold(_ context.Context, _ dlp.ID, why, actor string) error {
+	if why != "subpoena" {
+		return gateway.ErrNoWhy
+	}
+	return d.seen(actor)
+}
+func (d *desk) LiftLegalHold(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
+func (d *desk) LegalHolds(context.Context) ([]gateway.LegalHold, error) {
+	return []gateway.LegalHold{{ID: queueID, Why: "subpoena"}}, d.err
+}
+func (d *desk) NoteAccount(_ context.Context, _, actor string) error { return d.seen(actor) }
 
 func (d *desk) NoteTable(_ context.Context, c gateway.TableChange, actor string) error {
 	d.table = c
@@ -173,10 +183,19 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
 		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
-	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "LiftLegalHold": c.LiftLegalHold, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if err := c.PlaceLegalHold(t.Context(), id, "subpoena", "forged"); err != nil {
+		t.Errorf("PlaceLegalHold: %v", err)
+	}
+	if err := c.PlaceLegalHold(t.Context(), id, "", "forged"); !errors.Is(err, gateway.ErrNoWhy) {
+		t.Errorf("PlaceLegalHold without a reason: %v, want %v", err, gateway.ErrNoWhy)
+	}
+	if ls, err := c.LegalHolds(t.Context()); err != nil || len(ls) != 1 || ls[0].Why != "subpoena" {
+		t.Errorf("LegalHolds = %+v, %v", ls, err)
 	}
 	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}
 	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string) error{"Release": func(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {

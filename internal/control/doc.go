@@ -49,6 +49,9 @@ type Desk interface {
 	EndBypass(ctx context.Context, actor string) (gateway.Bypassed, error)
 	Bypasses(ctx context.Context, all bool) ([]gateway.Bypassed, error)
 	NoteTable(ctx context.Context, c gateway.TableChange, actor string) error
+	PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
+	LiftLegalHold(ctx context.Context, id dlp.ID, actor string) error
+	LegalHolds(ctx context.Context) ([]gateway.LegalHold, error)
 	// NoteAccount records a change of a console's account before it is made: what
 	// is such as "add:dana".
 	NoteAccount(ctx context.Context, what, actor string) error
@@ -86,6 +89,9 @@ var kinds = []struct {
 	{"not_found", vault.ErrNotFound},
 	{"not_queued_found", spool.ErrNotFound},
 	{"not_held", gateway.ErrNotHeld},
+	{"legal_hold", gateway.ErrLegalHold},
+	{"no_legal_hold", gateway.ErrNoLegalHold},
+	{"no_why", gateway.ErrNoWhy},
 	{"not_queued", gateway.ErrNotQueued},
 	{"busy", gateway.ErrBusy},
 	{"no_root", gateway.ErrNoRoot},

@@ -86,6 +86,7 @@ type RcptVerdict struct {
 	Monitored  Action // what a policy in monitor mode would have done; Allow when none
 	// MonitoredPolicy is that policy's id, "" when none.
 	MonitoredPolicy string
+	MonitoredRules  []RuleID // the rules that it would have acted for, sorted, no two equal
 }
 
 // Verdict is the decision on one Document.
@@ -105,6 +106,18 @@ func (v *Verdict) Strictest() RcptVerdict {
 	best := v.Rcpts[0]
 	for _, r := range v.Rcpts[1:] {
 		if r.Action.Strictness() > best.Action.Strictness() {
+			best = r
+		}
+	}
+	return best
+}
+
+// Monitors returns the RcptVerdict with the strictest Monitored, the first of
+// equals; one without MonitoredPolicy says that none would have acted.
+func (v *Verdict) Monitors() RcptVerdict {
+	var best RcptVerdict
+	for _, r := range v.Rcpts {
+		if r.MonitoredPolicy != "" && (best.MonitoredPolicy == "" || r.Monitored.Strictness() > best.Monitored.Strictness()) {
 			best = r
 		}
 	}

@@ -334,7 +334,9 @@ func (r *slowReader) Commit(context.Context, store.Change) error { return nil }
 func (r *slowReader) Unacknowledged(context.Context, time.Time) ([]store.Repeat, error) {
 	return nil, nil
 }
-func (r *slowReader) Calls(context.Context) ([]store.Call, error) { return nil, nil }
+func (r *slowReader) LegalHolds(context.Context) ([]store.LegalHold, error) { return nil, nil }
+func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error)     { return false, nil }
+func (r *slowReader) Calls(context.Context) ([]store.Call, error)           { return nil, nil }
 func (r *slowReader) LastNotice(context.Context, [32]byte) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }

@@ -206,7 +206,9 @@ type Gateway struct {
 	// over are the periods of the vault whose time is over, by when they were
 	// first seen so, as Elapsed. It is Retain's.
 	over map[dlp.ID]time.Duration
-	busy sync.Map // ids being delivered or decided about: dlp.ID → struct{}
+	// trimmed are the periods of which all is gone but what a legal hold keeps. It is Retain's.
+	trimmed map[dlp.ID]bool
+	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.
@@ -277,8 +279,8 @@ func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (u
 	}
 	e.RuleSet, e.PolicyDigest = j.verdict.RuleSet, j.verdict.Policy
 	e.Ways = waysOf(j.verdict)
-	if s.MonitoredPolicy != "" {
-		e.Monitored = s.Monitored.String()
+	if m := j.verdict.Monitors(); m.MonitoredPolicy != "" {
+		e.Monitored, e.MonitoredPolicy, e.MonitoredRules = m.Monitored.String(), m.MonitoredPolicy, m.MonitoredRules
 	}
 	g.OnStep("decision")
 	ctx, cancel := lasting(ctx)

@@ -78,7 +78,7 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, head header, rea
 	}
 	g.known(doc, &v, found)
 	g.Metrics.Judged(doc.Channel.String(), v.Strictest().Action.String(), g.Now().Sub(start))
-	if s := v.Strictest(); s.MonitoredPolicy != "" {
+	if s := v.Monitors(); s.MonitoredPolicy != "" {
 		g.Metrics.Monitored(doc.Channel.String(), s.Monitored.String())
 	}
 	for _, f := range found {

@@ -170,7 +170,7 @@ func (g *Gateway) Retain(ctx context.Context) error {
 }
 
 // endPeriod takes away what is sealed to the key of p, and then the key: with
-// it every copy goes, wherever it is. Held documents keep their period: nothing
+// it every copy goes, wherever it is. What is under a legal hold stays, and the key with it, until a later look. Held documents keep their period: nothing
 // is lost that nobody has decided about.
 func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 	if p.Kind == vault.KindContent {
@@ -184,7 +184,18 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 			return nil
 		}
 	}
-	if err := g.keyEvent(ctx, p.ID, audit.ReasonKeyDestroyed, ""); err != nil {
+	legal, err := g.Store.LegallyHeld(ctx, p.ID)
+	if err != nil {
+		return fmt.Errorf("gateway: end period: %w", err)
+	}
+	reason := audit.ReasonKeyDestroyed
+	if legal {
+		if g.trimmed[p.ID] {
+			return nil
+		}
+		reason = audit.ReasonKeyKept
+	}
+	if err := g.keyEvent(ctx, p.ID, reason, ""); err != nil {
 		return err
 	}
 	if p.Kind == vault.KindCase {
@@ -193,6 +204,14 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 		}
 	} else if err := g.expireAll(ctx, p.ID); err != nil {
 		return err
+	}
+	if legal {
+		if g.trimmed == nil {
+			g.trimmed = map[dlp.ID]bool{}
+		}
+		g.trimmed[p.ID] = true
+		g.Log.LogAttrs(ctx, slog.LevelWarn, "a period of the vault is over and a legal hold stands on some of it: its key stays, all else sealed to it is gone", slog.String("id", string(p.ID)))
+		return nil
 	}
 	if err := g.Keys.Destroy(p.ID); err != nil {
 		return fmt.Errorf("gateway: end period: %w", err)
@@ -203,6 +222,10 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 
 // expireAll ends everything that is decided about and sealed to period's key.
 func (g *Gateway) expireAll(ctx context.Context, period dlp.ID) error {
+	legal, err := g.legally(ctx)
+	if err != nil {
+		return err
+	}
 	f := vault.Filter{All: true, Period: period}
 	for {
 		page, err := g.Vault.List(ctx, f)
@@ -214,7 +237,7 @@ func (g *Gateway) expireAll(ctx context.Context, period dlp.ID) error {
 		}
 		var ch store.Change
 		for _, e := range page {
-			if e.State != vault.Released && e.State != vault.Rejected {
+			if e.State != vault.Released && e.State != vault.Rejected || legal[e.ID] {
 				continue
 			}
 			t, err := g.Vault.Transition(e.ID, e.State, vault.Expired, g.Now(), e.DecidedBy, "kept for as long as vault.keep says")

@@ -96,6 +96,89 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestLegalHold: what is under a legal hold outlasts its time, content and case,
+// while all else of its periods goes; once it is lifted it goes too.
+func TestLegalHold(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(24 * time.Hour), Keep: dlp.Duration(48 * time.Hour), KeepCases: dlp.Duration(96 * time.Hour)}
+	})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	var ids []dlp.ID
+	for range 2 {
+		doc := mail(out)
+		if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+			t.Fatalf("outcome %v, want held", got.Kind)
+		}
+		ids = append(ids, doc.ID)
+		if err := errors.Join(b.Acknowledge(t.Context(), []dlp.ID{doc.ID}), b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, other := ids[0], ids[1]
+	for name, c := range map[string]struct {
+		id   dlp.ID
+		why  string
+		want error
+	}{"without a reason": {kept, " ", gateway.ErrNoWhy}, "of what is not there": {dlp.NewID(), "subpoena", gateway.ErrLegalHold}} {
+		if err := b.PlaceLegalHold(t.Context(), c.id, c.why, "uid:0"); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if err := b.PlaceLegalHold(t.Context(), kept, "subpoena of 3 March", "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.PlaceLegalHold(t.Context(), kept, "again", "uid:0"); !errors.Is(err, gateway.ErrLegalHold) {
+		t.Errorf("a second one: %v, want %v", err, gateway.ErrLegalHold)
+	}
+	if ls, err := b.LegalHolds(t.Context()); err != nil || len(ls) != 1 || ls[0].ID != kept || ls[0].By != "uid:0" || ls[0].Why != "subpoena of 3 March" {
+		t.Errorf("legal holds %+v, %v", ls, err)
+	}
+	if err := b.RotateVault(t.Context(), "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Duration(0)
+	pass := func(d time.Duration) {
+		t.Helper()
+		for range 2 { // what is due at two looks goes
+			at += d / 2
+			b.skew.Store(int64(at))
+			b.ran.Store(int64(at))
+			if err := b.Retain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	shows := func(id dlp.ID) (content, record error) {
+		_, record = b.ShowHeld(t.Context(), id, vault.Opened{}, "uid:0")
+		return b.Export(t.Context(), id, vault.Opened{}, "uid:0", &bytes.Buffer{}), record
+	}
+	pass(200 * time.Hour)
+	pass(200 * time.Hour)
+	if content, record := shows(kept); content != nil || record != nil {
+		t.Errorf("under a legal hold: content %v, case %v", content, record)
+	}
+	if content, record := shows(other); !errors.Is(content, vault.ErrNoContent) || !errors.Is(record, vault.ErrNotFound) {
+		t.Errorf("the other of its period: content %v, case %v", content, record)
+	}
+	if err := b.LiftLegalHold(t.Context(), kept, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.LiftLegalHold(t.Context(), kept, "uid:0"); !errors.Is(err, gateway.ErrNoLegalHold) {
+		t.Errorf("lifted twice: %v, want %v", err, gateway.ErrNoLegalHold)
+	}
+	pass(20 * time.Hour)
+	if content, record := shows(kept); !errors.Is(content, vault.ErrNoContent) || !errors.Is(record, vault.ErrNotFound) {
+		t.Errorf("lifted: content %v, case %v", content, record)
+	}
+	var reasons []string
+	for _, e := range b.audit.of(audit.LegalHold) {
+		reasons = append(reasons, e.Reason+" "+e.Result)
+	}
+	if want := []string{"placed ", "placed failed", "placed ", "placed ", "placed failed", "lifted ", "lifted ", "lifted failed"}; !slices.Equal(reasons, want) {
+		t.Errorf("on record: %q, want %q", reasons, want)
+	}
+}
+
 // TestWrongClockDestroysNothing: a clock that is years ahead for some hours, at
 // one look or several, takes no key, and when it is right again counts for
 // nothing.

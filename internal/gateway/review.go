@@ -54,6 +54,15 @@ func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) 
 	return out, g.asked(ctx, out)
 }
 
+// Listed is one line of PageHeld.
+func (g *Gateway) Listed(ctx context.Context, id dlp.ID) (Held, error) {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return Held{}, fmt.Errorf("gateway: list %s: %w", id, err)
+	}
+	return heldOf(e), nil
+}
+
 // ReadHeld hands the content of id to do as the Document that it came as. The
 // look is on record, with reason, before anything of it is opened. keys are as
 // for Release. What do returns comes back.

@@ -262,6 +262,13 @@ func (e *Engine) decide(doc *dlp.Document, rcpt dlp.Address, k *known) dlp.RcptV
 	settle(&v, enforced)
 	if c := strictest(monitored); c != nil {
 		v.Monitored, v.MonitoredPolicy = c.action, c.policy
+		for _, m := range monitored {
+			if m.action == c.action {
+				v.MonitoredRules = append(v.MonitoredRules, m.rules...)
+			}
+		}
+		slices.Sort(v.MonitoredRules)
+		v.MonitoredRules = slices.Compact(v.MonitoredRules)
 	} else {
 		v.Monitored = dlp.Allow
 	}

@@ -406,8 +406,13 @@ func TestVerdictTells(t *testing.T) {
 	if want := []string{"sender"}; !slices.Equal(out.Notify, want) {
 		t.Errorf("got notify %v, want the deciding policy's %v", out.Notify, want)
 	}
-	if out.Monitored != reject || out.MonitoredPolicy != "seen" {
-		t.Errorf("got monitored %v by %q, want reject by seen", out.Monitored, out.MonitoredPolicy)
+	if out.Monitored != reject || out.MonitoredPolicy != "seen" || len(out.MonitoredRules) == 0 {
+		t.Errorf("got monitored %v by %q for %v, want reject by seen", out.Monitored, out.MonitoredPolicy, out.MonitoredRules)
+	}
+	unwatched := in
+	unwatched.MonitoredPolicy = ""
+	if m := (&dlp.Verdict{Rcpts: []dlp.RcptVerdict{unwatched, out}}).Monitors(); m.Rcpt != outside || m.Monitored != reject {
+		t.Errorf("of all recipients: monitored %v for %v, want that of the outside one", m.Monitored, m.Rcpt)
 	}
 	if in.Action != tag || in.Policy != "mild" || len(in.Causes) != 0 || in.Notify != nil {
 		t.Errorf("got %+v for the internal recipient, want tag by mild alone", in)

@@ -48,6 +48,8 @@ type Change struct {
 	Call        []Call          // of officers, about documents of Hold
 	Recall      []Call          // what is to become of calls; ErrState where the document is decided about
 	Forget      []dlp.ID        // periods whose key is to be destroyed: their cases are deleted
+	Legal       []LegalHold     // documents that are to be kept whatever their time
+	Lift        []dlp.ID        // and those no longer; ErrState where one is not
 	Parcels     []pickup.Item   // messages that wait for somebody to open them in a browser
 	Picked      []pickup.Update // what became of them; pickup.ErrState where one changed meanwhile
 }
@@ -59,6 +61,22 @@ type Call struct {
 	Since time.Time // it is held
 	Level int       // how many calls were made
 	Due   time.Time // of the next
+}
+
+// LegalHold has a document kept, and its case, whatever their time.
+type LegalHold struct {
+	ID    dlp.ID
+	Since time.Time
+	Note  []byte // who and why, sealed
+}
+
+// Count is how often something happened on one day. It holds no PHI.
+type Count struct {
+	Day  int    // since 1970-01-01, UTC
+	What string // a constant of internal/tally
+	Of   string // what it is counted by: a rule, a channel, a keyed pseudonym
+	N    int64
+	Doc  dlp.ID // the document that was counted last
 }
 
 // Repeat is a hold or split that absorbs a repetition of the same mail while
@@ -92,6 +110,11 @@ type Store interface {
 	Unacknowledged(ctx context.Context, since time.Time) ([]Repeat, error)
 	// LastNotice returns the latest mark under key, false for none.
 	LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error)
+	// LegalHolds returns all legal holds, the oldest first.
+	LegalHolds(ctx context.Context) ([]LegalHold, error)
+	// LegallyHeld reports whether anything that is sealed to period's key, content
+	// or case, is under a legal hold.
+	LegallyHeld(ctx context.Context, period dlp.ID) (bool, error)
 	// Calls returns the calls about documents that nobody has decided about, the
 	// one that is due first before the others.
 	Calls(ctx context.Context) ([]Call, error)

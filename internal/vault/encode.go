@@ -76,6 +76,7 @@ type verdictJSON struct {
 	Notify    []string `json:"notify,omitempty"`
 	Monitored string   `json:"monitored,omitempty"`
 	MonPolicy string   `json:"monitored_policy,omitempty"`
+	MonRules  []string `json:"monitored_rules,omitempty"`
 }
 
 type findingJSON struct {
@@ -295,6 +296,7 @@ func verdictOut(r dlp.RcptVerdict) verdictJSON {
 		Rules:  mapped(r.Rules, func(id dlp.RuleID) string { return string(id) }),
 		Causes: mapped(r.Causes, dlp.Cause.String), Reason: r.Reason, Notify: r.Notify,
 		Monitored: r.Monitored.String(), MonPolicy: r.MonitoredPolicy,
+		MonRules: mapped(r.MonitoredRules, func(id dlp.RuleID) string { return string(id) }),
 	}
 }
 
@@ -305,6 +307,7 @@ func verdictIn(in verdictJSON) dlp.RcptVerdict {
 		Rcpt: addressIn(in.Rcpt), Action: action, Policy: in.Policy, Policies: in.Policies,
 		Rules: mapped(in.Rules, func(s string) dlp.RuleID { return dlp.RuleID(s) }), Causes: mapped(in.Causes, causeIn),
 		Reason: in.Reason, Notify: in.Notify, Monitored: monitored, MonitoredPolicy: in.MonPolicy,
+		MonitoredRules: mapped(in.MonRules, func(s string) dlp.RuleID { return dlp.RuleID(s) }),
 	}
 }
 

@@ -221,6 +221,28 @@ func (v *Vault) Transition(id dlp.ID, from, to State, at time.Time, who, why str
 	return Transition{ID: id, From: from, To: to, At: at, Note: note}, nil
 }
 
+// SealNote seals who has something kept, and why, under the item's id.
+func (v *Vault) SealNote(id dlp.ID, who, why string) ([]byte, error) {
+	plain, err := encodeNote(who, why)
+	if err != nil {
+		return nil, fmt.Errorf("vault: note on %s: %w", id, err)
+	}
+	note, err := v.keys.Seal(legalAD(id), plain)
+	if err != nil {
+		return nil, fmt.Errorf("vault: note on %s: %w", id, err)
+	}
+	return note, nil
+}
+
+// OpenNote opens what SealNote sealed.
+func (v *Vault) OpenNote(id dlp.ID, note []byte) (who, why string, err error) {
+	plain, err := v.keys.Open(legalAD(id), note)
+	if err != nil {
+		return "", "", fmt.Errorf("vault: note on %s: %w", id, err)
+	}
+	return decodeNote(plain)
+}
+
 // movable says which moves exist: what is held ends one way, and whatever is
 // not expired can expire.
 func movable(from, to State) bool {
@@ -418,3 +440,4 @@ func (r *reader) Close() error { return r.src.Close() }
 
 func envelopeAD(id dlp.ID) string { return "vault envelope " + string(id) }
 func noteAD(id dlp.ID) string     { return "vault note " + string(id) }
+func legalAD(id dlp.ID) string    { return "legal hold " + string(id) }

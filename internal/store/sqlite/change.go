@@ -47,7 +47,7 @@ func size(ch *store.Change) int {
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.ask, db.out, db.progress, db.parcels, db.calls, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.ask, db.out, db.progress, db.parcels, db.calls, db.legal, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err
@@ -108,7 +108,8 @@ func putCase(g *group, r vault.Record) error {
 
 func (db *DB) decide(g *group, ch *store.Change) error {
 	for _, t := range ch.Decide {
-		res, err := g.exec("UPDATE holds SET state = ?, decided = ?, note = ? WHERE id = ? AND state = ?",
+		res, err := g.exec(`UPDATE holds SET state = ?1, decided = ?2, note = ?3 WHERE id = ?4 AND state = ?5
+			AND NOT (?1 = 'expired' AND id IN (SELECT id FROM legal_holds))`,
 			string(t.To), micros(t.At), t.Note, string(t.ID), string(t.From))
 		if err != nil {
 			return fmt.Errorf("sqlite: move %s: %w", t.ID, err)
@@ -236,7 +237,7 @@ func (db *DB) small(g *group, ch *store.Change) error {
 		}
 	}
 	for _, p := range ch.Forget {
-		if _, err := g.exec("DELETE FROM cases WHERE period = ?", string(p)); err != nil {
+		if _, err := g.exec("DELETE FROM cases WHERE period = ? AND id NOT IN (SELECT id FROM legal_holds)", string(p)); err != nil {
 			return fmt.Errorf("sqlite: forget cases of %s: %w", p, err)
 		}
 	}

@@ -144,6 +144,27 @@ CREATE TABLE asks (
 	sealed BLOB NOT NULL                -- why, in their words: index key
 ) STRICT, WITHOUT ROWID;
 `,
+	// Form 8: what is counted of each day, and what is held by its age.
+	`
+CREATE TABLE figures (
+	day  INTEGER NOT NULL,              -- since 1970, UTC
+	what TEXT NOT NULL,                 -- internal/tally
+	of   TEXT NOT NULL,                 -- a rule, a channel, a keyed pseudonym
+	n    INTEGER NOT NULL,
+	doc  TEXT NOT NULL,                 -- the document that was counted last
+	PRIMARY KEY (day, what, of)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holds_age ON holds(received) WHERE state = 'held';
+`,
+	// Form 9: documents that are kept whatever their time. An older program would
+	// let them expire.
+	`
+CREATE TABLE legal_holds (
+	id    TEXT PRIMARY KEY,             -- of holds or cases
+	since INTEGER NOT NULL,
+	note  BLOB NOT NULL                 -- who and why, index key
+) STRICT, WITHOUT ROWID;
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

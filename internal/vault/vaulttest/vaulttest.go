@@ -93,7 +93,7 @@ func CaseOf(doc *dlp.Document, body []byte) vault.Case {
 			Rcpts: []dlp.RcptVerdict{{
 				Rcpt: doc.Rcpts[0], Action: dlp.Hold, Policy: "phi-leaves", Policies: []string{"phi-leaves", "late"},
 				Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Reason: dlp.ReasonGap, Notify: []string{"sender"},
-				Monitored: dlp.Reject, MonitoredPolicy: "trial",
+				Monitored: dlp.Reject, MonitoredPolicy: "trial", MonitoredRules: []dlp.RuleID{"us-dea"},
 			}},
 			RuleSet: "4f1c", Policy: "99aa", Reader: "1",
 		},

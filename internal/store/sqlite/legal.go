@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/store"
+)
+
+// legal places and lifts legal holds. One on what is not there, or that stands
+// already, and the end of one that is none undo the Change.
+func (db *DB) legal(g *group, ch *store.Change) error {
+	for _, l := range ch.Legal {
+		var known bool
+		if err := g.queryRow(`SELECT EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state <> 'expired') OR EXISTS (SELECT 1 FROM cases WHERE id = ?1)`, []any{&known}, string(l.ID)); err != nil {
+			return fmt.Errorf("sqlite: legal hold of %s: %w", l.ID, err)
+		}
+		if !known {
+			return fmt.Errorf("sqlite: legal hold of %s: %w", l.ID, store.ErrState)
+		}
+		res, err := g.exec("INSERT INTO legal_holds VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", string(l.ID), micros(l.Since), l.Note)
+		if err := onlyOne(res, err); err != nil {
+			return fmt.Errorf("sqlite: legal hold of %s: %w", l.ID, err)
+		}
+	}
+	for _, id := range ch.Lift {
+		res, err := g.exec("DELETE FROM legal_holds WHERE id = ?", string(id))
+		if err := onlyOne(res, err); err != nil {
+			return fmt.Errorf("sqlite: lift legal hold of %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// onlyOne is ErrState for a statement that did not change one row.
+func onlyOne(res interface{ RowsAffected() (int64, error) }, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return store.ErrState
+	}
+	return nil
+}
+
+// LegalHolds returns all legal holds, the oldest first.
+func (db *DB) LegalHolds(ctx context.Context) ([]store.LegalHold, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT id, since, note FROM legal_holds ORDER BY since, id")
+	return collect(rows, err, "legal holds", func(l *store.LegalHold) ([]any, func() error) {
+		var since int64
+		return []any{&l.ID, &since, &l.Note}, func() error {
+			l.Since = fromMicros(since)
+			return nil
+		}
+	})
+}
+
+// LegallyHeld reports whether anything that is sealed to period's key, content
+// or case, is under a legal hold.
+func (db *DB) LegallyHeld(ctx context.Context, period dlp.ID) (held bool, err error) {
+	err = db.stmts.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM legal_holds JOIN holds USING (id) WHERE period = ?1 AND state <> 'expired')
+		OR EXISTS (SELECT 1 FROM legal_holds JOIN cases USING (id) WHERE period = ?1)`, []any{&held}, string(period))
+	if err != nil {
+		return false, fmt.Errorf("sqlite: legal holds: %w", classify(err))
+	}
+	return held, nil
+}

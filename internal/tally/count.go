@@ -1,0 +1,164 @@
+package tally
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/store"
+	"github.com/stanch-dlp/stanch/internal/vault"
+)
+
+// event is what is counted of a line.
+type event struct {
+	Time            time.Time  `json:"time"`
+	Kind            audit.Kind `json:"kind"`
+	Doc             dlp.ID     `json:"doc"`
+	Channel         string     `json:"channel"`
+	Action          string     `json:"action"`
+	Monitored       string     `json:"monitored"`
+	MonitoredPolicy string     `json:"monitored_policy"`
+	MonitoredRules  []string   `json:"monitored_rules"`
+	Rules           []string   `json:"rules"`
+	Causes          []string   `json:"causes"`
+	Ways            []string   `json:"ways"`
+	Sender          string     `json:"sender"`
+	Reason          string     `json:"reason"`
+}
+
+type key struct {
+	day      int
+	what, of string
+}
+
+// counter counts lines until they are committed.
+type counter struct {
+	store Store
+	ctx   context.Context // of one call of some
+	of    map[key]*store.Count
+	err   error
+}
+
+// counted are the kinds of events that are counted, as a line has them: the
+// others, half of all lines, need not be taken apart.
+var counted = [][]byte{[]byte(`"kind":"decision"`), []byte(`"kind":"release"`), []byte(`"kind":"reject"`), []byte(`"kind":"review"`)}
+
+func (c *counter) line(b []byte) error {
+	if !slices.ContainsFunc(counted, func(k []byte) bool { return bytes.Contains(b, k) }) {
+		return nil
+	}
+	var e event
+	if err := json.Unmarshal(b, &e); err != nil {
+		return fmt.Errorf("tally: a line of the audit log is no event")
+	}
+	switch e.Kind {
+	case audit.Decision:
+		c.decision(&e)
+	case audit.Release:
+		return c.decided(&e, Released)
+	case audit.Reject:
+		return c.decided(&e, Refused)
+	case audit.Review:
+		return c.review(&e)
+	}
+	return nil
+}
+
+func (c *counter) add(e *event, what string, of ...string) {
+	for _, o := range of {
+		if o == "" {
+			continue
+		}
+		k := key{Day(e.Time), what, o}
+		n := c.of[k]
+		if n == nil {
+			n = &store.Count{Day: k.day, What: what, Of: o}
+			c.of[k] = n
+		}
+		n.N++
+		n.Doc = e.Doc
+	}
+}
+
+func (c *counter) decision(e *event) {
+	if acts(e.Monitored) {
+		c.add(e, Watched, e.Monitored)
+		c.add(e, RuleWatched, e.MonitoredRules...)
+		c.add(e, PolicyWatched, e.MonitoredPolicy)
+	}
+	var what, rule string
+	switch e.Action {
+	case dlp.Allow.String(), dlp.AddTag.String():
+		c.add(e, Passed, e.Channel)
+		return
+	case dlp.Encrypt.String():
+		what, rule = Encrypted, RuleEncrypted
+		c.add(e, Way, e.Ways...)
+	case dlp.Reject.String():
+		what, rule = Rejected, RuleRejected
+	default:
+		what, rule = Held, RuleHeld
+		c.add(e, SenderHeld, e.Sender)
+	}
+	c.add(e, what, e.Channel)
+	c.add(e, rule, e.Rules...)
+	c.add(e, Unread, e.Causes...)
+}
+
+// acts reports an action that keeps something from going on as it came.
+func acts(action string) bool {
+	return action == dlp.Hold.String() || action == dlp.Encrypt.String() || action == dlp.Reject.String()
+}
+
+// decided counts a reviewer's decision, and how long the document waited for it.
+func (c *counter) decided(e *event, what string) error {
+	row, ok, err := c.hold(e.Doc)
+	if err != nil || !ok {
+		return err
+	}
+	c.add(e, what, row.Channel.String())
+	c.add(e, Waited, WaitBucket(e.Time.Sub(row.Received)))
+	return nil
+}
+
+// review counts whether each rule was right, as the reviewer's reason says.
+func (c *counter) review(e *event) error {
+	row, ok, err := c.hold(e.Doc)
+	if err != nil || !ok {
+		return err
+	}
+	what := PHI
+	if e.Reason == NotPHICode {
+		what = NotPHI
+	}
+	for _, r := range row.Rules {
+		c.add(e, what, string(r))
+	}
+	return nil
+}
+
+// hold reads what was held; ok is false for what the vault does not know.
+func (c *counter) hold(id dlp.ID) (row vault.Row, ok bool, err error) {
+	row, err = c.store.Hold(c.ctx, id)
+	if errors.Is(err, vault.ErrNotFound) {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, fmt.Errorf("tally: %w", err)
+	}
+	return row, true, nil
+}
+
+func (c *counter) counts() []store.Count {
+	out := make([]store.Count, 0, len(c.of))
+	for _, n := range c.of {
+		out = append(out, *n)
+	}
+	return out
+}
