@@ -99,8 +99,16 @@ const minRSA = 2048
 const maxKey = 64 << 10
 
 // ReadKey reads the private key at path. ErrMode, ErrKey, or why it could not be
-// read.
+// read, each with the path.
 func ReadKey(path string) (crypto.Signer, error) {
+	key, err := readKey(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+func readKey(path string) (crypto.Signer, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, safefile.Classify("open key", err)

@@ -175,8 +175,8 @@ func TestKeys(t *testing.T) {
 		{"none", filepath.Join(dir, "none"), os.ErrNotExist},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := dkim.ReadKey(tc.path); !errors.Is(err, tc.want) {
-				t.Errorf("got %v, want %v", err, tc.want)
+			if _, err := dkim.ReadKey(tc.path); !errors.Is(err, tc.want) || err != nil && !strings.HasPrefix(err.Error(), tc.path+": ") {
+				t.Errorf("got %v, want %v with its path", err, tc.want)
 			}
 		})
 	}
