@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"sync"
 
 	filippo "filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -37,8 +39,8 @@ const fieldVersion = 1
 type Ring struct {
 	id        string
 	field     cipher.AEAD
-	pseudonym []byte
-	mac       []byte
+	pseudonym *keyed
+	mac       *keyed
 	work      *filippo.X25519Identity
 	release   *filippo.X25519Identity
 }
@@ -68,7 +70,7 @@ func newRing(index []byte, work, release *filippo.X25519Identity) (*Ring, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Ring{id: hex.EncodeToString(id), field: aead, pseudonym: pseudonym, mac: mac, work: work, release: release}, nil
+	return &Ring{id: hex.EncodeToString(id), field: aead, pseudonym: newKeyed(pseudonym), mac: newKeyed(mac), work: work, release: release}, nil
 }
 
 // ID names the index key without telling it: 32 lower-case hex digits. The
@@ -115,25 +117,39 @@ func (r *Ring) Open(ad string, b []byte) ([]byte, error) {
 // kind ("sender", "rcpt"), in audit events: equal for equal values, and telling
 // nothing to who has not the index key.
 func (r *Ring) Pseudonym(kind, value string) string {
-	sum := keyed(r.pseudonym, kind, []byte(value))
+	sum := r.pseudonym.sum(kind, []byte(value))
 	return hex.EncodeToString(sum[:16])
 }
 
 // MAC returns a keyed digest of parts for look-ups by value. kind separates
 // uses; ("ab", "c") and ("a", "bc") differ.
-func (r *Ring) MAC(kind string, parts ...[]byte) [32]byte { return keyed(r.mac, kind, parts...) }
+func (r *Ring) MAC(kind string, parts ...[]byte) [32]byte { return r.mac.sum(kind, parts...) }
 
-// keyed is HMAC-SHA-256 over kind and parts, each after its length in eight
-// bytes, big-endian.
-func keyed(key []byte, kind string, parts ...[]byte) [32]byte {
-	h := hmac.New(sha256.New, key)
-	write := func(b []byte) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b)))) // a hash never fails to write
-		h.Write(b)
-	}
-	write([]byte(kind))
+// keyed makes digests under one key, by any number of goroutines: HMAC-SHA-256
+// over kind and parts, each after its length in eight bytes, big-endian.
+type keyed struct{ idle sync.Pool } // of *keyedHash
+
+// keyedHash is reset and not made anew, which would hash the key again.
+type keyedHash struct {
+	hash.Hash
+	b []byte
+}
+
+func newKeyed(key []byte) *keyed {
+	return &keyed{sync.Pool{New: func() any { return &keyedHash{Hash: hmac.New(sha256.New, key)} }}}
+}
+
+func (k *keyed) sum(kind string, parts ...[]byte) [32]byte {
+	h := k.idle.Get().(*keyedHash)
+	defer k.idle.Put(h)
+	b := binary.BigEndian.AppendUint64(h.b[:0], uint64(len(kind)))
+	b = append(b, kind...)
 	for _, p := range parts {
-		write(p)
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(p))), p...)
 	}
-	return [32]byte(h.Sum(nil))
+	h.Reset()
+	h.Write(b) // a hash never fails to write
+	clear(b)   // it may be an address
+	h.b = h.Sum(b[:0])
+	return [32]byte(h.b)
 }
