@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -14,8 +13,14 @@ import (
 //
 // Source: RFC 5321 4.4; "with": RFC 3848.
 func traceHeader(hostname, helo, protocol string, client netip.Addr, id dlp.ID, at time.Time) []byte {
-	return fmt.Appendf(nil, "Received: from %s (%s)\r\n\tby %s with %s id %s;\r\n\t%s\r\nX-Stanch-Id: %s\r\n",
-		HeloName(helo, client), addressLiteral(client), hostname, protocol, id, at.UTC().Format(time.RFC1123Z), id)
+	b := make([]byte, 0, 512)
+	for _, s := range [...]string{"Received: from ", HeloName(helo, client), " (", addressLiteral(client), ")\r\n\tby ", hostname,
+		" with ", protocol, " id ", string(id), ";\r\n\t"} {
+		b = append(b, s...)
+	}
+	b = at.UTC().AppendFormat(b, time.RFC1123Z)
+	b = append(append(b, "\r\nX-Stanch-Id: "...), id...)
+	return append(b, "\r\n"...)
 }
 
 // maxHeloDigits is how many digits a name may have that goes on: nothing by which

@@ -102,8 +102,9 @@ func (g *Guard) Mark(messageID string, rcpts []dlp.Address) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := base64.StdEncoding.EncodeToString(sealed)
-	line := append([]byte(Name), ": "+form+";"...)
+	room := base64.StdEncoding.EncodedLen(len(sealed))
+	text := base64.StdEncoding.AppendEncode(make([]byte, 0, room), sealed)
+	line := append(make([]byte, 0, len(Name)+room+room/width*len("\r\n\t")+16), Name+": "+form+";"...)
 	for len(text) > 0 {
 		n := min(width, len(text))
 		line = append(append(line, "\r\n\t"...), text[:n]...)
