@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -167,7 +168,7 @@ func readReply(br *bufio.Reader) (dlp.Reply, error) {
 		if len(line) > maxReplyLine {
 			return dlp.Reply{}, errReply
 		}
-		s := strings.TrimRight(string(line), "\r\n")
+		s := string(bytes.TrimRight(line, "\r\n"))
 		if len(s) < 3 || len(s) > 3 && s[3] != ' ' && s[3] != '-' {
 			return dlp.Reply{}, errReply
 		}
@@ -180,6 +181,10 @@ func readReply(br *bufio.Reader) (dlp.Reply, error) {
 		s = s[min(len(s), 4):]
 		if enh, rest, _ := strings.Cut(s, " "); enhancedFits(enh, code) {
 			r.Enhanced, s = enh, rest
+		}
+		if last && text == nil {
+			r.Text = s
+			return r, nil
 		}
 		text = append(text, s)
 		if last {
