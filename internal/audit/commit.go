@@ -41,7 +41,12 @@ type committer struct {
 	damaged         bool      // the files may hold more than is synced: mend before the next group
 	anchored        time.Time // when the head outside was last synced
 	checked         time.Time // when the checkpoint was last written
+
+	lineRoom, hashRoom []byte // for a group
 }
+
+// maxRoom is how much room for a group is kept for the next, in bytes.
+const maxRoom = 64 << 10
 
 // write records the first n events of group, gives each its number, and syncs
 // them. n is less than all only with an error.
@@ -53,10 +58,16 @@ func (c *committer) write(group []*request) (n int, err error) {
 	}
 	short := c.reserve()
 	var (
-		lines, hashes []byte
+		lines, hashes = c.lineRoom[:0], c.hashRoom[:0]
 		t             = c.tree
 		places        = make([]int64, 0, len(group))
 	)
+	defer func() {
+		c.lineRoom, c.hashRoom = nil, nil
+		if max(cap(lines), cap(hashes)) <= maxRoom {
+			c.lineRoom, c.hashRoom = lines, hashes
+		}
+	}()
 	for _, r := range group {
 		start := len(lines)
 		lines = sealLine(lines, c.keys.line, uint64(t.n), r.fields)
