@@ -208,10 +208,12 @@ func (p *Periods) stale(x period) bool {
 }
 
 // sound reports whether x can be sealed to, and, where the server may open what
-// is, whether it can.
+// is, whether it can. Else its form is all that can be told: that there is
+// something for each set of readers, not what.
 func (p *Periods) sound(x period) bool {
 	if p.cfg.Server == nil || p.cfg.Only {
-		return checkReader(x.Recipient) == nil
+		return checkReader(x.Recipient) == nil && len(x.Sealed) == len(sets(p.readers, p.cfg.Needed)) &&
+			!slices.ContainsFunc(x.Sealed, func(b []byte) bool { return len(b) == 0 })
 	}
 	_, err := openPeriod(x, []filippo.Identity{p.cfg.Server})
 	return err == nil

@@ -2,6 +2,7 @@ package age_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -374,6 +375,63 @@ func TestRunningKeyThatDoesNotOpen(t *testing.T) {
 	p = periods(t, age.PeriodsConfig{Path: path, Server: server}, own.period)
 	if got := len(p.Stands(false).Periods); got != n {
 		t.Errorf("the next start begins periods again: %d, %d before", got, n)
+	}
+}
+
+// TestRunningKeyUnderReviewersOnly: a server that can open nothing tells the form
+// alone. What comes in is not sealed to a key that nobody was given; that what is
+// sealed is another key than it says, reviewers are the first to see.
+func TestRunningKeyUnderReviewersOnly(t *testing.T) {
+	ann, ben, foreign := identity(t), identity(t), identity(t)
+	for name, tc := range map[string]struct {
+		change func(x map[string]any)
+		told   bool
+	}{
+		"as it was":                 {func(map[string]any) {}, false},
+		"no recipient":              {func(x map[string]any) { x["recipient"] = "age1" }, true},
+		"sealed to nobody":          {func(x map[string]any) { delete(x, "sealed") }, true},
+		"sealed to one of two":      {func(x map[string]any) { x["sealed"] = x["sealed"].([]any)[:1] }, true},
+		"nothing is sealed":         {func(x map[string]any) { x["sealed"].([]any)[1] = "" }, true},
+		"the key of somebody else":  {func(x map[string]any) { x["recipient"] = public(foreign)[0] }, false},
+		"not all of what is sealed": {func(x map[string]any) { b := x["sealed"].([]any)[0].(string); x["sealed"].([]any)[0] = b[:len(b)-8] }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := age.PeriodsConfig{Path: filepath.Join(t.TempDir(), "vault.keys"), Reviewers: public(ann, ben), Only: true}
+			own := hold(t, periods(t, c))
+			var file struct {
+				V       int              `json:"v"`
+				Periods []map[string]any `json:"periods"`
+			}
+			b, err := os.ReadFile(c.Path)
+			if err == nil {
+				err = json.Unmarshal(b, &file)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range file.Periods {
+				tc.change(x)
+			}
+			if b, err = json.Marshal(file); err == nil {
+				err = os.WriteFile(c.Path, b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := periods(t, c, own.period)
+			now := hold(t, p)
+			if told := now.period != own.period; told != tc.told {
+				t.Fatalf("another period was begun: %v, want %v", told, tc.told)
+			}
+			got, err := now.by(t, p, ann)
+			if name == "the key of somebody else" || name == "not all of what is sealed" {
+				if err == nil {
+					t.Errorf("opened: %q", got)
+				}
+				return
+			}
+			wants(t, "held since", got, err)
+		})
 	}
 }
 
