@@ -19,9 +19,9 @@ type Config struct {
 	ReviewersNeeded int `toml:"reviewers_needed"`
 	// Period is how long one key is used for what comes in before the next begins.
 	Period dlp.Duration `toml:"period"`
-	// Keep is how long a period's key is kept after the period. Then the key is destroyed, and with it every copy of the contents of that period, in backups too. What nobody has decided about yet keeps its period's key. 0 keeps contents for good.
+	// Keep is how long a period's key is kept after the period. Then the key is destroyed, and with it every copy of the contents of that period, in backups too. What nobody has decided about yet keeps its period's key. 0 keeps contents for good, the least else is 1s.
 	Keep dlp.Duration `toml:"keep"`
-	// KeepCases is the same for the case records, which say why something was held; 0 keeps them for good.
+	// KeepCases is the same for the case records, which say why something was held; 0 keeps them for good, the least else is 1s.
 	KeepCases dlp.Duration `toml:"keep_cases"`
 }
 
@@ -70,8 +70,20 @@ func (c *Config) Validate() error {
 	if c.Period.D() < time.Hour {
 		want("period", `a duration of at least an hour such as "30d"`)
 	}
+	for _, k := range []struct {
+		key  string
+		keep dlp.Duration
+	}{{"keep", c.Keep}, {"keep_cases", c.KeepCases}} {
+		if k.keep != 0 && k.keep.D() < leastKeep {
+			want(k.key, `0, for good, or a duration of at least a second such as "365d"`)
+		}
+	}
 	return errors.Join(errs...)
 }
+
+// leastKeep is the shortest time that keys are kept: that of the second look by
+// which a wrong clock is found out, which is never longer.
+const leastKeep = time.Second
 
 // MaxReviewers bounds how many keys one period's key is sealed to; with two
 // needed there are as many seals as pairs.
