@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -374,5 +376,33 @@ func TestAskedUnread(t *testing.T) {
 	encrypting(t, b)
 	if got := b.Message(t.Context(), withText(labs, out), b.hop); got.Kind != dlp.Split || len(b.hop.sent) != 0 {
 		t.Errorf("with the scan off: outcome %v, %d sent", got.Kind, len(b.hop.sent))
+	}
+}
+
+// TestEncryptedIsCounted: each recipient by their way, once it is certain that it
+// goes so; what is held instead counts for nobody.
+func TestEncryptedIsCounted(t *testing.T) {
+	b := newBench(t)
+	c := encrypting(t, b)
+	b.verdict[in.String()] = encryptIt
+	other := dlp.Address{Local: "x", Domain: "partner.example"}
+	b.verdict[other.String()] = encryptIt
+	c.to[in.String()], c.to[other.String()] = dlp.SMIME, dlp.OpenPGP
+	if got := b.Message(t.Context(), withText(labs, out, in, other), b.hop); got.Kind != dlp.Split && got.Kind != dlp.Sealed {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	c.to = nil
+	if got := b.Message(t.Context(), withText(labs, out), b.hop); got.Kind != dlp.Held {
+		t.Fatalf("without a way: outcome %v", got.Kind)
+	}
+	rec := httptest.NewRecorder()
+	b.Metrics.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for way, want := range map[dlp.Way]int{dlp.OpenPGP: 2, dlp.SMIME: 1} {
+		if line := fmt.Sprintf("stanch_encrypted_total{way=%q} %d\n", way, want); !strings.Contains(rec.Body.String(), line) {
+			t.Errorf("want %s", line)
+		}
+	}
+	if n := counts(t, b.Metrics)["stanch_encrypted_total"]; n != 3 {
+		t.Errorf("counted %v in all, want 3", n)
 	}
 }
