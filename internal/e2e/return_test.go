@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/spool"
 )
 
 // backMain and backMaster make the Postfix to which mail comes back, at the port
@@ -67,8 +69,11 @@ func (r *returnSite) listening(yes bool) {
 	eventually(r.t, fmt.Sprintf("the Postfix behind stanch listens: %v", yes), func() bool { return listens(r.addr) == yes })
 }
 
-// queuesEmpty waits until nothing is on its way any more.
-func (r *returnSite) queuesEmpty() {
+// queuesEmpty waits until nothing is on its way any more. How much is, nobody
+// bounds: what clients gave to a queue while the one behind us was away, and we
+// ask that one twice a minute at least. So it is too long only once none has
+// arrived for longer than the outbox may wait before it tries again.
+func (r *returnSite) queuesEmpty(hop *nextHop) {
 	r.t.Helper()
 	var ours, front, back string
 	defer func() {
@@ -76,10 +81,21 @@ func (r *returnSite) queuesEmpty() {
 			r.t.Logf("our queue:\n%s\nbefore us:\n%s\nbehind us:\n%s", ours, front, back)
 		}
 	}()
-	eventually(r.t, "all queues are empty", func() bool {
+	begun := hop.count()
+	arrived, last := begun, time.Now()
+	for {
 		ours, front, back = r.must("queue", "list"), r.postfix.queue(), r.back.queue()
-		return strings.Contains(ours, "empty") && strings.Contains(front, "empty") && strings.Contains(back, "empty")
-	})
+		if strings.Contains(ours, "empty") && strings.Contains(front, "empty") && strings.Contains(back, "empty") {
+			return
+		}
+		if n := hop.count(); n != arrived {
+			arrived, last = n, time.Now()
+		}
+		if time.Since(last) > waitWithin+spool.Backoff(1, 0) {
+			r.t.Fatalf("never: all queues are empty; %d have arrived meanwhile", arrived-begun)
+		}
+		time.Sleep(50 * time.Millisecond) // other processes have nothing to wait on
+	}
 }
 
 // with counts the messages at the next hop with text.
@@ -156,7 +172,7 @@ func TestReturnPathFails(t *testing.T) {
 					return hop.with(id) > 0
 				})
 			}
-			s.queuesEmpty()
+			s.queuesEmpty(hop)
 			if n := hop.with("536-22-8145"); n != 2 { // nurse's two
 				t.Errorf("%d messages with PHI at the next hop, want those for the nurse", n)
 			}
@@ -164,7 +180,7 @@ func TestReturnPathFails(t *testing.T) {
 				t.Errorf("%d held, want 2", len(items))
 			}
 			b.release(s.gateway)
-			s.queuesEmpty()
+			s.queuesEmpty(hop)
 			b.judge(s.gateway, false)
 		})
 	}
@@ -213,7 +229,7 @@ func TestReturnPathBreaksUnderLoad(t *testing.T) {
 			}
 			close(done)
 			wg.Wait()
-			s.queuesEmpty()
+			s.queuesEmpty(hop)
 			b.judge(s.gateway, true)
 			// What the Postfix behind stanch took once and sent on twice is its own: it
 			// was killed too.
