@@ -16,7 +16,8 @@ type forms struct {
 	class  [256]uint8  // of the byte after a run
 	second [256]uint8  // class of the byte after that
 	shift  int         // of the length of a run, beside the class of the byte after it
-	index  []uint16    // by kind of the byte before, length of the run and class of the byte after it: number of the form
+	rows   []uint16    // by kind of the byte before and length of the run: number of the row of index
+	index  []uint16    // by row and class of the byte after the run: number of the form
 	list   []shortForm // by number
 }
 
@@ -127,7 +128,7 @@ var kinds = func() (t [16][4]uint8) {
 func (f *forms) at(text []byte, at, end int) *shortForm {
 	kind := kinds[kindBefore[text[at-1]]&15][kindSecond[text[at-2]]&3]
 	row := int(kind)*lengths + min(end-at, lengths-1)
-	return &f.list[f.index[row<<f.shift|int(f.class[text[end]])]]
+	return &f.list[f.index[int(f.rows[row])<<f.shift|int(f.class[text[end]])]]
 }
 
 // follower works out what may follow a run of digits.
@@ -208,7 +209,6 @@ func (g *group) newForms() *forms {
 	f.class, f.shift = class, bits.Len(uint(len(rep)-1))
 	w := &follower{g: g, rep: rep, known: map[uint32]*follows{}, bytes: map[uint32]*takes{}}
 	before := g.leavesBefore()
-	f.index = make([]uint16, beforeEnd*lengths<<f.shift)
 	var list []form
 	numbers := map[form]uint16{}
 	straight := map[[2]bool][]numberSet{}
@@ -217,20 +217,37 @@ func (g *group) newForms() *forms {
 		if straight[at] == nil {
 			straight[at] = w.rows(w.begin(at[0], at[1]))
 		}
-		rows, back := straight[at], w.rows(before[k])
-		for i := range rows {
-			x := form{rows[i], back[i]}
-			n, ok := numbers[x]
-			if !ok {
-				n = uint16(len(list))
-				numbers[x] = n
-				list = append(list, x)
+		cells, back := straight[at], w.rows(before[k])
+		for n := range lengths {
+			row := make([]uint16, 1<<f.shift)
+			for c := range rep {
+				x := form{cells[n*len(rep)+c], back[n*len(rep)+c]}
+				number, ok := numbers[x]
+				if !ok {
+					number = uint16(len(list))
+					numbers[x] = number
+					list = append(list, x)
+				}
+				row[c] = number
 			}
-			f.index[(int(k)*lengths+i/len(rep))<<f.shift|i%len(rep)] = n
+			f.addRow(row)
 		}
 	}
 	f.shorten(list)
 	return f
+}
+
+// addRow adds the row of the next kind and length. Most are like another, so that all
+// of index stays in the processor's nearest cache.
+func (f *forms) addRow(row []uint16) {
+	n := 0
+	for n < len(f.index) && !slices.Equal(f.index[n:n+len(row)], row) {
+		n += len(row)
+	}
+	if n == len(f.index) {
+		f.index = append(f.index, row...)
+	}
+	f.rows = append(f.rows, uint16(n>>f.shift))
 }
 
 // mostSeconds is how many classes of second bytes are told apart: where there are

@@ -7,38 +7,43 @@ import (
 	"sync/atomic"
 )
 
-// Transitions that a table has room for, at first and at most (6 bytes each).
+// Transitions that a table has room for, at first and at most (4 bytes each).
 const (
 	minEntries = 1 << 12
-	maxEntries = 1 << 18
+	maxEntries = 1 << offsetBits
 )
 
 // entriesPerOut is how many transitions share one place for an output.
 const entriesPerOut = 16
 
 // A transition: 0 is one not looked for yet; else the offset of the state it leads
-// to, with special where that is state 0 or it has an output, and with output where
-// it has one. So most are told by one comparison, as passing has it, and are the
-// state to go on in.
+// to, with special where that is state 0 or it has an output, and with output and the
+// number of that where it has one. So most are told by one comparison, as passing has
+// it, and are the state to go on in.
 const (
-	special = 1 << 31
-	output  = 1 << 30
-	toMask  = output - 1
+	special    = 1 << 31
+	output     = 1 << 30
+	offsetBits = 18
+	toMask     = 1<<offsetBits - 1
+	maxOuts    = output >> offsetBits
 )
 
 // passing reports that e leads on and has no output.
 func passing(e uint32) bool { return e-1 < special-1 }
 
 // transition is one to the state at offset to.
-func transition(to uint32, tells bool) uint32 {
-	switch {
-	case tells:
-		return special | output | to
-	case to == 0:
+func transition(to uint32) uint32 {
+	if to == 0 {
 		return special
 	}
 	return to
 }
+
+// telling is one to the state at offset to that has the output numbered out.
+func telling(to, out uint32) uint32 { return special | output | out<<offsetBits | to }
+
+// told is the output of a transition of t that has one.
+func (t *table) told(e uint32) *outcome { return &t.outs[e&(output-1)>>offsetBits] }
 
 // lazy is an automaton whose states and transitions are made when a text first
 // asks for them. It is shared by all Scans: who finds a transition missing
@@ -64,13 +69,12 @@ const endOfText = 256
 // at offset 0; state i of root stands at offset (i+1)*stride.
 type table struct {
 	next []atomic.Uint32 // by offset of the state and class
-	out  []uint16        // the same: number of the output; written before next
-	outs []*outcome      // by number; written before next
+	outs []outcome       // by number; written before next
 
 	// Guarded by lazy.mu.
 	sets    [][]uint64
 	byKey   map[string]uint32
-	outKeys map[string]uint16
+	outKeys map[string]uint32
 	key     []byte
 }
 
@@ -129,8 +133,8 @@ func classesOf(columns []func(c byte) uint32) (class [256]uint8, rep []int) {
 
 func (l *lazy) newTable(entries uint32) *table {
 	entries = max(entries/l.stride, uint32(len(l.root)+8)) * l.stride
-	t := &table{next: make([]atomic.Uint32, entries), out: make([]uint16, entries), outs: make([]*outcome, entries/entriesPerOut),
-		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint16{}}
+	t := &table{next: make([]atomic.Uint32, entries), outs: make([]outcome, min(entries/entriesPerOut, maxOuts)),
+		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint32{}}
 	for _, set := range l.root {
 		if len(set) == 0 { // a root that nothing begins at still has its place
 			t.sets = append(t.sets, nil)
@@ -174,7 +178,7 @@ func (t *table) state(set []uint64, stride uint32) (uint32, bool) {
 }
 
 // outNumber returns the number of the output; false where there is no room.
-func (t *table) outNumber(out []uint16, needs []uint64) (uint16, bool) {
+func (t *table) outNumber(out []uint16, needs []uint64) (uint32, bool) {
 	t.key = t.key[:0]
 	for _, x := range out {
 		t.key = binary.LittleEndian.AppendUint16(t.key, x)
@@ -182,17 +186,17 @@ func (t *table) outNumber(out []uint16, needs []uint64) (uint16, bool) {
 	if n, ok := t.outKeys[string(t.key)]; ok {
 		return n, true
 	}
-	n := len(t.outKeys)
-	if n >= len(t.outs) {
+	n := uint32(len(t.outKeys))
+	if n >= uint32(len(t.outs)) {
 		return 0, false
 	}
 	t.outs[n] = newOutcome(out, needs)
-	t.outKeys[string(t.key)] = uint16(n)
-	return uint16(n), true
+	t.outKeys[string(t.key)] = n
+	return n, true
 }
 
-func newOutcome(list []uint16, needs []uint64) *outcome {
-	o := &outcome{list: slices.Clone(list)}
+func newOutcome(list []uint16, needs []uint64) outcome {
+	o := outcome{list: slices.Clone(list)}
 	for _, n := range list {
 		if needs != nil {
 			o.needs |= needs[n]
@@ -207,15 +211,15 @@ func (t *table) full(stride uint32) bool {
 }
 
 // find makes the transition of class c from the state at offset from of t. It
-// returns the table in which to go on, the transition with the place of its
-// output, and what finding it cost, in bytes of proof.
+// returns the table in which to go on, the transition, its output, and what finding it
+// cost, in bytes of proof.
 func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome, cost int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := from + c
 	if e := t.next[at].Load(); e != 0 { // another was faster
 		if e&output != 0 {
-			out = t.outs[t.out[at]]
+			out = t.told(e)
 		}
 		return t, e, out, 1
 	}
@@ -223,12 +227,12 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome
 	next, list := l.step(set, l.rep[c])
 	cost = 16 + len(set) + len(next)
 	n, ok := t.state(next, l.stride)
-	e = transition(n*l.stride, len(list) > 0)
+	e = transition(n * l.stride)
 	if ok && len(list) > 0 {
-		var k uint16
+		var k uint32
 		if k, ok = t.outNumber(list, l.needs); ok {
-			t.out[at] = k
-			out = t.outs[k]
+			e = telling(n*l.stride, k)
+			out = t.told(e)
 		}
 	}
 	if ok {
@@ -242,9 +246,11 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome
 		cost += minEntries
 	}
 	n, _ = t.state(next, l.stride)
-	e = transition(n*l.stride, len(list) > 0)
+	e = transition(n * l.stride)
 	if len(list) > 0 {
-		out = newOutcome(list, l.needs)
+		e = telling(n*l.stride, 0)
+		o := newOutcome(list, l.needs)
+		out = &o
 	}
 	return t, e, out, cost
 }

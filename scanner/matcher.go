@@ -294,7 +294,7 @@ func (m *matcher) walk(text []byte, at, place int, r *ends) {
 			t, e, out, cost = m.find(t, state, c)
 			r.cost += cost
 		} else if e&output != 0 {
-			out = t.outs[t.out[state+c]]
+			out = t.told(e)
 		}
 		if e&output != 0 {
 			r.note(out, i)

@@ -245,8 +245,11 @@ func (h *hits) nearest(v *vocabulary, t *text, w *evidence, in cell, s, e int64)
 	off = reach + 1
 	for i := h.seek(to+1) - 1; i >= 0 && h.list[i].start >= from && off > 0; i-- { // what it is called stands before it, more often than not
 		x := &h.list[i]
+		if x.mask&mask == 0 {
+			continue
+		}
 		d := max(s-x.end, x.start-e, 0)
-		if x.mask&mask == 0 || d >= off || w.Before && x.end > s || !v.exact && !v.has(x.node, w.list) ||
+		if d >= off || w.Before && x.end > s || !v.exact && !v.has(x.node, w.list) ||
 			in.span != nil && !in.counts(t, x.start, x.end, s, e) {
 			continue
 		}

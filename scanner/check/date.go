@@ -93,7 +93,7 @@ func BirthToCome(s string, now time.Time) bool {
 			return false
 		}
 	}
-	if len(s) > 5 && !strings.Contains(s, strconv.Itoa(y)) {
+	if y < now.UTC().Year() || len(s) > 5 && !strings.Contains(s, strconv.Itoa(y)) {
 		return false
 	}
 	return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC).After(now.UTC().Add(14 * time.Hour)) // the day begins first at UTC+14
