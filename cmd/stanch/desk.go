@@ -216,6 +216,11 @@ func plainly(id dlp.ID, err error) error {
 		{gateway.ErrNotHeld, gateway.ErrNotHeld.Error()},
 		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},
 		{gateway.ErrBusy, gateway.ErrBusy.Error()},
+		{gateway.ErrSecond, gateway.ErrSecond.Error()},
+		{gateway.ErrSame, gateway.ErrSame.Error()},
+		{gateway.ErrNotFor, gateway.ErrNotFor.Error()},
+		{gateway.ErrNoWay, gateway.ErrNoWay.Error()},
+		{gateway.ErrReason, gateway.ErrReason.Error()},
 		{gateway.ErrNoRoot, gateway.ErrNoRoot.Error()},
 		{vault.ErrLocked, "the server cannot open this: give a reviewer's key with --identity FILE (`stanch vault keys` lists who can)"},
 	} {

@@ -186,6 +186,8 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
 		Retention:       n.cfg.Vault,
+		Review:          n.cfg.Review,
+		Reasons:         n.cfg.Console.Reasons,
 		Portal:          n.cfg.Portal,
 		Sender:          n.cfg.Sender,
 	}, gateway.Deps{

@@ -43,11 +43,7 @@ func formatFlag(cmd *cobra.Command, value *string, def string, names ...string) 
 func (a *app) quarantineCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Work the review queue"}
 	cmd.AddCommand(a.quarantineListCmd(), a.quarantineShowCmd(), a.quarantineExportCmd(),
-		a.decideCmd("release", "Send a held message on by the outbox, or put a held file back", "released",
-			func(d control.Desk, ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
-				return a.release(ctx, d, id, keys, actor)
-			}),
-		a.decideCmd("reject", "End a hold for good; the sender of a mail is told", "rejected", control.Desk.Reject))
+		a.releaseCmd(), a.rejectCmd())
 	return cmd
 }
 
@@ -231,33 +227,6 @@ func partName(p string) string {
 		return "(file)"
 	}
 	return p
-}
-
-// decideCmd is release or reject, for one item or several.
-func (a *app) decideCmd(verb, short, done string, act func(control.Desk, context.Context, dlp.ID, vault.Opened, string) error) *cobra.Command {
-	var who reviewer
-	cmd := a.heldActCmd(verb, short, done, func(d control.Desk, ctx context.Context, id dlp.ID, actor string) error {
-		keys, err := who.open(ctx, d, id)
-		if err != nil {
-			return err
-		}
-		return act(d, ctx, id, keys, actor)
-	})
-	who.flag(cmd)
-	return cmd
-}
-
-// release lets one item go, and says where that is in the clear.
-func (a *app) release(ctx context.Context, d control.Desk, id dlp.ID, keys vault.Opened, actor string) error {
-	how, err := d.Release(ctx, id, keys, actor)
-	if how.Unencrypted > 0 {
-		fmt.Fprintf(a.errs, "stanch: %s goes out unencrypted to %s it was to be encrypted for: it cannot be encrypted for them (`stanch keys test ADDRESS` says why)\n",
-			id, report.Count(how.Unencrypted, "recipient"))
-	}
-	if how.Encrypted > 0 {
-		fmt.Fprintf(a.errs, "stanch: %s goes encrypted to %s\n", id, report.Count(how.Encrypted, "recipient"))
-	}
-	return err
 }
 
 // heldActCmd does the same to one item or several.

@@ -403,6 +403,7 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
 	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
 	watchdog(&workers, "digest", func() error { return s.gateway.RunDigest(inner) })
+	watchdog(&workers, "expiry", func() error { return s.gateway.RunExpiry(inner) })
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })

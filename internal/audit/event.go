@@ -38,6 +38,7 @@ const (
 	Restored     Kind = "restored"   // the data folder is a copy that was brought back
 	Review       Kind = "review"     // a reviewer's reason for the Release or Reject that follows
 	Ask          Kind = "ask"        // the sender of Doc, which is held, asks for its release
+	Propose      Kind = "propose"    // a person's release, as Reason says, is the first decision of two
 	Claim        Kind = "claim"      // a reviewer takes Doc in hand, or lets go of it, as Reason says
 	Login        Kind = "login"      // a sign-in at the console held or did not, as Result says, or Reason "signed_out"
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
@@ -50,7 +51,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Ask, Claim, Login, Account, LegalHold, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.

@@ -97,6 +97,8 @@ type Config struct {
 	Extract extract.Config `toml:"extract"`
 	// Buffer bounds what is kept of messages while they are judged.
 	Buffer Buffer `toml:"buffer"`
+	// Review says what decisions about held items take.
+	Review gateway.ReviewConfig `toml:"review"`
 	// Console is the officer's pages.
 	Console Console `toml:"console"`
 	// Metrics is the listener for measurements and health.
@@ -233,6 +235,7 @@ func Default() Config {
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
 		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}},
+		Review:  gateway.DefaultReview(),
 		Bypass:  bypass.Default(),
 		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
@@ -276,6 +279,7 @@ func (c *Config) Validate() error {
 		c.Portal.Validate(),
 		c.Sender.Validate(),
 		c.Buffer.Validate(),
+		c.Review.Validate(),
 		c.Console.Validate(),
 		c.Log.Validate(),
 		c.validateDoctor(),

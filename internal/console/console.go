@@ -80,7 +80,7 @@ func New(d Deps) (*Console, error) {
 		return nil, fmt.Errorf("console: pages: %w", err)
 	}
 	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
-		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "size": size, "initials": initials, "words": codeWords, "bars": bars, "grouped": grouped,
+		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "left": func(t *time.Time) string { return age(t.Sub(d.Now())) }, "size": size, "initials": initials, "words": codeWords, "person": person, "bars": bars, "grouped": grouped,
 		"filters": filters, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 	})
 	return c, err
@@ -160,6 +160,9 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
 		{vault.ErrLocked, http.StatusConflict, "The server cannot open this.", "It is sealed to reviewers' keys alone. On a machine that has yours, run `stanch quarantine` show, release or reject with --identity FILE."},
+		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already. It is above the threshold for one person."},
+		{gateway.ErrNoWay, http.StatusConflict, "It stays held.", "It cannot be encrypted for everybody it was to go to. Choose some of them, or run `stanch keys test ADDRESS`, which says why."},
+		{gateway.ErrNotFor, http.StatusConflict, "This changed while you were reading.", "It is not held any more for one of those you chose. Nothing was done."},
 		{ErrNoPart, http.StatusNotFound, "There is no such part.", "Or it has no text."},
 	} {
 		if errors.Is(err, known.is) {

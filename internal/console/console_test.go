@@ -38,6 +38,7 @@ type desk struct {
 	events  []audit.Event // guarded by mu
 	held    []gateway.Held
 	broken  error // of Note
+	fails   error // of ReleaseFor
 	unnoted bool  // what reviewers see was not noted when it was held
 }
 
@@ -113,7 +114,17 @@ func (d *desk) ReleaseFor(_ context.Context, id dlp.ID, _ vault.Opened, actor st
 	if _, err := d.find(id); err != nil {
 		return gateway.Released{}, err
 	}
-	d.did("release " + rv.Code + " " + actor)
+	if d.fails != nil {
+		return gateway.Released{}, d.fails
+	}
+	how := rv.Code
+	if rv.Encrypted {
+		how += " encrypted"
+	}
+	if len(rv.Only) > 0 {
+		how += " only " + strings.Join(rv.Only, ",")
+	}
+	d.did("release " + how + " " + actor)
 	return gateway.Released{}, nil
 }
 

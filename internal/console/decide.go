@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -74,6 +75,7 @@ func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
 	case len(rv.Words) > maxWords || len(rv.Note) > maxWords:
 		return rv, fmt.Sprintf("Nothing was decided: at most %d bytes of words.", maxWords)
 	}
+	rv.Encrypted = r.PostFormValue("do") == "encrypt"
 	rv.Note = strings.ReplaceAll(rv.Note, "\r\n", "\n")
 	return rv, ""
 }
@@ -82,7 +84,7 @@ func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
 func (c *Console) do(ctx context.Context, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
 	ctx = context.WithoutCancel(ctx) // a reviewer who goes away has decided
 	switch what {
-	case "release":
+	case "release", "encrypt":
 		rv.Note = ""
 		how, err := c.Desk.ReleaseFor(ctx, id, vault.Opened{}, u.Actor(), rv)
 		switch {
@@ -90,6 +92,8 @@ func (c *Console) do(ctx context.Context, id dlp.ID, u User, what string, rv gat
 			return "", err
 		case how.Unencrypted > 0:
 			return "Released. It goes in the clear to " + strconv.Itoa(how.Unencrypted) + " who were to have it encrypted: no way to do that came.", nil
+		case rv.Encrypted:
+			return "Released, encrypted to everybody it goes to.", nil
 		case how.Encrypted > 0:
 			return "Released, encrypted to those who were to have it so.", nil
 		}
@@ -108,8 +112,13 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	rv, amiss := c.reviewOf(r)
 	what := r.PostFormValue("do")
-	if amiss == "" && what != "release" && what != "reject" {
+	if amiss == "" && !slices.Contains(decisions, what) {
 		amiss = "Nothing was decided: choose what happens to it."
+	}
+	if amiss == "" && what != "reject" && r.PostFormValue("some") != "" {
+		if rv.Only = r.PostForm["to"]; len(rv.Only) == 0 {
+			amiss = "Nothing was decided: it would go to nobody."
+		}
 	}
 	if amiss != "" {
 		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
@@ -120,13 +129,38 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	said, err := c.do(r.Context(), id, u, what, rv)
+	if err == nil && len(rv.Only) > 0 {
+		said, err = c.rest(r, id, u, said, rv)
+	}
 	c.claims.drop(id, u.Name)
+	if errors.Is(err, gateway.ErrSecond) {
+		said, err = "Noted as the first of two decisions. Somebody else must decide the same before it goes.", nil
+	}
 	if err != nil {
 		c.fail(w, r, u, err)
 		return
 	}
 	c.sessions.say(r, said)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}
+
+// decisions are what may happen to an item.
+var decisions = []string{"release", "encrypt", "reject"}
+
+// rest does what was chosen for those who did not get it.
+func (c *Console) rest(r *http.Request, id dlp.ID, u User, said string, rv gateway.Review) (string, error) {
+	if r.PostFormValue("rest") != "reject" {
+		return said, nil
+	}
+	ctx := context.WithoutCancel(r.Context())
+	err := c.Desk.RejectFor(ctx, id, vault.Opened{}, u.Actor(), gateway.Review{Code: rv.Code, Words: rv.Words})
+	if errors.Is(err, gateway.ErrNotHeld) {
+		return said, nil // it went to everybody
+	}
+	if err != nil {
+		return "", err
+	}
+	return said + " Rejected for all others.", nil
 }
 
 // chosen reads the items of a bulk act, each once.
@@ -158,7 +192,7 @@ func (c *Console) askBulk(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	what := r.PostFormValue("do")
-	if len(ids) == 0 || what != "release" && what != "reject" {
+	if len(ids) == 0 || !slices.Contains(decisions, what) {
 		c.say(w, r, u, http.StatusBadRequest, "Nothing was chosen.", "Go back and select items.")
 		return
 	}
@@ -187,20 +221,26 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	what := r.PostFormValue("do")
-	done := 0
+	done, noted := 0, 0
 	for _, id := range ids {
 		if _, ok := c.claims.take(id, u.Name); !ok {
 			continue
 		}
 		_, err := c.do(r.Context(), id, u, what, rv)
 		c.claims.drop(id, u.Name)
-		if err == nil {
+		switch {
+		case err == nil:
 			done++
+		case errors.Is(err, gateway.ErrSecond):
+			noted++
 		}
 	}
 	said := fmt.Sprintf("%d of %d done.", done, len(ids))
-	if done < len(ids) {
-		said += " The others are claimed or decided already, or the server cannot open them: they stay as they were."
+	if noted > 0 {
+		said += fmt.Sprintf(" %d noted as the first of two decisions: somebody else must decide the same.", noted)
+	}
+	if done+noted < len(ids) {
+		said += " The others cannot go so, are claimed or decided already, or the server cannot open them: they stay as they were."
 	}
 	c.sessions.say(r, said)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)

@@ -70,6 +70,8 @@ type itemPage struct {
 	Unread        string // why the masked surroundings are not there
 	Claimed       string
 	Mine, Open    bool
+	Two           bool // its release takes two people
+	Patients      int
 	Reasons       []string
 	RevealReasons []string
 	Ask           *gateway.SendersAsk
@@ -91,7 +93,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
-		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held)}
+		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
 	p.Mine = p.Claimed == u.Name
 	var again survey.Document
 	parts := partsOf(d.Parts)

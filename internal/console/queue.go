@@ -102,6 +102,9 @@ type row struct {
 	Claimed    string
 	Mine       bool
 	Selectable bool
+	Proposed   bool       // it waits for a second decision
+	Ends       *time.Time // when it ends if nobody decides
+	Late       bool       // that is within a day
 }
 
 type queuePage struct {
@@ -214,6 +217,8 @@ func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) ro
 	}
 	x.Why = because(x.Types, h)
 	x.From, x.To = c.fromTo(h, u)
+	x.Proposed, x.Ends = h.Proposed != nil, h.Ends
+	x.Late = h.Ends != nil && h.Ends.Sub(c.Now()) < 24*time.Hour
 	x.Claimed = c.claims.who(h.ID)
 	x.Mine = x.Claimed == u.Name
 	x.Selectable = h.State == string(vault.Held) && (x.Claimed == "" || x.Mine) && u.may(decide)

@@ -76,3 +76,11 @@ func domains(rcpts []string) string {
 func domainOf(addr string) string {
 	return strings.ToLower(addr[strings.LastIndexByte(addr, '@')+1:])
 }
+
+// person is who an actor of the audit log is: an account, or a user of the machine.
+func person(actor string) string {
+	if uid, ok := strings.CutPrefix(actor, "uid:"); ok {
+		return "user " + uid + " of the server"
+	}
+	return strings.TrimPrefix(actor, "user:")
+}

@@ -114,15 +114,15 @@ func (c *Client) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, _ s
 	return d, err
 }
 
-// Release lets a held document go.
-func (c *Client) Release(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) (how gateway.Released, err error) {
-	err = c.tell(ctx, heldPath(id)+"/release", keys, &how)
+// ReleaseFor lets a held document go.
+func (c *Client) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, _ string, rv gateway.Review) (how gateway.Released, err error) {
+	err = c.tell(ctx, heldPath(id)+"/release", decision{keys, rv}, &how)
 	return how, err
 }
 
-// Reject ends a hold for good.
-func (c *Client) Reject(ctx context.Context, id dlp.ID, keys vault.Opened, _ string) error {
-	return c.tell(ctx, heldPath(id)+"/reject", keys, &struct{}{})
+// RejectFor ends a hold for good.
+func (c *Client) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, _ string, rv gateway.Review) error {
+	return c.tell(ctx, heldPath(id)+"/reject", decision{keys, rv}, &struct{}{})
 }
 
 // Export writes held content to w; an error means that it is not whole.

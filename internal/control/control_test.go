@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type desk struct {
 	export func(io.Writer) error
 	table  gateway.TableChange // told last
 	keys   vault.Opened        // given last
+	review gateway.Review      // given last
 	sealed map[dlp.ID][][]byte // given last
 }
 
@@ -52,12 +54,12 @@ func (d *desk) ListHeld(_ context.Context, all bool, header, actor string) ([]ga
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	return gateway.HeldDetail{Held: gateway.Held{ID: id}}, d.seen(actor)
 }
-func (d *desk) Release(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) (gateway.Released, error) {
-	d.keys = keys
+func (d *desk) ReleaseFor(_ context.Context, _ dlp.ID, keys vault.Opened, actor string, rv gateway.Review) (gateway.Released, error) {
+	d.keys, d.review = keys, rv
 	return gateway.Released{Unencrypted: 3}, d.seen(actor)
 }
-func (d *desk) Reject(_ context.Context, _ dlp.ID, keys vault.Opened, actor string) error {
-	d.keys = keys
+func (d *desk) RejectFor(_ context.Context, _ dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error {
+	d.keys, d.review = keys, rv
 	return d.seen(actor)
 }
 func (d *desk) Locks(context.Context, dlp.ID) (vault.Locks, error) {
@@ -198,16 +200,17 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 		t.Errorf("LegalHolds = %+v, %v", ls, err)
 	}
 	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}
-	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string) error{"Release": func(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error {
-		how, err := c.Release(ctx, id, keys, actor)
+	review := gateway.Review{Code: "payment", Words: "as agreed", Note: "a note", Encrypted: true, Only: []string{"a@b.example"}}
+	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string, gateway.Review) error{"Release": func(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error {
+		how, err := c.ReleaseFor(ctx, id, keys, actor, rv)
 		if err == nil && how.Unencrypted != 3 {
 			t.Errorf("Release = %+v, want what the desk said", how)
 		}
 		return err
-	}, "Reject": c.Reject} {
-		d.keys = vault.Opened{}
-		if err := act(t.Context(), id, keys, "forged"); err != nil || !bytes.Equal(d.keys.Content, keys.Content) || !bytes.Equal(d.keys.Case, keys.Case) {
-			t.Errorf("%s: %v, keys %v", name, err, d.keys)
+	}, "Reject": c.RejectFor} {
+		d.keys, d.review = vault.Opened{}, gateway.Review{}
+		if err := act(t.Context(), id, keys, "forged", review); err != nil || !bytes.Equal(d.keys.Content, keys.Content) || !bytes.Equal(d.keys.Case, keys.Case) || !reflect.DeepEqual(d.review, review) {
+			t.Errorf("%s: %v, keys %v, review %+v", name, err, d.keys, d.review)
 		}
 	}
 	if l, err := c.Locks(t.Context(), id); err != nil || string(l.Content.Header) != "head" {
@@ -264,18 +267,18 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentity(t *testing.T) {
-	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded,
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrSecond, gateway.ErrSame, gateway.ErrNotFor, gateway.ErrNoWay, gateway.ErrReason, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded,
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
-			_, err := c.Release(t.Context(), dlp.NewID(), vault.Opened{}, "")
+			_, err := c.ReleaseFor(t.Context(), dlp.NewID(), vault.Opened{}, "", gateway.Review{})
 			if !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		})
 	}
 	c := dial(t, t.TempDir(), &desk{})
-	if _, err := c.Release(t.Context(), "../../etc", vault.Opened{}, ""); !errors.Is(err, dlp.ErrBadID) {
+	if _, err := c.ReleaseFor(t.Context(), "../../etc", vault.Opened{}, "", gateway.Review{}); !errors.Is(err, dlp.ErrBadID) {
 		t.Errorf("a path for an id: %v, want %v", err, dlp.ErrBadID)
 	}
 }

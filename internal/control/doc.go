@@ -26,8 +26,8 @@ import (
 type Desk interface {
 	ListHeld(ctx context.Context, all bool, header, actor string) ([]gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
-	Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.Released, error)
-	Reject(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) error
+	ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) (gateway.Released, error)
+	RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error
 	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
 	Locks(ctx context.Context, id dlp.ID) (vault.Locks, error)
 	VaultPeriods(ctx context.Context) (vault.Periods, error)
@@ -94,6 +94,11 @@ var kinds = []struct {
 	{"no_why", gateway.ErrNoWhy},
 	{"not_queued", gateway.ErrNotQueued},
 	{"busy", gateway.ErrBusy},
+	{"second", gateway.ErrSecond},
+	{"same", gateway.ErrSame},
+	{"not_for", gateway.ErrNotFor},
+	{"no_way", gateway.ErrNoWay},
+	{"reason", gateway.ErrReason},
 	{"no_root", gateway.ErrNoRoot},
 	{"no_content", vault.ErrNoContent},
 	{"locked", vault.ErrLocked},

@@ -55,7 +55,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /held/{id}/content", s.export)
 	mux.HandleFunc("GET /held/{id}/locks", s.locks)
 	mux.HandleFunc("POST /held/{id}/release", s.release)
-	mux.HandleFunc("POST /held/{id}/reject", s.decide(desk.Reject))
+	mux.HandleFunc("POST /held/{id}/reject", s.reject)
 	mux.HandleFunc("GET /vault", s.vaultPeriods)
 	mux.HandleFunc("POST /vault/keys", s.resealVault)
 	mux.HandleFunc("POST /vault/rotate", s.rotateVault)

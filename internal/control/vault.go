@@ -34,22 +34,37 @@ func unlocking(w http.ResponseWriter, r *http.Request) (id dlp.ID, keys vault.Op
 	return id, keys, nil
 }
 
-// decide is act for a decision that may take a reviewer's key.
-func (s *Server) decide(do func(context.Context, dlp.ID, vault.Opened, string) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		id, keys, err := unlocking(w, r)
-		if err == nil {
-			err = do(context.WithoutCancel(r.Context()), id, keys, actor(r))
-		}
-		s.answer(w, r, struct{}{}, err)
+// decision is what a call says of a person's decision. Older programs send keys alone.
+type decision struct {
+	vault.Opened
+	gateway.Review
+}
+
+// deciding reads which held document a decision is about, and the decision.
+func deciding(w http.ResponseWriter, r *http.Request) (id dlp.ID, d decision, err error) {
+	if id, err = dlp.ParseID(r.PathValue("id")); err != nil {
+		return id, d, err
 	}
+	err = json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsked)).Decode(&d)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return id, d, errors.New("control: want a decision") // the decoder's text may quote a key
+	}
+	return id, d, nil
+}
+
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
+	id, d, err := deciding(w, r)
+	if err == nil {
+		err = s.desk.RejectFor(context.WithoutCancel(r.Context()), id, d.Opened, actor(r), d.Review)
+	}
+	s.answer(w, r, struct{}{}, err)
 }
 
 func (s *Server) release(w http.ResponseWriter, r *http.Request) {
-	id, keys, err := unlocking(w, r)
+	id, d, err := deciding(w, r)
 	var how gateway.Released
 	if err == nil {
-		how, err = s.desk.Release(context.WithoutCancel(r.Context()), id, keys, actor(r))
+		how, err = s.desk.ReleaseFor(context.WithoutCancel(r.Context()), id, d.Opened, actor(r), d.Review)
 	}
 	s.answer(w, r, how, err)
 }

@@ -222,3 +222,57 @@ func TestPasswordPrinted(t *testing.T) {
 		t.Errorf("printed again at the next start:\n%s", g.printed())
 	}
 }
+
+// TestConsoleTwoPeople: above the threshold two reviewers let a mail go, to some of
+// its recipients, and nobody else gets it.
+func TestConsoleTwoPeople(t *testing.T) {
+	t.Parallel()
+	b := webtest.Chromium(t, 1280, 900)
+	addr := freeAddr(t)
+	g := newGateway(t, options{extra: fmt.Sprintf("\n[console]\nlisten = %q\n\n[review]\nsecond_severity = \"high\"\nexpires = \"5d\"\n", addr)})
+	g.start()
+	url := "http://" + addr
+	signIn(t, g, b, url)
+	if _, err := g.send("ada@clinic.example", []string{"sam@partner.example", "pat@partner.example"}, consoleMail); err != nil {
+		t.Fatal(err)
+	}
+	id := g.held()[0].ID
+	b.Open(url + "/items/" + id)
+	b.Do(chromedp.WaitVisible("#do-release"))
+	discreet(t, b)
+	narrow(t, b)
+	b.Do(chromedp.KeyEvent("p"), chromedp.WaitVisible("#some"), chromedp.Click("#some"), chromedp.Click("#to-1"), chromedp.Click("#do-release"),
+		chromedp.SetValue("#code", "payment"), chromedp.Click(".decide .btn-main"), chromedp.WaitVisible(`[role="status"]`))
+	if said := webtest.Eval[string](b, `document.querySelector('[role="status"]').innerText`); !strings.Contains(said, "first of two") {
+		t.Errorf("after the first decision the page says %q", said)
+	}
+	released := func() (n int) {
+		for _, m := range g.delivered() {
+			if strings.HasSuffix(m, consoleMail) {
+				n++
+			}
+		}
+		return n
+	}
+	if released() != 0 || len(g.held()) != 1 {
+		t.Fatal("one decision was enough")
+	}
+	// The second person works at the server.
+	var to string
+	for _, h := range g.held() {
+		to = h.Recipients[1]
+	}
+	g.must("quarantine", "release", "--to", to, "--reason", "payment", "--reject-rest", id)
+	eventually(t, "the released mail is in the maildir", func() bool { return released() == 1 })
+	if left := g.held(); len(left) != 0 {
+		t.Errorf("still held: %+v", left)
+	}
+	log := g.must("audit", "export")
+	for _, want := range []string{`"kind":"propose"`, `"kind":"reject"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+	g.must("audit", "verify")
+	g.stop()
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -45,12 +46,20 @@ type Held struct {
 	// nothing was, and of what an earlier version held.
 	Confidence string `json:"confidence,omitempty"`
 	Asked      bool   `json:"asked,omitempty"` // its sender asks for its release
+	// Proposed is the first of the two decisions that its release needs.
+	Proposed *Proposed `json:"proposed,omitempty"`
+	// Ends is when [review] ends it, if nobody decides.
+	Ends *time.Time `json:"ends,omitempty"`
+	// Released are those who have it while it stays held for Recipients.
+	Released []string `json:"released,omitempty"`
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
 type HeldDetail struct {
 	Held
 	Reason   string     `json:"reason,omitempty"`
+	Two      bool       `json:"two,omitempty"`      // its release takes two people
+	Patients int        `json:"patients,omitempty"` // that identifiers point at, of those findings that are kept
 	Findings []Position `json:"findings"`
 	Gaps     []HeldGap  `json:"gaps"`
 	// Parts are those that were read when it was judged, at most vault.MaxShownParts;
@@ -124,7 +133,7 @@ func (g *Gateway) ListHeld(ctx context.Context, all bool, header, actor string) 
 	}
 	out := make([]Held, 0, len(es))
 	for _, e := range es {
-		h := heldOf(e)
+		h := g.heldOf(e)
 		if header != "" && e.Channel == dlp.Mail && e.State == vault.Held && !e.Damaged {
 			if h.Header, err = g.headerOf(ctx, e.ID, header); err != nil {
 				return nil, err
@@ -216,10 +225,11 @@ func (g *Gateway) entries(ctx context.Context, all bool) ([]vault.Entry, error) 
 	}
 }
 
-func heldOf(e vault.Entry) Held {
+func (g *Gateway) heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
 		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
-		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged}
+		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged,
+		Proposed: proposedOf(e.Proposal), Ends: g.ends(e.State, e.Received)}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
 	}
@@ -228,6 +238,9 @@ func heldOf(e vault.Entry) Held {
 	}
 	for _, r := range e.Envelope.Rcpts {
 		h.Recipients = append(h.Recipients, r.String())
+	}
+	for _, r := range e.Envelope.Released {
+		h.Released = append(h.Released, r.String())
 	}
 	return h
 }
@@ -261,14 +274,15 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 		return HeldDetail{}, fmt.Errorf("gateway: open case %s: %w", id, err)
 	}
 	s := c.Verdict.Strictest()
-	h := []Held{heldOf(e)}
+	h := []Held{g.heldOf(e)}
 	if err := g.deliveries(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}
 	if err := g.urgentFirst(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}
-	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts}
+	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts,
+		Two: g.cfg.Review.needsTwo(c), Patients: policy.Patients(c.Findings)}
 	if d.Ask, err = g.askOf(ctx, id); err != nil {
 		return HeldDetail{}, err
 	}
@@ -299,7 +313,7 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return err
 	}
-	e, seq, err := g.open(ctx, id, audit.Reject, "", actor)
+	e, seq, err := g.open(ctx, id, audit.Reject, "", actor, nil)
 	if err != nil {
 		return err
 	}
@@ -400,8 +414,8 @@ var ErrNoRoutes = errors.New("this serve has no [[doctor.routes]]: add them (doc
 var ErrNotHeld = errors.New("not held any more; see `stanch quarantine list --all`")
 
 // open finds a held item and puts the officer's decision on record, with a
-// reason that is a constant, or "".
-func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, reason, actor string) (vault.Entry, uint64, error) {
+// reason that is a constant, or "", and whom it is about: nil for all.
+func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, reason, actor string, rcpts []dlp.Address) (vault.Entry, uint64, error) {
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil {
 		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, err)
@@ -409,7 +423,8 @@ func (g *Gateway) open(ctx context.Context, id dlp.ID, kind audit.Kind, reason, 
 	if e.State != vault.Held {
 		return e, 0, fmt.Errorf("gateway: %s %s: %w", kind, id, ErrNotHeld)
 	}
-	seq, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: kind, Doc: id, Channel: e.Channel, Actor: actor, Reason: reason})
+	seq, err := g.Audit.Append(ctx, audit.Event{Time: g.Now(), Kind: kind, Doc: id, Channel: e.Channel, Actor: actor, Reason: reason,
+		Rcpts: len(rcpts), RcptKeys: g.rcptKeys(rcpts)})
 	if err != nil {
 		return e, 0, fmt.Errorf("gateway: record %s of %s: %w", kind, id, err)
 	}

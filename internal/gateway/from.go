@@ -44,7 +44,7 @@ func (g *Gateway) HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limi
 				continue
 			}
 			if out.Count++; len(out.Held) < limit {
-				out.Held = append(out.Held, heldOf(*e))
+				out.Held = append(out.Held, g.heldOf(*e))
 			}
 		}
 		if len(es) < vault.MaxList {

@@ -130,6 +130,8 @@ type Config struct {
 	Notices         notify.Config
 	Urgent          UrgentConfig
 	Background      Background
+	Review          ReviewConfig
+	Reasons         []string      // codes that a person's decision may have; none: any
 	Retention       vault.Config  // how long a period of the vault lasts, and is kept
 	Portal          pickup.Config // where recipients open mail in a browser
 	Sender          SenderConfig  // where senders say what becomes of what is held of theirs
@@ -208,7 +210,8 @@ type Gateway struct {
 	over map[dlp.ID]time.Duration
 	// trimmed are the periods of which all is gone but what a legal hold keeps. It is Retain's.
 	trimmed map[dlp.ID]bool
-	busy    sync.Map // ids being delivered or decided about: dlp.ID → struct{}
+	due     map[dlp.ID]time.Duration // the same of items that wait for a decision; Expire's
+	busy    sync.Map                 // ids being delivered or decided about: dlp.ID → struct{}
 }
 
 // recordTimeout bounds a record that is written after its client has gone.

@@ -140,7 +140,7 @@ func (g *Gateway) endProbe(ctx context.Context, id dlp.ID, seen probe.Sight) err
 	if !ok || !s.Same {
 		return fmt.Errorf("gateway: %s is held, and is no probe", id)
 	}
-	e, seq, err := g.open(ctx, id, audit.Reject, "", probeActor)
+	e, seq, err := g.open(ctx, id, audit.Reject, "", probeActor, nil)
 	if err != nil {
 		return err
 	}

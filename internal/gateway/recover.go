@@ -30,6 +30,8 @@ func (g *Gateway) Recover(ctx context.Context, open []audit.Pending) error {
 			return fmt.Errorf("gateway: recover %s: %w", p.Doc, err)
 		}
 		switch {
+		case p.Kind == audit.Release && slices.ContainsFunc(ms, func(m spool.Message) bool { return m.Seq == p.Seq }):
+			result = audit.ResultRecovered // for some it may still be held
 		case p.Kind != audit.Decision && err == nil && item.State == vault.Held:
 			result = audit.ResultFailed // a person's act that was not carried out; it is still theirs to do
 		case slices.ContainsFunc(ms, func(m spool.Message) bool {

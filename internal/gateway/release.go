@@ -57,7 +57,18 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if err := g.unlocked(ctx, id, keys); err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
-	m, how, err := g.encryptHeld(ctx, id, keys, false)
+	held, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	rcpts, err := rv.selected(held)
+	if err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	if err := g.second(ctx, id, keys, actor, &rv, rcpts); err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
+	m, how, err := g.encryptHeld(ctx, held, keys, rcpts, rv.Encrypted)
 	if err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
@@ -65,19 +76,24 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return Released{}, err
 	}
-	e, seq, err := g.open(ctx, id, audit.Release, how.reason(), actor)
+	e, seq, err := g.open(ctx, id, audit.Release, how.reason(), actor, rcpts)
 	if err != nil {
 		return Released{}, err
 	}
+	rest := beside(e.Envelope.Rcpts, rcpts)
 	var ch store.Change
 	if e.Channel == dlp.File {
 		err = g.releaseFile(ctx, e, keys)
 	} else {
 		m.seq = seq
-		err = m.release(ctx, e, keys, &ch)
+		err = m.release(ctx, e, keys, rcpts, &ch)
 	}
 	g.OnStep("release")
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(rest) > 0:
+		err = g.narrow(ctx, ch, e, rest)
+	default:
 		err = g.move(ctx, ch, id, vault.Released, actor, rv.Words)
 	}
 	if err != nil {
@@ -101,17 +117,17 @@ func (g *Gateway) unlocked(ctx context.Context, id dlp.ID, keys vault.Opened) er
 	return nil // the release says what is wrong, and that is on record
 }
 
-// encryptHeld makes the encrypted messages of a held one, for those who were to
-// have it encrypted and whom no way led to then; with all for everybody it is
-// held for, and none by what a server proves. It must end in forgetCiphers.
-func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened, all bool) (*mail, Released, error) {
+// encryptHeld makes the encrypted messages of a held one, for those of rcpts who
+// were to have it encrypted and whom no way led to then, and with all for each of
+// rcpts, and none by what a server proves. It must end in forgetCiphers.
+func (g *Gateway) encryptHeld(ctx context.Context, e vault.Entry, keys vault.Opened, rcpts []dlp.Address, all bool) (*mail, Released, error) {
 	m := &mail{Gateway: g, ended: true}
-	e, err := g.Vault.Get(ctx, id)
-	if err != nil || e.Channel != dlp.Mail || e.State != vault.Held {
-		return m, Released{}, err
+	id := e.ID
+	if e.Channel != dlp.Mail || e.State != vault.Held {
+		return m, Released{}, nil
 	}
 	c, err := g.Vault.Case(ctx, id, keys.Case)
-	if errors.Is(err, vault.ErrLocked) {
+	if errors.Is(err, vault.ErrLocked) || all && err != nil {
 		return m, Released{}, err
 	}
 	if err != nil { // a damaged record keeps no mail from its release
@@ -120,13 +136,13 @@ func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened,
 	}
 	var v dlp.Verdict
 	for _, r := range c.Verdict.Rcpts {
-		if (all || r.Reason == dlp.ReasonNoWay) && slices.Contains(e.Envelope.Rcpts, r.Rcpt) {
+		if (all || r.Reason == dlp.ReasonNoWay) && slices.Contains(rcpts, r.Rcpt) {
 			r.Action, r.Reason = dlp.Encrypt, ""
 			v.Rcpts = append(v.Rcpts, r)
 		}
 	}
 	if len(v.Rcpts) == 0 {
-		return m, Released{}, nil
+		return m, Released{}, ifAll(all, ErrNoWay)
 	}
 	rules := g.rules.Load()
 	if rules == nil {
@@ -139,6 +155,12 @@ func (g *Gateway) encryptHeld(ctx context.Context, id dlp.ID, keys vault.Opened,
 	m.j = judgement{verdict: v, rules: rules, request: rules.Request, ways: rules.Ways}
 	if slices.ContainsFunc(v.Rcpts, func(r dlp.RcptVerdict) bool { return r.Action == dlp.Encrypt }) {
 		if err := m.encryptContent(ctx, keys.Content); err != nil {
+			return m, Released{}, err
+		}
+	}
+	if all {
+		if err := m.allEncrypted(rcpts); err != nil {
+			m.forgetCiphers()
 			return m, Released{}, err
 		}
 	}
@@ -201,9 +223,16 @@ func (m *mail) copyTo(c *cipher, b *buffer.Buffer) error {
 	return c.content.Done()
 }
 
+func ifAll(all bool, err error) error {
+	if all {
+		return err
+	}
+	return nil
+}
+
 // release seals what becomes of a held message: the encrypted ones, and the
-// message as it came for everybody else.
-func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, ch *store.Change) error {
+// message as it came for everybody else of to.
+func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, to []dlp.Address, ch *store.Change) error {
 	env := e.Envelope
 	for _, c := range m.ciphers {
 		if err := m.addCipher(ctx, c, ch); err != nil {
@@ -213,7 +242,7 @@ func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, ch
 	var rcpts []dlp.Address
 	var params []dlp.RcptParams
 	for i, r := range env.Rcpts {
-		if slices.ContainsFunc(m.ciphers, func(c cipher) bool { return slices.Contains(c.rcpts, r) }) {
+		if !slices.Contains(to, r) || slices.ContainsFunc(m.ciphers, func(c cipher) bool { return slices.Contains(c.rcpts, r) }) {
 			continue
 		}
 		rcpts = append(rcpts, r)

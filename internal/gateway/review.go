@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -12,15 +14,27 @@ import (
 
 // Review is a reviewer's reason for a decision. The zero Review gives none.
 type Review struct {
-	Code  string // one of the site's reason codes: it stands in the audit log
-	Words string // in the reviewer's words; sealed with the item
-	Note  string // for the sender of what is rejected; goes out in the notice
+	Code  string `json:"code,omitempty"`  // one of the site's reason codes: it stands in the audit log
+	Words string `json:"words,omitempty"` // in the reviewer's words; sealed with the item
+	Note  string `json:"note,omitempty"`  // for the sender of what is rejected; goes out in the notice
+
+	// Encrypted releases to nobody unless to everybody encrypted. ErrNoWay.
+	Encrypted bool `json:"encrypted,omitempty"`
+	// Only are the recipients it is released to, as they are listed; none: all. It
+	// stays held for the others. ErrNotFor.
+	Only []string `json:"only,omitempty"`
 }
+
+// ErrReason says that a reason is none of the site's.
+var ErrReason = errors.New("want a reason of [console] reasons, such as not_phi")
 
 // reviewed puts the reason of a decision on record before the decision.
 func (g *Gateway) reviewed(ctx context.Context, id dlp.ID, rv Review, actor string) error {
 	if rv.Code == "" {
 		return nil
+	}
+	if actor != "" && len(g.cfg.Reasons) > 0 && !slices.Contains(g.cfg.Reasons, rv.Code) {
+		return ErrReason
 	}
 	return g.Note(ctx, audit.Event{Kind: audit.Review, Doc: id, Actor: actor, Reason: rv.Code})
 }
@@ -49,7 +63,7 @@ func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) 
 	}
 	out := make([]Held, 0, len(es))
 	for _, e := range es {
-		out = append(out, heldOf(e))
+		out = append(out, g.heldOf(e))
 	}
 	return out, g.asked(ctx, out)
 }
@@ -60,7 +74,7 @@ func (g *Gateway) Listed(ctx context.Context, id dlp.ID) (Held, error) {
 	if err != nil {
 		return Held{}, fmt.Errorf("gateway: list %s: %w", id, err)
 	}
-	return heldOf(e), nil
+	return g.heldOf(e), nil
 }
 
 // ReadHeld hands the content of id to do as the Document that it came as. The

@@ -113,9 +113,6 @@ var ErrNoChoice = errors.New("gateway: the link is not good, or not any more")
 // decided meanwhile.
 var ErrChosen = errors.New("gateway: there is nothing left to choose")
 
-// ErrNoWay says that a message cannot go encrypted to all it is held for.
-var ErrNoWay = errors.New("gateway: no way to encrypt it to everybody")
-
 // choiceOf reads a token. ErrNoChoice.
 func (g *Gateway) choiceOf(token string) (choice, error) {
 	text, mac, _ := cutLast(token)
@@ -244,7 +241,7 @@ func (g *Gateway) sendersMail(ctx context.Context, c choice) (HeldMail, error) {
 		m.Chosen, m.At = ChosenAsk, asked.At
 		return m, nil
 	}
-	m.Encrypt = c.encrypt && g.rules.Load() != nil && g.unlocked(ctx, c.id, vault.Opened{}) == nil
+	m.Encrypt = c.encrypt && g.rules.Load() != nil && g.unlocked(ctx, c.id, vault.Opened{}) == nil && !g.takesTwo(ctx, c.id)
 	return m, nil
 }
 
@@ -297,7 +294,7 @@ func (g *Gateway) choose(ctx context.Context, token string, do func(ctx context.
 // SenderCancels ends the hold that a link is about: the message never leaves.
 func (g *Gateway) SenderCancels(ctx context.Context, token string) error {
 	return g.choose(ctx, token, func(ctx context.Context, c choice) error {
-		e, seq, err := g.open(ctx, c.id, audit.Reject, audit.ReasonCancelled, bySender)
+		e, seq, err := g.open(ctx, c.id, audit.Reject, audit.ReasonCancelled, bySender, nil)
 		if err != nil {
 			return err
 		}
@@ -320,21 +317,22 @@ func (g *Gateway) SenderEncrypts(ctx context.Context, token string) error {
 		}
 		ctx, cancel := context.WithTimeout(ctx, encryptWithin)
 		defer cancel()
-		m, how, err := g.encryptHeld(ctx, c.id, vault.Opened{}, true)
+		held, err := g.Vault.Get(ctx, c.id)
+		if err != nil {
+			return fmt.Errorf("gateway: encrypt %s: %w", c.id, err)
+		}
+		m, how, err := g.encryptHeld(ctx, held, vault.Opened{}, held.Envelope.Rcpts, true)
 		defer m.forgetCiphers()
 		if err != nil {
 			return fmt.Errorf("gateway: encrypt %s: %w", c.id, err)
 		}
-		if e, err := g.Vault.Get(ctx, c.id); err != nil || how.Encrypted != len(e.Envelope.Rcpts) {
-			return errors.Join(ErrNoWay, err)
-		}
-		e, seq, err := g.open(ctx, c.id, audit.Release, how.reason(), bySender)
+		e, seq, err := g.open(ctx, c.id, audit.Release, how.reason(), bySender, nil)
 		if err != nil {
 			return err
 		}
 		m.seq = seq
 		var ch store.Change
-		err = m.release(ctx, e, vault.Opened{}, &ch)
+		err = m.release(ctx, e, vault.Opened{}, e.Envelope.Rcpts, &ch)
 		g.OnStep("choice")
 		if err == nil {
 			err = g.move(ctx, ch, c.id, vault.Released, bySender, "")

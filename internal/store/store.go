@@ -40,6 +40,7 @@ type Change struct {
 	Cases       []vault.Record     // cases of documents whose content is not kept
 	Decide      []vault.Transition // moves of items
 	Ask         []vault.Ask        // of senders, about held items; ErrState where one is not held, or was asked about before
+	Amend       []vault.Amendment  // of items that stay held
 	Out         []spool.Entry      // messages that the outbox takes
 	Progress    []spool.Update     // of messages in the outbox
 	Repeats     []Repeat           // holds and splits not yet acknowledged

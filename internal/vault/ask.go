@@ -54,11 +54,11 @@ func (v *Vault) AskOf(ctx context.Context, id dlp.ID) (Asked, bool, error) {
 	if err != nil {
 		return Asked{At: a.At}, true, fmt.Errorf("vault: ask about %s: %w", id, ErrTampered)
 	}
-	_, words, err := decodeNote(plain)
+	note, err := decodeNote(plain)
 	if err != nil {
 		return Asked{At: a.At}, true, fmt.Errorf("vault: ask about %s: %w", id, err)
 	}
-	return Asked{At: a.At, Words: words}, true, nil
+	return Asked{At: a.At, Words: note.Why}, true, nil
 }
 
 // Wanted returns which of ids somebody asked to have released.

@@ -53,6 +53,7 @@ type envelopeJSON struct {
 	Path       []byte           `json:"path,omitempty"`
 	File       *fileJSON        `json:"file,omitempty"`
 	Trace      []byte           `json:"trace,omitempty"`
+	Released   []address        `json:"released,omitempty"`
 	Tell       bool             `json:"tell,omitempty"`
 	Causes     []string         `json:"causes,omitempty"`     // of a hold; a case has them in its verdicts
 	Confidence string           `json:"confidence,omitempty"` // of a hold: the highest of what was found
@@ -60,9 +61,10 @@ type envelopeJSON struct {
 }
 
 type noteJSON struct {
-	V   int    `json:"v"`
-	By  string `json:"by"`
-	Why string `json:"why,omitempty"`
+	V        int           `json:"v"`
+	By       string        `json:"by"`
+	Why      string        `json:"why,omitempty"`
+	Proposal *proposalJSON `json:"proposal,omitempty"` // of what is held
 }
 
 type verdictJSON struct {
@@ -135,7 +137,7 @@ func encodeEnvelope(e Envelope, sum [32]byte, l listed) ([]byte, error) {
 func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	out := envelopeJSON{
 		V: version, Sender: addressOut(e.Sender), Rcpts: mapped(e.Rcpts, addressOut), AllRcpts: mapped(e.AllRcpts, addressOut),
-		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Tell: e.Tell, SHA256: sum[:],
+		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Released: mapped(e.Released, addressOut), Tell: e.Tell, SHA256: sum[:],
 	}
 	if p := e.Params; p != (dlp.MailParams{}) {
 		out.Params = &paramsJSON{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID)}
@@ -167,7 +169,7 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 	}
 	e := Envelope{
 		Sender: addressIn(in.Sender), Rcpts: mapped(in.Rcpts, addressIn), AllRcpts: mapped(in.AllRcpts, addressIn),
-		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Tell: in.Tell,
+		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Released: mapped(in.Released, addressIn), Tell: in.Tell,
 	}
 	if p := in.Params; p != nil {
 		e.Params = dlp.MailParams{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: string(p.EnvID)}
@@ -191,12 +193,9 @@ func encodeNote(by, why string) ([]byte, error) {
 	return json.Marshal(noteJSON{V: version, By: by, Why: why})
 }
 
-func decodeNote(b []byte) (by, why string, err error) {
-	var in noteJSON
-	if err := decode(b, &in, &in.V); err != nil {
-		return "", "", err
-	}
-	return in.By, in.Why, nil
+func decodeNote(b []byte) (in noteJSON, err error) {
+	err = decode(b, &in, &in.V)
+	return in, err
 }
 
 func encodeCase(c Case) ([]byte, error) {

@@ -48,6 +48,7 @@ type Envelope struct {
 	Path       string           // file: path relative to Root
 	File       *dlp.FileMeta    // file: what a release must bring back
 	Trace      []byte           // mail: the trace header fields that go in front when it is released
+	Released   []dlp.Address    // mail: whom it was released to while it stayed held for Rcpts
 	Tell       bool             // mail: its header lets the sender be told what becomes of it (RFC 3834 2)
 }
 
@@ -144,8 +145,9 @@ type Entry struct {
 	Decided    time.Time // when it left Held; zero while it has not
 	DecidedBy  string
 	Reason     string
-	Period     dlp.ID // whose key the content is sealed to
-	Damaged    bool   // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
+	Period     dlp.ID    // whose key the content is sealed to
+	Proposal   *Proposal // while Held: the first of two decisions
+	Damaged    bool      // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
 }
 
 // Filter narrows a list.

@@ -240,7 +240,8 @@ func (v *Vault) OpenNote(id dlp.ID, note []byte) (who, why string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("vault: note on %s: %w", id, err)
 	}
-	return decodeNote(plain)
+	in, err := decodeNote(plain)
+	return in.By, in.Why, err
 }
 
 // movable says which moves exist: what is held ends one way, and whatever is
@@ -306,7 +307,12 @@ func (v *Vault) entry(r Row) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("note: %w", err)
 	}
-	e.DecidedBy, e.Reason, err = decodeNote(plain)
+	note, err := decodeNote(plain)
+	if e.State == Held {
+		e.Proposal = proposalIn(note.Proposal)
+	} else {
+		e.DecidedBy, e.Reason = note.By, note.Why
+	}
 	return e, err
 }
 

@@ -28,6 +28,9 @@ func size(ch *store.Change) int {
 	for _, r := range ch.Cases {
 		n += len(r.Sealed)
 	}
+	for _, a := range ch.Amend {
+		n += len(a.Sealed) + len(a.Note)
+	}
 	for _, e := range ch.Out {
 		n += len(e.Inline) + len(e.Sealed)
 	}
@@ -47,7 +50,7 @@ func size(ch *store.Change) int {
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, db.ask, db.out, db.progress, db.parcels, db.calls, db.legal, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, amend, db.ask, db.out, db.progress, db.parcels, db.calls, db.legal, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err
@@ -102,6 +105,20 @@ func putCase(g *group, r vault.Record) error {
 	_, err := g.exec("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?)", string(r.ID), int(r.Channel), micros(r.Decided), r.Sealed, string(r.Period))
 	if err != nil {
 		return fmt.Errorf("sqlite: case %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// amend changes what is kept of items that stay held.
+func amend(g *group, ch *store.Change) error {
+	for _, a := range ch.Amend {
+		res, err := g.exec("UPDATE holds SET sealed = coalesce(?, sealed), note = coalesce(?, note) WHERE id = ? AND state = 'held'", a.Sealed, a.Note, string(a.ID))
+		if err != nil {
+			return fmt.Errorf("sqlite: amend %s: %w", a.ID, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fmt.Errorf("sqlite: amend %s: %w", a.ID, store.ErrState)
+		}
 	}
 	return nil
 }
