@@ -41,7 +41,7 @@ func (s *server) buildConsole() error {
 		roles = append(roles, console.Role(r))
 	}
 	s.console, err = console.New(console.Deps{
-		Desk: s.gateway, Reader: rereading{s}, Users: users, Keys: s.ring, SecondFor: roles, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Keys: s.ring, SecondFor: roles, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		Trail: s.audit, Legal: s.gateway, Persons: s.persons,
 		Figures: s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {

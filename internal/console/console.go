@@ -35,6 +35,7 @@ type Deps struct {
 	Desk    Desk
 	Reader  Reader
 	Users   *Users
+	Views   *Views
 	Rules   func() []Rule // in force
 	Held    func(context.Context) (int, error)
 	Figures Figures

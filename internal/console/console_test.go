@@ -196,7 +196,7 @@ func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
 			Path: "Secretname.docx", Size: 2048})
 	}
-	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Keys: ring, SecondFor: secondFor, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(t.TempDir()), Keys: ring, SecondFor: secondFor, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}

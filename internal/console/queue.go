@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -28,7 +30,8 @@ func (c *Console) queueRoutes() []route {
 // search is what a list is narrowed to. Its fields hold no PHI.
 type search struct {
 	Rule, Type, From, To, Channel, Confidence, State string
-	Days                                             int // at most so old; 0: any
+	Days                                             int    // at most so old; 0: any
+	Words                                            string // all of which an item's fields have
 }
 
 // filterStates are the states one may ask for; "" is held.
@@ -40,6 +43,9 @@ func searchOf(q url.Values) search {
 	if !slices.Contains(filterStates, s.State) {
 		s.State = ""
 	}
+	if s.Words = strings.ToLower(strings.Join(strings.Fields(q.Get("q")), " ")); len(s.Words) > maxQuery {
+		s.Words = strings.ToValidUTF8(s.Words[:maxQuery], "")
+	}
 	if n, err := strconv.Atoi(q.Get("days")); err == nil && n > 0 {
 		s.Days = n
 	}
@@ -49,7 +55,7 @@ func searchOf(q url.Values) search {
 // query is the search as a URL has it.
 func (s search) query() url.Values {
 	q := url.Values{}
-	for k, v := range map[string]string{"rule": s.Rule, "type": s.Type, "from": s.From, "to": s.To, "channel": s.Channel, "confidence": s.Confidence, "state": s.State} {
+	for k, v := range map[string]string{"rule": s.Rule, "type": s.Type, "from": s.From, "to": s.To, "channel": s.Channel, "confidence": s.Confidence, "state": s.State, "q": s.Words} {
 		if v != "" {
 			q.Set(k, v)
 		}
@@ -83,8 +89,46 @@ func (s search) matches(h *gateway.Held, types map[dlp.RuleID]dlp.Type) bool {
 		s.To != "" && !slices.ContainsFunc(h.Recipients, func(r string) bool { return domainOf(r) == s.To }):
 		return false
 	}
+	return s.Words == "" || hasWords(h, types, s.Words)
+}
+
+// hasWords reports whether the fields of h that hold no PHI have all words: ids,
+// state, channel, policy, rules, kinds of data, causes, confidence, and domains.
+func hasWords(h *gateway.Held, types map[dlp.RuleID]dlp.Type, words string) bool {
+	var b strings.Builder
+	put := func(s string) { b.WriteString(s); b.WriteByte('\n') }
+	put(string(h.ID))
+	for _, s := range []string{h.State, h.Channel, h.Policy, h.Confidence, domainOf(h.Sender)} {
+		put(s)
+	}
+	for _, r := range h.Rules {
+		put(string(r))
+		if t := types[r]; t != "" {
+			put(string(t))
+			put(notify.TypeWords(t))
+		}
+	}
+	for _, c := range h.Causes {
+		put(c)
+		put(codeWords(c))
+	}
+	for _, r := range h.Recipients {
+		put(domainOf(r))
+	}
+	if h.Urgent {
+		put("urgent")
+	}
+	fields := strings.ToLower(b.String())
+	for w := range strings.FieldsSeq(words) {
+		if !strings.Contains(fields, w) {
+			return false
+		}
+	}
 	return true
 }
+
+// maxQuery bounds the words of one search, in bytes.
+const maxQuery = 200
 
 // row is one line of the queue: no subject, no file name, no matched text.
 type row struct {
@@ -102,6 +146,7 @@ type row struct {
 	Claimed    string
 	Mine       bool
 	Selectable bool
+	Urgent     bool       // officers are called until somebody decides
 	Proposed   bool       // it waits for a second decision
 	Ends       *time.Time // when it ends if nobody decides
 	Late       bool       // that is within a day
@@ -119,6 +164,8 @@ type queuePage struct {
 	Narrowed bool
 	Later    bool // this is not the first page
 	Seen     int  // items looked through at most
+	Views    []View
+	Query    string // the search, as a URL has it
 }
 
 // choice is one value of a filter.
@@ -173,6 +220,10 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		q.Set("after", string(more))
 		p.Next = "/queue?" + q.Encode()
 	}
+	if p.Views, err = c.Views.Of(u.Name); err != nil { // the queue is there without them
+		c.Log.LogAttrs(r.Context(), slog.LevelWarn, "saved views could not be read", safelog.Err(err))
+	}
+	p.Query = s.query().Encode()
 	p.frame = c.frame(r, u, "Queue")
 	c.render(w, r, http.StatusOK, "queue", p)
 }
@@ -217,6 +268,7 @@ func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) ro
 	}
 	x.Why = because(x.Types, h)
 	x.From, x.To = c.fromTo(h, u)
+	x.Urgent = h.Urgent
 	x.Proposed, x.Ends = h.Proposed != nil, h.Ends
 	x.Late = h.Ends != nil && h.Ends.Sub(c.Now()) < 24*time.Hour
 	x.Claimed = c.claims.who(h.ID)

@@ -43,7 +43,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.viewRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
 }
 
 // handler checks what the route needs before it does anything.

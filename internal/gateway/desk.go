@@ -177,9 +177,8 @@ func (g *Gateway) deliveries(ctx context.Context, hs []Held) error {
 	return nil
 }
 
-// urgentFirst says what of hs is urgent, and puts that first: what is due
-// first before the others. All else stays in its order.
-func (g *Gateway) urgentFirst(ctx context.Context, hs []Held) error {
+// markUrgent says what of hs is urgent.
+func (g *Gateway) markUrgent(ctx context.Context, hs []Held) error {
 	calls, err := g.Store.Calls(ctx)
 	if err != nil {
 		return fmt.Errorf("gateway: list calls: %w", err)
@@ -192,6 +191,15 @@ func (g *Gateway) urgentFirst(ctx context.Context, hs []Held) error {
 		if c := of[hs[i].ID]; c != nil {
 			hs[i].Urgent, hs[i].Calls, hs[i].AnswerBy = true, c.Level, &c.Due
 		}
+	}
+	return nil
+}
+
+// urgentFirst says what of hs is urgent, and puts that first: what is due
+// first before the others. All else stays in its order.
+func (g *Gateway) urgentFirst(ctx context.Context, hs []Held) error {
+	if err := g.markUrgent(ctx, hs); err != nil {
+		return err
 	}
 	slices.SortStableFunc(hs, func(a, b Held) int {
 		switch {

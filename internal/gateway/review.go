@@ -65,6 +65,9 @@ func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) 
 	for _, e := range es {
 		out = append(out, g.heldOf(e))
 	}
+	if err := g.markUrgent(ctx, out); err != nil {
+		return nil, err
+	}
 	return out, g.asked(ctx, out)
 }
 

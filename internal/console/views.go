@@ -1,0 +1,141 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/stanch-dlp/stanch/internal/safefile"
+)
+
+// Bounds on saved views.
+const (
+	maxViews    = 20 // of one account
+	maxViewName = 40 // characters
+	maxViewFile = 4 << 20
+)
+
+// View is a search of the queue under a name.
+type View struct {
+	Name  string `json:"name"`
+	Query string `json:"query"` // as a URL has it, of a search and nothing else
+}
+
+// URL is where the view is.
+func (v View) URL() string { return "/queue?" + v.Query }
+
+// Views keeps each account's views in one file.
+type Views struct {
+	path string
+	mu   sync.Mutex // held while the file is read and changed
+}
+
+// OpenViews returns the views kept in dir, which need not be there yet.
+func OpenViews(dir string) *Views { return &Views{path: filepath.Join(dir, "views.json")} }
+
+// Of returns the views of an account, by name.
+func (v *Views) Of(name string) ([]View, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all, err := v.all()
+	return all[name], err
+}
+
+func (v *Views) all() (map[string][]View, error) {
+	b, err := os.ReadFile(v.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string][]View{}, nil
+	}
+	if err != nil {
+		return nil, safefile.Classify("console: read views", err)
+	}
+	all := map[string][]View{}
+	if len(b) > maxViewFile || json.Unmarshal(b, &all) != nil {
+		return nil, errors.New("console: the file of views is damaged: take it away")
+	}
+	return all, nil
+}
+
+// errViews says that no more views are kept.
+var errViews = errors.New("console: as many views as are kept")
+
+// Save keeps a view under its name, in place of the one that had it.
+func (v *Views) Save(name string, view View) error {
+	return v.change(name, func(vs []View) ([]View, error) {
+		vs = slices.DeleteFunc(vs, func(x View) bool { return x.Name == view.Name })
+		if len(vs) >= maxViews {
+			return nil, errViews
+		}
+		vs = append(vs, view)
+		slices.SortFunc(vs, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
+		return vs, nil
+	})
+}
+
+// Drop forgets a view.
+func (v *Views) Drop(name, view string) error {
+	return v.change(name, func(vs []View) ([]View, error) {
+		return slices.DeleteFunc(vs, func(x View) bool { return x.Name == view }), nil
+	})
+}
+
+func (v *Views) change(name string, do func([]View) ([]View, error)) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all, err := v.all()
+	if err != nil {
+		return err
+	}
+	if all[name], err = do(all[name]); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		return fmt.Errorf("console: views: %w", err)
+	}
+	if err := safefile.MkdirAll(filepath.Dir(v.path)); err != nil {
+		return err
+	}
+	return safefile.WriteFile(v.path, append(b, '\n'), 0o600)
+}
+
+func (c *Console) viewRoutes() []route {
+	return []route{{"POST /views", see, c.saveView}, {"POST /views/drop", see, c.dropView}}
+}
+
+func (c *Console) saveView(w http.ResponseWriter, r *http.Request, u User) {
+	name := strings.Join(strings.Fields(r.PostFormValue("name")), " ")
+	q, err := url.ParseQuery(r.PostFormValue("query"))
+	query := searchOf(q).query().Encode() // what is no search is left out
+	if err != nil || name == "" || utf8.RuneCountInString(name) > maxViewName || !utf8.ValidString(name) || query == "" {
+		c.say(w, r, u, http.StatusBadRequest, "The view was not saved.", fmt.Sprintf("It needs a name of at most %d characters, and something that it is narrowed to.", maxViewName))
+		return
+	}
+	err = c.Views.Save(u.Name, View{name, query})
+	if errors.Is(err, errViews) {
+		c.say(w, r, u, http.StatusConflict, "The view was not saved.", fmt.Sprintf("You have %d already: drop one first.", maxViews))
+		return
+	}
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	http.Redirect(w, r, "/queue?"+query, http.StatusSeeOther)
+}
+
+func (c *Console) dropView(w http.ResponseWriter, r *http.Request, u User) {
+	if err := c.Views.Drop(u.Name, r.PostFormValue("name")); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}
