@@ -123,6 +123,7 @@ func (f frame) Decides() bool   { return f.User.may(decide) }
 func (f frame) Reveals() bool   { return f.User.may(reveal) }
 func (f frame) Trails() bool    { return f.User.may(trail) }
 func (f frame) Legal() bool     { return f.User.may(legal) }
+func (f frame) Downloads() bool { return f.User.may(download) }
 func (f frame) Accounts() bool  { return f.User.may(accounts) }
 func (f frame) SeesNames() bool { return f.User.may(names) }
 

@@ -39,6 +39,7 @@ type desk struct {
 	held    []gateway.Held
 	broken  error // of Note
 	fails   error // of ReleaseFor
+	cut     bool  // Export breaks off
 	unnoted bool  // what reviewers see was not noted when it was held
 }
 
@@ -108,6 +109,18 @@ func (d *desk) ReadHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor, rea
 	}
 	d.did("read " + reason + " " + actor)
 	return do(&dlp.Document{ID: id})
+}
+
+func (d *desk) Export(_ context.Context, id dlp.ID, _ vault.Opened, actor string, w io.Writer) error {
+	if _, err := d.find(id); err != nil {
+		return err
+	}
+	d.did("export " + actor)
+	_, err := io.WriteString(w, "as it came \x00\r\n")
+	if d.cut {
+		err = errors.New("cut")
+	}
+	return err
 }
 
 func (d *desk) ReleaseFor(_ context.Context, id dlp.ID, _ vault.Opened, actor string, rv gateway.Review) (gateway.Released, error) {
@@ -282,7 +295,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	decision := url.Values{"do": {"release"}, "code": {"payment"}, "item": {known}, "count": {"1"}, "reason": {"to_decide"}, "part": {"1"}}
 	all := []string{"viewer", "auditor", "officer", "admin"}
 	who := map[console.Permission][]string{
-		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
+		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "download": {"admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
 		"trail": {"auditor", "admin"}, "legal": {"admin"},
 	}
 	for _, role := range all {

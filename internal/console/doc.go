@@ -9,6 +9,7 @@ package console
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -27,6 +28,7 @@ type Desk interface {
 	// first, but not id itself: at most limit, and how many there are.
 	HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limit int) (gateway.From, error)
 	ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor, reason string, do func(*dlp.Document) error) error
+	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
 	ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) (gateway.Released, error)
 	RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error
 	Note(ctx context.Context, e audit.Event) error

@@ -15,6 +15,7 @@ const (
 	see      permission = "see"       // lists and items, masked, people by domain
 	names    permission = "names"     // whole addresses
 	reveal   permission = "reveal"    // the text of a part
+	download permission = "download"  // the content as it came
 	decide   permission = "decide"    // release, reject, claim
 	accounts permission = "accounts"  // who may sign in
 	trail    permission = "trail"     // the audit log
@@ -26,7 +27,7 @@ var granted = map[Role][]permission{
 	Viewer:  {see},
 	Auditor: {see, trail},
 	Officer: {see, names, reveal, decide},
-	Admin:   {see, names, reveal, decide, accounts, trail, legal},
+	Admin:   {see, names, reveal, download, decide, accounts, trail, legal},
 }
 
 // may reports whether u has p.
@@ -43,7 +44,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.viewRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
 }
 
 // handler checks what the route needs before it does anything.

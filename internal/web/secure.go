@@ -32,7 +32,11 @@ func Secure(next http.Handler, maxBody int64, log *slog.Logger) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		defer func() {
-			if p := recover(); p != nil { // its value may quote a page
+			p := recover()
+			if p == http.ErrAbortHandler { // an answer under way is cut, and not taken for a whole one
+				panic(p)
+			}
+			if p != nil { // its value may quote a page
 				log.Error("a page broke off; its request is answered with an error")
 				http.Error(w, "Something went wrong. Nothing was changed by this request unless the page says so.", http.StatusInternalServerError)
 			}
