@@ -35,6 +35,11 @@ type Source struct {
 	Tables  map[string]Table // imported code tables by name: "icd10cm"; none: rules ask the built-in structure
 
 	Patients Patients // the site's patients; nil for none
+
+	// Digest is the site's keyed digest of a canonical value, 32 lower-case hex
+	// digits, or "" where the key cannot be read; nil: there is none. Then what
+	// allowlists name by digest is reported.
+	Digest func(canonical []byte) string
 }
 
 // Load reads the rules of src, merges them by id, and runs every rule's own
@@ -245,7 +250,8 @@ func (m *merger) instructions() int {
 
 // set makes the Set, narrowed to src.Only.
 func (m *merger) set(src Source) *Set {
-	s := &Set{byID: m.byID, site: src.Site, patients: src.Patients, warnings: m.warnings}
+	s := &Set{byID: m.byID, site: src.Site, patients: src.Patients, warnings: m.warnings, value: src.Digest}
+	s.warnKeyless()
 	if len(src.Only) > 0 {
 		s.byID = map[dlp.RuleID]*Rule{}
 		for _, id := range src.Only {
@@ -270,6 +276,20 @@ func (m *merger) set(src Source) *Set {
 	}
 	s.digest = s.sum()
 	return s
+}
+
+// warnKeyless warns of values that are named by digests nobody can compare.
+func (s *Set) warnKeyless() {
+	if s.ValueDigest(nil) != "" {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
+		for _, a := range s.byID[id].Allowlists {
+			if len(a.Digests) > 0 {
+				s.warnings = append(s.warnings, &Error{File: a.file, Line: a.line, Key: "digests", Want: "the index key of the data folder, which cannot be read here: what these name is reported"})
+			}
+		}
+	}
 }
 
 // digest hashes what bears on findings.

@@ -42,6 +42,7 @@ func TestEveryMistake(t *testing.T) {
 		{"a count unknown", `boundary = "number"`, "boundary = \"number\"\ncount = \"some\"", ":10: rules[0].count: one of unique, all"},
 		{"a type that is a number", `type = "CUSTOM"`, `type = 7`, ":6: rules[0].type: a string"},
 		{"an empty allowlist value", `values = ["B000001"]`, `values = ["B000001", " "]`, ":16: rules[0].allowlists[0].values[1]: a value, not nothing"},
+		{"a digest that is none", `values = ["B000001"]`, `digests = ["B000001"]`, ":16: rules[0].allowlists[0].digests[0]: what `stanch rules digest` prints"},
 		{"an allowlist value of separators", `values = ["B000001"]`, `values = ["B000001", "--/."]`, ":16: rules[0].allowlists[0].values[1]: a value: values are compared"},
 		{"extends nothing", `id = "badge"`, "id = \"badge\"\nextends = \"\"", ":6: rules[0].extends: the id of a rule"},
 		{"no confidence", "  confidence = \"medium\"\n", "", ":10: rules[0].patterns[0].confidence: "},

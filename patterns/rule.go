@@ -1,6 +1,7 @@
 package patterns
 
 import (
+	"encoding/hex"
 	"regexp"
 	"slices"
 	"strings"
@@ -284,8 +285,17 @@ func (f *file) allowlist(t *table) Allowlist {
 	if a.Description == "" {
 		f.errorf(t.key("description"), "the reason why these are not reported")
 	}
+	a.Digests, _ = t.strings("digests")
+	for i, d := range a.Digests {
+		if b, err := hex.DecodeString(d); err != nil || len(b) != 16 || d != strings.ToLower(d) {
+			f.errorf(t.key("digests")+"["+itoa(i)+"]", "what `stanch rules digest` prints: 32 hex digits")
+		}
+	}
+	if len(a.Digests) > 0 && !t.has("values") {
+		a.line = f.line(t.key("digests"))
+	}
 	values, ok := t.strings("values")
-	if len(values) == 0 && (ok || !t.has("values")) {
+	if len(values) == 0 && (ok || !t.has("values")) && (t.has("values") || len(a.Digests) == 0) {
 		f.errorf(t.key("values"), "an array of values")
 	}
 	for i, v := range values {

@@ -65,6 +65,16 @@ type Set struct {
 	patients Patients // nil for none
 	aside    []*Rule  // that Source.Only left out and that list values
 	warnings []*Error // seen while loading
+	value    func([]byte) string
+}
+
+// ValueDigest is the digest by which an allowlist may name a value, canonical;
+// "" where there is no key.
+func (s *Set) ValueDigest(canonical []byte) string {
+	if s.value == nil {
+		return ""
+	}
+	return s.value(canonical)
 }
 
 // Digest names the content of the set: SHA-256 in lower-case hex over
@@ -129,7 +139,7 @@ func (s *Set) Alone() *Set {
 }
 
 func (s *Set) filtered(keep func(*Rule) bool) *Set {
-	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site, patients: s.patients}
+	out := &Set{byID: map[dlp.RuleID]*Rule{}, site: s.site, patients: s.patients, value: s.value}
 	for _, r := range s.rules {
 		if keep(r) {
 			out.rules = append(out.rules, r)
@@ -263,6 +273,7 @@ type Words struct {
 type Allowlist struct {
 	Description string
 	Values      []string  // as written in the file; compared without separators and case
+	Digests     []string  `json:",omitempty"` // keyed digests of values, as Source.Digest gives them: the file names none
 	Expires     time.Time // zero: never. It holds until the end of that day, UTC
 
 	file  string // where it stands: a site may add to a rule of another file

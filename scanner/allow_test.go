@@ -1,6 +1,8 @@
 package scanner
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,20 @@ import (
 // the same type, whole or in part; elsewhere its parts are, and so are its likes.
 // The explanation says so, and agrees with the scan.
 func TestListedHoldsForAllOfType(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		listed(t, sealed)
+	}
+}
+
+// siteDigest stands for the site's keyed digest.
+func siteDigest(canonical []byte) string {
+	sum := sha256.Sum256(append([]byte("key "), canonical...))
+	return hex.EncodeToString(sum[:16])
+}
+
+// listed is TestListedHoldsForAllOfType with values, or with their digests.
+func listed(t *testing.T, sealed bool) {
+	t.Helper()
 	for _, tt := range []struct {
 		rule, value, text string
 		typ               dlp.Type
@@ -33,10 +49,13 @@ func TestListedHoldsForAllOfType(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "site.toml")
 		site := "schema = 1\n[[rules]]\nextends = \"" + tt.rule + "\"\n[[rules.allowlists]]\ndescription = \"training\"\nvalues = [\"" + tt.value + "\"]\n"
+		if sealed {
+			site = strings.Replace(site, "values = [\""+tt.value, "digests = [\""+siteDigest(Canonical(tt.typ, tt.value)), 1)
+		}
 		if err := os.WriteFile(path, []byte(site), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		set, err := patterns.Load(t.Context(), patterns.Source{BuiltIn: true, Paths: []string{path}}, nil)
+		set, err := patterns.Load(t.Context(), patterns.Source{BuiltIn: true, Paths: []string{path}, Digest: siteDigest}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -346,7 +346,7 @@ func (x *Explainer) search() {
 			case !x.sought(g, at):
 			case !explained:
 				m, p := x.place(n, at, m.at), x.s.why.pats[n]
-				if len(x.s.rules[x.s.pats[m.pattern].rule].allow) > 0 { // what it lists holds for others
+				if of := &x.s.rules[x.s.pats[m.pattern].rule]; len(of.allow) > 0 || len(of.digests) > 0 { // what it lists holds for others
 					x.list(&m, x.own.prove(p.g, p.expr, m.from, m.to))
 				}
 			case x.matches == maxMatches:

@@ -168,7 +168,12 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		values = append(values, x.s.lexicon.terms[m.term].value)
 	}
 	for _, value := range values {
-		if until, listed := r.allow[string(own.canonical(r, value))]; listed {
+		counted := own.canonical(r, value)
+		until, listed := r.allow[string(counted)]
+		if !listed && len(r.digests) > 0 {
+			until, listed = r.digests[own.s.set.ValueDigest(counted)]
+		}
+		if listed {
 			say("allowlist", stops(!own.holds(until)), "%s", x.allowlist(r, value, until))
 			break
 		}
@@ -384,23 +389,20 @@ func (x *Explainer) allowlist(r *rule, value string, until time.Time) string {
 			lists = append(lists, x.s.rules[i].Allowlists...)
 		}
 	}
+	digest := x.s.set.ValueDigest([]byte(key))
 	for _, a := range lists {
-		for _, v := range a.Values {
-			var t text
-			t.add([]byte(v))
-			end := a.Expires
-			if !end.IsZero() {
-				end = end.AddDate(0, 0, 1)
-			}
-			if string(canonical(nil, r.Type, string(t.norm))) != key || !end.Equal(until) {
-				continue
-			}
-			switch {
-			case until.IsZero():
-				return fmt.Sprintf("listed: %s", a.Description)
-			case x.own.holds(until):
-				return fmt.Sprintf("listed until %s: %s", a.Expires.Format(time.DateOnly), a.Description)
-			}
+		end := a.Expires
+		if !end.IsZero() {
+			end = end.AddDate(0, 0, 1)
+		}
+		names := slices.ContainsFunc(a.Values, func(v string) bool { return string(Canonical(r.Type, v)) == key }) || slices.Contains(a.Digests, digest)
+		switch {
+		case !names || !end.Equal(until):
+		case until.IsZero():
+			return fmt.Sprintf("listed: %s", a.Description)
+		case x.own.holds(until):
+			return fmt.Sprintf("listed until %s: %s", a.Expires.Format(time.DateOnly), a.Description)
+		default:
 			return fmt.Sprintf("was listed until %s: %s", a.Expires.Format(time.DateOnly), a.Description)
 		}
 	}

@@ -179,7 +179,7 @@ func (c *Scan) proveValue(p *pattern, start, end, from int, node int32) Step {
 		}
 	}
 	counted := c.canonical(r, value)
-	if len(r.allow) > 0 && c.allowed(r, counted) {
+	if (len(r.allow) > 0 || len(r.digests) > 0) && c.allowed(r, counted) {
 		if node == 0 {
 			c.add(r, 0, s, e, dlp.Low, field.Group, 0, base+int64(from), true)
 		}
@@ -213,7 +213,13 @@ var noField dlp.Span // never written to
 // allowed reports whether the value of r that counts as counted is never to be
 // reported.
 func (c *Scan) allowed(r *rule, counted []byte) bool {
-	until, listed := r.allow[string(counted)]
+	if until, listed := r.allow[string(counted)]; listed && c.holds(until) {
+		return true
+	}
+	if len(r.digests) == 0 {
+		return false
+	}
+	until, listed := r.digests[c.s.set.ValueDigest(counted)]
 	return listed && c.holds(until)
 }
 

@@ -38,6 +38,7 @@ type rule struct {
 	*patterns.Rule
 	demote  []evidence
 	against uint64               // maskOf the lists of demote
+	digests map[string]time.Time // the same of values that are named by digests
 	allow   map[string]time.Time // of all rules alike: canonical value to the day its entry ends; zero: never
 	plain   bool                 // its boundary is one that plainly knows
 	canon   canon                // how its values are told apart
@@ -115,7 +116,7 @@ func New(set *patterns.Set) *Scanner {
 		}
 	}
 	for i := range s.rules {
-		s.rules[i].allow = s.allowed(&s.rules[i])
+		s.rules[i].allow, s.rules[i].digests = s.allowed(&s.rules[i])
 	}
 	for i := range s.pats {
 		p := &s.pats[i]
@@ -199,9 +200,10 @@ func alike(a, b *rule) bool {
 	return a.number == b.number || a.kind == b.kind && a.Type != "CUSTOM"
 }
 
-// allowed is the allowlists of r and the rules alike by canonical value; nil for
-// none. Of two entries for a value the one that holds longer counts.
-func (s *Scanner) allowed(r *rule) (m map[string]time.Time) {
+// allowed is the allowlists of r and the rules alike, by canonical value and by
+// its digest; nil for none. Of two entries for a value the one that holds longer
+// counts.
+func (s *Scanner) allowed(r *rule) (values, digests map[string]time.Time) {
 	var lists []patterns.Allowlist
 	for i := range s.rules {
 		if alike(r, &s.rules[i]) {
@@ -213,25 +215,35 @@ func (s *Scanner) allowed(r *rule) (m map[string]time.Time) {
 			lists = append(lists, o.Allowlists...)
 		}
 	}
-	for _, a := range lists {
-		for _, v := range a.Values {
-			var t text
-			t.add([]byte(v))
-			key := string(canonical(nil, r.Type, string(t.norm)))
-			end := a.Expires
-			if !end.IsZero() {
-				end = end.AddDate(0, 0, 1)
-			}
-			if m == nil {
-				m = map[string]time.Time{}
-			}
-			old, seen := m[key]
-			if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
-				m[key] = end
-			}
+	put := func(m *map[string]time.Time, key string, a *patterns.Allowlist) {
+		end := a.Expires
+		if !end.IsZero() {
+			end = end.AddDate(0, 0, 1)
+		}
+		if *m == nil {
+			*m = map[string]time.Time{}
+		}
+		old, seen := (*m)[key]
+		if !seen || !old.IsZero() && (end.IsZero() || end.After(old)) {
+			(*m)[key] = end
 		}
 	}
-	return m
+	for i := range lists {
+		for _, v := range lists[i].Values {
+			put(&values, string(Canonical(r.Type, v)), &lists[i])
+		}
+		for _, d := range lists[i].Digests {
+			put(&digests, d, &lists[i])
+		}
+	}
+	return values, digests
+}
+
+// Canonical is a value of that type as it counts, and as allowlists compare it.
+func Canonical(of dlp.Type, value string) []byte {
+	var t text
+	t.add([]byte(value))
+	return canonical(nil, of, string(t.norm))
 }
 
 // takeTerms enters p, whose form is words.

@@ -36,7 +36,7 @@ func (f *ruleFlags) add(cmd *cobra.Command) {
 // source is what to load: the built-in packs, the configuration's rules, then
 // those of --rules and of args.
 func (f *ruleFlags) source(cfg *config.Config, args ...string) patterns.Source {
-	src := patterns.Source{BuiltIn: true, Site: cfg.Site}
+	src := patterns.Source{BuiltIn: true, Site: cfg.Site, Digest: valueDigest(cfg)}
 	src.Paths = slices.Concat(cfg.Rules.Paths, f.files, args)
 	for _, id := range f.only {
 		src.Only = append(src.Only, dlp.RuleID(id))
@@ -127,7 +127,7 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 
 func (a *app) rulesCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Author, check and try detection rules"}
-	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesEvalCmd(), a.rulesBenchCmd())
+	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesDigestCmd(), a.rulesEvalCmd(), a.rulesBenchCmd())
 	return cmd
 }
 
@@ -227,7 +227,7 @@ func printRule(w io.Writer, r *patterns.Rule, imported *tables.Table) error {
 		fmt.Fprintf(&b, "\none level lower within %d bytes of%s: %s\n", d.Proximity, where(&d), strings.Join(d.Any, ", "))
 	}
 	for _, l := range r.Allowlists {
-		fmt.Fprintf(&b, "\nnever reported (%s): %s\n", l.Description, report.Count(len(l.Values), "value"))
+		fmt.Fprintf(&b, "\nnever reported (%s): %s\n", l.Description, report.Count(len(l.Values)+len(l.Digests), "value"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
