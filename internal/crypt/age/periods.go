@@ -173,7 +173,7 @@ func (p *Periods) settle() error {
 	for _, kind := range []string{vault.KindContent, vault.KindCase} {
 		// Sealed to others than may open it now, what comes in would be, too.
 		// Nor to a key that does not open, or is not as strict as its readers' are.
-		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) || strict.IsRecipient(next.Periods[i].Recipient) != certified(p.readers) {
+		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) || kindOf(next.Periods[i].Recipient) != kindFor(p.readers) {
 			if err := p.begin(&next, kind); err != nil {
 				return err
 			}

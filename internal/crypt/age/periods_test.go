@@ -258,6 +258,38 @@ func TestPostQuantumReviewers(t *testing.T) {
 	}
 }
 
+// TestPeriodsBecomePostQuantum: once all who may open the vault have post-quantum
+// keys, what is held since is sealed to one, whether or not the server took its own
+// key away in the same start; what was held before opens too.
+func TestPeriodsBecomePostQuantum(t *testing.T) {
+	id, err := filippo.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, server := filepath.Join(t.TempDir(), "vault.keys"), identity(t)
+	reviewers := []string{id.Recipient().String()}
+	old := hold(t, periods(t, age.PeriodsConfig{Path: path, Server: server, Reviewers: reviewers}))
+	p := periods(t, age.PeriodsConfig{Path: path, Server: server, Reviewers: reviewers, Only: true}, old.period)
+	now := hold(t, p)
+	if to := p.Recipients()[now.period]; now.period == old.period || !strings.HasPrefix(to, "age1pq1") {
+		t.Errorf("what is held goes to %.12s…, want a new post-quantum key", to)
+	}
+	for again := range 2 { // the start that takes the release key away, and the next
+		if again == 1 {
+			p = periods(t, age.PeriodsConfig{Path: path, Reviewers: reviewers, Only: true}, old.period, now.period)
+			if next := hold(t, p); next.period != now.period {
+				t.Error("the next start begins another key")
+			}
+		}
+		for name, h := range map[string]held{"held before": old, "held now": now} {
+			got, err := h.by(t, p, id)
+			wants(t, name, got, err)
+			_, err = h.open(p, nil)
+			refuses(t, name+", by the server", err, vault.ErrLocked)
+		}
+	}
+}
+
 func TestDestroyedKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.keys")
 	server := identity(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	filippo "filippo.io/age"
@@ -24,18 +25,14 @@ const hybridPrefix = "age1pq1"
 // newKey makes the key of a period: post-quantum where every reader's is, since
 // else theirs is what gets broken; strict where every reader has a certificate.
 func newKey(readers []string) (secret, recipient string, err error) {
-	hybrid := true
-	for _, r := range readers {
-		hybrid = hybrid && strings.HasPrefix(r, hybridPrefix)
-	}
-	if certified(readers) {
+	switch kindFor(readers) {
+	case approved:
 		k, err := strict.NewKey()
 		if err != nil {
 			return "", "", fmt.Errorf("age: new key: %w", err)
 		}
 		return k.String(), k.Recipient, nil
-	}
-	if hybrid {
+	case hybrid:
 		id, err := filippo.GenerateHybridIdentity()
 		if err != nil {
 			return "", "", fmt.Errorf("age: new key: %w", err)
@@ -47,6 +44,37 @@ func newKey(readers []string) (secret, recipient string, err error) {
 		return "", "", fmt.Errorf("age: new key: %w", err)
 	}
 	return id.String(), id.Recipient().String(), nil
+}
+
+// keyKind is of which strength the key of a period is.
+type keyKind int
+
+const (
+	x25519   keyKind = iota
+	hybrid           // post-quantum
+	approved         // by FIPS 140
+)
+
+// kindFor is the kind of a key that these readers may open.
+func kindFor(readers []string) keyKind {
+	switch {
+	case certified(readers):
+		return approved
+	case !slices.ContainsFunc(readers, func(r string) bool { return !strings.HasPrefix(r, hybridPrefix) }):
+		return hybrid
+	}
+	return x25519
+}
+
+// kindOf is the kind of the key with this public half.
+func kindOf(recipient string) keyKind {
+	switch {
+	case strict.IsRecipient(recipient):
+		return approved
+	case strings.HasPrefix(recipient, hybridPrefix):
+		return hybrid
+	}
+	return x25519
 }
 
 // secret returns an identity as it is written.
