@@ -244,35 +244,6 @@ func TestEncryptedMailSurvivesKillAtEachStep(t *testing.T) {
 	}
 }
 
-// TestEncryptedComesBack: what the recipient's server refuses is reported to the
-// sender without a word of what was encrypted.
-func TestEncryptedComesBack(t *testing.T) {
-	t.Parallel()
-	bob := newPerson(t, "bob@partner.example")
-	hop := newNextHop(t)
-	hop.follow(func(verb, _ string, tx hopMail) string {
-		if verb == "DOT" && slices.Contains(tx.rcpts, "bob@partner.example") {
-			return "554 5.2.2 mailbox full"
-		}
-		return ""
-	})
-	g := newGateway(t, options{nextHop: hop.addr, extra: withKeys(t, map[string]string{"bob@partner.example": bob.key})})
-	g.start()
-	if answer, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, secretMail); err != nil {
-		t.Fatalf("%q, %v", answer, err)
-	}
-	eventually(t, "the report", func() bool { return hop.count() == 1 })
-	dsn := hop.messages()[0]
-	if dsn.from != "" || !slices.Equal(dsn.rcpts, []string{"ada@clinic.example"}) || !strings.Contains(dsn.text, "Status: 5.2.2") || !strings.Contains(dsn.text, "bob@partner.example") {
-		t.Errorf("the report went from <%s> to %v:\n%s", dsn.from, dsn.rcpts, dsn.text)
-	}
-	for _, never := range append([]string{"Labs", "mailbox full"}, inClear...) {
-		if strings.Contains(dsn.text, never) {
-			t.Errorf("the report holds %q:\n%s", never, dsn.text)
-		}
-	}
-}
-
 // TestAskedForEncryption: a sender asks by the subject, and nobody inside has it
 // encrypted for that; without a way it is held, and scan says so too.
 func TestAskedForEncryption(t *testing.T) {
