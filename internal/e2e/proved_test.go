@@ -24,26 +24,40 @@ type daneWorld struct {
 	stop func() // of the resolver
 }
 
-// newDANEWorld has the gateway encrypt to key, for sam@dane.example, where no
-// server proves to be theirs; "": there is none.
-func newDANEWorld(t *testing.T, key string) *daneWorld {
+// newDANEServer is that without a gateway.
+func newDANEServer(t *testing.T) *daneWorld {
 	t.Helper()
 	cert, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &daneWorld{t: t, hop: newTLSHop(t, cert), dns: freeAddr(t)}
-	_, port, _ := net.SplitHostPort(w.hop.addr)
 	sum := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
 	w.zone = fmt.Sprintf("$ORIGIN dane.example.\n$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ IN NS ns\nns IN A 127.0.0.1\n@ IN MX 10 mx\nmx IN A 127.0.0.1\n"+
-		"_%s._tcp.mx IN TLSA 3 1 1 %s\n", port, hex.EncodeToString(sum[:]))
+		"_%s._tcp.mx IN TLSA 3 1 1 %s\n", w.port(), hex.EncodeToString(sum[:]))
 	w.resolve(w.zone)
-	dir := t.TempDir()
+	return w
+}
+
+func (w *daneWorld) port() string {
+	_, port, _ := net.SplitHostPort(w.hop.addr)
+	return port
+}
+
+// route is the [smtp] by which mail for the server goes there, and nowhere else.
+func (w *daneWorld) route() string {
+	return fmt.Sprintf("resolver = %q\n[[smtp.routes]]\nname = \"world\"\nrecipients = [\"dane.example\"]\nnext_hops = [\"mx@%s\"]\ntls = \"dane\"\n", w.dns, w.port())
+}
+
+// newDANEWorld has the gateway encrypt to key, for sam@dane.example, where no
+// server proves to be theirs; "": there is none.
+func newDANEWorld(t *testing.T, key string) *daneWorld {
+	t.Helper()
+	w, dir := newDANEServer(t), t.TempDir()
 	if key != "" {
 		write(t, filepath.Join(dir, "sam@dane.example.asc"), key, 0o600)
 	}
-	w.gateway = newGateway(t, options{
-		smtp:  fmt.Sprintf("resolver = %q\n[[smtp.routes]]\nname = \"world\"\nrecipients = [\"dane.example\"]\nnext_hops = [\"mx@%s\"]\ntls = \"dane\"\n", w.dns, port),
+	w.gateway = newGateway(t, options{smtp: w.route(),
 		extra: fmt.Sprintf("%s\n[encrypt]\norder = [\"tls\", \"openpgp\"]\nopenpgp_dir = %q\n[encrypt.tls]\ndomains = [\"*\"]\n", encryptMailPolicy, dir)})
 	return w
 }
