@@ -208,6 +208,9 @@ func (m *merger) extend() {
 			a.added = true
 			base.Allowlists = append(base.Allowlists, a)
 		}
+		if d.Coaching.Text != "" {
+			base.Coaching = d.Coaching
+		}
 		for _, t := range d.Tests {
 			t.added = true
 			base.Tests = append(base.Tests, t)

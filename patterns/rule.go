@@ -22,6 +22,7 @@ func (f *file) rule(t *table) *draft {
 	d := &draft{path: t.path}
 	d.File, d.Line = f.name, f.line(t.path)
 	f.head(t, d)
+	d.Coaching = f.coaching(t)
 	inherit := Pattern{File: f.name}
 	inherit.Validator, inherit.Dictionary = f.checks(t)
 	inherit.Index = f.lookup(t, nil)
@@ -111,7 +112,7 @@ func (f *file) forbid(t *table, keys ...string) {
 	for _, k := range keys {
 		t.seen = append(t.seen, k)
 		if t.has(k) {
-			f.errorf(t.key(k), "no such key beside extends, which adds patterns, demotions, allowlists and tests only")
+			f.errorf(t.key(k), "no such key beside extends, which adds patterns, demotions, allowlists and tests, and words to senders only")
 		}
 	}
 }

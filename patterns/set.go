@@ -168,6 +168,7 @@ type Rule struct {
 	Description string
 	Tags        []dlp.Tag
 	Severity    dlp.Severity
+	Coaching    dlp.Coaching `json:"-"` // bears on nothing that is found
 	Boundary    Boundary
 	CountAll    bool // count = "all": each occurrence is a value of its own
 	Patterns    []Pattern

@@ -224,9 +224,10 @@ func (j *judges) rules(cfg *config.Config, prove ways.Prover) *gateway.Rules {
 			e, err := fileEncryption(encrypts[root])
 			return err == nil && e.Takes(size)
 		},
-		Request: j.request,
-		Ways:    j.ways.Proving(prove),
-		Show:    func(found []dlp.Finding) gateway.Shower { return newShower(j.scanner, found) },
+		Request:  j.request,
+		Ways:     j.ways.Proving(prove),
+		Show:     func(found []dlp.Finding) gateway.Shower { return newShower(j.scanner, found) },
+		Coaching: j.set.Coaching(),
 	}
 }
 

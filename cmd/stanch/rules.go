@@ -197,6 +197,9 @@ func printRule(w io.Writer, r *patterns.Rule, imported *tables.Table) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s, severity %s\n%s\nfrom %s:%d, tags %s, boundary %s\n", r.ID, r.Type, r.Severity, r.Description,
 		r.File, r.Line, joined(r.Tags), r.Boundary)
+	if r.Coaching.Text != "" {
+		fmt.Fprintf(&b, "senders are told: %s %s\n", r.Coaching.Text, r.Coaching.URL)
+	}
 	for _, p := range r.Patterns {
 		fmt.Fprintf(&b, "\n%s confidence\n", p.Confidence)
 		switch {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -74,7 +75,10 @@ site = "Harbor Vale Clinic"
 contact = "555-0142"
 [console]
 listen = %q
+[rules]
+paths = ["coaching.toml"]
 `, pickup, pickup, held, held, console)})
+	write(t, filepath.Join(g.dir, "coaching.toml"), "schema = 1\n[[rules]]\nextends = \"us-ssn\"\ncoaching = \"Payers ask for the member number.\"\ncoaching_url = \"https://intranet.clinic.example/sending\"\n", 0o644)
 	return &senders{g, hop, "http://" + console}
 }
 
@@ -99,7 +103,7 @@ func (s *senders) holds(n int) string {
 			s.t.Errorf("the notice holds %q:\n%s", never, m.text)
 		}
 	}
-	for _, want := range []string{"a Social Security number", "part 2", "sent encrypted instead"} {
+	for _, want := range []string{"a Social Security number", "part 2", "sent encrypted instead", "Payers ask for the member number. https://intranet.clinic.example/sending"} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 			s.t.Errorf("the notice lacks %q:\n%s", want, text)
 		}
@@ -151,6 +155,9 @@ func TestSenderChooses(t *testing.T) {
 
 	b.Open(asks)
 	says(t, b, "Your message of")
+	if !webtest.Eval[bool](b, `document.body.textContent.includes("Payers ask for the member number.") && document.querySelector('a[href="https://intranet.clinic.example/sending"]') !== null`) {
+		t.Error("the page does not coach")
+	}
 	check("the choice")
 	b.Do(chromedp.Click("#do-ask"), chromedp.Click("button[type=submit]"))
 	eventually(t, "it says what is amiss", func() bool { return webtest.Eval[bool](b, `document.querySelector('[role="alert"]') !== null`) })

@@ -371,7 +371,8 @@ func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte, n
 	if !e.Envelope.Tell && !g.wanted(ctx, e, key) {
 		return nil, nil
 	}
-	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now(), Note: note}
+	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now(), Note: note,
+		Coaching: g.rules.Load().coaching(e.Rules)}
 	if note != "" {
 		n.Policy += ":" + string(e.ID) // a word to this message's sender is not left out for an earlier one's sake
 	}

@@ -93,7 +93,7 @@ func (m *mail) sealRefusal(ctx context.Context, rejected []dlp.Address) ([]spool
 		rs.fail(a, of(a), "5.7.1", 550)
 	}
 	d := m.aboutMail()
-	d.Types = typesOf(m.j, dlp.Reject)
+	d.Types, d.Coaching = typesOf(m.j, dlp.Reject), m.j.coaching(dlp.Reject)
 	return m.sealReports(ctx, d, rs)
 }
 

@@ -208,7 +208,7 @@ func (g *Gateway) Kept(ctx context.Context, id dlp.ID) (bool, [32]byte, error) {
 // stub is the text left in the place of a file that was taken away: kinds of
 // data, what to do, and the id; nothing from the file.
 func (g *Gateway) stub(doc *dlp.Document, j judgement) []byte {
-	return notify.Stub(notify.Notice{ID: doc.ID, Types: typesOf(j, dlp.Hold), Causes: j.verdict.Strictest().Causes,
+	return notify.Stub(notify.Notice{ID: doc.ID, Types: typesOf(j, dlp.Hold), Coaching: j.coaching(dlp.Hold), Causes: j.verdict.Strictest().Causes,
 		When: g.Now()}, g.cfg.Notices)
 }
 

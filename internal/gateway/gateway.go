@@ -105,6 +105,8 @@ type Rules struct {
 	// Show begins to note what reviewers see of a Document in which found was; nil:
 	// nothing is noted.
 	Show func(found []dlp.Finding) Shower
+	// Coaching is what senders are told of what a rule finds.
+	Coaching map[dlp.RuleID]dlp.Coaching
 }
 
 // Shower reads a Document once more, for those who decide about it.

@@ -59,7 +59,7 @@ func (m *mail) notice(ctx context.Context, action dlp.Action) ([]spool.Entry, []
 		return nil, nil
 	}
 	n := notify.Notice{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Hidden: m.hides(ctx, m.doc.Sender), Types: typesOf(m.j, action),
-		Parts: partsOf(m.j, action), Causes: r.Causes, Policy: r.Policy, When: m.Now()}
+		Coaching: m.j.coaching(action), Parts: partsOf(m.j, action), Causes: r.Causes, Policy: r.Policy, When: m.Now()}
 	compose := m.cfg.Notices.Held
 	if action == dlp.Reject {
 		compose = m.cfg.Notices.Rejected

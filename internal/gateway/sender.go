@@ -184,6 +184,7 @@ type HeldMail struct {
 	Domains  []string // of the recipients, sorted
 	Until    time.Time
 	Encrypt  bool // to have it go encrypted may be chosen
+	Coaching []dlp.Coaching
 	// What was chosen or decided, and when; ChosenNothing: a choice is open.
 	Chosen Chosen
 	At     time.Time
@@ -224,7 +225,8 @@ func (g *Gateway) sendersMail(ctx context.Context, c choice) (HeldMail, error) {
 	if err != nil {
 		return HeldMail{}, fmt.Errorf("gateway: choice about %s: %w", c.id, err)
 	}
-	m := HeldMail{Received: e.Received, Rules: e.Rules, Causes: e.Causes, Rcpts: len(e.Envelope.Rcpts), Until: c.until, At: e.Decided, Chosen: chosenOf(e)}
+	m := HeldMail{Received: e.Received, Rules: e.Rules, Causes: e.Causes, Rcpts: len(e.Envelope.Rcpts), Until: c.until, At: e.Decided, Chosen: chosenOf(e),
+		Coaching: g.rules.Load().coaching(e.Rules)}
 	for _, r := range e.Envelope.Rcpts {
 		m.Domains = append(m.Domains, strings.ToLower(r.Domain))
 	}

@@ -35,14 +35,15 @@ func (k DSNKind) String() string {
 type DSN struct {
 	Kind     DSNKind
 	ID       dlp.ID
-	Hostname string      // of the gateway
-	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
-	Hidden   bool        // To says what must not be repeated: it stands in the envelope alone
-	EnvID    string      // the sender's own name for the mail, RFC 3461 4.4; "" for none
-	Arrived  time.Time   // when the gateway took the mail
-	When     time.Time   // of the notification
-	Until    time.Time   // Delayed: when it is given up
-	Types    []dlp.Type  // kinds of data, when a policy refused it
+	Hostname string         // of the gateway
+	To       dlp.Address    // the reader: the sender of the mail; not the null reverse-path
+	Hidden   bool           // To says what must not be repeated: it stands in the envelope alone
+	EnvID    string         // the sender's own name for the mail, RFC 3461 4.4; "" for none
+	Arrived  time.Time      // when the gateway took the mail
+	When     time.Time      // of the notification
+	Until    time.Time      // Delayed: when it is given up
+	Types    []dlp.Type     // kinds of data, when a policy refused it
+	Coaching []dlp.Coaching // what the site says of such data
 	Rcpts    []RcptStatus
 }
 
@@ -161,7 +162,7 @@ func (c Config) dsnText(d DSN) string {
 		rcpts += "\n" + f.told().String() + " " + status(f)
 	}
 	_, text := d.Kind.words(d)
-	return paragraphs(text, why, rcpts, c.help(d.Hostname, d.ID))
+	return paragraphs(text, why, advice(d.Coaching), rcpts, c.help(d.Hostname, d.ID))
 }
 
 // words are the subject and the first paragraph.

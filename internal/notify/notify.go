@@ -74,16 +74,17 @@ func (c *Config) Validate() error {
 // Notice is what a sender is told of.
 type Notice struct {
 	ID       dlp.ID
-	Hostname string      // of the gateway
-	To       dlp.Address // the reader: the sender of the mail; not the null reverse-path
-	Hidden   bool        // To says what must not be repeated: it stands in the envelope alone
-	Types    []dlp.Type  // kinds of data that counted
-	Parts    []string    // paths of the parts they lie in, never names
-	Causes   []dlp.Cause // why something could not be read
-	Policy   string      // id of the policy that decided; not shown, it throttles
-	When     time.Time   // of the notice
-	Note     string      // of a reviewer who rejected it, in their words; "" for none
-	Choices  *Choices    // what the reader may do about it; nil: nothing
+	Hostname string         // of the gateway
+	To       dlp.Address    // the reader: the sender of the mail; not the null reverse-path
+	Hidden   bool           // To says what must not be repeated: it stands in the envelope alone
+	Types    []dlp.Type     // kinds of data that counted
+	Parts    []string       // paths of the parts they lie in, never names
+	Causes   []dlp.Cause    // why something could not be read
+	Coaching []dlp.Coaching // what the site says of such data
+	Policy   string         // id of the policy that decided; not shown, it throttles
+	When     time.Time      // of the notice
+	Note     string         // of a reviewer who rejected it, in their words; "" for none
+	Choices  *Choices       // what the reader may do about it; nil: nothing
 }
 
 // Choices are what the sender of a held message may do about it by a page.
@@ -112,6 +113,7 @@ func (c Config) Held(n Notice) []byte {
 		"Your message is held for review: "+reason(n),
 		where(n.Parts),
 		"It does not reach the recipients it is held for until an authorized person has looked at it. You need not send it again.",
+		advice(n.Coaching),
 		n.Choices.words(),
 		limits(n),
 		c.help(n.Hostname, n.ID),
@@ -147,10 +149,25 @@ func (c Config) Rejected(n Notice) []byte {
 		"Your message was refused, and the recipients it was refused for do not get it: "+reason(n),
 		where(n.Parts),
 		noteOf(n),
+		advice(n.Coaching),
 		"If it has to reach its recipients, take that information out or send it in a way that is meant for it.",
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "rejected", "Your message was refused", text)
+}
+
+// advice is what the site tells senders of such data, or "". It is a paragraph
+// for each, its address on a line of its own.
+func advice(list []dlp.Coaching) string {
+	var out []string
+	for _, c := range list {
+		text := "About sending such data: " + c.Text
+		if c.URL != "" {
+			text += "\n" + c.URL
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "\n\n")
 }
 
 // noteOf is what a reviewer wrote to the sender, or "".
@@ -162,7 +179,8 @@ func noteOf(n Notice) string {
 }
 
 // Stub returns the text that stands in the place of a file that was taken
-// away, with LF line ends. It uses n.ID, n.Types and n.Causes.
+// away, with LF line ends. It uses n.ID, n.Types, n.Causes
+// and n.Coaching.
 func Stub(n Notice, c Config) []byte {
 	contact := c.Contact
 	if contact == "" {
@@ -171,6 +189,7 @@ func Stub(n Notice, c Config) []byte {
 	return []byte(paragraphs(
 		"The file that stood here was taken away and is held for review: "+reason(n),
 		"It is safe, and comes back to this place when it is released.",
+		advice(n.Coaching),
 		"Questions: "+contact+"\nFile id: "+string(n.ID),
 	))
 }

@@ -85,6 +85,11 @@ func TestGolden(t *testing.T) {
 			n.Types, n.Parts = []dlp.Type{"SSN", "ICD10"}, []string{"2"}
 			n.Choices = &notify.Choices{Link: "https://held.clinic.example/held/abcdefghijklmnopqrstuvwxya.x1.e.AAAAAAAAAAAAAAAAAAAAAA", Until: at.Add(72 * time.Hour), Encrypt: true}
 		}))},
+		{"held-coaching.eml", notify.Config{}.Held(only(func(n *notify.Notice) {
+			n.Types, n.Coaching = []dlp.Type{"SSN"}, []dlp.Coaching{
+				{Text: "Payers ask for the member number, never for a Social Security number. If it must go, choose “send encrypted”.", URL: "https://intranet.clinic.example/privacy/" + strings.Repeat("sending-", 8) + "ssn?from=notice"},
+				{Text: "Ask the privacy office."}}
+		}))},
 		{"at-once.eml", contact.AtOnceNotice(notice(), dlp.File)},
 		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
 			Rules: []notify.RuleCount{{Rule: "us-ssn", Held: 9}, {Rule: "mrn", Held: 4}}, Since: at.Add(-24 * time.Hour), When: at})},

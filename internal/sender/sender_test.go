@@ -45,7 +45,8 @@ func (d *desk) SenderAsks(_ context.Context, _, words string) error {
 func pages(t *testing.T) (*desk, http.Handler) {
 	t.Helper()
 	d := &desk{mail: gateway.HeldMail{Received: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Rules: []dlp.RuleID{"us-ssn"}, Rcpts: 2, Domains: []string{"partner.example"},
-		Until: time.Date(2026, 3, 4, 9, 12, 0, 0, time.UTC), Encrypt: true}}
+		Until: time.Date(2026, 3, 4, 9, 12, 0, 0, time.UTC), Encrypt: true,
+		Coaching: []dlp.Coaching{{Text: "Use <b>member</b> numbers.", URL: "https://intranet.clinic.example/ssn?a=1&b=2"}, {Text: "Ask first."}}}}
 	c := gateway.DefaultSender()
 	c.Site, c.Contact, c.URL = "Harbor Vale <Clinic>", "555-0142", "https://held.example"
 	h, err := sender.New(c, d, func([]dlp.RuleID) []dlp.Type { return []dlp.Type{"SSN"} }, slog.New(slog.DiscardHandler), time.Now)
@@ -88,7 +89,7 @@ func TestLookingChangesNothing(t *testing.T) {
 	}
 	w := ask(h, "GET", "/held/good", "none", nil)
 	page := w.Body.String()
-	for _, want := range []string{"1 March, 09:12 UTC", "a Social Security number", "2 addresses at partner.example", "Harbor Vale &lt;Clinic&gt;", `value="encrypt"`, `name="robots" content="noindex"`} {
+	for _, want := range []string{"1 March, 09:12 UTC", "a Social Security number", "2 addresses at partner.example", "Harbor Vale &lt;Clinic&gt;", `value="encrypt"`, "Use &lt;b&gt;member&lt;/b&gt; numbers.", "Ask first.", `<a href="https://intranet.clinic.example/ssn?a=1&amp;b=2" target="_blank" rel="noopener noreferrer">More at intranet.clinic.example</a>`, `name="robots" content="noindex"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}

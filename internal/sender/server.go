@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -95,6 +96,7 @@ type shown struct {
 	Sent          string // when
 	Why, To       string
 	Ends          string
+	Advice        []advice
 	Amiss         string
 	Do, Words     string // as they were sent, where something is amiss
 	MaxWords      int
@@ -102,9 +104,26 @@ type shown struct {
 
 const clock = "2 January 2006, 15:04 UTC"
 
+// advice is what the site tells senders of such data.
+type advice struct {
+	dlp.Coaching
+	Host string // of its address; "" for none
+}
+
+func advices(list []dlp.Coaching) (out []advice) {
+	for _, c := range list {
+		a := advice{Coaching: c}
+		if u, err := url.Parse(c.URL); err == nil {
+			a.Host = u.Hostname()
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 func (s *Server) shown(m gateway.HeldMail) shown {
 	return shown{HeldMail: m, Sent: m.Received.UTC().Format("2 January, 15:04 UTC"), Why: notify.Why(s.types(m.Rules), m.Causes), To: to(m),
-		Ends: m.Until.UTC().Format(clock), MaxWords: vault.MaxAsk / 2}
+		Ends: m.Until.UTC().Format(clock), MaxWords: vault.MaxAsk / 2, Advice: advices(m.Coaching)}
 }
 
 // When is when something was chosen or decided.
