@@ -53,29 +53,13 @@ var askedFor = map[string][]string{
 func TestFaultsAreTested(t *testing.T) {
 	t.Parallel()
 	var faults []string
-	for _, cells := range tableRows(t, "../../docs/faults.md") {
+	for _, cells := range tableRows(t, read(t, "../../docs/faults.md")) {
 		faults = append(faults, cells[0])
 		if len(cells) != 3 {
 			t.Errorf("%d cells, want 3: %s", len(cells), cells[0])
 			continue
 		}
-		named := map[string]bool{}
-		for _, m := range inPackage.FindAllStringSubmatch(cells[2], -1) {
-			for _, name := range testName.FindAllString(m[2], -1) {
-				named[name] = true
-				if !hasTest(t, filepath.Join("../..", m[1]), name) {
-					t.Errorf("%s has no %s, which is to show: %s", m[1], name, cells[0])
-				}
-			}
-		}
-		if len(named) == 0 {
-			t.Errorf("no test for: %s", cells[0])
-		}
-		for _, name := range testName.FindAllString(cells[2], -1) {
-			if !named[name] {
-				t.Errorf("%s is named without its package, for: %s", name, cells[0])
-			}
-		}
+		testsAreThere(t, cells[0], cells[2])
 	}
 	answered := func(begins string) bool {
 		return slices.ContainsFunc(faults, func(f string) bool { return strings.HasPrefix(f, begins) })
@@ -93,7 +77,7 @@ func TestFaultsAreTested(t *testing.T) {
 			t.Skip("the list of the faults that were asked for is not beside the checkout")
 		}
 		left := maps.Clone(askedFor)
-		for _, cells := range tableRows(t, list) {
+		for _, cells := range tableRows(t, read(t, list)) {
 			if left[cells[0]] == nil {
 				t.Errorf("no row of docs/faults.md answers: %s", cells[0])
 			}
@@ -105,12 +89,50 @@ func TestFaultsAreTested(t *testing.T) {
 	})
 }
 
-// tableRows are the cells of a page's tables, without their heads.
-func tableRows(t *testing.T, path string) (rows [][]string) {
+// testsAreThere reports which of the tests that a cell names, each behind its
+// package, are not there, and that it names none.
+func testsAreThere(t *testing.T, what, cell string) {
 	t.Helper()
-	for line := range strings.Lines(read(t, path)) {
+	named := map[string]bool{}
+	for _, m := range inPackage.FindAllStringSubmatch(cell, -1) {
+		for _, name := range testName.FindAllString(m[2], -1) {
+			named[name] = true
+			if !hasTest(t, filepath.Join("../..", m[1]), name) {
+				t.Errorf("%s has no %s, which is to show: %s", m[1], name, what)
+			}
+		}
+	}
+	if len(named) == 0 {
+		t.Errorf("no test for: %s", what)
+	}
+	for _, name := range testName.FindAllString(cell, -1) {
+		if !named[name] {
+			t.Errorf("%s is named without its package, for: %s", name, what)
+		}
+	}
+}
+
+// TestProgramsAreTested: each cell of the table of docs/encryption.md that says what
+// other programs open, and refuse, names its tests, and they are there.
+func TestProgramsAreTested(t *testing.T) {
+	t.Parallel()
+	_, page, _ := strings.Cut(read(t, "../../docs/encryption.md"), "\n## Opened by other programs\n")
+	page, _, _ = strings.Cut(page, "\n## ")
+	for _, cells := range tableRows(t, page) {
+		if len(cells) != 4 {
+			t.Errorf("%d cells, want 4: %s", len(cells), cells[0])
+			continue
+		}
+		testsAreThere(t, strings.Join(cells[:3], ", "), cells[3])
+	}
+}
+
+// tableRows are the cells of a page's tables, without their heads.
+func tableRows(t *testing.T, page string) (rows [][]string) {
+	t.Helper()
+	for line := range strings.Lines(page) {
 		row, ok := strings.CutPrefix(strings.TrimSpace(line), "|")
-		if !ok || strings.HasPrefix(row, " fault |") || strings.HasPrefix(row, "-") {
+		if !ok || strings.HasPrefix(row, " fault |") || strings.HasPrefix(row, " encrypted |") || strings.HasPrefix(row, "-") {
 			continue
 		}
 		cells := strings.Split(strings.TrimSuffix(row, "|"), "|")
@@ -120,7 +142,7 @@ func tableRows(t *testing.T, path string) (rows [][]string) {
 		rows = append(rows, cells)
 	}
 	if len(rows) == 0 {
-		t.Fatalf("%s has no table", path)
+		t.Fatal("the page has no table")
 	}
 	return rows
 }

@@ -239,6 +239,19 @@ func TestDebianAge(t *testing.T) {
 		t.Errorf("age opened ours to %d bytes, want %d", len(got), len(plain))
 	}
 
+	refused := func(what string, b []byte, key string) {
+		t.Helper()
+		write(sealedFile, b)
+		if out, err := exec.CommandContext(t.Context(), program, "-d", "-i", key, sealedFile).Output(); err == nil || len(out) > 0 {
+			t.Errorf("%s: age gives %d bytes, %v", what, len(out), err)
+		}
+	}
+	altered, strangers := bytes.Clone(ours.Bytes()), filepath.Join(dir, "strangers")
+	altered[300] ^= 1 // of the first chunk
+	write(strangers, []byte(identity(t).String()+"\n"))
+	refused("altered", altered, key)
+	refused("with a stranger's key", ours.Bytes(), strangers)
+
 	for _, how := range [][]string{{"-e"}, {"-e", "-a"}} {
 		theirs := run(append(how, "-r", id.Recipient().String(), plainFile)...)
 		var got bytes.Buffer

@@ -3,6 +3,7 @@ package openpgp_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -144,7 +145,7 @@ func cipherOf(t testing.TB, msg []byte) []byte {
 
 func TestOpenedByOtherPrograms(t *testing.T) {
 	g := newGnuPG(t)
-	for _, tc := range []struct{ algo, usage string }{{"rsa3072", "sign"}, {"future-default", "default"}, {"nistp256", "sign"}} {
+	for _, tc := range []struct{ algo, usage string }{{"rsa3072", "sign"}, {"future-default", "default"}, {"nistp256", "sign"}, {"nistp384", "sign"}, {"nistp521", "sign"}} {
 		t.Run(tc.algo, func(t *testing.T) {
 			uid := "Bob <bob@" + tc.algo + ".example>"
 			k := g.key(uid, tc.algo, tc.usage, "1y")
@@ -174,23 +175,32 @@ func TestOpenedByOtherPrograms(t *testing.T) {
 			if !bytes.Contains(want.Bytes(), []byte("Subject: Labs of Maria Quint")) {
 				t.Errorf("the subject is not inside: %q", want.Bytes())
 			}
-			if _, err := exec.LookPath("sq"); err != nil {
-				t.Log("sq is not installed: .ci/deps installs it")
-				return
-			}
-			secret := filepath.Join(t.TempDir(), "secret.asc")
-			if err := os.WriteFile(secret, g.must(nil, "--armor", "--export-secret-keys", uid), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			sq := exec.Command("sq", "decrypt", "--recipient-key", secret)
-			sq.Stdin = bytes.NewReader(cipherOf(t, msg))
-			var errs bytes.Buffer
-			sq.Stderr = &errs
-			if got, err := sq.Output(); err != nil || !bytes.Equal(got, want.Bytes()) {
-				t.Errorf("sq: got %q, %v, %s", got, err, errs.String())
+			if got, err := g.sq(uid, cipherOf(t, msg)); err != nil || !bytes.Equal(got, want.Bytes()) {
+				t.Errorf("sq: got %q, %v", got, err)
 			}
 		})
 	}
+}
+
+// sq has Sequoia decrypt with the secret key of uid.
+func (g *gnupg) sq(uid string, cipher []byte) ([]byte, error) {
+	g.t.Helper()
+	if _, err := exec.LookPath("sq"); err != nil {
+		g.t.Skip("sq is not installed: .ci/deps installs it")
+	}
+	secret := filepath.Join(g.t.TempDir(), "secret.asc")
+	if err := os.WriteFile(secret, g.must(nil, "--armor", "--export-secret-keys", uid), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	cmd := exec.Command("sq", "decrypt", "--recipient-key", secret)
+	cmd.Stdin = bytes.NewReader(cipher)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out, err
 }
 
 // TestSeveralReadOne: each of two can read the one message; a third cannot.
@@ -208,6 +218,9 @@ func TestSeveralReadOne(t *testing.T) {
 	if got, err := third.run(cipher, "--decrypt"); err == nil || len(got) > 0 {
 		t.Errorf("a stranger reads %q, %v", got, err)
 	}
+	if got, err := third.sq("c@partner.example", cipher); err == nil || len(got) > 0 {
+		t.Errorf("a stranger reads %q by sq, %v", got, err)
+	}
 }
 
 // TestTampered: what was altered on its way is refused, wherever it was.
@@ -223,6 +236,9 @@ func TestTampered(t *testing.T) {
 		bad[at] ^= 1
 		if _, err := g.run(bad, "--decrypt"); err == nil {
 			t.Errorf("byte %d of %d altered, and gpg takes it", at, len(raw))
+		}
+		if got, err := g.sq("b@partner.example", bad); err == nil || len(got) > 0 {
+			t.Errorf("byte %d of %d altered, and sq gives %q", at, len(raw), got)
 		}
 	}
 	if _, err := g.run(raw[:len(raw)-40], "--decrypt"); err == nil {

@@ -157,6 +157,9 @@ func TestBouncyCastleOpens(t *testing.T) {
 	_, der := encrypted(t, p, class(cms.AES256GCM, a.person(t, "carol@partner.example", rsaKey(2048))), nil)
 	write(t, filepath.Join(dir, "wrong.p7m"), der)
 	write(t, filepath.Join(dir, "wrong.p8"), a.person(t, "dave@partner.example", rsaKey(2048)).p8)
+	_, der = encrypted(t, p, class(cms.AES256CBC, a.person(t, "erin@partner.example", ecKey(elliptic.P256()))), nil)
+	write(t, filepath.Join(dir, "wrong-ec.p7m"), der)
+	write(t, filepath.Join(dir, "wrong-ec.p8"), a.person(t, "fay@partner.example", ecKey(elliptic.P256())).p8)
 	bob := a.person(t, "bob@partner.example", ecKey(elliptic.P256()))
 	_, der = encrypted(t, p, class(cms.AES256GCM, bob), nil)
 	der[len(der)-40] ^= 1
@@ -173,7 +176,7 @@ func TestBouncyCastleOpens(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes", name, err, len(got))
 		}
 	}
-	for _, name := range []string{"wrong", "altered"} {
+	for _, name := range []string{"wrong", "wrong-ec", "altered"} {
 		if got, err := os.ReadFile(filepath.Join(dir, name+".out")); err == nil {
 			t.Errorf("%s opens: %q", name, got)
 		}
@@ -216,6 +219,28 @@ func TestMixedRecipients(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotOpen: with the key of somebody else no program gives anything.
+func TestStrangersDoNotOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs")
+	}
+	a := newAuthority()
+	bob, eve := a.person(t, "bob@partner.example", rsaKey(2048)), a.person(t, "eve@partner.example", rsaKey(2048))
+	for cipher, c := range map[string]cms.Cipher{"CBC": cms.AES256CBC, "GCM": cms.AES256GCM} {
+		msg, der := encrypted(t, protected(t, mailText), class(c, bob), nil)
+		for program, open := range map[string]opener{"openssl": openssl, "gpgsm": gpgsm, "cmsutil": nss} {
+			if c == cms.AES256GCM && program != "openssl" {
+				continue // these open it for nobody
+			}
+			t.Run(program+" "+cipher, func(t *testing.T) {
+				if got, err := open(t, eve, msg, der); err == nil || len(got) > 0 {
+					t.Errorf("opens: %d bytes, %v", len(got), err)
+				}
+			})
+		}
+	}
+}
+
 // TestAlteredIsRefused changes the ciphertext: AES-GCM opens for nobody, and
 // with AES-CBC the signature inside does not hold.
 func TestAlteredIsRefused(t *testing.T) {
@@ -238,6 +263,20 @@ func TestAlteredIsRefused(t *testing.T) {
 			if got, err := run(t, got, "openssl", "cms", "-verify", "-CAfile", root); err == nil {
 				t.Errorf("the signature holds: %q", got)
 			}
+		}
+		if testing.Short() {
+			continue
+		}
+		for program, open := range map[string]opener{"gpgsm": gpgsm, "cmsutil": nss} {
+			t.Run(program, func(t *testing.T) {
+				got, err := open(t, bob, nil, der)
+				if err != nil {
+					return
+				}
+				if got, err := run(t, got, "openssl", "cms", "-verify", "-CAfile", root); err == nil {
+					t.Errorf("the signature holds: %q", got)
+				}
+			})
 		}
 	}
 }
