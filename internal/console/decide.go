@@ -115,10 +115,8 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	if amiss == "" && !slices.Contains(decisions, what) {
 		amiss = "Nothing was decided: choose what happens to it."
 	}
-	if amiss == "" && what != "reject" && r.PostFormValue("some") != "" {
-		if rv.Only = r.PostForm["to"]; len(rv.Only) == 0 {
-			amiss = "Nothing was decided: it would go to nobody."
-		}
+	if amiss == "" {
+		rv.Only, amiss = someOf(r, what)
 	}
 	if amiss != "" {
 		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
@@ -142,6 +140,23 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	c.sessions.say(r, said)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}
+
+// someOf reads for whom alone a decision is; none: for all. A form that does not
+// say so plainly decides nothing: what went to everybody does not come back.
+func someOf(r *http.Request, what string) (only []string, amiss string) {
+	some, to := r.PostFormValue("some") != "", r.PostForm["to"]
+	switch {
+	case !some && len(to) > 0:
+		return nil, "Nothing was decided: recipients are marked, and “to those marked here only” is not."
+	case !some && r.PostFormValue("rest") != "":
+		return nil, "Nothing was decided: something is chosen for the others, and nobody is named who gets it."
+	case some && what == "reject":
+		return nil, "Nothing was decided: it is rejected for everybody it is held for. Release it to some first, and reject it for the others."
+	case some && len(to) == 0:
+		return nil, "Nothing was decided: it would go to nobody."
+	}
+	return to, ""
 }
 
 // decisions are what may happen to an item.
