@@ -271,6 +271,31 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// TestExpiryBeforeTheClockWasSet: of what came while the clock stood in 1970 nobody
+// knows how long it waits, so time does not end it.
+func TestExpiryBeforeTheClockWasSet(t *testing.T) {
+	b := newBenchWith(t, func(cfg *gateway.Config) {
+		cfg.Review = gateway.ReviewConfig{Expires: dlp.Duration(5 * 24 * time.Hour), Outcome: "discard"}
+	})
+	b.verdict = map[string]dlp.RcptVerdict{out.String(): holdFor}
+	doc := withText(labs, out)
+	doc.Received = time.Unix(60, 0)
+	b.Message(t.Context(), doc, b.hop)
+	for _, ran := range []time.Duration{0, 7 * time.Hour, 14 * time.Hour} {
+		b.ran.Store(int64(ran))
+		if err := b.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := b.vault.Get(t.Context(), doc.ID)
+	if err != nil || e.State != vault.Held {
+		t.Errorf("it is %v, %v; want it held", e.State, err)
+	}
+	if h, err := b.Listed(t.Context(), doc.ID); err != nil || h.Ends != nil {
+		t.Errorf("it is said to end at %v, %v", h.Ends, err)
+	}
+}
+
 func TestReviewConfig(t *testing.T) {
 	good := gateway.DefaultReview()
 	if err := good.Validate(); err != nil {

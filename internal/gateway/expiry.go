@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -35,9 +34,14 @@ func (g *Gateway) RunExpiry(ctx context.Context) error {
 // before it ends.
 func (g *Gateway) expirySettles() time.Duration { return min(secondLook, g.cfg.Review.Expires.D()) }
 
-// ends is when an item that came then ends; nil: never.
+// noClock is before any of this program ran: a clock that says less had not been
+// set. Machines without a battery begin in 1970, or when their system was made.
+var noClock = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// ends is when an item that came then ends; nil: never. Of what came before the
+// clock was set it is not known how long it waits.
 func (g *Gateway) ends(state vault.State, received time.Time) *time.Time {
-	if g.cfg.Review.Expires == 0 || state != vault.Held {
+	if g.cfg.Review.Expires == 0 || state != vault.Held || received.Before(noClock) {
 		return nil
 	}
 	at := received.Add(g.cfg.Review.Expires.D())
@@ -49,9 +53,9 @@ func (g *Gateway) ends(state vault.State, received time.Time) *time.Time {
 func (g *Gateway) Expire(ctx context.Context) error {
 	now := g.Now()
 	due := map[dlp.ID]time.Duration{}
-	kept, err := g.Store.LegalHolds(ctx)
+	kept, err := g.legally(ctx)
 	if err != nil {
-		return fmt.Errorf("gateway: expire: %w", err)
+		return err
 	}
 	var errs []error
 	f := vault.Filter{}
@@ -63,7 +67,7 @@ func (g *Gateway) Expire(ctx context.Context) error {
 		for i := range page {
 			e := &page[i]
 			f.After = e.ID
-			if now.Before(*g.ends(vault.Held, e.Received)) || slices.ContainsFunc(kept, func(l store.LegalHold) bool { return l.ID == e.ID }) {
+			if at := g.ends(vault.Held, e.Received); at == nil || now.Before(*at) || kept[e.ID] {
 				continue
 			}
 			since, seen := g.due[e.ID]
@@ -89,6 +93,9 @@ func (g *Gateway) Expire(ctx context.Context) error {
 
 // end ends one item as the configuration says. It never leaves.
 func (g *Gateway) end(ctx context.Context, id dlp.ID) error {
+	if kept, err := g.legally(ctx); err != nil || kept[id] { // asked anew: there may be many to end before it
+		return err
+	}
 	rv := Review{Code: "expired", Words: "nobody decided within review.expires"}
 	if g.cfg.Review.Outcome == outcomeReject {
 		return g.RejectFor(ctx, id, vault.Opened{}, "", rv)

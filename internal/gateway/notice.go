@@ -25,15 +25,19 @@ type throttle struct {
 	last map[[32]byte]time.Time // guarded by mu
 }
 
+// lately reports whether at is within an hour of now, either way: what is said to
+// have been told later than that was told by a clock that was ahead.
+func lately(at, now time.Time) bool { return now.Sub(at).Abs() < notify.Interval }
+
 // take claims the right to tell key now.
 func (t *throttle) take(key [32]byte, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if at, ok := t.last[key]; ok && now.Sub(at) < notify.Interval {
+	if at, ok := t.last[key]; ok && lately(at, now) {
 		return false
 	}
 	for k, at := range t.last { // entries live for an hour, so the map is as large as an hour's senders
-		if now.Sub(at) >= notify.Interval {
+		if !lately(at, now) {
 			delete(t.last, k)
 		}
 	}
@@ -107,7 +111,7 @@ func (g *Gateway) firstUntold(ctx context.Context, times int, now time.Time, key
 		if err != nil {
 			return k, false
 		}
-		if (!told || now.Sub(at) >= notify.Interval) && g.notices.take(k, now) {
+		if (!told || !lately(at, now)) && g.notices.take(k, now) {
 			return k, true
 		}
 	}

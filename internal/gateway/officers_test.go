@@ -125,7 +125,11 @@ func TestDigest(t *testing.T) {
 	b.skew.Store(int64(25*time.Hour + 3*time.Minute))
 	holdOne(t, b)
 	next(2)
-	got := told(t, b)
+	b.skew.Store(int64(400 * 24 * time.Hour)) // a clock that is wrong for a while
+	next(3)
+	b.skew.Store(int64(49*time.Hour + 4*time.Minute))
+	next(4)
+	got := told(t, b)[:2]
 	for i, want := range [][]string{{"Subject: 2 held and waiting", "us-ssn: 2", "Held by gw.example: 2."}, {"Subject: 3 held and waiting", "us-ssn: 3"}} {
 		for _, w := range want {
 			if !strings.Contains(got[i], w) || strings.Contains(got[i], "Quillfeather") {

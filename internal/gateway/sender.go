@@ -253,8 +253,11 @@ func chosenOf(e vault.Entry) Chosen {
 	case vault.Held:
 		return ChosenNothing
 	case vault.Rejected:
-		if own {
+		switch {
+		case own:
 			return ChosenCancel
+		case e.DecidedBy == "": // by time
+			return ChosenExpired
 		}
 		return ChosenRejected
 	case vault.Released:

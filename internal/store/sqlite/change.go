@@ -241,6 +241,10 @@ func (db *DB) Calls(ctx context.Context) ([]store.Call, error) {
 	})
 }
 
+// noticeAhead is how much later than a fresh mark of a notice an old one may be and
+// stand: one that is later still is of a clock that was wrong.
+const noticeAhead = time.Hour
+
 // small keeps what has neither content nor state.
 func (db *DB) small(g *group, ch *store.Change) error {
 	for _, r := range ch.Repeats {
@@ -259,7 +263,7 @@ func (db *DB) small(g *group, ch *store.Change) error {
 		}
 	}
 	for _, n := range ch.Notices {
-		if _, err := g.exec("INSERT INTO notices VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)", n.Key[:], micros(n.At)); err != nil {
+		if _, err := g.exec("INSERT INTO notices VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = iif(at > excluded.at + ?, excluded.at, max(at, excluded.at))", n.Key[:], micros(n.At), noticeAhead.Microseconds()); err != nil {
 			return fmt.Errorf("sqlite: notice mark: %w", err)
 		}
 	}

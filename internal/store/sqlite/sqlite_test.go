@@ -167,6 +167,12 @@ func TestNotices(t *testing.T) {
 	if !got.Equal(now) || !ok || err != nil {
 		t.Errorf("got %v, %v, %v; want %v", got, ok, err, now)
 	}
+	for _, at := range []time.Time{now.Add(24 * time.Hour), now} { // that was a clock which was ahead
+		commit(t, in, store.Change{Notices: []store.NoticeMark{{Key: key, At: at}}})
+	}
+	if got, _, err := in.db.LastNotice(t.Context(), key); !got.Equal(now) || err != nil {
+		t.Errorf("after a clock that was ahead: got %v, %v; want %v", got, err, now)
+	}
 }
 
 func TestCounts(t *testing.T) {
