@@ -30,7 +30,12 @@ type event struct {
 	Ways            []string   `json:"ways"`
 	Sender          string     `json:"sender"`
 	Reason          string     `json:"reason"`
+	Actor           string     `json:"actor"`
 }
+
+// byReviewer reports a decision of somebody who looked: not of a sender, by their
+// link, nor of time, which has no actor.
+func (e *event) byReviewer() bool { return e.Actor != "" && e.Actor != SenderActor }
 
 type key struct {
 	day      int
@@ -116,19 +121,26 @@ func acts(action string) bool {
 	return action == dlp.Hold.String() || action == dlp.Encrypt.String() || action == dlp.Reject.String()
 }
 
-// decided counts a reviewer's decision, and how long the document waited for it.
+// decided counts what ended a hold, and how long the document waited for a
+// reviewer's decision.
 func (c *counter) decided(e *event, what string) error {
 	row, ok, err := c.hold(e.Doc)
 	if err != nil || !ok {
 		return err
 	}
 	c.add(e, what, row.Channel.String())
+	if !e.byReviewer() {
+		return nil
+	}
 	c.add(e, Waited, WaitBucket(e.Time.Sub(row.Received)))
 	return nil
 }
 
 // review counts whether each rule was right, as the reviewer's reason says.
 func (c *counter) review(e *event) error {
+	if !e.byReviewer() { // nobody said what it was
+		return nil
+	}
 	row, ok, err := c.hold(e.Doc)
 	if err != nil || !ok {
 		return err

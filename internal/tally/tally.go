@@ -30,8 +30,8 @@ const (
 	Held      = "held"      // decided to be held
 	Encrypted = "encrypted" // decided to go encrypted
 	Rejected  = "rejected"  // decided to be refused
-	Released  = "released"  // by a reviewer
-	Refused   = "refused"   // by a reviewer
+	Released  = "released"  // by a reviewer, or encrypted by its sender
+	Refused   = "refused"   // by a reviewer, by its sender, or by time
 	Watched   = "watched"   // by action: a policy in monitor mode would have done it
 
 	RuleHeld      = "rule_held"      // by rule
@@ -45,11 +45,14 @@ const (
 
 	PHI    = "phi"     // by rule: decided by a reviewer with another code than not_phi
 	NotPHI = "not_phi" // by rule: decided with that code
-	Waited = "waited"  // by bucket of Wait: from coming to the decision
+	Waited = "waited"  // by bucket of Wait: from coming to a reviewer's decision
 )
 
 // NotPHICode is the reviewer's reason that says that the rules were wrong.
 const NotPHICode = "not_phi"
+
+// SenderActor is the actor of what a sender does by the link of their notice.
+const SenderActor = "sender"
 
 // kept is how long counts are kept: as long as documentation that 45 CFR
 // 164.316(b)(2)(i) asks for, and a month.

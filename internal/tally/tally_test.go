@@ -119,13 +119,16 @@ func TestEachEventCountsOnce(t *testing.T) {
 		audit.Event{Kind: audit.Release, Doc: it.ID, Actor: "user:dana"},
 		audit.Event{Kind: audit.Review, Doc: it.ID, Actor: "user:dana", Reason: "payment"},
 		audit.Event{Kind: audit.Reject, Doc: it.ID, Actor: "user:dana"},
-		audit.Event{Kind: audit.Release, Doc: dlp.NewID()}, // of what the vault does not know
+		audit.Event{Kind: audit.Reject, Doc: it.ID, Actor: "sender", Reason: "cancelled"},
+		audit.Event{Kind: audit.Review, Doc: it.ID, Reason: "expired"}, // time says nothing of what it was
+		audit.Event{Kind: audit.Reject, Doc: it.ID},
+		audit.Event{Kind: audit.Release, Doc: dlp.NewID(), Actor: "user:dana"}, // of what the vault does not know
 	)
 	want := map[string]int64{
 		"-1 passed mail": 1, "0 passed file": 1, "0 watched quarantine": 1, "0 rule_watched us-dea": 1, "0 policy_watched later": 1,
 		"0 held mail": 1, "0 rule_held us-ssn": 1, "0 rule_held us-mbi": 1, "0 unread encrypted": 1, "0 sender_held " + sender: 1,
 		"0 encrypted mail": 1, "0 rule_encrypted us-ssn": 1, "0 way smime": 1, "0 rejected mail": 1, "0 rule_rejected us-ssn": 1,
-		"0 not_phi us-ssn": 1, "0 not_phi us-mbi": 1, "0 phi us-ssn": 1, "0 phi us-mbi": 1, "0 released mail": 1, "0 refused mail": 1,
+		"0 not_phi us-ssn": 1, "0 not_phi us-mbi": 1, "0 phi us-ssn": 1, "0 phi us-mbi": 1, "0 released mail": 1, "0 refused mail": 3,
 		"0 waited " + tally.WaitBucket(90*time.Minute): 2,
 	}
 	for _, name := range []string{"read on", "again", "by a new start"} {
