@@ -39,7 +39,7 @@ var filterStates = []string{"", string(vault.Released), string(vault.Rejected), 
 
 func searchOf(q url.Values) search {
 	s := search{Rule: q.Get("rule"), Type: q.Get("type"), Channel: q.Get("channel"), Confidence: q.Get("confidence"), State: q.Get("state"),
-		From: strings.ToLower(strings.TrimPrefix(strings.TrimSpace(q.Get("from")), "@")), To: strings.ToLower(strings.TrimPrefix(strings.TrimSpace(q.Get("to")), "@"))}
+		From: asDomain(q.Get("from")), To: asDomain(q.Get("to"))}
 	if !slices.Contains(filterStates, s.State) {
 		s.State = ""
 	}
@@ -50,6 +50,13 @@ func searchOf(q url.Values) search {
 		s.Days = n
 	}
 	return s
+}
+
+// asDomain is the domain of what was typed: whose address it is stays in no URL and
+// in no view.
+func asDomain(s string) string {
+	s = strings.ToLower(strings.TrimSpace(s))
+	return s[strings.LastIndexByte(s, '@')+1:]
 }
 
 // query is the search as a URL has it.

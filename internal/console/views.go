@@ -19,9 +19,10 @@ import (
 
 // Bounds on saved views.
 const (
-	maxViews    = 20 // of one account
-	maxViewName = 40 // characters
-	maxViewFile = 4 << 20
+	maxViews    = 20       // of one account
+	maxViewName = 40       // characters
+	maxViewURL  = 1000     // bytes, of a search as a URL has it
+	maxViewFile = 32 << 20 // more than maxUsers have
 )
 
 // View is a search of the queue under a name.
@@ -116,8 +117,8 @@ func (c *Console) saveView(w http.ResponseWriter, r *http.Request, u User) {
 	name := strings.Join(strings.Fields(r.PostFormValue("name")), " ")
 	q, err := url.ParseQuery(r.PostFormValue("query"))
 	query := searchOf(q).query().Encode() // what is no search is left out
-	if err != nil || name == "" || utf8.RuneCountInString(name) > maxViewName || !utf8.ValidString(name) || query == "" {
-		c.say(w, r, u, http.StatusBadRequest, "The view was not saved.", fmt.Sprintf("It needs a name of at most %d characters, and something that it is narrowed to.", maxViewName))
+	if err != nil || name == "" || utf8.RuneCountInString(name) > maxViewName || !utf8.ValidString(name) || query == "" || len(query) > maxViewURL {
+		c.say(w, r, u, http.StatusBadRequest, "The view was not saved.", fmt.Sprintf("It needs a name of at most %d characters, and something that it is narrowed to, in few words.", maxViewName))
 		return
 	}
 	err = c.Views.Save(u.Name, View{name, query})

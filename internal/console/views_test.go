@@ -51,11 +51,16 @@ func TestViews(t *testing.T) {
 	if _, body, _ := vera.do(http.MethodGet, "/queue", nil); strings.Contains(body, "partner1.example&amp;type") {
 		t.Error("a view is shown to somebody else")
 	}
-	for why, form := range map[string]url.Values{"no name": {"query": {"type=SSN"}}, "no search": {"name": {"x"}, "query": {"evil=1"}}, "too long": {"name": {strings.Repeat("x", 41)}, "query": {"type=SSN"}}} {
+	for why, form := range map[string]url.Values{"no name": {"query": {"type=SSN"}}, "no search": {"name": {"x"}, "query": {"evil=1"}}, "too much": {"name": {"x"}, "query": {"rule=" + strings.Repeat("x", 1000)}}, "too long": {"name": {strings.Repeat("x", 41)}, "query": {"type=SSN"}}} {
 		if code, _, _ := dana.do(http.MethodPost, "/views", form); code != http.StatusBadRequest {
 			t.Errorf("%s: %d, want 400", why, code)
 		}
 	}
+	code, _, to = dana.do(http.MethodPost, "/views", url.Values{"name": {"whose"}, "query": {"from=Jane.Roe%40Clinic.example&to=%40x.example"}})
+	if want := "/queue?from=clinic.example&to=x.example"; code != http.StatusSeeOther || to != want {
+		t.Errorf("an address in a search: %d to %q, want %q", code, to, want)
+	}
+	dana.do(http.MethodPost, "/views/drop", url.Values{"name": {"whose"}})
 	for i := range 20 {
 		want := http.StatusSeeOther
 		if i == 19 {
