@@ -207,6 +207,7 @@ type Gateway struct {
 	outages  outages        // times in which the outbox tried nothing
 	unread   backlog        // messages on their way into the spool, to be read on
 	copying  sync.Mutex     // held while a backup is made
+	placing  sync.Mutex     // held while a legal hold is placed, and while a key is destroyed
 	// over are the periods of the vault whose time is over, by when they were
 	// first seen so, as Elapsed. It is Retain's.
 	over map[dlp.ID]time.Duration

@@ -41,6 +41,8 @@ func (g *Gateway) PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor stri
 	if err != nil {
 		return fmt.Errorf("gateway: legal hold: %w", err)
 	}
+	g.placing.Lock()
+	defer g.placing.Unlock()
 	ch := store.Change{Legal: []store.LegalHold{{ID: id, Since: g.Now(), Note: note}}}
 	return g.legal(ctx, id, audit.ReasonPlaced, actor, ch, ErrLegalHold)
 }

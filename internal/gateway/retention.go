@@ -198,6 +198,7 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 	if err := g.keyEvent(ctx, p.ID, reason, ""); err != nil {
 		return err
 	}
+	g.OnStep("end period")
 	if p.Kind == vault.KindCase {
 		if err := g.commit(ctx, store.Change{Forget: []dlp.ID{p.ID}}); err != nil {
 			return fmt.Errorf("gateway: end period: %w", err)
@@ -213,10 +214,25 @@ func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 		g.Log.LogAttrs(ctx, slog.LevelWarn, "a period of the vault is over and a legal hold stands on some of it: its key stays, all else sealed to it is gone", slog.String("id", string(p.ID)))
 		return nil
 	}
-	if err := g.Keys.Destroy(p.ID); err != nil {
+	return g.destroyKey(ctx, p.ID)
+}
+
+// destroyKey destroys the key of period for good, unless a legal hold was placed
+// since it was looked for: none is placed while this is asked and done.
+func (g *Gateway) destroyKey(ctx context.Context, period dlp.ID) error {
+	g.placing.Lock()
+	defer g.placing.Unlock()
+	legal, err := g.Store.LegallyHeld(ctx, period)
+	if err != nil {
 		return fmt.Errorf("gateway: end period: %w", err)
 	}
-	g.Log.LogAttrs(ctx, slog.LevelInfo, "the key of a period of the vault was destroyed", slog.String("id", string(p.ID)))
+	if legal {
+		return g.keyEvent(ctx, period, audit.ReasonKeyKept, "")
+	}
+	if err := g.Keys.Destroy(period); err != nil {
+		return fmt.Errorf("gateway: end period: %w", err)
+	}
+	g.Log.LogAttrs(ctx, slog.LevelInfo, "the key of a period of the vault was destroyed", slog.String("id", string(period)))
 	return nil
 }
 

@@ -179,6 +179,40 @@ func TestLegalHold(t *testing.T) {
 	}
 }
 
+// TestLegalHoldAsAPeriodEnds: one that is placed while a period is ended keeps the
+// key as one that stood before does.
+func TestLegalHoldAsAPeriodEnds(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(24 * time.Hour), Keep: dlp.Duration(48 * time.Hour), KeepCases: dlp.Duration(96 * time.Hour)}
+	})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(out)
+	b.Message(t.Context(), doc, b.hop)
+	if err := errors.Join(b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0"), b.RotateVault(t.Context(), "uid:0")); err != nil {
+		t.Fatal(err)
+	}
+	placed := false
+	b.OnStep = func(step string) {
+		if step != "end period" || placed {
+			return
+		}
+		placed = true
+		if err := b.PlaceLegalHold(t.Context(), doc.ID, "subpoena of 3 March", "uid:0"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, at := range []time.Duration{100 * time.Hour, 200 * time.Hour, 300 * time.Hour} {
+		b.skew.Store(int64(at))
+		b.ran.Store(int64(at))
+		if err := b.Retain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Export(t.Context(), doc.ID, vault.Opened{}, "uid:0", &bytes.Buffer{}); err != nil || !placed {
+		t.Errorf("placed: %v; its content: %v", placed, err)
+	}
+}
+
 // TestWrongClockDestroysNothing: a clock that is years ahead for some hours, at
 // one look or several, takes no key, and when it is right again counts for
 // nothing.
