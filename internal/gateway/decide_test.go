@@ -12,6 +12,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -268,6 +269,34 @@ func TestExpiry(t *testing.T) {
 				t.Errorf("the outbox has %q", got)
 			}
 		})
+	}
+}
+
+// TestExpiryOfWhatDoesNotOpen: what is damaged stays for somebody to look at, and
+// each look at the clock is not on record as a decision about it.
+func TestExpiryOfWhatDoesNotOpen(t *testing.T) {
+	b := newBenchWith(t, func(cfg *gateway.Config) {
+		cfg.Review = gateway.ReviewConfig{Expires: dlp.Duration(5 * 24 * time.Hour), Outcome: "reject"}
+	})
+	b.verdict = map[string]dlp.RcptVerdict{out.String(): holdFor}
+	doc := withText(labs, out)
+	doc.Received = b.now()
+	b.Message(t.Context(), doc, b.hop)
+	if err := b.Store.Commit(t.Context(), store.Change{Amend: []vault.Amendment{{ID: doc.ID, Sealed: []byte("no envelope")}}}); err != nil {
+		t.Fatal(err)
+	}
+	b.skew.Store(int64(6 * 24 * time.Hour))
+	for _, ran := range []time.Duration{0, 7 * time.Hour, 14 * time.Hour} {
+		b.ran.Store(int64(ran))
+		if err := b.Expire(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if es := b.audit.of(audit.Review); len(es) > 0 {
+		t.Errorf("%d reasons of decisions on record, and nothing was decided", len(es))
+	}
+	if h, err := b.PageHeld(t.Context(), vault.Filter{}); err != nil || len(h) != 1 || !h[0].Damaged || h[0].Ends != nil {
+		t.Errorf("the list says %+v, %v", h, err)
 	}
 }
 

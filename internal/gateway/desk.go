@@ -237,7 +237,7 @@ func (g *Gateway) heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
 		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
 		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged,
-		Proposed: proposedOf(e.Proposal), Ends: g.ends(e.State, e.Received)}
+		Proposed: proposedOf(e.Proposal), Ends: g.ends(&e)}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
 	}

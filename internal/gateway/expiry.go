@@ -38,13 +38,14 @@ func (g *Gateway) expirySettles() time.Duration { return min(secondLook, g.cfg.R
 // set. Machines without a battery begin in 1970, or when their system was made.
 var noClock = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// ends is when an item that came then ends; nil: never. Of what came before the
-// clock was set it is not known how long it waits.
-func (g *Gateway) ends(state vault.State, received time.Time) *time.Time {
-	if g.cfg.Review.Expires == 0 || state != vault.Held || received.Before(noClock) {
+// ends is when e ends if nobody decides; nil: never. Of what came before the clock
+// was set it is not known how long it waits, and what does not open is a person's to
+// look at.
+func (g *Gateway) ends(e *vault.Entry) *time.Time {
+	if g.cfg.Review.Expires == 0 || e.State != vault.Held || e.Damaged || e.Received.Before(noClock) {
 		return nil
 	}
-	at := received.Add(g.cfg.Review.Expires.D())
+	at := e.Received.Add(g.cfg.Review.Expires.D())
 	return &at
 }
 
@@ -67,7 +68,7 @@ func (g *Gateway) Expire(ctx context.Context) error {
 		for i := range page {
 			e := &page[i]
 			f.After = e.ID
-			if at := g.ends(vault.Held, e.Received); at == nil || now.Before(*at) || kept[e.ID] {
+			if at := g.ends(e); at == nil || now.Before(*at) || kept[e.ID] {
 				continue
 			}
 			since, seen := g.due[e.ID]
