@@ -14,11 +14,16 @@ const (
 
 // looseWords writes the stretches of words that stand in bytes nobody reads, a
 // line each: in ASCII and UTF-8, then in UTF-16 of the scripts of Europe. It is
-// less than a program of that format shows, so the gap stays.
-func (j *job) looseWords(b []byte) {
+// less than a program of that format shows, so the gap stays. all says that there
+// was room for each of them.
+func (j *job) looseWords(b []byte) (all bool) {
 	left := mostLoose
+	all = true
 	put := func(s []byte, signs, clean int) {
-		if signs >= leastLoose && clean*8 >= signs*7 && len(s) < left && j.out.err == nil {
+		if signs < leastLoose || clean*8 < signs*7 {
+			return
+		}
+		if all = all && len(s) < left; len(s) < left && j.out.err == nil {
 			left -= len(s) + 1
 			j.out.write(s)
 			j.out.writeString("\n")
@@ -26,6 +31,7 @@ func (j *job) looseWords(b []byte) {
 	}
 	looseUTF8(b, put)
 	looseUTF16(b, put)
+	return all
 }
 
 // looseUTF8 hands on each stretch of printable characters with how many they are,

@@ -43,6 +43,10 @@ func TestMacros(t *testing.T) {
 		{"a stream that is no module", "VBA/other", "\x00\x04\xff\xff\xff", all, []string{"1 unsupported binary"}},
 		{"a damaged module", "VBA/Module1", module[:len(module)-4], all, []string{"corrupt vba"}},
 		{"a damaged list", "VBA/dir", dir[:len(dir)-4], all, []string{"corrupt vba"}},
+		{"words that a program keeps", "VBA/__SRP_0", "\x93\x4b\x2a\x00kept for itself\x00", append([]string{"kept for itself"}, all...), nil},
+		{"words beside the list", "VBA/_VBA_PROJECT", "\xcc\x61\xff\xff\x00w\x00o\x00r\x00d\x00s\x00 \x00i\x00n\x00 \x00w\x00i\x00d\x00e\x00\x00", append([]string{"words in wide"}, all...), nil},
+		{"words of names", "PROJECTwm", "Module1\x00not a name at all\x00", append([]string{"not a name at all"}, all...), nil},
+		{"more words than are told", "VBA/__SRP_1", strings.Repeat("many words\x00", 100_000), all, []string{"too_large more than may be held"}},
 		{"no list", "VBA/dir", "", all[1:2], []string{"corrupt vba", "1 unsupported binary"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

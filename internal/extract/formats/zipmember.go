@@ -242,9 +242,12 @@ func (j *job) unzipEarly(m *zipEntry, content io.Reader) (io.Reader, error) {
 	if m.method != 6 || !pkzip.Ambiguous(m.flags) {
 		return pkzip.MethodReader(content, m.method, m.flags, size, false)
 	}
-	b, err := io.ReadAll(io.LimitReader(content, j.lim.Memory))
-	if err != nil {
+	b, err := io.ReadAll(io.LimitReader(content, j.lim.Memory+1))
+	switch {
+	case err != nil:
 		return nil, err
+	case int64(len(b)) > j.lim.Memory: // a part of it could have the checksum
+		return nil, gapOf(dlp.TooLarge, "more than may be held")
 	}
 	as := func(early bool) func() (io.Reader, error) {
 		return func() (io.Reader, error) {

@@ -113,10 +113,18 @@ type Project struct {
 // files, constants. [MS-OVBA] 2.3.4.2.1, 2.3.4.2.3.
 var words = map[uint16]bool{0x0004: true, 0x0005: true, 0x0006: true, 0x000c: true, 0x0019: true, 0x001c: true}
 
+// maxModules is how many modules the dir stream can count: [MS-OVBA] 2.3.4.2.3.
+const maxModules = 0xffff
+
+// plain stays what it is in each code page that sources are written in, but not in
+// those in which what is ASCII to one program is something else to another.
+const plain = "A1~{0!~}\x1b$B0!\x1b(B"
+
 // ReadDir reads an unpacked dir stream. What stands before damage is returned with
-// ErrDamaged.
+// ErrDamaged, and so is what is told twice, or in a code page that would hide it.
 func ReadDir(b []byte) (p Project, err error) {
 	p.Page = 1252
+	var twice, strange bool
 	for len(b) > 0 {
 		if len(b) < 6 {
 			return p, ErrDamaged
@@ -132,17 +140,26 @@ func ReadDir(b []byte) (p Project, err error) {
 		b = b[6+n:]
 		switch {
 		case id == 0x0003 && n == 2:
-			p.Page = int(binary.LittleEndian.Uint16(v))
+			page := int(binary.LittleEndian.Uint16(v))
+			if strange = codepage.Decode(page, []byte(plain)) != plain; !strange {
+				p.Page = page
+			}
+		case id == 0x001a && len(p.Modules) == maxModules:
+			return p, ErrDamaged
 		case id == 0x001a:
 			p.Modules = append(p.Modules, Module{Stream: codepage.Decode(p.Page, v)})
 		case id == 0x0032 && len(p.Modules) > 0:
 			p.Modules[len(p.Modules)-1].Stream = codepage.Decode16(v)
 		case id == 0x0031 && n == 4 && len(p.Modules) > 0:
-			p.Modules[len(p.Modules)-1].Offset = binary.LittleEndian.Uint32(v)
+			m := &p.Modules[len(p.Modules)-1]
+			twice = twice || m.Offset != 0
+			m.Offset = binary.LittleEndian.Uint32(v)
 		case words[id] && n > 0:
 			p.Words = append(p.Words, codepage.Decode(p.Page, v))
-		case id == 0x0010: // the end
+		case id == 0x0010 && !twice && !strange: // the end
 			return p, nil
+		case id == 0x0010:
+			return p, ErrDamaged
 		}
 	}
 	return p, ErrDamaged

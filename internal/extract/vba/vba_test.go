@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/extract/vba"
@@ -102,6 +103,41 @@ func TestDir(t *testing.T) {
 	}
 	if got, err := vba.ReadDir(b[:len(b)-20]); err == nil || len(got.Modules) != 2 {
 		t.Errorf("cut: %+v, %v", got, err)
+	}
+}
+
+// TestDirOfAnEnemy holds that what is told twice, in a code page in which ASCII is
+// something else, or more often than can be counted, is damage.
+func TestDirOfAnEnemy(t *testing.T) {
+	name, end := record(0x001a, "M"), record(0x0010, "")
+	place := record(0x0031, "\x09\x00\x00\x00")
+	for _, c := range []struct {
+		name    string
+		b       []byte
+		ok      bool
+		page    int
+		modules int
+	}{
+		{"cyrillic", slices.Concat(record(0x0003, "\xe3\x04"), name, place, end), true, 1251, 1},
+		{"shift-jis", slices.Concat(record(0x0003, "\xa4\x03"), name, place, end), true, 932, 1},
+		{"gbk", slices.Concat(record(0x0003, "\xa8\x03"), name, place, end), true, 936, 1},
+		{"big5", slices.Concat(record(0x0003, "\xb6\x03"), name, place, end), true, 950, 1},
+		{"korean", slices.Concat(record(0x0003, "\xb5\x03"), name, place, end), true, 949, 1},
+		{"thai", slices.Concat(record(0x0003, "\x6a\x03"), name, place, end), true, 874, 1},
+		{"macintosh", slices.Concat(record(0x0003, "\x10\x27"), name, place, end), true, 10000, 1},
+		{"utf-8", slices.Concat(record(0x0003, "\xe9\xfd"), name, place, end), true, 65001, 1},
+		{"utf-16", slices.Concat(record(0x0003, "\xb0\x04"), name, place, end), false, 1252, 1},
+		{"ebcdic", slices.Concat(record(0x0003, "\x25\x00"), name, place, end), false, 1252, 1},
+		{"hz", slices.Concat(record(0x0003, "\xc8\xce"), name, place, end), false, 1252, 1},
+		{"iso-2022-jp", slices.Concat(record(0x0003, "\x2c\xc4"), name, place, end), false, 1252, 1},
+		{"two places", slices.Concat(name, place, place, end), false, 1252, 1},
+		{"as many as can be", slices.Concat(bytes.Repeat(name, 0xffff), end), true, 1252, 0xffff},
+		{"one more", slices.Concat(bytes.Repeat(name, 0x10000), end), false, 1252, 0xffff},
+	} {
+		p, err := vba.ReadDir(c.b)
+		if (err == nil) != c.ok || p.Page != c.page || len(p.Modules) != c.modules {
+			t.Errorf("%s: page %d, %d modules, %v", c.name, p.Page, len(p.Modules), err)
+		}
 	}
 }
 
