@@ -111,9 +111,8 @@ func (a *Loop) Stopping() bool {
 }
 
 // Finish waits until nothing more reaches admit, then for the sessions that run,
-// after Stop. When ctx ends first it
-// ends their contexts, calls cut, which has to end them, waits on, and returns
-// ctx's error.
+// after Stop. When ctx ends first it ends their contexts, calls cut, which has to
+// end them, waits on, and returns ctx's error.
 func (a *Loop) Finish(ctx context.Context, running *sync.WaitGroup, cut func()) error {
 	a.serving.Wait() // their listeners are closed
 	done := make(chan struct{})

@@ -48,6 +48,13 @@ func (t *throttle) take(key [32]byte, now time.Time) bool {
 	return true
 }
 
+// giveBack undoes take: nobody was told.
+func (t *throttle) giveBack(key [32]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.last, key)
+}
+
 // notice makes the message that tells the sender that action was taken, when
 // the deciding policy wants it, the sender may be written to, and they have
 // not been told within the hour. A notice that cannot be made stops nothing.

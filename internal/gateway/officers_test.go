@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -96,6 +97,24 @@ func TestOfficersAreToldAtOnce(t *testing.T) {
 	holdOne(t, b)
 	if n := len(told(t, b)); n != notify.AtOnceTimes+1 {
 		t.Errorf("told %d times, want once more after an hour", n)
+	}
+}
+
+// TestWhoWasNotToldMayBeTold holds that a hold that was not kept uses up none of the
+// times that officers may be told.
+func TestWhoWasNotToldMayBeTold(t *testing.T) {
+	b := officers(t, func(c *notify.Config) { c.AtOnce = "high" })
+	b.found = []dlp.Finding{{Rule: "us-ssn", Type: "SSN"}}
+	b.db.broken = errors.New("the disk is gone")
+	for range notify.AtOnceTimes + 1 {
+		if o := b.Message(t.Context(), mail(out), b.hop); o.Kind == dlp.Held {
+			t.Fatal("held without a disk")
+		}
+	}
+	b.db.broken = nil
+	holdOne(t, b)
+	if n := len(told(t, b)); n != 1 {
+		t.Errorf("told %d times, want once", n)
 	}
 }
 

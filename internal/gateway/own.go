@@ -72,6 +72,9 @@ func (g *Gateway) discard(ctx context.Context, ch store.Change, err error) {
 	for _, it := range ch.Parcels {
 		_ = g.Pickup.Discard(ctx, it)
 	}
+	for _, n := range ch.Notices {
+		g.notices.giveBack(n.Key)
+	}
 }
 
 // outgoing is a new outbox message of ours that is due at once.

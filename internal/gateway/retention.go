@@ -170,8 +170,9 @@ func (g *Gateway) Retain(ctx context.Context) error {
 }
 
 // endPeriod takes away what is sealed to the key of p, and then the key: with
-// it every copy goes, wherever it is. What is under a legal hold stays, and the key with it, until a later look. Held documents keep their period: nothing
-// is lost that nobody has decided about.
+// it every copy goes, wherever it is. What is under a legal hold stays, and the key
+// with it, until a later look. Held documents keep their period: nothing is lost that
+// nobody has decided about.
 func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
 	if p.Kind == vault.KindContent {
 		held, err := g.Vault.List(ctx, vault.Filter{Period: p.ID, Limit: 1})
