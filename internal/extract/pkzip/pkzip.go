@@ -1,7 +1,7 @@
 // Package pkzip decodes what zip programs wrote before 1993: shrinking, reducing
 // and imploding, methods 1 to 6 of zip files.
 //
-// It promises a stream that holds 16 KiB and tables of at most 48 KiB, and at
+// It promises a stream that holds 16 KiB and tables of at most 100 KiB, and at
 // most 8 KiB out for each code, whatever it reads.
 package pkzip
 

@@ -146,6 +146,25 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestClearings holds that an order to clear costs what there is to clear: with a look
+// at every code these would take longer than a test may.
+func TestClearings(t *testing.T) {
+	w := &bitWriter{}
+	w.put('a', 9)
+	for range 8 << 20 {
+		w.put(256, 9)
+		w.put(2, 9)
+	}
+	w.put('b', 9)
+	r, err := pkzip.MethodReader(bytes.NewReader(w.bytes()), 1, 0, 2, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != "ab" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // FuzzRead holds that nothing breaks the readers, and that a Reader gives no more
 // than its size.
 func FuzzRead(f *testing.F) {

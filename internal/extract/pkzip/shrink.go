@@ -1,5 +1,7 @@
 package pkzip
 
+import "math/bits"
+
 // Of shrinking: LZW with codes of 9 to 13 bits.
 const (
 	firstBits = 9
@@ -14,16 +16,23 @@ type shrunk struct {
 	bits   uint
 	prev   int // last code, negative before the first
 	first  byte
-	next   int                   // codes from here on may be free
 	prefix [1 << mostBits]uint16 // none: the code is free
 	suffix [1 << mostBits]byte
 	string [1 << mostBits]byte // the last byte first
+
+	free    [1 << mostBits / 64]uint64 // a bit for each free code
+	word    int                        // of free, before which all are taken
+	begun   [1 << mostBits]uint16      // how many codes begin with this one
+	perhaps []uint16                   // codes with which none may begin
 }
 
 func newShrunk(z *Reader) *shrunk {
-	s := &shrunk{z: z, bits: firstBits, prev: -1, next: control + 1}
+	s := &shrunk{z: z, bits: firstBits, prev: -1}
 	for i := range s.prefix {
 		s.prefix[i] = none
+		if i > control {
+			s.free[i/64] |= 1 << (i % 64)
+		}
 	}
 	return s
 }
@@ -76,16 +85,38 @@ func (s *shrunk) add() int {
 	if s.prev < 0 {
 		return -1
 	}
-	for s.next < len(s.prefix) && s.prefix[s.next] != none {
-		s.next++
+	for s.word < len(s.free) && s.free[s.word] == 0 {
+		s.word++
 	}
-	if s.next == len(s.prefix) {
+	if s.word == len(s.free) {
 		return -1
 	}
-	own := s.next
-	s.next++
+	own := s.word*64 + bits.TrailingZeros64(s.free[s.word])
+	s.free[s.word] &= s.free[s.word] - 1
 	s.prefix[own] = uint16(s.prev)
+	s.begun[s.prev]++
+	s.perhaps = append(s.perhaps, uint16(own))
 	return own
+}
+
+// clear frees the codes that no other begins with. What it takes is what was added
+// and freed, however often it is ordered.
+func (s *shrunk) clear() {
+	var ends, perhaps []uint16
+	for _, c := range s.perhaps {
+		if s.begun[c] == 0 {
+			ends = append(ends, c)
+		}
+	}
+	for _, c := range ends {
+		p := s.prefix[c]
+		s.prefix[c] = none
+		s.free[c/64] |= 1 << (c % 64)
+		if s.begun[p]--; s.begun[p] == 0 && p > control && s.prefix[p] != none {
+			perhaps = append(perhaps, p)
+		}
+	}
+	s.perhaps, s.word = perhaps, 0
 }
 
 // order carries out what follows the control code: 1 widens codes, 2 frees those
@@ -98,18 +129,7 @@ func (s *shrunk) order() error {
 	case v == 1 && s.bits < mostBits:
 		s.bits++
 	case v == 2:
-		var begins [1 << mostBits]bool
-		for _, p := range s.prefix {
-			if p != none {
-				begins[p] = true
-			}
-		}
-		for c := control + 1; c < len(s.prefix); c++ {
-			if !begins[c] {
-				s.prefix[c] = none
-			}
-		}
-		s.next = control + 1
+		s.clear()
 	default:
 		return ErrDamaged
 	}

@@ -141,8 +141,10 @@ func ReadDir(b []byte) (p Project, err error) {
 		switch {
 		case id == 0x0003 && n == 2:
 			page := int(binary.LittleEndian.Uint16(v))
-			if strange = codepage.Decode(page, []byte(plain)) != plain; !strange {
+			if codepage.Decode(page, []byte(plain)) == plain {
 				p.Page = page
+			} else {
+				strange = true
 			}
 		case id == 0x001a && len(p.Modules) == maxModules:
 			return p, ErrDamaged
