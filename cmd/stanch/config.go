@@ -62,6 +62,8 @@ func named(cfg *config.Config) error {
 		}
 		errs = append(errs, atRoute(cfg, err))
 	}
+	_, err = openOIDC(cfg)
+	errs = append(errs, err)
 	_, err = dkim.New(cfg.DKIM)
 	return errors.Join(append(errs, cfg.At("dkim.key", err))...)
 }

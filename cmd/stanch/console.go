@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -40,9 +41,13 @@ func (s *server) buildConsole() error {
 	for _, r := range s.cfg.Console.SecondFactor {
 		roles = append(roles, console.Role(r))
 	}
+	provider, err := openOIDC(s.cfg)
+	if err != nil {
+		return err
+	}
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Keys: s.ring, SecondFor: roles, Rules: s.consoleRules, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
-		Trail: s.audit, Legal: s.gateway, Persons: s.persons,
+		OIDC: provider, Trail: s.audit, Legal: s.gateway, Persons: s.persons,
 		Figures: s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)
@@ -50,6 +55,15 @@ func (s *server) buildConsole() error {
 		},
 	})
 	return err
+}
+
+// openOIDC reads what signing in by a provider takes; nil where there is none.
+func openOIDC(cfg *config.Config) (*console.OIDC, error) {
+	o, err := console.OpenOIDC(cfg.Console.OIDC, time.Now)
+	if e, ok := errors.AsType[*dlp.KeyError](err); ok {
+		return nil, cfg.At(e.Key, errors.New("expected "+e.Want))
+	}
+	return o, err
 }
 
 // inForce returns the rules in force, or nil.

@@ -84,6 +84,9 @@ func (a *app) listUsers() error {
 		if x.Second != "" {
 			second = "second factor"
 		}
+		if x.Subject != "" {
+			second = "by the provider"
+		}
 		fmt.Fprintf(a.out, "%s\t%s\t%s\t%s\n", x.Name, x.Role, state, second)
 	}
 	return nil

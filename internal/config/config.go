@@ -22,6 +22,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/backup"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/bypass"
+	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/crypt/ways"
 	"github.com/stanch-dlp/stanch/internal/dkim"
@@ -213,6 +214,8 @@ type Console struct {
 	// SecondFactor are the roles that must sign in with a code beside the password: `viewer`, `officer`, `admin`, `auditor`. Others
 	// may. Who has none sets one up before anything else.
 	SecondFactor []string `toml:"second_factor"`
+	// OIDC is signing in by an OpenID Connect provider, beside the accounts kept here.
+	OIDC console.OIDCConfig `toml:"oidc"`
 }
 
 // Log is the [log] table. Logs hold no PHI, whatever the level.
@@ -234,7 +237,7 @@ func Default() Config {
 		Milter:  milter.Default(),
 		Policy:  policy.Starter(),
 		Notify:  notify.Default(),
-		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}},
+		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}, OIDC: console.DefaultOIDC()},
 		Review:  gateway.DefaultReview(),
 		Bypass:  bypass.Default(),
 		Urgent:  gateway.DefaultUrgent(),
@@ -439,6 +442,9 @@ func (c *Console) Validate() error {
 			return &dlp.KeyError{Key: "console.proxies", Want: `networks such as "127.0.0.0/8"`}
 		}
 	}
+	if err := c.OIDC.Validate(); err != nil {
+		return err
+	}
 	if c.Listen == "" {
 		return nil
 	}
@@ -474,7 +480,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Console.OIDC.ClientSecretFile, &c.Console.OIDC.TLSCA, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
 		abs(p)
 	}
 	for i := range c.SIEM {

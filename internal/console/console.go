@@ -46,7 +46,8 @@ type Deps struct {
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
 	Health     func(context.Context) []Condition
 	Probed     func() []Probed
-	Keys       Keys // of second factors
+	Keys       Keys  // of second factors
+	OIDC       *OIDC // nil: nobody signs in by a provider
 	// SecondFor are the roles that must have a second factor.
 	SecondFor []Role
 	Reasons   []string       // codes that a decision may have

@@ -198,6 +198,11 @@ func (s *site) pass(d time.Duration) {
 
 func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 	t.Helper()
+	return newSiteWith(t, items, func(_ *site, d *console.Deps) { d.SecondFor = secondFor })
+}
+
+func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site {
+	t.Helper()
 	dir := t.TempDir()
 	ring, err := crypt.Open(filepath.Join(dir, "keys"))
 	if err != nil {
@@ -209,7 +214,7 @@ func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
 			Path: "Secretname.docx", Size: 2048})
 	}
-	c, err := console.New(console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(t.TempDir()), Keys: ring, SecondFor: secondFor, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+	deps := console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(t.TempDir()), Keys: ring, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
@@ -223,7 +228,9 @@ func newSite(t testing.TB, items int, secondFor ...console.Role) *site {
 		Probed: func() []console.Probed {
 			return []console.Probed{{Route: "Mail server to the internet", State: "caught"}}
 		},
-	})
+	}
+	more(s, &deps)
+	c, err := console.New(deps)
 	if err != nil {
 		t.Fatal(err)
 	}

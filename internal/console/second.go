@@ -35,15 +35,18 @@ func (c *Console) secondRoutes() []route {
 	return []route{
 		{"GET /code", anyone, func(w http.ResponseWriter, r *http.Request, _ User) { c.codePage(w, r, http.StatusOK, "") }},
 		{"POST /code", anyone, c.code},
-		{"GET /second", signedIn, func(w http.ResponseWriter, r *http.Request, u User) { c.secondPage(w, r, u, http.StatusOK, "") }},
-		{"POST /second/offer", signedIn, c.offerSecond},
-		{"POST /second/set", signedIn, c.setSecond},
-		{"POST /second/remove", signedIn, c.removeSecond},
+		{"GET /second", signedIn, c.ownPassword(func(w http.ResponseWriter, r *http.Request, u User) { c.secondPage(w, r, u, http.StatusOK, "") })},
+		{"POST /second/offer", signedIn, c.ownPassword(c.offerSecond)},
+		{"POST /second/set", signedIn, c.ownPassword(c.setSecond)},
+		{"POST /second/remove", signedIn, c.ownPassword(c.removeSecond)},
 	}
 }
 
-// lacks reports whether u must set up a second factor before anything else.
-func (c *Console) lacks(u User) bool { return u.Second == "" && slices.Contains(c.SecondFor, u.Role) }
+// lacks reports whether u must set up a second factor before anything else. Who
+// signs in by a provider has its own.
+func (c *Console) lacks(u User) bool {
+	return u.Subject == "" && u.Second == "" && slices.Contains(c.SecondFor, u.Role)
+}
 
 func secondAD(name string) string { return "console second factor " + name }
 

@@ -20,16 +20,16 @@ func (c *Console) signinRoutes() []route {
 		{"GET /signin", anyone, func(w http.ResponseWriter, r *http.Request, _ User) { c.signinPage(w, r, http.StatusOK, "") }},
 		{"POST /signin", anyone, c.signin},
 		{"POST /signout", anyone, c.signout},
-		{"GET /password", signedIn, func(w http.ResponseWriter, r *http.Request, u User) { c.passwordPage(w, r, u, http.StatusOK, "") }},
-		{"POST /password", signedIn, c.password},
+		{"GET /password", signedIn, c.ownPassword(func(w http.ResponseWriter, r *http.Request, u User) { c.passwordPage(w, r, u, http.StatusOK, "") })},
+		{"POST /password", signedIn, c.ownPassword(c.password)},
 	}
 }
 
 func (c *Console) signinPage(w http.ResponseWriter, r *http.Request, status int, amiss string) {
 	c.render(w, r, status, "signin", struct {
 		frame
-		Amiss string
-	}{frame{Title: "Sign in"}, amiss})
+		Amiss, Provider string
+	}{frame{Title: "Sign in"}, amiss, c.provider()})
 }
 
 // place is where the visitor is, for the limits.

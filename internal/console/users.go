@@ -46,6 +46,7 @@ type User struct {
 	Changes  int    `json:"changes,omitempty"`  // how often it was changed: each ends its sessions
 	Second   string `json:"second,omitempty"`   // secret of its codes, sealed, in base64; "": it signs in without
 	Step     int64  `json:"step,omitempty"`     // of the last code that was used
+	Subject  string `json:"subject,omitempty"`  // digest of who it is to a provider, which signs them in and gives the role; "": the password does
 }
 
 // same reports whether nothing but the last code has changed.
@@ -64,6 +65,7 @@ var (
 	ErrNoUser   = errors.New("no such account")
 	ErrTaken    = errors.New("there is an account of that name")
 	ErrRole     = errors.New("a role is viewer, officer, admin or auditor")
+	ErrProvided = errors.New("the provider that the account signs in by keeps its password and its role")
 	errStep     = errors.New("console: that code was used before")
 	ErrLast     = errors.New("that is the last admin who can sign in")
 )
@@ -135,7 +137,7 @@ func (u *Users) Check(name, password string) (User, error) {
 	u.work <- struct{}{}
 	right := len(password) <= 4*maxPassword && verify(hash, password)
 	<-u.work
-	if err != nil || !right || found.Disabled {
+	if err != nil || !right || found.Disabled || found.Subject != "" {
 		return User{}, ErrNoUser
 	}
 	return found, nil
@@ -153,14 +155,18 @@ func (u *Users) Add(name string, role Role, password string, first bool) error {
 	if err != nil {
 		return err
 	}
+	return u.add(User{Name: name, Role: role, Hash: hash, First: first})
+}
+
+func (u *Users) add(fresh User) error {
 	return u.change(func(all []User) ([]User, error) {
-		if slices.ContainsFunc(all, func(x User) bool { return x.Name == name }) {
+		if slices.ContainsFunc(all, func(x User) bool { return x.Name == fresh.Name }) {
 			return nil, ErrTaken
 		}
 		if len(all) >= maxUsers {
 			return nil, errors.New("there are as many accounts as there may be")
 		}
-		return append(all, User{Name: name, Role: role, Hash: hash, First: first}), nil
+		return append(all, fresh), nil
 	})
 }
 
@@ -170,7 +176,7 @@ func (u *Users) SetPassword(name, password string) error {
 	if err != nil {
 		return err
 	}
-	if err := u.edit(name, func(x *User) { x.Hash, x.First = hash, false }); err != nil || name != firstName {
+	if err := u.editOwn(name, func(x *User) { x.Hash, x.First = hash, false }); err != nil || name != firstName {
 		return err
 	}
 	return safefile.Remove(u.FirstPasswordPath()) // it holds no longer
@@ -181,7 +187,7 @@ func (u *Users) SetRole(name string, role Role) error {
 	if !slices.Contains(Roles(), role) {
 		return ErrRole
 	}
-	return u.edit(name, func(x *User) { x.Role = role })
+	return u.editOwn(name, func(x *User) { x.Role = role })
 }
 
 // SetDisabled lets name in no more, or again.
@@ -207,6 +213,14 @@ func (u *Users) takeStep(name string, step int64) error {
 	})
 }
 
+// editOwn is edit for accounts that no provider vouches for.
+func (u *Users) editOwn(name string, do func(*User)) error {
+	if x, err := u.Find(name); err == nil && x.Subject != "" {
+		return ErrProvided
+	}
+	return u.edit(name, do)
+}
+
 func (u *Users) edit(name string, do func(*User)) error {
 	return u.change(func(all []User) ([]User, error) {
 		i := slices.IndexFunc(all, func(x User) bool { return x.Name == name })
@@ -223,7 +237,8 @@ func (u *Users) edit(name string, do func(*User)) error {
 	})
 }
 
-func isAdmin(x User) bool { return x.Role == Admin && !x.Disabled }
+// isAdmin reports an admin who can sign in whatever becomes of a provider.
+func isAdmin(x User) bool { return x.Role == Admin && !x.Disabled && x.Subject == "" }
 
 func admins(all []User) (n int) {
 	for _, x := range all {
