@@ -196,8 +196,12 @@ func TestNearMisses(t *testing.T) {
 // TestExplanationIsBounded: what is left out is said.
 func TestExplanationIsBounded(t *testing.T) {
 	s := New(builtIn(t))
-	x := s.Explain(ExplainOptions{Rules: []dlp.RuleID{"us-ssn"}, Max: 10})
-	if err := Feed(x, dlp.PartInfo{}, []byte(strings.Repeat("SSN 512-44-1234\n", maxExplained/16+100_000))); err != nil {
+	if got := explainedBytes(ExplainOptions{Bytes: 2 * maxExplained}); got != maxExplained {
+		t.Errorf("%d bytes are explained, want %d at most", got, maxExplained)
+	}
+	const most = 1 << 20
+	x := s.Explain(ExplainOptions{Rules: []dlp.RuleID{"us-ssn"}, Max: 10, Bytes: most})
+	if err := Feed(x, dlp.PartInfo{}, []byte(strings.Repeat("SSN 512-44-1234\n", most/16+100_000))); err != nil {
 		t.Fatal(err)
 	}
 	e := x.Finish()
