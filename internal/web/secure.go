@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 )
@@ -33,7 +34,7 @@ func Secure(next http.Handler, maxBody int64, log *slog.Logger) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		defer func() {
 			p := recover()
-			if p == http.ErrAbortHandler { // an answer under way is cut, and not taken for a whole one
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) { // an answer under way is cut, and not taken for a whole one
 				panic(p)
 			}
 			if p != nil { // its value may quote a page

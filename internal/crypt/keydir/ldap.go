@@ -56,8 +56,8 @@ func (f Finder) LDAP(ctx context.Context, address string, as Binding, whom dlp.A
 	if err != nil {
 		return nil, "", err
 	}
-	defer conn.Close() // it was only asked
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer func() { _ = conn.Close() }() // it was only asked
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if as.DN != "" {
 		if as.Password == "" { // RFC 4513 5.1.2: it would be taken for nobody's
@@ -113,7 +113,7 @@ func (f Finder) dialLDAP(ctx context.Context, u *url.URL) (*ldap.Conn, error) {
 	}
 	deadline, _ := ctx.Deadline()
 	if err := raw.SetDeadline(deadline); err != nil {
-		raw.Close()
+		_ = raw.Close()
 		return nil, ErrAnswer
 	}
 	raw = &bounded{Conn: raw, left: maxAnswers}
@@ -121,7 +121,7 @@ func (f Finder) dialLDAP(ctx context.Context, u *url.URL) (*ldap.Conn, error) {
 	if u.Scheme == "ldaps" {
 		conn := tls.Client(raw, secure)
 		if err := conn.HandshakeContext(ctx); err != nil {
-			raw.Close()
+			_ = raw.Close()
 			return nil, ErrAnswer
 		}
 		c := ldap.NewConn(conn, true)
@@ -133,7 +133,7 @@ func (f Finder) dialLDAP(ctx context.Context, u *url.URL) (*ldap.Conn, error) {
 	c.SetTimeout(within)
 	c.Start()
 	if err := c.StartTLS(secure); err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, ErrAnswer
 	}
 	return c, nil

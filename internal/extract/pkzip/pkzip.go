@@ -67,7 +67,7 @@ func (z *Reader) Read(p []byte) (int, error) {
 		z.err = z.step()
 	}
 	if z.unread == 0 {
-		if z.left > 0 && z.err == io.EOF {
+		if z.left > 0 && errors.Is(z.err, io.EOF) {
 			z.err = io.ErrUnexpectedEOF
 		}
 		return 0, z.err
