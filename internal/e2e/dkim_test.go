@@ -209,7 +209,7 @@ func TestOwnMailIsSigned(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.start()
-			if !g.ended() || !strings.Contains(g.logged(), "dkim.key: others than its owner can read it") {
+			if !g.ended() || !strings.Contains(g.logged(), "dkim.key: "+key+": others than its owner can read it") {
 				t.Error("serve starts with a key that others can read")
 			}
 		})

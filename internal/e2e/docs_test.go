@@ -74,6 +74,7 @@ func documentedFiles(t *testing.T) (dir string) {
 		write(t, filepath.Join(dir, to), read(t, from), 0o600)
 	}
 	write(t, filepath.Join(dir, "smarthost.auth"), "clinic:correct horse battery\n", 0o600)
+	write(t, filepath.Join(dir, "oidc.secret"), "correct horse battery staple\n", 0o600)
 	write(t, filepath.Join(dir, "none.toml"), documented, 0o600)
 	write(t, filepath.Join(dir, "stanch.toml"), "[smtp]\ntls_cert = \"gw.pem\"\ntls_key = \"gw.key\"\n[smtp.auth]\nusers = \"users\"\n", 0o600)
 	if r := shell(t, dir, "correct horse battery\n", "smtp-user", "set", "ann@clinic.example"); r.code != 0 {
