@@ -254,6 +254,12 @@ func (c *Console) changeSecond(w http.ResponseWriter, r *http.Request, u User, w
 	if err == nil {
 		err = c.Users.SetSecond(u.Name, sealed, step)
 	}
+	c.goOn(w, r, u, err, say)
+}
+
+// goOn answers a change of u's own account, which has ended its sessions: with
+// the failure err, or in a session of its own, whose first page says something.
+func (c *Console) goOn(w http.ResponseWriter, r *http.Request, u User, err error, say string) {
 	if err == nil {
 		u, err = c.Users.Find(u.Name)
 	}

@@ -133,14 +133,5 @@ func (c *Console) password(w http.ResponseWriter, r *http.Request, u User) {
 		c.passwordPage(w, r, u, http.StatusBadRequest, "That was not set: "+ErrWeak.Error()+".")
 		return
 	}
-	if err == nil {
-		u, err = c.Users.Find(u.Name)
-	}
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	c.sessions.end(w, r)
-	c.sessions.begin(w, r, u, false)
-	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+	c.goOn(w, r, u, err, "")
 }
