@@ -26,6 +26,9 @@ var packs embed.FS
 // builtInPrefix begins the file names of the embedded packs.
 const builtInPrefix = "built-in/"
 
+// BuiltIn reports whether file, of a Rule or what is in it, is an embedded pack.
+func BuiltIn(file string) bool { return strings.HasPrefix(file, builtInPrefix) }
+
 // Source says where rules come from.
 type Source struct {
 	Paths   []string         // rule files, or folders whose *.toml are read in the order of their names

@@ -282,6 +282,9 @@ type Allowlist struct {
 	added bool // by an extension
 }
 
+// Added reports that it comes from an extension of the rule.
+func (a Allowlist) Added() bool { return a.added }
+
 // Test is one example inside a rule.
 type Test struct {
 	Text  string

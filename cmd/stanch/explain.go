@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -276,7 +275,7 @@ func patternPlace(r *patterns.Rule, k int) string {
 }
 
 func writeCandidate(b *strings.Builder, c *scanner.Candidate) {
-	fmt.Fprintf(b, "    %s: %s\n", patternPlace(c.Rule, c.Pattern), becameOf(c))
+	fmt.Fprintf(b, "    %s: %s\n", patternPlace(c.Rule, c.Pattern), c.Became())
 	for _, s := range c.Steps {
 		fmt.Fprintf(b, "      %-9s  %-6s  %s\n", s.Step, s.Outcome, report.Plain(s.Why))
 	}
@@ -286,34 +285,6 @@ func writeCandidate(b *strings.Builder, c *scanner.Candidate) {
 	if c.Folded > 0 {
 		fmt.Fprintf(b, "      %d more of its matches overlap this one and came less far\n", c.Folded)
 	}
-}
-
-// becameOf says in a few words what became of a candidate.
-func becameOf(c *scanner.Candidate) string {
-	switch c.Outcome {
-	case scanner.Found:
-		if c.Confidence < dlp.Medium {
-			return "found, low: scan prints medium and above, and policies act on these unless they say otherwise"
-		}
-		return "found, " + c.Confidence.String()
-	case scanner.Overlapped:
-		if c.Winner == c.Rule.ID {
-			return fmt.Sprintf("would be %s: another finding of the rule has its place", c.Confidence)
-		}
-		return fmt.Sprintf("would be %s: a finding of %s has its place", c.Confidence, c.Winner)
-	case scanner.Repeated:
-		return fmt.Sprintf("would be %s: a term is reported once in a part and once in a row, and this one was before", c.Confidence)
-	case scanner.Unseen:
-		return fmt.Sprintf("would be %s: the scan had stopped at a bound before", c.Confidence)
-	}
-	i := slices.IndexFunc(c.Steps, func(s scanner.StepReport) bool { return s.Outcome == "stops" })
-	if i < 0 {
-		return "not found"
-	}
-	if c.PartFound {
-		return "not found as a whole, stopped by its " + c.Steps[i].Step + ": a part of it is, see there"
-	}
-	return "not found, stopped by its " + c.Steps[i].Step
 }
 
 // candidateView is one candidate of `rules explain --format json`.

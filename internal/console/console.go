@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -37,6 +38,7 @@ type Deps struct {
 	Users   *Users
 	Views   *Views
 	Rules   func() []Rule // in force
+	Book    Rulebook
 	Held    func(context.Context) (int, error)
 	Figures Figures
 	Trail   Trail
@@ -63,16 +65,17 @@ type Console struct {
 	pages    *web.Pages
 	sessions *sessions
 	claims   *claims
-	byName   *web.Limiter // sign-ins at one account from one place
-	byPlace  *web.Limiter // sign-ins from one place
-	byUser   *web.Limiter // sign-ins at one account from wherever
+	byName   *web.Limiter  // sign-ins at one account from one place
+	byPlace  *web.Limiter  // sign-ins from one place
+	byUser   *web.Limiter  // sign-ins at one account from wherever
+	bench    chan struct{} // a place for each text that is being tried
 }
 
 // New makes the console.
 func New(d Deps) (*Console, error) {
 	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now),
 		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now),
-		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now)}
+		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now), bench: make(chan struct{}, maxTrials)}
 	var err error
 	if c.assets, err = web.NewAssets(); err != nil {
 		return nil, err
@@ -95,7 +98,14 @@ func (c *Console) Handler() http.Handler {
 		mux.HandleFunc(rt.pattern, c.handler(rt))
 	}
 	mux.Handle("GET "+web.AssetsPath, c.assets)
-	return web.Secure(mux, maxBody, c.Log)
+	small, large := web.Secure(mux, maxBody, c.Log), web.Secure(mux, maxTrialBody, c.Log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/rules/") {
+			large.ServeHTTP(w, r)
+			return
+		}
+		small.ServeHTTP(w, r)
+	})
 }
 
 // user returns whose the request is, if they are signed in and may still be.
@@ -127,6 +137,10 @@ func (f frame) Legal() bool     { return f.User.may(legal) }
 func (f frame) Downloads() bool { return f.User.may(download) }
 func (f frame) Accounts() bool  { return f.User.may(accounts) }
 func (f frame) SeesNames() bool { return f.User.may(names) }
+func (f frame) Tries() bool     { return f.User.may(tryRules) }
+
+// OfRules reports that it is one of the pages of rules.
+func (f frame) OfRules() bool { return strings.HasPrefix(f.Title, "Rules") }
 
 func (c *Console) frame(r *http.Request, u User, title string) frame {
 	n, err := c.Held(r.Context())

@@ -219,6 +219,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
 		},
+		Book:  book{},
 		Held:  func(context.Context) (int, error) { return items, nil },
 		Trail: s.desk, Legal: s.desk, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
@@ -303,7 +304,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	all := []string{"viewer", "auditor", "officer", "admin"}
 	who := map[console.Permission][]string{
 		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "download": {"admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
-		"trail": {"auditor", "admin"}, "legal": {"admin"},
+		"trail": {"auditor", "admin"}, "legal": {"admin"}, "try rules": {"officer", "admin"},
 	}
 	for _, role := range all {
 		s.add(t, role, console.Role(role), false)

@@ -20,14 +20,15 @@ const (
 	accounts permission = "accounts"  // who may sign in
 	trail    permission = "trail"     // the audit log
 	legal    permission = "legal"     // legal holds
+	tryRules permission = "try rules" // what rules find in one's own text, and how the site's own rules are written
 )
 
 // granted is what each role may do. It is the one place that says so.
 var granted = map[Role][]permission{
 	Viewer:  {see},
 	Auditor: {see, trail},
-	Officer: {see, names, reveal, decide},
-	Admin:   {see, names, reveal, download, decide, accounts, trail, legal},
+	Officer: {see, names, reveal, decide, tryRules},
+	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, tryRules},
 }
 
 // may reports whether u has p.
@@ -44,7 +45,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes(), c.ruleRoutes())
 }
 
 // handler checks what the route needs before it does anything.
