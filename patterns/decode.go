@@ -75,9 +75,14 @@ const maxEscapes = 32
 func (f *file) decode(src []byte) (root map[string]any, ok bool) {
 	for {
 		root = map[string]any{}
+		pos := tomlpos.Index(src)
+		if line := pos.Deep(); line > 0 {
+			f.errs = append(f.errs, &Error{File: f.name, Line: line, Key: "toml", Want: fmt.Sprintf("tables and arrays that nest at most %d deep", tomlpos.MaxDepth)})
+			return nil, false
+		}
 		_, err := toml.Decode(string(src), &root)
 		if err == nil {
-			f.pos = tomlpos.Index(src)
+			f.pos = pos
 			return root, true
 		}
 		e := &Error{File: f.name, Line: 1, Key: "toml", Want: "a TOML file"}

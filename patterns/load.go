@@ -136,9 +136,15 @@ func (m *merger) read(path string, lists map[string][]string, site Site) []*file
 		}
 		names = nil
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
-				names = append(names, filepath.Join(path, e.Name()))
+			if !strings.HasSuffix(e.Name(), ".toml") || strings.HasPrefix(e.Name(), ".") || e.IsDir() {
+				continue
 			}
+			name := filepath.Join(path, e.Name())
+			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+				m.errs = append(m.errs, &Error{File: name, Key: "file", Want: "a file, or a link to one"})
+				continue
+			}
+			names = append(names, name)
 		}
 	}
 	var out []*file

@@ -204,6 +204,11 @@ func TestSiteFormats(t *testing.T) {
 		{"out of range, so only called one", patterns.MRNFormat{Regex: `\d{8}`, Range: []string{"10000000", "49999999"}}, "MRN 50000000", dlp.Medium, true},
 		{"check digit", patterns.MRNFormat{Regex: `\d{8}`, Check: "mod10", Distinctive: true}, "see 00048298", dlp.Medium, true},
 		{"wrong check digit", patterns.MRNFormat{Regex: `\d{8}`, Check: "mod10", Distinctive: true}, "see 00048297", dlp.Low, false},
+		{"check digit, mod 11", patterns.MRNFormat{Regex: `B\d{7}`, Check: "mod11", Distinctive: true}, "see B4029313", dlp.Medium, true},
+		{"check digit, mod 11 with remainder 1", patterns.MRNFormat{Regex: `B\d{7}`, Check: "mod11", Distinctive: true}, "see B0000060", dlp.Medium, true},
+		{"wrong check digit, mod 11", patterns.MRNFormat{Regex: `B\d{7}`, Check: "mod11", Distinctive: true}, "see B4029314", dlp.Low, false},
+		{"check digit, ISO 7064", patterns.MRNFormat{Regex: `C\d{7}`, Check: "iso7064", Distinctive: true}, "see C1234568", dlp.Medium, true},
+		{"wrong check digit, ISO 7064", patterns.MRNFormat{Regex: `C\d{7}`, Check: "iso7064", Distinctive: true}, "see C1234567", dlp.Low, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

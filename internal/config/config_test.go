@@ -150,6 +150,7 @@ func TestMistakes(t *testing.T) {
 		{"nothing", "", nil},
 		{"not TOML", "a = \n", []string{"1: a: TOML: "}},
 		{"a key twice", "data_dir = 'a'\ndata_dir = 'b'", []string{"2: data_dir: TOML: "}},
+		{"too deep", "data_dir = 'a'\nx = " + strings.Repeat("{a=", 50_000), []string{"2: tables and arrays that nest at most 32 deep"}},
 		{"unknown key", "\ndatadir = 'x'", []string{`2: datadir: no such key; did you mean "data_dir"?`}},
 		{"letters swapped", door + "lsiten = []", []string{`3: smtp.lsiten: no such key; did you mean "listen"?`}},
 		{"wrong case", "[SMTP]\nlisten=[]", []string{`1: SMTP: no such key; did you mean "smtp"?`}},
@@ -222,6 +223,8 @@ func TestDataDir(t *testing.T) {
 		{"no TOML in a table, and no folder", "\n  [[watch]]\npath = \n", "var"},
 		{"no TOML before the tables", "data_dir = \n[smtp]\n", ""},
 		{"the key twice", "data_dir = 'a'\ndata_dir = 'b'\n", ""},
+		{"too deep in a table", "data_dir = 'd'\n[x]\na = " + strings.Repeat("{a=", 50_000), "d"},
+		{"too deep", "data_dir = 'd'\na = " + strings.Repeat("{a=", 50_000), ""},
 		{"no string", "data_dir = 3\n", ""},
 		{"an empty one", "data_dir = ''\n", ""},
 	}

@@ -94,11 +94,10 @@ func DataDir(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("config: find the folder of %s: %w", path, err)
 	}
-	var tree map[string]any
-	if err := toml.Unmarshal(src, &tree); err != nil {
-		tree = nil
-		if err := toml.Unmarshal(beforeTables(src), &tree); err != nil {
-			return "", in(path, []*Error{syntax(err)})
+	tree, _, mistake := decode(src)
+	if mistake != nil {
+		if tree, _, mistake = decode(beforeTables(src)); mistake != nil {
+			return "", in(path, []*Error{mistake})
 		}
 	}
 	c := Default()
@@ -173,13 +172,13 @@ func read(path string) ([]byte, error) {
 // parse makes a Config of src, whose relative paths are relative to dir, or
 // says all that is wrong with it, by line.
 func parse(src []byte, dir string) (*Config, []*Error) {
-	var tree map[string]any
-	if _, err := toml.NewDecoder(bytes.NewReader(src)).Decode(&tree); err != nil {
-		return nil, []*Error{syntax(err)}
+	tree, pos, mistake := decode(src)
+	if mistake != nil {
+		return nil, []*Error{mistake}
 	}
 	c := Default()
 	c.Policies = nil // the starter's stand only where the file has none
-	d := decoder{pos: tomlpos.Index(src)}
+	d := decoder{pos: pos}
 	d.config(tree, &c)
 	if len(c.Policies) == 0 {
 		c.Policies = policy.Starter().Policies
@@ -197,6 +196,18 @@ func parse(src []byte, dir string) (*Config, []*Error) {
 func (d *decoder) byLine() []*Error {
 	slices.SortStableFunc(d.mistakes, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 	return d.mistakes
+}
+
+// decode reads src as TOML, with the places of its keys.
+func decode(src []byte) (tree map[string]any, pos *tomlpos.Positions, mistake *Error) {
+	pos = tomlpos.Index(src)
+	if line := pos.Deep(); line > 0 {
+		return nil, nil, &Error{Line: line, Want: fmt.Sprintf("tables and arrays that nest at most %d deep", tomlpos.MaxDepth)}
+	}
+	if err := toml.Unmarshal(src, &tree); err != nil {
+		return nil, nil, syntax(err)
+	}
+	return tree, pos, nil
 }
 
 // syntax words what is not TOML at all.

@@ -160,6 +160,14 @@ func (f *footer) check(size int64, version uint32) error {
 
 func validParts(n uint32) bool { return n > 0 && n&(n-1) == 0 && n <= maxParts }
 
+// name is that of the file.
+func (f *footer) name() string {
+	if f.Kind == kindMain {
+		return MainFile
+	}
+	return deltaName(f.Seq)
+}
+
 // created is when the file was made.
 func (f *footer) created() time.Time { return time.Unix(f.Created, 0).UTC() }
 

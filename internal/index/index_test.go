@@ -472,12 +472,6 @@ func TestBadFiles(t *testing.T) {
 	if err := put(whole); err != nil {
 		t.Errorf("whole again: got %v", err)
 	}
-	if err := os.Rename(path, filepath.Join(s.dir, "delta-00000001.idx")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := index.Open(s.dir, s.key); err == nil || errors.Is(err, index.ErrNone) {
-		t.Logf("a main file under a delta's name: %v", err)
-	}
 }
 
 func TestKeys(t *testing.T) {

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -89,8 +88,11 @@ func open(dir string, key *Key) (_ *Index, err error) {
 		}
 		s.name = name
 		ix.segs = append(ix.segs, s)
+		if name != s.foot.name() {
+			return nil, fmt.Errorf("%s: %w: it was written as %s", name, ErrDamaged, s.foot.name())
+		}
 	}
-	if ix.segs[0].foot.Kind != kindMain {
+	if names[0] != MainFile {
 		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, MainFile)
 	}
 	after := ix.segs[0].foot.Seq
@@ -101,7 +103,11 @@ func open(dir string, key *Key) (_ *Index, err error) {
 		}
 		return stale
 	})
-	slices.SortFunc(ix.segs, func(a, b *segment) int { return cmp.Compare(a.foot.Seq, b.foot.Seq) })
+	for i, s := range ix.segs { // by number, as by name: each follows the one before
+		if want := after + uint64(i); s.foot.Seq != want {
+			return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, deltaName(want))
+		}
+	}
 	h := sha256.New()
 	for _, s := range ix.segs {
 		h.Write(s.seal[:]) // a hash takes every write

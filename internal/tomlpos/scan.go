@@ -27,7 +27,7 @@ func (s *scanner) file() {
 		if s.peek("[") {
 			table, ok = s.header()
 		} else {
-			ok = s.pair(table, 0)
+			ok = s.pair(table)
 		}
 		if !ok {
 			return
@@ -69,7 +69,7 @@ func (s *scanner) header() ([]any, bool) {
 }
 
 // pair reads KEY = VALUE inside the table at path.
-func (s *scanner) pair(path []any, depth int) bool {
+func (s *scanner) pair(path []any) bool {
 	line := s.line
 	names, ok := s.key()
 	if !ok || !s.take("=") {
@@ -81,7 +81,7 @@ func (s *scanner) pair(path []any, depth int) bool {
 		s.pos.add(path, line)
 	}
 	s.blank(false)
-	return s.value(path, depth)
+	return s.value(path)
 }
 
 // key reads a dotted key.
@@ -95,7 +95,8 @@ func (s *scanner) key() ([]string, bool) {
 		}
 		names = append(names, name)
 		s.blank(false)
-		if len(names) > maxDepth {
+		if len(names) > MaxDepth {
+			s.pos.deep = s.line
 			return nil, false
 		}
 		if !s.take(".") {
@@ -123,8 +124,12 @@ func bare(c byte) bool {
 }
 
 // value reads a value; what stands in tables and arrays is indexed below path.
-func (s *scanner) value(path []any, depth int) bool {
-	if depth > maxDepth || s.at >= len(s.src) {
+func (s *scanner) value(path []any) bool {
+	if len(path) > MaxDepth {
+		s.pos.deep = s.line
+		return false
+	}
+	if s.at >= len(s.src) {
 		return false
 	}
 	switch s.src[s.at] {
@@ -132,9 +137,9 @@ func (s *scanner) value(path []any, depth int) bool {
 		_, ok := s.text()
 		return ok
 	case '{':
-		return s.inlineTable(path, depth+1)
+		return s.inlineTable(path)
 	case '[':
-		return s.array(path, depth+1)
+		return s.array(path)
 	}
 	start := s.at // a number, a boolean or a date
 	for s.at < len(s.src) && !strings.ContainsRune(",]}#\r\n", rune(s.src[s.at])) {
@@ -145,14 +150,14 @@ func (s *scanner) value(path []any, depth int) bool {
 
 // inlineTable reads { a = 1, b = 2 }. Line ends and a comma after the last
 // pair, which TOML 1.1 allows, are taken.
-func (s *scanner) inlineTable(path []any, depth int) bool {
+func (s *scanner) inlineTable(path []any) bool {
 	s.take("{")
 	for {
 		s.blank(true)
 		if s.take("}") {
 			return true
 		}
-		if !s.pair(path, depth) {
+		if !s.pair(path) {
 			return false
 		}
 		s.blank(true)
@@ -163,7 +168,7 @@ func (s *scanner) inlineTable(path []any, depth int) bool {
 }
 
 // array reads [ a, b ] over as many lines as it takes.
-func (s *scanner) array(path []any, depth int) bool {
+func (s *scanner) array(path []any) bool {
 	s.take("[")
 	for i := 0; ; i++ {
 		s.blank(true)
@@ -172,7 +177,7 @@ func (s *scanner) array(path []any, depth int) bool {
 		}
 		element := append(slices.Clone(path), i)
 		s.pos.add(element, s.line)
-		if !s.value(element, depth) {
+		if !s.value(element) {
 			return false
 		}
 		s.blank(true)

@@ -9,9 +9,11 @@ import (
 	"strings"
 )
 
-// maxDepth is how deep values may nest before the rest of the file is not
-// indexed. No configuration or rule file comes near it.
-const maxDepth = 64
+// MaxDepth is how many names and places in arrays the path of a key may have
+// before the rest of the file is not indexed. No configuration or rule file comes
+// near it. A decoder may take memory with the square of the depth, or end the
+// program: what is deeper is not to be given to one.
+const MaxDepth = 32
 
 // Key is one key of a file, in the order in which the file has them.
 type Key struct {
@@ -23,6 +25,7 @@ type Key struct {
 type Positions struct {
 	keys  []Key
 	exact map[string]int
+	deep  int
 }
 
 // Index reads src, which should be TOML that a decoder has accepted. Of any
@@ -33,6 +36,10 @@ func Index(src []byte) *Positions {
 	s.file()
 	return p
 }
+
+// Deep returns the line on which a key or a value is deeper than MaxDepth, 0
+// where none is.
+func (p *Positions) Deep() int { return p.deep }
 
 // Line returns the line of a key given as strings and, for the place in an
 // array, ints: Line("watch", 1, "path"). Where the file does not have the key,

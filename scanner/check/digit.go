@@ -17,10 +17,10 @@ func Mod10(s string) bool { return Luhn(s) }
 
 // Mod11 reports whether the digits of s, two or more, end in the check digit
 // that HL7 table 0061 calls M11: the others weighed 2 to 7, repeating, from
-// the right; 11 less the sum modulo 11, where 11 counts as 0. A number that
-// would need the digit 10 is not issued.
+// the right; 11 less the sum modulo 11, where 10 and 11 count as 0.
 //
-// Source: HL7 v2.5.1, 2.A.14 (CX), table 0061.
+// Source: HL7 v2.5.1, 2.A.14 (CX), which resets a remainder of 0 to 1 and takes
+// the difference modulo 10; table 0061.
 func Mod11(s string) bool {
 	d, ok := anyDigits(s)
 	if !ok {
@@ -33,8 +33,8 @@ func Mod11(s string) bool {
 			w = 2
 		}
 	}
-	c := (11 - sum%11) % 11
-	return c < 10 && c == int(d[len(d)-1]-'0')
+	c := (11 - max(sum%11, 1)) % 10
+	return c == int(d[len(d)-1]-'0')
 }
 
 // ISO7064 reports whether the digits of s, two or more, end in their check
