@@ -36,14 +36,7 @@ func (a *app) userCmd() *cobra.Command {
 	cmd.AddCommand(add,
 		&cobra.Command{Use: "list", Short: "List accounts: name, role, whether it may sign in, and whether with a second factor", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return a.listUsers() }},
-		&cobra.Command{Use: "passwd NAME", Short: "Give an account another password; its sessions end", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				password, err := a.newPassword()
-				if err != nil {
-					return err
-				}
-				return a.changeUser(cmd.Context(), "passwd", args[0], func(u *console.Users) error { return u.SetPassword(args[0], password) })
-			}},
+		a.userPasswdCmd(),
 		&cobra.Command{Use: "role NAME ROLE", Short: "Give an account another role: viewer, officer, admin or auditor", Args: cobra.ExactArgs(2),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return a.changeUser(cmd.Context(), "role", args[0], func(u *console.Users) error {
@@ -54,6 +47,29 @@ func (a *app) userCmd() *cobra.Command {
 		one("second-off", "Take an account's second factor away, as when its device is lost; its sessions end", "second_off", func(u *console.Users, name string) error { return u.SetSecond(name, "", 0) }),
 		one("enable", "Let an account in again", "enable", func(u *console.Users, name string) error { return u.SetDisabled(name, false) }),
 	)
+	return cmd
+}
+
+func (a *app) userPasswdCmd() *cobra.Command {
+	var lose bool
+	cmd := &cobra.Command{Use: "passwd NAME", Short: "Give an account another password; its sessions end", Args: cobra.ExactArgs(1),
+		Long: "Give an account another password; its sessions end. A reviewer's key of the account is sealed by the old password and is\n" +
+			"lost: --lose-key says that it may be. Who knows the old one changes it in the console, and keeps the key.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u, err := a.users()
+			if err != nil {
+				return err
+			}
+			if x, err := u.Find(args[0]); err == nil && x.Key != "" && !lose {
+				return fmt.Errorf("%s has a reviewer's key, which only their password opens: with another it is lost, and with it what nobody else can open. Let them change the password in the console, or say --lose-key", args[0])
+			}
+			password, err := a.newPassword()
+			if err != nil {
+				return err
+			}
+			return a.changeUser(cmd.Context(), "passwd", args[0], func(u *console.Users) error { return u.SetPassword(args[0], password) })
+		}}
+	cmd.Flags().BoolVar(&lose, "lose-key", false, "lose the account's reviewer's key")
 	return cmd
 }
 

@@ -48,7 +48,8 @@ type Deps struct {
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
 	Health     func(context.Context) []Condition
 	Probed     func() []Probed
-	Keys       Keys  // of second factors
+	Keys       Keys // under which second factors and reviewers' keys are sealed
+	Vault      Vault
 	OIDC       *OIDC // nil: nobody signs in by a provider
 	// SecondFor are the roles that must have a second factor.
 	SecondFor []Role
@@ -65,6 +66,7 @@ type Console struct {
 	pages    *web.Pages
 	sessions *sessions
 	claims   *claims
+	agreed   *agreements
 	byName   *web.Limiter  // sign-ins at one account from one place
 	byPlace  *web.Limiter  // sign-ins from one place
 	byUser   *web.Limiter  // sign-ins at one account from wherever
@@ -73,7 +75,7 @@ type Console struct {
 
 // New makes the console.
 func New(d Deps) (*Console, error) {
-	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now),
+	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now), agreed: newAgreements(d.Now),
 		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now),
 		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now), bench: make(chan struct{}, maxTrials)}
 	var err error
@@ -167,6 +169,10 @@ func (c *Console) say(w http.ResponseWriter, r *http.Request, u User, status int
 
 // fail answers an act that was not done, in words for who asked.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error) {
+	if errors.Is(err, vault.ErrLocked) {
+		c.locked(w, r, u)
+		return
+	}
 	for _, known := range []struct {
 		is         error
 		status     int
@@ -176,7 +182,6 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
 		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
-		{vault.ErrLocked, http.StatusConflict, "The server cannot open this.", "It is sealed to reviewers' keys alone. On a machine that has yours, run `stanch quarantine` show, release or reject with --identity FILE."},
 		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already. It is above the threshold for one person."},
 		{gateway.ErrNoWay, http.StatusConflict, "It stays held.", "It cannot be encrypted for everybody it was to go to. Choose some of them, or run `stanch keys test ADDRESS`, which says why."},
 		{gateway.ErrNotFor, http.StatusConflict, "This changed while you were reading.", "It is not held any more for one of those you chose. Nothing was done."},

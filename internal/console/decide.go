@@ -81,12 +81,16 @@ func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
 }
 
 // do carries one decision out, and says it in words.
-func (c *Console) do(ctx context.Context, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
-	ctx = context.WithoutCancel(ctx) // a reviewer who goes away has decided
+func (c *Console) do(r *http.Request, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
+	ctx := context.WithoutCancel(r.Context()) // a reviewer who goes away has decided
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		return "", err
+	}
 	switch what {
 	case "release", "encrypt":
 		rv.Note = ""
-		how, err := c.Desk.ReleaseFor(ctx, id, vault.Opened{}, u.Actor(), rv)
+		how, err := c.Desk.ReleaseFor(ctx, id, keys, u.Actor(), rv)
 		switch {
 		case err != nil:
 			return "", err
@@ -99,7 +103,7 @@ func (c *Console) do(ctx context.Context, id dlp.ID, u User, what string, rv gat
 		}
 		return "Released.", nil
 	case "reject":
-		return "Rejected.", c.Desk.RejectFor(ctx, id, vault.Opened{}, u.Actor(), rv)
+		return "Rejected.", c.Desk.RejectFor(ctx, id, keys, u.Actor(), rv)
 	}
 	return "", vault.ErrNotFound
 }
@@ -126,7 +130,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return
 	}
-	said, err := c.do(r.Context(), id, u, what, rv)
+	said, err := c.do(r, id, u, what, rv)
 	if err == nil && len(rv.Only) > 0 {
 		said, err = c.rest(r, id, u, said, rv)
 	}
@@ -168,7 +172,11 @@ func (c *Console) rest(r *http.Request, id dlp.ID, u User, said string, rv gatew
 		return said, nil
 	}
 	ctx := context.WithoutCancel(r.Context())
-	err := c.Desk.RejectFor(ctx, id, vault.Opened{}, u.Actor(), gateway.Review{Code: rv.Code, Words: rv.Words})
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		return "", err
+	}
+	err = c.Desk.RejectFor(ctx, id, keys, u.Actor(), gateway.Review{Code: rv.Code, Words: rv.Words})
 	if errors.Is(err, gateway.ErrNotHeld) {
 		return said, nil // it went to everybody
 	}
@@ -241,7 +249,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 		if _, ok := c.claims.take(id, u.Name); !ok {
 			continue
 		}
-		_, err := c.do(r.Context(), id, u, what, rv)
+		_, err := c.do(r, id, u, what, rv)
 		c.claims.drop(id, u.Name)
 		switch {
 		case err == nil:

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/stanch-dlp/stanch/internal/safelog"
-	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 func (c *Console) downloadRoutes() []route {
@@ -20,8 +19,13 @@ func (c *Console) download(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
 	out := &saved{ResponseWriter: w, name: string(id) + ".bin"}
-	if err := c.Desk.Export(r.Context(), id, vault.Opened{}, u.Actor(), out); err != nil {
+	if err := c.Desk.Export(r.Context(), id, keys, u.Actor(), out); err != nil {
 		if !out.begun {
 			c.fail(w, r, u, err)
 			return

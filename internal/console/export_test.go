@@ -21,3 +21,8 @@ var (
 	Grouped = grouped
 	Likely  = likely
 )
+
+// SecretKey opens the reviewer's key of x.
+func (u *Users) SecretKey(x User, password string, keys Keys) ([]byte, error) {
+	return u.secretKey(x, password, keys)
+}

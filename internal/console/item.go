@@ -68,6 +68,7 @@ type itemPage struct {
 	Gaps          []gapView
 	Total, Hidden int
 	Unread        string // why the masked surroundings are not there
+	Unlocked      bool   // by the open key of the session
 	Claimed       string
 	Mine, Open    bool
 	Two           bool // its release takes two people
@@ -87,19 +88,24 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	d, err := c.Desk.ShowHeld(r.Context(), id, vault.Opened{}, u.Actor())
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	d, err := c.Desk.ShowHeld(r.Context(), id, keys, u.Actor())
 	if err != nil {
 		c.fail(w, r, u, err)
 		return
 	}
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
 		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
-	p.Mine = p.Claimed == u.Name
+	p.Mine, p.Unlocked = p.Claimed == u.Name, keys.Case != nil
 	var again survey.Document
 	parts := partsOf(d.Parts)
 	if p.Open && len(parts) == 0 { // it was held before this was noted, or there was no time
 		ctx, cancel := context.WithTimeout(r.Context(), readWithin)
-		err = c.Desk.ReadHeld(ctx, id, vault.Opened{}, u.Actor(), "masked", func(doc *dlp.Document) (err error) {
+		err = c.Desk.ReadHeld(ctx, id, keys, u.Actor(), "masked", func(doc *dlp.Document) (err error) {
 			again, parts, err = c.Reader.Masked(ctx, doc)
 			return err
 		})
@@ -202,7 +208,12 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 	defer cancel()
 	var text string
 	var whole bool
-	err = c.Desk.ReadHeld(ctx, id, vault.Opened{}, u.Actor(), "reveal:"+reason, func(doc *dlp.Document) (err error) {
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	err = c.Desk.ReadHeld(ctx, id, keys, u.Actor(), "reveal:"+reason, func(doc *dlp.Document) (err error) {
 		text, whole, err = c.Reader.Text(ctx, doc, part, maxReveal)
 		return err
 	})
@@ -210,7 +221,7 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	d, err := c.Desk.ShowHeld(r.Context(), id, vault.Opened{}, u.Actor())
+	d, err := c.Desk.ShowHeld(r.Context(), id, keys, u.Actor())
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

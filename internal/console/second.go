@@ -260,6 +260,11 @@ func (c *Console) changeSecond(w http.ResponseWriter, r *http.Request, u User, w
 // goOn answers a change of u's own account, which has ended its sessions: with
 // the failure err, or in a session of its own, whose first page says something.
 func (c *Console) goOn(w http.ResponseWriter, r *http.Request, u User, err error, say string) {
+	c.goOnAt(w, r, u, err, say, "/queue")
+}
+
+// goOnAt is goOn to another page than the queue.
+func (c *Console) goOnAt(w http.ResponseWriter, r *http.Request, u User, err error, say, at string) {
 	if err == nil {
 		u, err = c.Users.Find(u.Name)
 	}
@@ -269,5 +274,5 @@ func (c *Console) goOn(w http.ResponseWriter, r *http.Request, u User, err error
 	}
 	c.sessions.end(w, r)
 	c.sessions.beginSaying(w, r, u, say)
-	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+	http.Redirect(w, r, at, http.StatusSeeOther)
 }

@@ -1,11 +1,15 @@
 package console
 
 import (
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // How long a session lasts, and how many there may be.
@@ -23,6 +27,7 @@ type session struct {
 	say           string // what the next page says once
 	half          bool   // the password held, and the code has not been given
 	offered       []byte // secret of a second factor that is not set yet
+	lent          []byte // the reviewer's secret key, sealed under the cookie; nil: locked
 }
 
 // sessions are kept in memory: a restart ends them all.
@@ -54,13 +59,13 @@ func (s *sessions) start(w http.ResponseWriter, r *http.Request, fresh session) 
 	var oldest [32]byte
 	for k, x := range s.of {
 		if s.over(x) {
-			delete(s.of, k)
+			s.drop(k)
 		} else if o := s.of[oldest]; o == nil || x.active.Before(o.active) {
 			oldest = k
 		}
 	}
 	if len(s.of) >= maxSessions {
-		delete(s.of, oldest)
+		s.drop(oldest)
 	}
 	now := s.now()
 	fresh.begun, fresh.active = now, now
@@ -88,6 +93,14 @@ func key(r *http.Request) (k [32]byte, ok bool) {
 	return sha256.Sum256([]byte(c.Value)), true
 }
 
+// drop ends a session. Locked: s.mu.
+func (s *sessions) drop(k [32]byte) {
+	if x := s.of[k]; x != nil {
+		clear(x.lent)
+	}
+	delete(s.of, k)
+}
+
 // find returns a copy of the request's session and counts it as active.
 func (s *sessions) find(r *http.Request) (session, bool) {
 	k, ok := key(r)
@@ -101,11 +114,12 @@ func (s *sessions) find(r *http.Request) (session, bool) {
 		return session{}, false
 	}
 	if s.over(x) {
-		delete(s.of, k)
+		s.drop(k)
 		return session{}, false
 	}
 	x.active = s.now()
 	out := *x
+	out.lent = nil // borrow opens it
 	return out, true
 }
 
@@ -153,8 +167,80 @@ func (s *sessions) said(r *http.Request) string {
 func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	if k, ok := key(r); ok {
 		s.mu.Lock()
-		delete(s.of, k)
+		s.drop(k)
 		s.mu.Unlock()
 	}
 	http.SetCookie(w, cookie(r, "", -1))
+}
+
+// lend keeps a reviewer's secret key with the request's session, sealed under
+// its cookie, of which only a digest is kept: between requests nothing in this
+// process opens it.
+func (s *sessions) lend(r *http.Request, secret []byte) error {
+	aead, err := cookieSeal(r)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, aead.NonceSize())
+	rand.Read(nonce) // never fails: crypto/rand.Read ends the program instead
+	sealed := aead.Seal(nonce, nonce, secret, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, _ := key(r)
+	x := s.of[k]
+	if x == nil || x.half {
+		return errKeyForms
+	}
+	x.lent = sealed
+	return nil
+}
+
+// lock forgets the secret key of the request's session.
+func (s *sessions) lock(r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, _ := key(r)
+	if x := s.of[k]; x != nil {
+		clear(x.lent)
+		x.lent = nil
+	}
+}
+
+// borrow returns the secret key of the request's session, or nil. The caller
+// clears it.
+func (s *sessions) borrow(r *http.Request) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, _ := key(r)
+	x := s.of[k]
+	if x == nil || x.half || len(x.lent) == 0 {
+		return nil
+	}
+	aead, err := cookieSeal(r)
+	if err != nil {
+		return nil
+	}
+	secret, err := aead.Open(nil, x.lent[:aead.NonceSize()], x.lent[aead.NonceSize():], nil)
+	if err != nil {
+		return nil
+	}
+	return secret
+}
+
+// cookieSeal seals under the request's cookie.
+func cookieSeal(r *http.Request) (cipher.AEAD, error) {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return nil, errKeyForms
+	}
+	k, err := hkdf.Key(sha256.New, []byte(c.Value), nil, "stanch session key v1", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, errKeyForms
+	}
+	defer clear(k)
+	aead, err := chacha20poly1305.NewX(k)
+	if err != nil {
+		return nil, errKeyForms
+	}
+	return aead, nil
 }

@@ -128,7 +128,7 @@ func (c *Console) password(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	err := c.Users.SetPassword(u.Name, fresh)
+	err := c.Users.changePassword(u, r.PostFormValue("old"), fresh, c.Keys)
 	if errors.Is(err, ErrWeak) {
 		c.passwordPage(w, r, u, http.StatusBadRequest, "That was not set: "+ErrWeak.Error()+".")
 		return

@@ -47,6 +47,9 @@ type User struct {
 	Second   string `json:"second,omitempty"`   // secret of its codes, sealed, in base64; "": it signs in without
 	Step     int64  `json:"step,omitempty"`     // of the last code that was used
 	Subject  string `json:"subject,omitempty"`  // digest of who it is to a provider, which signs them in and gives the role; "": the password does
+
+	Key       string `json:"key,omitempty"`        // public half of its reviewer's key; "": it has none
+	KeySealed string `json:"key_sealed,omitempty"` // the secret half, sealed by the password and under the index key, in base64
 }
 
 // same reports whether nothing but the last code has changed.
@@ -170,13 +173,14 @@ func (u *Users) add(fresh User) error {
 	})
 }
 
-// SetPassword gives name another password.
+// SetPassword gives name another password. A reviewer's key that only the old one
+// opened is lost.
 func (u *Users) SetPassword(name, password string) error {
 	hash, err := u.hash(password)
 	if err != nil {
 		return err
 	}
-	if err := u.editOwn(name, func(x *User) { x.Hash, x.First = hash, false }); err != nil || name != firstName {
+	if err := u.editOwn(name, func(x *User) { x.Hash, x.First, x.Key, x.KeySealed = hash, false, "", "" }); err != nil || name != firstName {
 		return err
 	}
 	return safefile.Remove(u.FirstPasswordPath()) // it holds no longer

@@ -210,3 +210,28 @@ func Ephemeral(recipients []string) (filippo.Identity, string, error) {
 	id, err := parseIdentity(key)
 	return id, public, err
 }
+
+// ErrCertificates says that keys are not age's here: those who may open the
+// vault have certificates.
+var ErrCertificates = errors.New("age: the reviewers have certificates: a key of age's opens nothing beside them")
+
+// NewReviewer makes the key of one more reviewer beside those that are there:
+// post-quantum where all of theirs are. It returns the secret key as it is
+// written, and the public one. ErrCertificates.
+func NewReviewer(beside []string) (secretKey []byte, public string, err error) {
+	if slices.ContainsFunc(beside, strict.IsReader) {
+		return nil, "", ErrCertificates
+	}
+	if len(beside) == 0 || kindFor(beside) != hybrid {
+		id, err := filippo.GenerateX25519Identity()
+		if err != nil {
+			return nil, "", fmt.Errorf("age: new key: %w", err)
+		}
+		return []byte(id.String()), id.Recipient().String(), nil
+	}
+	id, err := filippo.GenerateHybridIdentity()
+	if err != nil {
+		return nil, "", fmt.Errorf("age: new key: %w", err)
+	}
+	return []byte(id.String()), id.Recipient().String(), nil
+}
