@@ -20,7 +20,7 @@ import (
 
 func (a *app) keysCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "Keys and certificates that mail is encrypted to",
-		Long: "Keys and certificates that mail is encrypted to: files in encrypt.smime_dir, encrypt.openpgp_dir and encrypt.pdf_dir (docs/encryption.md).\n" +
+		Long: "Keys and certificates that mail is encrypted to: files in encrypt.smime_dir, encrypt.openpgp_dir, encrypt.seen_dir and encrypt.pdf_dir (docs/encryption.md).\n" +
 			"A running serve takes a change when it is reloaded (SIGHUP)."}
 	cmd.AddCommand(a.keysListCmd(), a.keysTestCmd(), a.keysImportCmd(), a.keysFetchCmd(), a.keysPinCmd(), a.keysRevokeCmd())
 	return cmd
@@ -36,8 +36,19 @@ type keyJSON struct {
 	Source      string      `json:"source,omitempty"`  // the directory it came from
 	Fetched     *time.Time  `json:"fetched,omitempty"` // when
 	Expires     *time.Time  `json:"expires,omitempty"`
+	Seen        *seenJSON   `json:"seen,omitempty"`
 	Usable      bool        `json:"usable"`
 	Unfit       ways.Reason `json:"unfit,omitempty"`
+}
+
+// seenJSON is how a key was seen in mail.
+type seenJSON struct {
+	Date     time.Time  `json:"date"` // of the newest message
+	Domain   string     `json:"domain"`
+	Selector string     `json:"selector"`
+	Mutual   bool       `json:"mutual"`
+	Was      string     `json:"was,omitempty"` // fingerprint of the one that it came in the place of
+	Changed  *time.Time `json:"changed,omitempty"`
 }
 
 func keyOut(k ways.Key) keyJSON {
@@ -50,6 +61,13 @@ func keyOut(k ways.Key) keyJSON {
 		t := k.Expires.UTC()
 		out.Expires = &t
 	}
+	if s := k.Sighting; s != nil {
+		out.Seen = &seenJSON{Date: s.At.UTC(), Domain: s.Domain, Selector: s.Selector, Mutual: s.Mutual, Was: s.Was}
+		if s.Was != "" {
+			t := s.Changed.UTC()
+			out.Seen.Changed = &t
+		}
+	}
 	return out
 }
 
@@ -59,6 +77,18 @@ func until(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format(time.DateOnly)
+}
+
+// trusted is why a key is taken for its owner's, in words.
+func trusted(k ways.Key) string {
+	if s := k.Sighting; s != nil {
+		out := string(k.Trust) + ", by " + s.Domain + " on " + until(s.At)
+		if s.Was != "" {
+			out += ", changed " + until(s.Changed)
+		}
+		return out
+	}
+	return string(k.Trust)
 }
 
 // usable is what speaks against a way or a key, in words.
@@ -95,7 +125,7 @@ func (a *app) keysListCmd() *cobra.Command {
 			}
 			var rows [][]string
 			for _, k := range keys {
-				rows = append(rows, []string{string(k.Way), k.For, usable(k.Unfit), until(k.Expires), string(k.Trust), k.Fingerprint})
+				rows = append(rows, []string{string(k.Way), k.For, usable(k.Unfit), until(k.Expires), trusted(k), k.Fingerprint})
 			}
 			return report.Table(a.out, []string{"WAY", "FOR", "USABLE", "EXPIRES", "TRUST", "FINGERPRINT"}, rows, colourful(a.out))
 		}}
@@ -154,11 +184,11 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 	var rows [][]string
 	for _, c := range choices {
 		x := choiceJSON{Way: c.Way, Chosen: way != "" && c.Way == way, Unfit: c.Unfit, By: c.By}
-		row := []string{string(c.Way), usable(c.Unfit), "-", "-"}
+		row := []string{string(c.Way), usable(c.Unfit), "-", "-", "-"}
 		if c.Key != nil {
 			k := keyOut(*c.Key)
 			x.Key = &k
-			row[2], row[3] = until(c.Key.Expires), c.Key.File
+			row[2], row[3], row[4] = until(c.Key.Expires), trusted(*c.Key), c.Key.File
 		}
 		if x.Chosen {
 			row[1] = "chosen"
@@ -175,7 +205,7 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 			Ways []choiceJSON `json:"ways"`
 		}{way, out})
 	} else {
-		err = report.Table(a.out, []string{"WAY", "USABLE", "EXPIRES", "FILE"}, rows, colourful(a.out))
+		err = report.Table(a.out, []string{"WAY", "USABLE", "EXPIRES", "TRUST", "FILE"}, rows, colourful(a.out))
 	}
 	if err == nil && way == "" {
 		return exitCode(exitFound)
@@ -185,42 +215,64 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 
 func (a *app) keysImportCmd() *cobra.Command {
 	var whom string
-	var replace bool
-	cmd := &cobra.Command{Use: "import FILE", Short: "Put a key or certificate into its folder", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := a.load()
-			if err != nil {
-				return err
+	var replace, seen bool
+	cmd := &cobra.Command{Use: "import FILE…", Short: "Put a key or certificate into its folder",
+		Long: "Put the key or certificate in FILE into its folder.\n\n" +
+			"With --seen, read mail that came in, a message or a mailbox (mbox) in each FILE or standard input, and keep the keys (Autocrypt) and certificates (S/MIME)\n" +
+			"of senders whose domain signed the message (DKIM), in encrypt.seen_dir.\n\n" +
+			"Exit status: 0 kept, 1 kept and cannot be used, 2 usage, configuration or I/O error. With --seen: 0 all was read, whatever was found, 75 try again, 2 as before.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if seen {
+				return nil
 			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
+			return cobra.ExactArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if seen {
+				if whom != "" || replace {
+					return errors.New("--seen takes neither --for nor --replace: the message says whose a key is, and when it was")
+				}
+				return a.importSeen(cmd.Context(), args)
 			}
-			defer f.Close() // read only
-			b, err := io.ReadAll(io.LimitReader(f, openpgp.MaxKey+1))
-			if err != nil {
-				return err
-			}
-			k, err := ways.Import(cfg.Encrypt, b, whom, replace, time.Now)
-			switch {
-			case errors.Is(err, ways.ErrWhose):
-				return fmt.Errorf("%s: %w, with --for ADDRESS", args[0], err)
-			case errors.Is(err, ways.ErrThere):
-				return fmt.Errorf("%s: %w for them: look at it with `stanch keys list`, and give --replace", args[0], err)
-			case errors.Is(err, ways.ErrNoFolder):
-				return fmt.Errorf("%s: %w: set encrypt.openpgp_dir or encrypt.smime_dir", args[0], err)
-			case err != nil:
-				return fmt.Errorf("%s: %w", args[0], err)
-			}
-			fmt.Fprintf(a.out, "%s, fingerprint %s, for %s: can be encrypted to: %s\nCompare the fingerprint with its owner. %s\n", k.File, k.Fingerprint, k.For, usable(k.Unfit), reloading)
-			if k.Unfit != "" {
-				return exitCode(exitFound)
-			}
-			return nil
+			return a.importKey(args[0], whom, replace)
 		}}
 	cmd.Flags().StringVar(&whom, "for", "", "whose it is, an address or for a certificate a domain; else the one address that it names")
 	cmd.Flags().BoolVar(&replace, "replace", false, "put it in the place of another key")
+	cmd.Flags().BoolVar(&seen, "seen", false, "read mail that came in, and keep what keys its senders' domains signed")
 	return cmd
+}
+
+// importKey puts the key in the file at path into its folder.
+func (a *app) importKey(path, whom string, replace bool) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, openpgp.MaxKey+1))
+	if err != nil {
+		return err
+	}
+	k, err := ways.Import(cfg.Encrypt, b, whom, replace, time.Now)
+	switch {
+	case errors.Is(err, ways.ErrWhose):
+		return fmt.Errorf("%s: %w, with --for ADDRESS", path, err)
+	case errors.Is(err, ways.ErrThere):
+		return fmt.Errorf("%s: %w for them: look at it with `stanch keys list`, and give --replace", path, err)
+	case errors.Is(err, ways.ErrNoFolder):
+		return fmt.Errorf("%s: %w: set encrypt.openpgp_dir or encrypt.smime_dir", path, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fmt.Fprintf(a.out, "%s, fingerprint %s, for %s: can be encrypted to: %s\nCompare the fingerprint with its owner. %s\n", k.File, k.Fingerprint, k.For, usable(k.Unfit), reloading)
+	if k.Unfit != "" {
+		return exitCode(exitFound)
+	}
+	return nil
 }
 
 func (a *app) keysPinCmd() *cobra.Command {

@@ -22,14 +22,18 @@ func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
 		}
 		for _, k := range w.Keys() {
 			seen.All++
+			if k.Sighting != nil && k.Sighting.Changed.After(now().Add(-endsSoon)) {
+				seen.Changed++
+			}
 			switch {
+			case k.Trust == ways.Seen && k.Unfit == ways.Expired: // it was not seen for long: nobody was told that it is there
 			case k.Unfit == ways.SecretKey:
 				seen.Secret++
 			case k.Unfit == ways.Unreadable:
 				seen.Unreadable++
 			case k.Unfit == ways.Expired:
 				seen.Ended++
-			case k.Unfit == "" && !k.Expires.IsZero() && k.Expires.Before(now().Add(endsSoon)):
+			case k.Trust != ways.Seen && k.Unfit == "" && !k.Expires.IsZero() && k.Expires.Before(now().Add(endsSoon)):
 				seen.Ending++
 			}
 		}
@@ -39,12 +43,16 @@ func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
 
 // poorMailKeys is what mailKeys warns of, with the line of the configuration.
 func poorMailKeys(ctx context.Context, cfg *config.Config) (out []error) {
-	if cfg.Encrypt.SMIMEDir == "" && cfg.Encrypt.OpenPGPDir == "" {
-		return nil
-	}
-	at := "encrypt.openpgp_dir"
-	if cfg.Encrypt.OpenPGPDir == "" {
+	var at string
+	switch {
+	case cfg.Encrypt.OpenPGPDir != "":
+		at = "encrypt.openpgp_dir"
+	case cfg.Encrypt.SMIMEDir != "":
 		at = "encrypt.smime_dir"
+	case cfg.Encrypt.SeenDir != "":
+		at = "encrypt.seen_dir"
+	default:
+		return nil
 	}
 	for _, f := range doctor.Run(ctx, []doctor.Check{mailKeys(cfg, time.Now)}) {
 		if f.Level != doctor.OK {

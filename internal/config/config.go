@@ -480,7 +480,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Console.OIDC.ClientSecretFile, &c.Console.OIDC.TLSCA, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Console.OIDC.ClientSecretFile, &c.Console.OIDC.TLSCA, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SeenDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
 		abs(p)
 	}
 	for i := range c.SIEM {

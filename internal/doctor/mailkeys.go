@@ -13,6 +13,7 @@ type MailKeysSeen struct {
 	Unreadable int
 	Ended      int // expired, or not valid yet
 	Ending     int // not yet, within 30 days
+	Changed    int // seen in mail in the place of others, within 30 days
 }
 
 // MailKeys tells what is wrong with the certificates and keys that mail is encrypted
@@ -31,6 +32,7 @@ func MailKeys(look func() (MailKeysSeen, error)) Check {
 			{seen.Secret, "hold a secret key: somebody else's mail can be read with it", "Take the file away, tell its owner, and ask for the public key: see `stanch keys list`."},
 			{seen.Unreadable, "cannot be read: mail to their owners goes another way, or is held", "See `stanch keys list`, and put the certificate or key there anew with `stanch keys import`."},
 			{seen.Ended, "have expired, or are not valid yet: mail to their owners goes another way, or is held", "See `stanch keys list`, and ask the owners for new ones."},
+			{seen.Changed, "came in mail in the place of others within 30 days: their owners may have changed them, or somebody else has", "See `stanch keys list`, and compare the fingerprints with their owners: `stanch keys pin`, or `keys revoke`."},
 			{seen.Ending, "expire within 30 days: after that mail to their owners goes another way, or is held", "See `stanch keys list`, and ask the owners for new ones."},
 		} {
 			if c.n > 0 {

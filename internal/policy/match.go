@@ -97,6 +97,17 @@ func (d domains) internal(a dlp.Address) bool {
 	return host != "" && slices.ContainsFunc(d, func(own string) bool { return glob(own, host) })
 }
 
+// Internal reports whether a is of one of smtp.internal_domains.
+func Internal(internalDomains []string, a dlp.Address) bool {
+	var own domains
+	for _, d := range internalDomains {
+		if p, err := parsePattern(d); err == nil { // New tells of the others
+			own = append(own, p.domain)
+		}
+	}
+	return own.internal(a)
+}
+
 // matcher is a compiled Match.
 type matcher struct {
 	channels   []dlp.Channel

@@ -56,6 +56,12 @@ func ReadKey(r io.Reader) (*Key, error) {
 // Fingerprint returns the key's fingerprint in lower-case hex.
 func (k *Key) Fingerprint() string { return k.key.GetFingerprint() }
 
+// Armored returns the key in armour.
+func (k *Key) Armored() ([]byte, error) {
+	s, err := k.key.GetArmoredPublicKey()
+	return []byte(s), err
+}
+
 // Subkeys returns the fingerprints of its subkeys in lower-case hex.
 func (k *Key) Subkeys() []string {
 	var out []string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/keydir"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -29,6 +30,12 @@ type Config struct {
 	SMIMESignKey string `toml:"smime_sign_key"`
 	// OpenPGPDir holds ADDRESS.asc, the public key of one owner. A reload reads it anew.
 	OpenPGPDir string `toml:"openpgp_dir"`
+	// SeenDir is where `stanch keys import --seen` keeps keys and certificates that it saw in mail whose sender's domain signed it (DKIM). Empty: it keeps none. Not smime_dir, nor openpgp_dir.
+	SeenDir string `toml:"seen_dir"`
+	// UseSeen has them count for whom smime_dir and openpgp_dir have none. Without it they are listed, and count if they are pinned, or by smime_roots.
+	UseSeen bool `toml:"use_seen"`
+	// SeenExpiry is how long after the date of the newest message with it such a key counts by that alone, a day at least.
+	SeenExpiry dlp.Duration `toml:"seen_expiry"`
 	// PDFDir holds ADDRESS.pass, the passphrase that was agreed on with that recipient, on one line; DOMAIN.pass serves a whole domain. Only its owner may read the file. Who has one, and no better way of order, gets mail as an encrypted PDF. Empty: nobody does. A reload reads it anew.
 	PDFDir string `toml:"pdf_dir"`
 	// RequestSubject lets a sender ask for a mail to be encrypted for its external recipients, whatever the policies say, by `[secure]` or `[encrypt]` in the subject. It is taken out of what is encrypted. Nothing in a mail asks for less than the policies.
@@ -53,7 +60,7 @@ type LDAP struct {
 
 // Default tries every way in the usual order, and has no keys.
 func Default() Config {
-	c := Config{RequestSubject: true, SMIMERevocation: revocationHard}
+	c := Config{RequestSubject: true, SMIMERevocation: revocationHard, SeenExpiry: dlp.Duration(90 * 24 * time.Hour)}
 	for _, w := range dlp.Ways() {
 		c.Order = append(c.Order, string(w))
 	}
@@ -106,6 +113,15 @@ func (c *Config) Validate() error {
 		if (d.BindDN == "") != (d.PasswordFile == "") {
 			return &dlp.KeyError{Key: fmt.Sprintf("encrypt.ldap[%d].password_file", i), Want: "bind_dn and password_file both, or neither"}
 		}
+	}
+	if c.SeenDir != "" && (c.SeenDir == c.SMIMEDir || c.SeenDir == c.OpenPGPDir) {
+		return &dlp.KeyError{Key: "encrypt.seen_dir", Want: "a folder of its own"}
+	}
+	if c.UseSeen && c.SeenDir == "" {
+		return &dlp.KeyError{Key: "encrypt.use_seen", Want: "seen_dir, the folder of what was seen"}
+	}
+	if c.SeenExpiry < dlp.Duration(24*time.Hour) {
+		return &dlp.KeyError{Key: "encrypt.seen_expiry", Want: `a duration of at least a day such as "90d"`}
 	}
 	if c.RequestHeader != "" && !fieldName(c.RequestHeader) {
 		return &dlp.KeyError{Key: "encrypt.request_header", Want: "the name of a header field such as X-Encrypt"}

@@ -85,7 +85,7 @@ func (w *Ways) readSMIME(dir string) error {
 	if err != nil {
 		return err
 	}
-	w.pins = t.pins
+	w.smimeTrust = t
 	for _, f := range files {
 		k := &smimeKey{Key: Key{Way: dlp.SMIME, File: f.name, For: f.whom, Trust: Folder}}
 		if at := strings.LastIndexByte(f.whom, '@'); at == 0 || at == len(f.whom)-1 || w.smime[f.whom] != nil {
@@ -225,7 +225,8 @@ func smimeReason(r smime.Reason) Reason {
 }
 
 // smimeFor returns the certificate for rcpt and how it stands: that of the
-// address, or where that cannot be used that of the domain. A pin for the address
+// address, or where that cannot be used that of the domain; where the folder has none
+// for the address, and none for the domain that can be used, what was seen in mail. A pin for the address
 // bars all others, the domain's too. nil: there is none.
 func (w *Ways) smimeFor(ctx context.Context, rcpt dlp.Address, now time.Time) (*smimeKey, Key) {
 	own, ok := w.smime[nameOf(rcpt)]
@@ -237,11 +238,22 @@ func (w *Ways) smimeFor(ctx context.Context, rcpt dlp.Address, now time.Time) (*
 	}
 	if d, found := w.smime[fold(rcpt.Domain)]; found {
 		ds := w.stateOf(ctx, d, rcpt, now)
-		if pin, pinned := w.pins[nameOf(rcpt)]; pinned && pin != d.Fingerprint && ds.Unfit == "" {
+		if pin, pinned := w.smimeTrust.pins[nameOf(rcpt)]; pinned && pin != d.Fingerprint && ds.Unfit == "" {
 			ds.Unfit = NotPinned
 		}
-		if ds.Unfit == "" || !ok {
+		if ds.Unfit == "" {
 			return d, ds
+		}
+		if !ok {
+			own, s = d, ds
+		}
+	}
+	if !ok {
+		if k, ss := w.seenOf(ctx, dlp.SMIME, rcpt, now); k != nil && (own == nil || ss.Unfit == "") {
+			if k.smime == nil {
+				return &smimeKey{Key: ss}, ss
+			}
+			return k.smime, ss
 		}
 	}
 	return own, s
@@ -253,7 +265,12 @@ func (w *Ways) recipient(rcpt dlp.Address, now time.Time) (smime.Recipient, bool
 	if k == nil || s.Unfit != "" {
 		return smime.Recipient{}, false
 	}
-	return smime.Recipient{Cert: k.chain[0], Capabilities: k.reads}, true
+	reads := k.reads
+	if seen := w.seenKey(dlp.SMIME, nameOf(rcpt)); seen != nil && seen.smime != nil && seen.Fingerprint == k.Fingerprint {
+		reads.AES256GCM = reads.AES256GCM || seen.smime.reads.AES256GCM // the owner of this very key signed that
+		reads.RSAOAEP = reads.RSAOAEP || seen.smime.reads.RSAOAEP
+	}
+	return smime.Recipient{Cert: k.chain[0], Capabilities: reads}, true
 }
 
 // maxSMIME is how many certificates one message is encrypted to.

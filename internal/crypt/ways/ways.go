@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,8 @@ const (
 	Exposed     Reason = "exposed"        // others than its owner may read the file of the passphrase
 	Weak        Reason = "weak"           // the passphrase is too short, too long or has characters beyond ASCII
 	NotInOrder  Reason = "not_in_order"   // encrypt.order leaves it out
+	SeenOnly    Reason = "seen_only"      // nobody but its sender's domain stands behind it, and encrypt.use_seen is off
+	Outranked   Reason = "outranked"      // it was seen in mail, and another way has a key that somebody stands behind
 )
 
 // Trust is why a key is taken for its recipient's.
@@ -53,6 +56,7 @@ type Trust string
 // The levels of trust.
 const (
 	Fetched Trust = "fetched" // it came from a directory: it does not count
+	Seen    Trust = "seen"    // it was in a message that its sender's domain signed: it counts with encrypt.use_seen
 	Folder  Trust = "folder"  // it lies in the administrator's folder under the recipient's name
 	Chain   Trust = "chain"   // an authority of encrypt.smime_roots stands behind it, and it names the recipient
 	Pinned  Trust = "pinned"  // a line of the trust file names it for the recipient
@@ -70,6 +74,7 @@ type Key struct {
 	Came        time.Time // when; zero where that is not known
 	Expires     time.Time // zero: never, or not known
 	Unfit       Reason    // "": mail may be encrypted to it
+	Sighting    *Sighting // in mail; nil: it was not
 }
 
 // Choice is one way to one recipient.
@@ -89,7 +94,6 @@ type Ways struct {
 	roots   *x509.CertPool       // authorities; nil: no chain is asked
 	status  *revocation.Asker    // nil: nobody is asked
 	soft    bool                 // what nobody knows of is good
-	pins    map[string]string    // address, folded → fingerprint of the one certificate that counts
 	signer  *cms.Signer          // of what goes as S/MIME; nil: it is not signed
 	openpgp map[string]*pgpKey   // by address, folded
 	portal  bool                 // there are pickup pages
@@ -97,6 +101,11 @@ type Ways struct {
 	tls     TLS
 	prove   Prover                 // nil: no server proves anything
 	pdf     map[string]*passphrase // by address or domain, folded
+
+	smimeTrust, pgpTrust trust  // what the trust files say
+	seenDir              string // of keys that were seen in mail, read as they are needed; "": there is none
+	useSeen              bool   // they count
+	seenFor              time.Duration
 }
 
 type pgpKey struct {
@@ -136,6 +145,12 @@ func Open(cfg Config, now func() time.Time) (*Ways, error) {
 			return nil, &dlp.KeyError{Key: "encrypt.openpgp_dir", Want: "a folder of ADDRESS.asc that can be read: " + err.Error()}
 		}
 	}
+	if cfg.SeenDir != "" {
+		w.seenDir, w.useSeen, w.seenFor = cfg.SeenDir, cfg.UseSeen, cfg.SeenExpiry.D()
+		if _, err := os.ReadDir(cfg.SeenDir); err != nil {
+			return nil, &dlp.KeyError{Key: "encrypt.seen_dir", Want: "a folder that can be read: " + bare(err).Error()}
+		}
+	}
 	if cfg.PDFDir != "" {
 		if err := w.readPDF(cfg.PDFDir); err != nil {
 			return nil, &dlp.KeyError{Key: "encrypt.pdf_dir", Want: "a folder of ADDRESS.pass and DOMAIN.pass that can be read: " + err.Error()}
@@ -149,6 +164,7 @@ func (w *Ways) readOpenPGP(dir string) error {
 	if err != nil {
 		return err
 	}
+	w.pgpTrust = t
 	files, err := readFolder(dir, ".asc", openpgp.MaxKey)
 	if err != nil {
 		return err
@@ -254,6 +270,7 @@ func (w *Ways) Keys() []Key {
 	for _, p := range w.pdf {
 		out = append(out, p.Key)
 	}
+	out = append(out, w.seenKeys(now)...)
 	for _, k := range w.smime {
 		local, domain, ok := strings.Cut(k.For, "@")
 		if !ok {
@@ -262,7 +279,7 @@ func (w *Ways) Keys() []Key {
 		out = append(out, w.stateOf(context.Background(), k, dlp.Address{Local: local, Domain: domain}, now))
 	}
 	slices.SortFunc(out, func(a, b Key) int {
-		return strings.Compare(string(a.Way)+"\x00"+a.File, string(b.Way)+"\x00"+b.File)
+		return strings.Compare(string(a.Way)+"\x00"+a.File+"\x00"+string(a.Trust), string(b.Way)+"\x00"+b.File+"\x00"+string(b.Trust))
 	})
 	return out
 }
@@ -275,7 +292,11 @@ func (w *Ways) Choices(ctx context.Context, from, rcpt dlp.Address) []Choice {
 	now := w.now()
 	var out []Choice
 	for _, way := range w.order {
-		out = append(out, w.choice(ctx, way, from, rcpt, now))
+		c := w.choice(ctx, way, from, rcpt, now)
+		if w.outranked(ctx, c, from, rcpt, now, nil) {
+			c.Unfit = Outranked
+		}
+		out = append(out, c)
 	}
 	for _, way := range dlp.Ways() {
 		if !slices.Contains(w.order, way) {
@@ -306,12 +327,27 @@ func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, 
 	default:
 		return Choice{Way: way, Unfit: NoKey}
 	}
-	k, ok := w.openpgp[nameOf(rcpt)]
-	if !ok {
-		return Choice{Way: way, Unfit: NoKey}
+	k, s := w.openpgpFor(rcpt, now)
+	if k == nil {
+		return Choice{Way: way, Unfit: s.Unfit}
 	}
-	s := k.state(now)
 	return Choice{Way: way, Unfit: s.Unfit, Key: &s}
+}
+
+// openpgpFor returns the key for rcpt and how it stands: the folder's, or where that
+// has none what was seen in mail. nil: there is none, or none that can be read.
+func (w *Ways) openpgpFor(rcpt dlp.Address, now time.Time) (*openpgp.Key, Key) {
+	if k, ok := w.openpgp[nameOf(rcpt)]; ok {
+		return k.key, k.state(now)
+	}
+	k, s := w.seenOf(context.Background(), dlp.OpenPGP, rcpt, now)
+	if k == nil {
+		return nil, Key{Unfit: NoKey}
+	}
+	if k.pgp == nil {
+		return nil, s
+	}
+	return k.pgp.key, s
 }
 
 // Way is the first way of encrypt.order from from to rcpt that can be gone and is
@@ -319,7 +355,10 @@ func (w *Ways) choice(ctx context.Context, way dlp.Way, from, rcpt dlp.Address, 
 func (w *Ways) Way(ctx context.Context, from, rcpt dlp.Address, except ...dlp.Way) dlp.Way {
 	now := w.now()
 	for _, way := range w.order {
-		if !slices.Contains(except, way) && w.choice(ctx, way, from, rcpt, now).Unfit == "" {
+		if slices.Contains(except, way) {
+			continue
+		}
+		if c := w.choice(ctx, way, from, rcpt, now); c.Unfit == "" && !w.outranked(ctx, c, from, rcpt, now, except) {
 			return way
 		}
 	}
@@ -356,11 +395,11 @@ func (w *Ways) Encrypt(dst io.Writer, open func() (io.ReadCloser, error), way dl
 	}
 	var keys []*openpgp.Key
 	for _, r := range rcpts {
-		k, ok := w.openpgp[nameOf(r)]
-		if !ok || k.state(now).Unfit != "" {
+		k, s := w.openpgpFor(r, now)
+		if k == nil || s.Unfit != "" {
 			return dlp.ErrNoWay
 		}
-		keys = append(keys, k.key)
+		keys = append(keys, k)
 	}
 	m, err := message.Protect(open, message.Protection{})
 	if err != nil {
