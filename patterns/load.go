@@ -31,11 +31,12 @@ func BuiltIn(file string) bool { return strings.HasPrefix(file, builtInPrefix) }
 
 // Source says where rules come from.
 type Source struct {
-	Paths   []string         // rule files, or folders whose *.toml are read in the order of their names
-	Site    Site             // the site's own forms
-	BuiltIn bool             // the built-in packs, before Paths
-	Only    []dlp.RuleID     // if any, just these
-	Tables  map[string]Table // imported code tables by name: "icd10cm"; none: rules ask the built-in structure
+	Paths   []string          // rule files, or folders whose *.toml are read in the order of their names
+	Instead map[string]string // by path of Paths: the text that is read in place of what lies there, which is then a file
+	Site    Site              // the site's own forms
+	BuiltIn bool              // the built-in packs, before Paths
+	Only    []dlp.RuleID      // if any, just these
+	Tables  map[string]Table  // imported code tables by name: "icd10cm"; none: rules ask the built-in structure
 
 	Patients Patients // the site's patients; nil for none
 
@@ -66,6 +67,10 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 		}
 	}
 	for _, p := range src.Paths {
+		if text, ok := src.Instead[p]; ok {
+			m.add(parse(p, []byte(text), lists, src.Site))
+			continue
+		}
 		for _, f := range m.read(p, lists, src.Site) {
 			m.add(f)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/survey"
 	"github.com/stanch-dlp/stanch/internal/tally"
 	"github.com/stanch-dlp/stanch/internal/web"
@@ -45,8 +46,9 @@ func (s *server) buildConsole() error {
 	if err != nil {
 		return err
 	}
+	s.ruleFile = rulefile.Open(s.cfg.DataDir)
 	s.console, err = console.New(console.Deps{
-		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		OIDC: provider, Trail: s.audit, Legal: s.gateway, Persons: s.persons,
 		Figures: s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {

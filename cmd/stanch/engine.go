@@ -103,6 +103,7 @@ func cacheDir(cfg *config.Config) string {
 
 // judges is one consistent set of rules and policies.
 type judges struct {
+	cfg     *config.Config // that they are of
 	set     *patterns.Set
 	table   *tables.Table // that the rules ask; nil for none
 	scanner *scanner.Scanner
@@ -139,7 +140,7 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *
 	if err != nil {
 		return nil, err
 	}
-	return &judges{ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+	return &judges{cfg: cfg, ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
 }
 
 // fileEncryption is how files of w are encrypted, by its recipients' keys as

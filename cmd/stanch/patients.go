@@ -48,7 +48,7 @@ func openPatients(cfg *config.Config) (patterns.Patients, error) {
 func (a *app) withPatients(cfg *config.Config, src patterns.Source) (patterns.Source, error) {
 	ix, err := openPatients(cfg)
 	if errors.Is(err, fs.ErrPermission) {
-		fmt.Fprintln(a.errs, "warning: whether there is a patient index cannot be read by this user: patients are not looked for")
+		fmt.Fprintln(a.errs, "warning: whether there is a patient index cannot be read by this user, nor rules that the console has: patients are not looked for")
 		return src, nil
 	}
 	src.Patients = ix

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
 	"github.com/stanch-dlp/stanch/internal/report"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/rulelint"
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -37,10 +39,32 @@ func (f *ruleFlags) add(cmd *cobra.Command) {
 // those of --rules and of args.
 func (f *ruleFlags) source(cfg *config.Config, args ...string) patterns.Source {
 	src := patterns.Source{BuiltIn: true, Site: cfg.Site, Digest: valueDigest(cfg)}
-	src.Paths = slices.Concat(cfg.Rules.Paths, f.files, args)
+	src.Paths = slices.Concat(cfg.Rules.Paths, consoleRules(cfg), f.files, args)
 	for _, id := range f.only {
 		src.Only = append(src.Only, dlp.RuleID(id))
 	}
+	return src
+}
+
+// consoleRules is the file of rules that the console writes, where there is one
+// and this user may know of it.
+func consoleRules(cfg *config.Config) []string {
+	if cfg.File == "" {
+		return nil // the defaults alone: nobody's data folder
+	}
+	path := rulefile.Path(cfg.DataDir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return []string{path}
+}
+
+// withDraft is src with text in place of what the file at path says.
+func withDraft(src patterns.Source, path, text string) patterns.Source {
+	if !slices.Contains(src.Paths, path) {
+		src.Paths = append(slices.Clone(src.Paths), path)
+	}
+	src.Instead = map[string]string{path: text}
 	return src
 }
 

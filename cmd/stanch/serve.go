@@ -29,6 +29,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/notify/hook"
 	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/passbook"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/tally"
@@ -101,12 +102,14 @@ type server struct {
 	handover *handover
 
 	console     *console.Console // nil: no pages
+	ruleFile    *rulefile.Store  // with console
 	tally       *tally.Tally     // with console
 	firstSignIn string           // how to sign in to the account that was made for the first start, until it is printed
 
-	mu     sync.Mutex
-	judges *judges   // guarded by mu; what is in force
-	loaded time.Time // guarded by mu; when its configuration was read
+	changing sync.Mutex // held while rules are put in force
+	mu       sync.Mutex
+	judges   *judges   // guarded by mu; what is in force
+	loaded   time.Time // guarded by mu; when its configuration was read
 }
 
 // serve runs until ctx ends or a successor takes over.
@@ -202,15 +205,7 @@ func (s *server) prepare(ctx context.Context, cfg *config.Config, m *metrics.Set
 		s.log.LogAttrs(ctx, slog.LevelError, "nothing can be read: senders are to try again until that is mended or a bypass is begun", safelog.Err(err))
 		return s.bind(ctx, cfg)
 	}
-	src := rulesOf(cfg)
-	if src.Patients, err = openPatients(cfg); err != nil {
-		return err
-	}
-	t, err := s.table(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	if s.judges, err = newJudges(ctx, cfg, src, t, s.extract); err != nil {
+	if s.judges, err = s.judge(ctx, cfg, nil); err != nil {
 		return err
 	}
 	return s.bind(ctx, cfg)
@@ -550,42 +545,4 @@ func (s *server) loadAgain() (*config.Config, error) {
 		return nil, fmt.Errorf("changed, and takes a restart: %s", strings.Join(keys, ", "))
 	}
 	return cfg, nil
-}
-
-// enforce puts the rules and policies of cfg in force.
-func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
-	src := rulesOf(cfg)
-	var err error
-	if src.Patients, err = openPatients(cfg); err != nil {
-		return err
-	}
-	t, err := s.table(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	j, err := newJudges(ctx, cfg, src, t, s.extract)
-	if err != nil {
-		return err
-	}
-	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest(), j.tableVersion()); err != nil {
-		return err
-	}
-	// First the rules, then their digest: a file judged in between is noted
-	// under the old digest, and read again.
-	s.gateway.SetRules(j.rules(s.cfg, s.prove))
-	s.mu.Lock()
-	before := s.judges
-	s.judges, s.loaded = j, time.Now()
-	s.mu.Unlock()
-	s.announce(j, cfg)
-	if s.watcher != nil {
-		s.watcher.Recheck()
-	}
-	digest := slog.String("ruleset", j.set.Digest())
-	if before != nil && before.set.Digest() == j.set.Digest() && before.policy.Digest() == j.policy.Digest() && before.tableVersion() == j.tableVersion() {
-		s.log.Info("rules and policies were read again and are as before", digest)
-		return nil
-	}
-	s.log.Info("new rules and policies are in force", digest)
-	return nil
 }

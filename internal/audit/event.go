@@ -25,8 +25,9 @@ const (
 	Deliver      Kind = "deliver"   // the outbox came to an end with recipients
 	QueueRetry   Kind = "queue_try" // a person had the outbox try again
 	QueueDrop    Kind = "queue_drop"
-	RulesChanged Kind = "rules"  // the rule set or the policies changed
-	Tables       Kind = "tables" // a person changes the code tables, as Reason says; Digest is of the file that is taken in
+	RulesChanged Kind = "rules"     // the rule set or the policies changed
+	Tables       Kind = "tables"    // a person changes the code tables, as Reason says; Digest is of the file that is taken in
+	RuleFile     Kind = "rule_file" // a person saves a version of the rules that the console has, as Reason says; Digest is of its text
 	ScanOff      Kind = "scan_off"
 	BypassOn     Kind = "bypass_on"  // a person lets mail pass unread until Until; Doc is the bypass
 	BypassOff    Kind = "bypass_off" // that ended, as Reason says
@@ -50,7 +51,7 @@ const (
 )
 
 var kinds = []Kind{
-	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, ScanOff,
+	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, RuleFile, ScanOff,
 	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Start, Stop, TailKept, TailCut,
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
 	"github.com/stanch-dlp/stanch/internal/web"
@@ -33,17 +34,20 @@ const maxBody = 64 << 10
 
 // Deps are the console's neighbours.
 type Deps struct {
-	Desk    Desk
-	Reader  Reader
-	Users   *Users
-	Views   *Views
-	Rules   func() []Rule // in force
-	Book    Rulebook
-	Held    func(context.Context) (int, error)
-	Figures Figures
-	Trail   Trail
-	Legal   Legal
-	Persons func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
+	Desk   Desk
+	Reader Reader
+	Users  *Users
+	Views  *Views
+	Rules  func() []Rule // in force
+	Book   Rulebook
+	Editor RuleEditor
+	// RuleFile is the file that Editor changes, with its versions.
+	RuleFile *rulefile.Store
+	Held     func(context.Context) (int, error)
+	Figures  Figures
+	Trail    Trail
+	Legal    Legal
+	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
 	Health     func(context.Context) []Condition
@@ -132,14 +136,15 @@ type frame struct {
 }
 
 // Decides, Reveals and SeesNames are what templates ask.
-func (f frame) Decides() bool   { return f.User.may(decide) }
-func (f frame) Reveals() bool   { return f.User.may(reveal) }
-func (f frame) Trails() bool    { return f.User.may(trail) }
-func (f frame) Legal() bool     { return f.User.may(legal) }
-func (f frame) Downloads() bool { return f.User.may(download) }
-func (f frame) Accounts() bool  { return f.User.may(accounts) }
-func (f frame) SeesNames() bool { return f.User.may(names) }
-func (f frame) Tries() bool     { return f.User.may(tryRules) }
+func (f frame) Decides() bool    { return f.User.may(decide) }
+func (f frame) Reveals() bool    { return f.User.may(reveal) }
+func (f frame) Trails() bool     { return f.User.may(trail) }
+func (f frame) Legal() bool      { return f.User.may(legal) }
+func (f frame) Downloads() bool  { return f.User.may(download) }
+func (f frame) Accounts() bool   { return f.User.may(accounts) }
+func (f frame) SeesNames() bool  { return f.User.may(names) }
+func (f frame) Tries() bool      { return f.User.may(tryRules) }
+func (f frame) EditsRules() bool { return f.User.may(editRules) }
 
 // OfRules reports that it is one of the pages of rules.
 func (f frame) OfRules() bool { return strings.HasPrefix(f.Title, "Rules") }

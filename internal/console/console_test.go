@@ -25,6 +25,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/survey"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -219,7 +220,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
 		},
-		Book:  book{},
+		Book: book{}, Editor: s.rules(), RuleFile: rulefile.Open(dir),
 		Held:  func(context.Context) (int, error) { return items, nil },
 		Vault: &locker{}, Trail: s.desk, Legal: s.desk, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
@@ -304,7 +305,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	all := []string{"viewer", "auditor", "officer", "admin"}
 	who := map[console.Permission][]string{
 		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "download": {"admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
-		"trail": {"auditor", "admin"}, "legal": {"admin"}, "try rules": {"officer", "admin"},
+		"trail": {"auditor", "admin"}, "legal": {"admin"}, "try rules": {"officer", "admin"}, "edit rules": {"admin"},
 	}
 	for _, role := range all {
 		s.add(t, role, console.Role(role), false)

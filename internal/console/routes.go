@@ -10,17 +10,18 @@ type permission string
 
 // The permissions.
 const (
-	anyone   permission = "anyone"    // nobody need be signed in
-	signedIn permission = "signed in" // anybody who is, also before they have set a password or a second factor
-	see      permission = "see"       // lists and items, masked, people by domain
-	names    permission = "names"     // whole addresses
-	reveal   permission = "reveal"    // the text of a part
-	download permission = "download"  // the content as it came
-	decide   permission = "decide"    // release, reject, claim
-	accounts permission = "accounts"  // who may sign in
-	trail    permission = "trail"     // the audit log
-	legal    permission = "legal"     // legal holds
-	tryRules permission = "try rules" // what rules find in one's own text, and how the site's own rules are written
+	anyone    permission = "anyone"     // nobody need be signed in
+	signedIn  permission = "signed in"  // anybody who is, also before they have set a password or a second factor
+	see       permission = "see"        // lists and items, masked, people by domain
+	names     permission = "names"      // whole addresses
+	reveal    permission = "reveal"     // the text of a part
+	download  permission = "download"   // the content as it came
+	decide    permission = "decide"     // release, reject, claim
+	accounts  permission = "accounts"   // who may sign in
+	trail     permission = "trail"      // the audit log
+	legal     permission = "legal"      // legal holds
+	editRules permission = "edit rules" // the rules that the console has
+	tryRules  permission = "try rules"  // what rules find in one's own text, and how the site's own rules are written
 )
 
 // granted is what each role may do. It is the one place that says so.
@@ -28,7 +29,7 @@ var granted = map[Role][]permission{
 	Viewer:  {see},
 	Auditor: {see, trail},
 	Officer: {see, names, reveal, decide, tryRules},
-	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, tryRules},
+	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, tryRules, editRules},
 }
 
 // may reports whether u has p.
@@ -45,7 +46,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes(), c.ruleRoutes(), c.keyRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.keyRoutes())
 }
 
 // handler checks what the route needs before it does anything.

@@ -56,6 +56,7 @@ type listedRule struct {
 type rail struct {
 	Site, Packs []packLink
 	Try         bool // the page is that on which rules are tried
+	Edit        bool // or one of the site's own file
 }
 
 // railOf lists the packs of rs; here is the one that is shown.

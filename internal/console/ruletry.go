@@ -147,7 +147,7 @@ func (c *Console) try(w http.ResponseWriter, r *http.Request, u User) {
 	f, t, amiss := c.trialOf(fields, file)
 	status := http.StatusOK
 	if f.Amiss = amiss; amiss == "" {
-		f.Amiss = c.carryOut(r.Context(), u, &f, t)
+		f.Amiss, _ = c.carryOut(r.Context(), u, &f, t) // there is no draft that could be wrong
 	}
 	if f.Amiss != "" {
 		status = http.StatusBadRequest
@@ -158,28 +158,29 @@ func (c *Console) try(w http.ResponseWriter, r *http.Request, u User) {
 // ErrNoRule says that a rule is not in force.
 var ErrNoRule = errors.New("no such rule")
 
-// carryOut tries t and fills in f. amiss says why it was not done.
-func (c *Console) carryOut(ctx context.Context, u User, f *tryForm, t Trial) (amiss string) {
+// carryOut tries t and fills in f. amiss says why it was not done; err is a
+// DraftError where the draft does not load.
+func (c *Console) carryOut(ctx context.Context, u User, f *tryForm, t Trial) (amiss string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tryWithin)
 	defer cancel()
 	select {
 	case c.bench <- struct{}{}:
 		defer func() { <-c.bench }()
 	case <-ctx.Done():
-		return "Others are trying rules just now. Try again in a moment."
+		return "Others are trying rules just now. Try again in a moment.", nil
 	}
 	if err := c.note(ctx, audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "rules_try"}); err != nil {
-		return "That was not done: it could not be recorded."
+		return "That was not done: it could not be recorded.", nil
 	}
 	tried, err := c.Book.Try(ctx, t)
 	switch {
 	case errors.Is(err, ErrNoRule):
-		return "There is no such rule."
+		return "There is no such rule.", nil
 	case err != nil: // its text may quote what was read
-		return "It could not be read just now. Nothing of it was kept."
+		return "It could not be read just now. Nothing of it was kept.", err
 	}
 	f.Tried = viewOf(&tried)
-	return ""
+	return "", nil
 }
 
 // triedView is an explanation as a page shows it.

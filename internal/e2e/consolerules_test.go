@@ -30,7 +30,7 @@ func TestConsoleRules(t *testing.T) {
 	b.Do(chromedp.Click(`a.btn[href="/rules/try?rule=us-ssn"]`), chromedp.WaitVisible("#text"))
 	check("before rules are tried")
 	typeIn(b, "#text", "Wilhelmina Quillfeather, social security number 536-22-8145 </textarea><script>document.title='x'</script>, or 536228146")
-	b.Do(chromedp.Click(`main form button[type="submit"]`), chromedp.WaitVisible(".explain"))
+	b.Do(chromedp.Click(`form[action="/rules/try"] button`), chromedp.WaitVisible(".explain"))
 	check("rules tried on a text")
 	if got := webtest.Eval[string](b, `document.querySelector("mark").innerText + " " + document.title`); got != "536-22-8145 Rules: try · stanch" {
 		t.Errorf("marked and title: %q", got)
@@ -38,7 +38,7 @@ func TestConsoleRules(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Quillfeather.eml")
 	write(t, file, consoleMail, 0o600)
 	b.Open(url + "/rules/try")
-	b.Do(chromedp.WaitVisible("#file"), chromedp.SetUploadFiles("#file", []string{file}), chromedp.Click(`main form button[type="submit"]`), chromedp.WaitVisible(".explain"))
+	b.Do(chromedp.WaitVisible("#file"), chromedp.SetUploadFiles("#file", []string{file}), chromedp.Click(`form[action="/rules/try"] button`), chromedp.WaitVisible(".explain"))
 	check("rules tried on a mail")
 	text := webtest.Eval[string](b, `document.querySelector("main").innerText`)
 	for _, want := range []string{"Headers", "Part 2", "536-22-8146", "validator: "} {
@@ -46,8 +46,14 @@ func TestConsoleRules(t *testing.T) {
 			t.Errorf("the explanation of a mail lacks %q:\n%s", want, text)
 		}
 	}
+	editRules(t, g, b, url, check)
 	g.stop()
 	log := g.must("audit", "export")
+	for _, want := range []string{`"save:1"`, `"back:3:1"`, `"kind":"rule_file"`, `"kind":"rules"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
 	if n := strings.Count(log, `"rules_try"`); n != 2 {
 		t.Errorf("%d trials on record, want 2", n)
 	}
@@ -58,5 +64,62 @@ func TestConsoleRules(t *testing.T) {
 		if strings.Contains(g.logged()+log, secret) {
 			t.Errorf("a log holds %q", secret)
 		}
+	}
+}
+
+const badgeRule = `schema = 1
+[[rules]]
+id          = "staff-badge"
+type        = "CUSTOM"
+description = "Staff badge number"
+tags        = ["identifier"]
+  [[rules.patterns]]
+  confidence = "medium"
+  regex      = 'BX\d{6}'
+  supporting = { any = ["badge"], proximity = 40 }
+  [rules.tests]
+  match    = ["badge BX482913"]
+  no_match = ["BX482913"]
+`
+
+// editRules writes a rule in the browser, sees it in force, changes it and goes back.
+func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check func(string)) {
+	t.Helper()
+	inForce := func() int { return strings.Count(g.logged(), "new rules and policies are in force") }
+	draft := func(text, note, do string) {
+		t.Helper()
+		b.Open(url + "/rules/edit")
+		b.Do(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", text), chromedp.SetValue("#note", note), chromedp.Click(`button[value="`+do+`"]`),
+			chromedp.WaitVisible(`main [role="alert"], main [role="status"]`))
+	}
+	b.Open(url + "/rules/edit")
+	check("the editor before anything was saved")
+	// A key that is none, a test that fails: each with its line, and nothing is in force.
+	draft(strings.Replace(badgeRule, "proximity", "proximty", 1), "badges", "save")
+	check("a draft with a mistake")
+	if text := webtest.Eval[string](b, `document.querySelector('[role="alert"]').innerText`); !strings.Contains(text, "Line 10") || !strings.Contains(text, "proximty") {
+		t.Errorf("of a key that is none the page says %q", text)
+	}
+	draft(strings.Replace(badgeRule, `"BX482913"]`, `"badge BX482913"]`, 1), "badges", "save")
+	if text := webtest.Eval[string](b, `document.querySelector('[role="alert"]').innerText`); !strings.Contains(text, "Line 13") {
+		t.Errorf("of a test that fails the page says %q", text)
+	}
+	if n := inForce(); n != 0 || strings.Contains(g.must("rules", "list"), "staff-badge") {
+		t.Errorf("a draft that is wrong is in force (%d)", n)
+	}
+	draft(badgeRule, "badges of the wards", "save")
+	if inForce() != 1 || !strings.Contains(g.must("rules", "list"), "staff-badge") {
+		t.Errorf("a draft that is right is not in force: %s", webtest.Eval[string](b, `document.querySelector("main").innerText`))
+	}
+	check("the editor after a save")
+	draft(strings.Replace(badgeRule, "medium", "high", 1), "surer", "save")
+	b.Open(url + "/rules/history/2")
+	check("a version")
+	b.Do(chromedp.Click(`a[href="/rules/history"]`), chromedp.WaitVisible(`a[href="/rules/history/1"]`))
+	check("versions")
+	b.Do(chromedp.Click(`a[href="/rules/history/1"]`), chromedp.WaitVisible(`form[action="/rules/history/1/back"]`))
+	b.Do(chromedp.Click(`form[action="/rules/history/1/back"] button`), chromedp.WaitVisible(`main [role="status"]`))
+	if inForce() != 3 || read(t, filepath.Join(g.data(), "state", "rules", "site.toml")) != badgeRule {
+		t.Error("after going back the first version is not in force")
 	}
 }

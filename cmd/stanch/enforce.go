@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
+)
+
+// judge loads the rules and policies of cfg, with the rules' tests. draft, if not
+// nil, takes the place of the file that the console writes.
+func (s *server) judge(ctx context.Context, cfg *config.Config, draft *string) (*judges, error) {
+	src := rulesOf(cfg)
+	var err error
+	if src.Patients, err = openPatients(cfg); err != nil {
+		return nil, err
+	}
+	t, err := s.table(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if draft != nil {
+		src = withDraft(src, rulefile.Path(cfg.DataDir), *draft)
+	}
+	return newJudges(ctx, cfg, src, t, s.extract)
+}
+
+// enforce puts the rules and policies of cfg in force.
+func (s *server) enforce(ctx context.Context, cfg *config.Config, actor string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	j, err := s.judge(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	return s.putInForce(ctx, j, actor)
+}
+
+// putInForce has j judge from now on; its caller holds changing.
+func (s *server) putInForce(ctx context.Context, j *judges, actor string) error {
+	if err := s.gateway.Changed(ctx, actor, j.set.Digest(), j.policy.Digest(), j.tableVersion()); err != nil {
+		return err
+	}
+	// First the rules, then their digest: a file judged in between is noted
+	// under the old digest, and read again.
+	s.gateway.SetRules(j.rules(s.cfg, s.prove))
+	s.mu.Lock()
+	before := s.judges
+	s.judges, s.loaded = j, time.Now()
+	s.mu.Unlock()
+	s.announce(j, j.cfg)
+	if s.watcher != nil {
+		s.watcher.Recheck()
+	}
+	digest := slog.String("ruleset", j.set.Digest())
+	if before != nil && before.set.Digest() == j.set.Digest() && before.policy.Digest() == j.policy.Digest() && before.tableVersion() == j.tableVersion() {
+		s.log.Info("rules and policies were read again and are as before", digest)
+		return nil
+	}
+	s.log.Info("new rules and policies are in force", digest)
+	return nil
+}
