@@ -14,13 +14,13 @@ import (
 	"github.com/stanch-dlp/stanch/patterns"
 )
 
-// shrink leaves the automata of s room for a few states only, so that their
-// tables are full all the time.
-func shrink(s *Scanner) {
+// shrink leaves the automata of s room for a few states only, or for no bytes of
+// them, so that their tables are full all the time.
+func shrink(s *Scanner, room int) {
 	for _, g := range s.groups {
 		for _, l := range []*lazy{g.match.lazy, g.back} {
 			if l != nil {
-				l.most = 1
+				l.most, l.room = 1, room
 				l.cur.Store(l.newTable(1))
 			}
 		}
@@ -45,7 +45,7 @@ func TestSharedTables(t *testing.T) {
 	set := randomRules(t, r)
 	s, text := New(set), textFor(r, set, 2000)
 	want := scanPlaces(t, s, text, nil)
-	shrink(s)
+	shrink(s, 0)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -57,6 +57,45 @@ func TestSharedTables(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestTablesAreBounded: states of many threads take no more memory than their
+// table may, whatever a text asks for.
+func TestTablesAreBounded(t *testing.T) {
+	rules := "schema = 1\n"
+	for i := range 40 {
+		rules += fmt.Sprintf("[[rules]]\nid = \"x%d\"\ntype = \"CUSTOM\"\nboundary = \"none\"\n[[rules.patterns]]\nconfidence = \"low\"\nregex = '(?:a|b|ab|ba|aab|abb|bab){1,100}c%d'\n", i, i)
+	}
+	path := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := patterns.Load(t.Context(), patterns.Source{Paths: []string{path}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(set)
+	text := make([]byte, 60)
+	r := rand.New(rand.NewPCG(3, 1))
+	for i := range text {
+		text[i] = "ab"[r.IntN(2)]
+	}
+	scan := s.Begin(Options{VerifyFree: 1 << 40})
+	if err := Feed(scan, dlp.PartInfo{}, append(text, "c7"...)); err != nil {
+		t.Fatal(err)
+	}
+	if found, gaps := scan.Finish(); len(found) == 0 || len(gaps) > 0 {
+		t.Errorf("%d findings, gaps %v, want some and none", len(found), gaps)
+	}
+	for _, g := range s.groups {
+		took, most := 0, 0
+		for _, set := range g.match.cur.Load().sets {
+			took, most = took+16*len(set), max(most, 16*len(set))
+		}
+		if took > maxTable+most {
+			t.Errorf("the states take %d bytes, want at most %d and one state's %d", took, maxTable, most)
+		}
+	}
 }
 
 // TestCostlyExpressions: expressions whose automata have more states than there

@@ -13,6 +13,10 @@ const (
 	maxEntries = 1 << offsetBits
 )
 
+// maxTable is how many bytes the states and outputs of a table may take. Those of the
+// built-in rules take a hundredth; one state of the largest set takes as much.
+const maxTable = 16 << 20
+
 // entriesPerOut is how many transitions share one place for an output.
 const entriesPerOut = 16
 
@@ -53,6 +57,7 @@ type lazy struct {
 	class  [256]uint8 // bytes that nothing tells apart have one number; the end of the text has the last
 	stride uint32     // classes, the end included
 	most   uint32     // transitions that a table has room for at most
+	room   int        // bytes that its states and outputs may take
 	rep    []int      // by class: one of its bytes, endOfText for the last
 	cur    atomic.Pointer[table]
 
@@ -76,6 +81,9 @@ type table struct {
 	byKey   map[string]uint32
 	outKeys map[string]uint32
 	key     []byte
+	kept    int // bytes of sets and outs, and of their keys
+	room    int // lazy.room
+	roots   int // states that the table began with
 }
 
 // outcome is the expressions that a transition tells of.
@@ -87,7 +95,7 @@ type outcome struct {
 // newLazy makes an automaton over the classes that told apart: by byte, the
 // values of each column.
 func newLazy(columns []func(c byte) uint32, step func([]uint64, int) ([]uint64, []uint16), root [][]uint64) *lazy {
-	l := &lazy{step: step, root: root, most: maxEntries}
+	l := &lazy{step: step, root: root, most: maxEntries, room: maxTable}
 	l.class, l.rep = classesOf(columns)
 	l.rep = append(l.rep, endOfText)
 	l.stride = uint32(len(l.rep))
@@ -134,7 +142,7 @@ func classesOf(columns []func(c byte) uint32) (class [256]uint8, rep []int) {
 func (l *lazy) newTable(entries uint32) *table {
 	entries = max(entries/l.stride, uint32(len(l.root)+8)) * l.stride
 	t := &table{next: make([]atomic.Uint32, entries), outs: make([]outcome, min(entries/entriesPerOut, maxOuts)),
-		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint32{}}
+		sets: make([][]uint64, 1), byKey: map[string]uint32{}, outKeys: map[string]uint32{}, room: l.room}
 	for _, set := range l.root {
 		if len(set) == 0 { // a root that nothing begins at still has its place
 			t.sets = append(t.sets, nil)
@@ -146,7 +154,9 @@ func (l *lazy) newTable(entries uint32) *table {
 		n := uint32(len(t.sets))
 		t.sets = append(t.sets, slices.Clone(set))
 		t.byKey[string(t.keyOf(set))] = n
+		t.kept += 2 * len(t.key)
 	}
+	t.roots = len(t.sets)
 	return t
 }
 
@@ -169,11 +179,12 @@ func (t *table) state(set []uint64, stride uint32) (uint32, bool) {
 		return n, true
 	}
 	n := uint32(len(t.sets))
-	if (n+1)*stride > uint32(len(t.next)) {
+	if (n+1)*stride > uint32(len(t.next)) || t.kept >= t.room && len(t.sets) > t.roots { // for one there is always room
 		return 0, false
 	}
 	t.sets = append(t.sets, slices.Clone(set))
 	t.byKey[string(key)] = n
+	t.kept += 2 * len(key)
 	return n, true
 }
 
@@ -187,11 +198,12 @@ func (t *table) outNumber(out []uint16, needs []uint64) (uint32, bool) {
 		return n, true
 	}
 	n := uint32(len(t.outKeys))
-	if n >= uint32(len(t.outs)) {
+	if n >= uint32(len(t.outs)) || t.kept >= t.room {
 		return 0, false
 	}
 	t.outs[n] = newOutcome(out, needs)
 	t.outKeys[string(t.key)] = n
+	t.kept += 2 * len(t.key)
 	return n, true
 }
 
@@ -207,7 +219,7 @@ func newOutcome(list []uint16, needs []uint64) outcome {
 
 // full reports whether t has no room for one more state or output.
 func (t *table) full(stride uint32) bool {
-	return uint32(len(t.sets)+1)*stride > uint32(len(t.next)) || len(t.outKeys) >= len(t.outs)
+	return uint32(len(t.sets)+1)*stride > uint32(len(t.next)) || len(t.outKeys) >= len(t.outs) || t.kept >= t.room
 }
 
 // find makes the transition of class c from the state at offset from of t. It
@@ -243,7 +255,7 @@ func (l *lazy) find(t *table, from, c uint32) (in *table, e uint32, out *outcome
 	if t = l.cur.Load(); t.full(l.stride) {
 		t = l.newTable(min(4*uint32(len(t.next)), l.most))
 		l.cur.Store(t)
-		cost += minEntries
+		cost += minEntries + t.kept
 	}
 	n, _ = t.state(next, l.stride)
 	e = transition(n * l.stride)

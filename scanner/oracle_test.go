@@ -409,7 +409,7 @@ func randomCompared(tb testing.TB, r *rand.Rand, small bool) compared {
 	set := randomRules(tb, r)
 	c := compared{set, New(set), newOracle(set)}
 	if small {
-		shrink(c.s)
+		shrink(c.s, r.IntN(2)*maxTable)
 	}
 	return c
 }
