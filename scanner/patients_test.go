@@ -116,6 +116,8 @@ func TestPatients(t *testing.T) {
 		{"4th of March 1961: Quillfeather, Ottoline", "", "patient-birth 4th of March 1961"},
 		{"María de la Cruz was born July 15, 1980", "", "patient-birth July 15, 1980"},
 		{"MARIA DE LA CRUZ 19800715", "", "patient-birth 19800715"},
+		{"de la Cruz, Maria 19800715120000.000-0700", "", "patient-birth 19800715120000.000-0700"},
+		{"de la Cruz, Maria 1980-07-15T12:00:00.000Z", "", "patient-birth 1980-07-15"},
 		{"de la Cruz, Maria; 1980-07-15", "", "patient-birth 1980-07-15"},
 		{"Barnabas Winterbourne Hale, 22 Nov 1972", "", "patient-birth 22 Nov 1972"},
 		{"Jurgen Muller *1944-02-29", "", "patient-birth 1944-02-29"},
