@@ -466,6 +466,8 @@ func (j *job) readWhole(at place, k kind, b []byte) error {
 		return j.pst(at, b)
 	case fCHM:
 		return j.chm(at, b)
+	case fParquet:
+		return j.parquet(at, b)
 	}
 	return j.binary(at, k, b)
 }

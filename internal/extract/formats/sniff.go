@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
 	"github.com/stanch-dlp/stanch/internal/extract/metafile"
 	"github.com/stanch-dlp/stanch/internal/extract/onenote"
+	"github.com/stanch-dlp/stanch/internal/extract/parquet"
 	"github.com/stanch-dlp/stanch/internal/extract/plist"
 	"github.com/stanch-dlp/stanch/internal/extract/pst"
 	"github.com/stanch-dlp/stanch/internal/extract/rpm"
@@ -71,6 +72,7 @@ const (
 	fPlist
 	fPST
 	fCHM
+	fParquet
 	fImage
 )
 
@@ -181,7 +183,8 @@ var signatures = []struct {
 	{0, pst.Magic, kind{format: fPST, media: mediaPST}},
 	{0, "\x78\x9f\x3e\x22", kind{format: fTNEF, media: mediaTNEF}},
 	{0, "\x76\xe8\x04\x60\xc4\x11\xe3\x86", kind{media: "application/x-microsoft-rpmsg-message", cause: dlp.Encrypted, detail: "outlook rights management"}}, // [MS-OXORMMS] 2.1.4
-	{0, "PAR1", binaryKind("application/vnd.apache.parquet", "parquet")},
+	{0, parquet.Magic, kind{format: fParquet, media: mediaParquet}},
+	{0, parquet.MagicEncrypted, kind{media: mediaParquet, cause: dlp.Encrypted, detail: "parquet"}},
 	{0, "\x7fELF", binaryKind("application/x-executable", "executable")},
 	{0, "MZ", binaryKind("application/vnd.microsoft.portable-executable", "executable")},
 	{0, "OggS", binaryKind("audio/ogg", "audio")},
@@ -258,7 +261,7 @@ func signature(head []byte) (kind, bool) {
 			if s.magic == "MZ" && (len(head) < 64 || textEncoding(head, "") != "") {
 				continue
 			}
-			if s.magic == "%!PS" || s.magic == "ID3" || s.magic == "PAR1" || s.magic == "RIFF" || s.magic == "OggS" {
+			if s.magic == "%!PS" || s.magic == "ID3" || s.magic == "RIFF" || s.magic == "OggS" {
 				if textEncoding(head, "") != "" && s.magic != "%!PS" {
 					continue
 				}
@@ -303,6 +306,8 @@ func archiveHolds(magic string, head []byte) bool {
 		name := head[min(2, len(head)):min(15, len(head))]
 		n := bytes.IndexByte(name, 0)
 		return n > 0 && textEncoding(name[:n], "") != "" && len(head) >= 29
+	case parquet.Magic, parquet.MagicEncrypted: // a page's head begins with its kind; some pages look like text
+		return at(4) == 0x15 || textEncoding(head, "") == ""
 	case "\x1f\x1e", "\x1f\xa0", "UC2\x1a", "RE~^", "hsqs", "LRZI":
 		return textEncoding(head, "") == ""
 	}

@@ -344,7 +344,10 @@ func (s *sheet) endRow() {
 	}
 	at := 0
 	size := 1
-	for _, c := range s.cells {
+	for i, c := range s.cells {
+		if i > 0 && c.col == s.cells[i-1].col { // of a column that repeats
+			out.writeString(", ")
+		}
 		for n := 0; at < c.col && n < maxTabs; n++ {
 			out.writeString("\t")
 			at++
