@@ -232,7 +232,7 @@ func (c *column) first(body []byte, h pageHead) error {
 	if err != nil {
 		return err
 	}
-	ok := true
+	var ok bool
 	if c.rep, b, ok = levels(b, c.leaf.maxRep, h.repCoded, h.values); !ok {
 		return ErrCorrupt
 	}

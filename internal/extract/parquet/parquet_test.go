@@ -200,15 +200,15 @@ func TestForged(t *testing.T) {
 		file []byte
 		want error
 	}{
-		"a page that unpacks to 1 GiB":        {forged(6, page(0, 1<<30, 1, 0, "\x01\x00\x00\x00")), parquet.ErrTooLarge},
-		"a page that is not what it claims":   {forged(6, page(0, room/2, 1, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
-		"two thousand million times one":      {forged(0, page(2, 4, 1, 0, "\x01\x00\x00\x00"), page(0, 6, 1<<31-1, 8, "\x01\xfe\xff\xff\xff\x0f\x00")), errEnough},
-		"differences without bits":            {forged(0, page(0, 9, 1<<31-1, 5, "\x80\x01\x04\xff\xff\xff\xff\x07\x02\x02\x00\x00\x00\x00")), parquet.ErrCorrupt},
-		"more values than there are":          {forged(0, page(0, 4, 1<<30, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
-		"a size below zero":                   {forged(0, page(0, -4, 1, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
-		"a dictionary that is not there":      {forged(0, page(0, 6, 1, 8, "\x01\x02\x00")), parquet.ErrCorrupt},
-		"LZO":                                 {forged(3, one), parquet.ErrUnsupported},
-		"an encoding of the future":           {forged(0, page(0, 4, 1, 77, "\x01\x00\x00\x00")), parquet.ErrUnsupported},
+		"a page that unpacks to 1 GiB":      {forged(6, page(0, 1<<30, 1, 0, "\x01\x00\x00\x00")), parquet.ErrTooLarge},
+		"a page that is not what it claims": {forged(6, page(0, room/2, 1, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
+		"two thousand million times one":    {forged(0, page(2, 4, 1, 0, "\x01\x00\x00\x00"), page(0, 6, 1<<31-1, 8, "\x01\xfe\xff\xff\xff\x0f\x00")), errEnough},
+		"differences without bits":          {forged(0, page(0, 9, 1<<31-1, 5, "\x80\x01\x04\xff\xff\xff\xff\x07\x02\x02\x00\x00\x00\x00")), parquet.ErrCorrupt},
+		"more values than there are":        {forged(0, page(0, 4, 1<<30, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
+		"a size below zero":                 {forged(0, page(0, -4, 1, 0, "\x01\x00\x00\x00")), parquet.ErrCorrupt},
+		"a dictionary that is not there":    {forged(0, page(0, 6, 1, 8, "\x01\x02\x00")), parquet.ErrCorrupt},
+		"LZO":                               {forged(3, one), parquet.ErrUnsupported},
+		"an encoding of the future":         {forged(0, page(0, 4, 1, 77, "\x01\x00\x00\x00")), parquet.ErrUnsupported},
 	} {
 		if err := parquet.Read(c.file, room, &table{most: most}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)

@@ -240,7 +240,8 @@ const (
 
 // decode returns the values of a page.
 func (c *column) decode(encoding int, b []byte) (values, error) {
-	l, ok := c.leaf, true
+	var ok bool
+	l := c.leaf
 	var v values
 	switch encoding {
 	case ePlain:
