@@ -24,6 +24,10 @@ func TestZipEarlyMethods(t *testing.T) {
 			"004202"},
 		{"imploded", 6, 4, "0ff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f703f5f5f5f503f5f5f5f5ebe78d9e366be2e8fbfb66cfbbbf6bf8bc49e327cfba7c7fcd9a8df74f9d3979e9ecd94bc7cf9d3e75f9bef2efbf02"},
 		{"imploded early", 6, 4, "0ff7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f703f5f5f5f503f5f5f5f5ebe78d9e366be2e8fbfb66cfbbbf6bf8bc49e327cfba7c7fcd9a8df74f9d3979e9ecd94bc7cf9d3e05fa7fe5df7d05"},
+		// As node-pkware 5 packs it.
+		{"DCL, letters, 1 KiB", 10, 0, "0104488e62d986e2c574c7bbe01d32c9b4f13d9bcdf398d830a4383852740916e626a2551107fc03"},
+		{"DCL, bytes, 4 KiB", 10, 0, "0006a084a193a68c1b3a2082900903a2089e306de0b029c302c494294e40d49861a3850c192d70c4a051b38968971402fe01"},
+		{"DCL, letters, 2 KiB", 10, 0, "0105488e62d986e2c574c7bbe01d32c9b4f13d9bcdf398d830a4383852740916e626a275210ef807"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			packed, err := hex.DecodeString(c.packed)

@@ -87,7 +87,7 @@ func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 	switch m.method {
 	case 0:
 		return content, nil
-	case 1, 2, 3, 4, 5, 6:
+	case 1, 2, 3, 4, 5, 6, 10:
 		return j.unzipEarly(m, content)
 	case 8:
 		return flate.NewReader(content), nil
@@ -139,8 +139,6 @@ func (j *job) unzip(m *zipEntry, content io.Reader) (io.Reader, error) {
 // zipMethod names a method that is not read. APPNOTE.TXT 4.4.5.
 func zipMethod(method uint16) string {
 	switch {
-	case method == 10:
-		return "zip DCL implode"
 	case method == 96:
 		return "zip JPEG"
 	case method == 97:
@@ -232,7 +230,7 @@ func (j *job) proves(m *zipEntry, open func() (io.Reader, error)) bool {
 	})
 }
 
-// unzipEarly returns the plain content of a member of the methods of before 1993.
+// unzipEarly returns the plain content of a member of the methods of before 1993 and of method 10.
 // One whose flags were once meant otherwise is read as its checksum tells.
 func (j *job) unzipEarly(m *zipEntry, content io.Reader) (io.Reader, error) {
 	size := m.size

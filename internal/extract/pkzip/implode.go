@@ -98,16 +98,7 @@ func (d *imploded) step() error {
 		return err
 	}
 	if literal == 1 {
-		var c int
-		if d.trees {
-			c, err = d.symbol(&d.literals)
-		} else {
-			c, err = d.z.take(8)
-		}
-		if err == nil {
-			d.z.put(byte(c))
-		}
-		return err
+		return d.literal()
 	}
 	low, err := d.z.take(d.low)
 	if err != nil {
@@ -129,4 +120,18 @@ func (d *imploded) step() error {
 	}
 	d.z.repeat(n+more+d.shortest, high<<d.low+low+1)
 	return nil
+}
+
+// literal decodes a byte.
+func (d *imploded) literal() (err error) {
+	var c int
+	if d.trees {
+		c, err = d.symbol(&d.literals)
+	} else {
+		c, err = d.z.take(8)
+	}
+	if err == nil {
+		d.z.put(byte(c))
+	}
+	return err
 }

@@ -1,5 +1,6 @@
 // Package pkzip decodes what zip programs wrote before 1993: shrinking, reducing
-// and imploding, methods 1 to 6 of zip files.
+// and imploding, methods 1 to 6 of zip files; and method 10, the imploding of
+// PKWARE's Data Compression Library.
 //
 // It promises a stream that holds 16 KiB and tables of at most 100 KiB, and at
 // most 8 KiB out for each code, whatever it reads.
@@ -30,7 +31,7 @@ type Reader struct {
 	err    error
 }
 
-// MethodReader returns a Reader of the stream in r of a method from 1 to 6, as a
+// MethodReader returns a Reader of the stream in r of a method from 1 to 6 or 10, as a
 // member with these general purpose flags has it, and of size bytes; a negative
 // size lets the end of r tell. Programs of 1989 and 1990 meant other matches in
 // some imploded members: such a one is read with early set.
@@ -50,6 +51,8 @@ func MethodReader(r io.Reader, method, flags uint16, size int64, early bool) (*R
 		z.step = (&reduced{z: z, factor: uint(method - 1)}).step
 	case method == 6:
 		z.step = newImploded(z, flags, early).step
+	case method == 10:
+		z.step = newDCL(z).step
 	default:
 		return nil, ErrDamaged
 	}

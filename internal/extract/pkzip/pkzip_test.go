@@ -3,6 +3,7 @@ package pkzip_test
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -138,7 +139,7 @@ func TestDamaged(t *testing.T) {
 	for _, p := range []packed{
 		{name: "a code that nothing made", method: 1, b: []byte("\x00\xff\xff\xff")}, {name: "an order that is none", method: 1, b: []byte("\x00\x07\x00\x00\x00\x00")},
 		{name: "too many followers", method: 2, b: []byte("\xff\xff\xff\xff")}, {name: "a code with room", method: 6, b: []byte("\x00\x00\x00\x00")},
-		{name: "no method", method: 7},
+		{name: "no method", method: 7}, {name: "a window that is none", method: 10, b: []byte("\x00\x07")}, {name: "literals of no kind", method: 10, b: []byte("\x02\x04")},
 	} {
 		if got, err := unpack(&p, 100); err == nil {
 			t.Errorf("%s: %d bytes and no error", p.name, len(got))
@@ -177,6 +178,7 @@ func FuzzRead(f *testing.F) {
 	short := []byte("a text, a text, and a text once more")
 	f.Add(shrink(short, 5, true), uint16(1), uint16(0), false)
 	f.Add(reduce(short, 2, 2), uint16(3), uint16(0), false)
+	f.Add([]byte(dclWord), uint16(10), uint16(0), false)
 	f.Add(implode(short, 6, false, r), uint16(6), uint16(6), false)
 	f.Fuzz(func(t *testing.T, b []byte, method, flags uint16, early bool) {
 		p := packed{method: method, flags: flags, early: early, b: b}
@@ -184,4 +186,22 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d bytes", len(got))
 		}
 	})
+}
+
+// dclWord is the example of the format's description.
+const dclWord = "\x00\x04\x82\x24\x25\x8f\x80\x7f"
+
+// TestDCL reads it, with its size and without; its end is told by a word of its own.
+func TestDCL(t *testing.T) {
+	for _, size := range []int64{13, -1} {
+		if got, err := unpack(&packed{method: 10, b: []byte(dclWord)}, size); err != nil || string(got) != "AIAIAIAIAIAIA" {
+			t.Errorf("size %d: got %q, %v", size, got, err)
+		}
+	}
+	if _, err := unpack(&packed{method: 10, b: []byte(dclWord)}, 20); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("more than there is: got %v", err)
+	}
+	if _, err := unpack(&packed{method: 10, b: []byte(dclWord[:5])}, 13); err == nil {
+		t.Error("cut: no error")
+	}
 }
