@@ -2,6 +2,7 @@ package picture_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"image"
 	"image/color"
@@ -88,6 +89,14 @@ func TestBounds(t *testing.T) {
 	}
 	if _, _, err := pages(t, b.Bytes(), "image/png"); !errors.Is(err, picture.ErrTooSmall) {
 		t.Errorf("small: got %v", err)
+	}
+	forged := []byte("II*\x00\x08\x00\x00\x00\x07\x00")
+	for _, e := range [][3]uint32{{256, 3, 64}, {257, 3, 64}, {259, 3, 7}, {322, 4, 60000}, {323, 4, 60000}, {324, 4, 8}, {325, 4, 64}} {
+		forged = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(forged, uint16(e[0])), uint16(e[1]))
+		forged = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(forged, 1), e[2])
+	}
+	if _, _, err := pages(t, append(forged, 0, 0, 0, 0), "image/tiff"); !errors.Is(err, picture.ErrTooLarge) {
+		t.Errorf("a tile of 60,000 pixels a side: got %v", err)
 	}
 	if _, _, err := pages(t, nil, "image/heic"); !errors.Is(err, picture.ErrUnknown) {
 		t.Errorf("unknown: got %v", err)

@@ -17,6 +17,7 @@ var errTIFF = errors.New("picture: damaged directory")
 type ifd struct {
 	width, height int
 	xRes, yRes    float64 // pixels to a unit; 0: not told
+	blocks
 }
 
 // Tags. TIFF 6.0, section 8.
@@ -70,6 +71,8 @@ func walkTIFF(b []byte, most Bounds, page func(at uint32, d ifd) error) error {
 				d.xRes = rational(b, order, value)
 			case tagYRes:
 				d.yRes = rational(b, order, value)
+			default:
+				d.take(b, order, e, value)
 			}
 		}
 		if err := page(at, d); err != nil {
@@ -94,6 +97,9 @@ func lookTIFF(b []byte, most Bounds) error {
 		if err := check(image.Config{Width: d.width, Height: d.height}, most, nil); err != nil {
 			return err
 		}
+		if d.ours() {
+			return errEnough
+		}
 		if _, err := tiff.DecodeConfig(&oneTIFF{b: b, at: at, order: b[0]}); err != nil {
 			return err
 		}
@@ -117,11 +123,22 @@ func pagesTIFF(b []byte, most Bounds, page func(*image.Gray) error) error {
 		if err != nil {
 			return err
 		}
+		if d.ours() {
+			g, err := d.decode(b)
+			if err != nil {
+				return err
+			}
+			return page(square(g, d, most))
+		}
 		m, err := tiff.Decode(&oneTIFF{b: b, at: at, order: b[0]})
 		if err != nil {
 			return err
 		}
-		return page(square(Gray(m), d, most))
+		g := Gray(m)
+		if d.compression == group4TIFF && d.photometric == blackZero { // the decoder takes its white for white
+			g = inverted(g)
+		}
+		return page(square(g, d, most))
 	})
 }
 

@@ -1,0 +1,87 @@
+package picture_test
+
+import (
+	"errors"
+	"image"
+	"image/color"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/image/tiff"
+)
+
+// TestTIFFPrograms decodes what libtiff's tiffcp makes of a dark field on white:
+// strips and tiles, by every way of packing that it has.
+func TestTIFFPrograms(t *testing.T) {
+	copier, err := exec.LookPath("tiffcp")
+	if err != nil {
+		t.Skip("no tiffcp here: Debian's libtiff-tools has it")
+	}
+	dir := t.TempDir()
+	colours, fax := filepath.Join(dir, "colours.tif"), filepath.Join(dir, "fax.tif")
+	m := image.NewRGBA(image.Rect(0, 0, 400, 120))
+	for i := range m.Pix {
+		m.Pix[i] = 255
+	}
+	for y := 32; y < 80; y++ {
+		for x := 96; x < 192; x++ {
+			m.SetRGBA(x, y, color.RGBA{R: 20, B: 40, A: 255})
+		}
+	}
+	to, err := os.Create(colours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tiff.Encode(to, m, nil), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	noFax := exec.Command("convert", colours, "-alpha", "off", "-threshold", "50%", "-type", "bilevel", "-depth", "1", "-compress", "none", fax).Run()
+	opaque := filepath.Join(dir, "opaque.tif")
+	if exec.Command("convert", colours, "-alpha", "off", "-type", "truecolor", "-depth", "8", "-compress", "none", opaque).Run() != nil {
+		t.Skip("no ImageMagick here")
+	}
+	for name, c := range map[string]struct {
+		fax     bool
+		options []string
+	}{
+		"as it is":                  {false, []string{"-c", "none"}},
+		"LZW":                       {false, []string{"-c", "lzw:2"}},
+		"deflate":                   {false, []string{"-c", "zip:2"}},
+		"PackBits, strips":          {false, []string{"-c", "packbits", "-r", "8"}},
+		"LZW, tiles":                {false, []string{"-c", "lzw", "-t", "-w", "64", "-l", "64"}},
+		"JPEG":                      {false, []string{"-c", "jpeg", "-r", "128"}},
+		"JPEG as colours":           {false, []string{"-c", "jpeg:r", "-r", "128"}},
+		"JPEG, strips":              {false, []string{"-c", "jpeg", "-r", "16"}},
+		"JPEG, tiles":               {false, []string{"-c", "jpeg", "-t", "-w", "64", "-l", "64"}},
+		"JPEG, the other end first": {false, []string{"-B", "-c", "jpeg", "-r", "16"}},
+		"Group 3":                   {true, []string{"-c", "g3:1d"}},
+		"Group 3, filled to bytes":  {true, []string{"-c", "g3:1d:fill"}},
+		"Group 3, last bit first":   {true, []string{"-f", "lsb2msb", "-c", "g3:1d"}},
+		"Group 4":                   {true, []string{"-c", "g4", "-r", "32"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := opaque, filepath.Join(t.TempDir(), "a.tif")
+			if c.fax {
+				if from = fax; noFax != nil {
+					t.Skip("no ImageMagick here")
+				}
+			}
+			if out, err := exec.Command(copier, append(c.options, from, to)...).CombinedOutput(); err != nil {
+				t.Fatalf("tiffcp: %v %s", err, out)
+			}
+			b, err := os.ReadFile(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes, dark, err := pages(t, b, "image/tiff")
+			if err != nil || len(sizes) != 1 || sizes[0] != image.Pt(400, 120) || dark < 4608-150 || dark > 4608+150 { // JPEG rounds edges off
+				t.Errorf("got %v, %d dark pixels, %v", sizes, dark, err)
+			}
+			if _, _, err := pages(t, b[:len(b)/2], "image/tiff"); err == nil {
+				t.Error("cut: no error")
+			}
+		})
+	}
+}
