@@ -36,14 +36,16 @@ func needsIdentity(cmd *cobra.Command, what string) {
 
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
+	var who reviewer
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
 		Long: "Write NAME beside each NAME.age, NAME.gpg or NAME.p7m, with its owner, mode, access list, extended\nattributes and times, and remove the encrypted file with the note beside it.\n" +
 			"A file that is there already is never overwritten. Run again after an interruption.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var errs []error
+			who.files = keyFiles
 			for _, path := range args {
-				if err := bringBack(path, keyFiles); err != nil {
+				if err := bringBack(path, keyFiles, who.all); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", path, err))
 					continue
 				}
@@ -51,26 +53,11 @@ func (a *app) decryptCmd() *cobra.Command {
 			}
 			return errors.Join(errs...)
 		}}
+	who.cmd = cmd
+	tpmDeviceFlag(cmd, &who.device)
 	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, an OpenPGP secret key, or a certificate's private key in PEM (repeatable)")
 	needsIdentity(cmd, "an age or OpenPGP secret key, or a certificate's private key, that the files were encrypted to")
 	return cmd
-}
-
-func identities(files []string) ([]filippo.Identity, error) {
-	var all []filippo.Identity
-	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		ids, err := age.ReadIdentities(f)
-		f.Close() // only read from
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, ids...)
-	}
-	return all, nil
 }
 
 // secrets reads OpenPGP secret keys.
@@ -105,7 +92,7 @@ func certificateKeys(names []string) ([]cms.Secret, error) {
 }
 
 // bringBack decrypts the file at path by the kind that its name tells.
-func bringBack(path string, keyFiles []string) error {
+func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) error {
 	ext := filepath.Ext(path)
 	name := strings.TrimSuffix(path, ext)
 	if base := filepath.Base(name); base == "." || base == "" || strings.HasSuffix(name, "/") {
@@ -113,7 +100,7 @@ func bringBack(path string, keyFiles []string) error {
 	}
 	switch ext {
 	case files.ExtAge:
-		ids, err := identities(keyFiles)
+		ids, err := ageKeys()
 		if err != nil {
 			return err
 		}

@@ -150,7 +150,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
-	checks = append(checks, doctor.Reviewers(func() ([]doctor.ReviewersKey, error) { return loginKeys(cfg) }))
+	checks = append(checks, doctor.TPM(tpmHere), doctor.Reviewers(func() ([]doctor.ReviewersKey, error) { return loginKeys(cfg) }))
 	checks = append(checks, doctor.SIEM(func(ctx context.Context) ([]siem.Status, error) { return siem.Look(ctx, dir, auditDir(dir), cfg.SIEM) }, time.Now))
 	checks = append(checks,
 		doctor.Limits(need, files, whose, "/proc", "/sys/fs/cgroup"),

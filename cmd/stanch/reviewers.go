@@ -26,10 +26,17 @@ import (
 
 // reviewer opens what the server cannot, with keys that stay in this process:
 // what the server is given opens one document and nothing else.
-type reviewer struct{ files []string }
+type reviewer struct {
+	files  []string
+	device string // of a TPM
+	cmd    *cobra.Command
+	known  map[string][]filippo.Identity // by file: a PIN is asked for once
+}
 
 func (r *reviewer) flag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key or the private key of their certificate (PEM), mode 0600 (repeatable): where the server has no release key")
+	r.cmd = cmd
+	tpmDeviceFlag(cmd, &r.device)
+	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key or the private key of their certificate (PEM), mode 0600, or that `stanch reviewers key --tpm` wrote (repeatable): where the server has no release key")
 }
 
 // maxCertificate bounds the file of a reviewer's certificate, in bytes.
@@ -77,7 +84,36 @@ func (r *reviewer) identities() ([]filippo.Identity, error) {
 			return nil, fmt.Errorf("%s: mode %04o: other users can read this secret key; make it 0600", name, info.Mode().Perm())
 		}
 	}
-	return identities(r.files)
+	return r.all()
+}
+
+// all reads the files whatever their mode.
+func (r *reviewer) all() ([]filippo.Identity, error) {
+	var all []filippo.Identity
+	for _, name := range r.files {
+		ids, err := r.of(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ids...)
+	}
+	return all, nil
+}
+
+// of reads one of the files, once.
+func (r *reviewer) of(name string) ([]filippo.Identity, error) {
+	if ids := r.known[name]; ids != nil {
+		return ids, nil
+	}
+	ids, err := identitiesOf(r.cmd, name, r.device)
+	if err != nil {
+		return nil, err
+	}
+	if r.known == nil {
+		r.known = map[string][]filippo.Identity{}
+	}
+	r.known[name] = ids
+	return ids, nil
 }
 
 // open returns the keys of the document id, none where no file was named.
@@ -121,7 +157,7 @@ func (r *reviewer) fault(ctx context.Context, d control.Desk, period dlp.ID) err
 	}
 	keys := make([][]string, len(r.files))
 	for i, name := range r.files {
-		ids, err := identities([]string{name})
+		ids, err := r.of(name)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 
 func (a *app) reviewersCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "reviewers", Short: "Keep the keys of those who may open what is held"}
-	cmd.AddCommand(a.reviewersListCmd())
+	cmd.AddCommand(a.reviewersListCmd(), a.reviewersKeyCmd())
 	return cmd
 }
 

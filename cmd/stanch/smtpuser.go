@@ -91,7 +91,10 @@ func ours(files ...string) error {
 }
 
 // newPassword asks for a password twice, or takes a line of standard input.
-func (a *app) newPassword() (string, error) {
+func (a *app) newPassword() (string, error) { return a.twice("Password: ") }
+
+// twice is newPassword of something else.
+func (a *app) twice(prompt string) (string, error) {
 	f, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		line, err := bufio.NewReader(io.LimitReader(a.in, 4<<10)).ReadString('\n')
@@ -101,7 +104,7 @@ func (a *app) newPassword() (string, error) {
 		return strings.TrimRight(line, "\r\n"), nil
 	}
 	var got [2]string
-	for i, prompt := range []string{"Password: ", "Again: "} {
+	for i, prompt := range []string{prompt, "Again: "} {
 		fmt.Fprint(a.errs, prompt)
 		b, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(a.errs)

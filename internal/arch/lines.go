@@ -65,7 +65,7 @@ func Lines() []Line {
 			"internal/extract/layout",
 		}},
 		{"ground", []string{
-			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
+			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/crypt/tpm", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage", "internal/extract/prefix",
 			"internal/web",
 		}},

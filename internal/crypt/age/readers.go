@@ -222,7 +222,12 @@ func NewReviewer(beside []string) (secretKey []byte, public string, err error) {
 	if slices.ContainsFunc(beside, strict.IsReader) {
 		return nil, "", ErrCertificates
 	}
-	if len(beside) == 0 || kindFor(beside) != hybrid {
+	return NewIdentity(len(beside) > 0 && kindFor(beside) == hybrid)
+}
+
+// NewIdentity makes a key: the secret one as it is written, and the public one.
+func NewIdentity(postQuantum bool) (secretKey []byte, public string, err error) {
+	if !postQuantum {
 		id, err := filippo.GenerateX25519Identity()
 		if err != nil {
 			return nil, "", fmt.Errorf("age: new key: %w", err)
