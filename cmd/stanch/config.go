@@ -10,7 +10,9 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/dkim"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/tables"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/smtp/route"
@@ -62,10 +64,24 @@ func named(cfg *config.Config) error {
 		}
 		errs = append(errs, atRoute(cfg, err))
 	}
-	_, err = openOIDC(cfg)
-	errs = append(errs, err)
+	errs = append(errs, badSecrets(cfg)...)
 	_, err = dkim.New(cfg.DKIM)
 	return errors.Join(append(errs, cfg.At("dkim.key", err))...)
+}
+
+// badSecrets says what is wrong with the files of secrets of [console.oidc] and
+// [[siem]], with the line of their keys.
+func badSecrets(cfg *config.Config) (errs []error) {
+	if _, err := openOIDC(cfg); err != nil {
+		errs = append(errs, err)
+	}
+	for _, err := range siem.Check(cfg.SIEM) {
+		if e, ok := errors.AsType[*dlp.KeyError](err); ok {
+			err = cfg.At(e.Key, errors.New("expected "+e.Want))
+		}
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // atRoute is an error of the next hops with the key of the file at fault.

@@ -107,3 +107,40 @@ func TestConfigCheckProvedTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckSecrets: a secret of a receiver of events that others can read,
+// that is empty or is none is told with the line of its key, and doctor says so.
+func TestConfigCheckSecrets(t *testing.T) {
+	dir := t.TempDir()
+	conf, secret := filepath.Join(dir, "stanch.toml"), filepath.Join(dir, "secret")
+	text := "data_dir = \"var\"\n[extract]\nsandbox = \"off\"\n[[siem]]\nname = \"desk\"\nurl = \"https://siem.example/\"\nsecret_file = \"secret\"\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const good = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"
+	for name, tc := range map[string]struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		"good":      {good, 0o600, ""},
+		"open":      {good, 0o640, "a file that its owner alone may read"},
+		"empty":     {"\n", 0o600, "a file with the secret in it"},
+		"no secret": {"hunter2\n", 0o600, "whsec_"},
+	} {
+		if err := os.WriteFile(secret, []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(secret, tc.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := stanch(t, "config", "check", "--config", conf)
+		if want := conf + ":7: siem[0].secret_file: expected " + tc.want; (code == 0) != (tc.want == "") || tc.want != "" && !strings.Contains(errs, want) || strings.Contains(errs, "hunter2") {
+			t.Errorf("%s: got exit %d, %q", name, code, errs)
+		}
+		out, _, code := stanch(t, "doctor", "--only", "secrets", "--config", conf)
+		if (code == 0) != (tc.want == "") || !strings.Contains(out, tc.want) {
+			t.Errorf("%s: doctor: exit %d, %q", name, code, out)
+		}
+	}
+}

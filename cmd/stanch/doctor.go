@@ -150,6 +150,9 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
+	if cfg.Console.OIDC.On() || len(cfg.SIEM) > 0 {
+		checks = append(checks, doctor.Secrets(func() []error { return badSecrets(cfg) }))
+	}
 	checks = append(checks, doctor.TPM(tpmHere), doctor.Reviewers(func() ([]doctor.ReviewersKey, error) { return loginKeys(cfg) }))
 	checks = append(checks, doctor.SIEM(func(ctx context.Context) ([]siem.Status, error) { return siem.Look(ctx, dir, auditDir(dir), cfg.SIEM) }, time.Now))
 	checks = append(checks,

@@ -48,7 +48,7 @@ func (a *app) reviewersKeyCmd() *cobra.Command {
 			"are asked for on a terminal, and are the first line of standard input otherwise."}
 	cmd.Flags().BoolVar(&inTPM, "tpm", false, "seal the secret key to the TPM of this machine")
 	cmd.Flags().BoolVar(&pin, "pin", false, "with --tpm: ask for a PIN at each use")
-	cmd.Flags().BoolVar(&hybrid, "post-quantum", false, "make a post-quantum key (age1pq1…), as all [vault] reviewers must then be")
+	cmd.Flags().BoolVar(&hybrid, "post-quantum", false, "make a post-quantum key (age1pq1), as all [vault] reviewers must then be")
 	tpmDeviceFlag(cmd, &device)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if pin && !inTPM {

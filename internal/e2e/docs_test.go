@@ -70,10 +70,11 @@ func documentedFiles(t *testing.T) (dir string) {
 	for _, sub := range []string{"tls", "private", "smime"} {
 		mkdir(t, filepath.Join(dir, sub))
 	}
-	for to, from := range map[string]string{"gw.pem": cert, "gw.key": key, "tls/gw.pem": cert, "tls/gw.key": key, "mail-authorities.pem": cert} {
+	for to, from := range map[string]string{"gw.pem": cert, "gw.key": key, "tls/gw.pem": cert, "tls/gw.key": key, "mail-authorities.pem": cert, "log-ca.pem": cert} {
 		write(t, filepath.Join(dir, to), read(t, from), 0o600)
 	}
 	write(t, filepath.Join(dir, "smarthost.auth"), "clinic:correct horse battery\n", 0o600)
+	write(t, filepath.Join(dir, "soc.secret"), "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n", 0o600)
 	write(t, filepath.Join(dir, "oidc.secret"), "correct horse battery staple\n", 0o600)
 	write(t, filepath.Join(dir, "none.toml"), documented, 0o600)
 	write(t, filepath.Join(dir, "stanch.toml"), "[smtp]\ntls_cert = \"gw.pem\"\ntls_key = \"gw.key\"\n[smtp.auth]\nusers = \"users\"\n", 0o600)

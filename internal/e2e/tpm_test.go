@@ -59,7 +59,8 @@ func TestReviewersKeyInATPM(t *testing.T) {
 	if said, err := g.withLine(pin, "reviewers", "key", key, "--tpm", "--pin", "--tpm-device", mine); err == nil || !strings.Contains(said, "never overwritten") {
 		t.Errorf("over a key that is there: %q", said)
 	}
-	g.reconfigure(fmt.Sprintf("[vault]\nreviewers = [%q]\nreviewers_only = true\n", public))
+	write(t, g.config, read(t, g.config)+fmt.Sprintf("[vault]\nreviewers = [%q]\nreviewers_only = true\n", public), 0o600)
+	g.start()
 	if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
 		t.Fatal(err)
 	}

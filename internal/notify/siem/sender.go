@@ -1,16 +1,20 @@
 package siem
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
@@ -88,12 +92,9 @@ func New(ctx context.Context, all []Config, d Deps) (*Sender, error) {
 	var names []string
 	for _, c := range all {
 		r := &receiver{Deps: d, cfg: c}
-		t, err := tlsConfig(&c)
-		if err != nil {
-			return nil, err
-		}
-		if r.to, err = newTransport(&c, t, d.Version); err != nil {
-			return nil, err
+		var err error
+		if r.to, err = connect(&c, d.Version); err != nil {
+			return nil, fmt.Errorf("siem: %s: %w", c.Name, err)
 		}
 		if err := r.open(ctx); err != nil {
 			return nil, err
@@ -103,6 +104,52 @@ func New(ctx context.Context, all []Config, d Deps) (*Sender, error) {
 	}
 	d.Metrics.SIEMs(names)
 	return s, nil
+}
+
+// Check reads the secrets and certificates that New would, and says of each
+// receiver what is wrong with them. The errors are *dlp.KeyError.
+func Check(all []Config) (errs []error) {
+	for i, c := range all {
+		to, err := connect(&c, "")
+		if e, ok := errors.AsType[*dlp.KeyError](err); ok {
+			errs = append(errs, &dlp.KeyError{Key: fmt.Sprintf("siem[%d].%s", i, e.Key), Want: e.Want})
+			continue
+		}
+		to.close()
+	}
+	return errs
+}
+
+// maxSecretFile bounds a file with a secret, in bytes.
+const maxSecretFile = 256 << 10
+
+// readSecret reads a file that its owner alone may read.
+func readSecret(key, name string) ([]byte, error) {
+	bad := func(want string) ([]byte, error) { return nil, &dlp.KeyError{Key: key, Want: want} }
+	info, err := os.Stat(name)
+	if err != nil {
+		return bad("a file that can be read")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return bad("a file that its owner alone may read (chmod 600)")
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return bad("a file that can be read")
+	}
+	if len(bytes.TrimSpace(b)) == 0 || len(b) > maxSecretFile {
+		return bad("a file with the secret in it")
+	}
+	return b, nil
+}
+
+// connect makes the way to a receiver. Its errors are *dlp.KeyError.
+func connect(c *Config, version string) (transport, error) {
+	t, err := tlsConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return newTransport(c, t, version)
 }
 
 // open reads the cursor, and finds the place anew where the log is another than

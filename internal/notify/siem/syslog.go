@@ -11,6 +11,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // syslogTLS writes events as syslog messages over TLS, some on one connection.
@@ -114,13 +116,21 @@ func tlsConfig(c *Config) (*tls.Config, error) {
 		b, err := os.ReadFile(c.TLSCA)
 		t.RootCAs = x509.NewCertPool()
 		if err != nil || !t.RootCAs.AppendCertsFromPEM(b) {
-			return nil, errors.New("siem: tls_ca: want a readable PEM file of certificates")
+			return nil, &dlp.KeyError{Key: "tls_ca", Want: "a readable PEM file of certificates"}
 		}
 	}
 	if c.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		key, err := readSecret("tls_key", c.TLSKey)
 		if err != nil {
-			return nil, errors.New("siem: tls_cert: want a PEM file of a certificate, and tls_key that of its key")
+			return nil, err
+		}
+		cert, err := os.ReadFile(c.TLSCert)
+		if err != nil {
+			return nil, &dlp.KeyError{Key: "tls_cert", Want: "a file that can be read"}
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, &dlp.KeyError{Key: "tls_cert", Want: "a PEM file of a certificate, and tls_key that of its key"}
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

@@ -7,13 +7,13 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 const (
@@ -31,16 +31,14 @@ type webhook struct {
 	client               *http.Client
 }
 
-var errSecret = errors.New("siem: secret_file: want whsec_ and base64 of 24 to 64 bytes")
-
 func newWebhook(c *Config, tlsConfig *tls.Config, version string) (*webhook, error) {
-	b, err := os.ReadFile(c.SecretFile)
+	b, err := readSecret("secret_file", c.SecretFile)
 	if err != nil {
-		return nil, errors.New("siem: secret_file: cannot be read")
+		return nil, err
 	}
 	secret, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(string(b)), secretPrefix))
 	if err != nil || len(secret) < 24 || len(secret) > 64 {
-		return nil, errSecret
+		return nil, &dlp.KeyError{Key: "secret_file", Want: "whsec_ and base64 of 24 to 64 bytes"}
 	}
 	tr := &http.Transport{TLSClientConfig: tlsConfig, ForceAttemptHTTP2: true, MaxIdleConns: 1, MaxIdleConnsPerHost: 1, MaxConnsPerHost: 1,
 		IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: answerWithin, MaxResponseHeaderBytes: maxAnswer}
