@@ -216,7 +216,7 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 func (a *app) keysImportCmd() *cobra.Command {
 	var whom string
 	var replace, seen bool
-	cmd := &cobra.Command{Use: "import FILE…", Short: "Put a key or certificate into its folder",
+	cmd := &cobra.Command{Use: "import FILE...", Short: "Put a key or certificate into its folder",
 		Long: "Put the key or certificate in FILE into its folder.\n\n" +
 			"With --seen, read mail that came in, a message or a mailbox (mbox) in each FILE or standard input, and keep the keys (Autocrypt) and certificates (S/MIME)\n" +
 			"of senders whose domain signed the message (DKIM), in encrypt.seen_dir.\n\n" +
