@@ -110,6 +110,92 @@ func TestChangesThatWaitShareOneSyncAndFailAlone(t *testing.T) {
 	}
 }
 
+// TestTheLogBeginsAnewUnderLoad writes several times what the log may grow to. Each
+// time that it was folded there is a commit since.
+func TestTheLogBeginsAnewUnderLoad(t *testing.T) {
+	var folds atomic.Int32
+	written, done := make(chan struct{}, 1), make(chan struct{})
+	in := open(t, t.TempDir(), sqlite.Options{Steps: func(s string) {
+		switch s {
+		case "commit: answer":
+			select {
+			case written <- struct{}{}:
+			default:
+			}
+		case "fold: end":
+			folds.Add(1)
+			for range 2 { // the first may have come before
+				select {
+				case <-written:
+				case <-done:
+				}
+			}
+		}
+	}})
+	const writers, each, size = 4, 75, 200 << 10 // 60 MB
+	items := make([]vault.Item, writers*each)
+	for i := range items {
+		items[i] = item(t, in, size)
+	}
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for _, it := range items[w*each:][:each] {
+				commit(t, in, store.Change{Hold: []vault.Item{it}})
+			}
+		})
+	}
+	wg.Wait()
+	close(done)
+	info, err := os.Stat(filepath.Join(in.dir, "stanch.db-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := int64(writers * each * size / 2); info.Size() > most || folds.Load() == 0 {
+		t.Errorf("got a log of %d bytes after %d folds, want at most %d", info.Size(), folds.Load(), most)
+	}
+}
+
+// TestOthersOfAGroupAreWrittenOnce has one change of a group fail after others were
+// applied, and looks for what of these came twice or not at all.
+func TestOthersOfAGroupAreWrittenOnce(t *testing.T) {
+	g := newGate("commit: begin")
+	in := open(t, t.TempDir(), sqlite.Options{Steps: g.step})
+	first := item(t, in, 10)
+	twice, err := in.vault.Transition(first.ID, vault.Released, vault.Expired, time.Now(), "officer", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() error {
+		return in.db.AddFigures(context.Background(), []store.Count{{Day: 20000, What: "x", N: 1}}, []byte("place"), false)
+	}
+	g.closed.Store(true)
+	var wg sync.WaitGroup
+	wg.Go(func() { commit(t, in, store.Change{Hold: []vault.Item{first}}) })
+	<-g.reached
+	const others = 6
+	for i := range others {
+		wg.Go(func() {
+			if err := count(); err != nil {
+				t.Error(err)
+			}
+		})
+		if i == others/2 {
+			wg.Go(func() {
+				if err := in.db.Commit(context.Background(), store.Change{Decide: []vault.Transition{twice}}); !errors.Is(err, store.ErrState) {
+					t.Errorf("got %v, want ErrState", err)
+				}
+			})
+		}
+	}
+	close(g.open)
+	wg.Wait()
+	counts, err := in.db.Figures(t.Context(), 20000, 20000)
+	if err != nil || len(counts) != 1 || counts[0].N != others {
+		t.Errorf("got %v, %v, want one of %d", counts, err, others)
+	}
+}
+
 func TestACommitThatWasHandedOverEndsWhateverItsContextDoes(t *testing.T) {
 	g := newGate("commit: sync")
 	in := open(t, t.TempDir(), sqlite.Options{Steps: g.step})

@@ -27,7 +27,7 @@ const (
 	// handed over. A disk that hangs longer is answered with ErrUnknown.
 	maxWait = 2 * time.Minute
 	// maxLog is the size, in bytes, at which the write-ahead log is emptied by
-	// force; below it SQLite does so by itself every thousand pages.
+	// force, whatever reads it.
 	maxLog = 64 << 20
 	// pruneEvery is how often what has had its time is deleted.
 	pruneEvery = time.Hour
@@ -37,8 +37,20 @@ const (
 type op struct {
 	apply func(*group) error
 	bytes int
-	taken *atomic.Bool // by the committer, or by a caller who waits no longer: who sets it first
-	done  chan error   // buffered, one answer
+	state *atomic.Int32 // opWaits, or what the first to leave that made of it
+	done  chan error    // buffered, one answer
+}
+
+// States of an op.
+const (
+	opWaits int32 = iota // for the committer
+	opTaken              // the committer runs it
+	opLeft               // its caller waits no longer
+)
+
+// take reports whether o is the committer's to run.
+func (o op) take() bool {
+	return o.state.CompareAndSwap(opWaits, opTaken) || o.state.Load() == opTaken
 }
 
 // errSlow says that stable storage did not come to an op in time. It was not
@@ -61,11 +73,13 @@ type committer struct {
 	stmts  statements
 	sick   bool      // the last group failed on stable storage
 	pruned time.Time // when what has had its time was last deleted
-	traces bool      // contents were deleted, by an earlier process perhaps, whose old pages the log may still have
+	fold   fold
+	traces bool // contents were deleted, by an earlier process perhaps, whose old pages the log may still have
 }
 
 func newCommitter(db *DB, conn *sql.Conn) *committer {
-	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: statements{on: conn}, traces: true}
+	c := &committer{db: db, conn: conn, ops: make(chan op, maxGroup), pace: groupcommit.NewPace(), stmts: statements{on: conn},
+		fold: fold{done: make(chan int, 1)}, traces: true}
 	c.wg.Go(c.run)
 	return c
 }
@@ -73,7 +87,7 @@ func newCommitter(db *DB, conn *sql.Conn) *committer {
 // do hands one op over and waits for its outcome. Once handed over it runs
 // whatever becomes of ctx.
 func (c *committer) do(ctx context.Context, bytes int, apply func(*group) error) error {
-	o := op{apply: apply, bytes: bytes, taken: new(atomic.Bool), done: make(chan error, 1)}
+	o := op{apply: apply, bytes: bytes, state: new(atomic.Int32), done: make(chan error, 1)}
 	if err := c.hand(ctx, o); err != nil {
 		return err
 	}
@@ -83,7 +97,7 @@ func (c *committer) do(ctx context.Context, bytes int, apply func(*group) error)
 	case err := <-o.done:
 		return err
 	case <-t.C:
-		if o.taken.CompareAndSwap(false, true) {
+		if o.state.CompareAndSwap(opWaits, opLeft) {
 			return errSlow
 		}
 		return store.ErrUnknown
@@ -204,6 +218,7 @@ func (c *committer) commit(batch []op) {
 	}
 	if err == nil {
 		c.clean(ctx, gone)
+		c.foldBack(ctx, batch)
 	}
 }
 
@@ -225,20 +240,44 @@ func (c *committer) settle(ctx context.Context) error {
 // transact runs all of batch in one transaction. errs tells of ops that failed
 // alone; an error, that all of it failed.
 func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]goneContent, error) {
+	gone, err := c.attempt(ctx, batch, errs, false)
+	if err == errAlone && len(batch) > 1 {
+		return c.attempt(ctx, batch, errs, true)
+	}
+	if err == errAlone {
+		return nil, nil
+	}
+	return gone, err
+}
+
+// errAlone says that an op failed alone and that the transaction was rolled back.
+var errAlone = errors.New("sqlite: one change failed")
+
+// attempt runs batch in one transaction. An op that fails alone costs the others
+// nothing where they are apart; for that SQLite keeps each page as it was before
+// each op, so a first attempt does without and ends with the first such op.
+func (c *committer) attempt(ctx context.Context, batch []op, errs []error, apart bool) ([]goneContent, error) {
 	g := &group{c: c, ctx: ctx}
 	c.db.steps("commit: begin")
 	if err := c.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, fmt.Errorf("sqlite: begin: %w", c.db.writing(err))
 	}
 	for i, o := range batch {
-		if !o.taken.CompareAndSwap(false, true) {
+		if !o.take() {
 			continue // its caller has gone, and was told so
 		}
-		err := c.apply(g, o)
-		if err != nil && fatal(err) {
-			return nil, c.undo(ctx, fmt.Errorf("sqlite: write: %w", c.db.writing(err)))
+		apply := o.apply
+		if apart {
+			apply = o.apart
 		}
-		errs[i] = err
+		errs[i] = apply(g)
+		switch {
+		case errs[i] == nil:
+		case fatal(errs[i]):
+			return nil, c.undo(ctx, fmt.Errorf("sqlite: write: %w", c.db.writing(errs[i])))
+		case !apart:
+			return nil, c.undo(ctx, errAlone)
+		}
 	}
 	c.db.steps("commit: sync")
 	if err := c.exec(ctx, "COMMIT"); err != nil {
@@ -248,8 +287,8 @@ func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]g
 	return g.gone, nil
 }
 
-// apply runs one op so that it happens wholly or not at all.
-func (c *committer) apply(g *group, o op) error {
+// apart applies o so that it happens wholly or not at all.
+func (o op) apart(g *group) error {
 	if _, err := g.exec("SAVEPOINT one"); err != nil {
 		return err
 	}
@@ -319,7 +358,7 @@ func (c *committer) scrub(ctx context.Context) {
 
 // prune deletes what has had its time, in one transaction of its own.
 func (c *committer) prune(ctx context.Context, now time.Time) error {
-	prune := op{taken: new(atomic.Bool), apply: func(g *group) error {
+	prune := op{state: new(atomic.Int32), apply: func(g *group) error {
 		for _, p := range []struct {
 			query string
 			kept  time.Duration

@@ -61,7 +61,14 @@ func child(args []string) error {
 	switch mode {
 	case "one":
 		for i := range 6 {
-			if err := work(in, i); err != nil {
+			if err := work(in, i, workSizes[i%2]+i); err != nil {
+				return err
+			}
+		}
+		return errors.New("the step was never reached")
+	case "fold": // contents in the database, so that its log grows
+		for i := range 100 {
+			if err := work(in, i, 200<<10); err != nil {
 				return err
 			}
 		}
@@ -71,7 +78,7 @@ func child(args []string) error {
 		for w := range 16 {
 			wg.Go(func() {
 				for i := w; ; i++ {
-					if err := work(in, i); err != nil {
+					if err := work(in, i, workSizes[i%2]+i); err != nil {
 						fmt.Println("error", err)
 					}
 				}
@@ -84,11 +91,14 @@ func child(args []string) error {
 	return nil
 }
 
-// work is one round of all that a Change can hold. What it prints was answered
-// with nil.
-func work(in *install, i int) error {
+// workSizes are of a content in the database and of one in a file.
+var workSizes = [2]int{100, vault.InlineMax}
+
+// work is the i-th round of all that a Change can hold, with a content of size
+// bytes. What it prints was answered with nil.
+func work(in *install, i, size int) error {
 	ctx := context.Background()
-	doc, body := vaulttest.Document([]int{100, vault.InlineMax + i}[i%2])
+	doc, body := vaulttest.Document(size)
 	it, err := in.vault.Seal(ctx, doc, vaulttest.CaseOf(doc, body))
 	if err != nil {
 		return err
@@ -308,6 +318,19 @@ func TestKilledAtEachStep(t *testing.T) {
 				}
 				first.close(t)
 				account(t, dir, said)
+			})
+		}
+	}
+}
+
+// TestKilledWhileTheLogIsFolded kills a process at both ends of what goes on
+// beside its commits.
+func TestKilledWhileTheLogIsFolded(t *testing.T) {
+	for _, step := range []string{"fold: begin", "fold: end"} {
+		for _, nth := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s %d", step, nth), func(t *testing.T) {
+				dir := t.TempDir()
+				account(t, dir, kill(t, "fold", dir, step, nth, -1))
 			})
 		}
 	}

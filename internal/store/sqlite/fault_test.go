@@ -106,7 +106,7 @@ func TestAFailedSyncIsNotWritten(t *testing.T) {
 // failingSync is the child of TestAFailedSyncIsNotWritten. It is killed in the
 // end, as a machine with such a disk would be.
 func failingSync(in *install) error {
-	if err := work(in, 1); err != nil {
+	if err := work(in, 1, workSizes[1]); err != nil {
 		return err
 	}
 	doc, body := vaulttest.Document(100)

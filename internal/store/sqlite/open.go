@@ -77,6 +77,7 @@ type DB struct {
 	scrubEvery time.Duration
 
 	write   *sql.DB // one connection, the committer's
+	fold    *sql.DB // one connection, which folds the log into the database
 	read    *sql.DB // connections that cannot write
 	commits *committer
 
@@ -161,7 +162,7 @@ func (db *DB) prepare() error {
 
 func (db *DB) start(ctx context.Context, keyID string) error {
 	var err error
-	if db.write, err = sql.Open("sqlite", db.dsn("")); err != nil {
+	if db.write, err = sql.Open("sqlite", db.dsn("&_pragma=wal_autocheckpoint(0)")); err != nil { // see fold
 		return fmt.Errorf("sqlite: open: %w", classify(err))
 	}
 	db.write.SetMaxOpenConns(1)
@@ -178,6 +179,10 @@ func (db *DB) start(ctx context.Context, keyID string) error {
 	if db.read, err = sql.Open("sqlite", db.dsn("&_pragma=query_only(1)")); err != nil {
 		return errors.Join(fmt.Errorf("sqlite: open: %w", classify(err)), conn.Close())
 	}
+	if db.fold, err = sql.Open("sqlite", db.dsn("&_pragma=wal_autocheckpoint(0)")); err != nil {
+		return errors.Join(fmt.Errorf("sqlite: open: %w", classify(err)), conn.Close())
+	}
+	db.fold.SetMaxOpenConns(1)
 	db.stmts.on = db.read
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
@@ -235,7 +240,7 @@ func (db *DB) Close() error {
 
 func (db *DB) closePools() error {
 	var errs []error
-	for _, p := range []*sql.DB{db.read, db.write} { // the writer last: it empties the log
+	for _, p := range []*sql.DB{db.read, db.fold, db.write} { // the writer last: it empties the log
 		if p != nil {
 			errs = append(errs, p.Close())
 		}
