@@ -150,6 +150,13 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
+	checks = append(checks, doctor.Reviewers(func() ([]doctor.ReviewersKey, error) { return loginKeys(cfg) }))
+	if cfg.Portal.On() {
+		checks = append(checks, doctor.Pages("portal", cfg.Portal.URL, cfg.Portal.Site, nil, time.Now))
+	}
+	if cfg.Sender.On() {
+		checks = append(checks, doctor.Pages("sender", cfg.Sender.URL, cfg.Sender.Site, nil, time.Now))
+	}
 	if cfg.Console.OIDC.On() || len(cfg.SIEM) > 0 {
 		checks = append(checks, doctor.Secrets(func() []error { return badSecrets(cfg) }))
 	}

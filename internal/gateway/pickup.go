@@ -127,6 +127,7 @@ func (g *Gateway) pickupEvent(ctx context.Context, p pickup.Parcel, reason, acto
 	if _, err := g.Audit.Append(ctx, e); err != nil {
 		return fmt.Errorf("gateway: record parcel %s: %w", p.ID, err)
 	}
+	g.Metrics.Pickup(reason)
 	return nil
 }
 
@@ -306,6 +307,11 @@ func (g *Gateway) ListPickups(ctx context.Context, all bool) ([]Picked, error) {
 // pickup.ErrEnded.
 func (g *Gateway) RevokePickup(ctx context.Context, id dlp.ID, actor string) error {
 	p, err := g.PickupOf(ctx, id)
+	if errors.Is(err, pickup.ErrTampered) { // who it is for cannot be read any more: to end it that is not needed
+		if p, err = g.Pickup.Get(ctx, id); errors.Is(err, pickup.ErrTampered) && p.State == pickup.Waiting {
+			p.Known, err = pickup.Known{}, nil
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"io"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,6 +97,29 @@ func TestPickupEnds(t *testing.T) {
 	}
 	if got := strings.Join(reasons, " "); got != "code_sent code_sent opened expired" {
 		t.Errorf("on record: %s", got)
+	}
+}
+
+// TestRevokeWhatDoesNotOpen: a parcel whose row cannot be read any more opens for nobody,
+// and is taken back all the same.
+func TestRevokeWhatDoesNotOpen(t *testing.T) {
+	b, id := picking(t)
+	other, err := crypt.Open(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Pickup = pickup.New(b.db, b.db.PickupContents(), other)
+	if _, err := b.PickupOf(t.Context(), id); !errors.Is(err, pickup.ErrTampered) {
+		t.Fatalf("it opens: %v", err)
+	}
+	if err := b.RevokePickup(t.Context(), id, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Pickup.Content(t.Context(), id); !errors.Is(err, pickup.ErrNotFound) {
+		t.Errorf("its content is still there: %v", err)
+	}
+	if err := b.RevokePickup(t.Context(), id, "uid:0"); !errors.Is(err, pickup.ErrEnded) {
+		t.Errorf("once more: %v", err)
 	}
 }
 

@@ -195,6 +195,13 @@ func (s *Set) NotProved() {
 	}
 }
 
+// Pickup counts what happened to a message of the portal.
+func (s *Set) Pickup(event string) {
+	if s != nil {
+		s.pickups.WithLabelValues(in(pickupEvents, event)).Inc()
+	}
+}
+
 // ExtractKill counts a worker that was killed or died; cause is the Cause of
 // the Gap it leaves.
 func (s *Set) ExtractKill(cause dlp.Cause) {

@@ -3,11 +3,14 @@ package portal_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,11 +23,12 @@ import (
 // desk knows one parcel, and counts what is asked of it.
 type desk struct {
 	id    dlp.ID
+	also  dlp.ID // another
 	asked int
 }
 
 func (d *desk) PickupOf(_ context.Context, id dlp.ID) (pickup.Parcel, error) {
-	if id != d.id {
+	if id != d.id && (id != d.also || id == "") {
 		return pickup.Parcel{}, pickup.ErrEnded
 	}
 	return pickup.Parcel{ID: id, State: pickup.Waiting, Expires: time.Now().Add(time.Hour)}, nil
@@ -152,5 +156,81 @@ func TestLimits(t *testing.T) {
 	}
 	if got := post("198.51.100.8"); got != http.StatusOK {
 		t.Errorf("another client: %d", got)
+	}
+}
+
+// TestOneReplyOfAMessage: an answer that does not end keeps its own reader waiting,
+// and nobody else.
+func TestOneReplyOfAMessage(t *testing.T) {
+	d := &desk{id: dlp.NewID(), also: dlp.NewID()}
+	srv := pages(t, d, io.Discard)
+	var asked atomic.Int64
+	post := func(id dlp.ID, what, token string, body io.Reader) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/p/"+string(id)+"/"+what, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", asked.Add(1)%250)) // or the limit by address is met
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		return http.DefaultClient.Do(req)
+	}
+	enter := func(id dlp.ID) (token string) {
+		res, err := post(id, "open", "", strings.NewReader(`{"code":"123456"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var said struct{ Token string }
+		if err := json.NewDecoder(res.Body).Decode(&said); err != nil || said.Token == "" {
+			t.Fatalf("%+v, %v", said, err)
+		}
+		return said.Token
+	}
+	first, other := enter(d.id), enter(d.also)
+	word := func(res *http.Response, err error) string {
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer res.Body.Close()
+		var said struct{ Error string }
+		if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
+			t.Error(err)
+		}
+		return said.Error
+	}
+	reply := func(id dlp.ID, token string) string {
+		return word(post(id, "reply", token, strings.NewReader("--x--")))
+	}
+	var out *io.PipeWriter
+	ended := make(chan string, 1)
+	begin := func() {
+		var in *io.PipeReader
+		in, out = io.Pipe()
+		go func() { ended <- word(post(d.id, "reply", first, in)) }()
+	}
+	begin()
+	for reply(d.id, first) != "wait" { // until the first one is in
+		select {
+		case <-ended: // it came while another was: once more
+			begin()
+		default:
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("a second answer to the message is read beside the first")
+		}
+	}
+	if got := reply(d.also, other); got != "failed" { // the desk takes none
+		t.Errorf("an answer to another message: %q", got)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got != "failed" {
+		t.Errorf("the first: %q", got)
+	}
+	if got := reply(d.id, first); got != "failed" {
+		t.Errorf("after it: %q", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
@@ -28,14 +29,12 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusUnauthorized, said{Error: "again"})
 		return
 	}
-	select {
-	case s.replies <- struct{}{}:
-		defer func() { <-s.replies }()
-	default:
+	if !s.replies.take(id) {
 		answer(w, http.StatusServiceUnavailable, said{Error: "wait"})
 		return
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(replyWithin)) // a telephone is slow; without it the usual bound holds
+	defer s.replies.give(id)
+	r.Body = &paced{ReadCloser: r.Body, rc: http.NewResponseController(w), began: time.Now()}
 	re, done, err := s.readReply(r)
 	defer done()
 	if err != nil {
@@ -51,6 +50,46 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, said{})
+}
+
+// slots are the replies that are taken at this moment, one of a message at most: who
+// has one link keeps nobody else from answering.
+type slots struct {
+	mu    sync.Mutex
+	taken map[dlp.ID]bool // guarded by mu
+}
+
+func (s *slots) take(id dlp.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[id] || len(s.taken) >= maxReplies {
+		return false
+	}
+	s.taken[id] = true
+	return true
+}
+
+func (s *slots) give(id dlp.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.taken, id)
+}
+
+// paced is the body of a reply, which has to come as a slow telephone sends it, with a
+// pause here and there, and to end in time.
+type paced struct {
+	io.ReadCloser
+	rc    *http.ResponseController
+	began time.Time
+	read  int64
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	within := min(replyWithin, replyPause+time.Duration(p.read)*time.Second/slowest)
+	_ = p.rc.SetReadDeadline(p.began.Add(within)) // without it the usual bound holds
+	n, err := p.ReadCloser.Read(b)
+	p.read += int64(n)
+	return n, err
 }
 
 // readReply reads a reply. Its files lie in buffers, which done gives back:

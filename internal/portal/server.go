@@ -46,9 +46,10 @@ const (
 	burst       = 30              // requests that change something, at once by one address
 	every       = 2 * time.Second // and one more each
 	maxAsked    = 4 << 10         // bytes of a request that is no reply
-	maxReplies  = 4               // taken at once
+	maxReplies  = 4               // taken at once, of as many messages
 	replyWithin = 10 * time.Minute
-	slowest     = 16 << 10 // bytes a second that a reader takes
+	replyPause  = 30 * time.Second // for which a reply that is slower than slowest is waited for
+	slowest     = 16 << 10         // bytes a second that a reader takes
 )
 
 // Server answers on the pickup pages.
@@ -62,7 +63,7 @@ type Server struct {
 	limit   *web.Limiter
 	proxies []netip.Prefix
 	open    sessions
-	replies chan struct{}
+	replies slots
 }
 
 // New returns the pages of cfg, which Validate has checked.
@@ -80,7 +81,7 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 		return nil, err
 	}
 	s := &Server{cfg: cfg, desk: desk, buffers: buffers, log: log, now: now, limit: web.NewLimiter(burst, every, now),
-		open: sessions{now: now, all: map[[32]byte]session{}}, replies: make(chan struct{}, maxReplies)}
+		open: sessions{now: now, all: map[[32]byte]session{}}, replies: slots{taken: map[dlp.ID]bool{}}}
 	if s.pages, err = web.NewPages(from, files, nil); err != nil {
 		return nil, err
 	}
