@@ -150,7 +150,6 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	}
 	checks = append(checks, doctor.Folders(cfg.Watch)...)
 	checks = append(checks, doctor.Routes(func() ([]probe.Status, error) { return probe.Look(probesPath(dir), cfg.Doctor) }, running != nil))
-	checks = append(checks, doctor.Reviewers(func() ([]doctor.ReviewersKey, error) { return loginKeys(cfg) }))
 	if cfg.Portal.On() {
 		checks = append(checks, doctor.Pages("portal", cfg.Portal.URL, cfg.Portal.Site, nil, time.Now))
 	}
