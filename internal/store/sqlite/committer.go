@@ -241,13 +241,13 @@ func (c *committer) settle(ctx context.Context) error {
 // alone; an error, that all of it failed.
 func (c *committer) transact(ctx context.Context, batch []op, errs []error) ([]goneContent, error) {
 	gone, err := c.attempt(ctx, batch, errs, false)
-	if err == errAlone && len(batch) > 1 {
+	switch {
+	case !errors.Is(err, errAlone):
+		return gone, err
+	case len(batch) > 1:
 		return c.attempt(ctx, batch, errs, true)
 	}
-	if err == errAlone {
-		return nil, nil
-	}
-	return gone, err
+	return nil, nil
 }
 
 // errAlone says that an op failed alone and that the transaction was rolled back.
