@@ -363,7 +363,7 @@ func (s *server) run(ctx context.Context) error {
 	sending, hush := context.WithCancel(inner) // ends the outbox
 	defer hush()
 	var doors, workers sync.WaitGroup
-	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+13)
+	broken := make(chan error, len(s.doors["smtp"])+len(s.doors["milter"])+14)
 	watchdog := func(wg *sync.WaitGroup, what string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -398,6 +398,7 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
 	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
 	watchdog(&workers, "digest", func() error { return s.gateway.RunDigest(inner) })
+	watchdog(&workers, "index of what is held", func() error { return s.gateway.RunIndexing(inner) })
 	watchdog(&workers, "expiry", func() error { return s.gateway.RunExpiry(inner) })
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })

@@ -80,19 +80,22 @@ const (
 	ResultSent        = "sent"        // a probe is on its way
 	ResultCaught      = "caught"      // it was held, refused or encrypted
 	ResultMissed      = "missed"      // nobody saw it in time
+	ResultOpened      = "opened"      // the password that a reviewer typed opened something of it
 )
 
 var results = []string{
 	ResultPassed, ResultRefused, ResultUnreached, ResultUnknown, ResultHeld, ResultSplit, ResultSpooled, ResultRejected,
 	ResultReported,
 	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
-	ResultSent, ResultCaught, ResultMissed, ResultTurned,
+	ResultSent, ResultCaught, ResultMissed, ResultTurned, ResultOpened,
 }
 
 // Reasons of a Look; those of a Decision are dlp's.
 const (
 	ReasonCase   = "case"   // the case record of one document
 	ReasonHeader = "header" // a header field of held mail
+
+	ReasonPassword = "password" // it is read again with a password that a reviewer typed; an outcome follows
 )
 
 // Reasons of a Release of mail that was to be encrypted; of other releases it is "".

@@ -189,6 +189,9 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
 		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already. It is above the threshold for one person."},
 		{gateway.ErrNoWay, http.StatusConflict, "It stays held.", "It cannot be encrypted for everybody it was to go to. Choose some of them, or run `stanch keys test ADDRESS`, which says why."},
+		{gateway.ErrPassword, http.StatusConflict, "The password opens nothing of it.", "The item stays as it was. Letters, spaces and their case count: see that it is typed as the sender gave it."},
+		{gateway.ErrNoPassword, http.StatusBadRequest, "Nothing was tried.", "A password has 1 to 256 bytes."},
+		{gateway.ErrOpenedSlow, http.StatusConflict, "It was not read in time.", "The item stays as it was. Try again when less is going on."},
 		{gateway.ErrNotFor, http.StatusConflict, "This changed while you were reading.", "It is not held any more for one of those you chose. Nothing was done."},
 		{ErrNoPart, http.StatusNotFound, "There is no such part.", "Or it has no text."},
 	} {

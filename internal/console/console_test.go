@@ -65,13 +65,17 @@ func (d *desk) find(id dlp.ID) (gateway.Held, error) {
 	return gateway.Held{}, vault.ErrNotFound
 }
 
-// PageHeld serves held as a store does, newest first.
-func (d *desk) PageHeld(_ context.Context, f vault.Filter) ([]gateway.Held, error) {
+// FindHeld serves held as a store without terms does, newest first: whatever is asked for.
+func (d *desk) FindHeld(_ context.Context, q gateway.Search) ([]gateway.Held, dlp.ID, error) {
 	from := 0
-	if f.After != "" {
-		from = slices.IndexFunc(d.held, func(h gateway.Held) bool { return h.ID == f.After }) + 1
+	if q.After != "" {
+		from = slices.IndexFunc(d.held, func(h gateway.Held) bool { return h.ID == q.After }) + 1
 	}
-	return slices.Clone(d.held[from:min(len(d.held), from+f.Limit)]), nil
+	page := slices.Clone(d.held[from:min(len(d.held), from+q.Limit)])
+	if len(page) < q.Limit {
+		return page, "", nil
+	}
+	return page, page[len(page)-1].ID, nil
 }
 
 func (d *desk) Listed(_ context.Context, id dlp.ID) (gateway.Held, error) { return d.find(id) }

@@ -34,6 +34,10 @@ func (c *Console) claim(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
+	if _, err := c.Desk.Listed(r.Context(), id); err != nil { // what is not there is nobody's
+		c.fail(w, r, u, err)
+		return
+	}
 	if by, ok := c.claims.take(id, u.Name); !ok {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return

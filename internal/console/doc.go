@@ -21,13 +21,17 @@ import (
 
 // Desk does what reviewers decide. It is satisfied by gateway.Gateway.
 type Desk interface {
-	PageHeld(ctx context.Context, f vault.Filter) ([]gateway.Held, error)
+	// FindHeld returns items that s asks for, the newest first, others perhaps among
+	// them, and the item behind which to look on, "" where all was looked through.
+	FindHeld(ctx context.Context, s gateway.Search) (hs []gateway.Held, next dlp.ID, err error)
 	Listed(ctx context.Context, id dlp.ID) (gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
 	// HeldFrom returns what was held of mail from the sender of id, the newest
 	// first, but not id itself: at most limit, and how many there are.
 	HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limit int) (gateway.From, error)
 	ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor, reason string, do func(*dlp.Document) error) error
+	// OpenEncrypted reads id again with a password; what it opens joins the case.
+	OpenEncrypted(ctx context.Context, id dlp.ID, keys vault.Opened, actor, password string) (gateway.Opened, error)
 	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
 	ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) (gateway.Released, error)
 	RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -30,6 +31,7 @@ func (c *Console) itemRoutes() []route {
 	return []route{
 		{"GET /items/{id}", see, c.item},
 		{"POST /items/{id}/reveal", reveal, c.reveal},
+		{"POST /items/{id}/open", decide, c.openEncrypted},
 	}
 }
 
@@ -79,6 +81,7 @@ type itemPage struct {
 	DecidedBy     string
 	Decided       *time.Time
 	Count         int
+	Locked        bool // an encrypted part was not read
 }
 
 // item shows why one item was held. Looking is on record.
@@ -130,6 +133,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	p.Why = "Held because of: " + lowerFirst(because(types, &d.Held)) + "."
 	for _, g := range d.Gaps {
 		p.Gaps = append(p.Gaps, gapView{partLabel(g.Part), Ending(g.Name), codeWords(g.Cause), g.Detail})
+		p.Locked = p.Locked || g.Cause == dlp.Encrypted.String()
 	}
 	p.frame = c.frame(r, u, "Item "+string(id))
 	c.render(w, r, http.StatusOK, "item", p)
@@ -236,6 +240,55 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 		Whole  bool
 		Pieces []piece
 	}{c.frame(r, u, "Revealed part of item "+string(id)), id, partLabel(part), reason, c.Now(), whole, marked(text, part, d.Findings)})
+}
+
+// openEncrypted reads an item again with the password that was typed. It is in
+// no page, log or URL.
+func (c *Console) openEncrypted(w http.ResponseWriter, r *http.Request, u User) {
+	id, err := itemID(r)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	keys, err := c.opened(r, u, id)
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	mine := c.claims.who(id) == u.Name
+	if by, ok := c.claims.take(id, u.Name); !ok {
+		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
+		return
+	}
+	defer func() {
+		if !mine {
+			c.claims.drop(id, u.Name)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readWithin)
+	defer cancel()
+	opened, err := c.Desk.OpenEncrypted(ctx, id, keys, u.Actor(), r.PostFormValue("password"))
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = gateway.ErrOpenedSlow
+	}
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	said := fmt.Sprintf("Opened and read: %s, %s. It stays held until somebody decides.", several(opened.Parts, "part"), several(opened.Findings, "new finding"))
+	c.sessions.say(r, said)
+	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+}
+
+// several says how many of something there are.
+func several(n int, of string) string {
+	switch n {
+	case 0:
+		return "no " + of
+	case 1:
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
 
 // marked cuts text at what was found in it.

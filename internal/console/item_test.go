@@ -1,8 +1,11 @@
 package console_test
 
 import (
+	"context"
+	"fmt"
 	"html"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +13,9 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // TestItemIsNotReadAgain: what reviewers see was noted when the item was held; one
@@ -70,5 +76,47 @@ func TestHostileMailIsInert(t *testing.T) {
 		if strings.HasPrefix(path, "/items") && strings.Count(html.UnescapeString(body), "<script>x</script>") < 6 {
 			t.Errorf("%s: the hostile text is not there at all", path)
 		}
+	}
+}
+
+func (d *desk) OpenEncrypted(_ context.Context, id dlp.ID, _ vault.Opened, actor, password string) (gateway.Opened, error) {
+	if _, err := d.find(id); err != nil {
+		return gateway.Opened{}, err
+	}
+	switch password {
+	case "":
+		return gateway.Opened{}, gateway.ErrNoPassword
+	case "Kolibri-77":
+		d.did("open " + actor)
+		return gateway.Opened{Parts: 1, Findings: 2}, nil
+	}
+	d.did("try " + actor)
+	return gateway.Opened{}, fmt.Errorf("open: %w", gateway.ErrPassword)
+}
+
+// TestPasswordOfAPart: an officer types it; it is in no page and no address.
+func TestPasswordOfAPart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "vera", console.Viewer, false)
+	dana, path := s.signedIn(t, "dana"), "/items/"+string(s.desk.held[0].ID)
+	if _, body, _ := dana.do(http.MethodGet, path, nil); !strings.Contains(body, `action="`+path+`/open"`) || !strings.Contains(body, `type="password"`) {
+		t.Error("the page of an item with an encrypted part does not ask for a password")
+	}
+	if _, body, _ := s.signedIn(t, "vera").do(http.MethodGet, path, nil); strings.Contains(body, path+"/open") {
+		t.Error("a viewer is asked for a password")
+	}
+	for _, c := range []struct {
+		password string
+		want     int
+	}{{"", http.StatusBadRequest}, {"wrong-5151", http.StatusConflict}, {"Kolibri-77", http.StatusSeeOther}} {
+		code, body, to := dana.do(http.MethodPost, path+"/open", url.Values{"password": {c.password}})
+		if code != c.want || c.password != "" && strings.Contains(body+to, c.password) {
+			t.Errorf("%q: %d to %q, want %d", c.password, code, to, c.want)
+		}
+	}
+	if _, body, _ := dana.do(http.MethodGet, path, nil); !strings.Contains(body, "1 part, 2 new findings") {
+		t.Error("the page does not say what was opened")
 	}
 }

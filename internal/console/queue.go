@@ -19,7 +19,7 @@ import (
 
 const (
 	pageRows = 50   // of a page
-	mostSeen = 4000 // items that one page looks through for those that match; then it offers to look on
+	mostSeen = 1000 // items that one page opens to look whether they match; then it offers to look on
 	oneList  = 500  // items that are asked for at once
 )
 
@@ -73,15 +73,78 @@ func (s search) query() url.Values {
 	return q
 }
 
-func (s search) filter() vault.Filter {
-	f := vault.Filter{Newest: true, Limit: oneList}
+// urgent is the word that finds what officers are called about.
+const urgent = "urgent"
+
+// asks is what the vault is asked for: what has all of it matches, but for what the
+// vault cannot find things by.
+func (s search) asks(now time.Time, rules []Rule) gateway.Search {
+	var q gateway.Search
 	switch s.State {
+	case "":
+		q.State = vault.Held
 	case "all":
-		f.All = true
 	default:
-		f.State = vault.State(s.State)
+		q.State = vault.State(s.State)
 	}
-	return f
+	if s.Days > 0 {
+		q.Since = now.Add(-time.Duration(s.Days) * 24 * time.Hour)
+	}
+	one := func(k vault.FieldKind, v string) {
+		if v != "" {
+			q.All = append(q.All, []vault.Field{{Kind: k, Value: v}})
+		}
+	}
+	one(vault.ByRule, s.Rule)
+	one(vault.ByFrom, s.From)
+	one(vault.ByTo, s.To)
+	one(vault.ByChannel, s.Channel)
+	one(vault.ByConfidence, s.Confidence)
+	if s.Type != "" {
+		any := []vault.Field{}
+		for _, r := range rules {
+			if string(r.Type) == s.Type {
+				any = append(any, vault.Field{Kind: vault.ByRule, Value: string(r.ID)})
+			}
+		}
+		q.All = append(q.All, any)
+	}
+	for w := range strings.FieldsSeq(s.Words) {
+		switch id, err := dlp.ParseID(w); {
+		case err == nil:
+			q.IDs = []dlp.ID{id}
+		case w == urgent:
+			q.Urgent = true
+		default:
+			q.All = append(q.All, fieldsOf(w, rules))
+		}
+	}
+	return q
+}
+
+// fieldsOf are the fields that the word w stands for.
+func fieldsOf(w string, rules []Rule) []vault.Field {
+	out := []vault.Field{{Kind: vault.ByWord, Value: w}}
+	for _, r := range rules {
+		if ruleHas(r.ID, r.Type, w) {
+			out = append(out, vault.Field{Kind: vault.ByRule, Value: string(r.ID)})
+		}
+	}
+	for _, c := range dlp.Causes() {
+		if causeHas(c.String(), w) {
+			out = append(out, vault.Field{Kind: vault.ByCause, Value: c.String()})
+		}
+	}
+	return out
+}
+
+// ruleHas reports whether w is in a rule's id, or in what it finds.
+func ruleHas(id dlp.RuleID, t dlp.Type, w string) bool {
+	return strings.Contains(strings.ToLower(string(id)), w) || t != "" && (strings.Contains(strings.ToLower(string(t)), w) || strings.Contains(strings.ToLower(notify.TypeWords(t)), w))
+}
+
+func causeHas(cause, w string) bool {
+	return strings.Contains(cause, w) || strings.Contains(codeWords(cause), w)
 }
 
 // matches reports whether h is asked for.
@@ -96,42 +159,31 @@ func (s search) matches(h *gateway.Held, types map[dlp.RuleID]dlp.Type) bool {
 		s.To != "" && !slices.ContainsFunc(h.Recipients, func(r string) bool { return domainOf(r) == s.To }):
 		return false
 	}
-	return s.Words == "" || hasWords(h, types, s.Words)
-}
-
-// hasWords reports whether the fields of h that hold no PHI have all words: ids,
-// state, channel, policy, rules, kinds of data, causes, confidence, and domains.
-func hasWords(h *gateway.Held, types map[dlp.RuleID]dlp.Type, words string) bool {
-	var b strings.Builder
-	put := func(s string) { b.WriteString(s); b.WriteByte('\n') }
-	put(string(h.ID))
-	for _, s := range []string{h.State, h.Channel, h.Policy, h.Confidence, domainOf(h.Sender)} {
-		put(s)
-	}
-	for _, r := range h.Rules {
-		put(string(r))
-		if t := types[r]; t != "" {
-			put(string(t))
-			put(notify.TypeWords(t))
-		}
-	}
-	for _, c := range h.Causes {
-		put(c)
-		put(codeWords(c))
-	}
-	for _, r := range h.Recipients {
-		put(domainOf(r))
-	}
-	if h.Urgent {
-		put("urgent")
-	}
-	fields := strings.ToLower(b.String())
-	for w := range strings.FieldsSeq(words) {
-		if !strings.Contains(fields, w) {
+	for w := range strings.FieldsSeq(s.Words) {
+		if !hasWord(h, types, w) {
 			return false
 		}
 	}
 	return true
+}
+
+// hasWord reports whether a field of h that holds no PHI has the word w: a rule, a
+// kind of data or a cause anywhere in it, a domain, the policy, the channel and
+// the confidence as vault.Words cuts them, and the id as a whole.
+func hasWord(h *gateway.Held, types map[dlp.RuleID]dlp.Type, w string) bool {
+	if w == string(h.ID) || w == urgent && h.Urgent ||
+		slices.ContainsFunc(h.Rules, func(r dlp.RuleID) bool { return ruleHas(r, types[r], w) }) ||
+		slices.ContainsFunc(h.Causes, func(c string) bool { return causeHas(c, w) }) {
+		return true
+	}
+	whole := []string{h.Policy, h.Channel, h.Confidence}
+	if h.Channel == dlp.Mail.String() {
+		whole = append(whole, domainOf(h.Sender))
+		for _, r := range h.Recipients {
+			whole = append(whole, domainOf(r))
+		}
+	}
+	return slices.ContainsFunc(whole, func(s string) bool { return slices.Contains(vault.Words(s), w) })
 }
 
 // maxQuery bounds the words of one search, in bytes.
@@ -193,8 +245,8 @@ func filters(id string, p queuePage) filterData {
 }
 
 func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
-	s := searchOf(r.URL.Query())
-	f := s.filter()
+	s, rules := searchOf(r.URL.Query()), c.Rules()
+	f := s.asks(c.Now(), rules)
 	if after := r.URL.Query().Get("after"); after != "" {
 		id, err := dlp.ParseID(after)
 		if err != nil {
@@ -204,7 +256,6 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		f.After = id
 	}
 	later := f.After != ""
-	rules := c.Rules()
 	types := map[dlp.RuleID]dlp.Type{}
 	p := queuePage{Search: s, Rules: rules, Reasons: c.Reasons, Narrowed: len(s.query()) > 0, Later: later, Seen: mostSeen}
 	for _, rule := range rules {
@@ -214,9 +265,6 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		}
 	}
 	slices.Sort(p.Types)
-	if !p.Narrowed {
-		f.Limit = pageRows + 1
-	}
 	more, err := c.fill(r, &p, f, types, u)
 	if err != nil {
 		c.fail(w, r, u, err)
@@ -237,31 +285,29 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 
 // fill adds the rows of one page and returns the item after which the next one
 // begins, "" for none.
-func (c *Console) fill(r *http.Request, p *queuePage, f vault.Filter, types map[dlp.RuleID]dlp.Type, u User) (dlp.ID, error) {
-	now := c.Now()
-	for seen := 0; ; {
-		hs, err := c.Desk.PageHeld(r.Context(), f)
+func (c *Console) fill(r *http.Request, p *queuePage, f gateway.Search, types map[dlp.RuleID]dlp.Type, u User) (dlp.ID, error) {
+	f.Limit = pageRows + 1
+	for seen := 0; ; f.Limit = oneList {
+		hs, next, err := c.Desk.FindHeld(r.Context(), f)
 		if err != nil {
 			return "", err
 		}
 		for i := range hs {
 			h := &hs[i]
-			if p.Search.Days > 0 && now.Sub(h.Received) > time.Duration(p.Search.Days)*24*time.Hour || !p.Search.matches(h, types) {
-				f.After = h.ID
+			if h.Received.Before(f.Since) || !p.Search.matches(h, types) {
 				continue
 			}
 			if len(p.Rows) == pageRows {
-				return f.After, nil
+				return p.Rows[pageRows-1].ID, nil
 			}
-			f.After = h.ID
 			p.Rows = append(p.Rows, c.row(h, types, u))
 		}
-		if len(hs) < f.Limit {
+		if f.After = next; next == "" {
 			return "", nil
 		}
-		if seen += len(hs); seen >= mostSeen {
+		if seen += len(hs); seen >= mostSeen || len(hs) == 0 {
 			p.Cut = true
-			return f.After, nil
+			return next, nil
 		}
 	}
 }

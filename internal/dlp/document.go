@@ -154,6 +154,10 @@ type Document struct {
 	// proved to be its recipient's: it goes another way encrypted, or not at all.
 	Unproved bool
 
+	// Passwords are what its encrypted parts are tried with before all others.
+	// Secret: never in logs, metrics, audit events or notices, and kept nowhere.
+	Passwords []string
+
 	// Known is what was decided about this very content before, nil if nothing.
 	Known *Released
 

@@ -33,7 +33,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 	for _, page := range append(pages, "../../README.md") {
 		for _, m := range tomlBlock.FindAllStringSubmatch(read(t, page), -1) {
 			with[filepath.Base(page)]++
-			text := strings.ReplaceAll(m[1], "/etc/stanch/", dir+"/")
+			text := strings.NewReplacer("/etc/stanch/", dir+"/", "/var/lib/stanch/seen", dir+"/seen").Replace(m[1])
 			if regexp.MustCompile(`(?m)^schema *= *1$`).MatchString(text) {
 				write(t, filepath.Join(dir, "rules.toml"), text, 0o600)
 				if r := shell(t, dir, "", "rules", "test", "rules.toml", "--config", "none.toml"); r.code != 0 {
@@ -67,7 +67,7 @@ func documentedFiles(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	cert, key := authorityFor(t, dir, "gw.clinic.example", time.Hour)
-	for _, sub := range []string{"tls", "private", "smime"} {
+	for _, sub := range []string{"tls", "private", "smime", "seen"} {
 		mkdir(t, filepath.Join(dir, sub))
 	}
 	for to, from := range map[string]string{"gw.pem": cert, "gw.key": key, "tls/gw.pem": cert, "tls/gw.key": key, "mail-authorities.pem": cert, "log-ca.pem": cert} {

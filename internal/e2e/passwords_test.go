@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/stanch-dlp/stanch/internal/synth"
+	"github.com/stanch-dlp/stanch/internal/webtest"
 )
 
 // lockedReport is an archive that 7z encrypts, with an SSN in it.
@@ -118,4 +122,63 @@ func TestPasswordInAnotherMail(t *testing.T) {
 	held("after a restart", ada, []string{sam}, "gap")
 	g.stop()
 	nowhere("after a stop")
+}
+
+// TestReviewerTypesThePassword: on the page of a held item, the password of its
+// attachment opens it; what is inside is found, masked, and the item stays held.
+// The password and what it protected stand nowhere.
+func TestReviewerTypesThePassword(t *testing.T) {
+	t.Parallel()
+	const password = "Quetzal-8841-Vane"
+	zip := lockedReport(t, password)
+	b := webtest.Chromium(t, 1280, 900)
+	look := axe(t, b)
+	g, url := withConsole(t)
+	m := synth.Message(synth.Mail{From: "ada@clinic.example", To: outside, Subject: "the report", Paragraphs: []string{"As promised."},
+		Attachments: []synth.Attachment{{Member: synth.Member{Name: "report.zip", Data: zip}, Type: "application/zip"}}})
+	if answer, err := g.send("ada@clinic.example", outside, string(m)); err != nil || !strings.Contains(answer, "Held for review") {
+		t.Fatalf("%q, %v; want it held", answer, err)
+	}
+	signIn(t, g, b, url)
+	id := g.held()[0].ID
+	b.Open(url + "/items/" + id)
+	narrow(t, b)
+	look("an item with a part that is encrypted")
+	typeIn(b, "#password", "wrong"+kb.Enter)
+	b.Do(chromedp.WaitNotPresent("#password"))
+	look("a password that opens nothing")
+	if says := webtest.Eval[string](b, `document.querySelector("main").textContent`); !strings.Contains(says, "opens nothing") {
+		t.Errorf("after a wrong password the page says %q", says)
+	}
+	b.Open(url + "/items/" + id)
+	typeIn(b, "#password", password+kb.Enter)
+	b.Do(chromedp.WaitVisible(".finding .masked"))
+	look("an item that was opened")
+	if says := webtest.Eval[string](b, `document.querySelector("main").textContent`); !strings.Contains(says, "us-ssn") || strings.Contains(says, "536-22-8199") {
+		t.Errorf("opened, the page does not say what was found, or shows it: %q", says)
+	}
+	if it := g.held()[0]; it.State != "held" || !slices.Contains(it.Rules, "us-ssn") {
+		t.Errorf("opened, it is listed as %+v", it)
+	}
+	log := g.must("audit", "export")
+	if strings.Count(log, `"reason":"password"`) != 2 || !strings.Contains(log, `"result":"opened"`) {
+		t.Error("the audit log lacks a try, or what came of it")
+	}
+	g.stop()
+	if all := log + g.logged(); strings.Contains(all, password) || strings.Contains(all, "536-22-8199") {
+		t.Error("a log holds the password or what it protected")
+	}
+	err := filepath.WalkDir(g.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !d.Type().IsRegular() {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		if strings.Contains(string(body), password) || strings.Contains(string(body), "536-22-8199") {
+			t.Errorf("%s holds the password or what it protected", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,7 @@ func newRun(p *Pool, doc *dlp.Document, sink dlp.Sink) *run {
 		r.names = s
 		r.passwords = takingTurns(s.Passwords(), r.passwords)
 	}
+	r.passwords = slices.Concat(doc.Passwords, r.passwords)
 	return r
 }
 
@@ -262,7 +264,7 @@ var errBroken = errors.New("extract: child broke")
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
 	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Most: t.most, Logos: t.p.cfg.OCR.Logos, Limits: t.p.cfg.limits(), Skip: t.skips(),
-		Passwords: t.passwords, Names: t.names != nil, Tries: t.p.cfg.PasswordTries, TriesAll: t.p.cfg.MaxPasswordTries}
+		Passwords: t.passwords, Names: t.names != nil, Tries: t.p.cfg.PasswordTries + 2*len(t.doc.Passwords), TriesAll: t.p.cfg.MaxPasswordTries + 2*len(t.doc.Passwords)} // they take turns with what the document names
 	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return
 	}

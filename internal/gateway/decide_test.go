@@ -189,7 +189,7 @@ func TestSecondDecision(t *testing.T) {
 					t.Errorf("step %d: the outbox has %q, want %q", i+1, got, want)
 				}
 			}
-			h, err := b.PageHeld(t.Context(), vault.Filter{})
+			h, _, err := b.FindHeld(t.Context(), gateway.Search{})
 			if err != nil || len(h) != 1 || h[0].Proposed == nil || h[0].Proposed.By != "user:bob" {
 				t.Errorf("listed: %+v, %v", h, err)
 			}
@@ -295,7 +295,7 @@ func TestExpiryOfWhatDoesNotOpen(t *testing.T) {
 	if es := b.audit.of(audit.Review); len(es) > 0 {
 		t.Errorf("%d reasons of decisions on record, and nothing was decided", len(es))
 	}
-	if h, err := b.PageHeld(t.Context(), vault.Filter{}); err != nil || len(h) != 1 || !h[0].Damaged || h[0].Ends != nil {
+	if h, _, err := b.FindHeld(t.Context(), gateway.Search{}); err != nil || len(h) != 1 || !h[0].Damaged || h[0].Ends != nil {
 		t.Errorf("the list says %+v, %v", h, err)
 	}
 }

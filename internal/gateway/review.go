@@ -54,24 +54,68 @@ func (g *Gateway) NoteAccount(ctx context.Context, what, actor string) error {
 	return g.Note(ctx, audit.Event{Kind: audit.Account, Actor: actor, Reason: what})
 }
 
-// PageHeld returns one page of the vault. Unlike ListHeld it puts nothing in
-// front and asks the outbox nothing.
-func (g *Gateway) PageHeld(ctx context.Context, f vault.Filter) ([]Held, error) {
-	es, err := g.Vault.List(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: list: %w", err)
-	}
-	out := make([]Held, 0, len(es))
-	for _, e := range es {
-		out = append(out, g.heldOf(e))
-	}
-	if err := g.markUrgent(ctx, out); err != nil {
-		return nil, err
-	}
-	return out, g.asked(ctx, out)
+// Search asks for items of the vault.
+type Search struct {
+	vault.Query
+	Urgent bool // those that officers are called about
 }
 
-// Listed is one line of PageHeld.
+// FindHeld returns items that s asks for, the newest first, and where to look on;
+// as vault.Vault.Find says, there may be others among them. Unlike ListHeld it
+// puts nothing in front and asks the outbox nothing.
+func (g *Gateway) FindHeld(ctx context.Context, s Search) (hs []Held, next dlp.ID, err error) {
+	if s.Urgent {
+		calls, err := g.Store.Calls(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("gateway: list calls: %w", err)
+		}
+		ids := make([]dlp.ID, 0, len(calls))
+		for _, c := range calls {
+			if s.IDs == nil || slices.Contains(s.IDs, c.ID) {
+				ids = append(ids, c.ID)
+			}
+		}
+		s.IDs = ids
+	}
+	es, next, err := g.Vault.Find(ctx, s.Query)
+	if err != nil {
+		return nil, "", fmt.Errorf("gateway: list: %w", err)
+	}
+	hs = make([]Held, 0, len(es))
+	for _, e := range es {
+		hs = append(hs, g.heldOf(e))
+	}
+	if err := g.markUrgent(ctx, hs); err != nil {
+		return nil, "", err
+	}
+	return hs, next, g.asked(ctx, hs)
+}
+
+// indexed is how many items are given their terms in one transaction.
+const indexed = 200
+
+// RunIndexing gives what an earlier version held the terms that it is found by,
+// some at a time, until all have theirs or ctx ends. Lists are whole meanwhile,
+// and slower where they are narrowed.
+func (g *Gateway) RunIndexing(ctx context.Context) error {
+	for wait := settleFirst; ; {
+		n, err := g.Vault.IndexSome(ctx, indexed)
+		switch {
+		case ctx.Err() != nil || err == nil && n == 0:
+			return nil
+		case err == nil:
+			wait = settleFirst
+			continue
+		}
+		g.warn(ctx, "held documents were not indexed; it is tried again", "", err)
+		if !g.pause(ctx, wait) {
+			return nil
+		}
+		wait = min(2*wait, settleMost)
+	}
+}
+
+// Listed is one line of FindHeld.
 func (g *Gateway) Listed(ctx context.Context, id dlp.ID) (Held, error) {
 	e, err := g.Vault.Get(ctx, id)
 	if err != nil {
@@ -94,10 +138,15 @@ func (g *Gateway) ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 	if err := g.Note(ctx, audit.Event{Kind: audit.Look, Doc: id, Channel: e.Channel, Actor: actor, Reason: reason}); err != nil {
 		return err
 	}
-	doc := &dlp.Document{ID: id, Channel: e.Channel, Sender: e.Envelope.Sender, Rcpts: e.Envelope.Rcpts, Name: e.Envelope.Path, Received: e.Received, Size: e.Size}
+	return do(g.heldDoc(ctx, e, keys))
+}
+
+// heldDoc is the Document that e came as.
+func (g *Gateway) heldDoc(ctx context.Context, e vault.Entry, keys vault.Opened) *dlp.Document {
+	doc := &dlp.Document{ID: e.ID, Channel: e.Channel, Sender: e.Envelope.Sender, Rcpts: e.Envelope.Rcpts, Name: e.Envelope.Path, Received: e.Received, Size: e.Size}
 	doc.Open = func() (io.ReadSeekCloser, error) {
-		r := &rereader{open: func() (io.ReadCloser, error) { return g.Vault.Open(ctx, id, keys.Content) }, size: e.Size}
+		r := &rereader{open: func() (io.ReadCloser, error) { return g.Vault.Open(ctx, e.ID, keys.Content) }, size: e.Size}
 		return r, r.rewind()
 	}
-	return do(doc)
+	return doc
 }

@@ -133,7 +133,7 @@ func TestSenderChoosesOnce(t *testing.T) {
 				if err != nil || d.Ask == nil || d.Ask.Words != "the plan asks for it" || !d.Asked {
 					t.Errorf("the item says %+v, %v", d.Ask, err)
 				}
-				if hs, err := b.PageHeld(t.Context(), vault.Filter{}); err != nil || len(hs) != 1 || !hs[0].Asked {
+				if hs, _, err := b.FindHeld(t.Context(), gateway.Search{}); err != nil || len(hs) != 1 || !hs[0].Asked {
 					t.Errorf("the list says %+v, %v", hs, err)
 				}
 				if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil || chosen(t, b, token) != gateway.ChosenReleased {

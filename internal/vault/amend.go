@@ -15,6 +15,9 @@ type Amendment struct {
 	ID     dlp.ID
 	Sealed []byte // the envelope; nil: as it is
 	Note   []byte // nil: as it is
+
+	Rules []dlp.RuleID // with Terms
+	Terms []Term       // what it is found by; nil: as it is, and so are the rules
 }
 
 // Proposal is the first of two decisions that a release needs. PHI: it is kept
@@ -76,13 +79,38 @@ func (v *Vault) Narrow(e Entry, rcpts []dlp.Address) (Amendment, error) {
 	if e.Proposal == nil {
 		return a, nil
 	}
-	if plain, err = encodeNote("", ""); err == nil {
-		a.Note, err = v.keys.Seal(noteAD(e.ID), plain)
-	}
-	if err != nil {
+	if a.Note, err = v.noNote(e.ID); err != nil {
 		return Amendment{}, fmt.Errorf("vault: narrow %s: %w", e.ID, err)
 	}
 	return a, nil
+}
+
+// Learn returns the amendment after which e is held for rules and causes, with
+// the highest confidence of what was found, and no proposal stands: it was made
+// by who knew less.
+func (v *Vault) Learn(e Entry, rules []dlp.RuleID, causes []dlp.Cause, confidence string) (Amendment, error) {
+	e.Rules, e.Causes, e.Confidence = rules, causes, confidence
+	a := Amendment{ID: e.ID, Rules: rules, Terms: v.termsOf(&e)}
+	plain, err := encodeEnvelope(e.Envelope, e.SHA256, listed{causes, confidence})
+	if err == nil {
+		a.Sealed, err = v.keys.Seal(envelopeAD(e.ID), plain)
+	}
+	if err == nil && e.Proposal != nil {
+		a.Note, err = v.noNote(e.ID)
+	}
+	if err != nil {
+		return Amendment{}, fmt.Errorf("vault: learn of %s: %w", e.ID, err)
+	}
+	return a, nil
+}
+
+// noNote takes the place of a proposal that does not stand any more.
+func (v *Vault) noNote(id dlp.ID) ([]byte, error) {
+	plain, err := encodeNote("", "")
+	if err != nil {
+		return nil, err
+	}
+	return v.keys.Seal(noteAD(id), plain)
 }
 
 func proposalIn(in *proposalJSON) *Proposal {

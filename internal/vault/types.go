@@ -100,6 +100,7 @@ type Item struct {
 	Sealed   []byte       // Envelope and digest, sealed under the index key
 	Inline   []byte       // the sealed content where it is small; nil where Contents has it
 	Period   dlp.ID       // whose key the content is sealed to
+	Terms    []Term       // that it is found by
 	Case     Record
 }
 
@@ -172,6 +173,15 @@ const MaxList = 1000
 type Store interface {
 	// Holds returns the rows f asks for, in the order they came.
 	Holds(ctx context.Context, f Filter) ([]Row, error)
+	// Find returns rows that q asks for, the newest first, and where to look on, as
+	// Vault.Find says. terms are those of q.All.
+	Find(ctx context.Context, q Query, terms [][]Term) (rows []Row, next dlp.ID, err error)
+	// CountTerm counts the items that came at or after since and have t, up to most.
+	CountTerm(ctx context.Context, t Term, since time.Time, most int) (int, error)
+	// Unindexed returns at most so many rows that are kept without terms, the newest first.
+	Unindexed(ctx context.Context, most int) ([]Row, error)
+	// Index gives terms to items that are kept without. It is durable when it returns.
+	Index(ctx context.Context, all []Terms) error
 	// Hold returns one row, or ErrNotFound.
 	Hold(ctx context.Context, id dlp.ID) (Row, error)
 	// HoldContent returns the sealed content kept in the database, or nil where
@@ -200,6 +210,8 @@ type Contents interface {
 // Keys seals small fields under the index key. ad binds the bytes to their
 // place. It is satisfied by crypt.Ring.
 type Keys interface {
+	// MAC returns a keyed digest of parts; kind separates uses.
+	MAC(kind string, parts ...[]byte) [32]byte
 	Seal(ad string, b []byte) ([]byte, error)
 	Open(ad string, b []byte) ([]byte, error)
 }

@@ -154,10 +154,11 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 	if err != nil {
 		return Item{}, err
 	}
+	e := Entry{Channel: doc.Channel, Policy: worst.Policy, Rules: worst.Rules, Causes: l.causes, Confidence: l.confidence, Envelope: c.Envelope}
 	return Item{
 		ID: doc.ID, Channel: doc.Channel, Received: doc.Received,
 		Policy: worst.Policy, Rules: worst.Rules, Size: size,
-		Sealed: sealed, Case: rec,
+		Sealed: sealed, Case: rec, Terms: v.termsOf(&e),
 	}, nil
 }
 
@@ -264,6 +265,10 @@ func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault: list: %w", err)
 	}
+	return v.entries(rows), nil
+}
+
+func (v *Vault) entries(rows []Row) []Entry {
 	entries := make([]Entry, 0, len(rows))
 	for _, r := range rows {
 		e, err := v.entry(r)
@@ -273,7 +278,7 @@ func (v *Vault) List(ctx context.Context, f Filter) ([]Entry, error) {
 		}
 		entries = append(entries, e)
 	}
-	return entries, nil
+	return entries
 }
 
 // Get returns one entry, or ErrNotFound.

@@ -35,6 +35,16 @@ func (s *shelf) put(it vault.Item) {
 
 func (s *shelf) Holds(context.Context, vault.Filter) ([]vault.Row, error) { return s.rows, nil }
 
+func (s *shelf) Find(context.Context, vault.Query, [][]vault.Term) ([]vault.Row, dlp.ID, error) {
+	return s.rows, "", nil
+}
+
+func (s *shelf) CountTerm(context.Context, vault.Term, time.Time, int) (int, error) { return 0, nil }
+
+func (s *shelf) Unindexed(context.Context, int) ([]vault.Row, error) { return nil, nil }
+
+func (s *shelf) Index(context.Context, []vault.Terms) error { return nil }
+
 func (s *shelf) Hold(_ context.Context, id dlp.ID) (vault.Row, error) {
 	for _, r := range s.rows {
 		if r.ID == id {
@@ -111,6 +121,10 @@ func (fields) Open(ad string, b []byte) ([]byte, error) {
 		return nil, errBound
 	}
 	return rest, nil
+}
+
+func (fields) MAC(kind string, parts ...[]byte) [32]byte {
+	return sha256.Sum256(bytes.Join(append([][]byte{[]byte(kind)}, parts...), []byte{0}))
 }
 
 func document(body string) *dlp.Document {

@@ -23,7 +23,7 @@ func (db *DB) Commit(ctx context.Context, ch store.Change) error {
 func size(ch *store.Change) int {
 	var n int
 	for _, it := range ch.Hold {
-		n += len(it.Inline) + len(it.Sealed) + len(it.Case.Sealed)
+		n += len(it.Inline) + len(it.Sealed) + len(it.Case.Sealed) + 64*len(it.Terms)
 	}
 	for _, r := range ch.Cases {
 		n += len(r.Sealed)
@@ -68,6 +68,9 @@ func (db *DB) hold(g *group, ch *store.Change) error {
 		_, err = g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external, period)
 			VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?, ?)`,
 			string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external, string(it.Period))
+		if err == nil && it.Terms != nil {
+			err = putTerms(g, vault.Terms{ID: it.ID, Terms: it.Terms})
+		}
 		if err != nil {
 			return fmt.Errorf("sqlite: hold %s: %w", it.ID, err)
 		}
@@ -119,8 +122,25 @@ func amend(g *group, ch *store.Change) error {
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return fmt.Errorf("sqlite: amend %s: %w", a.ID, store.ErrState)
 		}
+		if a.Terms == nil {
+			continue
+		}
+		if err := learn(g, a); err != nil {
+			return fmt.Errorf("sqlite: amend %s: %w", a.ID, err)
+		}
 	}
 	return nil
+}
+
+// learn has an item found by other rules and terms than before.
+func learn(g *group, a vault.Amendment) error {
+	if err := dropTerms(g, a.ID); err != nil {
+		return err
+	}
+	if _, err := g.exec("UPDATE holds SET rules = ? WHERE id = ?", joinRules(a.Rules), string(a.ID)); err != nil {
+		return err
+	}
+	return putTerms(g, vault.Terms{ID: a.ID, Terms: a.Terms})
 }
 
 func (db *DB) decide(g *group, ch *store.Change) error {
@@ -133,6 +153,9 @@ func (db *DB) decide(g *group, ch *store.Change) error {
 		}
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return fmt.Errorf("sqlite: move %s: %w", t.ID, store.ErrState)
+		}
+		if err := moveTerms(g, t); err != nil {
+			return fmt.Errorf("sqlite: move %s: %w", t.ID, err)
 		}
 		if _, err := g.exec("DELETE FROM calls WHERE id = ?", string(t.ID)); err != nil {
 			return fmt.Errorf("sqlite: end calls about %s: %w", t.ID, err)

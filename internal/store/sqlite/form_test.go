@@ -60,7 +60,14 @@ func TestForm1IsBroughtUp(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	o := sqlite.Options{Now: func() time.Time { return now }}
 	in := open(t, dir, o)
-	for range 2 {
+	for i := range 2 {
+		to := vault.Query{All: [][]vault.Field{{{Kind: vault.ByChannel, Value: "mail"}}, {{Kind: vault.ByChannel, Value: "file"}}}}
+		if es, next, err := in.vault.Find(t.Context(), to); err != nil || next != "" || len(es) != 1-i {
+			t.Errorf("found before and after it has its terms: %+v, %q, %v", es, next, err)
+		}
+		if n, err := in.vault.IndexSome(t.Context(), 10); err != nil || n != 1-i {
+			t.Errorf("%d were given terms, %v; want %d", n, err, 1-i)
+		}
 		if n := in.db.Swept(); n != 0 {
 			t.Errorf("swept %d: a queued message has lost its content", n)
 		}

@@ -56,6 +56,8 @@ type Options struct {
 	Group int
 	// Scrub is how often what was deleted is written over. 0: a minute.
 	Scrub time.Duration
+	// FindReads is how often one Find reads an index. 0: findReads.
+	FindReads int
 	// Now is the clock by which ended messages and old repeats are forgotten.
 	// Nil: time.Now.
 	Now func() time.Time
@@ -75,6 +77,7 @@ type DB struct {
 	steps func(string)
 
 	scrubEvery time.Duration
+	findReads  int
 
 	write   *sql.DB // one connection, the committer's
 	fold    *sql.DB // one connection, which folds the log into the database
@@ -125,7 +128,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps, scrubEvery: cmp.Or(o.Scrub, time.Minute)}
+	db := &DB{dir: dir, lock: o.Lock, group: o.Group, now: o.Now, steps: o.Steps, scrubEvery: cmp.Or(o.Scrub, time.Minute), findReads: cmp.Or(o.FindReads, findReads)}
 	db.vault = &Contents{dir: filepath.Join(dir, vaultDir), steps: o.Steps}
 	db.spool = &Contents{dir: filepath.Join(dir, spoolDir), steps: o.Steps}
 	db.pickup = &Contents{dir: filepath.Join(dir, pickupDir), kind: parcelSuffix, steps: o.Steps}

@@ -165,6 +165,22 @@ CREATE TABLE legal_holds (
 	note  BLOB NOT NULL                 -- who and why, index key
 ) STRICT, WITHOUT ROWID;
 `,
+	// Form 10: what held documents are found by, as keyed digests. Those that are
+	// there have none yet: that is no work of an open (Vault.IndexSome).
+	`
+ALTER TABLE holds ADD COLUMN terms TEXT;          -- JSON; NULL: none were given yet
+CREATE TABLE hold_terms (
+	term  INTEGER NOT NULL,
+	state INTEGER NOT NULL,             -- of the hold, as stateNumber has it
+	hold  INTEGER NOT NULL,             -- its seq
+	PRIMARY KEY (term, state, hold)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holds_unindexed ON holds(seq) WHERE terms IS NULL;
+DROP INDEX holds_held;
+CREATE INDEX holds_state ON holds(state, seq);
+DROP INDEX holds_age;
+CREATE INDEX holds_age ON holds(state, received);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"a content that cannot be read leaves nothing", unreadable},
 		{"discarded items leave no content", discard},
 		{"lists come in order, in pages, held ones only unless all", list},
+		{"items are found by what is known of them, in the state they are in", found},
 		{"a transition happens once", transition},
 		{"a change happens wholly or not at all", atomic},
 		{"an expired item has no content and keeps its case", expired},
@@ -285,6 +286,45 @@ func list(t *testing.T, b Backend) {
 	}
 	if _, err := b.vault().List(t.Context(), vault.Filter{After: dlp.NewID()}); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("after an unknown id: got %v, want ErrNotFound", err)
+	}
+}
+
+func found(t *testing.T, b Backend) {
+	doc, _ := b.hold(t, 20)
+	other, _ := b.hold(t, 30)
+	if err := b.move(t, other.ID, vault.Held, vault.Rejected); err != nil {
+		t.Fatalf("move: %v", err)
+	}
+	b = b.Reopen(t)
+	for _, c := range []struct {
+		q    vault.Query
+		want []dlp.ID
+	}{
+		{vault.Query{}, []dlp.ID{other.ID, doc.ID}},
+		{vault.Query{After: other.ID}, []dlp.ID{doc.ID}},
+		{vault.Query{State: vault.Held, All: [][]vault.Field{{{Kind: vault.ByTo, Value: "partner.example"}}, {{Kind: vault.ByRule, Value: "x"}, {Kind: vault.ByRule, Value: "us-ssn"}}}}, []dlp.ID{doc.ID}},
+		{vault.Query{State: vault.Rejected, All: [][]vault.Field{{{Kind: vault.BySender, Value: doc.Sender.String()}}}}, []dlp.ID{other.ID}},
+		{vault.Query{All: [][]vault.Field{{{Kind: vault.ByCause, Value: "encrypted"}}, {{Kind: vault.ByFrom, Value: "clinic.example"}}, {{Kind: vault.ByConfidence, Value: "high"}}, {{Kind: vault.ByChannel, Value: "mail"}}}}, []dlp.ID{other.ID, doc.ID}},
+		{vault.Query{All: [][]vault.Field{{{Kind: vault.ByWord, Value: "phi"}}, {{Kind: vault.ByWord, Value: "partner"}}}}, []dlp.ID{other.ID, doc.ID}},
+		{vault.Query{All: [][]vault.Field{{{Kind: vault.ByWord, Value: "ward"}}}}, nil},        // whose address it is
+		{vault.Query{All: [][]vault.Field{{{Kind: vault.ByTo, Value: "other.example"}}}}, nil}, // it is not held for them
+		{vault.Query{IDs: []dlp.ID{doc.ID}, State: vault.Rejected}, nil},
+		{vault.Query{Since: doc.Received.Add(time.Second)}, nil},
+	} {
+		es, next, err := b.vault().Find(t.Context(), c.q)
+		var got []dlp.ID
+		for _, e := range es {
+			got = append(got, e.ID)
+		}
+		if err != nil || next != "" || !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %v, on from %q, %v; want %v", c.q, got, next, err, c.want)
+		}
+	}
+	if _, _, err := b.vault().Find(t.Context(), vault.Query{After: dlp.NewID()}); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("behind what is not there: %v, want ErrNotFound", err)
+	}
+	if n, err := b.vault().IndexSome(t.Context(), 10); n != 0 || err != nil {
+		t.Errorf("%d without terms, %v; want none", n, err)
 	}
 }
 
