@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/nwaples/rardecode/v2"
 
@@ -49,13 +50,18 @@ func (j *job) rar(at place, b []byte) error {
 	if locked {
 		a.unlock()
 	}
+	w := walkRar(a.b, a.pw)
+	a.comments(l, w)
 	if err := a.members(at, len(heads)); err != nil {
 		return err
 	}
 	if err != nil {
 		return rarGap(err, false)
 	}
-	return j.beside(&at, front)
+	if !w.whole { // the library takes an end within a block that it passes over for the archive's
+		j.gap(at, dlp.Corrupt, "rar", 0)
+	}
+	return j.beside(&at, front, w.rest)
 }
 
 // rarArchive is one archive on its way out.
@@ -91,6 +97,43 @@ func (a *rarArchive) heads(pw string) ([]*rardecode.FileHeader, error) {
 		}
 		all = append(all, h)
 	}
+}
+
+// comments writes the archive's comment, which programs show beside the names.
+func (a *rarArchive) comments(l *list, w rarBlocks) {
+	if w.old {
+		a.j.gap(l.at, dlp.Unsupported, "rar: comment of before RAR 3", 0)
+	}
+	if w.more {
+		a.j.gap(l.at, dlp.TooLarge, "rar: comments", 0)
+	}
+	for _, b := range w.comments {
+		if err := a.comment(l, b); err != nil {
+			ge := rarGap(err, false)
+			a.j.gap(l.at, ge.cause, ge.detail, int64(len(b)))
+		}
+	}
+}
+
+func (a *rarArchive) comment(l *list, b []byte) error {
+	r, err := (&rarArchive{j: a.j, b: b}).reader(a.pw)
+	if err != nil {
+		return err
+	}
+	h, err := r.Next()
+	if err != nil || h.Name != rarComment {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(&budget{j: a.j, r: r, packed: int64(len(b))}, maxAside))
+	if n := h.UnPackedSize; !h.UnKnownSize && n >= 0 && n < int64(len(text)) {
+		text = text[:n] // behind it a cipher's padding
+	}
+	charset := ""
+	if h.Attributes&1 != 0 && bytes.HasPrefix(b, []byte(rar4Magic)) {
+		charset = encUTF16LE
+	}
+	l.name(strings.TrimRight(decodeText(text, charset), "\x00\r\n"), "comment")
+	return err
 }
 
 // unlock finds a password for the members and which of them it opens: that takes
