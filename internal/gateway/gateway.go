@@ -246,6 +246,10 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: load unacknowledged holds: %w", err)
 	}
 	g.repeats.load(left)
+	if d.Bypass != nil { // one of an earlier run may be in force before the first message
+		_, on := d.Bypass.Status()
+		d.Metrics.BypassActive(on)
+	}
 	return g, nil
 }
 
