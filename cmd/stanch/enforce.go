@@ -7,11 +7,22 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
+	"github.com/stanch-dlp/stanch/patterns"
 )
 
 // judge loads the rules and policies of cfg, with the rules' tests. draft, if not
 // nil, takes the place of the file that the console writes.
 func (s *server) judge(ctx context.Context, cfg *config.Config, draft *string) (*judges, error) {
+	return s.judgeBy(ctx, cfg, func(src patterns.Source) patterns.Source {
+		if draft == nil {
+			return src
+		}
+		return withText(src, rulefile.Path(cfg.DataDir), *draft)
+	})
+}
+
+// judgeBy is judge by the rules that edit makes of those of cfg.
+func (s *server) judgeBy(ctx context.Context, cfg *config.Config, edit func(patterns.Source) patterns.Source) (*judges, error) {
 	src := rulesOf(cfg)
 	var err error
 	if src.Patients, err = openPatients(cfg); err != nil {
@@ -21,10 +32,7 @@ func (s *server) judge(ctx context.Context, cfg *config.Config, draft *string) (
 	if err != nil {
 		return nil, err
 	}
-	if draft != nil {
-		src = withDraft(src, rulefile.Path(cfg.DataDir), *draft)
-	}
-	return newJudges(ctx, cfg, src, t, s.extract)
+	return newJudges(ctx, cfg, edit(src), t, s.extract)
 }
 
 // enforce puts the rules and policies of cfg in force.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,12 +60,16 @@ func consoleRules(cfg *config.Config) []string {
 	return []string{path}
 }
 
-// withDraft is src with text in place of what the file at path says.
-func withDraft(src patterns.Source, path, text string) patterns.Source {
+// withText is src with text in place of what the file at path says.
+func withText(src patterns.Source, path, text string) patterns.Source {
 	if !slices.Contains(src.Paths, path) {
 		src.Paths = append(slices.Clone(src.Paths), path)
 	}
-	src.Instead = map[string]string{path: text}
+	src.Instead = maps.Clone(src.Instead)
+	if src.Instead == nil {
+		src.Instead = map[string]string{}
+	}
+	src.Instead[path] = text
 	return src
 }
 
@@ -151,7 +156,7 @@ func (a *app) rulesFor(ctx context.Context, f *ruleFlags, args []string) (ruleSe
 
 func (a *app) rulesCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Author, check and try detection rules"}
-	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesDigestCmd(), a.rulesEvalCmd(), a.rulesBenchCmd())
+	cmd.AddCommand(a.rulesListCmd(), a.rulesShowCmd(), a.rulesLintCmd(), a.rulesTestCmd(), a.rulesExplainCmd(), a.rulesDigestCmd(), a.rulesEvalCmd(), a.rulesBenchCmd(), a.rulesReplayCmd())
 	return cmd
 }
 

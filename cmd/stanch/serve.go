@@ -288,6 +288,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	}
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
+	s.control.Replays(s)
 	if err := s.buildConsole(); err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ var results = []string{
 const (
 	ReasonCase   = "case"   // the case record of one document
 	ReasonHeader = "header" // a header field of held mail
+	ReasonReplay = "replay" // so many documents as Findings says, by the rules in force and by those of RuleSet
 
 	ReasonPassword = "password" // it is read again with a password that a reviewer typed; an outcome follows
 )

@@ -100,6 +100,7 @@ var kinds = []struct {
 	{"no_way", gateway.ErrNoWay},
 	{"reason", gateway.ErrReason},
 	{"no_root", gateway.ErrNoRoot},
+	{"replaying", gateway.ErrReplaying},
 	{"no_content", vault.ErrNoContent},
 	{"locked", vault.ErrLocked},
 	{"pickup_ended", pickup.ErrEnded},

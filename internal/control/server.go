@@ -38,12 +38,13 @@ const sunPathMax = 107
 
 // Server answers commands on the socket.
 type Server struct {
-	desk    Desk
-	log     *slog.Logger
-	http    *http.Server
-	slots   chan struct{}
-	exports chan struct{}
-	of      Process // nil: calls about the process are refused
+	desk     Desk
+	log      *slog.Logger
+	http     *http.Server
+	slots    chan struct{}
+	exports  chan struct{}
+	of       Process  // nil: calls about the process are refused
+	replayer Replayer // nil: nothing is replayed
 }
 
 // NewServer makes a Server that passes calls to desk.
@@ -75,6 +76,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /legal", s.legalHolds)
 	mux.HandleFunc("POST /legal/{id}", s.placeLegalHold)
 	mux.HandleFunc("POST /legal/{id}/lift", s.act(desk.LiftLegalHold))
+	mux.HandleFunc("POST /replay", s.replay)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /pickups", s.pickups)
 	mux.HandleFunc("POST /pickups/{id}/revoke", s.act(desk.RevokePickup))

@@ -194,20 +194,21 @@ type Gateway struct {
 	reading *turns // who is being read
 	slow    *turns // who is being read by a slow reader
 
-	pictures *turns   // whose pictures are being read
-	repeats  repeats  // unacknowledged holds and splits
-	notices  throttle // when each sender was last told, per policy
-	storage  storage  // whether files find room
-	wake     chan struct{}
-	begun    chan struct{}  // a bypass has
-	probing  chan struct{}  // probes were sent on demand
-	calls    chan struct{}  // urgent mail was held, or decided about
-	waiting  atomic.Int64   // urgent messages that wait for a decision
-	urgent   policy.Senders // whose mail is
-	outages  outages        // times in which the outbox tried nothing
-	unread   backlog        // messages on their way into the spool, to be read on
-	copying  sync.Mutex     // held while a backup is made
-	placing  sync.Mutex     // held while a legal hold is placed, and while a key is destroyed
+	pictures  *turns   // whose pictures are being read
+	repeats   repeats  // unacknowledged holds and splits
+	notices   throttle // when each sender was last told, per policy
+	storage   storage  // whether files find room
+	wake      chan struct{}
+	begun     chan struct{}  // a bypass has
+	probing   chan struct{}  // probes were sent on demand
+	calls     chan struct{}  // urgent mail was held, or decided about
+	waiting   atomic.Int64   // urgent messages that wait for a decision
+	urgent    policy.Senders // whose mail is
+	outages   outages        // times in which the outbox tried nothing
+	unread    backlog        // messages on their way into the spool, to be read on
+	copying   sync.Mutex     // held while a backup is made
+	replaying sync.Mutex     // held while rules are replayed
+	placing   sync.Mutex     // held while a legal hold is placed, and while a key is destroyed
 	// over are the periods of the vault whose time is over, by when they were
 	// first seen so, as Elapsed. It is Retain's.
 	over map[dlp.ID]time.Duration
