@@ -119,7 +119,7 @@ var signatures = []struct {
 	{0, "II+\x00", kind{format: fImage, media: "image/tiff"}}, // BigTIFF
 	{0, "MM\x00+", kind{format: fImage, media: "image/tiff"}},
 	{0, "\xd7\xcd\xc6\x9a", kind{format: fImage, media: mediaWMF}},
-	{0, "\x00\x00\x01\x00", kind{format: fImage, media: "image/vnd.microsoft.icon"}},
+	{0, iconMagic, kind{format: fImage, media: "image/vnd.microsoft.icon"}},
 	{0, "8BPS", kind{format: fImage, media: "image/vnd.adobe.photoshop"}},
 	{40, " EMF", kind{format: fImage, media: mediaEMF}},
 	{8, "WEBP", kind{format: fImage, media: "image/webp"}},
@@ -249,6 +249,8 @@ func sniff(head []byte, at place) kind {
 	return sniffText(sample(head, enc), at)
 }
 
+const iconMagic = "\x00\x00\x01\x00"
+
 // signature looks for constant bytes. A picture that other formats only
 // resemble (an icon's four bytes) must hold more to be one.
 func signature(head []byte) (kind, bool) {
@@ -292,6 +294,9 @@ func archiveHolds(magic string, head []byte) bool {
 	switch magic {
 	case "\x5d\x00\x00":
 		return isLZMA(head)
+	case iconMagic: // the first picture's entry: a zero, its size, and where it is, behind all entries
+		return len(head) >= 22 && head[9] == 0 && binary.LittleEndian.Uint32(head[14:]) > 0 &&
+			binary.LittleEndian.Uint32(head[18:]) >= 6+16*max(1, uint32(binary.LittleEndian.Uint16(head[4:])))
 	case "BZh":
 		return len(head) >= 10 && (string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17\x72\x45\x38\x50\x90")
 	case "070701", "070702", "070707", "\xc7\x71", "\x71\xc7":

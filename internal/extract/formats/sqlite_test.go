@@ -51,3 +51,30 @@ func TestSQLite(t *testing.T) {
 		t.Errorf("cut: gaps %q", cut.told())
 	}
 }
+
+// TestSQLiteIcon holds that a short blob which begins as an icon does is none: such
+// bytes are a number, as a key or a flag is.
+func TestSQLiteIcon(t *testing.T) {
+	path, err := exec.LookPath("sqlite3")
+	if err != nil {
+		t.Skip("no sqlite3 here: Debian's sqlite3 has it")
+	}
+	icon := "000001000100" + "1010000001002000" + "28040000" + "16000000" + strings.Repeat("00", 1064)
+	for _, c := range []struct{ blob, gaps string }{
+		{"00000100", "[]"},
+		{"0000010000000001", "[]"},
+		{"000001000100101000ff00000000", "[]"},
+		{icon, "[1 image image/vnd.microsoft.icon]"},
+	} {
+		name := filepath.Join(t.TempDir(), "a.db")
+		cmd := exec.CommandContext(t.Context(), path, "-bail", name)
+		cmd.Stdin = strings.NewReader("CREATE TABLE t(k BLOB, v TEXT); INSERT INTO t VALUES(x'" + c.blob + "','Ada');")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("sqlite3: %v %s", err, out)
+		}
+		a := serve(t, false, limits, file(t, name))
+		if got := fmt.Sprint(a.told()); got != c.gaps || !strings.Contains(a.all(), "Ada") {
+			t.Errorf("%.40s: gaps %s, want %s; %q", c.blob, got, c.gaps, a.all())
+		}
+	}
+}
