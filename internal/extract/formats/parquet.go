@@ -78,7 +78,7 @@ func (c *columns) Cell(column int, v parquet.Value) error {
 	default:
 		text = c.blob(b)
 	}
-	c.s.add(cell{col: column, text: text})
+	c.s.add(cell{col: column, text: text, label: cutLabel(validString(v.Key))})
 	return c.spent(1)
 }
 

@@ -24,7 +24,8 @@ func TestParquet(t *testing.T) {
 	for _, s := range a.spans[""] {
 		labels[a.texts[""][s.Start:s.End]] = fmt.Sprintf("%s %d", s.Label, s.Group)
 	}
-	for text, want := range map[string]string{"E1234567": "mrn 1", "536-22-8145": "ssn 1", "536-22-8147": "other_ssn 1", "Ann": "person.given 1", "Bob": "person.given 2", "1899-12-31": "born 3", "text of a blob": "doc 1", "MRN E1112223": "note 0"} {
+	for text, want := range map[string]string{"E1234567": "mrn 1", "536-22-8145": "ssn 1", "536-22-8147": "other_ssn 1", "Ann": "person.given 1", "Bob": "person.given 2", "1899-12-31": "born 3", "text of a blob": "doc 1", "MRN E1112223": "note 0",
+		"E7654321": "mrn 1", "12": "room 1"} {
 		if labels[text] != want {
 			t.Errorf("%s: got %q, want %q", text, labels[text], want)
 		}

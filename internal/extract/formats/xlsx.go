@@ -217,6 +217,8 @@ type cell struct {
 	col  int
 	text string // as shown
 	raw  string // as kept, where that differs
+
+	label string // its own, "" where its column's will do
 }
 
 func newSheet(d *officeDoc, file string) *sheet {
@@ -356,6 +358,9 @@ func (s *sheet) endRow() {
 		label := ""
 		if c.col < len(s.labels) {
 			label = s.labels[c.col]
+		}
+		if c.label != "" {
+			label = c.label
 		}
 		if names {
 			out.writeString(c.text)

@@ -34,7 +34,16 @@ type column struct {
 	ahead            bool // nextRep and nextDef are the next entry's
 	nextRep, nextDef uint32
 	done, broken     bool
+
+	keys  []string // those of the row at hand, of a column that is a map's key
+	keyed *column  // with the keys of this one's values
 }
+
+// most that is kept of the keys of one row; what comes behind has no key
+const (
+	maxKeys = 1024
+	maxKey  = 256
+)
 
 func newColumn(r *reader, index int, l *leaf, ch chunk) (*column, error) {
 	switch {
@@ -58,7 +67,7 @@ func (c *column) drop() {
 
 // row gives out the values of one row. It returns whether there was one.
 func (c *column) row() (got bool, err error) {
-	for {
+	for n := 0; ; n++ {
 		ok, err := c.peek()
 		if err != nil {
 			return got, err
@@ -79,14 +88,36 @@ func (c *column) row() (got bool, err error) {
 			if !ok {
 				return true, ErrCorrupt
 			}
-			if err := c.r.out.Cell(c.index, c.leaf.show(raw)); err != nil {
+			v := c.leaf.show(raw)
+			if c.keyed != nil && n < len(c.keyed.keys) {
+				v.Key = c.keyed.keys[n]
+			}
+			c.keep(v)
+			if err := c.r.out.Cell(c.index, v); err != nil {
 				return true, err
 			}
+		} else {
+			c.keep(Value{})
 		}
 		if c.leaf.maxRep == 0 {
 			return true, nil
 		}
 	}
+}
+
+// keep remembers v, where it is a key, for the value of its number in the row.
+func (c *column) keep(v Value) {
+	if !c.leaf.isKey || len(c.keys) == maxKeys {
+		return
+	}
+	k := v.Text
+	if k == "" {
+		k = string(v.Bytes[:min(len(v.Bytes), maxKey)])
+	}
+	if len(k) > maxKey {
+		k = ""
+	}
+	c.keys = append(c.keys, k)
 }
 
 // peek reads the levels of the next entry.

@@ -30,6 +30,8 @@ type leaf struct {
 	shows          logical
 	maxDef, maxRep int
 	scale          int
+	isKey          bool // of a map
+	keys           int  // the number of the column with its keys and one, 0 where it is no map's value
 }
 
 // element is one element of a schema.
@@ -37,7 +39,7 @@ type element struct {
 	leaf
 	repetition int // 0 required, 1 optional, 2 repeated
 	children   int
-	wraps      byte // 'L' a list, 'M' a map
+	wraps      byte // 'L' a list, 'M' a map; 'l' and 'm' the group that repeats in one
 }
 
 // chunk is what a row group says of one column.
@@ -159,7 +161,7 @@ func (m *meta) tree(all []element, n int, name string, in element, depth int) (r
 	if n < 0 || n > len(all) || depth > maxGroups {
 		return nil, ErrCorrupt
 	}
-	for range n {
+	for i := range n {
 		if len(all) == 0 {
 			return nil, ErrCorrupt
 		}
@@ -183,6 +185,9 @@ func (m *meta) tree(all []element, n int, name string, in element, depth int) (r
 		if in.wraps == 'L' && e.repetition == 2 && e.children == 1 {
 			e.wraps = 'l' // its only child is the element
 		}
+		if in.wraps == 'M' && e.repetition == 2 && e.children == 2 {
+			e.wraps = 'm' // its children are the key and the value
+		}
 		if e.kind < 0 || e.children > 0 {
 			if e.children < 0 {
 				return nil, ErrCorrupt
@@ -196,6 +201,12 @@ func (m *meta) tree(all []element, n int, name string, in element, depth int) (r
 			return nil, ErrCorrupt
 		}
 		e.leaf.name = full
+		if in.wraps == 'm' && e.repetition != 2 {
+			e.isKey = i == 0
+			if last := len(m.leaves); i == 1 && last > 0 && m.leaves[last-1].isKey {
+				e.leaf.keys = last
+			}
+		}
 		m.leaves = append(m.leaves, e.leaf)
 	}
 	return all, nil

@@ -35,6 +35,7 @@ var (
 type Value struct {
 	Text  string // not checked for UTF-8
 	Bytes []byte // good until the next value
+	Key   string // of a map's value, not checked for UTF-8
 }
 
 // Sink takes what is found. After an error no more comes.
@@ -156,9 +157,15 @@ func (r *reader) group(m *meta, chunks []chunk) error {
 			return err
 		}
 	}
+	for i, c := range r.columns {
+		if i > 0 && c.leaf.keys > 0 && r.columns[i-1].leaf == &m.leaves[c.leaf.keys-1] {
+			c.keyed = r.columns[i-1]
+		}
+	}
 	for {
 		some, ended := false, false
 		for _, c := range r.columns {
+			c.keys = c.keys[:0]
 			if c.done {
 				continue
 			}

@@ -34,6 +34,9 @@ func (t *table) Columns(names []string) error {
 
 func (t *table) Cell(column int, v parquet.Value) error {
 	text := v.Text + string(v.Bytes)
+	if v.Key != "" {
+		text = v.Key + "=" + text
+	}
 	if n := len(t.row); n > 0 && column == t.last {
 		t.row[n-1] += "," + text
 	} else {
@@ -75,7 +78,7 @@ func load(t testing.TB, name string) []byte {
 func TestPrograms(t *testing.T) {
 	const names = "mrn|ssn|born|seen|paid|weight|n|ok|hour|id|other_ssn|person.given|person.phones|ids.key|ids.value|doc"
 	want := []string{
-		"0:E1234567|1:536-22-8145|2:1980-03-04|3:2026-01-02 03:04:05.5|4:12.50|5:1.5|6:-7|7:true|8:08:30:00|9:0f0e0d0c-0b0a-4908-8706-050403020100|10:536-22-8146,536-22-8147|11:Ann|12:555-0101,555-0102|13:mrn,room|14:E7654321,12|15:text of a blob",
+		"0:E1234567|1:536-22-8145|2:1980-03-04|3:2026-01-02 03:04:05.5|4:12.50|5:1.5|6:-7|7:true|8:08:30:00|9:0f0e0d0c-0b0a-4908-8706-050403020100|10:536-22-8146,536-22-8147|11:Ann|12:555-0101,555-0102|13:mrn,room|14:mrn=E7654321,room=12|15:text of a blob",
 		"0:E1234568|4:-0.05|6:8|7:false|11:Bob",
 		"0:E1234569|1:536-22-8148|2:1899-12-31|3:1900-01-01 00:00:00|5:0.1|6:9|8:23:59:59.25",
 	}
