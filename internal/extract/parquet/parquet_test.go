@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,13 +176,18 @@ func thrift(fields ...any) []byte {
 
 // forged is a file of one column of numbers whose pages are given.
 func forged(codec int, pages ...[]byte) []byte {
+	return forgedOf(codec, thrift(1, 1, 3, 0, 4, "n"), pages...)
+}
+
+// forgedOf is forged of a column of another kind.
+func forgedOf(codec int, column []byte, pages ...[]byte) []byte {
 	b := []byte("PAR1")
 	for _, p := range pages {
 		b = append(b, p...)
 	}
 	size := len(b) - 4
 	meta := thrift(1, 1, 4, codec, 5, 1, 6, size, 7, size, 9, 4)
-	footer := thrift(1, 1, 2, [][]byte{thrift(4, "schema", 5, 1), thrift(1, 1, 3, 0, 4, "n")}, 3, 1, 4, [][]byte{thrift(1, [][]byte{thrift(2, 4, 3, meta)}, 2, size, 3, 1)})
+	footer := thrift(1, 1, 2, [][]byte{thrift(4, "schema", 5, 1), column}, 3, 1, 4, [][]byte{thrift(1, [][]byte{thrift(2, 4, 3, meta)}, 2, size, 3, 1)})
 	b = append(b, footer...)
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(footer))), "PAR1"...)
 }
@@ -216,6 +222,20 @@ func TestForged(t *testing.T) {
 		if err := parquet.Read(c.file, room, &table{most: most}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// TestSplitGiant: values of 2 GiB each, of which no page has one, take no memory.
+func TestSplitGiant(t *testing.T) {
+	file := forgedOf(0, thrift(1, 7, 2, 1<<31-1, 3, 0, 4, "n"), page(0, 4, 1, 9, "\x01\x00\x00\x00"))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := parquet.Read(file, room, &table{}); !errors.Is(err, parquet.ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("it took %d bytes", n)
 	}
 }
 

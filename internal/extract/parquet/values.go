@@ -284,6 +284,9 @@ func (c *column) decode(encoding int, b []byte) (values, error) {
 		if size == 0 {
 			return nil, ErrCorrupt
 		}
+		if size > len(b) {
+			return &plainFixed{nil, 1}, nil // all are nulls
+		}
 		return &split{b: b, n: len(b) / size, v: make([]byte, size)}, nil
 	default:
 		return nil, ErrUnsupported
