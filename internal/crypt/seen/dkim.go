@@ -13,6 +13,7 @@ import (
 	"time"
 
 	msgauth "github.com/emersion/go-msgauth/dkim"
+	"golang.org/x/net/publicsuffix"
 )
 
 // Bounds of signatures.
@@ -39,10 +40,16 @@ func covering(proofs []proof, names ...string) (proof, bool) {
 	return proofs[i], true
 }
 
-// aligned reports a domain that speaks for another: itself or one that it is in.
-// Who has the upper one has the lower one too: it is theirs to delegate.
+// aligned reports a domain that speaks for another: itself or one that it is in,
+// and not one in which strangers have theirs, such as co.uk. Who has the upper one
+// has the lower one too: it is theirs to delegate.
+//
+// Source: RFC 7489 3.2; publicsuffix.org.
 func aligned(signs, from string) bool {
 	signs = strings.ToLower(signs)
+	if suffix, _ := publicsuffix.PublicSuffix(signs); suffix == signs && signs != from {
+		return false
+	}
 	return strings.Contains(signs, ".") && (signs == from || strings.HasSuffix(from, "."+signs))
 }
 

@@ -39,7 +39,7 @@ func newDomain(t testing.TB) *domain {
 		t.Fatal(err)
 	}
 	d := &domain{key: key, records: map[string][]string{}}
-	for _, name := range []string{"partner.example", "evil.example", "sub.partner.example"} {
+	for _, name := range []string{"partner.example", "evil.example", "sub.partner.example", "co.uk", "github.io"} {
 		d.records["s1._domainkey."+name] = []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))}
 	}
 	return d
@@ -120,6 +120,8 @@ func TestRead(t *testing.T) {
 		{"no offer", d, d.sign(t, "partner.example", mail(sam, ""), usual...), seen.Nothing, ""},
 		{"not signed", d, good, seen.NotSigned, ""},
 		{"by another domain", d, d.sign(t, "evil.example", good, usual...), seen.NotSigned, ""},
+		{"by a public suffix", d, d.sign(t, "co.uk", mail("sam@partner.co.uk", field("sam@partner.co.uk", "")), usual...), seen.NotSigned, ""},
+		{"by a private suffix", d, d.sign(t, "github.io", mail("sam@partner.github.io", field("sam@partner.github.io", "")), usual...), seen.NotSigned, ""},
 		{"by a domain below", d, d.sign(t, "sub.partner.example", good, usual...), seen.NotSigned, ""},
 		{"field not signed", d, d.sign(t, "partner.example", good, "From", "Date", "Subject"), nil, seen.NotCovered},
 		{"field put in later", d, field(sam, "") + oversigned, seen.NotSigned, ""},
@@ -165,7 +167,7 @@ func TestRead(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
 			for _, name := range tc.d.asked {
-				if strings.HasSuffix(name, "evil.example") || strings.Contains(name, "sub.") {
+				if strings.HasSuffix(name, "evil.example") || strings.Contains(name, "sub.") || !strings.HasSuffix(name, "partner.example") {
 					t.Errorf("%s was asked for", name)
 				}
 			}
