@@ -217,7 +217,10 @@ func (m *merger) extend() {
 			continue
 		}
 		base.Patterns = append(base.Patterns, d.Patterns...)
-		base.Demote = append(base.Demote, d.Demote...)
+		for _, w := range d.Demote {
+			w.added = true
+			base.Demote = append(base.Demote, w)
+		}
 		for _, a := range d.Allowlists {
 			a.added = true
 			base.Allowlists = append(base.Allowlists, a)

@@ -268,7 +268,12 @@ type Words struct {
 	Proximity int      // bytes of normalised text between nearest edges
 	Header    bool     // the column's header or the field's name counts too
 	Before    bool     // side = "before": only words that end before the match begins
+
+	added bool // by an extension
 }
+
+// Added reports whether a site added w to a rule of another file.
+func (w *Words) Added() bool { return w.added }
 
 // Allowlist is values that are not reported.
 type Allowlist struct {

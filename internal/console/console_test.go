@@ -517,6 +517,11 @@ func TestTriesBehindAProxy(t *testing.T) {
 	if code := try("dana", password, "203.0.113.3"); code != http.StatusTooManyRequests {
 		t.Errorf("after 100 wrong tries from 100 places: %d, want 429", code)
 	}
+	for _, path := range []string{"/password", "/second/offer"} { // who got hold of a session has no more tries
+		if code, _, _ := v.do(http.MethodPost, path, url.Values{"old": {password}, "new": {"x"}}, "X-Forwarded-For", "203.0.113.4"); code != http.StatusTooManyRequests {
+			t.Errorf("%s then: %d, want 429", path, code)
+		}
+	}
 }
 
 func TestTwoReviewers(t *testing.T) {

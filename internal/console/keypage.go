@@ -93,7 +93,7 @@ func (c *Console) knows(r *http.Request, u User, password string) (status int, a
 		return http.StatusTooManyRequests, "Too many tries. Wait some minutes."
 	}
 	if _, err := c.Users.Check(u.Name, password); err != nil {
-		return http.StatusUnauthorized, "The password did not match."
+		return http.StatusUnauthorized, "The password you have now did not match."
 	}
 	c.byName.Refund(place)
 	c.byUser.Refund(u.Name)

@@ -132,7 +132,7 @@ type formView struct {
 }
 
 // wordsView is evidence for or against.
-type wordsView struct{ Words, Where string }
+type wordsView struct{ Words, Where string } // no Words: the site's own, and not for this role
 
 type listView struct {
 	Description string
@@ -185,7 +185,11 @@ func (c *Console) rule(w http.ResponseWriter, r *http.Request, u User) {
 		p.Forms = append(p.Forms, formOf(&x.Patterns[k], u))
 	}
 	for _, d := range x.Demote {
-		p.Demote = append(p.Demote, wordsView{joinSome(d.Any), whereWords(&d)})
+		v := wordsView{joinSome(d.Any), whereWords(&d)}
+		if !u.may(tryRules) && (d.Added() || !patterns.BuiltIn(x.File)) {
+			v.Words = ""
+		}
+		p.Demote = append(p.Demote, v)
 	}
 	for _, l := range x.Allowlists {
 		v := listView{Description: l.Description, Count: len(l.Values) + len(l.Digests)}

@@ -34,6 +34,8 @@ tags = ["identifier"]
   confidence = "medium"
   regex = 'BX<b>\d{6}|BX\d{6}'
   supporting = { any = ["badge"], proximity = 40 }
+  [[rules.demote]]
+  any = ["quillfeather lounge"]
   [[rules.allowlists]]
   description = "specimen"
   values = ["BX000001"]
@@ -51,6 +53,10 @@ tags = ["health"]
   [rules.tests]
   match = ["to Quillfeather Ward"]
   no_match = ["to ward"]
+[[rules]]
+extends = "us-ssn"
+  [[rules.demote]]
+  any = ["quillfeather badge"]
 `
 
 // inForce is a few built-in rules and siteRules.
@@ -120,11 +126,13 @@ func TestRulePages(t *testing.T) {
 	for who, v := range map[string]*visitor{"vera": vera, "olga": olga} {
 		_, own, _ := v.do(http.MethodGet, "/rules/of/site-badge", nil)
 		_, wards, _ := v.do(http.MethodGet, "/rules/of/site-wards", nil)
-		all := html.UnescapeString(own + wards)
+		_, built, _ := v.do(http.MethodGet, "/rules/of/us-ssn", nil)
+		all := html.UnescapeString(own + wards + built)
 		if strings.Contains(all, "BX000001") || strings.Contains(own, "<script>x") {
 			t.Errorf("%s sees a listed value, or what ran", who)
 		}
-		if got := strings.Contains(all, `\d{6}`) && strings.Contains(all, "Wilhelmina") && strings.Contains(all, "quillfeather ward"); got != (who == "olga") {
+		if got := strings.Contains(all, `\d{6}`) && strings.Contains(all, "Wilhelmina") && strings.Contains(all, "quillfeather ward") && strings.Contains(all, "quillfeather lounge") &&
+			strings.Contains(all, "quillfeather badge"); got != (who == "olga") {
 			t.Errorf("%s sees the site's own forms and tests: %v", who, got)
 		}
 		if strings.Contains(all, "Wilhelmina") != (who == "olga") || strings.Contains(strings.ToLower(all), "quillfeather") != (who == "olga") {

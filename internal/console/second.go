@@ -174,17 +174,11 @@ func (c *Console) secondPage(w http.ResponseWriter, r *http.Request, u User, sta
 
 // confirmed reports whether the form holds u's password, and answers otherwise.
 func (c *Console) confirmed(w http.ResponseWriter, r *http.Request, u User) bool {
-	key := u.Name + "\x00" + c.place(r)
-	if _, ok := c.byName.Allow(key); !ok {
-		c.secondPage(w, r, u, http.StatusTooManyRequests, "Too many tries. Wait half a minute.")
-		return false
+	status, amiss := c.knows(r, u, r.PostFormValue("old"))
+	if amiss != "" {
+		c.secondPage(w, r, u, status, amiss)
 	}
-	if _, err := c.Users.Check(u.Name, r.PostFormValue("old")); err != nil {
-		c.secondPage(w, r, u, http.StatusUnauthorized, "The password did not match.")
-		return false
-	}
-	c.byName.Refund(key)
-	return true
+	return amiss == ""
 }
 
 // offerSecond makes a secret that holds once its first code is given.

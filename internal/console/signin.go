@@ -105,16 +105,10 @@ func (c *Console) passwordPage(w http.ResponseWriter, r *http.Request, u User, s
 
 // password sets one's own password. All other sessions of the account end.
 func (c *Console) password(w http.ResponseWriter, r *http.Request, u User) {
-	key := u.Name + "\x00" + c.place(r)
-	if _, ok := c.byName.Allow(key); !ok {
-		c.passwordPage(w, r, u, http.StatusTooManyRequests, "Too many tries. Wait half a minute.")
+	if status, amiss := c.knows(r, u, r.PostFormValue("old")); amiss != "" {
+		c.passwordPage(w, r, u, status, amiss)
 		return
 	}
-	if _, err := c.Users.Check(u.Name, r.PostFormValue("old")); err != nil {
-		c.passwordPage(w, r, u, http.StatusUnauthorized, "The password you have now did not match.")
-		return
-	}
-	c.byName.Refund(key)
 	fresh := r.PostFormValue("new")
 	if fresh != r.PostFormValue("again") {
 		c.passwordPage(w, r, u, http.StatusBadRequest, "The two new passwords differ.")
