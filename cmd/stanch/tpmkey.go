@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -171,6 +170,9 @@ func fromTPM(cmd *cobra.Command, name, device string, blob []byte, withPIN bool)
 			return nil, err
 		}
 		defer clear(pin)
+		if len(pin) == 0 || len(pin) > maxPIN { // the TPM would count it with the wrong ones, and lock
+			return nil, fmt.Errorf("no PIN of 1 to %d characters was given: it is asked for on a terminal, and is a line of standard input otherwise", maxPIN)
+		}
 	}
 	secret, err := d.Unseal(blob, pin)
 	if err != nil {
@@ -180,7 +182,8 @@ func fromTPM(cmd *cobra.Command, name, device string, blob []byte, withPIN bool)
 	return age.ParseIdentities(bytes.NewReader(secret))
 }
 
-// askPIN asks for the PIN of a key file, or takes a line of standard input.
+// askPIN asks for the PIN of a key file, or takes a line of standard input and
+// leaves the next to the next key file.
 func askPIN(cmd *cobra.Command, name string) ([]byte, error) {
 	in := cmd.InOrStdin()
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -189,11 +192,16 @@ func askPIN(cmd *cobra.Command, name string) ([]byte, error) {
 		fmt.Fprintln(cmd.ErrOrStderr())
 		return b, err
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, 4<<10)).ReadBytes('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	line, one := make([]byte, 0, maxPIN+2), make([]byte, 1)
+	for len(line) < cap(line) {
+		if _, err := io.ReadFull(in, one); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		} else if err != nil || one[0] == '\n' {
+			break
+		}
+		line = append(line, one[0])
 	}
-	return bytes.TrimRight(line, "\r\n"), nil
+	return bytes.TrimRight(line, "\r"), nil
 }
 
 // tpmHere asks the TPM of this machine who made it.

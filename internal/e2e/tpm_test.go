@@ -69,6 +69,7 @@ func TestReviewersKeyInATPM(t *testing.T) {
 		"no TPM":      {pin, filepath.Join(t.TempDir(), "none"), "there is no TPM here"},
 		"another TPM": {pin, others, "made by another TPM"},
 		"wrong PIN":   {"111111", mine, "the PIN is wrong"},
+		"no PIN":      {"", mine, "no PIN of"},
 	} {
 		if said, err := g.withLine(tc.pin, "quarantine", "export", id, "--reveal", "--identity", key, "--tpm-device", tc.device); err == nil || !strings.Contains(said, tc.want) {
 			t.Errorf("%s: %v: %q, want %q", name, err, said, tc.want)
