@@ -209,6 +209,7 @@ func (s *Store) Save(base string, v Version, between func(n int) error) (n int, 
 }
 
 func (s *Store) write(v Version) error {
+	v.Text = strings.ToValidUTF8(v.Text, "\ufffd") // as JSON has it; only what was written by hand can be otherwise
 	v.Digest = Digest(v.Text)
 	b, err := json.Marshal(v)
 	if err != nil {

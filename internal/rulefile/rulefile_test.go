@@ -67,9 +67,17 @@ func TestSave(t *testing.T) {
 	if v, err := s.Version(3); err != nil || v.Text != "by hand" || v.By != "" {
 		t.Errorf("version 3: %+v, %v", v, err)
 	}
+	// One in another encoding can be read as well.
+	if err := os.WriteFile(s.Path(), []byte("m\xfcde"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	save(t, s, "m\xfcde", "four")
+	if v, err := s.Version(5); err != nil || v.Text != "m\ufffdde" {
+		t.Errorf("version 5: %+v, %v", v, err)
+	}
 	// Going back is a version, and the newest of two that say the same is in force.
 	save(t, s, "four", "one")
-	current(t, s, "one", 5)
+	current(t, s, "one", 7)
 	if info, err := os.Stat(s.Path()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info.Mode(), err)
 	}
