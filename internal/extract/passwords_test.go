@@ -3,9 +3,11 @@ package extract_test
 import (
 	"encoding/base64"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,5 +175,46 @@ func TestPasswordsNamed(t *testing.T) {
 	few.SetPasswords([]string{"one", "Kolibri-77", "three"})
 	if s := ask(few, dlp.Mail, second, "a", "b", "c", "d", "e"); len(s.gaps) != 0 {
 		t.Errorf("a list beside what is known: gaps %q", s.told())
+	}
+}
+
+// TestPasswordsLargePDF holds that tries at a PDF keep nothing of it: the last of
+// many opens one whose copies together are more than a child may hold.
+func TestPasswordsLargePDF(t *testing.T) {
+	if _, err := exec.LookPath("qpdf"); err != nil {
+		t.Skip("qpdf is not installed")
+	}
+	const tries, size = 26, 16 << 20
+	dir := t.TempDir()
+	noise := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise) // it has no errors
+	for name, b := range map[string][]byte{"a.pdf": []byte(onePage), "noise.bin": noise} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"a.pdf", "--add-attachment", "noise.bin", "--", "b.pdf"},
+		{"--encrypt", "Station 4", "owner", "128", "--use-aes=y", "--", "b.pdf", "c.pdf"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "qpdf", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState.ExitCode() != 3 { // 3: with warnings
+			t.Fatalf("qpdf: %v %s", err, out)
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "c.pdf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, func(c *extract.Config) { c.PasswordTries, c.MaxPasswordTries = tries, tries })
+	var words []string
+	for i := range tries - 1 {
+		words = append(words, "Station "+strings.Repeat("x", i+1))
+	}
+	p.SetPasswords(append(words, "Station 4"))
+	got := get(t, p, dlp.File, b)
+	if !got.parts[""].Opened || slices.ContainsFunc(got.gaps, func(g dlp.Gap) bool { return g.Path == "" }) {
+		t.Errorf("opened %v, gaps %q", got.parts[""].Opened, got.told())
 	}
 }

@@ -180,10 +180,6 @@ func (j *job) readPDF(at place, b []byte) error {
 	return err
 }
 
-// maxTried is how many bytes of a PDF the tries of passwords may copy: pdfium keeps
-// a copy of each.
-const maxTried = 64 << 20
-
 // openPDF opens b, with a candidate where it wants a password; tried says that it
 // does.
 func (j *job) openPDF(b []byte) (doc *responses.OpenDocument, tried bool, err error) {
@@ -191,9 +187,8 @@ func (j *job) openPDF(b []byte) (doc *responses.OpenDocument, tried bool, err er
 	if err == nil || !wantsPassword(err) {
 		return doc, false, err
 	}
-	copied := 0
 	j.unlock(func(pw string) bool {
-		if copied += len(b); copied > maxTried || !wantsPassword(err) {
+		if !wantsPassword(err) {
 			return false
 		}
 		doc, err = j.pdf.in.OpenDocument(&requests.OpenDocument{File: &b, Password: &pw})
