@@ -80,8 +80,8 @@ func TestRuleEdit(t *testing.T) {
 		t.Helper()
 		return v.do(http.MethodPost, "/rules/edit", url.Values{"do": {"save"}, "base": {base}, "draft": {strings.ReplaceAll(draft, "\n", "\r\n")}, "note": {note}})
 	}
-	code, page, _ := save(ana, first, strings.Replace(siteRules, "proximity = 40", "proximty = 40", 1)+"colour = 1\n", "merger")
-	if lines := strings.Count(page, `href="#line-`); code != http.StatusConflict || lines < 2 || !strings.Contains(page, "proximty") || now() != "" {
+	code, page, _ := save(ana, first, strings.Replace(siteRules, "proximity = 40", "nearness = 40", 1)+"colour = 1\n", "merger")
+	if lines := strings.Count(page, `href="#line-`); code != http.StatusConflict || lines < 2 || !strings.Contains(page, "nearness") || now() != "" {
 		t.Errorf("a draft with two mistakes: %d, %d lines told, in force %q", code, lines, now())
 	}
 	if code, page, _ := save(ana, first, wrong, "merger"); code != http.StatusConflict || strings.Contains(page, "<script>x") || !strings.Contains(page, "&lt;/textarea&gt;") {
