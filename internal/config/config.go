@@ -92,7 +92,7 @@ type Config struct {
 	Encrypt ways.Config `toml:"encrypt"`
 	// Portal is where a recipient who has no other way opens mail in a browser; see docs/portal.md.
 	Portal pickup.Config `toml:"portal"`
-	// Sender is where the sender of a held message says what becomes of it, by the link of their notice; see docs/sender.md.
+	// Sender is where the sender of a message that is held, or waits on a pickup page, says what becomes of it, by the link of their notice; see docs/sender.md.
 	Sender gateway.SenderConfig `toml:"sender"`
 	// Extract bounds the reading of documents.
 	Extract extract.Config `toml:"extract"`

@@ -84,19 +84,32 @@ paths = ["coaching.toml"]
 
 var senderLink = regexp.MustCompile(`http://\S+/held/\S+`)
 
+// to are the mails at the hop for rcpt alone, in their order.
+func (s *senders) to(rcpt string) (out []hopMail) {
+	for _, m := range s.hop.messages() {
+		if len(m.rcpts) == 1 && m.rcpts[0] == rcpt {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// next waits for the mail to rcpt that comes after so many others.
+func (s *senders) next(rcpt string, before int) hopMail {
+	s.t.Helper()
+	eventually(s.t, "a mail to "+rcpt, func() bool { return len(s.to(rcpt)) > before })
+	return s.to(rcpt)[before]
+}
+
 // holds has the console's hostile mail held, as the nth, and returns the link of
 // its notice.
 func (s *senders) holds(n int) string {
 	s.t.Helper()
-	before := s.hop.count()
+	before := len(s.to("ada@clinic.example"))
 	if answer, err := s.send("ada@clinic.example", outside, strings.Replace(consoleMail, "<console-1@", fmt.Sprintf("<console-%d@", n), 1)); err != nil {
 		s.t.Fatalf("%q, %v", answer, err)
 	}
-	eventually(s.t, "the notice", func() bool { return s.hop.count() > before })
-	m := s.hop.messages()[before]
-	if len(m.rcpts) != 1 || m.rcpts[0] != "ada@clinic.example" {
-		s.t.Fatalf("the notice went to %v", m.rcpts)
-	}
+	m := s.next("ada@clinic.example", before)
 	_, text := readable(s.t, m.text)
 	for _, never := range append([]string{"sam@", "partner"}, consoleSecrets...) {
 		if strings.Contains(m.text, never) {
@@ -172,15 +185,17 @@ func TestSenderChooses(t *testing.T) {
 	b.Do(chromedp.Focus("#do-ask"), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
 	says(t, b, "It is cancelled")
 
-	before := s.hop.count()
+	told := len(s.to("ada@clinic.example"))
 	b.Open(encrypts)
 	says(t, b, "Your message of")
 	b.Do(chromedp.Click("#do-encrypt"), chromedp.Click("button[type=submit]"))
 	says(t, b, "It goes encrypted")
-	eventually(t, "it goes", func() bool { return s.hop.count() > before })
-	m := s.hop.messages()[before]
-	if _, text := readable(t, m.text); m.rcpts[0] != outside[0] || !pickupLink.MatchString(text) {
+	m := s.next(outside[0], 0)
+	if _, text := readable(t, m.text); !pickupLink.MatchString(text) {
 		t.Errorf("to %v went\n%s", m.rcpts, m.text)
+	}
+	if sentLink.FindString(s.next("ada@clinic.example", told).text) == "" {
+		t.Error("the sender is not told how to take it back")
 	}
 	for _, link := range []string{asks, cancels, encrypts} { // used up
 		b.Open(link)
@@ -256,8 +271,8 @@ func TestSenderChoosesThroughKills(t *testing.T) {
 				}
 			}
 			if tt.what == "encrypt" {
-				encrypted++ // it goes before the next notice does, which is looked for by its place
-				eventually(t, "it goes encrypted, once", func() bool { return s.hop.count() == n+encrypted })
+				encrypted++ // it goes, and its sender is told, before the next notice does, which is looked for by its place
+				eventually(t, "it goes encrypted, once", func() bool { return s.hop.count() == n+2*encrypted })
 			}
 		}
 	}
@@ -266,8 +281,8 @@ func TestSenderChoosesThroughKills(t *testing.T) {
 	}
 	s.choicesOnRecord()
 	s.stop()
-	if got := s.hop.count(); got != n+encrypted {
-		t.Errorf("%d mails went, want %d notices and %d", got, n, encrypted)
+	if got := s.hop.count(); got != n+2*encrypted || len(s.to(outside[0])) != encrypted {
+		t.Errorf("%d mails went, want %d notices, and %d with as many that say so", got, n, encrypted)
 	}
 }
 

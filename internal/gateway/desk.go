@@ -359,7 +359,7 @@ func (g *Gateway) move(ctx context.Context, ch store.Change, id dlp.ID, to vault
 
 // notMoved ends a person's act that was not carried out because of err.
 func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, seq uint64, err error) {
-	g.discard(ctx, store.Change{Out: ch.Out, Parcels: ch.Parcels}, err)
+	g.discard(ctx, store.Change{Out: ch.Out, Parcels: ch.Parcels, Notices: ch.Notices}, err)
 	result := audit.ResultFailed
 	if errors.Is(err, store.ErrUnknown) {
 		result = audit.ResultUnknown

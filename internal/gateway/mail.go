@@ -339,7 +339,11 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		told = dlp.Reject
 	}
 	notice, mark := m.notice(ctx, told)
-	ch.Out, ch.Notices = append(ch.Out, notice...), mark
+	ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
+	if m.tellsSenders() && m.mayTell() {
+		notice, mark := m.waitingNotice(ctx, m.doc.ID, m.doc.Sender, m.hides(ctx, m.doc.Sender), groups.ciphers)
+		ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
+	}
 	if len(groups.held) > 0 {
 		severe, mark := m.atOnce(ctx, m.doc, m.j)
 		ch.Out, ch.Notices = append(ch.Out, severe...), append(ch.Notices, mark...)

@@ -349,7 +349,7 @@ func (g *Gateway) endUndelivered(ctx context.Context, m spool.Message) {
 	ps, err := g.Pickup.Of(ctx, m.Doc)
 	for _, p := range ps {
 		gone := slices.ContainsFunc(m.Rcpts, func(r spool.Rcpt) bool { return r.Addr == p.To && r.State == spool.RcptFailed })
-		if err == nil && gone {
+		if err == nil && gone && p.State == pickup.Waiting {
 			err = g.endPickup(ctx, p, pickup.Undelivered, audit.ReasonUndelivered, "")
 		}
 	}

@@ -239,6 +239,10 @@ func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, to
 			return err
 		}
 	}
+	if m.tellsSenders() && len(m.ciphers) > 0 && (env.Tell || m.wanted(ctx, e, keys.Content)) {
+		notice, mark := m.waitingNotice(ctx, e.ID, env.Sender, m.hides(ctx, env.Sender), m.ciphers)
+		ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
+	}
 	var rcpts []dlp.Address
 	var params []dlp.RcptParams
 	for i, r := range env.Rcpts {

@@ -2,13 +2,10 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +19,7 @@ import (
 
 // SenderConfig is the [sender] table.
 type SenderConfig struct {
-	// Listen is the host:port of the pages on which senders say what becomes of a held message of theirs. Empty: notices have no link.
+	// Listen is the host:port of the pages on which senders say what becomes of a held message of theirs, and take back one that waits at the pickup pages. Empty: notices have no link.
 	Listen string `toml:"listen"`
 	// URL is where senders reach these pages, such as `https://held.clinic.example`: the beginning of every link. Behind a proxy it is the proxy's. Plain http is taken for a loopback address alone.
 	URL string `toml:"url"`
@@ -36,7 +33,7 @@ type SenderConfig struct {
 	Site string `toml:"site"`
 	// Contact is where a sender can turn to, in a few words. It stands on every page.
 	Contact string `toml:"contact"`
-	// Expiry is how long a link is good.
+	// Expiry is how long a link about held mail is good.
 	Expiry dlp.Duration `toml:"expiry"`
 }
 
@@ -83,31 +80,17 @@ type choice struct {
 	encrypt bool
 }
 
-// macBytes is how long a link's MAC is.
-const macBytes = 16
+// linkKind is what the links of choices are for.
+const linkKind = "sender's choice"
 
-// text is what the MAC is of.
-func (c choice) text() string {
+// token is c as it stands in a link.
+func (g *Gateway) token(c choice) string {
 	may := "-"
 	if c.encrypt {
 		may = "e"
 	}
-	return string(c.id) + "." + strconv.FormatInt(c.until.Unix(), 36) + "." + may
+	return g.signLink(linkKind, c.id, c.until, may)
 }
-
-func (g *Gateway) choiceMAC(text string) []byte {
-	sum := g.Names.MAC("sender's choice", []byte(text))
-	return sum[:macBytes]
-}
-
-// token is c as it stands in a link.
-func (g *Gateway) token(c choice) string {
-	return c.text() + "." + base64.RawURLEncoding.EncodeToString(g.choiceMAC(c.text()))
-}
-
-// ErrNoChoice says that a link gives no choice: it is not ours, or its time is
-// over.
-var ErrNoChoice = errors.New("gateway: the link is not good, or not any more")
 
 // ErrChosen says that a choice was made by the link before, or that somebody
 // decided meanwhile.
@@ -115,28 +98,8 @@ var ErrChosen = errors.New("gateway: there is nothing left to choose")
 
 // choiceOf reads a token. ErrNoChoice.
 func (g *Gateway) choiceOf(token string) (choice, error) {
-	text, mac, _ := cutLast(token)
-	given, err := base64.RawURLEncoding.DecodeString(mac)
-	if err != nil || len(token) > 200 || !hmac.Equal(given, g.choiceMAC(text)) {
-		return choice{}, ErrNoChoice
-	}
-	f := strings.Split(text, ".")
-	if len(f) != 3 {
-		return choice{}, ErrNoChoice
-	}
-	sec, err := strconv.ParseInt(f[1], 36, 64)
-	c := choice{id: dlp.ID(f[0]), until: time.Unix(sec, 0), encrypt: f[2] == "e"}
-	if err != nil || !g.Now().Before(c.until) {
-		return choice{}, ErrNoChoice
-	}
-	return c, nil
-}
-
-func cutLast(s string) (before, after string, found bool) {
-	if i := strings.LastIndexByte(s, '.'); i >= 0 {
-		return s[:i], s[i+1:], true
-	}
-	return s, "", false
+	id, until, may, err := g.openLink(linkKind, token)
+	return choice{id: id, until: until, encrypt: may == "e"}, err
 }
 
 // choices is what the sender of m is offered in the notice of its hold.
@@ -145,7 +108,7 @@ func (m *mail) choices(ctx context.Context) *notify.Choices {
 		return nil
 	}
 	c := choice{id: m.doc.ID, until: m.Now().Add(m.cfg.Sender.Expiry.D()).Truncate(time.Second), encrypt: m.mayEncrypt(ctx)}
-	return &notify.Choices{Link: strings.TrimSuffix(m.cfg.Sender.URL, "/") + "/held/" + m.token(c), Until: c.until, Encrypt: c.encrypt}
+	return &notify.Choices{Link: m.cfg.Sender.link("held", m.token(c)), Until: c.until, Encrypt: c.encrypt}
 }
 
 // mayEncrypt reports whether policy lets the sender have m go encrypted instead,

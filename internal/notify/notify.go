@@ -131,7 +131,7 @@ func (c *Choices) words() string {
 		encrypt = "have it sent encrypted instead, "
 	}
 	return "You can cancel it, " + encrypt + "or ask for its release and say why. You need not sign in, and opening this page changes nothing:\n" +
-		c.Link + "\nThe link works once, until " + c.Until.UTC().Format("2 January 2006, 15:04") + " UTC or until somebody has decided. Do not pass it on."
+		c.Link + "\nThe link works once, until " + noticeTime(c.Until) + " or until somebody has decided. Do not pass it on."
 }
 
 // limits says of what the reader is not told.
@@ -141,6 +141,28 @@ func limits(n Notice) string {
 	}
 	return "Of further messages that are held for the same reason within the next hour you are not told."
 }
+
+// Waiting returns the message that tells n.To that their mail waits for rcpts of
+// its recipients to be opened on a page, and by which link of n.Choices it is
+// taken back.
+func (c Config) Waiting(n Notice, rcpts int) []byte {
+	who, they, plural := "one recipient who has", "that recipient opens", ""
+	if rcpts != 1 {
+		who, they, plural = strconv.Itoa(rcpts)+" recipients who have", "they open", " each"
+	}
+	text := paragraphs(
+		"Your message went encrypted. For "+who+" no other way to read encrypted mail it waits on a page, which "+they+" by a link"+plural+" and a code. "+
+			"It can be opened until "+noticeTime(n.Choices.Until)+"; then it is gone.",
+		"If it was the wrong message or the wrong person, take it back: it cannot be opened any more then. The page also says whether it has been opened. "+
+			"You need not sign in, and opening this page changes nothing:\n"+n.Choices.Link+"\nThe link works once. Do not pass it on.",
+		"Of more than "+strconv.Itoa(n.Times())+" messages that wait so within an hour the others are not told of.",
+		c.help(n.Hostname, n.ID),
+	)
+	return c.compose(n, "waits", "Your message waits to be opened", text)
+}
+
+// noticeTime is a time as notices say it.
+func noticeTime(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04") + " UTC" }
 
 // Rejected returns the message that tells n.To that their mail was refused, by
 // a policy or by a reviewer.

@@ -90,6 +90,8 @@ func TestGolden(t *testing.T) {
 				{Text: "Payers ask for the member number, never for a Social Security number. If it must go, choose “send encrypted”.", URL: "https://intranet.clinic.example/privacy/" + strings.Repeat("sending-", 8) + "ssn?from=notice"},
 				{Text: "Ask the privacy office."}}
 		}))},
+		{"waits.eml", contact.Waiting(waits(), 1)},
+		{"waits-many.eml", notify.Config{}.Waiting(waits(), 3)},
 		{"at-once.eml", contact.AtOnceNotice(notice(), dlp.File)},
 		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
 			Rules: []notify.RuleCount{{Rule: "us-ssn", Held: 9}, {Rule: "mrn", Held: 4}}, Since: at.Add(-24 * time.Hour), When: at})},
@@ -104,6 +106,12 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) { golden(t, tc.name, tc.got) })
 	}
+}
+
+// waits is of a message that waits at the pickup pages.
+func waits() notify.Notice {
+	return notify.Notice{ID: doc, Hostname: "gw.example", To: alice, When: at,
+		Choices: &notify.Choices{Link: "https://held.clinic.example/sent/abcdefghijklmnopqrstuvwxya.x1.-.AAAAAAAAAAAAAAAAAAAAAA", Until: at.Add(14 * 24 * time.Hour)}}
 }
 
 func TestMessagesAreWellFormed(t *testing.T) {
@@ -121,6 +129,7 @@ func TestMessagesAreWellFormed(t *testing.T) {
 		{"held", notify.Config{}.Held(notice())},
 		{"held with much", notify.Config{Contact: strings.Repeat("ä", 100)}.Held(long)},
 		{"rejected", notify.Config{}.Rejected(long)},
+		{"waits", notify.Config{}.Waiting(waits(), 2)},
 		{"dsn", notify.Config{}.DSN(dsn())},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

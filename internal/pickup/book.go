@@ -110,7 +110,7 @@ func (b *Book) Over(ctx context.Context, now time.Time) ([]Parcel, error) {
 	return b.list(rows, err)
 }
 
-// Of returns the waiting parcels of one document.
+// Of returns the parcels of one document, in any state.
 func (b *Book) Of(ctx context.Context, doc dlp.ID) ([]Parcel, error) {
 	rows, err := b.store.ParcelsOf(ctx, doc)
 	return b.list(rows, err)

@@ -28,6 +28,8 @@ type Config struct {
 	Contact string `toml:"contact"`
 	// Expiry is how long a message can be opened; then its content is gone.
 	Expiry dlp.Duration `toml:"expiry"`
+	// TellSender has the sender of a message that waits here told so, with a link that takes it back, where there are pages of [sender]. At most 20 such notices go to a sender within an hour.
+	TellSender bool `toml:"tell_sender"`
 	// SMSCommand is a program, by its absolute path, with its arguments, that sends a code as a text message. Its environment has STANCH_RCPT, the address of the recipient whose number it is to know, and STANCH_CODE. Empty: codes go by mail alone.
 	SMSCommand []string `toml:"sms_command"`
 	// MaxReply is how large a reply with its files may be.
@@ -36,7 +38,7 @@ type Config struct {
 
 // Default has no pages, and keeps messages for two weeks.
 func Default() Config {
-	return Config{Expiry: dlp.Duration(14 * 24 * time.Hour), MaxReply: 20 << 20}
+	return Config{Expiry: dlp.Duration(14 * 24 * time.Hour), MaxReply: 20 << 20, TellSender: true}
 }
 
 // On reports whether there are pickup pages.

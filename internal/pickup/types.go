@@ -99,7 +99,7 @@ type Store interface {
 	Parcels(ctx context.Context, all bool) ([]Row, error)
 	// ParcelsOver returns at most MaxList waiting rows that expired at or before now.
 	ParcelsOver(ctx context.Context, now time.Time) ([]Row, error)
-	// ParcelsOf returns at most MaxList waiting rows of one document.
+	// ParcelsOf returns at most MaxList rows of one document, in any state.
 	ParcelsOf(ctx context.Context, doc dlp.ID) ([]Row, error)
 	// ParcelContent returns the sealed content kept in the database, or nil where
 	// Contents has it. ErrNotFound, also for a parcel that has ended.

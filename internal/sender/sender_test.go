@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 // desk notes what is done by its one link, "good".
 type desk struct {
 	mail gateway.HeldMail
+	sent gateway.SentMail
 	did  []string
 	err  error
 }
@@ -42,9 +44,19 @@ func (d *desk) SenderAsks(_ context.Context, _, words string) error {
 	return d.do("ask " + words)
 }
 
+func (d *desk) SendersSent(_ context.Context, token string) (gateway.SentMail, error) {
+	if token != "good" {
+		return gateway.SentMail{}, gateway.ErrNoChoice
+	}
+	return d.sent, nil
+}
+
+func (d *desk) SenderTakesBack(context.Context, string) error { return d.do("take back") }
+
 func pages(t *testing.T) (*desk, http.Handler) {
 	t.Helper()
-	d := &desk{mail: gateway.HeldMail{Received: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Rules: []dlp.RuleID{"us-ssn"}, Rcpts: 2, Domains: []string{"partner.example"},
+	d := &desk{sent: gateway.SentMail{Sent: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Until: time.Date(2026, 3, 15, 9, 12, 0, 0, time.UTC), Rcpts: 2, Waiting: 2,
+		Opened: 1, Domains: []string{"partner.example"}}, mail: gateway.HeldMail{Received: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Rules: []dlp.RuleID{"us-ssn"}, Rcpts: 2, Domains: []string{"partner.example"},
 		Until: time.Date(2026, 3, 4, 9, 12, 0, 0, time.UTC), Encrypt: true,
 		Coaching: []dlp.Coaching{{Text: "Use <b>member</b> numbers.", URL: "https://intranet.clinic.example/ssn?a=1&b=2"}, {Text: "Ask first."}}}}
 	c := gateway.DefaultSender()
@@ -70,10 +82,11 @@ func ask(h http.Handler, method, path, site string, form url.Values) *httptest.R
 func TestLookingChangesNothing(t *testing.T) {
 	d, h := pages(t)
 	form := url.Values{"do": {"cancel"}}
+	looks := []string{"/held/good", "/held/good?do=cancel", "/sent/good", "/sent/good?do=take-back"}
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"} {
-		for _, path := range []string{"/held/good", "/held/good?do=cancel", "/held/good/", "/held/bad", "/"} {
+		for _, path := range []string{"/held/good", "/held/good?do=cancel", "/held/good/", "/held/bad", "/sent/good", "/sent/good?do=take-back", "/sent/good/", "/sent/bad", "/"} {
 			w := ask(h, method, path, "none", form)
-			if want := path == "/held/good" || path == "/held/good?do=cancel"; (w.Code == http.StatusOK) != want && (method == "GET" || method == "HEAD") {
+			if want := slices.Contains(looks, path); (w.Code == http.StatusOK) != want && (method == "GET" || method == "HEAD") {
 				t.Errorf("%s %s: %d", method, path, w.Code)
 			}
 		}
@@ -81,8 +94,13 @@ func TestLookingChangesNothing(t *testing.T) {
 	if w := ask(h, "POST", "/held/good", "cross-site", form); w.Code != http.StatusForbidden {
 		t.Errorf("a form of another site: %d", w.Code)
 	}
-	if w := ask(h, "POST", "/held/bad", "same-origin", form); w.Code != http.StatusNotFound {
-		t.Errorf("a link that is not good: %d", w.Code)
+	if w := ask(h, "POST", "/sent/good", "cross-site", url.Values{"do": {"take-back"}}); w.Code != http.StatusForbidden {
+		t.Errorf("a form of another site: %d", w.Code)
+	}
+	for _, path := range []string{"/held/bad", "/sent/bad"} {
+		if w := ask(h, "POST", path, "same-origin", form); w.Code != http.StatusNotFound {
+			t.Errorf("POST %s, a link that is not good: %d", path, w.Code)
+		}
 	}
 	if len(d.did) != 0 {
 		t.Fatalf("did %q", d.did)

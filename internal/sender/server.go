@@ -30,6 +30,8 @@ type Desk interface {
 	SenderCancels(ctx context.Context, token string) error
 	SenderEncrypts(ctx context.Context, token string) error
 	SenderAsks(ctx context.Context, token, words string) error
+	SendersSent(ctx context.Context, token string) (gateway.SentMail, error)
+	SenderTakesBack(ctx context.Context, token string) error
 }
 
 // Bounds of who asks.
@@ -72,6 +74,8 @@ func New(cfg gateway.SenderConfig, desk Desk, types func([]dlp.RuleID) []dlp.Typ
 	mux.Handle("GET "+web.AssetsPath, files)
 	mux.HandleFunc("GET /held/{token}", s.page)
 	mux.HandleFunc("POST /held/{token}", s.choose)
+	mux.HandleFunc("GET /sent/{token}", s.sentPage)
+	mux.HandleFunc("POST /sent/{token}", s.takeBack)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.render(r.Context(), w, http.StatusNotFound, "gone", shown{})
 	})
@@ -100,9 +104,14 @@ type shown struct {
 	Amiss         string
 	Do, Words     string // as they were sent, where something is amiss
 	MaxWords      int
+	Back          *back // what is taken back; nil: it is about held mail
 }
 
-const clock = "2 January 2006, 15:04 UTC"
+// How pages say times.
+const (
+	clock  = "2 January 2006, 15:04 UTC"
+	sentAt = "2 January, 15:04 UTC"
+)
 
 // advice is what the site tells senders of such data.
 type advice struct {
@@ -122,7 +131,7 @@ func advices(list []dlp.Coaching) (out []advice) {
 }
 
 func (s *Server) shown(m gateway.HeldMail) shown {
-	return shown{HeldMail: m, Sent: m.Received.UTC().Format("2 January, 15:04 UTC"), Why: notify.Why(s.types(m.Rules), m.Causes), To: to(m),
+	return shown{HeldMail: m, Sent: m.Received.UTC().Format(sentAt), Why: notify.Why(s.types(m.Rules), m.Causes), To: to(m.Rcpts, m.Domains),
 		Ends: m.Until.UTC().Format(clock), MaxWords: vault.MaxAsk / 2, Advice: advices(m.Coaching)}
 }
 
@@ -133,15 +142,18 @@ func (x shown) When() string { return x.At.UTC().Format(clock) }
 const maxDomains = 3
 
 // to says to how many and where: "2 addresses at partner.example".
-func to(m gateway.HeldMail) string {
+func to(rcpts int, domains []string) string {
 	what := "one address"
-	if m.Rcpts != 1 {
-		what = fmt.Sprintf("%d addresses", m.Rcpts)
+	if rcpts != 1 {
+		what = fmt.Sprintf("%d addresses", rcpts)
 	}
-	if len(m.Domains) > maxDomains {
-		return what + fmt.Sprintf(" at %d domains", len(m.Domains))
+	switch n := len(domains); {
+	case n == 0:
+		return what
+	case n > maxDomains:
+		return what + fmt.Sprintf(" at %d domains", n)
 	}
-	return what + " at " + strings.Join(m.Domains, ", ")
+	return what + " at " + strings.Join(domains, ", ")
 }
 
 func (s *Server) render(ctx context.Context, w http.ResponseWriter, status int, page string, x shown) {
@@ -156,7 +168,7 @@ func (s *Server) render(ctx context.Context, w http.ResponseWriter, status int, 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	m, err := s.desk.SendersMail(r.Context(), r.PathValue("token"))
 	if err != nil {
-		s.fail(r.Context(), w, err)
+		s.fail(r.Context(), w, err, shown{})
 		return
 	}
 	s.show(r.Context(), w, http.StatusOK, s.shown(m))
@@ -170,14 +182,23 @@ func (s *Server) show(ctx context.Context, w http.ResponseWriter, status int, x 
 	s.render(ctx, w, status, page, x)
 }
 
-// fail answers where there is nothing to show.
-func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error) {
+// fail answers where there is nothing to show. x says what it was about.
+func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error, x shown) {
 	if errors.Is(err, gateway.ErrNoChoice) {
-		s.render(ctx, w, http.StatusNotFound, "gone", shown{})
+		s.render(ctx, w, http.StatusNotFound, "gone", x)
 		return
 	}
 	s.log.LogAttrs(ctx, slog.LevelError, "what a sender chose was not carried out", safelog.Err(err))
-	s.render(ctx, w, http.StatusServiceUnavailable, "later", shown{})
+	s.render(ctx, w, http.StatusServiceUnavailable, "later", x)
+}
+
+// tooMany is what a page says of too many choices.
+const tooMany = "Nothing was done yet: too many requests came from where you are. Wait a minute, then confirm again."
+
+// allowed reports whether who sends r may choose now.
+func (s *Server) allowed(r *http.Request) bool {
+	_, ok := s.limit.Allow(web.ClientKey(web.Behind(r, s.proxies)))
+	return ok
 }
 
 // choose carries out what was chosen, once, and answers with a page of its own
@@ -186,13 +207,13 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request) {
 	ctx, token := r.Context(), r.PathValue("token")
 	m, err := s.desk.SendersMail(ctx, token)
 	if err != nil {
-		s.fail(ctx, w, err)
+		s.fail(ctx, w, err, shown{})
 		return
 	}
 	x := s.shown(m)
 	x.Do, x.Words = r.PostFormValue("do"), strings.TrimSpace(r.PostFormValue("words"))
-	if _, ok := s.limit.Allow(web.ClientKey(web.Behind(r, s.proxies))); !ok {
-		x.Amiss = "Nothing was done yet: too many requests came from where you are. Wait a minute, then confirm again."
+	if !s.allowed(r) {
+		x.Amiss = tooMany
 		s.show(ctx, w, http.StatusTooManyRequests, x)
 		return
 	}
@@ -221,7 +242,7 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request) {
 		x.Amiss = "Nothing was done: somebody is deciding about it right now. Confirm again in a moment."
 		s.show(ctx, w, http.StatusConflict, x)
 	case err != nil && !errors.Is(err, gateway.ErrChosen):
-		s.fail(ctx, w, err)
+		s.fail(ctx, w, err, shown{})
 	default: // done, or by somebody before: the page says what
 		http.Redirect(w, r, "/held/"+token, http.StatusSeeOther)
 	}

@@ -88,9 +88,9 @@ func (db *DB) ParcelsOver(ctx context.Context, now time.Time) ([]pickup.Row, err
 	return collect(rows, err, "list parcels", scanParcel)
 }
 
-// ParcelsOf returns waiting rows of one document.
+// ParcelsOf returns rows of one document, in any state.
 func (db *DB) ParcelsOf(ctx context.Context, doc dlp.ID) ([]pickup.Row, error) {
-	rows, err := db.read.QueryContext(ctx, parcelColumns+"WHERE ended = 0 AND doc = ? ORDER BY id LIMIT ?", string(doc), pickup.MaxList)
+	rows, err := db.read.QueryContext(ctx, parcelColumns+"WHERE doc = ? ORDER BY id LIMIT ?", string(doc), pickup.MaxList)
 	return collect(rows, err, "list parcels", scanParcel)
 }
 

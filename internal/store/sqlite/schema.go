@@ -181,6 +181,10 @@ CREATE INDEX holds_state ON holds(state, seq);
 DROP INDEX holds_age;
 CREATE INDEX holds_age ON holds(state, received);
 `,
+	// Form 11: what waits by its document.
+	`
+CREATE INDEX parcels_doc ON parcels(doc);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one
