@@ -2,7 +2,10 @@ package gateway_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -97,6 +100,16 @@ func TestPickupEnds(t *testing.T) {
 	}
 	if got := strings.Join(reasons, " "); got != "code_sent code_sent opened expired" {
 		t.Errorf("on record: %s", got)
+	}
+	rec := httptest.NewRecorder()
+	b.Metrics.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for event, want := range map[string]int{"code_sent": 2, "opened": 1, "expired": 1} {
+		if line := fmt.Sprintf("stanch_pickup_total{event=%q} %d\n", event, want); !strings.Contains(rec.Body.String(), line) {
+			t.Errorf("want %s", line)
+		}
+	}
+	if n := counts(t, b.Metrics)["stanch_pickup_total"]; n != 4 {
+		t.Errorf("counted %v in all, want 4", n)
 	}
 }
 
