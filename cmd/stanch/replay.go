@@ -17,6 +17,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/control"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -96,21 +97,31 @@ func reviewCodes(ctx context.Context, dir string) (map[dlp.ID]string, error) {
 	return codes, errors.Join(err, ctx.Err())
 }
 
-// Replay runs the rules that ask edits beside those in force.
-func (s *server) Replay(ctx context.Context, ask control.ReplayAsk, actor string) (gateway.Replayed, error) {
-	return s.replayWithin(ctx, &ask, 0, actor)
+// Replay runs the draft beside the rules in force.
+func (b rulebook) Replay(ctx context.Context, text, actor string) (gateway.Replayed, error) {
+	now := b.s.inForce()
+	edited, wrong, err := b.draft(ctx, text)
+	switch {
+	case err != nil:
+		return gateway.Replayed{}, err
+	case len(wrong) > 0:
+		return gateway.Replayed{}, &console.DraftError{Problems: wrong}
+	}
+	ask := &control.ReplayAsk{Since: time.Now().AddDate(0, 0, -console.ReplayDays), Limit: console.ReplayLimit}
+	return replayOn(ctx, b.s.gateway, b.s.cfg.DataDir, now, edited, ask, console.ReplayWithin, actor)
 }
 
-func (s *server) replayWithin(ctx context.Context, ask *control.ReplayAsk, within time.Duration, actor string) (gateway.Replayed, error) {
+// Replay runs the rules that ask edits beside those in force.
+func (s *server) Replay(ctx context.Context, ask control.ReplayAsk, actor string) (gateway.Replayed, error) {
 	now := s.inForce()
 	if now == nil {
 		return gateway.Replayed{}, errNotRead
 	}
-	edited, err := s.judgeBy(ctx, now.cfg, func(src patterns.Source) patterns.Source { return editedBy(now.cfg, src, ask) })
+	edited, err := s.judgeBy(ctx, now.cfg, func(src patterns.Source) patterns.Source { return editedBy(now.cfg, src, &ask) })
 	if err != nil {
 		return gateway.Replayed{}, err
 	}
-	return replayOn(ctx, s.gateway, s.cfg.DataDir, now, edited, ask, within, actor)
+	return replayOn(ctx, s.gateway, s.cfg.DataDir, now, edited, &ask, 0, actor)
 }
 
 // replayOffline is Replay where no serve runs, by the rules of the configuration.

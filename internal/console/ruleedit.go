@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 )
@@ -24,6 +25,10 @@ type RuleEditor interface {
 	// comes back as problems, and then nothing has changed. between is called with
 	// the version's number before anything is written.
 	Save(ctx context.Context, base string, v rulefile.Version, between func(n int) error) (n int, wrong []RuleProblem, err error)
+	// Replay says what text as the site's own file would do otherwise with the newest
+	// ReplayLimit documents that were held in the last ReplayDays. A DraftError
+	// where it does not load.
+	Replay(ctx context.Context, text, actor string) (gateway.Replayed, error)
 }
 
 // RuleProblem is one thing that is wrong with rules.
@@ -62,6 +67,7 @@ type editPage struct {
 	Checked  bool // and nothing is wrong
 	Amiss    string
 	Form     tryForm
+	Replayed *replayView // nil: nothing was replayed
 }
 
 // editor shows the site's own file.
@@ -139,6 +145,8 @@ func (c *Console) changeRules(w http.ResponseWriter, r *http.Request, u User) {
 		status = http.StatusConflict
 	case "try":
 		c.tryDraft(ctx, u, &p, fields, file)
+	case "replay":
+		c.replayDraft(r.Context(), u, &p)
 	case "check":
 		if p.Problems, err = c.Editor.Check(ctx, p.Draft); err != nil {
 			p.Amiss = "It could not be checked in the time that a page has. Nothing was changed."

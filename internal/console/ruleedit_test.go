@@ -13,6 +13,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/patterns"
 )
@@ -42,6 +43,52 @@ func (r ruler) Save(ctx context.Context, base string, v rulefile.Version, betwee
 	}
 	n, err := r.store.Save(base, v, between)
 	return n, nil, err
+}
+
+func (r ruler) Replay(ctx context.Context, text, actor string) (gateway.Replayed, error) {
+	if wrong, err := r.Check(ctx, text); err != nil || len(wrong) > 0 {
+		return gateway.Replayed{}, errors.Join(err, &console.DraftError{Problems: wrong})
+	}
+	if strings.Contains(text, "# busy") {
+		return gateway.Replayed{}, gateway.ErrReplaying
+	}
+	if strings.Contains(text, "# breaks") {
+		return gateway.Replayed{}, errors.New("it read 536-22-8145")
+	}
+	return gateway.Replayed{Read: 7, Decided: 2, Same: 4, Locked: 1, Cut: true, Rules: []gateway.ReplayRule{{Rule: "us-ssn", Before: 5, After: 3}},
+		Changes: []gateway.ReplayChange{{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", What: []string{gateway.NoMoreHeld, gateway.ContraRejected}, Before: "hold", After: "allow", Reason: actor,
+			Findings: []gateway.ReplayFinding{{Rule: "us-ssn", Part: "1", Line: 3, Before: "high", Masked: "***-**-8145"}}}}}, nil
+}
+
+// TestRuleReplay: what a draft does otherwise is shown, and the draft stays in the page.
+func TestRuleReplay(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "ana", console.Admin, false)
+	s.add(t, "olga", console.Officer, false)
+	ana := s.signedIn(t, "ana")
+	replay := func(v *visitor, draft string) (int, string) {
+		t.Helper()
+		code, page, _ := v.do(http.MethodPost, "/rules/edit", url.Values{"do": {"replay"}, "draft": {draft}})
+		return code, html.UnescapeString(page)
+	}
+	code, page := replay(ana, siteRules)
+	for _, want := range []string{"0 newly held, 1 no longer held; 1 of reviewers' decisions contradicted", "/items/aaaaaaaaaaaaaaaaaaaaaaaaaa", "***-**-8145",
+		"a reviewer rejected it, and it would pass", "high → not found", "1 cannot be opened by this server", "Older ones were not read", "BX000001"} {
+		if code != http.StatusOK || !strings.Contains(page, want) {
+			t.Errorf("%d, the page lacks %q", code, want)
+		}
+	}
+	for _, c := range []struct{ draft, want string }{
+		{siteRules + "colour = 1\n", "was not replayed"}, {siteRules + "# busy\n", "Another replay is under way"}, {siteRules + "# breaks\n", "could not be replayed"},
+	} {
+		if code, page := replay(ana, c.draft); code != http.StatusBadRequest || !strings.Contains(page, c.want) || strings.Contains(page, "536-22-8145") {
+			t.Errorf("%d, want %q", code, c.want)
+		}
+	}
+	if code, _ := replay(s.signedIn(t, "olga"), siteRules); code != http.StatusForbidden {
+		t.Errorf("an officer: %d", code)
+	}
 }
 
 var baseOf = regexp.MustCompile(`name="base" value="([0-9a-f]{64})"`)

@@ -23,6 +23,9 @@ func TestConsoleRules(t *testing.T) {
 		narrow(t, b)
 		look(what)
 	}
+	if !g.holds("Wilhelmina Quillfeather, social security number 536-22-8145") {
+		t.Error("a mail with a number is not held")
+	}
 	b.Open(url + "/rules?pack=us-identifiers")
 	check("a pack")
 	b.Do(chromedp.Click(`a[href="/rules/of/us-ssn"]`), chromedp.WaitVisible(`a.btn[href="/rules/try?rule=us-ssn"]`))
@@ -112,6 +115,11 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 		t.Errorf("a draft that is right is not in force: %s", webtest.Eval[string](b, `document.querySelector("main").innerText`))
 	}
 	check("the editor after a save")
+	draft(fewerSSNs, "not said yet", "replay")
+	check("a draft replayed")
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "1 no longer held") || !strings.Contains(text, "***-**-8145") || strings.Contains(text, "Quillfeather") {
+		t.Errorf("of a draft that was replayed the page says:\n%s", text)
+	}
 	draft(strings.Replace(badgeRule, "medium", "high", 1), "surer", "save")
 	b.Open(url + "/rules/history/2")
 	check("a version")
