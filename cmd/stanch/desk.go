@@ -213,6 +213,7 @@ func plainly(id dlp.ID, err error) error {
 		{vault.ErrNoContent, "its content is gone"},
 		{spool.ErrNotFound, "no such message; see `stanch queue list --all`"},
 		{pickup.ErrEnded, "no such message, or it cannot be opened any more; see `stanch portal list --all`"},
+		{pickup.ErrNoPasskey, "no such passkey; see `stanch portal passkeys`"},
 		{gateway.ErrNotHeld, gateway.ErrNotHeld.Error()},
 		{gateway.ErrNotQueued, gateway.ErrNotQueued.Error()},
 		{gateway.ErrBusy, gateway.ErrBusy.Error()},

@@ -89,8 +89,9 @@ func (d pageDoor) serve(ctx context.Context, ln net.Listener) error {
 }
 
 func (a *app) portalCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "portal", Short: "See which messages wait to be opened in a browser, and take one back"}
-	cmd.AddCommand(a.portalListCmd(), a.heldActCmd("revoke", "Take a message back: its link opens nothing any more, and its content is gone", "revoked", control.Desk.RevokePickup))
+	cmd := &cobra.Command{Use: "portal", Short: "See which messages wait to be opened in a browser, take one back, and remove passkeys of readers"}
+	cmd.AddCommand(a.portalListCmd(), a.heldActCmd("revoke", "Take a message back: its link opens nothing any more, and its content is gone", "revoked", control.Desk.RevokePickup),
+		a.passkeysCmd(), a.heldActCmd("forget", "Remove a passkey: its reader opens messages with a code again", "forgotten", control.Desk.RemovePasskey))
 	return cmd
 }
 

@@ -131,6 +131,12 @@ const (
 	ReasonExpired   = "expired"    // its time was over: the content is gone
 	ReasonRevoked   = "revoked"    // a person took it back: the content is gone
 
+	ReasonPasskeySet     = "passkey_set"     // who opened it has a passkey from now on
+	ReasonPasskeyWrong   = "passkey_wrong"   // what was said for a passkey did not hold
+	ReasonPasskeyOpened  = "passkey_opened"  // a passkey matched: the content was handed out
+	ReasonPasskeyRemoved = "passkey_removed" // by its reader, Doc being the parcel they opened, or a person, Doc being the passkey
+	ReasonPasskeyExpired = "passkey_expired" // it was not used for long; Doc is the passkey
+
 	ReasonUndelivered = "undelivered" // its notice could not be delivered: the content is gone
 )
 

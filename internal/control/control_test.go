@@ -100,6 +100,10 @@ func (d *desk) ListPickups(_ context.Context, all bool) ([]gateway.Picked, error
 	return []gateway.Picked{{ID: queueID, Replies: 2}}, d.err
 }
 func (d *desk) RevokePickup(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
+func (d *desk) ListPasskeys(context.Context) ([]gateway.ListedPasskey, error) {
+	return []gateway.ListedPasskey{{ID: queueID, Of: "bob@partner.example"}}, d.err
+}
+func (d *desk) RemovePasskey(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
 func (d *desk) Routes(context.Context) ([]probe.Status, error) {
 	return []probe.Status{{Route: "out", Result: probe.Caught}}, d.err
 }
@@ -185,7 +189,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
 		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
-	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "LiftLegalHold": c.LiftLegalHold, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "RemovePasskey": c.RemovePasskey, "LiftLegalHold": c.LiftLegalHold, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -236,6 +240,9 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if ps, err := c.ListPickups(t.Context(), true); err != nil || len(ps) != 1 || ps[0].Replies != 2 {
 		t.Errorf("ListPickups = %+v, %v", ps, err)
 	}
+	if ks, err := c.ListPasskeys(t.Context()); err != nil || len(ks) != 1 || ks[0].Of != "bob@partner.example" {
+		t.Errorf("ListPasskeys = %+v, %v", ks, err)
+	}
 	if rs, err := c.Routes(t.Context()); err != nil || len(rs) != 1 || rs[0].Result != probe.Caught {
 		t.Errorf("Routes = %+v, %v", rs, err)
 	}
@@ -267,7 +274,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentity(t *testing.T) {
-	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrSecond, gateway.ErrSame, gateway.ErrNotFor, gateway.ErrNoWay, gateway.ErrReason, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded,
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrSecond, gateway.ErrSame, gateway.ErrNotFor, gateway.ErrNoWay, gateway.ErrReason, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded, pickup.ErrNoPasskey,
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})

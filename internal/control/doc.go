@@ -43,6 +43,8 @@ type Desk interface {
 	DropQueued(ctx context.Context, id dlp.ID, actor string) error
 	ListPickups(ctx context.Context, all bool) ([]gateway.Picked, error)
 	RevokePickup(ctx context.Context, id dlp.ID, actor string) error
+	ListPasskeys(ctx context.Context) ([]gateway.ListedPasskey, error)
+	RemovePasskey(ctx context.Context, id dlp.ID, actor string) error
 	Routes(ctx context.Context) ([]probe.Status, error)
 	SendProbes(ctx context.Context, names []string, actor string) ([]probe.Status, error)
 	BeginBypass(ctx context.Context, d time.Duration, reason, actor string) (gateway.Bypassed, error)
@@ -104,6 +106,7 @@ var kinds = []struct {
 	{"no_content", vault.ErrNoContent},
 	{"locked", vault.ErrLocked},
 	{"pickup_ended", pickup.ErrEnded},
+	{"no_passkey", pickup.ErrNoPasskey},
 	{"bad_id", dlp.ErrBadID},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},

@@ -80,6 +80,8 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /pickups", s.pickups)
 	mux.HandleFunc("POST /pickups/{id}/revoke", s.act(desk.RevokePickup))
+	mux.HandleFunc("GET /passkeys", s.passkeys)
+	mux.HandleFunc("POST /passkeys/{id}/remove", s.act(desk.RemovePasskey))
 	mux.HandleFunc("GET /routes", s.routes)
 	mux.HandleFunc("POST /routes", s.sendProbes)
 	s.http = &http.Server{Handler: s.bounded(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,

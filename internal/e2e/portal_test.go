@@ -34,15 +34,23 @@ type pickupPages struct {
 
 func newPickupPages(t testing.TB, more string) *pickupPages {
 	t.Helper()
+	return newPickupPagesAt(t, "127.0.0.1", more)
+}
+
+// newPickupPagesAt is newPickupPages with links to a name of this machine.
+func newPickupPagesAt(t testing.TB, host, more string) *pickupPages {
+	t.Helper()
 	addr, hop := freeAddr(t), newNextHop(t)
+	_, port, _ := strings.Cut(addr, ":")
+	url := "http://" + host + ":" + port
 	g := newGateway(t, options{nextHop: hop.addr, extra: encryptMailPolicy + fmt.Sprintf(`
 [portal]
 listen = %q
-url = "http://%s/"
+url = "%s/"
 site = "Harbor Vale Clinic"
 contact = "555-0142"
-%s`, addr, addr, more)})
-	return &pickupPages{g, "http://" + addr, hop}
+%s`, addr, url, more)})
+	return &pickupPages{g, url, hop}
 }
 
 const pickupFile = "not text: \x00\x01\xff, and the number 536-22-8145\n"

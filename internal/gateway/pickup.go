@@ -367,6 +367,9 @@ func (g *Gateway) RunPickup(ctx context.Context) error {
 		if err := g.ExpirePickups(ctx); err != nil && ctx.Err() == nil {
 			g.warn(ctx, "messages of the portal whose time is over are still kept", "", err)
 		}
+		if err := g.ExpirePasskeys(ctx); err != nil && ctx.Err() == nil {
+			g.warn(ctx, "passkeys of the portal whose time is over are still kept", "", err)
+		}
 		if !g.pause(ctx, pickupEvery) {
 			return nil
 		}

@@ -55,7 +55,8 @@ var (
 )
 
 // Of messages of the portal, as the audit log has it.
-var pickupEvents = []string{"code_sent", "code_wrong", "opened", "replied", "expired", "revoked", "undelivered"}
+var pickupEvents = []string{"code_sent", "code_wrong", "opened", "replied", "expired", "revoked", "undelivered",
+	"passkey_set", "passkey_wrong", "passkey_opened", "passkey_removed", "passkey_expired"}
 
 var channels = []string{dlp.Mail.String(), dlp.File.String()}
 

@@ -215,7 +215,7 @@ func (b *Book) Try(p *Parcel, code string, now time.Time) error {
 	if !hmac.Equal(p.Code, b.mac(p, code)) { // in constant time
 		return ErrCode
 	}
-	p.Code = nil
+	p.Code, p.KeyTries = nil, 0
 	if p.Opened.IsZero() {
 		p.Opened = now
 	}

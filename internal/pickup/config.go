@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// Listen is the host:port of the pickup pages. Empty: there are none, and nobody's mail goes that way.
 	Listen string `toml:"listen"`
-	// URL is where recipients reach these pages, such as `https://pickup.clinic.example`: the beginning of every link. Behind a proxy it is the proxy's. Plain http is taken for a loopback address alone.
+	// URL is where recipients reach these pages, such as `https://pickup.clinic.example`: the beginning of every link. Behind a proxy it is the proxy's. Plain http is taken for `localhost` and a loopback address alone. Passkeys take a name: none are set where it is an IP address.
 	URL string `toml:"url"`
 	// TLSCert is the certificate of the pages, PEM, its chain after it. Without it they speak plain HTTP, which is for a proxy in front.
 	TLSCert string `toml:"tls_cert"`
@@ -32,13 +32,15 @@ type Config struct {
 	TellSender bool `toml:"tell_sender"`
 	// SMSCommand is a program, by its absolute path, with its arguments, that sends a code as a text message. Its environment has STANCH_RCPT, the address of the recipient whose number it is to know, and STANCH_CODE. Empty: codes go by mail alone.
 	SMSCommand []string `toml:"sms_command"`
+	// PasskeyExpiry is how long a passkey that a reader has set opens messages in place of a code after it was used last. `"0s"`: none may be set, and none opens anything.
+	PasskeyExpiry dlp.Duration `toml:"passkey_expiry"`
 	// MaxReply is how large a reply with its files may be.
 	MaxReply dlp.Size `toml:"max_reply"`
 }
 
 // Default has no pages, and keeps messages for two weeks.
 func Default() Config {
-	return Config{Expiry: dlp.Duration(14 * 24 * time.Hour), MaxReply: 20 << 20, TellSender: true}
+	return Config{Expiry: dlp.Duration(14 * 24 * time.Hour), PasskeyExpiry: dlp.Duration(400 * 24 * time.Hour), MaxReply: 20 << 20, TellSender: true}
 }
 
 // On reports whether there are pickup pages.
@@ -50,6 +52,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Expiry < dlp.Duration(time.Hour) || c.Expiry > dlp.Duration(365*24*time.Hour):
 		return bad("expiry", `a duration from "1h" to "365d"`)
+	case c.PasskeyExpiry != 0 && (c.PasskeyExpiry < dlp.Duration(24*time.Hour) || c.PasskeyExpiry > dlp.Duration(3650*24*time.Hour)):
+		return bad("passkey_expiry", `a duration from "1d" to "3650d", or "0s" for no passkeys`)
 	case c.MaxReply < 64<<10 || c.MaxReply > 100<<20:
 		return bad("max_reply", "a size from 64KiB to 100MiB")
 	case !web.IsLine(c.Site):
@@ -70,13 +74,20 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return bad("listen", "host:port")
 	}
-	if !web.IsURL(c.URL) {
+	if !web.IsURL(c.URL) && !isLocalhost(c.URL) {
 		return bad("url", "the https:// address by which recipients reach the pages, without query")
 	}
 	if c.Site == "" || c.Contact == "" {
 		return bad("contact", "site and contact too: pages and notices say who writes and whom to ask")
 	}
 	return nil
+}
+
+// isLocalhost reports http to this machine by its name, which browsers hold to be
+// as safe as https. W3C Secure Contexts 3.1.
+func isLocalhost(s string) bool {
+	rest, ok := strings.CutPrefix(s, "http://localhost")
+	return ok && web.IsURL("http://127.0.0.1"+rest)
 }
 
 // Link is the address of the parcel id for a browser: key stands in the

@@ -52,6 +52,7 @@ type Known struct {
 	Asked     []time.Time // when codes were asked for
 	Opened    time.Time   // first; zero: never
 	Replies   int
+	KeyTries  int // of passkeys, since one or a code matched
 }
 
 // Item is a parcel sealed, staged and ready for a commit. It must end in a
@@ -93,6 +94,7 @@ const InlineMax = 256 << 10
 
 // Store keeps what is committed. It is satisfied by store/sqlite.
 type Store interface {
+	PasskeyStore
 	// Parcel returns one row in any state, or ErrNotFound.
 	Parcel(ctx context.Context, id dlp.ID) (Row, error)
 	// Parcels returns at most MaxList rows, the newest first; ended ones with all.

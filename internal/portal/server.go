@@ -39,6 +39,7 @@ type Desk interface {
 	PickupContent(ctx context.Context, id dlp.ID) (io.ReadCloser, int64, error)
 	ReplyPickup(ctx context.Context, id dlp.ID, r pickup.Reply) error
 	Texts() bool
+	Passkeys
 }
 
 // Bounds of who asks.
@@ -64,6 +65,9 @@ type Server struct {
 	proxies []netip.Prefix
 	open    sessions
 	replies slots
+
+	site       *passkeySite // nil: no passkeys
+	ceremonies ceremonies
 }
 
 // New returns the pages of cfg, which Validate has checked.
@@ -81,7 +85,8 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 		return nil, err
 	}
 	s := &Server{cfg: cfg, desk: desk, buffers: buffers, log: log, now: now, limit: web.NewLimiter(burst, every, now),
-		open: sessions{now: now, all: map[[32]byte]session{}}, replies: slots{taken: map[dlp.ID]bool{}}}
+		open: sessions{now: now, all: map[[32]byte]session{}}, replies: slots{taken: map[dlp.ID]bool{}},
+		site: newPasskeySite(&cfg), ceremonies: ceremonies{now: now, all: map[[32]byte]ceremony{}}}
 	if s.pages, err = web.NewPages(from, files, nil); err != nil {
 		return nil, err
 	}
@@ -95,6 +100,7 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 	mux.HandleFunc("POST /p/{id}/open", s.limited(s.enter))
 	mux.HandleFunc("GET /p/{id}/content", s.content)
 	mux.HandleFunc("POST /p/{id}/reply", s.limited(s.reply))
+	s.passkeyRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.gone(r.Context(), w) })
 	return web.Secure(connecting(strings.HasPrefix(cfg.URL, "https:"), mux), int64(cfg.MaxReply), log), nil
 }
@@ -140,10 +146,11 @@ func answer(w http.ResponseWriter, status int, x said) {
 type shown struct {
 	Site, Contact, Until, MaxReply string
 	Texts                          bool
+	Passkeys, HasPasskey           bool // they may be set; one may open this
 }
 
 func (s *Server) shown() shown {
-	return shown{Site: s.cfg.Site, Contact: s.cfg.Contact, Texts: s.desk.Texts(), MaxReply: strconv.FormatInt(int64(s.cfg.MaxReply)>>20, 10) + " MB"}
+	return shown{Passkeys: s.site != nil, Site: s.cfg.Site, Contact: s.cfg.Contact, Texts: s.desk.Texts(), MaxReply: strconv.FormatInt(int64(s.cfg.MaxReply)>>20, 10) + " MB"}
 }
 
 func (s *Server) render(ctx context.Context, w http.ResponseWriter, status int, page string, x shown) {
@@ -168,6 +175,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := s.shown()
+	x.HasPasskey = s.passkeysFor(r.Context(), p.ID)
 	x.Until = p.Expires.UTC().Format("2 Jan 2006")
 	s.render(r.Context(), w, http.StatusOK, "message", x)
 }

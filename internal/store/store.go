@@ -46,13 +46,16 @@ type Change struct {
 	Repeats     []Repeat           // holds and splits not yet acknowledged
 	Acknowledge []dlp.ID           // documents whose repeats are to be forgotten: the client has our answer
 	Notices     []NoticeMark
-	Call        []Call          // of officers, about documents of Hold
-	Recall      []Call          // what is to become of calls; ErrState where the document is decided about
-	Forget      []dlp.ID        // periods whose key is to be destroyed: their cases are deleted
-	Legal       []LegalHold     // documents that are to be kept whatever their time
-	Lift        []dlp.ID        // and those no longer; ErrState where one is not
-	Parcels     []pickup.Item   // messages that wait for somebody to open them in a browser
-	Picked      []pickup.Update // what became of them; pickup.ErrState where one changed meanwhile
+	Call        []Call              // of officers, about documents of Hold
+	Recall      []Call              // what is to become of calls; ErrState where the document is decided about
+	Forget      []dlp.ID            // periods whose key is to be destroyed: their cases are deleted
+	Legal       []LegalHold         // documents that are to be kept whatever their time
+	Lift        []dlp.ID            // and those no longer; ErrState where one is not
+	Parcels     []pickup.Item       // messages that wait for somebody to open them in a browser
+	Picked      []pickup.Update     // what became of them; pickup.ErrState where one changed meanwhile
+	KeySet      []pickup.PasskeyRow // passkeys of their readers; pickup.ErrManyPasskeys
+	KeyUsed     []pickup.PasskeyRow // of which one was used; pickup.ErrState where one changed meanwhile or is gone
+	KeyGone     []dlp.ID            // passkeys that open nothing any more; pickup.ErrNoPasskey where one is gone already
 }
 
 // Call says when somebody is called next about a held document that cannot

@@ -187,6 +187,16 @@ func (e *event) weighPickup() (severity int, name string) {
 		return 4, "Pickup: taken back"
 	case audit.ReasonUndelivered:
 		return 5, "Pickup: notice not delivered"
+	case audit.ReasonPasskeySet:
+		return 3, "Pickup: passkey set"
+	case audit.ReasonPasskeyWrong:
+		return 4, "Pickup: wrong passkey"
+	case audit.ReasonPasskeyOpened:
+		return 2, "Pickup: opened by passkey"
+	case audit.ReasonPasskeyRemoved:
+		return 3, "Pickup: passkey removed"
+	case audit.ReasonPasskeyExpired:
+		return 2, "Pickup: passkey expired"
 	}
 	return 0, ""
 }

@@ -34,6 +34,12 @@ const words = {
   code: "That code did not match.",
   none: "That code is not good any more. Send a new one.",
   again: "It has been a while: ask for a new code.",
+  stale: "That took too long. Try again.",
+  passkey_none: "There is no passkey for this address any more. Have a code sent.",
+  passkey_wrong: "That passkey did not match.",
+  passkey_over: "Passkeys are not taken for this message any more. Have a code sent.",
+  passkey_many: "This address has five passkeys, and cannot have more. Remove one first.",
+  passkey_failed: "No passkey was set. Try again, or another device.",
   failed: "That did not work. Nothing was changed; try again in a minute.",
 };
 
@@ -123,6 +129,7 @@ function read(plain) {
   files(plain, c.files || []);
   $("reply-label").textContent = "Reply to " + (c.from || "the sender");
   $("reply").hidden = !c.address;
+  passkeys();
   show("opened");
 }
 
@@ -219,6 +226,97 @@ async function reply(event) {
   }
 }
 
+// Passkeys open messages in place of a code. What they sign opens nothing that
+// the key in the link does not: the page decrypts with that alone.
+const able = typeof PublicKeyCredential === "function" && "parseRequestOptionsFromJSON" in PublicKeyCredential && "parseCreationOptionsFromJSON" in PublicKeyCredential;
+const json = "application/json";
+
+async function usePasskey() {
+  const amiss = $("ask-amiss");
+  amiss.textContent = "";
+  const begun = await post("/passkey/ask", "{}", json).catch(() => ({ said: {} }));
+  if (begun.status === 404) return;
+  if (!begun.ok) { amiss.textContent = words[begun.said.error] || words.failed; return; }
+  let c;
+  try {
+    c = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(begun.said.options) });
+  } catch {
+    amiss.textContent = "No passkey was used. Try again, or have a code sent.";
+    return;
+  }
+  const r = await post("/passkey/open", JSON.stringify({ ceremony: begun.said.ceremony, credential: c.toJSON() }), json).catch(() => ({ said: {} }));
+  if (r.ok) {
+    token = r.said.token;
+    await open();
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+  }
+}
+
+async function setPasskey() {
+  const amiss = $("passkey-amiss"), done = $("passkey-done");
+  amiss.textContent = done.textContent = "";
+  const begun = await post("/passkey/new", "{}", json).catch(() => ({ said: {} }));
+  if (begun.status === 404) return;
+  if (!begun.ok) { amiss.textContent = words[begun.said.error] || words.failed; return; }
+  let c;
+  try {
+    c = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(begun.said.options) });
+  } catch (e) {
+    amiss.textContent = e.name === "InvalidStateError" ? "This device has a passkey for this address already." : words.passkey_failed;
+    return;
+  }
+  const r = await post("/passkey/set", JSON.stringify({ ceremony: begun.said.ceremony, credential: c.toJSON() }), json).catch(() => ({ said: {} }));
+  if (r.ok) {
+    done.textContent = "Your passkey is set. The next message opens with it.";
+    await passkeys();
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+  }
+}
+
+// passkeys shows those of this address, each with a button that removes it.
+async function passkeys() {
+  if (!able || !$("passkeys")) return;
+  const r = await fetch("/p/" + id + "/passkeys", { headers: { Authorization: "Bearer " + token }, credentials: "omit", cache: "no-store" }).catch(() => ({}));
+  if (!r.ok) return;
+  const day = (t) => new Date(t).toLocaleDateString();
+  const rows = (await r.json()).map((k) => {
+    const row = $("passkey-row").content.cloneNode(true);
+    const text = "Set " + day(k.set) + ", used " + day(k.used);
+    row.querySelector("span").textContent = text;
+    const button = row.querySelector("button");
+    button.setAttribute("aria-label", "Remove the passkey: " + text);
+    button.addEventListener("click", () => forgetPasskey(k.id));
+    return row;
+  });
+  $("passkey-list").replaceChildren(...rows);
+  $("passkey-list").hidden = !rows.length;
+  $("passkeys").hidden = false;
+}
+
+async function forgetPasskey(key) {
+  const amiss = $("passkey-amiss"), done = $("passkey-done");
+  amiss.textContent = done.textContent = "";
+  const r = await post("/passkey/forget", JSON.stringify({ key }), json).catch(() => ({ said: {} }));
+  if (r.ok) {
+    done.textContent = "The passkey is removed here. Your device may still list it.";
+    await passkeys();
+    $("set-passkey").focus();
+  } else if (r.status !== 404) {
+    amiss.textContent = words[r.said.error] || words.failed;
+  }
+}
+
+if (able) {
+  $("set-passkey")?.addEventListener("click", setPasskey);
+  const use = $("use-passkey");
+  if (use) {
+    use.addEventListener("click", usePasskey);
+    use.hidden = false;
+    $("send-mail").classList.remove("btn-main");
+  }
+}
 for (const [name, text] of [["send-mail", false], ["send-text", true], ["again-mail", false], ["again-text", true]]) {
   $(name)?.addEventListener("click", () => ask(text, $(name.startsWith("send") ? "ask-amiss" : "code-amiss")));
 }

@@ -46,11 +46,17 @@ func size(ch *store.Change) int {
 	for _, u := range ch.Picked {
 		n += len(u.Sealed)
 	}
+	for _, r := range ch.KeySet {
+		n += len(r.Sealed)
+	}
+	for _, r := range ch.KeyUsed {
+		n += len(r.Sealed)
+	}
 	return n
 }
 
 func (db *DB) apply(g *group, ch *store.Change) error {
-	steps := []func(*group, *store.Change) error{db.hold, db.decide, amend, db.ask, db.out, db.progress, db.parcels, db.calls, db.legal, db.small}
+	steps := []func(*group, *store.Change) error{db.hold, db.decide, amend, db.ask, db.out, db.progress, db.parcels, db.passkeys, db.calls, db.legal, db.small}
 	for _, s := range steps {
 		if err := s(g, ch); err != nil {
 			return err

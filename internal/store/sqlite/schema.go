@@ -185,6 +185,20 @@ CREATE INDEX holds_age ON holds(state, received);
 	`
 CREATE INDEX parcels_doc ON parcels(doc);
 `,
+	// Form 12: passkeys of those who open messages in a browser (docs/portal.md), and
+	// tries of them counted in parcels: an older program would forget the count.
+	`
+CREATE TABLE passkeys (
+	id      TEXT PRIMARY KEY,
+	mailbox BLOB NOT NULL,              -- keyed digest of the address
+	created INTEGER NOT NULL,
+	used    INTEGER NOT NULL,
+	version INTEGER NOT NULL,
+	sealed  BLOB NOT NULL               -- whose, credential and public key: index key
+) STRICT, WITHOUT ROWID;
+CREATE INDEX passkeys_mailbox ON passkeys(mailbox);
+CREATE INDEX passkeys_used ON passkeys(used);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one
