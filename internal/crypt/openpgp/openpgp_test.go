@@ -145,7 +145,7 @@ func cipherOf(t testing.TB, msg []byte) []byte {
 
 func TestOpenedByOtherPrograms(t *testing.T) {
 	g := newGnuPG(t)
-	for _, tc := range []struct{ algo, usage string }{{"rsa3072", "sign"}, {"future-default", "default"}, {"nistp256", "sign"}, {"nistp384", "sign"}, {"nistp521", "sign"}} {
+	for _, tc := range []struct{ algo, usage string }{{"rsa2048", "sign"}, {"rsa3072", "sign"}, {"rsa4096", "sign"}, {"future-default", "default"}, {"nistp256", "sign"}, {"nistp384", "sign"}, {"nistp521", "sign"}} {
 		t.Run(tc.algo, func(t *testing.T) {
 			uid := "Bob <bob@" + tc.algo + ".example>"
 			k := g.key(uid, tc.algo, tc.usage, "1y")
