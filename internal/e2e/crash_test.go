@@ -19,7 +19,7 @@ import (
 // is doubled but where a reply was lost after the dot.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	killedUnderLoad(t, 30)
+	killedUnderLoad(t, 12) // TestHundredKills is the long one
 }
 
 // TestKilledUnderLoadWithFaults does so before a next hop that refuses one
