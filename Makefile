@@ -81,7 +81,7 @@ race: ## run the tests under the race detector (needs gcc)
 .PHONY: long
 long: deps ## run those of ./internal/e2e, and beside them what takes many minutes: a hundred kills, every step's fault, the large backlog, the soak (RUN=…)
 	@echo "STANCH_LONG=1: of ./internal/e2e these run beside the usual ones or longer than they do:"; \
-	grep -lE '\blongTest\(|STANCH_LONG' internal/e2e/*_test.go | sed 's/^/  /'
+	grep -lE '\blongTest\(|\beachSecond\(|STANCH_LONG' internal/e2e/*_test.go | sed 's/^/  /'
 	STANCH_LONG=1 go test ./internal/e2e -run '$(or $(RUN),.)' -count 1 -v -timeout 180m
 
 .PHONY: ablation

@@ -178,7 +178,7 @@ func TestEncryptedMailSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	bob := newPerson(t, "bob@partner.example")
 	large := secretMail + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		step, msg string
 		taken     bool // answered 250 before it died
 		twice     bool // the next hop had it: the one duplicate that SMTP cannot avoid
@@ -200,6 +200,7 @@ func TestEncryptedMailSurvivesKillAtEachStep(t *testing.T) {
 		{step: "delivered", msg: secretMail, taken: true, twice: true},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
+			eachSecond(t, i)
 			b, to := newBooks(t), []string{"bob@partner.example"}
 			b.opens = bob.opens
 			hop, l := b.hop(), b.letter(tt.msg)

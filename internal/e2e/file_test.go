@@ -11,10 +11,11 @@ import (
 
 func TestFileSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "taken", "check",
+	for i, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "taken", "check",
 		"commit", "committed", "kept", "remove: unlink", "stub: mark", "stub: record", "stub: write", "stub: place", "drop claim",
 		"removed"} {
 		t.Run(step, func(t *testing.T) {
+			eachSecond(t, i)
 			g := newGateway(t, options{})
 			path := filepath.Join(g.share, "ward", "patients.csv")
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -141,9 +142,10 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 func TestFileEncryptionSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	key, recipient := ageKey(t)
-	for _, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "encrypt: write",
+	for i, step := range []string{"decision", "take: record", "take: rename", "take: sync", "take: compare", "encrypt: write",
 		"encrypt: mark", "encrypt: record", "encrypt: place", "stub: write", "stub: place", "encrypt: unlink", "drop claim"} {
 		t.Run(step, func(t *testing.T) {
+			eachSecond(t, i)
 			g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", recipient), extra: encryptPolicy})
 			path := filepath.Join(g.share, "patients.csv")
 			write(t, path, phiFile, 0o640)

@@ -498,6 +498,14 @@ func listens(addr string) bool {
 	return true
 }
 
+// eachSecond leaves every second step of those at which a test kills to the long
+// tests (make long).
+func eachSecond(t testing.TB, i int) {
+	if i%2 == 1 {
+		longTest(t)
+	}
+}
+
 // longTest skips a test of many minutes unless it is asked for: make long, make
 // soak.
 func longTest(t testing.TB) {

@@ -404,7 +404,7 @@ func unsealed(t testing.TB, link string, sealed []byte) (pickup.Content, string)
 func TestPickupSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	large := pickupMail[:len(pickupMail)-len("--b--\r\n")] + "--b\r\nContent-Type: text/plain\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000) + "--b--\r\n"
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		step, msg string
 		taken     bool // answered 250 before it died
 		twice     bool // the next hop had the notice: the one duplicate that SMTP cannot avoid
@@ -427,6 +427,7 @@ func TestPickupSurvivesKillAtEachStep(t *testing.T) {
 		{step: "delivered", msg: pickupMail, taken: true, twice: true},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
+			eachSecond(t, i)
 			p := newPickupPages(t, "")
 			p.start("STANCH_CRASH_AT=" + tt.step)
 			answer, stage, err := p.offer("ada@clinic.example", []string{"bob@partner.example"}, tt.msg)

@@ -140,7 +140,7 @@ func TestLMTPSocket(t *testing.T) {
 // never recorded.
 func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		step string
 		a, b int // copies
 	}{
@@ -157,6 +157,7 @@ func TestScatteredSurvivesKillAtEachStep(t *testing.T) {
 		{"committed#3", 1, 1},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
+			eachSecond(t, i)
 			books, rcpts := newBooks(t), []string{"sam@a.example", "tom@b.example"}
 			a, b, l := books.hop(), books.hop(), books.letter(cleanMail)
 			g := newGateway(t, options{nextHop: b.addr, extra: routesTo(map[string]string{"a.example": a.addr})})
