@@ -98,9 +98,9 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 	b.Open(url + "/rules/edit")
 	check("the editor before anything was saved")
 	// A key that is none, a test that fails: each with its line, and nothing is in force.
-	draft(strings.Replace(badgeRule, "proximity", "proximty", 1), "badges", "save")
+	draft(strings.Replace(badgeRule, "proximity", "nearness", 1), "badges", "save")
 	check("a draft with a mistake")
-	if text := webtest.Eval[string](b, `document.querySelector('[role="alert"]').innerText`); !strings.Contains(text, "Line 10") || !strings.Contains(text, "proximty") {
+	if text := webtest.Eval[string](b, `document.querySelector('[role="alert"]').innerText`); !strings.Contains(text, "Line 10") || !strings.Contains(text, "nearness") {
 		t.Errorf("of a key that is none the page says %q", text)
 	}
 	draft(strings.Replace(badgeRule, `"BX482913"]`, `"badge BX482913"]`, 1), "badges", "save")
