@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -72,17 +70,9 @@ func mostResident(pid int) func() int64 {
 		look := time.NewTicker(50 * time.Millisecond)
 		defer look.Stop()
 		for {
-			now := highWater(pid)
-			lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // none: it has ended
-			for _, l := range lists {
-				b, _ := os.ReadFile(l)
-				for f := range strings.FieldsSeq(string(b)) {
-					if child, err := strconv.Atoi(f); err == nil {
-						now = max(now, highWater(child))
-					}
-				}
+			for _, p := range family(pid) {
+				most = max(most, ofStatus(p, "\nVmHWM:"))
 			}
-			most = max(most, now)
 			select {
 			case <-done:
 				return
@@ -95,13 +85,4 @@ func mostResident(pid int) func() int64 {
 		looking.Wait()
 		return most
 	}
-}
-
-// highWater is VmHWM of proc(5) in bytes, 0 once the process has ended.
-func highWater(pid int) (kib int64) {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if _, rest, ok := strings.Cut(string(b), "VmHWM:"); ok {
-		_, _ = fmt.Sscan(rest, &kib) // 0 where there is none
-	}
-	return kib << 10
 }

@@ -214,12 +214,7 @@ func release(g *gateway, ids []string) {
 func emptyOutbox(t *testing.T, g *gateway) {
 	t.Helper()
 	g.cli("queue", "retry", "--all", "--state", "poison") // three kills in a row while it was in hand
-	for n := len(g.queue()); n > 0; n = len(g.queue()) {
-		eventually(t, fmt.Sprintf("fewer than %d wait", n), func() bool {
-			g.cli("queue", "retry", "--all")
-			return len(g.queue()) < n
-		})
-	}
+	drainedBy(t, g, func() { g.cli("queue", "retry", "--all") })
 }
 
 // sentCopy is one copy of a message that a sink took.

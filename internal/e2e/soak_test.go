@@ -128,10 +128,14 @@ func TestSoakReaders(t *testing.T) {
 // becomes less.
 func drained(t *testing.T, g *gateway) {
 	t.Helper()
-	for n := len(g.queue()); n > 0; {
-		now := n
-		eventually(t, fmt.Sprintf("fewer than %d wait", n), func() bool { now = len(g.queue()); return now < n })
-		n = now
+	drainedBy(t, g, func() {})
+}
+
+// drainedBy is drained where something has to be done for it, again and again.
+func drainedBy(t *testing.T, g *gateway, do func()) {
+	t.Helper()
+	for n := len(g.queue()); n > 0; n = len(g.queue()) {
+		eventually(t, fmt.Sprintf("fewer than %d wait", n), func() bool { do(); return len(g.queue()) < n })
 	}
 }
 
@@ -238,12 +242,16 @@ func (s soaked) String() string {
 
 // anonymous is what of a process's resident memory is no file's, in bytes; 0
 // once it has ended.
-func anonymous(pid int) int64 {
+func anonymous(pid int) int64 { return ofStatus(pid, "\nRssAnon:") }
+
+// ofStatus is a field of /proc/PID/status in bytes, see proc(5); 0 once the
+// process has ended.
+func ofStatus(pid int, field string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	return kibibytes(string(b), "\nRssAnon:")
+	return kibibytes(string(b), field)
 }
 
 func most(ss []soaked, of func(soaked) int64) (m int64) {
