@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -248,25 +247,17 @@ func (a *app) vaultTable(st vault.Periods) error {
 	return report.Table(a.out, []string{"PERIOD", "OF", "BEGUN", "STATE", "OPENED BY"}, rows, colourful(a.out))
 }
 
-// readersOf names who can open a period's key; a post-quantum key is 2,000
-// characters long, of which the first tell it apart.
+// readersOf names who can open a period's key.
 func readersOf(st vault.Periods, p vault.Period) []string {
 	if !p.Destroyed.IsZero() {
 		return []string{"nobody"}
 	}
 	var out []string
 	for _, r := range p.Readers {
-		switch {
-		case r == st.Server:
+		if r == st.Server {
 			r = "this server"
-		case certified.IsReader(r):
-			if cert, err := certified.Certificate(r); err == nil {
-				r = fmt.Sprintf("certificate SHA-256 %x", sha256.Sum256(cert.Raw))
-			}
-		case len(r) > 62:
-			r = r[:40] + "…"
 		}
-		out = append(out, r)
+		out = append(out, certified.Short(r))
 	}
 	return out
 }

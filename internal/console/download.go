@@ -14,12 +14,7 @@ func (c *Console) downloadRoutes() []route {
 // download hands out the content as it came. The gateway has it on record before
 // the first byte; one that breaks off is cut, so that nobody takes it for the whole.
 func (c *Console) download(w http.ResponseWriter, r *http.Request, u User) {
-	id, err := itemID(r)
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	keys, err := c.opened(r, u, id)
+	id, keys, err := c.itemOf(r, u)
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

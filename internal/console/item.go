@@ -86,12 +86,7 @@ type itemPage struct {
 
 // item shows why one item was held. Looking is on record.
 func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
-	id, err := itemID(r)
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	keys, err := c.opened(r, u, id)
+	id, keys, err := c.itemOf(r, u)
 	if err != nil {
 		c.fail(w, r, u, err)
 		return
@@ -245,12 +240,7 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 // openEncrypted reads an item again with the password that was typed. It is in
 // no page, log or URL.
 func (c *Console) openEncrypted(w http.ResponseWriter, r *http.Request, u User) {
-	id, err := itemID(r)
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	keys, err := c.opened(r, u, id)
+	id, keys, err := c.itemOf(r, u)
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

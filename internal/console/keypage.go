@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -209,6 +208,14 @@ func (c *Console) lock(w http.ResponseWriter, r *http.Request, _ User) {
 	http.Redirect(w, r, "/key", http.StatusSeeOther)
 }
 
+// itemOf returns the item that r names, and what the open key of u's session opens of it.
+func (c *Console) itemOf(r *http.Request, u User) (id dlp.ID, keys vault.Opened, err error) {
+	if id, err = itemID(r); err == nil {
+		keys, err = c.opened(r, u, id)
+	}
+	return id, keys, err
+}
+
 // opened returns what the open key of u's session opens of id, with somebody
 // else's who agreed where it takes two. What it does not open is left to the
 // server's own key.
@@ -365,8 +372,7 @@ func (c *Console) keysPage(w http.ResponseWriter, r *http.Request, u User) {
 
 var periodKinds = map[string]string{vault.KindContent: "contents", vault.KindCase: "cases", vault.KindRelease: "before there were periods"}
 
-// readerNames says in short who readers are. A post-quantum key is 2,000
-// characters long, of which the first tell it apart.
+// readerNames says in short who readers are.
 func readerNames(readers []string, server string, all []User) (out []string) {
 	for _, k := range readers {
 		i := slices.IndexFunc(all, func(x User) bool { return x.Key == k })
@@ -375,12 +381,8 @@ func readerNames(readers []string, server string, all []User) (out []string) {
 			k = "this server"
 		case i >= 0:
 			k = "the login of " + all[i].Name
-		case strict.IsReader(k):
-			if cert, err := strict.Certificate(k); err == nil {
-				k = fmt.Sprintf("certificate SHA-256 %x", sha256.Sum256(cert.Raw))
-			}
-		case len(k) > 62:
-			k = k[:40] + "…"
+		default:
+			k = strict.Short(k)
 		}
 		out = append(out, k)
 	}

@@ -98,29 +98,19 @@ func (g *Gateway) judge(ctx context.Context, doc *dlp.Document, head header, rea
 // read extracts and detects while a client waits, a message under the scan
 // time-out. No client waits for a file: the bounds of extraction are its bounds.
 func (g *Gateway) read(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	of := g.classOf(doc)
-	done, err := g.reading.take(ctx, of)
+	turn, err := g.firstTurn(ctx, g.classOf(doc))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { done() }()
+	defer func() { turn.done() }()
 	// From its first PDF on a document is in the way of others with a PDF alone.
 	// And from its first picture whose words are read, of others with one; a client
 	// never waits for that.
 	slow := func(ctx context.Context, r dlp.SlowReader) error {
-		turns := g.slow
-		if r == dlp.OCRReader {
-			if doc.Channel == dlp.Mail {
-				return g.later()
-			}
-			turns = g.pictures
+		if r == dlp.OCRReader && doc.Channel == dlp.Mail {
+			return g.later()
 		}
-		done()
-		next, err := turns.take(ctx, of)
-		if err == nil {
-			done = next
-		}
-		return err
+		return turn.move(ctx, g.turnsOf(r))
 	}
 	if doc.Channel == dlp.File {
 		return g.readWithin(ctx, 0, doc, rules, slow)

@@ -16,12 +16,18 @@ import (
 // PickupPasskeys returns the passkeys that open the parcel id in place of a code, and
 // how authenticators know its mailbox. pickup.ErrEnded.
 func (g *Gateway) PickupPasskeys(ctx context.Context, id dlp.ID) (keys []pickup.Passkey, user []byte, err error) {
-	p, err := g.PickupOf(ctx, id)
+	p, keys, err := g.parcelPasskeys(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err = g.passkeysOf(ctx, p.To)
-	return keys, g.Pickup.PasskeyUser(p.To), err
+	return keys, g.Pickup.PasskeyUser(p.To), nil
+}
+
+func (g *Gateway) parcelPasskeys(ctx context.Context, id dlp.ID) (p pickup.Parcel, keys []pickup.Passkey, err error) {
+	if p, err = g.PickupOf(ctx, id); err == nil {
+		keys, err = g.passkeysOf(ctx, p.To)
+	}
+	return p, keys, err
 }
 
 func (g *Gateway) passkeysOf(ctx context.Context, a dlp.Address) ([]pickup.Passkey, error) {
@@ -39,11 +45,7 @@ func (g *Gateway) passkeysOf(ctx context.Context, a dlp.Address) ([]pickup.Passk
 // SetPasskey keeps a passkey for the mailbox of the parcel id, whose reader has
 // opened it. pickup.ErrEnded, pickup.ErrManyPasskeys.
 func (g *Gateway) SetPasskey(ctx context.Context, id dlp.ID, c pickup.Credential) error {
-	p, err := g.PickupOf(ctx, id)
-	if err != nil {
-		return err
-	}
-	keys, err := g.passkeysOf(ctx, p.To)
+	p, keys, err := g.parcelPasskeys(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -101,11 +103,7 @@ func (g *Gateway) OpenByPasskey(ctx context.Context, id dlp.ID, check func([]pic
 // ForgetPasskey removes a passkey of the mailbox of the parcel id, whose reader has
 // opened it and wants it gone. pickup.ErrEnded, pickup.ErrNoPasskey.
 func (g *Gateway) ForgetPasskey(ctx context.Context, id, key dlp.ID) error {
-	p, err := g.PickupOf(ctx, id)
-	if err != nil {
-		return err
-	}
-	keys, err := g.passkeysOf(ctx, p.To)
+	p, keys, err := g.parcelPasskeys(ctx, id)
 	if err != nil {
 		return err
 	}

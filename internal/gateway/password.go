@@ -103,15 +103,7 @@ func (g *Gateway) openWith(ctx context.Context, e vault.Entry, c vault.Case, key
 	if err != nil {
 		return out, ch, err
 	}
-	var highest dlp.Confidence
-	for _, f := range c.Findings {
-		highest = max(highest, f.Confidence)
-	}
-	word := ""
-	if len(c.Findings) > 0 {
-		word = highest.String()
-	}
-	a, err := g.Vault.Learn(e, union(e.Rules, v.Rules), v.Causes, word)
+	a, err := g.Vault.Learn(e, union(e.Rules, v.Rules), v.Causes, c.Findings)
 	return out, store.Change{Amend: []vault.Amendment{a}, Cases: []vault.Record{rec}}, err
 }
 
@@ -127,15 +119,14 @@ func opened(before, now []dlp.Gap) (n int) {
 
 // joined are the findings of a and those of b that are not among them.
 func joined(a, b []dlp.Finding) []dlp.Finding {
-	at := func(f dlp.Finding) place { return place{f.Rule, f.Path, f.Start, f.End} }
 	there := make(map[place]bool, len(a))
-	for _, f := range a {
-		there[at(f)] = true
+	for i := range a {
+		there[placeOf(&a[i])] = true
 	}
 	out := slices.Clone(a)
-	for _, f := range b {
-		if !there[at(f)] {
-			out = append(out, f)
+	for i := range b {
+		if !there[placeOf(&b[i])] {
+			out = append(out, b[i])
 		}
 	}
 	return out

@@ -146,16 +146,13 @@ func (g *Gateway) readUnread(ctx context.Context, m spool.Message) {
 // readAlone extracts and detects what no client waits for. Its readers are its
 // own, but for those of pictures: for these it waits its turn.
 func (g *Gateway) readAlone(ctx context.Context, doc *dlp.Document, rules *Rules) ([]dlp.Finding, []dlp.Gap, error) {
-	done := func() {}
-	defer func() { done() }()
-	return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules, func(ctx context.Context, r dlp.SlowReader) (err error) {
-		if r == dlp.OCRReader {
-			var next func()
-			if next, err = g.pictures.take(ctx, g.classOf(doc)); err == nil {
-				done = next
-			}
+	turn := &turn{g.classOf(doc), func() {}}
+	defer func() { turn.done() }()
+	return g.readWithin(ctx, g.cfg.Background.Timeout, doc, rules, func(ctx context.Context, r dlp.SlowReader) error {
+		if r != dlp.OCRReader {
+			return nil
 		}
-		return err
+		return turn.move(ctx, g.pictures)
 	})
 }
 

@@ -332,10 +332,9 @@ func (r *replay) count(was, is []dlp.Finding) {
 // differing are the findings that was and is do not share.
 func differing(was, is []dlp.Finding, a, b Masking) (out []ReplayFinding, more int) {
 	out = []ReplayFinding{}
-	at := func(f *dlp.Finding) place { return place{f.Rule, f.Path, f.Start, f.End} }
 	before := make(map[place]dlp.Confidence, len(was))
 	for i := range was {
-		before[at(&was[i])] = was[i].Confidence
+		before[placeOf(&was[i])] = was[i].Confidence
 	}
 	add := func(f *dlp.Finding, masked, before, after string) {
 		if len(out) == maxReplayFindings {
@@ -348,8 +347,8 @@ func differing(was, is []dlp.Finding, a, b Masking) (out []ReplayFinding, more i
 	masked := b.Masked(is)
 	for i := range is {
 		f := &is[i]
-		after[at(f)] = true
-		if c, ok := before[at(f)]; !ok {
+		after[placeOf(f)] = true
+		if c, ok := before[placeOf(f)]; !ok {
 			add(f, masked[i], "", f.Confidence.String())
 		} else if c != f.Confidence {
 			add(f, masked[i], c.String(), f.Confidence.String())
@@ -357,7 +356,7 @@ func differing(was, is []dlp.Finding, a, b Masking) (out []ReplayFinding, more i
 	}
 	masked = a.Masked(was)
 	for i := range was {
-		if f := &was[i]; !after[at(f)] {
+		if f := &was[i]; !after[placeOf(f)] {
 			add(f, masked[i], f.Confidence.String(), "")
 		}
 	}
@@ -378,23 +377,10 @@ func (s bothSink) Gap(g dlp.Gap) error { return errors.Join(s.a.Gap(g), s.b.Gap(
 
 // extractAfterOthers extracts doc while nobody waits: what comes in goes first.
 func (g *Gateway) extractAfterOthers(ctx context.Context, doc *dlp.Document, sink dlp.Sink) error {
-	done, err := g.reading.take(ctx, file)
+	turn, err := g.firstTurn(ctx, file)
 	if err != nil {
 		return err
 	}
-	defer func() { done() }()
-	return g.Extract.Extract(ctx, doc, slowSink{sink, func(ctx context.Context, r dlp.SlowReader) error {
-		turns := g.slow
-		if r == dlp.OCRReader {
-			turns = g.pictures
-		}
-		done()
-		next, err := turns.take(ctx, file)
-		if err != nil {
-			done = func() {}
-			return err
-		}
-		done = next
-		return nil
-	}})
+	defer func() { turn.done() }()
+	return g.Extract.Extract(ctx, doc, slowSink{sink, func(ctx context.Context, r dlp.SlowReader) error { return turn.move(ctx, g.turnsOf(r)) }})
 }

@@ -30,29 +30,21 @@ func (g *Gateway) shown(ctx context.Context, doc *dlp.Document, j judgement) (s 
 	}()
 	ctx, cancel := context.WithTimeout(ctx, shownWithin)
 	defer cancel()
-	of := g.classOf(doc)
-	done, err := g.reading.take(ctx, of)
+	turn, err := g.firstTurn(ctx, g.classOf(doc))
 	if err != nil {
 		return s
 	}
-	defer func() { done() }()
+	defer func() { turn.done() }()
 	show := j.rules.Show(j.found)
-	turn := slowSink{show, func(ctx context.Context, r dlp.SlowReader) error {
+	slow := slowSink{show, func(ctx context.Context, r dlp.SlowReader) error {
 		if r == dlp.OCRReader {
 			return dlp.ErrWithout
 		}
-		done()
-		next, err := g.slow.take(ctx, of)
-		if err == nil {
-			done = next
-		} else {
-			done = func() {}
-		}
-		return err
+		return turn.move(ctx, g.turnsOf(r))
 	}}
-	var sink dlp.Sink = turn
+	var sink dlp.Sink = slow
 	if g.Passwords != nil && doc.Channel == dlp.Mail {
-		sink = pairSink{turn, g.Passwords, doc}
+		sink = pairSink{slow, g.Passwords, doc}
 	}
 	if err := g.Extract.Extract(ctx, doc, sink); err != nil {
 		g.warn(ctx, "a held document was not read once more for its reviewers", doc.ID, err)
@@ -67,6 +59,8 @@ type place struct {
 	start, end int64
 }
 
+func placeOf(f *dlp.Finding) place { return place{f.Rule, f.Path, f.Start, f.End} }
+
 // positions are the findings of c with what is shown of them.
 func positions(c vault.Case) []Position {
 	shown := make(map[place]*vault.ShownFinding, len(c.Shown.Findings))
@@ -77,7 +71,7 @@ func positions(c vault.Case) []Position {
 	out := make([]Position, 0, len(c.Findings))
 	for _, f := range c.Findings {
 		p := Position{Rule: f.Rule, Type: f.Type, Confidence: f.Confidence.String(), Part: f.Path, Start: f.Start, End: f.End, Line: f.Line}
-		if s := shown[place{f.Rule, f.Path, f.Start, f.End}]; s != nil {
+		if s := shown[placeOf(&f)]; s != nil {
 			p.Masked, p.Before, p.After, p.Steps = s.Masked, s.Before, s.After, s.Steps
 		}
 		out = append(out, p)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // class is who waits for a turn.
@@ -63,6 +65,36 @@ func (t *turns) take(ctx context.Context, of class) (done func(), err error) {
 		return nil, ctx.Err()
 	}
 	return sync.OnceFunc(func() { t.back(w) }), nil
+}
+
+// turn is a document's turn, one at a time.
+type turn struct {
+	of   class
+	done func()
+}
+
+// move gives the turn back and waits for one of to. Its error is ctx's.
+func (t *turn) move(ctx context.Context, to *turns) error {
+	t.done()
+	next, err := to.take(ctx, t.of)
+	if err == nil {
+		t.done = next
+	}
+	return err
+}
+
+// firstTurn waits for a document's first turn.
+func (g *Gateway) firstTurn(ctx context.Context, of class) (*turn, error) {
+	done, err := g.reading.take(ctx, of)
+	return &turn{of, done}, err
+}
+
+// turnsOf are the turns of a slow reader.
+func (g *Gateway) turnsOf(r dlp.SlowReader) *turns {
+	if r == dlp.OCRReader {
+		return g.pictures
+	}
+	return g.slow
 }
 
 // next gives free turns away. The caller holds mu.

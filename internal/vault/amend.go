@@ -86,12 +86,12 @@ func (v *Vault) Narrow(e Entry, rcpts []dlp.Address) (Amendment, error) {
 }
 
 // Learn returns the amendment after which e is held for rules and causes, with
-// the highest confidence of what was found, and no proposal stands: it was made
-// by who knew less.
-func (v *Vault) Learn(e Entry, rules []dlp.RuleID, causes []dlp.Cause, confidence string) (Amendment, error) {
-	e.Rules, e.Causes, e.Confidence = rules, causes, confidence
+// the highest confidence of found, and no proposal stands: it was made by who
+// knew less.
+func (v *Vault) Learn(e Entry, rules []dlp.RuleID, causes []dlp.Cause, found []dlp.Finding) (Amendment, error) {
+	e.Rules, e.Causes, e.Confidence = rules, causes, highest(found)
 	a := Amendment{ID: e.ID, Rules: rules, Terms: v.termsOf(&e)}
-	plain, err := encodeEnvelope(e.Envelope, e.SHA256, listed{causes, confidence})
+	plain, err := encodeEnvelope(e.Envelope, e.SHA256, listed{causes, e.Confidence})
 	if err == nil {
 		a.Sealed, err = v.keys.Seal(envelopeAD(e.ID), plain)
 	}

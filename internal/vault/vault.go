@@ -140,12 +140,7 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 		return Item{}, err
 	}
 	worst := c.Verdict.Strictest()
-	l := listed{causes: worst.Causes}
-	var highest dlp.Confidence
-	for i := range c.Findings {
-		highest = max(highest, c.Findings[i].Confidence)
-		l.confidence = highest.String()
-	}
+	l := listed{worst.Causes, highest(c.Findings)}
 	plain, err := encodeEnvelope(c.Envelope, sum, l)
 	if err != nil {
 		return Item{}, err
@@ -172,6 +167,18 @@ func (v *Vault) SealCase(ctx context.Context, id dlp.ID, c Case) (Record, error)
 		return Record{}, fmt.Errorf("vault: seal case %s: %w", id, err)
 	}
 	return rec, nil
+}
+
+// highest is the word for the highest confidence of found, "" for none.
+func highest(found []dlp.Finding) string {
+	if len(found) == 0 {
+		return ""
+	}
+	var c dlp.Confidence
+	for i := range found {
+		c = max(c, found[i].Confidence)
+	}
+	return c.String()
 }
 
 func (v *Vault) record(id dlp.ID, c Case) (Record, error) {

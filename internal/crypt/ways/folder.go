@@ -11,8 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
+	"github.com/stanch-dlp/stanch/internal/crypt/smime"
 )
 
 // Bounds of a folder of keys.
@@ -116,6 +120,20 @@ type trust struct {
 	revoked map[string]bool   // by fingerprint
 	fetched map[string]origin // by fingerprint, blank, address: keys that came from a directory, on nobody's word
 	modern  map[string]bool   // by fingerprint: certificates whose owner reads AES-256-GCM and OAEP
+}
+
+// reads is what programs of a certificate's owner read, where it shows what they do.
+func (t trust) reads(print string, shown smime.Capabilities) smime.Capabilities {
+	if t.modern[print] {
+		return smime.Capabilities{AES256GCM: true, RSAOAEP: true}
+	}
+	return shown
+}
+
+// revokes reports a key of which a subkey is barred: what a reader of the key has
+// at hand may be the subkey's fingerprint.
+func (t trust) revokes(key *openpgp.Key) bool {
+	return slices.ContainsFunc(key.Subkeys(), func(print string) bool { return t.revoked[print] })
 }
 
 // origin is when a key came, and from where.

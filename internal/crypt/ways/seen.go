@@ -336,10 +336,7 @@ func (w *Ways) seenKey(way dlp.Way, whom string) *seenKey {
 		reads := capabilities(chain[0])
 		reads.AES256GCM = reads.AES256GCM || k.file.reads.AES256GCM
 		reads.RSAOAEP = reads.RSAOAEP || k.file.reads.RSAOAEP
-		if w.smimeTrust.modern[k.Fingerprint] {
-			reads = smime.Capabilities{AES256GCM: true, RSAOAEP: true}
-		}
-		k.smime = &smimeKey{Key: k.Key, chain: chain, reads: reads}
+		k.smime = &smimeKey{Key: k.Key, chain: chain, reads: w.smimeTrust.reads(k.Fingerprint, reads)}
 		return k
 	}
 	key, err := openpgp.ReadKey(bytes.NewReader(k.file.key))
@@ -349,7 +346,7 @@ func (w *Ways) seenKey(way dlp.Way, whom string) *seenKey {
 	}
 	k.Fingerprint, k.Unfit = key.Fingerprint(), ""
 	k.judge(w.pgpTrust)
-	if slices.ContainsFunc(key.Subkeys(), func(print string) bool { return w.pgpTrust.revoked[print] }) {
+	if w.pgpTrust.revokes(key) {
 		k.Unfit = Revoked
 	}
 	k.pgp = &pgpKey{Key: k.Key, key: key}

@@ -109,10 +109,7 @@ func (w *Ways) readSMIME(dir string) error {
 		}
 		k.chain, k.Fingerprint, k.Expires = chain, sha256Of(chain[0].Raw), chain[0].NotAfter
 		k.judge(t)
-		k.reads = capabilities(chain[0])
-		if t.modern[k.Fingerprint] {
-			k.reads = smime.Capabilities{AES256GCM: true, RSAOAEP: true}
-		}
+		k.reads = t.reads(k.Fingerprint, capabilities(chain[0]))
 	}
 	return nil
 }

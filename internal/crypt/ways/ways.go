@@ -188,8 +188,8 @@ func (w *Ways) readOpenPGP(dir string) error {
 		}
 		k.key, k.Fingerprint = key, key.Fingerprint()
 		k.judge(t)
-		if slices.ContainsFunc(key.Subkeys(), func(print string) bool { return t.revoked[print] }) {
-			k.Unfit = Revoked // what a reader of the key has at hand may be the subkey's
+		if t.revokes(key) {
+			k.Unfit = Revoked
 		}
 	}
 	return nil
