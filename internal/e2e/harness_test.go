@@ -476,15 +476,22 @@ func freeAddr(t testing.TB) string {
 		if _, taken := given.LoadOrStore(addr, nil); taken {
 			continue
 		}
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue // somebody's
+		if free(addr) {
+			return addr
 		}
-		l.Close()
-		return addr
 	}
 	t.Fatal("no free port")
 	return ""
+}
+
+// free reports whether one can listen on addr. No process is started meanwhile: a
+// child holds what was open at its start until it becomes another program, and the
+// port with it, after the listener here is closed.
+func free(addr string) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", addr)
+	return err == nil && l.Close() == nil
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -74,7 +75,9 @@ func (h *nextHop) listen(t testing.TB) {
 // close ends the door and every connection, and waits for them.
 func (h *nextHop) close() {
 	h.mu.Lock()
+	syscall.ForkLock.RLock() // as in free: listen may come again
 	h.ln.Close()
+	syscall.ForkLock.RUnlock()
 	for c := range h.conns {
 		c.Close()
 	}
