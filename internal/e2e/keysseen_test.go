@@ -228,3 +228,78 @@ seen_destination_concurrency_limit = 1
 		t.Errorf("%v, %v", info, err)
 	}
 }
+
+// bouncyCastle runs a Java program that S/MIME is tested with.
+func bouncyCastle(t testing.TB, in, program string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil {
+		t.Skip("java is not installed: .ci/deps installs it")
+	}
+	const jars = "/usr/share/java/bcprov.jar:/usr/share/java/bcpkix.jar:/usr/share/java/bcutil.jar"
+	for jar := range strings.SplitSeq(jars, ":") {
+		if !exists(jar) {
+			t.Skipf("Bouncy Castle is not installed (libbcmail-java): no %s", filepath.Base(jar))
+		}
+	}
+	cmd := exec.Command("java", append([]string{"-cp", jars, filepath.Join("..", "crypt", "smime", "testdata", program)}, args...)...)
+	cmd.Stdin = strings.NewReader(in)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", program, err, out)
+	}
+	return string(out)
+}
+
+// TestCapabilitiesSeenInMail: two partners' program signs that it reads AES-256-GCM
+// and RSA-OAEP. What goes to them afterwards is that, and the program opens it; a
+// third has signed with one that says nothing of it, and gets AES-256-CBC.
+func TestCapabilitiesSeenInMail(t *testing.T) {
+	t.Parallel()
+	const rsa, ec, old = "sam@partner.example", "pat@partner.example", "kim@partner.example"
+	d, dir, kept := newPartnerDomain(t, "partner.example"), t.TempDir(), t.TempDir()
+	g := newGateway(t, options{smtp: fmt.Sprintf("resolver = %q\n", d.dns), extra: encryptMailPolicy + fmt.Sprintf("\n[encrypt]\nseen_dir = %q\nuse_seen = true\n", kept)})
+	for addr, kind := range map[string][]string{rsa: {"rsa:2048"}, ec: {"ec", "-pkeyopt", "ec_paramgen_curve:P-256"}, old: {"rsa:2048"}} {
+		openssl(t, dir, "", append([]string{"req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=somebody", "-addext", "subjectAltName=email:" + addr, "-keyout", addr + ".key", "-out", addr + ".pem", "-newkey"}, kind...)...)
+		openssl(t, dir, "", "pkcs8", "-topk8", "-nocrypt", "-in", addr+".key", "-outform", "DER", "-out", addr+".p8")
+		openssl(t, dir, "", "x509", "-in", addr+".pem", "-outform", "DER", "-out", addr+".der")
+		at := func(ext string) string { return filepath.Join(dir, addr+ext) }
+		const text = "Content-Type: text/plain\r\n\r\nHello.\r\n"
+		if addr == old {
+			openssl(t, dir, text, "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer", addr+".pem", "-inkey", addr+".key", "-out", addr+".p7m")
+		} else {
+			bouncyCastle(t, text, "Sign.java", at(".der"), at(".p8"), at(".p7m"))
+		}
+		msg := "From: <" + addr + ">\r\nTo: ada@clinic.example\r\nSubject: hello\r\nDate: " + time.Now().Format(time.RFC1123Z) + "\r\nMIME-Version: 1.0\r\n" +
+			"Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte(read(t, at(".p7m")))) + "\r\n"
+		write(t, at(".eml"), d.signs("partner.example", msg, "from", "to", "subject", "date", "content-type", "content-transfer-encoding"), 0o600)
+		if out := g.must("keys", "import", "--seen", at(".eml")); !strings.Contains(out, "smime: kept") {
+			t.Fatalf("%s: %s", addr, out)
+		}
+	}
+	g.start()
+	if _, err := g.send("ada@clinic.example", []string{rsa, ec, old}, strings.Replace(secretMail, "Bob <bob@partner.example>", strings.Join([]string{rsa, ec, old}, ", "), 1)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one message a class", func() bool { return len(g.delivered()) == 2 })
+	bc := t.TempDir()
+	for _, m := range g.delivered() {
+		body := m[strings.Index(m, "\r\n\r\n")+4:]
+		der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(strings.TrimSpace(body), "\r\n", ""))
+		if err != nil {
+			t.Fatalf("%v:\n%.2000s", err, m)
+		}
+		for _, who := range []string{rsa, ec, old} {
+			if strings.Contains(m, "smime-type=authEnveloped-data") == (who == old) {
+				continue
+			}
+			write(t, filepath.Join(bc, who+".p7m"), string(der), 0o600)
+			write(t, filepath.Join(bc, who+".p8"), read(t, filepath.Join(dir, who+".p8")), 0o600)
+		}
+	}
+	said := bouncyCastle(t, "", "Open.java", bc)
+	for _, who := range []string{rsa, ec, old} {
+		if out := filepath.Join(bc, who+".out"); !exists(out) || !strings.Contains(read(t, out), "number is 536-22-8145.") {
+			t.Errorf("%s does not read it: %s", who, said)
+		}
+	}
+}

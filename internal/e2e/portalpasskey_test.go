@@ -9,8 +9,8 @@ import (
 	"github.com/stanch-dlp/stanch/internal/webtest"
 )
 
-// TestPickupPasskey: who has opened a message sets a passkey, and opens the next one
-// opens nothing by another key; and once it is removed, codes are all there is.
+// TestPickupPasskey: who has opened a message sets a passkey, and opens the next one by
+// it, without a code; with the passkey and another key in the link nothing opens; and once it is removed, codes are all there is.
 func TestPickupPasskey(t *testing.T) {
 	t.Parallel()
 	p := newPickupPagesAt(t, "localhost", "")

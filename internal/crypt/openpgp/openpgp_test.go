@@ -143,16 +143,21 @@ func cipherOf(t testing.TB, msg []byte) []byte {
 	return parts[1]
 }
 
+// TestOpenedByOtherPrograms: with its key, of each kind that people have, gpg and sq
+// open a message; altered, or with somebody else's key of that kind, they do not.
 func TestOpenedByOtherPrograms(t *testing.T) {
-	g := newGnuPG(t)
+	g, strangers := newGnuPG(t), newGnuPG(t)
 	for _, tc := range []struct{ algo, usage string }{{"rsa2048", "sign"}, {"rsa3072", "sign"}, {"rsa4096", "sign"}, {"future-default", "default"}, {"nistp256", "sign"}, {"nistp384", "sign"}, {"nistp521", "sign"}} {
 		t.Run(tc.algo, func(t *testing.T) {
 			uid := "Bob <bob@" + tc.algo + ".example>"
-			k := g.key(uid, tc.algo, tc.usage, "1y")
-			if tc.usage == "sign" {
-				k = g.withSubkey(k, tc.algo)
+			made := func(g *gnupg) []byte {
+				k := g.key(uid, tc.algo, tc.usage, "1y")
+				if tc.usage == "sign" {
+					k = g.withSubkey(k, tc.algo)
+				}
+				return k
 			}
-			key := read(t, k)
+			key := read(t, made(g))
 			if err := key.Usable(time.Now()); err != nil {
 				t.Fatal(err)
 			}
@@ -178,6 +183,14 @@ func TestOpenedByOtherPrograms(t *testing.T) {
 			if got, err := g.sq(uid, cipherOf(t, msg)); err != nil || !bytes.Equal(got, want.Bytes()) {
 				t.Errorf("sq: got %q, %v", got, err)
 			}
+			made(strangers)
+			if got, err := strangers.run(cipherOf(t, msg), "--decrypt"); err == nil || len(got) > 0 {
+				t.Errorf("a stranger reads %q by gpg, %v", got, err)
+			}
+			if got, err := strangers.sq(uid, cipherOf(t, msg)); err == nil || len(got) > 0 {
+				t.Errorf("a stranger reads %q by sq, %v", got, err)
+			}
+			g.refuses(uid, g.must(cipherOf(t, msg), "--dearmor"))
 		})
 	}
 }
@@ -223,35 +236,89 @@ func TestSeveralReadOne(t *testing.T) {
 	}
 }
 
-// TestTampered: what was altered on its way is refused, wherever it was.
-func TestTampered(t *testing.T) {
-	g := newGnuPG(t)
-	cipher := cipherOf(t, encrypt(t, plain, read(t, g.key("b@partner.example", "future-default", "default", "1y"))))
-	raw := g.must(cipher, "--dearmor")
+// refuses has gpg and sq open what was altered on its way, wherever it was: the key,
+// the text, and what is to tell, which gpg looks at last.
+func (g *gnupg) refuses(uid string, raw []byte) {
+	g.t.Helper()
 	if _, err := g.run(raw, "--decrypt"); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	for _, at := range []int{len(raw) - 1, len(raw) - 30, len(raw) / 2} {
+	for _, at := range []int{50, len(raw) / 2, len(raw) - 30, len(raw) - 1} {
 		bad := bytes.Clone(raw)
 		bad[at] ^= 1
 		if _, err := g.run(bad, "--decrypt"); err == nil {
-			t.Errorf("byte %d of %d altered, and gpg takes it", at, len(raw))
+			g.t.Errorf("byte %d of %d altered, and gpg takes it", at, len(raw))
 		}
-		if got, err := g.sq("b@partner.example", bad); err == nil || len(got) > 0 {
-			t.Errorf("byte %d of %d altered, and sq gives %q", at, len(raw), got)
+		if got, err := g.sq(uid, bad); err == nil || len(got) > 0 {
+			g.t.Errorf("byte %d of %d altered, and sq gives %q", at, len(raw), got)
 		}
 	}
-	if _, err := g.run(raw[:len(raw)-40], "--decrypt"); err == nil {
-		t.Error("cut short, and gpg takes it")
+	cut := raw[:len(raw)-40]
+	if _, err := g.run(cut, "--decrypt"); err == nil {
+		g.t.Error("cut short, and gpg takes it")
+	}
+	if got, err := g.sq(uid, cut); err == nil || len(got) > 0 {
+		g.t.Errorf("cut short, and sq gives %q", got)
+	}
+}
+
+// TestFilesOpenedByOtherPrograms: the same of files, which are not mail.
+func TestFilesOpenedByOtherPrograms(t *testing.T) {
+	g, strangers := newGnuPG(t), newGnuPG(t)
+	text := bytes.Repeat([]byte("name,ssn\nMaria Quint,536-22-8145\n\x00\xff"), 4000)
+	for _, algo := range []string{"rsa3072", "future-default", "nistp384"} {
+		t.Run(algo, func(t *testing.T) {
+			uid := "records@" + algo + ".example"
+			made := func(g *gnupg) []byte {
+				if algo == "future-default" {
+					return g.key(uid, algo, "default", "1y")
+				}
+				return g.withSubkey(g.key(uid, algo, "sign", "1y"), algo)
+			}
+			var sealed bytes.Buffer
+			if err := openpgp.EncryptFile(&sealed, bytes.NewReader(text), []*openpgp.Key{read(t, made(g))}); err != nil {
+				t.Fatal(err)
+			}
+			if got := g.must(sealed.Bytes(), "--decrypt"); !bytes.Equal(got, text) {
+				t.Errorf("gpg: got %d bytes, want %d", len(got), len(text))
+			}
+			if got, err := g.sq(uid, sealed.Bytes()); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("sq: got %d bytes, want %d; %v", len(got), len(text), err)
+			}
+			made(strangers)
+			if got, err := strangers.run(sealed.Bytes(), "--decrypt"); err == nil || len(got) > 0 {
+				t.Errorf("a stranger reads %d bytes by gpg, %v", len(got), err)
+			}
+			if got, err := strangers.sq(uid, sealed.Bytes()); err == nil || len(got) > 0 {
+				t.Errorf("a stranger reads %d bytes by sq, %v", len(got), err)
+			}
+			secrets, err := openpgp.ReadSecret(bytes.NewReader(g.must(nil, "--armor", "--export-secret-keys", uid)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range []int{50, sealed.Len() / 2, sealed.Len() - 1} {
+				bad := bytes.Clone(sealed.Bytes())
+				bad[at] ^= 1
+				if _, err := g.run(bad, "--decrypt"); err == nil {
+					t.Errorf("byte %d of %d altered, and gpg takes it", at, len(bad))
+				}
+				if _, err := g.sq(uid, bad); err == nil { // it gives out what it has proved of a long text
+					t.Errorf("byte %d of %d altered, and sq takes it", at, len(bad))
+				}
+				if err := openpgp.Decrypt(io.Discard, bytes.NewReader(bad), []*openpgp.Secret{secrets}); err == nil {
+					t.Errorf("byte %d of %d altered, and it opens", at, len(bad))
+				}
+			}
+		})
 	}
 }
 
 func TestUnfitKeys(t *testing.T) {
 	now := time.Now().Add(time.Minute) // after the keys below are made
 	g := newGnuPG(t)
-	revoked := func() []byte {
-		g.key("revoked@partner.example", "future-default", "default", "1y")
-		fpr := read(t, g.must(nil, "--armor", "--export", "revoked@partner.example")).Fingerprint()
+	revoked := func(algo, usage string) []byte {
+		uid := "revoked-" + algo + "@partner.example"
+		fpr := read(t, g.key(uid, algo, usage, "1y")).Fingerprint()
 		rev, err := os.ReadFile(filepath.Join(g.home, "openpgp-revocs.d", strings.ToUpper(fpr)+".rev"))
 		if err != nil {
 			t.Fatal(err)
@@ -267,8 +334,13 @@ func TestUnfitKeys(t *testing.T) {
 		{"good", g.key("good@partner.example", "future-default", "default", "1y"), nil},
 		{"never expires", g.key("ever@partner.example", "future-default", "default", "never"), nil},
 		{"expired", g.key("old@partner.example", "future-default", "default", "1d", "--faked-system-time", "20260101T000000!"), openpgp.ErrExpired},
+		{"expired, RSA", g.key("old-rsa@partner.example", "rsa2048", "cert,encr", "1d", "--faked-system-time", "20260101T000000!"), openpgp.ErrExpired},
+		{"RSA in one part", g.key("one-rsa@partner.example", "rsa2048", "cert,encr", "1y"), nil},
 		{"sign only", g.key("sign@partner.example", "ed25519", "sign", "1y"), openpgp.ErrCannot},
-		{"revoked", revoked(), openpgp.ErrRevoked},
+		{"sign only, RSA", g.key("sign-rsa@partner.example", "rsa2048", "sign", "1y"), openpgp.ErrCannot},
+		{"sign only, P-256", g.key("sign-p256@partner.example", "nistp256", "sign", "1y"), openpgp.ErrCannot},
+		{"revoked", revoked("future-default", "default"), openpgp.ErrRevoked},
+		{"revoked, RSA", revoked("rsa2048", "cert,encr"), openpgp.ErrRevoked},
 	} {
 		if got := read(t, tc.key).Usable(now); !errors.Is(got, tc.want) || tc.want == nil && got != nil {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,16 +190,22 @@ func TestCheckThroughChain(t *testing.T) {
 
 // TestCheckOfOpenSSL checks certificates that another program made.
 func TestCheckOfOpenSSL(t *testing.T) {
-	for _, tc := range []struct{ name, usage, names, want string }{
-		{"mail", "digitalSignature,keyEncipherment", "email:bob@partner.example", ""},
-		{"signs only", "digitalSignature", "email:bob@partner.example", "key_usage"},
-		{"wrong person", "keyEncipherment", "email:eve@partner.example", "wrong_address"},
-		{"international name", "keyEncipherment", "otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@partner.example", ""},
+	const rsa, p384 = "rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-384"
+	for _, tc := range []struct{ name, key, usage, names, want string }{
+		{"mail", rsa, "digitalSignature,keyEncipherment", "email:bob@partner.example", ""},
+		{"signs only", rsa, "digitalSignature", "email:bob@partner.example", "key_usage"},
+		{"wrong person", rsa, "keyEncipherment", "email:eve@partner.example", "wrong_address"},
+		{"international name", rsa, "keyEncipherment", "otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@partner.example", ""},
+		{"mail, EC", p384, "digitalSignature,keyAgreement", "email:bob@partner.example", ""},
+		{"signs only, EC", p384, "digitalSignature", "email:bob@partner.example", "key_usage"},
+		{"wrong person, EC", p384, "keyAgreement", "email:eve@partner.example", "wrong_address"},
+		{"signing curve", "ed25519", "digitalSignature", "email:bob@partner.example", "key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "cert.pem")
-			if _, err := run(t, nil, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", os.DevNull, "-out", file, "-subj", "/CN=Invented", "-utf8",
-				"-addext", "keyUsage="+tc.usage, "-addext", "subjectAltName="+tc.names, "-addext", "extendedKeyUsage=emailProtection"); err != nil {
+			how := append([]string{"req", "-x509", "-nodes", "-keyout", os.DevNull, "-out", file, "-subj", "/CN=Invented", "-utf8", "-addext", "keyUsage=" + tc.usage,
+				"-addext", "subjectAltName=" + tc.names, "-addext", "extendedKeyUsage=emailProtection", "-newkey"}, strings.Fields(tc.key)...)
+			if _, err := run(t, nil, "openssl", how...); err != nil {
 				t.Fatal(err)
 			}
 			block, _ := pem.Decode(must(os.ReadFile(file)))
