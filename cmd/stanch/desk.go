@@ -219,6 +219,7 @@ func plainly(id dlp.ID, err error) error {
 		{gateway.ErrBusy, gateway.ErrBusy.Error()},
 		{gateway.ErrSecond, gateway.ErrSecond.Error()},
 		{gateway.ErrSame, gateway.ErrSame.Error()},
+		{gateway.ErrOwn, gateway.ErrOwn.Error()},
 		{gateway.ErrNotFor, gateway.ErrNotFor.Error()},
 		{gateway.ErrNoWay, gateway.ErrNoWay.Error()},
 		{gateway.ErrReason, gateway.ErrReason.Error()},

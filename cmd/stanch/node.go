@@ -13,6 +13,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/backup"
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/config"
+	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dkim"
@@ -200,6 +201,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Spool:        spool.New(n.db, n.db.SpoolContents(), n.ring, work),
 		Pickup:       pickup.New(n.db, n.db.PickupContents(), n.ring),
 		Names:        n.ring,
+		People:       console.OpenDeputies(consoleDir(n.cfg.DataDir), time.Now),
 		Deliver:      d,
 		Hand:         n.hand,
 		Outages:      alivePath(n.cfg.DataDir),

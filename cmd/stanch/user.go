@@ -36,7 +36,9 @@ func (a *app) userCmd() *cobra.Command {
 	cmd.AddCommand(add,
 		&cobra.Command{Use: "list", Short: "List accounts: name, role, whether it may sign in, and whether with a second factor", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return a.listUsers() }},
-		a.userPasswdCmd(),
+		a.userPasswdCmd(), a.userAddressCmd(), a.deputyCmd(),
+		&cobra.Command{Use: "deputies", Short: "List deputies: whose, who, and until when", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return a.listDeputies() }},
 		&cobra.Command{Use: "role NAME ROLE", Short: "Give an account another role: viewer, officer, admin or auditor", Args: cobra.ExactArgs(2),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return a.changeUser(cmd.Context(), "role", args[0], func(u *console.Users) error {

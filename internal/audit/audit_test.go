@@ -157,6 +157,8 @@ func TestOnlyWhatIsOurs(t *testing.T) {
 		{"recipient", func(e *audit.Event) { e.RcptKeys = []string{"q@clinic.example"} }},
 		{"empty recipient", func(e *audit.Event) { e.RcptKeys = []string{""} }},
 		{"actor", func(e *audit.Event) { e.Actor = "Dr. Quillon" }},
+		{"for", func(e *audit.Event) { e.For = "Dr. Quillon" }},
+		{"a deputy", func(e *audit.Event) { e.Actor = "user:dana for Dr. Quillon" }},
 		{"reason", func(e *audit.Event) { e.Reason = "because of Quillon" }},
 		{"digest", func(e *audit.Event) { e.RuleSet = "Quillon" }},
 		{"policy digest", func(e *audit.Event) { e.PolicyDigest = `"` }},

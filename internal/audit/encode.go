@@ -51,6 +51,7 @@ func (e *Event) fields(b []byte) []byte {
 	b = text(b, "sender", e.Sender)
 	b = list(b, "rcpt_keys", e.RcptKeys)
 	b = text(b, "actor", e.Actor)
+	b = text(b, "for", e.For)
 	b = text(b, "reason", e.Reason)
 	b = text(b, "ruleset", e.RuleSet)
 	b = text(b, "policy_digest", e.PolicyDigest)

@@ -163,7 +163,8 @@ type Event struct {
 	Rcpts           int
 	Sender          string    // keyed pseudonym, lower-case hex
 	RcptKeys        []string  // keyed pseudonyms, lower-case hex
-	Actor           string    // who did it: "user:ID", "uid:0", "" for the gateway itself
+	Actor           string    // who did it: "user:ID", "uid:0", "" for the gateway itself; or InPlaceOf
+	For             string    // in whose place, as a deputy; of an Account "deputy:ID" whose deputy that is
 	Reason          string    // a constant
 	RuleSet         string    // digest, lower-case hex
 	PolicyDigest    string    // digest, lower-case hex
@@ -171,6 +172,20 @@ type Event struct {
 	Until           time.Time // BypassOn: when it ends by itself
 	Result          string    // a Result constant
 	Ref             uint64    // the sequence number that an Outcome, a Deliver or a tail event speaks of
+}
+
+// inPlace stands between who did something and in whose place, where both are
+// one text.
+const inPlace = " for "
+
+// InPlaceOf is actor as the deputy of another: an Event with it has both, as its
+// Actor and its For.
+func InPlaceOf(actor, of string) string { return actor + inPlace + of }
+
+// Actors tells who did it, and in whose place, "" for their own.
+func Actors(actor string) (by, of string) {
+	by, of, _ = strings.Cut(actor, inPlace)
+	return by, of
 }
 
 // maxListed bounds each list of an Event; the counts tell of all.
@@ -205,6 +220,8 @@ func (e *Event) validate() error {
 		return notOurs("policy")
 	case !word(e.Actor):
 		return notOurs("actor")
+	case !word(e.For):
+		return notOurs("for")
 	case !word(e.Reason):
 		return notOurs("reason")
 	case !hexadecimal(e.RuleSet) || !hexadecimal(e.PolicyDigest) || !hexadecimal(e.Digest):

@@ -128,6 +128,9 @@ func newRequest(e Event) (*request, error) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
+	if by, of := Actors(e.Actor); of != "" {
+		e.Actor, e.For = by, of
+	}
 	if err := e.validate(); err != nil {
 		return nil, err
 	}

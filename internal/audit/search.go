@@ -34,8 +34,10 @@ type Line struct {
 	Sender          string       `json:"sender"`
 	RcptKeys        []string     `json:"rcpt_keys"`
 	Actor           string       `json:"actor"`
+	For             string       `json:"for"` // in whose place
 	Reason          string       `json:"reason"`
 	Result          string       `json:"result"`
+	Until           time.Time    `json:"until"`
 	Ref             uint64       `json:"ref"`
 }
 
@@ -43,7 +45,7 @@ type Line struct {
 type Query struct {
 	Doc     dlp.ID    // named as Doc or Of
 	Persons []string  // one of these keyed pseudonyms sent it or gets it
-	Actor   string    // who did it
+	Actor   string    // who did it, or in whose place it was done
 	Kinds   []Kind    // one of these; none: any
 	Since   time.Time // not before; zero: any
 	Until   time.Time // before; zero: any
@@ -117,7 +119,7 @@ func (q *Query) matches(x *Line) bool {
 	case x.Kind == "", // line 0
 		q.Doc != "" && x.Doc != q.Doc && x.Of != q.Doc,
 		len(q.Persons) > 0 && !slices.ContainsFunc(q.Persons, func(p string) bool { return x.Sender == p || slices.Contains(x.RcptKeys, p) }),
-		q.Actor != "" && x.Actor != q.Actor,
+		q.Actor != "" && x.Actor != q.Actor && x.For != q.Actor,
 		len(q.Kinds) > 0 && !slices.Contains(q.Kinds, x.Kind),
 		!q.Since.IsZero() && x.Time.Before(q.Since),
 		!q.Until.IsZero() && !x.Time.Before(q.Until):

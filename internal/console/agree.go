@@ -29,7 +29,7 @@ var errNobody = errors.New("console: no second reviewer")
 type agreement struct {
 	by, public string
 	sealed     []byte
-	until      time.Time
+	at, until  time.Time
 }
 
 // agreements live in memory, for an hour.
@@ -111,7 +111,8 @@ func (g *agreements) add(id dlp.ID, a agreement) error {
 	if n >= maxAgreed {
 		return errors.New("console: too many items wait for a second reviewer")
 	}
-	a.until = g.now().Add(agreedFor)
+	a.at = g.now()
+	a.until = a.at.Add(agreedFor)
 	g.on[id] = append(g.on[id], a)
 	return nil
 }

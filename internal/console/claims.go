@@ -23,6 +23,7 @@ type claims struct {
 
 type claim struct {
 	by string
+	of string // in whose place, "" for their own
 	at time.Time
 }
 
@@ -44,11 +45,20 @@ func (c *claims) current(id dlp.ID) string {
 	return x.by
 }
 
-// take makes the item name's, or returns whose it is.
-func (c *claims) take(id dlp.ID, name string) (owner string, ok bool) {
+// holder returns whose the item is, and in whose place they have it.
+func (c *claims) holder(id dlp.ID) (by, of string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if by := c.current(id); by != "" && by != name {
+	by = c.current(id)
+	return by, c.of[id].of
+}
+
+// take makes the item u's, or returns whose it is. Whoever u is in the place of gives
+// theirs up.
+func (c *claims) take(id dlp.ID, u User) (owner string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if by := c.current(id); by != "" && by != u.Name && by != u.inPlaceOf {
 		return by, false
 	}
 	if len(c.of) >= maxClaims {
@@ -59,8 +69,8 @@ func (c *claims) take(id dlp.ID, name string) (owner string, ok bool) {
 			return "", false
 		}
 	}
-	c.of[id] = claim{name, c.now()}
-	return name, true
+	c.of[id] = claim{u.Name, u.inPlaceOf, c.now()}
+	return u.Name, true
 }
 
 // drop lets go of the item if it is name's.

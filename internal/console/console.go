@@ -38,6 +38,7 @@ type Deps struct {
 	Reader Reader
 	Users  *Users
 	Views  *Views
+	Deputy *Deputies
 	Rules  func() []Rule // in force
 	Book   Rulebook
 	Editor RuleEditor
@@ -187,7 +188,9 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
 		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
-		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already. It is above the threshold for one person."},
+		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already, or somebody did who is your deputy or whose you are. It is above the threshold for one person."},
+		{gateway.ErrOwn, http.StatusConflict, "Somebody else must release it.", "It is your own mail, or of somebody whose deputy you are."},
+		{ErrNoDeputy, http.StatusForbidden, "You are not their deputy.", "Their time may be over. Nothing was done; what you do in your own name you still may."},
 		{gateway.ErrNoWay, http.StatusConflict, "It stays held.", "It cannot be encrypted for everybody it was to go to. Choose some of them, or run `stanch keys test ADDRESS`, which says why."},
 		{gateway.ErrPassword, http.StatusConflict, "The password opens nothing of it.", "The item stays as it was. Letters, spaces and their case count: see that it is typed as the sender gave it."},
 		{gateway.ErrNoPassword, http.StatusBadRequest, "Nothing was tried.", "A password has 1 to 256 bytes."},

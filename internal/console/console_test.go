@@ -219,7 +219,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
 			Path: "Secretname.docx", Size: 2048})
 	}
-	deps := console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(t.TempDir()), Keys: ring, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
+	deps := console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(t.TempDir()), Deputy: console.OpenDeputies(dir, s.now), Keys: ring, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}

@@ -38,7 +38,7 @@ func (c *Console) claim(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	if by, ok := c.claims.take(id, u.Name); !ok {
+	if by, ok := c.claims.take(id, u); !ok {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return
 	}
@@ -130,7 +130,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
 		return
 	}
-	if by, ok := c.claims.take(id, u.Name); !ok {
+	if by, ok := c.claims.take(id, u); !ok {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return
 	}
@@ -250,10 +250,15 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 	what := r.PostFormValue("do")
 	done, noted := 0, 0
 	for _, id := range ids {
-		if _, ok := c.claims.take(id, u.Name); !ok {
+		u, err := c.standing(r, id, u)
+		if err != nil {
+			c.fail(w, r, u, err)
+			return
+		}
+		if _, ok := c.claims.take(id, u); !ok {
 			continue
 		}
-		_, err := c.do(r, id, u, what, rv)
+		_, err = c.do(r, id, u, what, rv)
 		c.claims.drop(id, u.Name)
 		switch {
 		case err == nil:

@@ -82,6 +82,12 @@ type itemPage struct {
 	Decided       *time.Time
 	Count         int
 	Locked        bool // an encrypted part was not read
+
+	Places  []string // of others, whose deputy the reader is
+	InPlace string   // of whom they have this item
+	Void    bool     // who decided first may decide no more
+	Own     bool     // it is their own mail, or of whose deputy they are
+	Choices []string // recipients, those whose addresses differ in case alone once
 }
 
 // item shows why one item was held. Looking is on record.
@@ -97,8 +103,12 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
-		DecidedBy: strings.TrimPrefix(d.DecidedBy, "user:"), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
+		DecidedBy: person(d.DecidedBy), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
 	p.Mine, p.Unlocked = p.Claimed == u.Name, keys.Case != nil
+	if err := c.deputyOn(&p, u); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
 	var again survey.Document
 	parts := partsOf(d.Parts)
 	if p.Open && len(parts) == 0 { // it was held before this was noted, or there was no time
@@ -246,7 +256,7 @@ func (c *Console) openEncrypted(w http.ResponseWriter, r *http.Request, u User) 
 		return
 	}
 	mine := c.claims.who(id) == u.Name
-	if by, ok := c.claims.take(id, u.Name); !ok {
+	if by, ok := c.claims.take(id, u); !ok {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return
 	}

@@ -234,6 +234,9 @@ func (c *Console) opened(r *http.Request, u User, id dlp.ID) (vault.Opened, erro
 		return vault.Opened{}, err
 	}
 	for _, a := range c.agreed.with(id, u.Name) {
+		if one, err := c.Deputy.One(u.Actor(), userPrefix+a.by, a.at); err != nil || one {
+			continue
+		}
 		if other, err := c.Users.Find(a.by); err != nil || other.Disabled || other.Key != a.public || !other.may(decide) {
 			continue
 		}

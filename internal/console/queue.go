@@ -225,6 +225,8 @@ type queuePage struct {
 	Seen     int  // items looked through at most
 	Views    []View
 	Query    string // the search, as a URL has it
+
+	places []string // in whose place the reader decides
 }
 
 // choice is one value of a filter.
@@ -265,6 +267,12 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		}
 	}
 	slices.Sort(p.Types)
+	if u.may(decide) {
+		var err error
+		if p.places, err = c.Deputy.InPlaceOf(u.Name); err != nil { // what others claimed is theirs
+			c.Log.LogAttrs(r.Context(), slog.LevelWarn, "deputies could not be read", safelog.Err(err))
+		}
+	}
 	more, err := c.fill(r, &p, f, types, u)
 	if err != nil {
 		c.fail(w, r, u, err)
@@ -300,7 +308,9 @@ func (c *Console) fill(r *http.Request, p *queuePage, f gateway.Search, types ma
 			if len(p.Rows) == pageRows {
 				return p.Rows[pageRows-1].ID, nil
 			}
-			p.Rows = append(p.Rows, c.row(h, types, u))
+			x := c.row(h, types, u)
+			x.Selectable = x.Selectable || x.State == string(vault.Held) && slices.Contains(p.places, x.Claimed)
+			p.Rows = append(p.Rows, x)
 		}
 		if f.After = next; next == "" {
 			return "", nil

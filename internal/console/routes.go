@@ -3,6 +3,8 @@ package console
 import (
 	"net/http"
 	"slices"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // permission is what a route asks for.
@@ -46,7 +48,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.keyRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.keyRoutes(), c.deputyRoutes())
 }
 
 // handler checks what the route needs before it does anything.
@@ -67,6 +69,12 @@ func (c *Console) handler(rt route) http.HandlerFunc {
 		case !u.may(rt.needs):
 			c.say(w, r, u, http.StatusForbidden, "This needs another role.", "You are "+article(u.Role)+". Ask an admin.")
 			return
+		}
+		if id, err := dlp.ParseID(r.PathValue("id")); err == nil && rt.needs != anyone {
+			if u, err = c.standing(r, id, u); err != nil {
+				c.fail(w, r, u, err)
+				return
+			}
 		}
 		rt.do(w, r, u)
 	}

@@ -175,6 +175,9 @@ func detail(l *audit.Line) string {
 	for _, x := range l.Causes {
 		add("not read: ", codeWords(x))
 	}
+	if !l.Until.IsZero() {
+		add("until ", l.Until.UTC().Format("2006-01-02 15:04"))
+	}
 	if l.Kind == audit.Outcome || l.Kind == audit.Deliver {
 		add("of event ", strconv.FormatUint(l.Ref, 10))
 	}

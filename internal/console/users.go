@@ -15,10 +15,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
@@ -46,10 +49,14 @@ type User struct {
 	Changes  int    `json:"changes,omitempty"`  // how often it was changed: each ends its sessions
 	Second   string `json:"second,omitempty"`   // secret of its codes, sealed, in base64; "": it signs in without
 	Step     int64  `json:"step,omitempty"`     // of the last code that was used
+	Address  string `json:"address,omitempty"`  // of their mail: they release none that they sent, and notices to it go to their deputy too
+	Barred   int64  `json:"barred,omitempty"`   // when it last lost the right to decide, in Unix seconds: what it decided before counts no longer
 	Subject  string `json:"subject,omitempty"`  // digest of who it is to a provider, which signs them in and gives the role; "": the password does
 
 	Key       string `json:"key,omitempty"`        // public half of its reviewer's key; "": it has none
 	KeySealed string `json:"key_sealed,omitempty"` // the secret half, sealed by the password and under the index key, in base64
+
+	inPlaceOf string // whose deputy they are in what they do now; of a request, never kept
 }
 
 // same reports whether nothing but the last code has changed.
@@ -58,8 +65,16 @@ func (u User) same(was User) bool {
 	return u == was
 }
 
-// Actor is who the audit log says did it.
-func (u User) Actor() string { return "user:" + u.Name }
+// Actor is who the audit log says did it, and in whose place.
+func (u User) Actor() string {
+	if u.inPlaceOf != "" {
+		return audit.InPlaceOf(userPrefix+u.Name, userPrefix+u.inPlaceOf)
+	}
+	return userPrefix + u.Name
+}
+
+// userPrefix stands before the name of an account where it is an actor.
+const userPrefix = "user:"
 
 // Errors that a caller chooses by.
 var (
@@ -70,6 +85,7 @@ var (
 	ErrRole     = errors.New("a role is viewer, officer, admin or auditor")
 	ErrProvided = errors.New("the provider that the account signs in by keeps its password and its role")
 	errStep     = errors.New("console: that code was used before")
+	ErrAddress  = errors.New("an address is such as name@clinic.example, without a name")
 	ErrLast     = errors.New("that is the last admin who can sign in")
 )
 
@@ -204,6 +220,17 @@ func (u *Users) SetSecond(name, sealed string, step int64) error {
 	return u.edit(name, func(x *User) { x.Second, x.Step = sealed, step })
 }
 
+// SetAddress says what name's address is; "" takes it away.
+func (u *Users) SetAddress(name, address string) error {
+	if address != "" && !notify.ValidAddress(address) {
+		return ErrAddress
+	}
+	return u.edit(name, func(x *User) { x.Address = address })
+}
+
+// decides reports whether x may sign in and decide.
+func (u User) decides() bool { return !u.Disabled && u.may(decide) }
+
 // takeStep uses the code of step up, or is errStep where it was before, or a
 // later one. Nobody's session ends by it.
 func (u *Users) takeStep(name string, step int64) error {
@@ -231,8 +258,11 @@ func (u *Users) edit(name string, do func(*User)) error {
 		if i < 0 {
 			return nil, ErrNoUser
 		}
-		admins := admins(all)
+		admins, could := admins(all), all[i].decides()
 		do(&all[i])
+		if could && !all[i].decides() {
+			all[i].Barred = time.Now().Unix()
+		}
 		all[i].Changes++
 		if admins > 0 && !slices.ContainsFunc(all, isAdmin) {
 			return nil, ErrLast

@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"strings"
 	"time"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
 )
 
 // age says how old something is: "4 min", "2 h 10", "3 d 4 h".
@@ -77,8 +79,12 @@ func domainOf(addr string) string {
 	return strings.ToLower(addr[strings.LastIndexByte(addr, '@')+1:])
 }
 
-// person is who an actor of the audit log is: an account, or a user of the machine.
+// person is who an actor of the audit log is: an account, or a user of the machine;
+// and in whose place.
 func person(actor string) string {
+	if by, of := audit.Actors(actor); of != "" {
+		return person(by) + " for " + person(of)
+	}
 	if uid, ok := strings.CutPrefix(actor, "uid:"); ok {
 		return "user " + uid + " of the server"
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/stanch-dlp/stanch/internal/gateway"
 )
 
 func (s *Server) noteAccount(w http.ResponseWriter, r *http.Request) {
@@ -16,6 +18,20 @@ func (s *Server) noteAccount(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, r, struct{}{}, s.desk.NoteAccount(context.WithoutCancel(r.Context()), what, actor(r)))
+}
+
+func (s *Server) noteDeputy(w http.ResponseWriter, r *http.Request) {
+	var c gateway.DeputyChange
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAsked)).Decode(&c); err != nil {
+		s.fail(w, r, errors.New("control: want a change of a deputy"))
+		return
+	}
+	s.answer(w, r, struct{}{}, s.desk.NoteDeputy(context.WithoutCancel(r.Context()), c, actor(r)))
+}
+
+// NoteDeputy has serve record a change of a deputy.
+func (c *Client) NoteDeputy(ctx context.Context, change gateway.DeputyChange, _ string) error {
+	return c.note(ctx, "/deputies", change)
 }
 
 // NoteAccount has serve record a change of an account.

@@ -35,10 +35,11 @@ type desk struct {
 	actors []string
 	err    error
 	export func(io.Writer) error
-	table  gateway.TableChange // told last
-	keys   vault.Opened        // given last
-	review gateway.Review      // given last
-	sealed map[dlp.ID][][]byte // given last
+	table  gateway.TableChange  // told last
+	deputy gateway.DeputyChange // told last
+	keys   vault.Opened         // given last
+	review gateway.Review       // given last
+	sealed map[dlp.ID][][]byte  // given last
 }
 
 func (d *desk) seen(actor string) error {
@@ -123,6 +124,11 @@ func (d *desk) LegalHolds(context.Context) ([]gateway.LegalHold, error) {
 	return []gateway.LegalHold{{ID: queueID, Why: "subpoena"}}, d.err
 }
 func (d *desk) NoteAccount(_ context.Context, _, actor string) error { return d.seen(actor) }
+
+func (d *desk) NoteDeputy(_ context.Context, c gateway.DeputyChange, actor string) error {
+	d.deputy = c
+	return d.seen(actor)
+}
 
 func (d *desk) NoteTable(_ context.Context, c gateway.TableChange, actor string) error {
 	d.table = c

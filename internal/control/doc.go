@@ -57,6 +57,8 @@ type Desk interface {
 	// NoteAccount records a change of a console's account before it is made: what
 	// is such as "add:dana".
 	NoteAccount(ctx context.Context, what, actor string) error
+	// NoteDeputy records that an account has another deputy before it is so.
+	NoteDeputy(ctx context.Context, c gateway.DeputyChange, actor string) error
 }
 
 // Process is the serve that answers, as a process.
@@ -98,6 +100,7 @@ var kinds = []struct {
 	{"busy", gateway.ErrBusy},
 	{"second", gateway.ErrSecond},
 	{"same", gateway.ErrSame},
+	{"own", gateway.ErrOwn},
 	{"not_for", gateway.ErrNotFor},
 	{"no_way", gateway.ErrNoWay},
 	{"reason", gateway.ErrReason},

@@ -73,6 +73,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /bypass/end", s.endBypass)
 	mux.HandleFunc("POST /tables", s.noteTable)
 	mux.HandleFunc("POST /accounts", s.noteAccount)
+	mux.HandleFunc("POST /deputies", s.noteDeputy)
 	mux.HandleFunc("GET /legal", s.legalHolds)
 	mux.HandleFunc("POST /legal/{id}", s.placeLegalHold)
 	mux.HandleFunc("POST /legal/{id}/lift", s.act(desk.LiftLegalHold))

@@ -246,11 +246,18 @@ func (g *Gateway) tellOfBypass(ctx context.Context, b bypass.Bypass) {
 	}
 }
 
-// toOfficers seals one notice for each officer. One that cannot be sealed is
-// told of and left out.
+// toOfficers seals one notice for each officer, and for who is now their deputy.
+// One that cannot be sealed is told of and left out.
 func (g *Gateway) toOfficers(ctx context.Context, id dlp.ID, officers []dlp.Address, text func(to dlp.Address) []byte) []spool.Entry {
 	ctx, cancel := lasting(ctx)
 	defer cancel()
+	if g.People != nil {
+		if all, err := g.People.WithDeputies(officers); err != nil {
+			g.warn(ctx, "deputies of officers are not known; they are not told", id, err)
+		} else {
+			officers = all
+		}
+	}
 	var out []spool.Entry
 	for _, to := range officers {
 		e, err := g.sealOwn(ctx, spool.Notice, id, to, text(to))

@@ -158,6 +158,7 @@ type Deps struct {
 	Spool   *spool.Spool
 	Pickup  *pickup.Book // nil: nobody opens mail in a browser
 	Names   Pseudonyms
+	People  People // nil: an actor is a person, whose address nobody knows
 	Deliver Deliverer
 	Hand    *spool.Hand // what is being delivered; nil: it is not noted
 	Outages string      // the file in which the outbox notes when it ran; "": it is not noted

@@ -61,6 +61,9 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
+	if err := g.notOwn(actor, held.Envelope.Sender); err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
 	rcpts, err := rv.selected(held)
 	if err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -149,4 +150,30 @@ func (g *Gateway) heldDoc(ctx context.Context, e vault.Entry, keys vault.Opened)
 		return r, r.rewind()
 	}
 	return doc
+}
+
+// DeputyChange is a deputy of an account of the console, named or ended.
+type DeputyChange struct {
+	Of     string    `json:"of"`
+	By     string    `json:"by"`
+	Until  time.Time `json:"until"`
+	Ended  bool      `json:"ended,omitempty"`
+	Failed bool      `json:"failed,omitempty"` // it was not done
+}
+
+// NoteDeputy records a change of a deputy before it is made.
+func (g *Gateway) NoteDeputy(ctx context.Context, c DeputyChange, actor string) error {
+	return g.Note(ctx, c.Event(actor))
+}
+
+// Event is c as the audit log has it.
+func (c DeputyChange) Event(actor string) audit.Event {
+	what := "deputy:"
+	if c.Ended {
+		what = "deputy_off:"
+	}
+	if c.Failed {
+		what = "failed_" + what
+	}
+	return audit.Event{Kind: audit.Account, Actor: actor, For: "user:" + c.Of, Reason: what + c.By, Until: c.Until}
 }

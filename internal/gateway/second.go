@@ -17,8 +17,9 @@ import (
 // ErrSecond says that a release is noted as the first of two decisions.
 var ErrSecond = errors.New("noted as the first of two decisions: this is above the threshold of [review], and somebody else must release it in the same way")
 
-// ErrSame says that both decisions would be one person's.
-var ErrSame = errors.New("you decided this already: somebody else must release it in the same way")
+// ErrSame says that both decisions would be one person's, as those of somebody and
+// their deputy are.
+var ErrSame = errors.New("you decided this already, or somebody did whose deputy you are: somebody else must release it in the same way")
 
 // Proposed is the first of two decisions, as faces show it.
 type Proposed struct {
@@ -87,11 +88,17 @@ func (g *Gateway) second(ctx context.Context, id dlp.ID, keys vault.Opened, acto
 	}
 	p := vault.Proposal{By: actor, At: g.Now(), Code: rv.Code, Words: rv.Words, Encrypted: rv.Encrypted, Rcpts: rcpts}
 	if was := e.Proposal; was != nil && was.Encrypted == p.Encrypted && sameRcpts(was.Rcpts, p.Rcpts) {
-		if was.By == actor {
+		another, counts, err := g.another(actor, was.By, was.At)
+		switch {
+		case err != nil:
+			return err
+		case counts && !another:
 			return ErrSame
+		case counts:
+			rv.Words = fmt.Sprintf("%s\nFirst decision, by %s: %s", rv.Words, was.By, was.Words)
+			return nil
 		}
-		rv.Words = fmt.Sprintf("%s\nFirst decision, by %s: %s", rv.Words, was.By, was.Words)
-		return nil
+		// Who decided first may decide no more: this is the first.
 	}
 	if err := g.reviewed(ctx, id, *rv, actor); err != nil {
 		return err

@@ -35,16 +35,19 @@ func (rv *Review) selected(e vault.Entry) ([]dlp.Address, error) {
 		return e.Envelope.Rcpts, nil
 	}
 	var out []dlp.Address
-	left := slices.Clone(rv.Only)
-	for _, r := range e.Envelope.Rcpts {
-		n := len(left)
-		left = slices.DeleteFunc(left, func(s string) bool { return strings.EqualFold(s, r.String()) })
-		if len(left) < n {
-			out = append(out, r)
+	found := 0
+	for _, s := range rv.Only {
+		if slices.ContainsFunc(e.Envelope.Rcpts, func(r dlp.Address) bool { return strings.EqualFold(s, r.String()) }) {
+			found++
 		}
 	}
-	if len(left) > 0 {
+	if found < len(rv.Only) {
 		return nil, ErrNotFor
+	}
+	for _, r := range e.Envelope.Rcpts { // who is listed twice, in letters of another case, is one
+		if slices.ContainsFunc(rv.Only, func(s string) bool { return strings.EqualFold(s, r.String()) }) {
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }

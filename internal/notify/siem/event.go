@@ -40,6 +40,7 @@ type event struct {
 	Rcpts      int        `json:"rcpts,omitempty"`
 	Sender     string     `json:"sender,omitempty"` // keyed pseudonym
 	Actor      string     `json:"actor,omitempty"`
+	For        string     `json:"for,omitempty"` // in whose place
 	Reason     string     `json:"reason,omitempty"`
 	Until      string     `json:"until,omitempty"`
 	Result     string     `json:"result,omitempty"`

@@ -67,6 +67,7 @@ func (e *event) cef(version string) string {
 	field("outcome", e.Result)
 	field("reason", e.Reason)
 	field("suser", e.Actor)
+	field("stanchFor", e.For)
 	field("app", e.Channel)
 	labelled("cs1", "document", e.Doc)
 	labelled("cs2", "policy", e.Policy)
