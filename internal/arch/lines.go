@@ -67,7 +67,7 @@ func Lines() []Line {
 		{"ground", []string{
 			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/crypt/tpm", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage", "internal/extract/prefix",
-			"internal/web",
+			"internal/web", "internal/passkey",
 		}},
 		{"nouns", []string{"internal/dlp"}},
 		{"the kernel", []string{"internal/sandbox", "internal/smalldisk"}},

@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
 
-	"github.com/go-webauthn/webauthn/protocol"
-
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 )
 
@@ -74,8 +72,8 @@ func (s *Server) passkeysFor(ctx context.Context, id dlp.ID) bool {
 }
 
 // offer begins a ceremony for who asks, and tells the page of it.
-func (s *Server) offer(w http.ResponseWriter, c ceremony, options any) {
-	token := s.ceremonies.begin(c)
+func (s *Server) offer(w http.ResponseWriter, c passkey.Ceremony, options any) {
+	token := s.ceremonies.Begin(c)
 	if token == "" {
 		answer(w, http.StatusServiceUnavailable, said{Error: "wait"})
 		return
@@ -89,14 +87,14 @@ func tell(w http.ResponseWriter, x any) {
 }
 
 // taken reads an answer and ends the ceremony that it is of, whatever is in it.
-func (s *Server) taken(w http.ResponseWriter, r *http.Request, session string) (c ceremony, credential []byte, ok bool) {
+func (s *Server) taken(w http.ResponseWriter, r *http.Request, session string) (c passkey.Ceremony, credential []byte, ok bool) {
 	var x answered
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswered))
 	if err != nil || json.Unmarshal(b, &x) != nil {
 		answer(w, http.StatusBadRequest, said{Error: "failed"})
 		return c, nil, false
 	}
-	if c, ok = s.ceremonies.end(x.Ceremony, dlp.ID(r.PathValue("id")), session); !ok {
+	if c, ok = s.ceremonies.End(x.Ceremony, r.PathValue("id"), session); !ok {
 		answer(w, http.StatusForbidden, said{Error: "stale"})
 	}
 	return c, x.Credential, ok
@@ -114,12 +112,13 @@ func (s *Server) passkeyAsk(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusForbidden, said{Error: "passkey_none"})
 		return
 	}
-	options, session, err := s.site.beginUse(user, keys)
+	options, c, err := s.site.BeginUse(user, credentialsOf(keys), nil)
 	if err != nil {
 		s.refuse(r.Context(), w, err, 0)
 		return
 	}
-	s.offer(w, ceremony{of: id, asked: session, user: user}, options)
+	c.Of = string(id)
+	s.offer(w, c, options)
 }
 
 // passkeyOpen lets in whose authenticator has signed what passkeyAsk offered.
@@ -128,8 +127,9 @@ func (s *Server) passkeyOpen(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	left, err := s.desk.OpenByPasskey(r.Context(), c.of, func(keys []pickup.Passkey) (pickup.Passkey, error) {
-		return s.site.endUse(c, keys, credential)
+	of := dlp.ID(c.Of)
+	left, err := s.desk.OpenByPasskey(r.Context(), of, func(keys []pickup.Passkey) (pickup.Passkey, error) {
+		return s.used(c, keys, credential)
 	})
 	switch {
 	case errors.Is(err, pickup.ErrPasskey) && left > 0:
@@ -142,7 +142,7 @@ func (s *Server) passkeyOpen(w http.ResponseWriter, r *http.Request) {
 		s.refuse(r.Context(), w, err, 0)
 		return
 	}
-	token := s.open.begin(c.of)
+	token := s.open.begin(of)
 	if token == "" {
 		answer(w, http.StatusServiceUnavailable, said{Error: "wait"})
 		return
@@ -167,12 +167,13 @@ func (s *Server) passkeyNew(w http.ResponseWriter, r *http.Request) {
 		s.refuse(r.Context(), w, err, 0)
 		return
 	}
-	options, session, err := s.site.beginSet(user, masked(p.To), keys)
+	options, c, err := s.site.BeginSet(user, masked(p.To), credentialsOf(keys), false)
 	if err != nil {
 		s.refuse(r.Context(), w, err, 0)
 		return
 	}
-	s.offer(w, ceremony{of: id, session: bearer(r), asked: session, user: user}, options)
+	c.Of, c.Session = string(id), bearer(r)
+	s.offer(w, c, options)
 }
 
 // passkeySet keeps what an authenticator has made of what passkeyNew offered.
@@ -181,12 +182,12 @@ func (s *Server) passkeySet(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	made, err := s.site.endSet(c, answered)
+	made, err := s.site.EndSet(c, answered)
 	if err == nil {
-		err = s.desk.SetPasskey(r.Context(), c.of, made)
+		err = s.desk.SetPasskey(r.Context(), dlp.ID(c.Of), pickup.Credential{Handle: made.Handle, Key: made.Key, Count: made.Count, Flags: made.Flags, Transports: made.Transports})
 	}
 	switch {
-	case errors.Is(err, pickup.ErrPasskey):
+	case errors.Is(err, passkey.ErrAnswer):
 		answer(w, http.StatusForbidden, said{Error: "passkey_failed"})
 	case errors.Is(err, pickup.ErrManyPasskeys):
 		answer(w, http.StatusForbidden, said{Error: "passkey_many"})
@@ -230,13 +231,4 @@ func (s *Server) passkeyForget(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, said{})
-}
-
-// errNotOffered says that no ceremony could begin.
-func errNotOffered(err error) error { return fmt.Errorf("portal: offer a passkey: %w", err) }
-
-var algorithms = []protocol.CredentialParameter{
-	{Type: protocol.PublicKeyCredentialType, Algorithm: -7},   // ES256
-	{Type: protocol.PublicKeyCredentialType, Algorithm: -8},   // EdDSA
-	{Type: protocol.PublicKeyCredentialType, Algorithm: -257}, // RS256
 }

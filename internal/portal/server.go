@@ -19,6 +19,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/web"
@@ -66,8 +67,8 @@ type Server struct {
 	open    sessions
 	replies slots
 
-	site       *passkeySite // nil: no passkeys
-	ceremonies ceremonies
+	site       *passkey.Site // nil: no passkeys
+	ceremonies *passkey.Ceremonies
 }
 
 // New returns the pages of cfg, which Validate has checked.
@@ -86,7 +87,7 @@ func New(cfg pickup.Config, desk Desk, buffers *buffer.Pool, log *slog.Logger, n
 	}
 	s := &Server{cfg: cfg, desk: desk, buffers: buffers, log: log, now: now, limit: web.NewLimiter(burst, every, now),
 		open: sessions{now: now, all: map[[32]byte]session{}}, replies: slots{taken: map[dlp.ID]bool{}},
-		site: newPasskeySite(&cfg), ceremonies: ceremonies{now: now, all: map[[32]byte]ceremony{}}}
+		site: newPasskeySite(&cfg), ceremonies: passkey.NewCeremonies(now, maxOfParcel)}
 	if s.pages, err = web.NewPages(from, files, nil); err != nil {
 		return nil, err
 	}

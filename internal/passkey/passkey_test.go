@@ -1,4 +1,4 @@
-package portal
+package passkey
 
 import (
 	"bytes"
@@ -16,9 +16,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/pickup"
 )
 
 // authenticator is one in software, which can be told to lie.
@@ -31,6 +28,8 @@ type authenticator struct {
 	sign         func([]byte) []byte
 	challenge    string // other than it was asked for
 }
+
+const maxOfMatter = 20
 
 const (
 	present, verified, attested = 1, 4, 0x40 // WebAuthn 6.1
@@ -125,19 +124,15 @@ func (a *authenticator) signs(t testing.TB, challenge string) []byte {
 		"signature": base64.RawURLEncoding.EncodeToString(a.sign(slices.Concat(data, sum[:])))})
 }
 
-func siteAt(url string) *passkeySite {
-	cfg := pickup.Default()
-	cfg.URL, cfg.Site = url, "Harbor Vale Clinic"
-	return newPasskeySite(&cfg)
-}
+func siteAt(url string) *Site { return NewSite(url, "Harbor Vale Clinic") }
 
-func setBy(t testing.TB, s *passkeySite, a *authenticator) (pickup.Credential, error) {
+func setBy(t testing.TB, s *Site, a *authenticator) (Credential, error) {
 	t.Helper()
-	_, asked, err := s.beginSet([]byte("user"), "b•••••@p•••••.example", nil)
+	_, c, err := s.BeginSet([]byte("user"), "b•••••@p•••••.example", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.endSet(ceremony{asked: asked, user: []byte("user")}, a.makes(t, asked.Challenge))
+	return s.EndSet(c, a.makes(t, c.asked.Challenge))
 }
 
 func TestPasskeyHosts(t *testing.T) {
@@ -146,11 +141,6 @@ func TestPasskeyHosts(t *testing.T) {
 		if got := siteAt(url) != nil; got != want {
 			t.Errorf("passkeys at %s: %v", url, got)
 		}
-	}
-	cfg := pickup.Default()
-	cfg.URL, cfg.PasskeyExpiry = testOrigin, 0
-	if newPasskeySite(&cfg) != nil {
-		t.Error("there are passkeys though their time is none")
 	}
 	if s := siteAt("https://Pickup.Clinic.example:443"); s.rp.Config.RPID != testHost || s.rp.Config.RPOrigins[0] != testOrigin {
 		t.Errorf("%q, %q", s.rp.Config.RPID, s.rp.Config.RPOrigins)
@@ -168,17 +158,17 @@ func TestPasskey(t *testing.T) {
 		if err != nil || !bytes.Equal(made.Handle, a.handle) || made.Count != 7 || !slices.Equal(made.Transports, []string{"internal"}) {
 			t.Fatalf("%s: %+v, %v", kind, made, err)
 		}
-		keys := []pickup.Passkey{{ID: dlp.NewID(), Credential: made}}
+		keys := []Credential{made}
 		try := func(change func(*authenticator)) error {
 			t.Helper()
-			_, asked, err := s.beginUse([]byte("user"), keys)
+			_, c, err := s.BeginUse([]byte("user"), keys, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b := *a
 			change(&b)
-			k, err := s.endUse(ceremony{asked: asked, user: []byte("user")}, keys, b.signs(t, asked.Challenge))
-			if err == nil && (k.ID != keys[0].ID || k.Count != b.count) {
+			k, err := s.EndUse(c, keys, b.signs(t, c.asked.Challenge))
+			if err == nil && (!bytes.Equal(k.Handle, made.Handle) || k.Count != b.count) {
 				t.Errorf("%s: %+v", kind, k)
 			}
 			return err
@@ -202,7 +192,7 @@ func TestPasskey(t *testing.T) {
 				b.sign = func(m []byte) []byte { s := a.sign(m); s[len(s)-1] ^= 1; return s }
 			},
 		} {
-			if err := try(func(b *authenticator) { b.count = 9; change(b) }); !errors.Is(err, pickup.ErrPasskey) {
+			if err := try(func(b *authenticator) { b.count = 9; change(b) }); !errors.Is(err, ErrAnswer) {
 				t.Errorf("%s, %s: %v", kind, what, err)
 			}
 		}
@@ -216,57 +206,57 @@ func TestPasskey(t *testing.T) {
 	} {
 		a := newAuthenticator(t, "ES256")
 		change(a)
-		if _, err := setBy(t, s, a); !errors.Is(err, pickup.ErrPasskey) {
+		if _, err := setBy(t, s, a); !errors.Is(err, ErrAnswer) {
 			t.Errorf("set with %s: %v", what, err)
 		}
 	}
 	for _, junk := range []string{"", "null", "{}", `{"response":{"attestationObject":"////"}}`, "\xff"} {
-		if _, err := s.endSet(ceremony{}, []byte(junk)); !errors.Is(err, pickup.ErrPasskey) {
+		if _, err := s.EndSet(Ceremony{}, []byte(junk)); !errors.Is(err, ErrAnswer) {
 			t.Errorf("%q: %v", junk, err)
 		}
-		if _, err := s.endUse(ceremony{}, nil, []byte(junk)); !errors.Is(err, pickup.ErrPasskey) {
+		if _, err := s.EndUse(Ceremony{}, nil, []byte(junk)); !errors.Is(err, ErrAnswer) {
 			t.Errorf("%q: %v", junk, err)
 		}
 	}
 }
 
-// TestCeremonies: a challenge is for one answer, of one page, about one parcel, for
+// TestCeremonies: a challenge is for one answer, of one page, about one matter, for
 // five minutes.
 func TestCeremonies(t *testing.T) {
 	now := time.Now()
-	cs := &ceremonies{now: func() time.Time { return now }, all: map[[32]byte]ceremony{}}
-	id := dlp.NewID()
-	ends := func(what string, want bool, of dlp.ID, session string, wait time.Duration, times int) {
+	cs := NewCeremonies(func() time.Time { return now }, maxOfMatter)
+	id := rand.Text()
+	ends := func(what string, want bool, of, session string, wait time.Duration, times int) {
 		t.Helper()
-		token := cs.begin(ceremony{of: id, session: "s"})
+		token := cs.Begin(Ceremony{Of: id, Session: "s"})
 		if token == "" {
 			t.Fatalf("%s: not begun", what)
 		}
 		now = now.Add(wait)
 		ok := false
 		for range times {
-			_, ok = cs.end(token, of, session)
+			_, ok = cs.End(token, of, session)
 		}
 		if ok != want {
 			t.Errorf("%s: %v", what, ok)
 		}
 	}
-	ends("in time", true, id, "s", ceremonyLasts-time.Second, 1)
-	ends("late", false, id, "s", ceremonyLasts, 1)
+	ends("in time", true, id, "s", Lasts-time.Second, 1)
+	ends("late", false, id, "s", Lasts, 1)
 	ends("twice", false, id, "s", 0, 2)
-	ends("another parcel", false, dlp.NewID(), "s", 0, 1)
+	ends("another matter", false, rand.Text(), "s", 0, 1)
 	ends("another session", false, id, "t", 0, 1)
 	ends("no session", false, id, "", 0, 1)
-	if _, ok := cs.end("", id, ""); ok {
+	if _, ok := cs.End("", id, ""); ok {
 		t.Error("no token at all")
 	}
-	for range maxOfParcel {
-		cs.begin(ceremony{of: id})
+	for range maxOfMatter {
+		cs.Begin(Ceremony{Of: id})
 	}
-	if cs.begin(ceremony{of: id}) != "" {
-		t.Error("one parcel has them all")
+	if cs.Begin(Ceremony{Of: id}) != "" {
+		t.Error("one matter has them all")
 	}
-	if cs.begin(ceremony{of: dlp.NewID()}) == "" {
-		t.Error("another parcel has none")
+	if cs.Begin(Ceremony{Of: rand.Text()}) == "" {
+		t.Error("another matter has none")
 	}
 }
