@@ -46,9 +46,10 @@ const (
 
 // places are what an archive may hold, in the order in which it is read where
 // serve goes on writing: first the database, then what may know more than it. Of
-// the log its head goes first, since it says how much of the rest must be there.
+// the log its head goes first, since it says how much of the rest must be there, and
+// so does what says which file of the patient index is the newest.
 var places = []string{database, "keys.id", "keys/", "vault/", "spool/", "pickup/", "state/audit.head", "audit/checkpoint", "audit/log", "audit/", "state/",
-	"tables/", "patients/", ConfigFile}
+	"tables/", "patients/newest", "patients/", ConfigFile}
 
 // passing are files of state that mean nothing to another process.
 var passing = []string{"state/outbox.hand", "state/outbox.alive", PeriodKeys}

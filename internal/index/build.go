@@ -93,23 +93,23 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	names, seq, had, err := survey(o, k)
+	there, err := survey(o, k)
 	if err != nil {
 		return nil, err
 	}
 	name := MainFile
 	if k != kindMain {
-		name = deltaName(seq)
+		name = deltaName(there.seq)
 	}
 	r, err := newReader(in, o.Columns)
 	if err != nil {
 		return nil, err
 	}
-	f, err := createFile(filepath.Join(o.Dir, name), k, seq, o.Now, o.Key)
+	f, err := createFile(filepath.Join(o.Dir, name), k, there.seq, o.Now, o.Key)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, o: o, f: f, had: had, h: newHasher(o.Key), report: &Report{Tokens: map[string]int64{}, Problems: map[string]int64{}}}
+	b := &builder{ctx: ctx, o: o, f: f, had: there.rows, h: newHasher(o.Key), report: &Report{Tokens: map[string]int64{}, Problems: map[string]int64{}}}
 	defer b.h.forget()
 	if err := b.run(r); err != nil {
 		return b.report, errors.Join(err, f.abort())
@@ -119,11 +119,16 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 			return b.report, errors.Join(err, f.abort())
 		}
 	}
-	if err := f.commit(o.Key); err != nil {
+	seal, err := f.commit(o.Key)
+	if err != nil {
 		return b.report, err
 	}
+	if k == kindMain {
+		there.main = seal
+	}
+	err = there.newest.write(o.Dir, o.Key)
 	if k == kindMain { // they count no more; one that stays is passed over
-		for _, n := range names {
+		for _, n := range there.names {
 			if n != MainFile {
 				err = errors.Join(err, safefile.Remove(filepath.Join(o.Dir, n)))
 			}
@@ -132,41 +137,47 @@ func take(ctx context.Context, o Options, k kind, in io.Reader) (_ *Report, err 
 	return b.report, err
 }
 
-// survey looks at what is there, sweeps what a crash left, and returns the
-// files, the number of the next one and how many rows the main one has.
-func survey(o Options, k kind) (names []string, seq, rows uint64, err error) {
+// standing is what is there before a file is written.
+type standing struct {
+	names  []string // the files
+	rows   uint64   // of the main one
+	newest          // with the number of the file that is written
+}
+
+// survey looks at what is there, and sweeps what a crash left.
+func survey(o Options, k kind) (there standing, err error) {
 	entries, err := os.ReadDir(o.Dir)
 	if err != nil {
-		return nil, 0, 0, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
+		return there, fmt.Errorf("index: folder: %w", safefile.Classify("read", err))
 	}
 	for _, e := range entries {
 		if safefile.IsTemp(e.Name()) {
 			if err := safefile.Remove(filepath.Join(o.Dir, e.Name())); err != nil {
-				return nil, 0, 0, fmt.Errorf("index: sweep: %w", err)
+				return there, fmt.Errorf("index: sweep: %w", err)
 			}
 		}
 	}
-	if names, err = list(o.Dir); err != nil {
-		return nil, 0, 0, err
+	if there.names, err = list(o.Dir); err != nil {
+		return there, err
 	}
-	seq = 1
+	there.seq = 1
 	ix, err := Open(o.Dir, o.Key)
 	switch {
 	case err == nil:
 		defer ix.Close()
-		seq, rows = ix.segs[len(ix.segs)-1].foot.Seq+1, ix.segs[0].foot.Rows
+		there.seq, there.rows, there.main = ix.segs[len(ix.segs)-1].foot.Seq+1, ix.segs[0].foot.Rows, ix.segs[0].seal
 		if k != kindMain && len(ix.segs) > maxDeltas {
-			return nil, 0, 0, fmt.Errorf("%w deltas, %d: build the index anew", ErrTooMany, maxDeltas)
+			return there, fmt.Errorf("%w deltas, %d: build the index anew", ErrTooMany, maxDeltas)
 		}
 	case k != kindMain:
-		return nil, 0, 0, err
+		return there, err
 	}
-	for _, n := range names { // also where Open refused them: a rebuild mends that
+	for _, n := range there.names { // also where Open refused them: a rebuild mends that
 		if d, ok := deltaSeq(n); ok {
-			seq = max(seq, d+1)
+			there.seq = max(there.seq, d+1)
 		}
 	}
-	return names, seq, rows, nil
+	return there, nil
 }
 
 // MainFile is the name of the file with all patients, in the folder of an index.

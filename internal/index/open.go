@@ -67,6 +67,10 @@ func Open(dir string, key *Key) (*Index, error) {
 }
 
 func open(dir string, key *Key) (_ *Index, err error) {
+	last, err := readNewest(dir, key) // before the others, which may become more
+	if err != nil {
+		return nil, err
+	}
 	names, err := list(dir)
 	if err != nil {
 		return nil, err
@@ -107,6 +111,9 @@ func open(dir string, key *Key) (_ *Index, err error) {
 		if want := after + uint64(i); s.foot.Seq != want {
 			return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, deltaName(want))
 		}
+	}
+	if there := ix.segs[len(ix.segs)-1].foot.Seq; last.main == ix.segs[0].seal && last.seq > there {
+		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, deltaName(there+1))
 	}
 	h := sha256.New()
 	for _, s := range ix.segs {

@@ -32,6 +32,7 @@ const (
 	tagKeyID                     // the name of the key
 	tagFooter                    // the seal of a file
 	tagPairs                     // the key of the filter of names
+	tagNewest                    // the seal of newestFile
 )
 
 // token is 96 bits of HMAC-SHA-256(key, field || value). Of 40 million of them

@@ -87,18 +87,21 @@ func (f *file) end(n int) {
 	copy(s.Sum[:], f.sum.Sum(nil))
 }
 
-func (f *file) commit(key *Key) error {
-	f.write(f.foot.tail(key))
+// commit ends the file, gives it its name and returns its seal.
+func (f *file) commit(key *Key) (seal [sealSize]byte, err error) {
+	tail := f.foot.tail(key)
+	f.write(tail)
 	if f.err == nil {
 		f.err = f.w.Flush()
 	}
 	if f.err != nil {
-		return fmt.Errorf("index: write: %w", errors.Join(f.err, f.out.Abort()))
+		return seal, fmt.Errorf("index: write: %w", errors.Join(f.err, f.out.Abort()))
 	}
 	if err := f.out.Commit(); err != nil {
-		return fmt.Errorf("index: %w", err)
+		return seal, fmt.Errorf("index: %w", err)
 	}
-	return nil
+	copy(seal[:], tail[footerSize(f.foot.Version):])
+	return seal, nil
 }
 
 func (f *file) abort() error { return f.out.Abort() }
