@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -144,12 +146,7 @@ func (m *merger) read(path string, lists map[string][]string, site Site) []*file
 			if !strings.HasSuffix(e.Name(), ".toml") || strings.HasPrefix(e.Name(), ".") || e.IsDir() {
 				continue
 			}
-			name := filepath.Join(path, e.Name())
-			if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
-				m.errs = append(m.errs, &Error{File: name, Key: "file", Want: "a file, or a link to one"})
-				continue
-			}
-			names = append(names, name)
+			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
 	var out []*file
@@ -166,11 +163,14 @@ func (m *merger) read(path string, lists map[string][]string, site Site) []*file
 
 // readFile reads a rule file within bounds. The error says what was expected.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // nobody who writes a pipe is waited for
 	if err != nil {
 		return nil, errors.New("a file that can be read")
 	}
 	defer f.Close() // read only: nothing to lose
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.New("a file, or a link to one")
+	}
 	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
 		return nil, errors.New("a file that can be read")

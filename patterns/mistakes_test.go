@@ -175,7 +175,18 @@ func TestFilesThatCannotBeRules(t *testing.T) {
 		words += fmt.Sprintf(`"w%d",`, i)
 	}
 	words += "]\n[[rules]]\nid = \"r\"\ntype = \"CUSTOM\"\n" + strings.Repeat("[[rules.patterns]]\nconfidence = \"low\"\nwords = [\"@w\"]\n", 6)
+	pipe := filepath.Join(dir, "pipe.toml")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	linked := filepath.Join(dir, "linked.toml")
+	if err := os.Symlink(pipe, linked); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct{ name, path, want string }{
+		{"a pipe", pipe, ":0: file: a file, or a link to one"},
+		{"a link to a pipe", linked, ":0: file: a file, or a link to one"},
+		{"a device", "/dev/zero", ":0: file: a file, or a link to one"},
 		{"too many words", file("words.toml", words), "rules: at most 100000 words as patterns in all, not 120000"},
 		{"not there", filepath.Join(dir, "none.toml"), ":0: file: a file that can be read"},
 		{"empty", file("empty.toml", ""), ":1: schema: schema = 1 at the top"},
