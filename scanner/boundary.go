@@ -40,9 +40,12 @@ var wordTable = func() (t [256]uint8) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// firstUnspaced is where the scripts begin that put no space between words,
-// in which a letter beside a number says nothing.
-const firstUnspaced = 0x2e80
+// unspaced reports whether r is of a script that puts no space between words, in
+// which a letter beside a number or a keyword says nothing: those of East Asia, and
+// Thai, Lao, Tibetan, Burmese and Khmer. Other scripts beyond U+2E80 count with them.
+func unspaced(r rune) bool {
+	return r >= 0x2e80 || r >= 0xe00 && r < 0x10a0 || r >= 0x1780 && r < 0x1800
+}
 
 func wordBefore(text []byte, s int) bool {
 	if s == 0 {
@@ -52,7 +55,7 @@ func wordBefore(text []byte, s int) bool {
 		return isWord(c)
 	}
 	r, _ := utf8.DecodeLastRune(text[max(0, s-utf8.UTFMax):s])
-	return r < firstUnspaced && unicode.IsLetter(r)
+	return !unspaced(r) && unicode.IsLetter(r)
 }
 
 func wordAfter(text []byte, e int) bool {
@@ -63,7 +66,7 @@ func wordAfter(text []byte, e int) bool {
 		return isWord(c)
 	}
 	r, _ := utf8.DecodeRune(text[e:])
-	return r < firstUnspaced && unicode.IsLetter(r)
+	return !unspaced(r) && unicode.IsLetter(r)
 }
 
 // numberBefore reports that what stands before s makes a longer number, a

@@ -356,7 +356,7 @@ func (x *Explainer) search() {
 				x.take(n, at, m.at)
 			}
 		}
-		if x.s.lexicon != nil && wordByte(norm[at]) && (at == 0 || !wordByte(norm[at-1])) {
+		if x.s.lexicon != nil && wordStart(norm, at) {
 			x.searchTerms(at)
 		}
 		if at%chunkBytes == 0 {

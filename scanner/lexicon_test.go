@@ -8,15 +8,52 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/patterns"
 )
 
+// naiveKind is what a character of a word is: 1 of those that stand together, 2 alone.
+func naiveKind(r rune) int {
+	switch {
+	case r <= unicode.MaxASCII:
+		if unicode.In(r, unicode.L, unicode.Nd) {
+			return 1
+		}
+		return 0
+	case r >= '\u2e80', unicode.In(r, unicode.Thai, unicode.Lao, unicode.Tibetan, unicode.Myanmar, unicode.Khmer), !unicode.In(r, unicode.L, unicode.M):
+		return 2
+	}
+	return 1
+}
+
+// naiveWord is how many bytes the word has that s begins with.
+func naiveWord(s string) (n int) {
+	for i, r := range s {
+		switch k := naiveKind(r); {
+		case k == 0, k == 2 && i > 0:
+			return i
+		case k == 2:
+			return utf8.RuneLen(r)
+		}
+		n = i + utf8.RuneLen(r)
+	}
+	return n
+}
+
+// naiveEdge reports whether no word goes on at text[i:].
+func naiveEdge(text string, i int) bool {
+	before, _ := utf8.DecodeLastRuneInString(text[:i])
+	after, _ := utf8.DecodeRuneInString(text[i:])
+	return naiveKind(before) != 1 || naiveKind(after) != 1
+}
+
 // naiveTerm compares each term of p with what stands at text[i:], and returns
 // where the longest ends and how it is listed; 0 where none does.
 func naiveTerm(p *patterns.Pattern, text string, i int) (end int, term string) {
-	if !wordByte(text[i]) || i > 0 && wordByte(text[i-1]) {
+	if naiveWord(text[i:]) == 0 || !utf8.RuneStart(text[i]) || i > 0 && !naiveEdge(text, i) {
 		return 0, ""
 	}
 	words := slices.Clone(p.Terms)
@@ -33,10 +70,7 @@ func naiveTerm(p *patterns.Pattern, text string, i int) (end int, term string) {
 					at++
 				}
 			}
-			to := at
-			for to < len(text) && wordByte(text[to]) {
-				to++
-			}
+			to := at + naiveWord(text[at:])
 			if !wordByte(tok[0]) {
 				to = min(at+1, len(text))
 			}
@@ -54,7 +88,7 @@ func naiveTerm(p *patterns.Pattern, text string, i int) (end int, term string) {
 
 // randomTerms writes terms that have beginnings in common.
 func randomTerms(r *rand.Rand) string {
-	bits := []string{"ab", "abc", "a", "x1", "word", "word", "abcdefgh", "abcdefghi", "Crohn's", "ménière", "STRASSE", "漢", "lung", "y", "stenosis", "b12", "#", "+"}
+	bits := []string{"ab", "abc", "a", "x1", "word", "word", "abcdefgh", "abcdefghi", "Crohn's", "ménière", "STRASSE", "漢", "漢字", "lung漢", "ไทย", "lung", "y", "stenosis", "b12", "#", "+"}
 	var out []string
 	for range 1 + r.IntN(8) {
 		term := bits[r.IntN(len(bits)-2)]
@@ -265,6 +299,7 @@ func TestTermsTakeNoMemory(t *testing.T) {
 func FuzzTerms(f *testing.F) {
 	f.Add("diagnosed with type-2\ndiabetes, Crohn’s disease; hip fractures", uint16(5))
 	f.Add("MÉNIÈRE hip  hip fracture_ 漢x lung\u00adx stenoses", uint16(2))
+	f.Add("hip漢x漢字hip fracture字gout№7 hip→ไทยdiabetes\u0e01漢 x", uint16(3))
 	f.Add("hip . . . . fracture gouts gout@x"+strings.Repeat(" a b", 20), uint16(1))
 	set := loadText(f, `[[rules]]
 id = "w"

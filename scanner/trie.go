@@ -21,6 +21,7 @@ type trie struct {
 	nodes   []nodeKind
 	symbols [256]bool // bytes that stand in keywords as symbols
 	wide    bool      // some word has bytes beyond ASCII
+	lone    bool      // some word is one character that is a word of its own
 
 	// Made by ready.
 	filter *filter // of the edges of table: nearly all words of a text end there
@@ -84,6 +85,7 @@ func (t *trie) add(words string, kind nodeKind) int32 {
 				t.symbols[w[0]] = true
 			}
 			t.wide = t.wide || !ascii([]byte(w))
+			t.lone = t.lone || isLone([]byte(w), 0)
 		}
 		node = next
 	}
@@ -120,6 +122,7 @@ func (t *trie) ready() {
 						second.put(byte(c))
 					}
 				}
+				second.putCases(utf8.RuneSelf) // a character that is a word of its own may follow
 			}
 		}
 		if !wordByte(w[0]) || !ascii(w) {
@@ -243,29 +246,35 @@ func (t *trie) followWide(node int32, word []byte) int32 {
 // find calls hit for each keyword and term that begins in text[from:to], in the
 // order of their beginnings and then of their ends. It looks past to for the end.
 func (t *trie) find(text []byte, from, to int, hit func(start, end int, node int32)) {
-	var words, first, second marks
+	var words, first, second, wide marks
 	for ; from < to; from += chunkBytes {
 		block := text[from:min(to, from+chunkBytes)]
 		tokenMarker.mark(&words, block)
+		oddMarker.mark(&wide, block)
 		t.first.mark(&first, block)
 		t.second.mark(&second, block)
 		if k := len(block); k%64 > 0 { // of the byte behind the last one nothing is known here, nor behind the last of 64
 			second[k/64] |= 1 << (k % 64)
 		}
-		var carry uint64
+		var carry, cut uint64
 		if from > 0 && wordByte(text[from-1]) { // inside a word
-			carry = 1
+			carry, cut = 1, uint64(bit(text[from-1] >= utf8.RuneSelf))
 		}
 		for w, in := range words[:(len(block)+63)/64] {
 			starts := in &^ (in<<1 | carry)
-			carry = in >> 63
+			if some := wide[w] | wide[w]<<1 | cut; some != 0 {
+				starts = t.starts(text, from+64*w, in, some, starts)
+			}
+			carry, cut = in>>63, wide[w]>>63
 			for m := starts & first[w] & (second[w]>>1 | 1<<63); m != 0; m &= m - 1 {
 				bit := bits.TrailingZeros64(m)
 				i := from + 64*w + bit
 				n := bits.TrailingZeros64(^(in >> bit))
 				j := i + n
-				if bit+n == 64 || j == to { // it may go on
-					j = wordEnd(text, j)
+				if wide[w] != 0 {
+					j = wordEnd(text, i)
+				} else if bit+n == 64 || j == to { // it may go on
+					j = spacedEnd(text, j)
 				}
 				if node := t.begin(text, i, j); node != 0 {
 					t.walk(text, i, j, node, hit)
@@ -303,11 +312,60 @@ func (t *trie) walk(text []byte, start, end int, node int32, hit func(start, end
 	}
 }
 
+// starts returns starts, the beginnings of words in the 64 bytes text[from:], of
+// which those of in belong to words, with those that stand beside a character that
+// is a word of its own. They are among some.
+func (t *trie) starts(text []byte, from int, in, some, starts uint64) uint64 {
+	for m := in & some; m != 0; m &= m - 1 {
+		bit := bits.TrailingZeros64(m)
+		if wordStart(text, from+bit) {
+			starts |= 1 << bit
+		}
+		if !t.lone && isLone(text, from+bit) { // no word that is looked for
+			starts &^= 1 << bit
+		}
+	}
+	return starts
+}
+
+// wordStart reports whether a word of a keyword may begin at text[i].
+func wordStart(text []byte, i int) bool {
+	switch {
+	case !wordByte(text[i]) || text[i] >= utf8.RuneSelf && !utf8.RuneStart(text[i]):
+		return false
+	case i == 0 || !wordByte(text[i-1]) || isLone(text, i):
+		return true
+	}
+	_, size := utf8.DecodeLastRune(text[max(0, i-utf8.UTFMax):i])
+	return isLone(text, i-size)
+}
+
+// wordEnd returns where the word that begins at text[i] ends; i where there is none.
 func wordEnd(text []byte, i int) int {
-	for i < len(text) && wordByte(text[i]) {
+	if isLone(text, i) {
+		_, size := utf8.DecodeRune(text[i:])
+		return i + size
+	}
+	return spacedEnd(text, i)
+}
+
+// spacedEnd returns where the letters and digits end that stand together from
+// text[i] on.
+func spacedEnd(text []byte, i int) int {
+	for i < len(text) && wordByte(text[i]) && !isLone(text, i) {
 		i++
 	}
 	return i
+}
+
+// isLone reports whether the character that begins at text[i] is a word of its own:
+// a letter of a script that puts no space between words, or a sign beyond ASCII.
+func isLone(text []byte, i int) bool {
+	if i >= len(text) || text[i] < 0xc0 { // ASCII, or within a character
+		return false
+	}
+	r, _ := utf8.DecodeRune(text[i:])
+	return unspaced(r) || !unicode.IsLetter(r) && !unicode.IsMark(r)
 }
 
 // wordByte reports whether c belongs to a word of a keyword.
@@ -333,10 +391,7 @@ func separator(c byte) bool {
 func tokenise(w string) []string {
 	var out []string
 	for i := 0; i < len(w); {
-		j := i
-		for j < len(w) && wordByte(w[j]) {
-			j++
-		}
+		j := wordEnd([]byte(w), i)
 		switch {
 		case j > i:
 			out = append(out, w[i:j])
