@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/dossier"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -209,6 +210,8 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Probes:       n.probes,
 		Submit:       submitter{n.cfg.SMTP.Hostname},
 		Bypass:       n.bypass,
+		Dossiers:     dossier.OpenStore(n.cfg.DataDir, n.ring),
+		Prove:        n.audit,
 		Caller:       caller,
 		Texter:       texter,
 		Passwords:    n.named,

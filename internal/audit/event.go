@@ -44,6 +44,7 @@ const (
 	Login        Kind = "login"      // a sign-in at the console held or did not, as Result says, or Reason "signed_out"
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
 	LegalHold    Kind = "legal_hold" // a person has Doc kept whatever its time, or no longer, as Reason says
+	Dossier      Kind = "dossier"    // a person saves a version of the dossier Doc, or takes it away, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -52,7 +53,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, RuleFile, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -96,6 +97,8 @@ const (
 	ReasonHeader = "header" // a header field of held mail
 	ReasonReplay = "replay" // so many documents as Findings says, by the rules in force and by those of RuleSet
 
+	ReasonDossier  = "dossier"  // the dossier Doc, or for the dossier Of the case of the document Doc
+	ReasonDossiers = "dossiers" // the list of all
 	ReasonPassword = "password" // it is read again with a password that a reviewer typed; an outcome follows
 )
 
@@ -147,7 +150,7 @@ type Event struct {
 	Time      time.Time // zero: now
 	Kind      Kind
 	Doc       dlp.ID
-	Of        dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under; Deliver: what a turned message is judged as
+	Of        dlp.ID // Repeat: the hold that absorbed it; Decision: the bypass that it passed under; Deliver: what a turned message is judged as; Look: the dossier for which a case is read
 	Channel   dlp.Channel
 	Action    string // dlp.Action.String
 	Monitored string // what a policy in monitor mode would have done

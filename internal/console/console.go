@@ -48,6 +48,7 @@ type Deps struct {
 	Figures  Figures
 	Trail    Trail
 	Legal    Legal
+	Dossiers Dossiers
 	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
@@ -93,7 +94,7 @@ func New(d Deps) (*Console, error) {
 	}
 	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
 		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "left": func(t *time.Time) string { return age(t.Sub(d.Now())) }, "size": size, "initials": initials, "words": codeWords, "person": person, "bars": bars, "grouped": grouped,
-		"filters": filters, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"filters": filters, "short": shortID, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 	})
 	return c, err
 }
@@ -140,12 +141,16 @@ type frame struct {
 func (f frame) Decides() bool    { return f.User.may(decide) }
 func (f frame) Reveals() bool    { return f.User.may(reveal) }
 func (f frame) Trails() bool     { return f.User.may(trail) }
+func (f frame) Dossiers() bool   { return f.User.may(dossiers) }
 func (f frame) Legal() bool      { return f.User.may(legal) }
 func (f frame) Downloads() bool  { return f.User.may(download) }
 func (f frame) Accounts() bool   { return f.User.may(accounts) }
 func (f frame) SeesNames() bool  { return f.User.may(names) }
 func (f frame) Tries() bool      { return f.User.may(tryRules) }
 func (f frame) EditsRules() bool { return f.User.may(editRules) }
+
+// OfDossiers reports that it is one of the pages of dossiers.
+func (f frame) OfDossiers() bool { return strings.HasPrefix(f.Title, "Dossier") }
 
 // OfRules reports that it is one of the pages of rules.
 func (f frame) OfRules() bool { return strings.HasPrefix(f.Title, "Rules") }

@@ -40,6 +40,7 @@ type desk struct {
 	keys   vault.Opened         // given last
 	review gateway.Review       // given last
 	sealed map[dlp.ID][][]byte  // given last
+	items  []dlp.ID             // of its dossier
 }
 
 func (d *desk) seen(actor string) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/dossier"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
@@ -54,6 +55,12 @@ type Desk interface {
 	PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
 	LiftLegalHold(ctx context.Context, id dlp.ID, actor string) error
 	LegalHolds(ctx context.Context) ([]gateway.LegalHold, error)
+	// Dossiers are of what may have been disclosed. Each look is on record.
+	Dossiers(ctx context.Context, actor string) ([]dossier.Version, error)
+	Dossier(ctx context.Context, id dlp.ID, n int, actor string) (gateway.Dossier, error)
+	ExportDossier(ctx context.Context, id dlp.ID, actor string) (gateway.Dossier, error)
+	BeginDossier(ctx context.Context, title string, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) (dlp.ID, error)
+	GatherDossier(ctx context.Context, id dlp.ID, base int, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) error
 	// NoteAccount records a change of a console's account before it is made: what
 	// is such as "add:dana".
 	NoteAccount(ctx context.Context, what, actor string) error
@@ -111,6 +118,9 @@ var kinds = []struct {
 	{"pickup_ended", pickup.ErrEnded},
 	{"no_passkey", pickup.ErrNoPasskey},
 	{"bad_id", dlp.ErrBadID},
+	{"no_dossier", dossier.ErrNotFound},
+	{"dossier_changed", dossier.ErrChanged},
+	{"dossier_form", dossier.ErrForm},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},
 	{"bypass_none", bypass.ErrNone},

@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/dossier"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -179,7 +180,10 @@ type Deps struct {
 	Buffers   *buffer.Pool // of messages while they are encrypted; nil: none can be
 	Log       *slog.Logger
 	Metrics   *metrics.Set
-	Now       func() time.Time // nil: time.Now
+	// Dossiers are of what may have been disclosed, and Prove what the log says of it.
+	Dossiers *dossier.Store
+	Prove    Prover
+	Now      func() time.Time // nil: time.Now
 	// Elapsed is how long the process runs, by a clock that nobody sets; nil: the
 	// system's monotonic one.
 	Elapsed func() time.Duration
