@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
-	"github.com/stanch-dlp/stanch/internal/crypt/cms"
 	"github.com/stanch-dlp/stanch/internal/crypt/files"
 	"github.com/stanch-dlp/stanch/internal/crypt/openpgp"
 	"github.com/stanch-dlp/stanch/internal/safefile"
@@ -78,19 +77,6 @@ func secrets(files []string) ([]*openpgp.Secret, error) {
 	return all, nil
 }
 
-// certificateKeys reads private keys of certificates.
-func certificateKeys(names []string) ([]cms.Secret, error) {
-	var all []cms.Secret
-	for _, name := range names {
-		k, err := files.ReadSecret(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, k)
-	}
-	return all, nil
-}
-
 // bringBack decrypts the file at path by the kind that its name tells.
 func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) error {
 	ext := filepath.Ext(path)
@@ -112,9 +98,13 @@ func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identit
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return openpgp.Decrypt(dst, src, keys) })
 	case files.ExtCMS:
-		keys, err := certificateKeys(keyFiles)
+		ids, err := ageKeys()
 		if err != nil {
 			return err
+		}
+		keys := age.Secrets(ids)
+		if len(keys) == 0 {
+			return errors.New("it was encrypted to certificates: want the private key of one, in PEM without a passphrase, or in the TPM of this machine")
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return files.DecryptCMS(dst, src, keys) })
 	}

@@ -39,48 +39,93 @@ func tpmDeviceFlag(cmd *cobra.Command, device *string) {
 
 func (a *app) reviewersKeyCmd() *cobra.Command {
 	var inTPM, pin, hybrid bool
-	var device string
+	var device, certificate string
 	cmd := &cobra.Command{Use: "key FILE", Short: "Make a reviewer's key, in a file or for the TPM of this machine alone", Args: cobra.ExactArgs(1),
 		Long: "Make a reviewer's key and print its public half, for [vault] reviewers. FILE, mode 0600, is what --identity takes.\n\n" +
+			"With --certificate CERT it is a key on P-384, with a certificate for [vault] reviewer_certificates, or for a folder's cms_recipients.\n\n" +
 			"With --tpm the secret key is sealed to the TPM 2.0 of this machine: FILE opens nothing anywhere else, nor here once the TPM was\n" +
 			"cleared, so see that another reviewer has a key. --pin has the TPM ask for a PIN besides, and lock after some wrong ones. PINs\n" +
 			"are asked for on a terminal, and are the first line of standard input otherwise."}
 	cmd.Flags().BoolVar(&inTPM, "tpm", false, "seal the secret key to the TPM of this machine")
 	cmd.Flags().BoolVar(&pin, "pin", false, "with --tpm: ask for a PIN at each use")
 	cmd.Flags().BoolVar(&hybrid, "post-quantum", false, "make a post-quantum key (age1pq1), as all [vault] reviewers must then be")
+	cmd.Flags().StringVar(&certificate, "certificate", "", "make a key of a certificate, and write that to `CERT`, a file that is not there yet")
 	tpmDeviceFlag(cmd, &device)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if pin && !inTPM {
+		switch {
+		case pin && !inTPM:
 			return errors.New("--pin: only with --tpm")
+		case hybrid && certificate != "":
+			return errors.New("--post-quantum: not with --certificate, whose key is on P-384")
 		}
-		secret, public, err := age.NewIdentity(hybrid)
+		k, err := newReviewersKey(args[0], certificate, hybrid, inTPM)
 		if err != nil {
 			return err
 		}
-		defer clear(secret)
-		line := secret
+		defer clear(k.secret)
+		line := k.secret
 		if inTPM {
-			if line, err = a.sealToTPM(device, secret, pin); err != nil {
+			if line, err = a.sealToTPM(device, k.secret, pin); err != nil {
 				return err
 			}
 		}
-		head := fmt.Sprintf("# created: %s\n# public key: %s\n", time.Now().UTC().Format(time.RFC3339), public)
-		if err := newKeyFile(args[0], append([]byte(head), append(line, '\n')...)); err != nil {
+		if err := newKeyFile(args[0], append([]byte(k.head), append(line, '\n')...), 0o600); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(a.out, public)
+		if certificate != "" {
+			if err := newKeyFile(certificate, k.cert, 0o644); err != nil {
+				return err
+			}
+		}
+		_, err = fmt.Fprintln(a.out, k.public)
 		return err
 	}
 	return cmd
 }
 
-// newKeyFile writes a file that is not there yet, durably.
-func newKeyFile(name string, b []byte) error {
-	defer clear(b)
+// reviewersKey is a key that was made.
+type reviewersKey struct {
+	secret       []byte
+	cert         []byte // PEM; nil for a key of age
+	head, public string // lines before the secret; what is printed
+}
+
+func newReviewersKey(file, certificate string, hybrid, short bool) (k reviewersKey, err error) {
+	now := time.Now().UTC()
+	if certificate == "" {
+		k.secret, k.public, err = age.NewIdentity(hybrid)
+		k.head = fmt.Sprintf("# created: %s\n# public key: %s\n", now.Format(time.RFC3339), k.public)
+		return k, err
+	}
+	if err := notThere(certificate); err != nil { // before there is a key without it
+		return k, err
+	}
+	name, _, _ := strings.Cut(filepath.Base(file), ".")
+	pem, line, cert, err := age.NewCertificate("stanch reviewer "+name, now)
+	k = reviewersKey{secret: bytes.TrimSpace(pem), cert: cert, public: certificate}
+	if short {
+		clear(pem)
+		k.secret, k.head = line, fmt.Sprintf("# created: %s\n# certificate: %s\n", now.Format(time.RFC3339), filepath.Base(certificate))
+	} else {
+		clear(line)
+	}
+	return k, err
+}
+
+func notThere(name string) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s: is there already; a key is never overwritten", name)
 	}
-	if err := safefile.WriteFile(name, b, 0o600); err != nil {
+	return nil
+}
+
+// newKeyFile writes a file that is not there yet, durably.
+func newKeyFile(name string, b []byte, mode os.FileMode) error {
+	defer clear(b)
+	if err := notThere(name); err != nil {
+		return err
+	}
+	if err := safefile.WriteFile(name, b, mode); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
 	return nil

@@ -116,3 +116,79 @@ func TestConsoleOfficersKey(t *testing.T) {
 	}
 	g.stop()
 }
+
+// TestConsoleTwoOfficersAgree: where it takes two keys, one officer's agreement opens
+// nothing; with that of the other, in a browser of their own, both keys together do.
+// axe-core finds no serious fault on what either sees.
+func TestConsoleTwoOfficersAgree(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	url := "http://" + addr
+	g := newGateway(t, options{extra: quietPolicy + fmt.Sprintf("\n[console]\nlisten = %q\n", addr)})
+	g.start()
+	admin, ben := webtest.Chromium(t, 1280, 900), webtest.Chromium(t, 1280, 900)
+	signIn(t, g, admin, url)
+	const first, second = "a password to begin with", "another of Ben's own, longer"
+	if out, err := g.withLine(first, "user", "add", "ben", "--role", "officer"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ben.Open(url)
+	typeIn(ben, "#name", "ben")
+	typeIn(ben, "#password", first+kb.Enter)
+	typeIn(ben, "#old", first)
+	typeIn(ben, "#new", second)
+	typeIn(ben, "#again", second+kb.Enter)
+	ben.Do(chromedp.WaitVisible(".masthead"))
+	var public []string
+	for password, b := range map[string]*webtest.Browser{reviewersPassword: admin, second: ben} {
+		b.Open(url + "/key")
+		typeIn(b, "#old", password+kb.Enter)
+		b.Do(chromedp.WaitVisible("#public"))
+		public = append(public, webtest.Eval[string](b, `document.querySelector("#public").textContent`))
+	}
+	g.reconfigure(fmt.Sprintf("[vault]\nreviewers = [%q, %q]\nreviewers_only = true\nreviewers_needed = 2\n", public[0], public[1]))
+	if _, err := g.send("ada@clinic.example", outside, consoleMail); err != nil {
+		t.Fatal(err)
+	}
+	item := url + "/items/" + g.held()[0].ID
+	look := map[*webtest.Browser]func(string){admin: axe(t, admin), ben: axe(t, ben)}
+	check := func(b *webtest.Browser, what string) {
+		t.Helper()
+		discreet(t, b)
+		narrow(t, b)
+		look[b](what)
+	}
+	const agree = `form[action$="/agree"] button`
+	for _, o := range []struct {
+		b                    *webtest.Browser
+		name, password, said string
+	}{{admin, "admin", reviewersPassword, "It takes two reviewers."}, {ben, "ben", second, "admin agreed to opening it."}} {
+		o.b.Open(url + "/signin")
+		typeIn(o.b, "#name", o.name)
+		typeIn(o.b, "#password", o.password+kb.Enter)
+		o.b.Do(chromedp.WaitVisible(".masthead"))
+		o.b.Open(item)
+		o.b.Do(chromedp.WaitVisible(`form[action="/key/unlock"]`))
+		check(o.b, o.name+": locked")
+		typeIn(o.b, "#old", o.password+kb.Enter)
+		o.b.Do(chromedp.WaitVisible(agree))
+		if page := webtest.Eval[string](o.b, "document.body.innerText"); !strings.Contains(page, o.said) {
+			t.Errorf("%s reads %q", o.name, page)
+		}
+		check(o.b, o.name+": asked to agree")
+		o.b.Do(chromedp.Click(agree))
+		if o.b == admin {
+			o.b.Do(chromedp.WaitVisible(`[role="status"]`))
+			if page := webtest.Eval[string](o.b, "document.body.innerText"); !strings.Contains(page, "You agreed to opening it.") {
+				t.Errorf("after the first: %q", page)
+			}
+			check(o.b, "one agreed")
+		}
+	}
+	ben.Do(chromedp.WaitVisible(".finding"))
+	check(ben, "the second has it open")
+	admin.Open(item)
+	admin.Do(chromedp.WaitVisible(".finding"))
+	check(admin, "the first has it open")
+	g.must("audit", "verify")
+}

@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -89,5 +93,41 @@ func TestPickupPasskey(t *testing.T) {
 		if !strings.Contains(export, `"reason":"`+reason+`"`) {
 			t.Errorf("the audit log has no %s", reason)
 		}
+	}
+}
+
+// TestDamagedPasskey: a row that does not open is listed as such, hides no other and
+// is removed by its ID, while serve runs and when it does not.
+func TestDamagedPasskey(t *testing.T) {
+	t.Parallel()
+	p := newPickupPagesAt(t, "localhost", "")
+	p.start()
+	p.sends(pickupMail)
+	p.stop()
+	const one, two = "aaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbba"
+	for _, id := range []string{one, two} {
+		output(t, "sqlite3", filepath.Join(p.data(), "stanch.db"), fmt.Sprintf("INSERT INTO passkeys VALUES ('%s', x'00', %d, %[2]d, 1, x'01')", id, time.Now().UnixMicro()))
+	}
+	for n, id := range []string{one, two} {
+		if n == 1 {
+			p.start()
+		}
+		if list := p.must("portal", "passkeys"); !strings.Contains(list, id+"  set ") || strings.Count(list, "  (damaged)\n") != 2-n {
+			t.Errorf("portal passkeys: %s", list)
+		}
+		var all []struct{ ID, Of string }
+		if err := json.Unmarshal([]byte(p.must("portal", "passkeys", "--format", "json")), &all); err != nil || len(all) != 2-n || all[0].Of != "" {
+			t.Errorf("portal passkeys: %+v, %v", all, err)
+		}
+		p.must("portal", "forget", id)
+		if said := p.refused("portal", "forget", id); !strings.Contains(said, "no such passkey") {
+			t.Errorf("forgotten twice: %s", said)
+		}
+	}
+	if list := p.must("portal", "passkeys"); !strings.Contains(list, "No reader") {
+		t.Errorf("portal passkeys: %s", list)
+	}
+	if log := p.must("audit", "export"); strings.Count(log, `"reason":"passkey_removed"`) != 2 {
+		t.Error("the audit log does not tell of both")
 	}
 }

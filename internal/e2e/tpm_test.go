@@ -86,3 +86,72 @@ func TestReviewersKeyInATPM(t *testing.T) {
 		t.Errorf("doctor: %s", out)
 	}
 }
+
+// TestCertificateKeyInATPM: the private key of a reviewer's certificate opens what is
+// held by what FIPS 140 approves, and a file that openssl encrypted to the certificate,
+// with the TPM that it was made in and no other; one in a file does without.
+func TestCertificateKeyInATPM(t *testing.T) {
+	t.Parallel()
+	mine, others, dir := simulatedTPM(t), simulatedTPM(t), t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	const pin = "864213"
+	g := newGateway(t, options{extra: quietPolicy})
+	made := func(args ...string) (string, error) {
+		return g.withLine(pin, append([]string{"reviewers", "key", "--tpm-device", mine}, args...)...)
+	}
+	for who, args := range map[string][]string{"ann": {"--tpm", "--pin"}, "ben": nil} {
+		if out, err := made(append(args, at(who+".key"), "--certificate", at(who+".pem"))...); err != nil || strings.TrimSpace(out) != at(who+".pem") {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if got := openssl(t, dir, "", "x509", "-in", who+".pem", "-noout", "-subject", "-text"); !strings.Contains(got, "stanch reviewer "+who) || !strings.Contains(got, "secp384r1") {
+			t.Errorf("the certificate is %s", got)
+		}
+	}
+	if b := read(t, at("ann.key")); strings.Contains(b, "PRIVATE") || strings.Contains(b, pin) {
+		t.Errorf("the key's file is\n%s", b)
+	}
+	if out, err := made(at("eve.key"), "--certificate", at("ann.pem")); err == nil || !strings.Contains(out, "never overwritten") || exists(at("eve.key")) {
+		t.Errorf("over a certificate that is there: %v: %s", err, out)
+	}
+	if out, err := made(at("eve.key"), "--certificate", at("eve.pem"), "--post-quantum"); err == nil || exists(at("eve.key")) {
+		t.Errorf("a post-quantum certificate: %s", out)
+	}
+	write(t, g.config, read(t, g.config)+fmt.Sprintf("[vault]\nreviewer_certificates = [%q, %q]\nreviewers_only = true\n", at("ann.pem"), at("ben.pem")), 0o600)
+	g.must("config", "check")
+	g.start("GODEBUG=fips140=on")
+	if _, err := g.send("ada@clinic.example", outside, phiMail); err != nil {
+		t.Fatal(err)
+	}
+	id := g.held()[0].ID
+	export := []string{"quarantine", "export", id, "--reveal", "--identity"}
+	if out, err := g.withLine(pin, append(export, at("ann.key"), "--tpm-device", mine)...); err != nil || out != phiMail+"\r\n" {
+		t.Errorf("export: %v: %q", err, out)
+	}
+	if out, err := g.withLine("", append(export, at("ben.key"))...); err != nil || out != phiMail+"\r\n" {
+		t.Errorf("export by a file: %v: %q", err, out)
+	}
+	if said, err := g.withLine(pin, append(export, at("ann.key"), "--tpm-device", others)...); err == nil || !strings.Contains(said, "made by another TPM") {
+		t.Errorf("another TPM: %v: %q", err, said)
+	}
+
+	path := at("patients.csv")
+	write(t, path, phiFile, 0o640)
+	openssl(t, dir, "", "cms", "-encrypt", "-binary", "-outform", "DER", "-aes-256-gcm", "-recip", "ann.pem", "-aes256-wrap", "-keyopt", "ecdh_kdf_md:sha256", "-in", path, "-out", path+".p7m")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	decrypt := func(key, device string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), stanch, "decrypt", path+".p7m", "--identity", key, "--tpm-device", device)
+		cmd.Stdin = strings.NewReader(pin + "\n")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for what, by := range map[string][2]string{"another TPM": {at("ann.key"), others}, "another's key": {at("ben.key"), mine}, "the certificate": {at("ann.pem"), mine}} {
+		if out, err := decrypt(by[0], by[1]); err == nil || exists(path) {
+			t.Errorf("%s brings it back: %s", what, out)
+		}
+	}
+	if out, err := decrypt(at("ann.key"), mine); err != nil || read(t, path) != phiFile {
+		t.Errorf("decrypt: %v: %s", err, out)
+	}
+}

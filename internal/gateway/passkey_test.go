@@ -9,6 +9,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/pickup"
+	"github.com/stanch-dlp/stanch/internal/store"
 )
 
 func wrongKey([]pickup.Passkey) (pickup.Passkey, error) { return pickup.Passkey{}, pickup.ErrPasskey }
@@ -96,5 +97,91 @@ func TestPasskeysAreBounded(t *testing.T) {
 	}
 	if got := strings.Join(reasons, " "); got != "set set set set set removed removed expired expired expired" {
 		t.Errorf("on record: %s", got)
+	}
+}
+
+// TestPasskeysOfTwoMailboxes: a passkey opens what waits for its mailbox, and nothing
+// of another's; the other's reader does not see it and cannot remove it; and a row
+// that is copied to the other mailbox opens nothing there.
+func TestPasskeysOfTwoMailboxes(t *testing.T) {
+	b, _ := picking(t)
+	pat := dlp.Address{Local: "pat", Domain: "partner.example"}
+	encrypting(t, b).to = map[string]dlp.Way{out.String(): dlp.Portal, pat.String(): dlp.Portal}
+	b.verdict[pat.String()] = encryptIt
+	if o := b.Message(t.Context(), withText(strings.Replace(labs, "labs\r\n", "labs again\r\n", 1), out, pat), b.hop); o.Kind != dlp.Split {
+		t.Fatalf("outcome %v", o.Kind)
+	}
+	ps, err := b.ListPickups(t.Context(), false)
+	if err != nil || len(ps) != 3 {
+		t.Fatalf("parcels %+v, %v", ps, err)
+	}
+	of := map[string][]dlp.ID{}
+	for _, p := range ps {
+		of[p.Recipient] = append(of[p.Recipient], p.ID)
+	}
+	sams, pats := of[out.String()], of[pat.String()]
+	if len(sams) != 2 || len(pats) != 1 {
+		t.Fatalf("parcels %+v", of)
+	}
+	if err := b.SetPasskey(t.Context(), sams[0], pickup.Credential{Handle: []byte("sam's"), Key: []byte("k"), Of: pat}); err != nil {
+		t.Fatal(err)
+	}
+	keys, user, err := b.PickupPasskeys(t.Context(), sams[1])
+	if err != nil || len(keys) != 1 || keys[0].Of != out {
+		t.Fatalf("of the same mailbox: %+v, %v", keys, err)
+	}
+	none, other, err := b.PickupPasskeys(t.Context(), pats[0])
+	if err != nil || len(none) != 0 || string(user) == string(other) {
+		t.Errorf("of the other: %+v, %v; known as the same: %t", none, err, string(user) == string(other))
+	}
+	if _, err := b.OpenByPasskey(t.Context(), sams[1], rightKey); err != nil {
+		t.Errorf("the same mailbox: %v", err)
+	}
+	if _, err := b.OpenByPasskey(t.Context(), pats[0], rightKey); !errors.Is(err, pickup.ErrPasskey) {
+		t.Errorf("the other mailbox: %v", err)
+	}
+	if err := b.ForgetPasskey(t.Context(), pats[0], keys[0].ID); !errors.Is(err, pickup.ErrNoPasskey) {
+		t.Errorf("removed by the other's reader: %v", err)
+	}
+
+	if err := b.SetPasskey(t.Context(), pats[0], pickup.Credential{Handle: []byte("pat's")}); err != nil {
+		t.Fatal(err)
+	}
+	pats1, _, err := b.PickupPasskeys(t.Context(), pats[0])
+	if err != nil || len(pats1) != 1 {
+		t.Fatalf("%+v, %v", pats1, err)
+	}
+	theirs, err := b.db.Passkey(t.Context(), pats1[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := b.db.Passkey(t.Context(), keys[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved.Mailbox = theirs.Mailbox
+	if err := b.db.Commit(t.Context(), store.Change{KeyGone: []dlp.ID{moved.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.db.Commit(t.Context(), store.Change{KeySet: []pickup.PasskeyRow{moved}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := b.PickupPasskeys(t.Context(), pats[0]); err != nil || len(got) != 1 || string(got[0].Handle) != "pat's" {
+		t.Errorf("with a row that was copied: %+v, %v", got, err)
+	}
+	all, err := b.ListPasskeys(t.Context())
+	if err != nil || len(all) != 2 {
+		t.Fatalf("listed %+v, %v", all, err)
+	}
+	for _, k := range all {
+		if want := map[dlp.ID]string{moved.ID: "", theirs.ID: pat.String()}[k.ID]; k.Of != want {
+			t.Errorf("listed as %q's, want %q", k.Of, want)
+		}
+	}
+	if err := b.RemovePasskey(t.Context(), moved.ID, "uid:0"); err != nil {
+		t.Errorf("what is damaged is removed: %v", err)
+	}
+	if all, err := b.ListPasskeys(t.Context()); err != nil || len(all) != 1 || all[0].ID != theirs.ID {
+		t.Errorf("left: %+v, %v", all, err)
 	}
 }

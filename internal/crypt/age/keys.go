@@ -93,6 +93,9 @@ func parseIdentity(s string) (filippo.Identity, error) {
 	if k, err := strict.ParseKey(s); err == nil {
 		return strictIdentity{k}, nil
 	}
+	if id, ok := shortIdentity(s); ok {
+		return id, nil
+	}
 	if strings.HasPrefix(s, "AGE-SECRET-KEY-PQ-1") {
 		if id, err := filippo.ParseHybridIdentity(s); err == nil {
 			return id, nil

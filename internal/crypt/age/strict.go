@@ -3,11 +3,20 @@ package age
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
+	"time"
 
 	filippo "filippo.io/age"
 
@@ -53,6 +62,67 @@ func ReadIdentities(r io.Reader) ([]filippo.Identity, error) {
 		return nil, errors.New("want the private key of a certificate in PEM, without a passphrase (`openssl pkey` takes one off)")
 	}
 	return []filippo.Identity{certificateIdentity{s}}, nil
+}
+
+// shortPrefix begins the private key of a certificate on P-384 in the short form
+// that a TPM has room for: base64 of the number that it is.
+const shortPrefix = "P384-PRIVATE-KEY:"
+
+// NewCertificate makes a private key on P-384, in PEM and in the short form, and a
+// certificate that it signs itself, in PEM, which does not end: what counts for
+// readers of the vault is who has its key.
+//
+// Source: RFC 5280 4.1.2.5 (the end).
+func NewCertificate(name string, now time.Time) (key, short, cert []byte, err error) {
+	k, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("age: new certificate: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("age: new certificate: %w", err)
+	}
+	tpl := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: now.UTC(), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), KeyUsage: x509.KeyUsageKeyAgreement}
+	certDER, err := x509.CreateCertificate(rand.Reader, tpl, tpl, k.Public(), k)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("age: new certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("age: new certificate: %w", err)
+	}
+	number, err := k.Bytes()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("age: new certificate: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), []byte(shortPrefix + base64.StdEncoding.EncodeToString(number)),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}), nil
+}
+
+// shortIdentity reads the short form of a certificate's private key.
+func shortIdentity(s string) (filippo.Identity, bool) {
+	b, ok := strings.CutPrefix(s, shortPrefix)
+	number, err := base64.StdEncoding.DecodeString(b)
+	if !ok || err != nil {
+		return nil, false
+	}
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), number)
+	if err != nil {
+		return nil, false
+	}
+	secret, err := cms.NewSecret(k)
+	return certificateIdentity{secret}, err == nil
+}
+
+// Secrets are the private keys of certificates among ids.
+func Secrets(ids []filippo.Identity) (out []cms.Secret) {
+	for _, id := range ids {
+		if c, ok := id.(certificateIdentity); ok {
+			out = append(out, c.Secret)
+		}
+	}
+	return out
 }
 
 // secretsOf are the keys among ids that open what is strict.

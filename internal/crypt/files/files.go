@@ -157,20 +157,6 @@ func (e Encryption) Write(dst io.Writer, src io.Reader) error {
 	return age.EncryptFile(dst, src, e.age)
 }
 
-// ReadSecret reads the private key of a certificate, PEM without a passphrase,
-// from the file at path.
-func ReadSecret(path string) (cms.Secret, error) {
-	b, err := read(path)
-	if err != nil {
-		return cms.Secret{}, err
-	}
-	k, err := cms.ReadSecret(b)
-	if err != nil {
-		return k, errors.New("want the private key of a certificate in PEM, without a passphrase (`openssl pkey` takes one off): RSA of 2048 bits or more, or P-256, P-384 or P-521")
-	}
-	return k, nil
-}
-
 // maxEnvelope bounds what CMS puts around a file, in bytes: a thousand bytes a
 // recipient, and more for the largest keys.
 const maxEnvelope = 4 << 20

@@ -112,11 +112,11 @@ func TestCMSFile(t *testing.T) {
 	if err := e.Write(&sealed, bytes.NewReader(plain)); err != nil || e.Ext() != files.ExtCMS || !strings.Contains(e.Note(), "stanch decrypt NAME.p7m") || !strings.HasPrefix(e.Note(), files.NoteLine) {
 		t.Fatalf("%v, %s: %s", err, e.Ext(), e.Note())
 	}
-	secret, err := files.ReadSecret(secretFile(t, key))
+	secret, err := cms.NewSecret(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := files.ReadSecret(secretFile(t, ecKey(t)))
+	other, err := cms.NewSecret(ecKey(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +144,6 @@ func TestCMSFile(t *testing.T) {
 	}
 	if err := e.Write(io.Discard, io.LimitReader(zeros{}, files.MaxCMS+1)); !errors.Is(err, dlp.ErrNoWay) {
 		t.Errorf("a file that grew: %v", err)
-	}
-	if _, err := files.ReadSecret(certificate(t, key, 0, now.Add(time.Hour))); err == nil {
-		t.Error("a certificate is taken for a secret key")
 	}
 }
 
