@@ -107,7 +107,7 @@ fuzz: ## run every fuzz target for a minute (FUZZTIME=…)
 	.ci/fuzz $(or $(FUZZTIME),1m)
 
 .PHONY: bench
-bench: bench-scan ## run the benchmarks, beside those of the last tag (BENCH=…)
+bench: bench-scan bench-smime ## run the benchmarks, beside those of the last tag (BENCH=…)
 	.ci/bench '$(or $(BENCH),.)'
 
 .PHONY: bench-scan
@@ -133,12 +133,13 @@ bench-console: ## measure pages of the console's queue with 100,000 held message
 	@STANCH_BENCH=1 go test ./internal/console -run '^TestQueueFigures$$' -count 1 -v -timeout 30m | sed -n 's/^ *bench_test.go:[0-9]*: //p'
 
 .PHONY: bench-vault
-bench-vault: ## measure sealing 256 MiB to the vault beside a plain copy of the same, in turns (1 GiB of disk in TMPDIR)
+bench-vault: ## measure sealing 256 MiB to the vault, by age and by what FIPS 140 approves, beside a plain copy of the same, in turns (1 GiB of disk in TMPDIR)
 	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkSealBesideCopy$$' -benchtime 9x | sed -n '/^Benchmark/p'
 
 .PHONY: bench-smime
-bench-smime: deps ## measure S/MIME of a message of 1 MB beside openssl, in turns
+bench-smime: deps ## measure S/MIME of a message of 1 MB beside openssl, in turns, and OpenPGP of the same
 	@STANCH_BENCH=1 go test ./internal/crypt/smime -run '^TestSMIMEFigures$$' -count 1 -v -timeout 10m | grep -vE '^(=== |--- PASS|PASS|ok )'
+	@go test ./internal/crypt/openpgp -run '^$$' -bench '^BenchmarkEncrypt$$' -benchmem | sed -n '/^Benchmark/p'
 
 .PHONY: golden
 golden: ## rewrite the golden files; read the diff before you commit it

@@ -206,3 +206,37 @@ func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
 		}
 	}
 }
+
+// TestFileTooLargeForCMS: a file past what is sealed whole in memory is held, not left
+// and not half encrypted, and the audit log says why; decrypt refuses one as large, and
+// leaves all as it was.
+func TestFileTooLargeForCMS(t *testing.T) {
+	longTest(t)
+	t.Parallel()
+	dir := t.TempDir()
+	output(t, "openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+		"-keyout", filepath.Join(dir, "ec.key"), "-out", filepath.Join(dir, "ec.pem"))
+	g := newGateway(t, options{watch: fmt.Sprintf("cms_recipients = [%q]", filepath.Join(dir, "ec.pem")), extra: encryptPolicy})
+	g.start()
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile+strings.Repeat("\n", 128<<20), 0o640)
+	eventually(t, "it is held", func() bool { return !exists(path) && len(g.held()) == 1 })
+	if exists(path + ".p7m") {
+		t.Error("it is encrypted too")
+	}
+	if log := g.must("audit", "export"); !strings.Contains(log, "no_way") {
+		t.Errorf("the audit log does not say why: %s", log)
+	}
+	g.stop()
+	large := filepath.Join(dir, "large.csv.p7m")
+	write(t, large, "", 0o600)
+	if err := os.Truncate(large, 140<<20); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(stanch, "decrypt", large, "--identity", filepath.Join(dir, "ec.key")).CombinedOutput(); err == nil || !strings.Contains(string(out), "larger than 128 MiB") {
+		t.Errorf("decrypt: %v: %s", err, out)
+	}
+	if es, err := os.ReadDir(dir); err != nil || len(es) != 3 {
+		t.Errorf("beside it: %v, %v", es, err)
+	}
+}
