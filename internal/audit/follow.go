@@ -110,6 +110,25 @@ func (l *Log) Since(ctx context.Context, t time.Time) (Place, error) {
 	return at, err
 }
 
+// PlaceBefore returns a place in the log in dir before which no line tells of a time
+// at or after t. It reads a few lines, however long the log is.
+func PlaceBefore(dir string, t time.Time) (Place, error) {
+	f, err := os.Open(filepath.Join(dir, logName))
+	if err != nil {
+		return Place{}, failed("read", err)
+	}
+	defer f.Close() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return Place{}, failed("read", err)
+	}
+	low, _, err := around(f, info.Size(), t.Add(-2*disorder))
+	if err != nil || low == 0 {
+		return Place{}, err
+	}
+	return endAt(f, low)
+}
+
 // Checkpoint returns the newest signed head, for those outside: a signed note.
 func (l *Log) Checkpoint() ([]byte, error) {
 	b, err := os.ReadFile(l.opt.AnchorPath)

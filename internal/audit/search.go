@@ -146,13 +146,21 @@ func placeOf(f *os.File, size int64, t time.Time) (int64, error) {
 	if t.IsZero() {
 		return size, nil
 	}
-	low, high := int64(0), size // a line that begins at low or before is too early; the place lies between
+	_, high, err := around(f, size, t)
+	return high, err
+}
+
+// around narrows down where lines of the time t are: a line that begins at low tells
+// of a time before t and disorder, or low is 0; one that begins at high does not.
+// At most maxLine bytes lie between, but for the last lines of the log.
+func around(f *os.File, size int64, t time.Time) (low, high int64, err error) {
+	high = size
 	buf := make([]byte, maxLine*2)
 	for high-low > maxLine {
 		mid := low + (high-low)/2
 		b := buf[:min(int64(len(buf)), size-mid)]
 		if _, err := f.ReadAt(b, mid); err != nil {
-			return 0, failed("read", err)
+			return 0, 0, failed("read", err)
 		}
 		begin := bytes.IndexByte(b, '\n') + 1
 		end := bytes.IndexByte(b[begin:], '\n')
@@ -161,7 +169,7 @@ func placeOf(f *os.File, size int64, t time.Time) (int64, error) {
 		}
 		var p parsed
 		if err := json.Unmarshal(b[begin:begin+end], &p); err != nil {
-			return 0, broken(-1, "a line is no event")
+			return 0, 0, broken(-1, "a line is no event")
 		}
 		if p.Time.Before(t.Add(disorder)) {
 			low = mid + int64(begin)
@@ -169,7 +177,7 @@ func placeOf(f *os.File, size int64, t time.Time) (int64, error) {
 			high = mid + int64(begin)
 		}
 	}
-	return high, nil
+	return low, high, nil
 }
 
 // backwards calls use with each whole line that ends at to or before, the last

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -68,6 +69,56 @@ func TestSearch(t *testing.T) {
 	for _, before := range []int64{3, 1 << 40} {
 		if _, _, err := l.Search(t.Context(), audit.Query{}, before, 1); !errors.Is(err, audit.ErrPlace) {
 			t.Errorf("from the byte %d: %v, want %v", before, err, audit.ErrPlace)
+		}
+	}
+}
+
+// TestPlaceBefore: following the log from there tells of all since a time, and of
+// little before, however far back that is.
+func TestPlaceBefore(t *testing.T) {
+	at := place(t)
+	l, _ := open(t, at)
+	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	const n = 9000
+	events := make([]audit.Event, 0, n)
+	for i := range n {
+		e := audit.Event{Time: start.Add(time.Duration(i) * time.Minute), Kind: audit.Decision, Doc: dlp.NewID(), Channel: dlp.Mail, Action: "allow"}
+		if i%2 == 1 {
+			e.Time = e.Time.Add(-50 * time.Second) // out of order, as groups are
+		}
+		events = append(events, e)
+	}
+	for i := range events {
+		if err := l.Note(t.Context(), events[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeLog(t, l)
+	for _, since := range []time.Time{{}, start, start.Add(time.Hour), start.Add(n / 2 * time.Minute), start.Add((n - 1) * time.Minute), start.AddDate(1, 0, 0)} {
+		want := 0
+		for i := range events {
+			if !events[i].Time.Before(since) {
+				want++
+			}
+		}
+		from, err := audit.PlaceBefore(at.Dir, since)
+		if err != nil {
+			t.Fatalf("since %s: %v", since, err)
+		}
+		got, all := 0, 0
+		_, ok, err := audit.FollowDir(t.Context(), at.Dir, from, func(line []byte, _ audit.Place) bool {
+			all++
+			var e struct {
+				Time time.Time
+				Kind string
+			}
+			if json.Unmarshal(line, &e) == nil && e.Kind == "decision" && !e.Time.Before(since) {
+				got++
+			}
+			return true
+		})
+		if err != nil || !ok || got != want || all > want+2500 {
+			t.Errorf("since %s: %d of %d found in %d lines, %v, %v", since, got, want, all, ok, err)
 		}
 	}
 }
