@@ -51,7 +51,7 @@ func (r *Rule) lint(now time.Time) []*Error {
 		warn(r.File, r.Line, "tests.no_match", "at least one example that is not found")
 	}
 	for i, a := range r.Allowlists {
-		if !a.Expires.IsZero() && !now.Before(a.Expires.AddDate(0, 0, 1)) {
+		if !a.holds(now) {
 			warn(a.file, a.line, "allowlists["+itoa(i)+"].expires", "a day to come: it passed on %s", a.Expires.Format(time.DateOnly))
 		}
 	}

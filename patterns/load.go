@@ -171,12 +171,12 @@ func readFile(name string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.New("a file, or a link to one")
 	}
-	src, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	src, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
 	if err != nil {
 		return nil, errors.New("a file that can be read")
 	}
-	if len(src) > maxFileBytes {
-		return nil, fmt.Errorf("at most %d bytes", maxFileBytes)
+	if len(src) > MaxFileBytes {
+		return nil, fmt.Errorf("at most %d bytes", MaxFileBytes)
 	}
 	return src, nil
 }
@@ -305,7 +305,7 @@ func (s *Set) warnKeyless() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
 		for _, a := range s.byID[id].Allowlists {
-			if len(a.Digests) > 0 {
+			if len(a.Digests) > 0 || slices.ContainsFunc(a.Senders, isDigest) {
 				s.warnings = append(s.warnings, &Error{File: a.file, Line: a.line, Key: "digests", Want: "the index key of the data folder, which cannot be read here: what these name is reported"})
 			}
 		}

@@ -1,7 +1,6 @@
 package patterns
 
 import (
-	"encoding/hex"
 	"regexp"
 	"slices"
 	"strings"
@@ -288,15 +287,16 @@ func (f *file) allowlist(t *table) Allowlist {
 	}
 	a.Digests, _ = t.strings("digests")
 	for i, d := range a.Digests {
-		if b, err := hex.DecodeString(d); err != nil || len(b) != 16 || d != strings.ToLower(d) {
+		if !isDigest(d) {
 			f.errorf(t.key("digests")+"["+itoa(i)+"]", "what `stanch rules digest` prints: 32 hex digits")
 		}
 	}
 	if len(a.Digests) > 0 && !t.has("values") {
 		a.line = f.line(t.key("digests"))
 	}
+	f.senders(t, &a)
 	values, ok := t.strings("values")
-	if len(values) == 0 && (ok || !t.has("values")) && (t.has("values") || len(a.Digests) == 0) {
+	if len(values) == 0 && (ok || !t.has("values")) && (t.has("values") || len(a.Digests)+len(a.Senders) == 0) {
 		f.errorf(t.key("values"), "an array of values")
 	}
 	for i, v := range values {
@@ -313,6 +313,23 @@ func (f *file) allowlist(t *table) Allowlist {
 	t.seen = append(t.seen, "expires")
 	t.done()
 	return a
+}
+
+// senders reads whose mail an allowlist is about, in place of values.
+func (f *file) senders(t *table, a *Allowlist) {
+	a.Senders, _ = t.strings("senders")
+	for i, x := range a.Senders {
+		if !isSender(x) {
+			f.errorf(t.key("senders")+"["+itoa(i)+"]", "a whole address, or what `stanch rules digest --sender` prints of it: 32 hex digits")
+		}
+	}
+	if len(a.Senders) == 0 {
+		return
+	}
+	if t.has("values") || t.has("digests") {
+		f.errorf(t.key("senders"), "values, digests or senders: an allowlist is of values, or of whose mail it is")
+	}
+	a.line = f.line(t.key("senders"))
 }
 
 // day reads a TOML date, or a string that holds one.

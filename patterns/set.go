@@ -24,7 +24,7 @@ const (
 	// maxInstructions is how many instructions all expressions of a Set may have:
 	// some 50 MiB of a scanner made ready.
 	maxInstructions = 1_000_000
-	maxFileBytes    = 4 << 20 // of one rule file
+	MaxFileBytes    = 4 << 20 // of one rule file
 	maxTestBytes    = 64 << 10
 	maxListLength   = 20000 // words in one list
 	// maxTerms is how many words all patterns of a Set may have that are words
@@ -275,11 +275,13 @@ type Words struct {
 // Added reports whether a site added w to a rule of another file.
 func (w *Words) Added() bool { return w.added }
 
-// Allowlist is values that are not reported.
+// Allowlist is values that are not reported, or senders in whose mail what the rule
+// finds counts as low.
 type Allowlist struct {
 	Description string
 	Values      []string  // as written in the file; compared without separators and case
 	Digests     []string  `json:",omitempty"` // keyed digests of values, as Source.Digest gives them: the file names none
+	Senders     []string  `json:",omitempty"` // instead: addresses, or their keyed digests; see LowFrom
 	Expires     time.Time // zero: never. It holds until the end of that day, UTC
 
 	file  string // where it stands: a site may add to a rule of another file

@@ -43,8 +43,10 @@ func valueDigest(cfg *config.Config) func([]byte) string {
 func (a *app) rulesDigestCmd() *cobra.Command {
 	var f ruleFlags
 	var id string
-	cmd := &cobra.Command{Use: "digest --rule ID", Short: "Print keyed digests of values, for an allowlist that names no PHI", Args: cobra.NoArgs,
-		Long: "Read values from standard input, one a line, and print the keyed digest of each, for `digests` of an allowlist of that rule.\n" +
+	var senders bool
+	cmd := &cobra.Command{Use: "digest (--rule ID | --sender)", Short: "Print keyed digests of values, for an allowlist that names no PHI", Args: cobra.NoArgs,
+		Long: "Read values from standard input, one a line, and print the keyed digest of each, for `digests` of an allowlist of that rule;\n" +
+			"with --sender of addresses, for its `senders`.\n" +
 			"The key is the data folder's, so a digest holds on this installation, and says nothing to who has the rule file alone.\n" +
 			"Run this as the user that serve runs as.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,26 +58,32 @@ func (a *app) rulesDigestCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rule := set.Rule(dlp.RuleID(id))
-			if rule == nil {
-				return fmt.Errorf("--rule: want the id of a rule; see `stanch rules list`")
+			of := func(line string) []byte { return patterns.SenderValue(line) }
+			if !senders {
+				rule := set.Rule(dlp.RuleID(id))
+				if rule == nil {
+					return fmt.Errorf("--rule: want the id of a rule; see `stanch rules list`")
+				}
+				of = func(line string) []byte { return scanner.Canonical(rule.Type, line) }
 			}
 			digest, err := crypt.ValueDigests(keysDir(cfg.DataDir))
 			if err != nil {
 				return fmt.Errorf("data_dir %s: %w", cfg.DataDir, err)
 			}
-			return printDigests(a.in, a.out, rule.Type, digest)
+			return printDigests(a.in, a.out, of, digest)
 		}}
 	f.add(cmd)
 	cmd.Flags().StringVar(&id, "rule", "", "the rule that finds these values")
-	_ = cmd.MarkFlagRequired("rule") // the flag exists
+	cmd.Flags().BoolVar(&senders, "sender", false, "the lines are addresses of senders")
+	cmd.MarkFlagsOneRequired("rule", "sender")
+	cmd.MarkFlagsMutuallyExclusive("rule", "sender")
 	return cmd
 }
 
 // errNoValue says nothing of what was read.
 var errNoValue = errors.New("standard input: want values, one a line")
 
-func printDigests(in io.Reader, out io.Writer, of dlp.Type, digest func([]byte) string) error {
+func printDigests(in io.Reader, out io.Writer, of func(line string) []byte, digest func([]byte) string) error {
 	lines := bufio.NewScanner(in)
 	n := 0
 	for lines.Scan() {
@@ -83,7 +91,7 @@ func printDigests(in io.Reader, out io.Writer, of dlp.Type, digest func([]byte) 
 		if value == "" {
 			continue
 		}
-		canonical := scanner.Canonical(of, value)
+		canonical := of(value)
 		if len(canonical) == 0 {
 			return errNoValue
 		}

@@ -183,9 +183,28 @@ func byName(t *tables.Table) map[string]patterns.Table {
 
 // Decide judges, and says by what.
 func (j *judges) Decide(doc *dlp.Document, found []dlp.Finding, gaps []dlp.Gap) dlp.Verdict {
-	v := j.policy.Decide(doc, found, gaps)
+	v := j.policy.Decide(doc, j.counting(doc, found), gaps)
 	v.RuleSet, v.Policy, v.Reader = j.set.Digest(), j.policy.Digest(), j.reader
 	return v
+}
+
+// counting is found as policies count it: what a rule found in mail from a sender that
+// it lists counts as low. On record it stays as it was found.
+func (j *judges) counting(doc *dlp.Document, found []dlp.Finding) []dlp.Finding {
+	if doc.Channel != dlp.Mail || len(found) == 0 {
+		return found
+	}
+	low := j.set.LowFrom(doc.Sender, time.Now())
+	if len(low) == 0 {
+		return found
+	}
+	found = slices.Clone(found)
+	for i := range found {
+		if slices.Contains(low, found[i].Rule) {
+			found[i].Confidence = dlp.Low
+		}
+	}
+	return found
 }
 
 // Unread judges what passes unread: by no rules.

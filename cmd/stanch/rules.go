@@ -259,6 +259,10 @@ func printRule(w io.Writer, r *patterns.Rule, imported *tables.Table) error {
 		fmt.Fprintf(&b, "\none level lower within %d bytes of%s: %s\n", d.Proximity, where(&d), strings.Join(d.Any, ", "))
 	}
 	for _, l := range r.Allowlists {
+		if len(l.Senders) > 0 {
+			fmt.Fprintf(&b, "\ncounts as low in mail from %s (%s)\n", report.Count(len(l.Senders), "sender"), l.Description)
+			continue
+		}
 		fmt.Fprintf(&b, "\nnever reported (%s): %s\n", l.Description, report.Count(len(l.Values)+len(l.Digests), "value"))
 	}
 	_, err := io.WriteString(w, b.String())

@@ -57,6 +57,7 @@ type rail struct {
 	Site, Packs []packLink
 	Try         bool // the page is that on which rules are tried
 	Edit        bool // or one of the site's own file
+	Proposals   bool // or one of proposals
 }
 
 // railOf lists the packs of rs; here is the one that is shown.
@@ -136,7 +137,8 @@ type wordsView struct{ Words, Where string } // no Words: the site's own, and no
 
 type listView struct {
 	Description string
-	Count       int
+	Count       int // values
+	Senders     int // or whose mail it is
 	Expires     string
 }
 
@@ -192,7 +194,7 @@ func (c *Console) rule(w http.ResponseWriter, r *http.Request, u User) {
 		p.Demote = append(p.Demote, v)
 	}
 	for _, l := range x.Allowlists {
-		v := listView{Description: l.Description, Count: len(l.Values) + len(l.Digests)}
+		v := listView{Description: l.Description, Count: len(l.Values) + len(l.Digests), Senders: len(l.Senders)}
 		if !l.Expires.IsZero() {
 			v.Expires = l.Expires.Format(dayForm)
 		}
