@@ -1,10 +1,10 @@
-// Package rulefile keeps the one rule file that a site writes by its console, and
-// every version of it.
+// Package rulefile keeps the one rule file that a site writes by its console, every
+// version of it, and what is proposed for it.
 //
 // What is in force lies in site.toml; versions/000007.json has what the seventh
 // version said, who saved it, when, and why. A version is synced before the file
 // is renamed over, so a file that is there is one of its versions, unless somebody
-// wrote it by hand.
+// wrote it by hand. proposals/000003.json is the third proposal, and what became of it.
 package rulefile
 
 import (
@@ -47,13 +47,14 @@ func Path(dataDir string) string { return filepath.Join(dataDir, "state", "rules
 
 // Version is one that was saved.
 type Version struct {
-	N      int       `json:"n"`
-	By     string    `json:"by"` // an actor; "" where it was written by hand
-	At     time.Time `json:"at"`
-	Note   string    `json:"note"`
-	Back   int       `json:"back,omitempty"` // the version that it goes back to
-	Digest string    `json:"digest"`         // of Text
-	Text   string    `json:"text"`
+	N        int       `json:"n"`
+	By       string    `json:"by"` // an actor; "" where it was written by hand
+	At       time.Time `json:"at"`
+	Note     string    `json:"note"`
+	Back     int       `json:"back,omitempty"`     // the version that it goes back to
+	Proposal int       `json:"proposal,omitempty"` // that it takes in
+	Digest   string    `json:"digest"`             // of Text
+	Text     string    `json:"text"`
 }
 
 // Digest names a text: SHA-256, lower-case hex.
@@ -108,13 +109,16 @@ func (s *Store) text() (string, error) {
 }
 
 // numbers are those of all versions, the newest first.
-func (s *Store) numbers() (all []int, err error) {
-	entries, err := os.ReadDir(s.versions())
+func (s *Store) numbers() (all []int, err error) { return numbersIn(s.versions()) }
+
+// numbersIn are those of what lies in dir, the newest first.
+func numbersIn(dir string) (all []int, err error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, safefile.Classify("list versions", err)
+		return nil, safefile.Classify("list rules", err)
 	}
 	for _, e := range entries {
 		if n, err := strconv.Atoi(strings.TrimSuffix(e.Name(), ".json")); err == nil && n > 0 && e.Name() == name(n) {
