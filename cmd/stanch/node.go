@@ -27,6 +27,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -65,6 +66,7 @@ func consoleDir(dir string) string  { return filepath.Join(dir, "state", "consol
 func bypassDir(dir string) string   { return filepath.Join(dir, "state", "bypass") }
 func periodsPath(dir string) string { return filepath.Join(dir, "keys", "vault.keys") }
 func auditKey(dir string) string    { return filepath.Join(dir, "keys", "audit.key") }
+func sampleDir(dir string) string   { return filepath.Join(dir, "sample") }
 func handPath(dir string) string    { return filepath.Join(dir, "state", "outbox.hand") }
 func alivePath(dir string) string   { return filepath.Join(dir, "state", "outbox.alive") }
 
@@ -215,6 +217,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Caller:       caller,
 		Texter:       texter,
 		Passwords:    n.named,
+		Sample:       sample.Open(n.cfg.Sample, sample.Deps{Dir: sampleDir(n.cfg.DataDir), Seal: n.periods, Now: time.Now, Log: n.log, Count: n.metrics.Sampled}),
 		Sign:         n.sign,
 		Loop:         loop.New(n.cfg.Loop, n.ring, time.Now),
 		Log:          n.log,

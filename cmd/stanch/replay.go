@@ -69,22 +69,31 @@ func (m *masking) Masked(found []dlp.Finding) []string {
 	return scanner.MaskFindings(found, values)
 }
 
+// given are keys that a command has sent along.
+func given(keys map[dlp.ID]vault.Opened) console.KeysOf {
+	return func(_ context.Context, id dlp.ID) (vault.Opened, error) { return keys[id], nil }
+}
+
 // replayOn runs ask on g.
-func replayOn(ctx context.Context, g *gateway.Gateway, dir string, now, edited *judges, ask *control.ReplayAsk, within time.Duration, actor string) (gateway.Replayed, error) {
-	codes, err := reviewCodes(ctx, dir)
+func replayOn(ctx context.Context, g *gateway.Gateway, dir string, now, edited *judges, ask *control.ReplayAsk, within time.Duration, keys console.KeysOf, actor string) (gateway.Replayed, error) {
+	codes, err := reviewCodes(ctx, dir, ask.Since)
 	if err != nil {
 		return gateway.Replayed{}, err
 	}
-	return g.Replay(ctx, gateway.ReplayQuery{Since: ask.Since, Limit: ask.Limit, Within: within, Keys: ask.Keys, Codes: codes, Progress: ask.Progress},
+	return g.Replay(ctx, gateway.ReplayQuery{Since: ask.Since, Limit: ask.Limit, Within: within, Keys: keys, Codes: codes, Progress: ask.Progress},
 		now.side(), edited.side(), actor)
 }
 
-// reviewCodes reads the reasons of reviewers' decisions, by document, out of the
-// audit log: the last of each.
-func reviewCodes(ctx context.Context, dir string) (map[dlp.ID]string, error) {
+// reviewCodes reads the reasons of reviewers' decisions since then, by document, out
+// of the audit log: the last of each. Who decides about a document does so after it came.
+func reviewCodes(ctx context.Context, dir string, since time.Time) (map[dlp.ID]string, error) {
 	codes := map[dlp.ID]string{}
 	review := []byte(`"kind":"` + string(audit.Review) + `"`)
-	_, _, err := audit.FollowDir(ctx, auditDir(dir), audit.Place{}, func(line []byte, _ audit.Place) bool {
+	from, err := audit.PlaceBefore(auditDir(dir), since)
+	if err != nil {
+		return nil, err
+	}
+	_, _, err = audit.FollowDir(ctx, auditDir(dir), from, func(line []byte, _ audit.Place) bool {
 		var e struct {
 			Doc    dlp.ID `json:"doc"`
 			Reason string `json:"reason"`
@@ -98,7 +107,7 @@ func reviewCodes(ctx context.Context, dir string) (map[dlp.ID]string, error) {
 }
 
 // Replay runs the draft beside the rules in force.
-func (b rulebook) Replay(ctx context.Context, text, actor string) (gateway.Replayed, error) {
+func (b rulebook) Replay(ctx context.Context, text string, keys console.KeysOf, actor string) (gateway.Replayed, error) {
 	now := b.s.inForce()
 	edited, wrong, err := b.draft(ctx, text)
 	switch {
@@ -108,7 +117,7 @@ func (b rulebook) Replay(ctx context.Context, text, actor string) (gateway.Repla
 		return gateway.Replayed{}, &console.DraftError{Problems: wrong}
 	}
 	ask := &control.ReplayAsk{Since: time.Now().AddDate(0, 0, -console.ReplayDays), Limit: console.ReplayLimit}
-	return replayOn(ctx, b.s.gateway, b.s.cfg.DataDir, now, edited, ask, console.ReplayWithin, actor)
+	return replayOn(ctx, b.s.gateway, b.s.cfg.DataDir, now, edited, ask, console.ReplayWithin, keys, actor)
 }
 
 // Replay runs the rules that ask edits beside those in force.
@@ -121,7 +130,7 @@ func (s *server) Replay(ctx context.Context, ask control.ReplayAsk, actor string
 	if err != nil {
 		return gateway.Replayed{}, err
 	}
-	return replayOn(ctx, s.gateway, s.cfg.DataDir, now, edited, &ask, 0, actor)
+	return replayOn(ctx, s.gateway, s.cfg.DataDir, now, edited, &ask, 0, given(ask.Keys), actor)
 }
 
 // replayOffline is Replay where no serve runs, by the rules of the configuration.
@@ -155,7 +164,7 @@ func (a *app) replayOffline(ctx context.Context, g *gateway.Gateway, ask *contro
 		return out, err
 	}
 	g.Extract = ex
-	return replayOn(ctx, g, p.dir, now, edited, ask, 0, actor)
+	return replayOn(ctx, g, p.dir, now, edited, ask, 0, given(ask.Keys), actor)
 }
 
 // replayFlags are the flags of rules replay.
@@ -171,8 +180,8 @@ type replayFlags struct {
 func (a *app) rulesReplayCmd() *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{Use: "replay (--rules FILE... | --draft FILE)", Short: "Say what edited rules would do otherwise with what was held",
-		Long: "Read what was held in the last days, as far as it is still kept, once more in the sandbox, and judge it by the rules in force\n" +
-			"and by the edited ones: what would be held that passes now, what would pass that is held now, and which decisions of\n" +
+		Long: "Read what was held in the last days, as far as it is still kept, and the sample of what passed ([sample]) once more in the\n" +
+			"sandbox, and judge it by the rules in force and by the edited ones: what would be held that passes now, what would pass that is held now, and which decisions of\n" +
 			"reviewers the edited rules contradict: released as not_phi and still held, rejected and let pass. Nothing is changed,\n" +
 			"and what is printed has values masked. That it was read stands in the audit log, once, with how many documents.\n" +
 			"A running serve reads it, by the rules that are in force there; else this command does, by those of the configuration.\n\n" +
@@ -224,18 +233,15 @@ func (f *replayFlags) ask() (ask control.ReplayAsk, err error) {
 	return ask, nil
 }
 
-// maxRules bounds one rule file of a replay, in bytes.
-const maxRules = 8 << 20
-
 func readRules(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close() // only read from
-	b, err := io.ReadAll(io.LimitReader(f, maxRules+1))
-	if err == nil && len(b) > maxRules {
-		err = fmt.Errorf("%s: want a rule file of at most 8 MiB", name)
+	b, err := io.ReadAll(io.LimitReader(f, patterns.MaxFileBytes+1))
+	if err == nil && len(b) > patterns.MaxFileBytes {
+		err = fmt.Errorf("%s: want a rule file of at most %d bytes", name, patterns.MaxFileBytes)
 	}
 	return string(b), err
 }
@@ -291,6 +297,13 @@ func (f *replayFlags) keys(ctx context.Context, d control.Desk, since time.Time,
 	if err != nil {
 		return nil, err
 	}
+	kept, err := d.Sampled(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range kept {
+		hs = append(hs, gateway.Held{ID: e.ID, Received: e.Received})
+	}
 	slices.SortFunc(hs, func(a, b gateway.Held) int { return b.Received.Compare(a.Received) })
 	out := map[dlp.ID]vault.Opened{}
 	for _, h := range hs[:min(len(hs), limit)] {
@@ -329,7 +342,8 @@ func (a *app) replayText(r *gateway.Replayed) error {
 		}
 		rows = append(rows, []string{string(c.ID), c.State, c.Before, c.After, strings.Join(what, "; "), ruleList(c.RulesOff), ruleList(c.RulesOn)})
 	}
-	fmt.Fprintf(&b, "%s read that came since %s, %d of them decided about by reviewers.\n", report.Count(r.Read, "document"), r.Since.Local().Format(time.DateOnly), r.Decided)
+	fmt.Fprintf(&b, "%s read that came since %s: %d were held, %d of them decided about by reviewers; %d passed, of the sample.\n",
+		report.Count(r.Read, "document"), r.Since.Local().Format(time.DateOnly), r.Read-r.Sampled, r.Decided, r.Sampled)
 	fmt.Fprintf(&b, "By the edited rules: %d newly held, %d no longer held, %d otherwise; %d of reviewers' decisions contradicted.\n",
 		n[gateway.NewlyHeld], n[gateway.NoMoreHeld], n[gateway.Otherwise], n[gateway.ContraReleased]+n[gateway.ContraRejected])
 	fmt.Fprintf(&b, "Alike: %d; %d more with the same verdict and other findings.\n", r.Same, r.Found)

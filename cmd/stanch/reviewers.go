@@ -128,17 +128,21 @@ func (r *reviewer) open(ctx context.Context, d control.Desk, id dlp.ID) (keys va
 	if err != nil {
 		return keys, err
 	}
-	if keys.Case, err = age.FileKey(l.Case, ids); errors.Is(err, age.ErrNotEnough) {
-		return keys, r.fault(ctx, d, l.Case.Period)
+	for _, one := range []struct {
+		of *vault.Lock
+		to *[]byte
+	}{{&l.Case, &keys.Case}, {&l.Content, &keys.Content}} {
+		if one.of.Header == nil { // it has ended, or there never was a case
+			continue
+		}
+		if *one.to, err = age.FileKey(*one.of, ids); errors.Is(err, age.ErrNotEnough) {
+			return keys, r.fault(ctx, d, one.of.Period)
+		}
+		if err != nil {
+			return keys, theirs(err)
+		}
 	}
-	if err != nil {
-		return keys, theirs(err)
-	}
-	if l.Content.Header == nil { // it has ended
-		return keys, nil
-	}
-	keys.Content, err = age.FileKey(l.Content, ids)
-	return keys, theirs(err)
+	return keys, nil
 }
 
 // fault says which of the files does not help to open that period, which takes

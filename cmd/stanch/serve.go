@@ -31,6 +31,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/passbook"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/tally"
 	"github.com/stanch-dlp/stanch/internal/web"
@@ -271,6 +272,11 @@ func (s *server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.gateway.Buffers = s.buffers
+	if s.gateway.Sample == nil {
+		if err := sample.Erase(sampleDir(s.cfg.DataDir)); err != nil {
+			s.log.LogAttrs(ctx, slog.LevelError, "the sample of passed mail that is not wanted any more was not erased", safelog.Err(err))
+		}
+	}
 	if s.siem, err = s.openSIEM(ctx); err != nil {
 		return err
 	}
@@ -404,6 +410,7 @@ func (s *server) run(ctx context.Context) error {
 	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
 	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })
 	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
+	watchdog(&workers, "sample of passed mail", func() error { return s.gateway.Sample.Run(inner) })
 	if s.tally != nil {
 		watchdog(&workers, "figures", func() error { return s.tally.Run(inner) })
 	}

@@ -21,7 +21,7 @@ func Lines() []Line {
 		{"faces", []string{"internal/control", "internal/console", "internal/portal", "internal/sender", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
 		{"the choice of a way", []string{"internal/crypt/ways", "internal/crypt/files"}},
-		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/crypt/pdf", "internal/notify/hook", "internal/notify/siem", "internal/tally", "smtp/milter", "smtp/route"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/crypt/pdf", "internal/notify/hook", "internal/notify/siem", "internal/tally", "internal/sample", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
 		}},
@@ -81,6 +81,7 @@ func alsoInTests() map[string][]string {
 		"patterns":              {"scanner"},                                     // a pack's own tests run through the real scanner
 		"internal/store/sqlite": {"internal/crypt/age"},                          // the suites seal with real keys
 		"internal/tally":        {"internal/store/sqlite", "internal/crypt/age"}, // what is counted lies in a real database
+		"internal/sample":       {"internal/crypt/age", "internal/crypt"},        // what is kept is sealed with real keys
 		"internal/bypass":       {"internal/crypt"},                              // what is kept is sealed with real keys
 		"internal/loop":         {"internal/crypt"},                              // and so are marks
 		"internal/extract":      {"internal/extract/formats", "scanner"},         // the test program plays the child; evasions go through the real scan

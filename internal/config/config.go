@@ -37,6 +37,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/internal/vault"
 	"github.com/stanch-dlp/stanch/patterns"
@@ -100,6 +101,8 @@ type Config struct {
 	Buffer Buffer `toml:"buffer"`
 	// Review says what decisions about held items take.
 	Review gateway.ReviewConfig `toml:"review"`
+	// Sample says whether some of the mail that passed is kept for a while, sealed, so that edited rules can be tried on it; see docs/rules.md.
+	Sample sample.Config `toml:"sample"`
 	// Console is the officer's pages.
 	Console Console `toml:"console"`
 	// Metrics is the listener for measurements and health.
@@ -214,6 +217,9 @@ type Console struct {
 	// SecondFactor are the roles that must sign in with a code beside the password: `viewer`, `officer`, `admin`, `auditor`. Others
 	// may. Who has none sets one up before anything else.
 	SecondFactor []string `toml:"second_factor"`
+	// AcceptOwn lets an admin accept a change of rules that they proposed themselves from an item (*not PHI*). False: another admin
+	// does.
+	AcceptOwn bool `toml:"accept_own"`
 	// OIDC is signing in by an OpenID Connect provider, beside the accounts kept here.
 	OIDC console.OIDCConfig `toml:"oidc"`
 }
@@ -239,6 +245,7 @@ func Default() Config {
 		Notify:  notify.Default(),
 		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}, OIDC: console.DefaultOIDC()},
 		Review:  gateway.DefaultReview(),
+		Sample:  sample.Default(),
 		Bypass:  bypass.Default(),
 		Urgent:  gateway.DefaultUrgent(),
 		Loop:    loop.Default(),
@@ -283,6 +290,7 @@ func (c *Config) Validate() error {
 		c.Sender.Validate(),
 		c.Buffer.Validate(),
 		c.Review.Validate(),
+		c.Sample.Validate(),
 		c.Console.Validate(),
 		c.Log.Validate(),
 		c.validateDoctor(),

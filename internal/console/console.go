@@ -42,6 +42,9 @@ type Deps struct {
 	Rules  func() []Rule // in force
 	Book   Rulebook
 	Editor RuleEditor
+	Exempt Exempter
+	// AcceptOwn says that an admin may accept what they proposed themselves.
+	AcceptOwn bool
 	// RuleFile is the file that Editor changes, with its versions.
 	RuleFile *rulefile.Store
 	Held     func(context.Context) (int, error)
@@ -135,6 +138,8 @@ type frame struct {
 	User  User
 	Held  int
 	Say   string // once, after an act
+	// Waiting is, on pages of rules, how many of the newest proposals wait.
+	Waiting int
 }
 
 // Decides, Reveals and SeesNames are what templates ask.
@@ -160,7 +165,11 @@ func (c *Console) frame(r *http.Request, u User, title string) frame {
 	if err != nil {
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "what is held could not be counted", safelog.Err(err))
 	}
-	return frame{Title: title, User: u, Held: n, Say: c.sessions.said(r)}
+	f := frame{Title: title, User: u, Held: n, Say: c.sessions.said(r)}
+	if f.OfRules() && f.Tries() {
+		f.Waiting = c.waiting(r.Context())
+	}
+	return f
 }
 
 func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) {
@@ -201,6 +210,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{gateway.ErrNoPassword, http.StatusBadRequest, "Nothing was tried.", "A password has 1 to 256 bytes."},
 		{gateway.ErrOpenedSlow, http.StatusConflict, "It was not read in time.", "The item stays as it was. Try again when less is going on."},
 		{gateway.ErrNotFor, http.StatusConflict, "This changed while you were reading.", "It is not held any more for one of those you chose. Nothing was done."},
+		{ErrNoFinding, http.StatusNotFound, "Nothing is found there.", "The rules in force find nothing at that place any more, or never did."},
+		{errNoKey, http.StatusConflict, "It cannot be named by a digest.", "The index key of the data folder cannot be read. The log of the server says more."},
 		{ErrNoPart, http.StatusNotFound, "There is no such part.", "Or it has no text."},
 	} {
 		if errors.Is(err, known.is) {

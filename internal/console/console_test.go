@@ -224,7 +224,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN", Name: "U.S. Social Security number"}}
 		},
-		Book: book{}, Editor: s.rules(), RuleFile: rulefile.Open(dir),
+		Book: book{}, Editor: s.rules(), Exempt: exempter{}, RuleFile: rulefile.Open(dir),
 		Held:  func(context.Context) (int, error) { return items, nil },
 		Vault: &locker{}, Trail: s.desk, Legal: s.desk, Dossiers: s.desk, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },

@@ -39,6 +39,7 @@ func (c *Console) itemRoutes() []route {
 type findingView struct {
 	Name, Rule, Type, Confidence string
 	Line                         int
+	Start, End                   int64
 	Masked                       string        // "" where it could not be read again
 	Before, After                template.HTML // veiled
 	Evidence                     []evidence

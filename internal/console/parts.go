@@ -83,7 +83,7 @@ func (c *Console) parts(found []gateway.Position, read []Part) (out []*partView,
 			continue
 		}
 		shown++
-		v := findingView{Name: ruleNames[f.Rule], Rule: string(f.Rule), Type: string(f.Type), Confidence: f.Confidence, Line: f.Line,
+		v := findingView{Name: ruleNames[f.Rule], Rule: string(f.Rule), Type: string(f.Type), Confidence: f.Confidence, Line: f.Line, Start: f.Start, End: f.End,
 			Masked: f.Masked, Before: veiled(f.Before), After: veiled(f.After), Evidence: evidenceOf(f.Steps)}
 		if v.Name == "" {
 			v.Name = upper(notify.TypeWords(f.Type))

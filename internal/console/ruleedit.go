@@ -11,9 +11,11 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // RuleEditor changes the site's own rules.
@@ -27,9 +29,12 @@ type RuleEditor interface {
 	Save(ctx context.Context, base string, v rulefile.Version, between func(n int) error) (n int, wrong []RuleProblem, err error)
 	// Replay says what text as the site's own file would do otherwise with the newest
 	// ReplayLimit documents that were held in the last ReplayDays. A DraftError
-	// where it does not load.
-	Replay(ctx context.Context, text, actor string) (gateway.Replayed, error)
+	// where it does not load. keys open what the server cannot.
+	Replay(ctx context.Context, text string, keys KeysOf, actor string) (gateway.Replayed, error)
 }
+
+// KeysOf returns what opens a document, as far as anybody here does.
+type KeysOf func(ctx context.Context, id dlp.ID) (vault.Opened, error)
 
 // RuleProblem is one thing that is wrong with rules.
 type RuleProblem struct {
@@ -146,7 +151,7 @@ func (c *Console) changeRules(w http.ResponseWriter, r *http.Request, u User) {
 	case "try":
 		c.tryDraft(ctx, u, &p, fields, file)
 	case "replay":
-		c.replayDraft(r.Context(), u, &p)
+		c.replayDraft(r, u, &p)
 	case "check":
 		if p.Problems, err = c.Editor.Check(ctx, p.Draft); err != nil {
 			p.Amiss = "It could not be checked in the time that a page has. Nothing was changed."

@@ -45,7 +45,7 @@ func (r ruler) Save(ctx context.Context, base string, v rulefile.Version, betwee
 	return n, nil, err
 }
 
-func (r ruler) Replay(ctx context.Context, text, actor string) (gateway.Replayed, error) {
+func (r ruler) Replay(ctx context.Context, text string, keys console.KeysOf, actor string) (gateway.Replayed, error) {
 	if wrong, err := r.Check(ctx, text); err != nil || len(wrong) > 0 {
 		return gateway.Replayed{}, errors.Join(err, &console.DraftError{Problems: wrong})
 	}

@@ -3,11 +3,13 @@ package console
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // Bounds on a replay that a page waits for.
@@ -23,6 +25,7 @@ const (
 type replayView struct {
 	gateway.Replayed
 	Days                        int
+	Unlocked                    bool // the session has a reviewer's key open
 	Held, Passed, Other, Contra int
 	Rows                        []replayRow
 	More                        int // rows that are not shown
@@ -30,6 +33,8 @@ type replayView struct {
 
 type replayRow struct {
 	ID            dlp.ID
+	Passed        bool // it was not held, and is one of the sample
+	Received      time.Time
 	What          string
 	Before, After string
 	Contra        bool
@@ -50,7 +55,7 @@ func replayOf(r *gateway.Replayed) *replayView {
 	v := &replayView{Replayed: *r, Days: ReplayDays}
 	for i := range r.Changes {
 		c := &r.Changes[i]
-		row := replayRow{ID: c.ID, Before: codeWords(c.Before), After: codeWords(c.After), Untold: c.Untold}
+		row := replayRow{ID: c.ID, Passed: c.State == gateway.StatePassed, Received: c.Received, Before: codeWords(c.Before), After: codeWords(c.After), Untold: c.Untold}
 		var what []string
 		for _, w := range c.What {
 			what = append(what, whatReplayed[w])
@@ -81,19 +86,27 @@ func replayOf(r *gateway.Replayed) *replayView {
 
 // replayDraft runs the draft beside the rules in force over what was held; that is
 // on record before anything is read.
-func (c *Console) replayDraft(ctx context.Context, u User, p *editPage) {
-	ctx, cancel := context.WithTimeout(ctx, replayWaits)
+func (c *Console) replayDraft(r *http.Request, u User, p *editPage) {
+	p.Replayed, p.Problems, p.Amiss = c.replay(r, u, p.Draft)
+}
+
+// replay runs text as the site's own file beside the rules in force. What the server
+// cannot open the session's key opens. amiss says why it was not done.
+func (c *Console) replay(r *http.Request, u User, text string) (v *replayView, wrong []RuleProblem, amiss string) {
+	ctx, cancel := context.WithTimeout(r.Context(), replayWaits)
 	defer cancel()
-	r, err := c.Editor.Replay(ctx, p.Draft, u.Actor())
-	problems, wrong := errors.AsType[*DraftError](err)
+	keys := func(_ context.Context, id dlp.ID) (vault.Opened, error) { return c.opened(r, u, id) }
+	out, err := c.Editor.Replay(ctx, text, keys, u.Actor())
+	problems, broken := errors.AsType[*DraftError](err)
 	switch {
-	case wrong:
-		p.Problems, p.Amiss = problems.Problems, "The draft does not load, so it was not replayed."
+	case broken:
+		return nil, problems.Problems, "The draft does not load, so it was not replayed."
 	case errors.Is(err, gateway.ErrReplaying):
-		p.Amiss = "Another replay is under way. Try again when it has ended."
+		return nil, nil, "Another replay is under way. Try again when it has ended."
 	case err != nil: // its text may quote what was read
-		p.Amiss = "It could not be replayed just now. Nothing was changed."
-	default:
-		p.Replayed = replayOf(&r)
+		return nil, nil, "It could not be replayed just now. Nothing was changed."
 	}
+	v = replayOf(&out)
+	v.Unlocked = c.unlocked(r)
+	return v, nil, ""
 }

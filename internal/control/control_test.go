@@ -21,6 +21,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -66,6 +67,9 @@ func (d *desk) RejectFor(_ context.Context, _ dlp.ID, keys vault.Opened, actor s
 }
 func (d *desk) Locks(context.Context, dlp.ID) (vault.Locks, error) {
 	return vault.Locks{Content: vault.Lock{Header: []byte("head")}}, d.err
+}
+func (d *desk) Sampled(_ context.Context, since time.Time) ([]sample.Entry, error) {
+	return []sample.Entry{{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", Received: since}}, d.err
 }
 func (d *desk) VaultPeriods(context.Context) (vault.Periods, error) {
 	return vault.Periods{Readers: []string{"age1"}}, d.err

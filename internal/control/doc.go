@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -31,6 +32,8 @@ type Desk interface {
 	RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error
 	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error
 	Locks(ctx context.Context, id dlp.ID) (vault.Locks, error)
+	// Sampled lists the sample of passed mail since then, the newest first.
+	Sampled(ctx context.Context, since time.Time) ([]sample.Entry, error)
 	VaultPeriods(ctx context.Context) (vault.Periods, error)
 	ResealVault(ctx context.Context, sealed map[dlp.ID][][]byte, actor string) error
 	RotateVault(ctx context.Context, actor string) error

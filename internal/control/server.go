@@ -57,6 +57,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /held/{id}/locks", s.locks)
 	mux.HandleFunc("POST /held/{id}/release", s.release)
 	mux.HandleFunc("POST /held/{id}/reject", s.reject)
+	mux.HandleFunc("GET /sample", s.sampled)
 	mux.HandleFunc("GET /vault", s.vaultPeriods)
 	mux.HandleFunc("POST /vault/keys", s.resealVault)
 	mux.HandleFunc("POST /vault/rotate", s.rotateVault)

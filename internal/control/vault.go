@@ -9,9 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -125,6 +127,23 @@ func (c *Client) tell(ctx context.Context, path string, body, out any) error {
 func (c *Client) Locks(ctx context.Context, id dlp.ID) (l vault.Locks, err error) {
 	err = c.call(ctx, http.MethodGet, heldPath(id)+"/locks", &l)
 	return l, err
+}
+
+// sampled answers with the sample of passed mail since a time.
+func (s *Server) sampled(w http.ResponseWriter, r *http.Request) {
+	since, err := time.Parse(time.RFC3339, r.URL.Query().Get("since"))
+	if err != nil {
+		s.fail(w, r, errors.New("control: want since when"))
+		return
+	}
+	all, err := s.desk.Sampled(r.Context(), since)
+	s.answer(w, r, all, err)
+}
+
+// Sampled asks for the sample of passed mail since then.
+func (c *Client) Sampled(ctx context.Context, since time.Time) (all []sample.Entry, err error) {
+	err = c.call(ctx, http.MethodGet, "/sample?since="+url.QueryEscape(since.UTC().Format(time.RFC3339)), &all)
+	return all, err
 }
 
 // VaultPeriods asks how the keys of the vault stand.

@@ -80,6 +80,11 @@ func TestConsoleOfficersKey(t *testing.T) {
 	}
 	b.Open(url + "/key")
 	check("an open key")
+	b.Open(url + "/rules/edit")
+	b.Do(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", fewerSSNs), chromedp.Click(`button[value="replay"]`), chromedp.WaitVisible(`main [role="status"]`))
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "2 documents of the last") || strings.Contains(text, "cannot be opened") {
+		t.Errorf("of a draft that was replayed with the officer's key the page says:\n%s", text)
+	}
 	b.Open(url + "/items/" + items[0].ID) // the newest
 	b.Do(chromedp.Click(`//section[.//span[@class="masked"]]//summary`))
 	b.Do(chromedp.SetValue(`details[open] select`, "to_decide"), chromedp.Click(`details[open] button`), chromedp.WaitVisible(".revealed"))

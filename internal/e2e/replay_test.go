@@ -19,10 +19,10 @@ extends = "us-ssn"
 
 // replayed is what rules replay prints.
 type replayed struct {
-	Read, Decided, Same, Failed, Locked, Gone int
-	Changes                                   []struct {
-		ID   string
-		What []string
+	Read, Decided, Same, Failed, Locked, Gone, Sampled int
+	Changes                                            []struct {
+		ID, State string
+		What      []string
 	}
 	Rules []struct{ Before, After int }
 }
@@ -106,4 +106,86 @@ func TestReplay(t *testing.T) {
 		t.Errorf("without a reviewer's key: exit %d, %s", code, out)
 	}
 	verify(g.replay("--rules", file, "--identity", ann))
+}
+
+// moreWards is a rule file that finds what the rules in force do not.
+const moreWards = `schema = 1
+[[rules]]
+id = "ward-code"
+type = "SSN"
+description = "codes of wards"
+tags = ["identifier"]
+  [[rules.patterns]]
+  confidence = "high"
+  regex = 'WARD-[0-9]{4}'
+  [rules.tests]
+  match = ["WARD-1234"]
+  no_match = ["WARD-12"]
+`
+
+// TestReplayOfASample: what passed is kept sealed where a site asks for it, and edited
+// rules tell what of it they would hold; by a running serve, without one, and with a
+// reviewer's key alone; and it is erased once no sample is wanted. Nothing of it is on
+// the disk in the clear, nor in a log.
+func TestReplayOfASample(t *testing.T) {
+	t.Parallel()
+	ann, annPublic := ageKey(t)
+	g := newGateway(t, options{extra: quietPolicy + "[sample]\none_in = 1\n"})
+	temp := t.TempDir()
+	g.start("TMPDIR=" + temp)
+	const secret = "Wilhelmina Quillfeather of WARD-4711"
+	for _, text := range []string{secret, "nothing of the kind"} {
+		if g.holds(text) {
+			t.Fatalf("held: %s", text)
+		}
+	}
+	g.holds("her social security number is 536-22-8145")
+	file := filepath.Join(t.TempDir(), "wards.toml")
+	write(t, file, moreWards, 0o600)
+	kept := func() int {
+		files, err := filepath.Glob(filepath.Join(g.data(), "sample", "*.age"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	eventually(t, "what passed is kept", func() bool { return kept() == 2 })
+	verify := func(r replayed, passed int) {
+		t.Helper()
+		if r.Read != passed+1 || r.Sampled != passed || r.Failed+r.Locked+r.Gone != 0 || len(r.Changes) != 1 || r.Changes[0].State != "passed" || strings.Join(r.Changes[0].What, " ") != "newly_held" {
+			t.Errorf("replayed: %+v", r)
+		}
+	}
+	verify(g.replay("--rules", file), 2)
+	if out := g.must("rules", "replay", "--rules", file); !strings.Contains(out, "2 passed, of the sample") || strings.Contains(out, "4711") || strings.Contains(out, "Quillfeather") {
+		t.Errorf("it says:\n%s", out)
+	}
+	g.stop()
+	verify(g.replay("--rules", file), 2)
+	g.start("TMPDIR=" + temp)
+	g.reconfigure(fmt.Sprintf("[vault]\nreviewers = [%q]\nreviewers_only = true\n", annPublic))
+	if out, code := g.cli("rules", "replay", "--rules", file); code != 3 || !strings.Contains(out, "3 that the server cannot open") {
+		t.Errorf("without a reviewer's key: exit %d, %s", code, out)
+	}
+	if g.holds("some more of WARD-12") {
+		t.Error("held")
+	}
+	eventually(t, "what passes is kept, sealed to the reviewer", func() bool { return kept() == 3 })
+	verify(g.replay("--rules", file, "--identity", ann), 3)
+	log := g.logged() + g.must("audit", "export")
+	for _, dir := range []string{g.data(), temp} {
+		for _, f := range filesWith(t, dir, "Quillfeather", "WARD-4711", "nothing of the kind") {
+			t.Errorf("in the clear: %s", f)
+		}
+	}
+	if strings.Contains(log, "Quillfeather") || strings.Contains(log, "4711") {
+		t.Error("a log holds what passed")
+	}
+	g.stop()
+	write(t, g.config, strings.Replace(read(t, g.config), "one_in = 1", "one_in = 0", 1), 0o600)
+	g.start("TMPDIR=" + temp)
+	if n := kept(); n != 0 {
+		t.Errorf("%d kept though none is wanted", n)
+	}
+	g.stop()
 }

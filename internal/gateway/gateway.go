@@ -22,6 +22,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -177,7 +178,8 @@ type Deps struct {
 	// Passwords keeps what mails name, for others between the same two; nil:
 	// nothing is kept.
 	Passwords *passbook.Book
-	Buffers   *buffer.Pool // of messages while they are encrypted; nil: none can be
+	Sample    *sample.Sample // of mail that passed; nil: none is kept
+	Buffers   *buffer.Pool   // of messages while they are encrypted; nil: none can be
 	Log       *slog.Logger
 	Metrics   *metrics.Set
 	// Dossiers are of what may have been disclosed, and Prove what the log says of it.

@@ -199,6 +199,9 @@ func (m *mail) pass(ctx context.Context, r dlp.RcptVerdict) dlp.Outcome {
 	m.outcome(ctx, m.doc, seq, result)
 	if reply.Positive() {
 		m.relayed(ctx)
+		if m.j.rules != nil && m.j.bypass == "" { // what passed unread says nothing of rules
+			m.Sample.Offer(m.doc)
+		}
 	}
 	return dlp.Outcome{Kind: dlp.Passed, ID: m.doc.ID, Reply: reply}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -35,10 +36,11 @@ type Masking interface {
 // ReplayQuery says what is replayed.
 type ReplayQuery struct {
 	Since  time.Time
-	Limit  int                     // documents, the newest; 0: MaxReplay
-	Within time.Duration           // what is not read by then is not read; 0: all is
-	Keys   map[dlp.ID]vault.Opened // of documents that the server cannot open
-	Codes  map[dlp.ID]string       // reasons of reviewers' decisions, by document
+	Limit  int           // documents, the newest; 0: MaxReplay
+	Within time.Duration // what is not read by then is not read; 0: all is
+	// Keys returns what opens a document that the server cannot; nil: nobody has any.
+	Keys  func(ctx context.Context, id dlp.ID) (vault.Opened, error)
+	Codes map[dlp.ID]string // reasons of reviewers' decisions, by document
 	// Progress is called before each document, and at the end; nil: nobody asks.
 	Progress func(done, of int)
 }
@@ -71,6 +73,7 @@ type Replayed struct {
 	RuleSet string    `json:"ruleset"` // digest of the rules in force
 	Edited  string    `json:"edited"`  // and of the edited ones
 	Read    int       `json:"read"`    // documents that both read
+	Sampled int       `json:"sampled"` // of these, messages of the sample of what passed
 	Decided int       `json:"decided"` // of these, those that a reviewer had decided about
 	Same    int       `json:"same"`    // of these, those with the same verdict and the same findings
 	Found   int       `json:"found_otherwise"`
@@ -123,8 +126,8 @@ type ReplayRule struct {
 // ErrReplaying says that a replay is under way.
 var ErrReplaying = errors.New("another replay is under way: wait for its end, or stop it")
 
-// Replay reads what is held and was held since then, as far as it is still kept, once
-// and judges it by the rules in force and by edited ones. That somebody has it read
+// Replay reads what is held and was held since then, as far as it is still kept, and
+// the sample of what passed, once and judges it by the rules in force and by edited ones. That somebody has it read
 // is on record, with how many documents, before the first is opened.
 func (g *Gateway) Replay(ctx context.Context, q ReplayQuery, now, edited Side, actor string) (Replayed, error) {
 	if !g.replaying.TryLock() {
@@ -136,7 +139,7 @@ func (g *Gateway) Replay(ctx context.Context, q ReplayQuery, now, edited Side, a
 	}
 	r := &replay{Gateway: g, now: now, edited: edited, keys: q.Keys, codes: q.Codes, counts: map[dlp.RuleID]*ReplayRule{},
 		out: Replayed{Since: q.Since, RuleSet: now.RuleSet, Edited: edited.RuleSet, Changes: []ReplayChange{}, Rules: []ReplayRule{}}}
-	es, err := r.since(ctx, q.Since, cmp.Or(q.Limit, MaxReplay))
+	es, err := r.subjects(ctx, q.Since, cmp.Or(q.Limit, MaxReplay))
 	if err != nil {
 		return Replayed{}, err
 	}
@@ -146,6 +149,9 @@ func (g *Gateway) Replay(ctx context.Context, q ReplayQuery, now, edited Side, a
 	}
 	if q.Progress == nil {
 		q.Progress = func(int, int) {}
+	}
+	if r.keys == nil {
+		r.keys = func(context.Context, dlp.ID) (vault.Opened, error) { return vault.Opened{}, nil }
 	}
 	timed, stop := ctx, func() {}
 	if q.Within > 0 {
@@ -177,7 +183,7 @@ func (g *Gateway) Replay(ctx context.Context, q ReplayQuery, now, edited Side, a
 type replay struct {
 	*Gateway
 	now, edited Side
-	keys        map[dlp.ID]vault.Opened
+	keys        func(context.Context, dlp.ID) (vault.Opened, error)
 	codes       map[dlp.ID]string
 	counts      map[dlp.RuleID]*ReplayRule
 	out         Replayed
@@ -208,8 +214,59 @@ func (r *replay) since(ctx context.Context, t time.Time, limit int) (es []vault.
 	}
 }
 
+// subject is a document that is replayed: held, or one of the sample of what passed.
+type subject struct {
+	vault.Entry
+	passed *sample.Entry // nil for what was held
+}
+
+// StatePassed is the State of a message of the sample.
+const StatePassed = "passed"
+
+// subjects lists what came since t, held or sampled, the newest first.
+func (r *replay) subjects(ctx context.Context, t time.Time, limit int) ([]subject, error) {
+	held, err := r.since(ctx, t, limit)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := r.Sample.List(t)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: list the sample: %w", err)
+	}
+	all := make([]subject, 0, len(held)+len(kept))
+	for i := range held {
+		all = append(all, subject{Entry: held[i]})
+	}
+	for i := range kept {
+		e := vault.Entry{ID: kept[i].ID, Channel: dlp.Mail, State: StatePassed, Received: kept[i].Received}
+		all = append(all, subject{e, &kept[i]})
+	}
+	slices.SortStableFunc(all, func(a, b subject) int { return b.Received.Compare(a.Received) })
+	if len(all) > limit {
+		all, r.out.Cut = all[:limit], true
+	}
+	return all, nil
+}
+
+// document opens s with its keys, and a look at whether it opens at all.
+func (r *replay) document(ctx context.Context, s *subject) (*dlp.Document, error) {
+	keys, err := r.keys(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	if s.passed != nil {
+		return r.Sample.Document(s.passed, keys.Content)
+	}
+	doc := r.heldDoc(ctx, s.Entry, keys)
+	rc, err := doc.Open()
+	if err == nil {
+		_ = rc.Close() // only read from
+	}
+	return doc, err
+}
+
 // one replays one document. Whatever goes wrong with it, the others follow.
-func (r *replay) one(ctx context.Context, e *vault.Entry) {
+func (r *replay) one(ctx context.Context, e *subject) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.Log.LogAttrs(ctx, slog.LevelError, "replaying broke", slog.String("doc", string(e.ID)), slog.String("stack", string(debug.Stack())))
@@ -220,10 +277,8 @@ func (r *replay) one(ctx context.Context, e *vault.Entry) {
 		r.out.Failed++
 		return
 	}
-	doc := r.heldDoc(ctx, *e, r.keys[e.ID])
-	rc, err := doc.Open()
+	doc, err := r.document(ctx, e)
 	if err == nil {
-		_ = rc.Close() // only read from
 		err = r.read(ctx, doc, e)
 	}
 	switch {
@@ -234,13 +289,13 @@ func (r *replay) one(ctx context.Context, e *vault.Entry) {
 		r.out.Locked++
 	case ctx.Err() != nil:
 	default:
-		r.warn(ctx, "a held document was not replayed", e.ID, err)
+		r.warn(ctx, "a document was not replayed", e.ID, err)
 		r.out.Failed++
 	}
 }
 
 // read reads doc by both sides.
-func (r *replay) read(ctx context.Context, doc *dlp.Document, e *vault.Entry) error {
+func (r *replay) read(ctx context.Context, doc *dlp.Document, e *subject) error {
 	a, b := r.now.Detect(), r.edited.Detect()
 	err := r.extractAfterOthers(ctx, doc, bothSink{a, b})
 	if err == nil {
@@ -258,6 +313,9 @@ func (r *replay) read(ctx context.Context, doc *dlp.Document, e *vault.Entry) er
 	c.Findings, c.Untold = differing(was, is, a, b)
 	r.count(was, is)
 	r.out.Read++
+	if e.passed != nil {
+		r.out.Sampled++
+	}
 	decided := e.State == vault.Released || e.State == vault.Rejected
 	decided = decided && byReviewer(e.DecidedBy)
 	if decided {
@@ -383,4 +441,9 @@ func (g *Gateway) extractAfterOthers(ctx context.Context, doc *dlp.Document, sin
 	}
 	defer func() { turn.done() }()
 	return g.Extract.Extract(ctx, doc, slowSink{sink, func(ctx context.Context, r dlp.SlowReader) error { return turn.move(ctx, g.turnsOf(r)) }})
+}
+
+// Sampled lists the sample of what passed since then, the newest first.
+func (g *Gateway) Sampled(_ context.Context, since time.Time) ([]sample.Entry, error) {
+	return g.Sample.List(since)
 }

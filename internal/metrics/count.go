@@ -202,6 +202,14 @@ func (s *Set) Pickup(event string) {
 	}
 }
 
+// Sampled counts a message that was chosen for the sample of passed mail, by what
+// became of it.
+func (s *Set) Sampled(outcome string) {
+	if s != nil {
+		s.sampled.WithLabelValues(in(sampleOutcomes, outcome)).Inc()
+	}
+}
+
 // ExtractKill counts a worker that was killed or died; cause is the Cause of
 // the Gap it leaves.
 func (s *Set) ExtractKill(cause dlp.Cause) {

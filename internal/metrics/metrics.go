@@ -58,6 +58,9 @@ var (
 var pickupEvents = []string{"code_sent", "code_wrong", "opened", "replied", "expired", "revoked", "undelivered",
 	"passkey_set", "passkey_wrong", "passkey_opened", "passkey_removed", "passkey_expired"}
 
+// Of messages that were chosen for the sample of passed mail.
+var sampleOutcomes = []string{"kept", "large", "busy", "failed"}
+
 var channels = []string{dlp.Mail.String(), dlp.File.String()}
 
 // Set is all metrics of one process, on a registry of its own. It is safe for
@@ -87,7 +90,7 @@ type Set struct {
 	diskFree                                            prometheus.Gauge
 	inlineImages, workers, bypassPassed, calls, readOn  prometheus.Counter
 	notProved                                           prometheus.Counter
-	pickups                                             *prometheus.CounterVec
+	pickups, sampled                                    *prometheus.CounterVec
 }
 
 // New returns a Set that counts from 0, with the Go runtime's and the process's
@@ -100,6 +103,7 @@ func New() *Set {
 	s.encrypted = s.vec("stanch_encrypted_total", "Recipients to whom mail goes encrypted, by way.", "way")
 	s.notProved = s.counter("stanch_not_proved_total", "Messages that went another way or were held because no server proved to be a recipient's.")
 	s.pickups = s.vec("stanch_pickup_total", "What happened to messages of the portal, by event.", "event")
+	s.sampled = s.vec("stanch_sample_total", "Messages that passed and were chosen for the sample, by what became of them.", "outcome")
 	s.findings = s.vec("stanch_findings_total", "Findings, by rule.", "rule")
 	s.gaps = s.vec("stanch_gaps_total", "Pieces that could not be read, by cause.", "cause")
 	s.verdicts = s.vec("stanch_verdicts_total", "Verdicts, the strictest of each document, by channel, action and mode.", "channel", "action", "mode")

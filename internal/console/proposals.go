@@ -1,0 +1,252 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/rulefile"
+	"github.com/stanch-dlp/stanch/internal/safelog"
+)
+
+// proposalRows is how many proposals one page lists.
+const proposalRows = 50
+
+func (c *Console) proposalRoutes() []route {
+	return []route{
+		{"GET /rules/proposals", tryRules, c.proposals},
+		{"GET /rules/proposals/{id}", tryRules, c.proposal},
+		{"POST /rules/proposals/{id}/replay", editRules, c.replayProposal},
+		{"POST /rules/proposals/{id}/accept", editRules, c.acceptProposal},
+		{"POST /rules/proposals/{id}/decline", editRules, c.declineProposal},
+	}
+}
+
+type proposalsPage struct {
+	frame
+	Rail rail
+	Rows []rulefile.Proposal
+	Next int // the proposal before which the next page begins, 0 for none
+}
+
+// proposals lists them, the newest first.
+func (c *Console) proposals(w http.ResponseWriter, r *http.Request, u User) {
+	before, _ := strconv.Atoi(r.URL.Query().Get("before")) // anything else: from the newest on
+	p := proposalsPage{Rail: railOf(c.inForce(), "")}
+	var err error
+	if p.Rows, err = c.RuleFile.Proposals(before, proposalRows); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	if n := len(p.Rows); n == proposalRows && p.Rows[n-1].N > 1 {
+		p.Next = p.Rows[n-1].N
+	}
+	p.Rail.Proposals = true
+	p.frame = c.frame(r, u, "Rules: proposals")
+	c.render(w, r, http.StatusOK, "proposals", p)
+}
+
+// waiting counts those of the newest proposals that wait. A page goes without where
+// they cannot be read.
+func (c *Console) waiting(ctx context.Context) (n int) {
+	newest, err := c.RuleFile.Proposals(0, proposalRows)
+	if err != nil {
+		c.Log.LogAttrs(ctx, slog.LevelError, "proposals could not be counted", safelog.Err(err))
+	}
+	for i := range newest {
+		if newest[i].State == rulefile.Waiting {
+			n++
+		}
+	}
+	return n
+}
+
+type proposalPage struct {
+	frame
+	Rail     rail
+	Proposal rulefile.Proposal
+	Kind     string
+	Base     string
+	Own      bool // whoever looks proposed it, and somebody else accepts
+	Amiss    string
+	Problems []RuleProblem
+	Replayed *replayView
+}
+
+// proposalOf returns the proposal that a request names.
+func (c *Console) proposalOf(r *http.Request) (rulefile.Proposal, error) {
+	n, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		return rulefile.Proposal{}, rulefile.ErrNoProposal
+	}
+	return c.RuleFile.Proposal(n)
+}
+
+// own reports whether u proposed p, or counts as one with who did, and may therefore
+// not accept it. Where that cannot be told they may not.
+func (c *Console) own(u User, p *rulefile.Proposal) bool {
+	if c.AcceptOwn {
+		return false
+	}
+	one, err := c.Deputy.One(p.By, u.Actor(), p.At)
+	return err != nil || one || p.By == u.Actor()
+}
+
+func (c *Console) proposal(w http.ResponseWriter, r *http.Request, u User) {
+	p, err := c.proposalOf(r)
+	if err != nil {
+		c.noProposal(w, r, u, err)
+		return
+	}
+	c.showProposal(w, r, u, http.StatusOK, proposalPage{Proposal: p})
+}
+
+func (c *Console) noProposal(w http.ResponseWriter, r *http.Request, u User, err error) {
+	if errors.Is(err, rulefile.ErrNoProposal) {
+		c.say(w, r, u, http.StatusNotFound, "There is no such proposal.", "Nothing was changed.")
+		return
+	}
+	c.fail(w, r, u, err)
+}
+
+func (c *Console) showProposal(w http.ResponseWriter, r *http.Request, u User, status int, p proposalPage) {
+	text, _, err := c.RuleFile.Current()
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	p.Base, p.Own, p.Kind = rulefile.Digest(text), c.own(u, &p.Proposal), kindWords[p.Proposal.Kind]
+	p.Rail = railOf(c.inForce(), "")
+	p.Rail.Proposals = true
+	p.frame = c.frame(r, u, fmt.Sprintf("Rules: proposal %d", p.Proposal.N))
+	c.render(w, r, status, "proposal", p)
+}
+
+// waits reports whether p waits, and answers where it does not.
+func (c *Console) waits(w http.ResponseWriter, r *http.Request, u User, p *rulefile.Proposal) bool {
+	if p.State == rulefile.Waiting {
+		return true
+	}
+	c.say(w, r, u, http.StatusConflict, "Somebody decided about it before.", fmt.Sprintf("Proposal %d was %s.", p.N, p.State))
+	return false
+}
+
+// replayProposal shows what a proposal would do otherwise now.
+func (c *Console) replayProposal(w http.ResponseWriter, r *http.Request, u User) {
+	p, err := c.proposalOf(r)
+	if err != nil {
+		c.noProposal(w, r, u, err)
+		return
+	}
+	text, _, err := c.RuleFile.Current()
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	if !c.waits(w, r, u, &p) {
+		return
+	}
+	page, status := proposalPage{Proposal: p}, http.StatusOK
+	if page.Replayed, page.Problems, page.Amiss = c.replay(r, u, p.Joined(text)); page.Amiss != "" {
+		status = http.StatusConflict
+	}
+	c.showProposal(w, r, u, status, page)
+}
+
+// acceptProposal makes a version of the rules with what was proposed.
+func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User) {
+	p, err := c.proposalOf(r)
+	if err != nil {
+		c.noProposal(w, r, u, err)
+		return
+	}
+	if !c.waits(w, r, u, &p) {
+		return
+	}
+	if c.own(u, &p) {
+		c.say(w, r, u, http.StatusConflict, "Somebody else must accept it.", "You proposed it, or stand in for who did. [console] accept_own says whether that is enough.")
+		return
+	}
+	n, err := c.RuleFile.VersionOf(p.N) // a process that died has saved it
+	text := ""
+	if err == nil {
+		text, _, err = c.RuleFile.Current()
+	}
+	ctx := context.WithoutCancel(r.Context())
+	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("accept:%d", p.N), Digest: rulefile.Digest(p.Text)}
+	if err == nil {
+		err = c.note(ctx, e)
+	}
+	if err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	if n == 0 {
+		var wrong []RuleProblem
+		v := rulefile.Version{Note: fmt.Sprintf("proposal %d by %s: %s", p.N, strings.TrimPrefix(p.By, "user:"), p.Why), Text: p.Joined(text), Proposal: p.N}
+		n, wrong, err = c.putRules(ctx, u, r.PostFormValue("base"), v)
+		if err != nil || len(wrong) > 0 {
+			page := proposalPage{Proposal: p, Problems: wrong, Amiss: "The rules with it do not load. Nothing was changed."}
+			if err != nil {
+				page.Amiss = c.notSaved(ctx, err)
+			}
+			e.Result = audit.ResultFailed
+			if err := c.note(ctx, e); err != nil {
+				c.fail(w, r, u, err)
+				return
+			}
+			c.showProposal(w, r, u, http.StatusConflict, page)
+			return
+		}
+	}
+	p.State, p.Version, p.Decider, p.Decided = rulefile.Accepted, n, u.Actor(), c.Now().UTC()
+	if err := c.RuleFile.Decide(p, func() error { return nil }); err != nil && !errors.Is(err, rulefile.ErrDecided) {
+		c.Log.LogAttrs(ctx, slog.LevelError, "a proposal is in force and could not be marked as accepted", safelog.Err(err))
+	}
+	c.sessions.say(r, fmt.Sprintf("Proposal %d is in force, as version %d.", p.N, n))
+	http.Redirect(w, r, fmt.Sprintf("/rules/proposals/%d", p.N), http.StatusSeeOther)
+}
+
+// declineProposal ends a proposal with a reason; the rules stay as they are.
+func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User) {
+	p, err := c.proposalOf(r)
+	if err != nil {
+		c.noProposal(w, r, u, err)
+		return
+	}
+	if !c.waits(w, r, u, &p) {
+		return
+	}
+	answer := strings.TrimSpace(r.PostFormValue("answer"))
+	if answer == "" || len(answer) > rulefile.MaxNote || c.Exempt.Finds(answer) {
+		c.showProposal(w, r, u, http.StatusBadRequest, proposalPage{Proposal: p, Amiss: fmt.Sprintf("Nothing was decided: say why, in at most %d bytes and without patients' data.", rulefile.MaxNote)})
+		return
+	}
+	ctx := context.WithoutCancel(r.Context())
+	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("decline:%d", p.N), Digest: rulefile.Digest(p.Text)}
+	p.State, p.Answer, p.Decider, p.Decided = rulefile.Declined, answer, u.Actor(), c.Now().UTC()
+	noted := false
+	err = c.RuleFile.Decide(p, func() error {
+		err := c.note(ctx, e)
+		noted = err == nil
+		return err
+	})
+	if err != nil && noted {
+		e.Result = audit.ResultFailed
+		err = errors.Join(err, c.note(ctx, e))
+	}
+	switch {
+	case errors.Is(err, rulefile.ErrDecided):
+		c.say(w, r, u, http.StatusConflict, "Somebody decided about it before.", "")
+	case err != nil:
+		c.fail(w, r, u, err)
+	default:
+		c.sessions.say(r, fmt.Sprintf("Proposal %d is declined. The rules stay as they are.", p.N))
+		http.Redirect(w, r, fmt.Sprintf("/rules/proposals/%d", p.N), http.StatusSeeOther)
+	}
+}
