@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -181,6 +182,17 @@ func TestRuleTry(t *testing.T) {
 	}
 	if strings.Contains(page, "<script>x") || strings.Contains(page, `class="near"`) {
 		t.Error("the text ran, or misses are told unasked")
+	}
+	// Only this page may ask its server for anything while it stands.
+	for path, may := range map[string]bool{"/rules/try": true, "/rules": false, "/queue": false} {
+		res, err := v.http.Get(s.URL + path) //nolint:noctx // ends with the test's server
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if got := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(got, web.Policy) || strings.HasSuffix(got, "; connect-src 'self'") != may {
+			t.Errorf("%s: policy %q", path, got)
+		}
 	}
 	// A file, one rule, and what it does not find.
 	code, page = v.upload("/rules/try", map[string]string{"rule": "site-badge", "near": "1"}, "x BX482914 nor BX48291")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/web"
 	"github.com/stanch-dlp/stanch/patterns"
 	"github.com/stanch-dlp/stanch/scanner"
 )
@@ -71,6 +72,7 @@ func (c *Console) showTry(w http.ResponseWriter, r *http.Request, u User, status
 	p := tryPage{Rail: railOf(f.Rules, ""), Form: f}
 	p.Rail.Try = true
 	p.frame = c.frame(r, u, "Rules: try")
+	w.Header().Set("Content-Security-Policy", web.Policy+"; connect-src 'self'") // for a text that is tried as it is typed
 	c.render(w, r, status, "ruletry", p)
 }
 

@@ -38,6 +38,14 @@ func TestConsoleRules(t *testing.T) {
 	if got := webtest.Eval[string](b, `document.querySelector("mark").innerText + " " + document.title`); got != "536-22-8145 Rules: try · stanch" {
 		t.Errorf("marked and title: %q", got)
 	}
+	b.Open(url + "/rules/try")
+	b.Do(chromedp.WaitVisible("#live"), chromedp.Click("#live"), chromedp.SetValue("#text", "an SSN 536-22-8145 <b>typed</b>"))
+	webtest.Eval[bool](b, `document.querySelector("#text").dispatchEvent(new Event("input", {bubbles: true}))`)
+	b.Do(chromedp.WaitVisible("#tried mark"))
+	check("rules tried as a text is typed")
+	if got := webtest.Eval[string](b, `document.querySelector("#tried mark").innerText + " " + document.querySelector("#text").value`); got != "536-22-8145 an SSN 536-22-8145 <b>typed</b>" {
+		t.Errorf("marked as it is typed: %q", got)
+	}
 	file := filepath.Join(t.TempDir(), "Quillfeather.eml")
 	write(t, file, consoleMail, 0o600)
 	b.Open(url + "/rules/try")
@@ -57,8 +65,8 @@ func TestConsoleRules(t *testing.T) {
 			t.Errorf("the audit log lacks %s", want)
 		}
 	}
-	if n := strings.Count(log, `"rules_try"`); n != 2 {
-		t.Errorf("%d trials on record, want 2", n)
+	if n := strings.Count(log, `"rules_try"`); n != 3 {
+		t.Errorf("%d trials on record, want 3", n)
 	}
 	for _, f := range filesWith(t, g.data(), consoleSecrets...) {
 		t.Errorf("what was tried is left: %s", f)

@@ -9,6 +9,8 @@ import (
 // Policy is the Content-Security-Policy of every answer: nothing but what this
 // program itself serves, nothing inline, no frames.
 //
+// One page adds to it: where rules are tried as a text is typed, its script may ask
+// this server.
 // Source: W3C Content Security Policy Level 3.
 const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
