@@ -66,6 +66,18 @@ func TestBackupComesBackOnANewMachine(t *testing.T) {
 	if out := g.must("backup", filepath.Join(safe, "one")); !strings.Contains(out, "whole") {
 		t.Errorf("backup says %q", out)
 	}
+	plain := filepath.Join(safe, "one.tar") // age and tar read it, and nobody else's key opens it
+	output(t, "age", "-d", "-i", key, "-o", plain, filepath.Join(safe, "one"))
+	names := strings.Split(strings.TrimSpace(output(t, "tar", "tf", plain)), "\n")
+	if names[0] != "stanch-backup.json" || names[len(names)-1] != "stanch-sums.json" || !slices.Contains(names, "restored.toml") {
+		t.Errorf("age and tar list %q", names)
+	}
+	if out, err := exec.Command("age", "-d", "-i", stranger, filepath.Join(safe, "one")).Output(); err == nil || len(out) > 0 {
+		t.Errorf("a stranger opens it by age: %d bytes, %v", len(out), err)
+	}
+	if err := os.Remove(plain); err != nil {
+		t.Fatal(err)
+	}
 	load.wait(t)
 	if _, code := g.cli("backup", filepath.Join(safe, "one")); code == 0 {
 		t.Error("a backup was written over")
