@@ -132,7 +132,11 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *
 	if err := cfg.CheckRules(func(id dlp.RuleID) bool { return set.Rule(id) != nil }); err != nil {
 		return nil, err
 	}
-	p, err := policy.New(cfg.Policy, cfg.SMTP.InternalDomains)
+	state, err := rolloutOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.New(cfg.Policy.RolledOut(state.Enforced), cfg.SMTP.InternalDomains)
 	if err != nil {
 		return nil, err
 	}

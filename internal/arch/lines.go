@@ -27,7 +27,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/crypt/strict", "internal/crypt/seen", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/rulefile", "internal/dossier", "internal/pickup", "internal/backup",
+			"internal/crypt", "internal/crypt/strict", "internal/crypt/seen", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/rulefile", "internal/dossier", "internal/rollout", "internal/pickup", "internal/backup",
 		}},
 		{"a browser for tests of pages", []string{"internal/webtest"}},
 		{"generated labelled text", []string{"internal/gold/cases"}},

@@ -45,6 +45,7 @@ const (
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
 	LegalHold    Kind = "legal_hold" // a person has Doc kept whatever its time, or no longer, as Reason says
 	Dossier      Kind = "dossier"    // a person saves a version of the dossier Doc, or takes it away, as Reason says
+	Rollout      Kind = "rollout"    // a person has Policy watched or enforced from now on, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -53,7 +54,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, RuleFile, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Rollout, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.

@@ -52,6 +52,7 @@ type Deps struct {
 	Trail    Trail
 	Legal    Legal
 	Dossiers Dossiers
+	Rollout  Rollout
 	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
@@ -146,6 +147,7 @@ type frame struct {
 func (f frame) Decides() bool    { return f.User.may(decide) }
 func (f frame) Reveals() bool    { return f.User.may(reveal) }
 func (f frame) Trails() bool     { return f.User.may(trail) }
+func (f frame) RollsOut() bool   { return f.User.may(rollOut) }
 func (f frame) Dossiers() bool   { return f.User.may(dossiers) }
 func (f frame) Legal() bool      { return f.User.may(legal) }
 func (f frame) Downloads() bool  { return f.User.may(download) }

@@ -18,6 +18,8 @@ import (
 // Figures tells what was counted. It is satisfied by tally.Tally.
 type Figures interface {
 	Of(ctx context.Context, first, last int) ([]store.Count, error)
+	// By counts one thing, the days together.
+	By(ctx context.Context, what string, first, last int) ([]store.Count, error)
 }
 
 // Condition is how one piece of the gateway fares.

@@ -66,6 +66,10 @@ func Policies(c policy.Config, internal []string, own, mailDoor, scanning bool) 
 		held := false
 		for _, p := range c.Policies {
 			object := "policies " + p.ID
+			if p.Mode == "rollout" { // one that is enforced says so
+				out = append(out, poor(object, "is being brought in and only watched: what it speaks of leaves, and is only recorded", "Enforce it on the console's roll-out page when its figures are what you expect."))
+				continue
+			}
 			if p.Mode == "monitor" {
 				out = append(out, poor(object, "is in monitor mode: what it speaks of leaves, and is only recorded", fmt.Sprintf("Set mode = \"enforce\" in policy %q when the audit log shows what you expect.", p.ID)))
 				continue
@@ -79,6 +83,9 @@ func Policies(c policy.Config, internal []string, own, mailDoor, scanning bool) 
 		}
 		if c.Defaults.Mode == "monitor" {
 			out = append(out, poor("defaults.mode", "is monitor: what could not be read leaves, and is only recorded", `Set defaults.mode = "enforce".`))
+		}
+		if c.Defaults.Mode == "rollout" {
+			out = append(out, poor("defaults.mode", "is being brought in and only watched: what could not be read leaves, and is only recorded", "Enforce on_gap on the console's roll-out page."))
 		}
 		if c.Defaults.OnGap == "allow" {
 			out = append(out, poor("defaults.on_gap", "is allow: what could not be read leaves, an encrypted archive for one", `Set defaults.on_gap = "quarantine".`))

@@ -25,7 +25,9 @@ type Policy struct {
 	// Description tells a reader what the policy is for. It decides nothing.
 	Description string `toml:"description,omitempty"`
 	// Mode is `enforce`, or `monitor`: then mail and files flow as if the policy
-	// were absent, and output and audit log say what it would have done.
+	// were absent, and output and audit log say what it would have done; or
+	// `rollout`: `monitor` until an admin enforces the policy on the console's page
+	// of the roll-out, and `enforce` from then on.
 	Mode string `toml:"mode,omitempty" default:"enforce"`
 	// Where limits the policy to some channels, recipients, senders or folders.
 	// All keys that are given must hold.
@@ -140,7 +142,7 @@ type Defaults struct {
 	// pictures up to 64 KiB pass that the HTML body shows by cid:, `allow` lets
 	// every picture pass, `gap` none.
 	OnImage string `toml:"on_image"`
-	// Mode of `on_gap`: `enforce` or `monitor`.
+	// Mode of `on_gap`: `enforce`, `monitor` or `rollout`, as of a policy.
 	Mode string `toml:"mode"`
 	// Notify says who is told when `on_gap` or a time-out holds mail: `sender`.
 	Notify []string `toml:"notify"`
@@ -187,6 +189,7 @@ func Starter() Config {
 const (
 	modeEnforce   = "enforce"
 	modeMonitor   = "monitor"
+	modeRollout   = "rollout"
 	scopeDocument = "document"
 	scopePart     = "part"
 	scopeRow      = "row"

@@ -105,7 +105,7 @@ func (e *Engine) Digest() string { return e.digest }
 func (p *Policy) compile() compiled {
 	c := compiled{
 		id:      p.ID,
-		monitor: p.Mode == modeMonitor,
+		monitor: watched(p.Mode),
 		where:   p.Where.compile(),
 		except:  p.Except.compile(),
 		scope:   first(p.Scope, scopeDocument),
@@ -247,7 +247,7 @@ func (e *Engine) decide(doc *dlp.Document, rcpt dlp.Address, k *known) dlp.RcptV
 		enforced = append(enforced, c)
 	}
 	if doc.Channel == dlp.File || !e.own.internal(rcpt) {
-		if e.gapMode == modeMonitor {
+		if watched(e.gapMode) {
 			monitored = append(monitored, e.onGapClaim(doc, k, heard, OnGapPolicy)...)
 		} else {
 			enforced = append(enforced, e.onGapClaim(doc, k, spoken, "")...)

@@ -62,7 +62,7 @@ func (c *Config) Validate() error {
 	d := &c.Defaults
 	f.oneOf("defaults.on_gap", d.OnGap, "allow", "encrypt", "quarantine", "reject")
 	f.oneOf("defaults.on_image", d.OnImage, imageInline, imageAllow, imageGap)
-	f.oneOf("defaults.mode", d.Mode, modeEnforce, modeMonitor)
+	f.oneOf("defaults.mode", d.Mode, modeEnforce, modeMonitor, modeRollout)
 	notifies(&f, "defaults.notify", d.Notify)
 	return errors.Join(f.list...)
 }
@@ -114,7 +114,7 @@ func (p *Policy) validate(f *faults, key string) {
 	case !validID(p.ID):
 		f.add(key+".id", "1 to %d letters, digits, '-', '_' or '.'", maxID)
 	}
-	f.oneOf(key+".mode", p.Mode, modeEnforce, modeMonitor)
+	f.oneOf(key+".mode", p.Mode, modeEnforce, modeMonitor, modeRollout)
 	f.oneOf(key+".scope", p.Scope, scopeDocument, scopePart, scopeRow)
 	p.Where.validate(f, key+".where")
 	p.Except.validate(f, key+".except")

@@ -96,6 +96,9 @@ func (c *counter) decision(e *event) {
 		c.add(e, Watched, e.Monitored)
 		c.add(e, RuleWatched, e.MonitoredRules...)
 		c.add(e, PolicyWatched, e.MonitoredPolicy)
+		for _, r := range e.MonitoredRules {
+			c.add(e, WatchedBy, e.MonitoredPolicy+" "+r+" "+e.Sender)
+		}
 	}
 	var what, rule string
 	switch e.Action {

@@ -39,6 +39,7 @@ const (
 	RuleRejected  = "rule_rejected"  // by rule
 	RuleWatched   = "rule_watched"   // by rule: as Watched, whatever the action
 	PolicyWatched = "policy_watched" // by policy: as Watched
+	WatchedBy     = "watched_by"     // by policy, rule and keyed pseudonym of the sender, joined by spaces: as Watched
 	Unread        = "unread"         // by cause: held, encrypted or refused, and a part could not be read
 	Way           = "way"            // by way on which it goes encrypted
 	SenderHeld    = "sender_held"    // by keyed pseudonym
@@ -75,6 +76,7 @@ type Store interface {
 	AddFigures(ctx context.Context, counts []store.Count, place []byte, anew bool) error
 	PruneFigures(ctx context.Context, day int) error
 	Figures(ctx context.Context, first, last int) ([]store.Count, error)
+	FiguresOf(ctx context.Context, what string, first, last int) ([]store.Count, error)
 	Hold(ctx context.Context, id dlp.ID) (vault.Row, error)
 }
 
@@ -119,6 +121,19 @@ func (t *Tally) Of(ctx context.Context, first, last int) ([]store.Count, error) 
 		return nil, err
 	}
 	cs, err := t.store.Figures(ctx, first, last)
+	if err != nil {
+		return nil, fmt.Errorf("tally: %w", err)
+	}
+	return cs, nil
+}
+
+// By returns what is counted of what in the days from first to last together, the
+// log read on before.
+func (t *Tally) By(ctx context.Context, what string, first, last int) ([]store.Count, error) {
+	if err := t.CatchUp(ctx); err != nil {
+		return nil, err
+	}
+	cs, err := t.store.FiguresOf(ctx, what, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("tally: %w", err)
 	}

@@ -60,9 +60,20 @@ func (db *DB) PruneFigures(ctx context.Context, day int) error {
 	})
 }
 
-// Figures returns the counts of the days from first to last, by day, what and of.
+// Figures returns the counts of the days from first to last, by day, what and of,
+// but for those that are many and asked for by name.
 func (db *DB) Figures(ctx context.Context, first, last int) ([]store.Count, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT day, what, of, n, doc FROM figures WHERE day BETWEEN ? AND ? ORDER BY day, what, of", first, last)
+	rows, err := db.read.QueryContext(ctx, "SELECT day, what, of, n, doc FROM figures WHERE day BETWEEN ? AND ? AND what <> 'watched_by' ORDER BY day, what, of", first, last)
+	return figures(rows, err)
+}
+
+// FiguresOf returns the counts of one what, whatever the day, summed up by of.
+func (db *DB) FiguresOf(ctx context.Context, what string, first, last int) ([]store.Count, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT max(day), what, of, sum(n), '' FROM figures WHERE day BETWEEN ? AND ? AND what = ? GROUP BY of ORDER BY of", first, last, what)
+	return figures(rows, err)
+}
+
+func figures(rows *sql.Rows, err error) ([]store.Count, error) {
 	return collect(rows, err, "figures", func(c *store.Count) ([]any, func() error) {
 		var doc string
 		return []any{&c.Day, &c.What, &c.Of, &c.N, &doc}, func() error {
