@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/survey"
 	"github.com/stanch-dlp/stanch/internal/tally"
@@ -49,7 +51,7 @@ func (s *server) buildConsole() error {
 	s.ruleFile = rulefile.Open(s.cfg.DataDir)
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Deputy: console.OpenDeputies(consoleDir(s.cfg.DataDir), time.Now), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, Exempt: rulebook{s}, AcceptOwn: s.cfg.Console.AcceptOwn, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
-		OIDC: provider, Trail: s.audit, Legal: s.gateway, Persons: s.persons,
+		OIDC: provider, Site: passkey.NewSite(cmp.Or(s.cfg.Console.URL, s.cfg.Console.OIDC.URL), "stanch"), Trail: s.audit, Legal: s.gateway, Persons: s.persons,
 		Dossiers: s.gateway,
 		Rollout:  rollouts{s},
 		Figures:  s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,

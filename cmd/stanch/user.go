@@ -47,6 +47,7 @@ func (a *app) userCmd() *cobra.Command {
 			}},
 		one("disable", "Let an account in no more; its sessions end", "disable", func(u *console.Users, name string) error { return u.SetDisabled(name, true) }),
 		one("second-off", "Take an account's second factor away, as when its device is lost; its sessions end", "second_off", func(u *console.Users, name string) error { return u.SetSecond(name, "", 0) }),
+		one("passkeys-off", "Take an account's passkeys away, as when a device is lost; its sessions end", "passkeys_off", func(u *console.Users, name string) error { return u.SetPasskeys(name, "", "") }),
 		one("enable", "Let an account in again", "enable", func(u *console.Users, name string) error { return u.SetDisabled(name, false) }),
 	)
 	return cmd
@@ -101,6 +102,12 @@ func (a *app) listUsers() error {
 		second := "no second factor"
 		if x.Second != "" {
 			second = "second factor"
+		}
+		switch {
+		case x.Passkeys != "" && x.Second != "":
+			second = "second factor and passkeys"
+		case x.Passkeys != "":
+			second = "passkeys"
 		}
 		if x.Subject != "" {
 			second = "by the provider"

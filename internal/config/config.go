@@ -34,6 +34,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/notify/siem"
+	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/internal/probe"
@@ -208,6 +209,9 @@ type Console struct {
 	// Listen is the host:port of the reviewer's pages (docs/console.md), on this machine: others reach them through a proxy that
 	// speaks TLS. "" for no console.
 	Listen string `toml:"listen"`
+	// URL is where the console is in reviewers' browsers, such as `https://desk.clinic.example`: passkeys are for this name and port
+	// alone, so that another means setting them anew. By https, or on `localhost`; an IP address has none. "" takes `oidc.url`.
+	URL string `toml:"url"`
 	// Reasons are the codes of which a reviewer gives one with every decision. They stand in the audit log, and on the page with
 	// blanks for underscores: small letters, digits and `_`, at most 40 of them.
 	Reasons []string `toml:"reasons"`
@@ -452,6 +456,9 @@ func (c *Console) Validate() error {
 	}
 	if err := c.OIDC.Validate(); err != nil {
 		return err
+	}
+	if c.URL != "" && passkey.NewSite(c.URL, "") == nil {
+		return &dlp.KeyError{Key: "console.url", Want: "an address by https and a name, such as https://desk.clinic.example, or on localhost: passkeys are for it"}
 	}
 	if c.Listen == "" {
 		return nil

@@ -175,6 +175,8 @@ func TestMistakes(t *testing.T) {
 		{"a way twice", "[encrypt]\norder=['tls','tls']", []string{"2: encrypt.order[1]: \"smime\""}},
 		{"unknown level", "[log]\nlevel='all'", []string{"2: log.level: \"debug\""}},
 		{"console", "[console]\nlisten='8025'", []string{"2: console.listen: host:port"}},
+		{"passkeys at an address", "[console]\nlisten='127.0.0.1:8025'\nurl='https://192.0.2.1'", []string{"3: console.url: an address by https and a name"}},
+		{"passkeys without TLS", "[console]\nlisten='127.0.0.1:8025'\nurl='http://desk.clinic.example'", []string{"3: console.url"}},
 		{"notices", "[notify]\nfrom='A <a@b.example>'", []string{"2: notify.from: an address"}},
 		{"buffer", "[buffer]\nmemory_each='1GiB'", []string{"1: buffer.memory_all: at least memory_each"}},
 		{"no data_dir", "data_dir = ''", []string{"1: data_dir: a folder"}},

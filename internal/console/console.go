@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -60,7 +61,8 @@ type Deps struct {
 	Probed     func() []Probed
 	Keys       Keys // under which second factors and reviewers' keys are sealed
 	Vault      Vault
-	OIDC       *OIDC // nil: nobody signs in by a provider
+	Site       *passkey.Site // where passkeys are for; nil: there are none
+	OIDC       *OIDC         // nil: nobody signs in by a provider
 	// SecondFor are the roles that must have a second factor.
 	SecondFor []Role
 	Reasons   []string       // codes that a decision may have
@@ -77,6 +79,7 @@ type Console struct {
 	sessions *sessions
 	claims   *claims
 	agreed   *agreements
+	asked    *passkey.Ceremonies
 	byName   *web.Limiter  // sign-ins at one account from one place
 	byPlace  *web.Limiter  // sign-ins from one place
 	byUser   *web.Limiter  // sign-ins at one account from wherever
@@ -85,7 +88,7 @@ type Console struct {
 
 // New makes the console.
 func New(d Deps) (*Console, error) {
-	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now), agreed: newAgreements(d.Now),
+	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now), agreed: newAgreements(d.Now), asked: passkey.NewCeremonies(d.Now, maxAsked),
 		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now),
 		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now), bench: make(chan struct{}, maxTrials)}
 	var err error

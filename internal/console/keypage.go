@@ -60,8 +60,10 @@ func standingOf(st vault.Periods, public string) (s standing) {
 type keyData struct {
 	frame
 	standing
-	Amiss    string
-	Unlocked bool
+	Amiss      string
+	Unlocked   bool
+	ByPasskey  bool // a passkey opens it
+	MayPasskey bool // one could
 }
 
 // keyPage is about one's own reviewer's key.
@@ -71,7 +73,7 @@ func (c *Console) keyPage(w http.ResponseWriter, r *http.Request, u User, status
 		c.fail(w, r, u, err)
 		return
 	}
-	c.render(w, r, status, "key", keyData{c.frame(r, u, "Your key"), standingOf(st, u.Key), amiss, c.unlocked(r)})
+	c.render(w, r, status, "key", keyData{c.frame(r, u, "Your key"), standingOf(st, u.Key), amiss, c.unlocked(r), c.opensByPasskey(u), c.Site != nil && u.Passkeys != ""})
 }
 
 // unlocked reports whether the session has a reviewer's key open.
@@ -153,6 +155,9 @@ func (c *Console) removeKey(w http.ResponseWriter, r *http.Request, u User) {
 	err := c.note(r.Context(), audit.Event{Kind: audit.Account, Actor: u.Actor(), Reason: reasonKeyRemoved + u.Name})
 	if err == nil {
 		err = c.Users.setKey(u.Name, "", "")
+	}
+	if err == nil {
+		err = c.forgetSealed(u.Name)
 	}
 	c.goOnAt(w, r, u, err, "Your key is gone.", "/key")
 }
@@ -291,11 +296,12 @@ func (c *Console) agree(w http.ResponseWriter, r *http.Request, u User) {
 type lockedData struct {
 	frame
 	standing
-	ID       dlp.ID
-	Provider string // who keeps their password; "": this does
-	Unlocked bool
-	Agreed   bool     // they did
-	By       []string // who else did
+	ID        dlp.ID
+	Provider  string // who keeps their password; "": this does
+	Unlocked  bool
+	ByPasskey bool     // a passkey opens their key
+	Agreed    bool     // they did
+	By        []string // who else did
 }
 
 // locked answers for an item that takes a reviewer's key.
@@ -306,7 +312,7 @@ func (c *Console) locked(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	d := lockedData{frame: c.frame(r, u, "Sealed"), standing: standingOf(st, u.Key), ID: id, Unlocked: c.unlocked(r)}
+	d := lockedData{frame: c.frame(r, u, "Sealed"), standing: standingOf(st, u.Key), ID: id, ByPasskey: c.opensByPasskey(u), Unlocked: c.unlocked(r)}
 	if u.Subject != "" {
 		d.Provider = c.provider()
 	}

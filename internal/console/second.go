@@ -45,7 +45,7 @@ func (c *Console) secondRoutes() []route {
 // lacks reports whether u must set up a second factor before anything else. Who
 // signs in by a provider has its own.
 func (c *Console) lacks(u User) bool {
-	return u.Subject == "" && u.Second == "" && slices.Contains(c.SecondFor, u.Role)
+	return u.Subject == "" && !u.twoFactors() && slices.Contains(c.SecondFor, u.Role)
 }
 
 func secondAD(name string) string { return "console second factor " + name }
@@ -72,15 +72,24 @@ func (c *Console) half(r *http.Request) (User, bool) {
 	return u, err == nil && u.same(s.was) && !u.Disabled
 }
 
+type codeData struct {
+	frame
+	Amiss           string
+	Codes, Passkeys bool
+	Passkey         *asking // nil: it cannot be asked for
+}
+
 func (c *Console) codePage(w http.ResponseWriter, r *http.Request, status int, amiss string) {
-	if _, ok := c.half(r); !ok {
+	u, ok := c.half(r)
+	if !ok {
 		http.Redirect(w, r, "/signin", http.StatusSeeOther)
 		return
 	}
-	c.render(w, r, status, "code", struct {
-		frame
-		Amiss string
-	}{frame{Title: "Your code"}, amiss})
+	d := codeData{frame: frame{Title: "Your code"}, Amiss: amiss, Codes: u.Second != "", Passkeys: u.Passkeys != ""}
+	if d.Passkeys {
+		d.Passkey = c.askOf(r, u, nil, nil)
+	}
+	c.render(w, r, status, "code", d)
 }
 
 // tries counts a try of u's code until it held. It answers where there were too
@@ -121,7 +130,7 @@ func (c *Console) took(r *http.Request, u User, code string) bool {
 // code lets in who gave their password and now gives their code.
 func (c *Console) code(w http.ResponseWriter, r *http.Request, _ User) {
 	u, ok := c.half(r)
-	if !ok {
+	if !ok || u.Second == "" {
 		http.Redirect(w, r, "/signin", http.StatusSeeOther)
 		return
 	}

@@ -29,7 +29,8 @@ func (c *Console) signinPage(w http.ResponseWriter, r *http.Request, status int,
 	c.render(w, r, status, "signin", struct {
 		frame
 		Amiss, Provider string
-	}{frame{Title: "Sign in"}, amiss, c.provider()})
+		Passkeys        bool
+	}{frame{Title: "Sign in"}, amiss, c.provider(), c.Site != nil})
 }
 
 // place is where the visitor is, for the limits.
@@ -65,7 +66,7 @@ func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
 		return
 	}
 	e.Actor, e.Result = u.Actor(), audit.ResultPassed
-	if u.Second != "" {
+	if u.twoFactors() {
 		e.Result, e.Reason = "", reasonCodeAsked
 	}
 	if err := c.note(r.Context(), e); err != nil {
@@ -77,8 +78,8 @@ func (c *Console) signin(w http.ResponseWriter, r *http.Request, _ User) {
 	c.byName.Refund(name + "\x00" + place)
 	c.byUser.Refund(name)
 	c.sessions.end(w, r)
-	c.sessions.begin(w, r, u, u.Second != "")
-	if u.Second != "" {
+	c.sessions.begin(w, r, u, u.twoFactors())
+	if u.twoFactors() {
 		http.Redirect(w, r, "/code", http.StatusSeeOther)
 		return
 	}

@@ -48,6 +48,8 @@ type User struct {
 	First    bool   `json:"first,omitempty"`    // must set a password of their own before anything else
 	Changes  int    `json:"changes,omitempty"`  // how often it was changed: each ends its sessions
 	Second   string `json:"second,omitempty"`   // secret of its codes, sealed, in base64; "": it signs in without
+	Handle   string `json:"handle,omitempty"`   // how authenticators know it, random, in base64
+	Passkeys string `json:"passkeys,omitempty"` // sealed, in base64; "": it has none
 	Step     int64  `json:"step,omitempty"`     // of the last code that was used
 	Address  string `json:"address,omitempty"`  // of their mail: they release none that they sent, and notices to it go to their deputy too
 	Barred   int64  `json:"barred,omitempty"`   // when it last lost the right to decide, in Unix seconds: what it decided before counts no longer
@@ -59,9 +61,10 @@ type User struct {
 	inPlaceOf string // whose deputy they are in what they do now; of a request, never kept
 }
 
-// same reports whether nothing but the last code has changed.
+// same reports whether nothing but the last code, or when a passkey was used, has
+// changed: what sets or removes one counts as a change of its own.
 func (u User) same(was User) bool {
-	u.Step = was.Step
+	u.Step, u.Passkeys = was.Step, was.Passkeys
 	return u == was
 }
 
@@ -93,7 +96,7 @@ const (
 	minPassword = 12 // characters; NIST SP 800-63B 3.1.1.2 asks for 8 beside another factor, 15 alone
 	maxPassword = 200
 	maxUsers    = 1000
-	maxFile     = 1 << 20 // bytes
+	maxFile     = 8 << 20 // bytes: as many accounts with as many passkeys as may be
 )
 
 // Users keeps the accounts in one file. It is read anew for every question, so
@@ -227,6 +230,9 @@ func (u *Users) SetAddress(name, address string) error {
 	}
 	return u.edit(name, func(x *User) { x.Address = address })
 }
+
+// twoFactors reports whether a password alone does not let u in.
+func (u User) twoFactors() bool { return u.Second != "" || u.Passkeys != "" }
 
 // decides reports whether x may sign in and decide.
 func (u User) decides() bool { return !u.Disabled && u.may(decide) }
