@@ -32,7 +32,7 @@ type ownPasskey struct {
 }
 
 // OpensKey reports whether it opens the reviewer's key u.
-func (p ownPasskey) OpensKey(public string) bool { return public != "" && p.KeyOf == public }
+func (k ownPasskey) OpensKey(public string) bool { return public != "" && k.KeyOf == public }
 
 func passkeysAD(name string) string { return "console passkeys " + name }
 
