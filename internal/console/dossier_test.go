@@ -96,7 +96,7 @@ func TestDossierPages(t *testing.T) {
 	}
 
 	// Whose documents are looked for stands in no URL, and that somebody looked is on record.
-	code, body, _ := v.do(http.MethodPost, "/dossiers/find", url.Values{"address": {"ward.person@clinic.example"}, "from": {"2026-11-01"}})
+	code, _, _ := v.do(http.MethodPost, "/dossiers/find", url.Values{"address": {"ward.person@clinic.example"}, "from": {"2026-11-01"}})
 	if code != http.StatusOK || !slices.Contains(s.desk.log(), "search  "+pseudonym+" ") {
 		t.Errorf("find: %d, the log was asked %q", code, s.desk.log())
 	}
@@ -133,7 +133,7 @@ func TestDossierPages(t *testing.T) {
 		}
 	}
 
-	_, body, _ = v.do(http.MethodGet, "/dossiers/"+id, nil)
+	_, body, _ := v.do(http.MethodGet, "/dossiers/"+id, nil)
 	for _, want := range []string{"ward.person@clinic.example", "<strong>passed</strong>", "SSN</span> 41", "not read: too deep", "2027-01-19", "luis: reveal:to decide", "event 9",
 		"Whether it was actually acquired or viewed", `name="base" value="2"`, "The proof does not hold"} {
 		if !strings.Contains(body, want) {
