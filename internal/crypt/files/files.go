@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -161,12 +162,28 @@ func (e Encryption) Write(dst io.Writer, src io.Reader) error {
 // recipient, and more for the largest keys.
 const maxEnvelope = 4 << 20
 
+var errTooLarge = errors.New("larger than 128 MiB: open it with openssl cms -decrypt -inform DER -binary")
+
 // DecryptCMS writes what is encrypted in src, as Write has it with certificates, to
-// dst: all of it, or nothing. What is in memory is src, no larger than Write takes.
+// dst: all of it, or nothing. What is in memory is src, no larger than Write takes:
+// of a file that is larger nothing is read.
 func DecryptCMS(dst io.Writer, src io.Reader, with []cms.Secret) error {
+	if f, ok := src.(fs.File); ok {
+		info, err := f.Stat()
+		if err != nil {
+			return safefile.Classify("look at", err)
+		}
+		if info.Size() > MaxCMS+maxEnvelope {
+			return errTooLarge
+		}
+	}
 	var b bytes.Buffer
-	if n, err := b.ReadFrom(io.LimitReader(src, MaxCMS+maxEnvelope+1)); err != nil || n > MaxCMS+maxEnvelope {
-		return errors.Join(err, errors.New("larger than 128 MiB: open it with openssl cms -decrypt -inform DER -binary"))
+	n, err := b.ReadFrom(io.LimitReader(src, MaxCMS+maxEnvelope+1))
+	if err != nil {
+		return err
+	}
+	if n > MaxCMS+maxEnvelope {
+		return errTooLarge
 	}
 	plain, err := cms.Open(b.Bytes(), with)
 	if err != nil {

@@ -147,6 +147,36 @@ func TestCMSFile(t *testing.T) {
 	}
 }
 
+// TestLargeCMSFileIsNotRead: a file past the bound is refused by its size, and what has
+// none, once that much has come.
+func TestLargeCMSFileIsNotRead(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "large.p7m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(140 << 20); err != nil {
+		t.Fatal(err)
+	}
+	for name, src := range map[string]io.Reader{"file": unread{f, t}, "stream": zeros{}} {
+		var got bytes.Buffer
+		if err := files.DecryptCMS(&got, src, nil); err == nil || !strings.Contains(err.Error(), "larger than 128 MiB") || got.Len() > 0 {
+			t.Errorf("%s: %d bytes, %v", name, got.Len(), err)
+		}
+	}
+}
+
+// unread is a file that nothing is to be read from.
+type unread struct {
+	*os.File
+	t *testing.T
+}
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("it is read")
+	return 0, io.EOF
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
