@@ -188,30 +188,50 @@ func TestCheckThroughChain(t *testing.T) {
 	}
 }
 
-// TestCheckOfOpenSSL checks certificates that another program made.
+// TestCheckOfOpenSSL checks certificates that another program made, as of now: what
+// has expired expired by its own dates.
 func TestCheckOfOpenSSL(t *testing.T) {
 	const rsa, p384 = "rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-384"
-	for _, tc := range []struct{ name, key, usage, names, want string }{
-		{"mail", rsa, "digitalSignature,keyEncipherment", "email:bob@partner.example", ""},
-		{"signs only", rsa, "digitalSignature", "email:bob@partner.example", "key_usage"},
-		{"wrong person", rsa, "keyEncipherment", "email:eve@partner.example", "wrong_address"},
-		{"international name", rsa, "keyEncipherment", "otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@partner.example", ""},
-		{"mail, EC", p384, "digitalSignature,keyAgreement", "email:bob@partner.example", ""},
-		{"signs only, EC", p384, "digitalSignature", "email:bob@partner.example", "key_usage"},
-		{"wrong person, EC", p384, "keyAgreement", "email:eve@partner.example", "wrong_address"},
-		{"signing curve", "ed25519", "digitalSignature", "email:bob@partner.example", "key"},
+	const day = 24 * time.Hour
+	for _, tc := range []struct {
+		name, key, usage, names, want string
+		from, until                   time.Duration // from now; zero: a day about it
+	}{
+		{name: "mail", key: rsa, usage: "digitalSignature,keyEncipherment", names: "email:bob@partner.example"},
+		{name: "signs only", key: rsa, usage: "digitalSignature", names: "email:bob@partner.example", want: "key_usage"},
+		{name: "wrong person", key: rsa, usage: "keyEncipherment", names: "email:eve@partner.example", want: "wrong_address"},
+		{name: "expired", key: rsa, usage: "keyEncipherment", names: "email:bob@partner.example", want: "expired", from: -30 * day, until: -day},
+		{name: "not yet valid", key: rsa, usage: "keyEncipherment", names: "email:bob@partner.example", want: "not_yet_valid", from: day, until: 30 * day},
+		{name: "international name", key: rsa, usage: "keyEncipherment", names: "otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@partner.example"},
+		{name: "mail, EC", key: p384, usage: "digitalSignature,keyAgreement", names: "email:bob@partner.example"},
+		{name: "signs only, EC", key: p384, usage: "digitalSignature", names: "email:bob@partner.example", want: "key_usage"},
+		{name: "wrong person, EC", key: p384, usage: "keyAgreement", names: "email:eve@partner.example", want: "wrong_address"},
+		{name: "expired, EC", key: p384, usage: "keyAgreement", names: "email:bob@partner.example", want: "expired", from: -30 * day, until: -day},
+		{name: "signing curve", key: "ed25519", usage: "digitalSignature", names: "email:bob@partner.example", want: "key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "cert.pem")
-			how := append([]string{"req", "-x509", "-nodes", "-keyout", os.DevNull, "-out", file, "-subj", "/CN=Invented", "-utf8", "-addext", "keyUsage=" + tc.usage,
-				"-addext", "subjectAltName=" + tc.names, "-addext", "extendedKeyUsage=emailProtection", "-newkey"}, strings.Fields(tc.key)...)
-			if _, err := run(t, nil, "openssl", how...); err != nil {
-				t.Fatal(err)
+			if tc.until == 0 {
+				tc.from, tc.until = -day, day
 			}
-			block, _ := pem.Decode(must(os.ReadFile(file)))
+			dir, now := t.TempDir(), time.Now()
+			at := func(name string) string { return filepath.Join(dir, name) }
+			write(t, at("index.txt"), nil)
+			write(t, at("ca.cnf"), []byte("[ca]\ndefault_ca = it\n[it]\ndatabase = "+at("index.txt")+"\nnew_certs_dir = "+dir+"\nrand_serial = yes\ndefault_md = default\npolicy = any\n[any]\ncommonName = supplied\n"))
+			write(t, at("ext"), []byte("keyUsage="+tc.usage+"\nsubjectAltName="+tc.names+"\nextendedKeyUsage=emailProtection\n"))
+			date := func(d time.Duration) string { return now.Add(d).UTC().Format("060102150405Z") }
+			for _, how := range [][]string{
+				append([]string{"req", "-new", "-nodes", "-keyout", at("key.pem"), "-out", at("csr.pem"), "-subj", "/CN=Invented", "-newkey"}, strings.Fields(tc.key)...),
+				{"ca", "-batch", "-notext", "-utf8", "-selfsign", "-config", at("ca.cnf"), "-keyfile", at("key.pem"), "-in", at("csr.pem"), "-extfile", at("ext"), "-out", at("cert.pem"),
+					"-startdate", date(tc.from), "-enddate", date(tc.until)},
+			} {
+				if _, err := run(t, nil, "openssl", how...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			block, _ := pem.Decode(must(os.ReadFile(at("cert.pem"))))
 			cert := must(x509.ParseCertificate(block.Bytes))
 			tr := smime.Trust{Roots: pool(cert)}
-			wantErr(t, tr.Check(cert, nil, bobAddress, time.Now()), smime.Reason(tc.want))
+			wantErr(t, tr.Check(cert, nil, bobAddress, now), smime.Reason(tc.want))
 		})
 	}
 }

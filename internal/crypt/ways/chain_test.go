@@ -37,7 +37,6 @@ new_certs_dir = DIR
 certificate = DIR/ca.pem
 private_key = DIR/ca.key
 default_md = sha256
-default_days = 30
 default_crl_days = 1
 policy = any
 unique_subject = no
@@ -85,11 +84,18 @@ func (a *authority) openssl(args ...string) {
 	}
 }
 
-// issue makes NAME.pem in a's folder.
+// issue makes NAME.pem in a's folder, good for the days to come.
 func (a *authority) issue(name string, exts ...string) string {
 	a.t.Helper()
+	return a.issueFor(name, time.Now(), time.Now().Add(30*24*time.Hour), exts...)
+}
+
+func (a *authority) issueFor(name string, from, until time.Time, exts ...string) string {
+	a.t.Helper()
+	const form = "060102150405Z"
 	write(a.t, a.dir, "ext", strings.Join(append([]string{"basicConstraints=CA:FALSE"}, exts...), "\n")+"\n")
-	a.openssl("ca", "-batch", "-notext", "-config", a.file("ca.cnf"), "-in", a.file("csr.pem"), "-out", a.file(name+".pem"), "-extfile", a.file("ext"))
+	a.openssl("ca", "-batch", "-notext", "-config", a.file("ca.cnf"), "-in", a.file("csr.pem"), "-out", a.file(name+".pem"), "-extfile", a.file("ext"),
+		"-startdate", from.UTC().Format(form), "-enddate", until.UTC().Format(form))
 	b, err := os.ReadFile(a.file(name + ".pem"))
 	if err != nil {
 		a.t.Fatal(err)
@@ -200,7 +206,10 @@ func TestChain(t *testing.T) {
 		{name: "forged", ocsp: "person", hard: ways.NoStatus, softer: true, quiet: true},
 		{name: "point", list: "point", softer: true, quiet: true},
 		{name: "elsewhere", list: "elsewhere", hard: ways.NoStatus, softer: true, quiet: true},
-		{name: "expired", ocsp: "responder", late: 31 * 24 * time.Hour, hard: ways.Expired},
+		{name: "lapsed", ocsp: "responder", late: 31 * 24 * time.Hour, hard: ways.Expired},
+		{name: "expired", ocsp: "responder", hard: ways.Expired, change: func(name, _ string) string {
+			return a.issueFor(name, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour), mail, "subjectAltName=email:"+name+"@partner.example")
+		}},
 		{name: "signs", exts: "keyUsage=digitalSignature", ocsp: "responder", hard: ways.Cannot},
 		{name: "server", exts: "extendedKeyUsage=serverAuth", ocsp: "responder", hard: ways.Cannot},
 		{name: "person", for_: "email:eve@partner.example", ocsp: "responder", hard: ways.OtherPerson},
