@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,6 +139,60 @@ func noCanary(t *testing.T, what, text string) {
 			t.Errorf("%s holds %q: …%s…", what, w, text[max(0, i-60):min(len(text), i+60)])
 		}
 	}
+}
+
+// canaryForms are the traces as they are, and as they stand in base64, at each of
+// the three places that a word can begin there.
+func canaryForms() []string {
+	forms := slices.Clone(canary)
+	for _, w := range canary {
+		for skip := range 3 {
+			coded := base64.StdEncoding.EncodeToString(append(make([]byte, skip), w...))
+			forms = append(forms, coded[(skip*8+5)/6:(skip+len(w))*8/6]) // whole sextets of w alone
+		}
+	}
+	return forms
+}
+
+// noCanaryOnDisk searches the data folder, the folder for temporary files and what
+// the gateway has open in either.
+func noCanaryOnDisk(t *testing.T, g *gateway, temp string) {
+	t.Helper()
+	for _, f := range append(filesWith(t, g.data(), canaryForms()...), filesWith(t, temp, canaryForms()...)...) {
+		t.Error(f)
+	}
+	if noCanaryOpen(t, g, temp) == 0 {
+		t.Error("the gateway has no file open that could be read: nothing was searched")
+	}
+}
+
+// noCanaryOpen searches the files that the gateway has open below its own folder and
+// temp, those without a name too, and returns how many it could read.
+func noCanaryOpen(t *testing.T, g *gateway, temp string) (seen int) {
+	t.Helper()
+	fds := filepath.Join("/proc", strconv.Itoa(g.cmd.Process.Pid), "fd")
+	es, err := os.ReadDir(fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range es {
+		link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
+		if !strings.HasPrefix(link, g.dir) && !strings.HasPrefix(link, temp) {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(fds, e.Name()))
+		if err != nil {
+			continue // a folder, or gone
+		}
+		seen++
+		low := bytes.ToLower(b)
+		for _, w := range canaryForms() {
+			if bytes.Contains(low, []byte(strings.ToLower(w))) {
+				t.Errorf("the open file %s holds %q", link, w)
+			}
+		}
+	}
+	return seen
 }
 
 // checkOpenMessage stops in the middle of a large message and reads what the

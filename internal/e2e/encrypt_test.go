@@ -447,7 +447,33 @@ func TestKeysCommands(t *testing.T) {
 // waits in the outbox, and after.
 func TestEncryptedCanary(t *testing.T) {
 	t.Parallel()
-	bob := newPerson(t, "bob@partner.example")
+	for name, way := range map[string]func(t *testing.T) (keys string, opens func(msg string) string){
+		"OpenPGP": func(t *testing.T) (string, func(string) string) {
+			bob := newPerson(t, "bob@partner.example")
+			return withKeys(t, map[string]string{"bob@partner.example": bob.key}), bob.reads
+		},
+		"S/MIME": func(t *testing.T) (string, func(string) string) {
+			certs, site := t.TempDir(), t.TempDir()
+			certificate(t, certs, "bob@partner.example", "email:bob@partner.example")
+			certificate(t, site, "site", "email:ada@clinic.example")
+			keys := fmt.Sprintf("%s\n[encrypt]\nsmime_dir = %q\nsmime_sign_cert = %q\nsmime_sign_key = %q\n",
+				encryptMailPolicy, certs, filepath.Join(site, "site.pem"), filepath.Join(site, "site.key"))
+			return keys, func(msg string) string {
+				signed := openssl(t, certs, msg, "cms", "-decrypt", "-recip", "bob@partner.example.pem", "-inkey", "bob@partner.example.key")
+				return openssl(t, site, signed, "cms", "-verify", "-CAfile", "site.pem")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			keys, opens := way(t)
+			checkEncryptedCanary(t, keys, opens)
+		})
+	}
+}
+
+func checkEncryptedCanary(t *testing.T, keys string, opens func(msg string) string) {
+	t.Helper()
 	hop := newNextHop(t)
 	hop.follow(func(verb, _ string, _ hopMail) string {
 		if verb == "DOT" {
@@ -455,41 +481,18 @@ func TestEncryptedCanary(t *testing.T) {
 		}
 		return ""
 	})
-	g := newGateway(t, options{nextHop: hop.addr, extra: withKeys(t, map[string]string{"bob@partner.example": bob.key}) + "[buffer]\nmemory_each = \"64KiB\"\n[defaults]\non_gap = \"allow\"\n"})
+	g := newGateway(t, options{nextHop: hop.addr, extra: keys + "[buffer]\nmemory_each = \"64KiB\"\n[defaults]\non_gap = \"allow\"\n"})
 	temp := t.TempDir()
 	g.start("TMPDIR=" + temp)
 	mail := strings.Replace(canaryMail("labs"), "<zq-correspondent@partner.example>", "bob@partner.example", 1)
 	mail = strings.Replace(mail, "--b\r\nContent-Type: application", strings.Repeat(canaryText, 20_000)+"--b\r\nContent-Type: application", 1)
 	mail = strings.Replace(mail, "From: Zephyrine Quillfeather <quillfeather.zephyrine@clinic.example>", "From: ada@clinic.example", 1)
-	done, looks := make(chan error, 1), 0
+	done, looks, seen := make(chan error, 1), 0, 0
 	go func() {
 		_, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, mail)
 		done <- err
 	}()
-	look := func(files bool) {
-		looks++
-		fds := filepath.Join("/proc", fmt.Sprint(g.cmd.Process.Pid), "fd")
-		es, err := os.ReadDir(fds)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range es {
-			link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
-			if !strings.HasPrefix(link, g.dir) && !strings.HasPrefix(link, temp) {
-				continue
-			}
-			if b, err := os.ReadFile(filepath.Join(fds, e.Name())); err == nil {
-				noCanary(t, "open file", string(b))
-			}
-		}
-		if !files { // some come and go
-			return
-		}
-		for _, f := range append(filesWith(t, g.data(), canary...), filesWith(t, temp, canary...)...) {
-			t.Error(f)
-		}
-	}
-	for sending := true; sending; {
+	for sending := true; sending; looks++ {
 		select {
 		case err := <-done:
 			if err != nil {
@@ -497,13 +500,13 @@ func TestEncryptedCanary(t *testing.T) {
 			}
 			sending = false
 		default:
-			look(false)
+			seen += noCanaryOpen(t, g, temp) // files come and go: those with names are searched below
 		}
 	}
 	eventually(t, "it was tried", func() bool { return strings.Contains(g.must("queue", "list"), "451") })
-	look(true)
-	if n := len(g.held()); n != 0 || looks < 2 {
-		t.Errorf("%d held, %d looks", n, looks)
+	noCanaryOnDisk(t, g, temp)
+	if n := len(g.held()); n != 0 || looks < 2 || seen == 0 {
+		t.Errorf("%d held, %d looks at %d open files", n, looks, seen)
 	}
 	for what, text := range map[string]string{"the log": g.logged(), "standard output": g.printed(), "audit export": g.must("audit", "export")} {
 		noCanary(t, what, text)
@@ -513,11 +516,11 @@ func TestEncryptedCanary(t *testing.T) {
 	eventually(t, "it is delivered", func() bool { return hop.count() == 1 })
 	m := hop.messages()[0].text
 	noCanary(t, "what was delivered", m)
-	if !strings.Contains(bob.reads(m), canary[0]) {
+	if !strings.Contains(opens(m), canary[0]) {
 		t.Error("Bob does not read it")
 	}
 	g.kill()
-	for _, f := range filesWith(t, g.data(), canary...) {
+	for _, f := range append(filesWith(t, g.data(), canaryForms()...), filesWith(t, temp, canaryForms()...)...) {
 		t.Errorf("after kill -9: %s", f)
 	}
 }

@@ -158,21 +158,7 @@ func TestPDFCanary(t *testing.T) {
 		t.Fatalf("%q, %v", answer, err)
 	}
 	eventually(t, "it was tried", func() bool { return strings.Contains(g.must("queue", "list"), "451") })
-	for _, f := range append(filesWith(t, g.data(), canary...), filesWith(t, temp, canary...)...) {
-		t.Error(f)
-	}
-	fds := filepath.Join("/proc", fmt.Sprint(g.cmd.Process.Pid), "fd")
-	es, err := os.ReadDir(fds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range es {
-		if link, _ := os.Readlink(filepath.Join(fds, e.Name())); strings.HasPrefix(link, g.dir) || strings.HasPrefix(link, temp) {
-			if b, err := os.ReadFile(filepath.Join(fds, e.Name())); err == nil {
-				noCanary(t, "open file", string(b))
-			}
-		}
-	}
+	noCanaryOnDisk(t, g, temp)
 	for what, text := range map[string]string{"the log": g.logged(), "standard output": g.printed(), "audit export": g.must("audit", "export")} {
 		noCanary(t, what, text)
 	}

@@ -489,21 +489,7 @@ func TestPickupCanary(t *testing.T) {
 	link := p.sends(msg)
 	look := func() {
 		t.Helper()
-		for _, f := range append(filesWith(t, p.data(), canary...), filesWith(t, temp, canary...)...) {
-			t.Error(f)
-		}
-		fds := filepath.Join("/proc", fmt.Sprint(p.cmd.Process.Pid), "fd")
-		es, err := os.ReadDir(fds)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range es {
-			if link, _ := os.Readlink(filepath.Join(fds, e.Name())); strings.HasPrefix(link, p.dir) || strings.HasPrefix(link, temp) { // it may be gone by now
-				if b, err := os.ReadFile(filepath.Join(fds, e.Name())); err == nil {
-					noCanary(t, "open file", string(b))
-				}
-			}
-		}
+		noCanaryOnDisk(t, p.gateway, temp)
 		for what, text := range map[string]string{"the log": p.logged(), "standard output": p.printed(), "audit export": p.must("audit", "export")} {
 			noCanary(t, what, text)
 		}
