@@ -58,7 +58,7 @@ func TestValidate(t *testing.T) {
 		{"id with a space", "[[policies]]\nid='a b'\nall=[{tag='x'}]\n" + ok, "policies[0].id", "letters"},
 		{"reserved id", "[[policies]]\nid='on_gap'\nall=[{tag='x'}]\n" + ok, "policies[0].id", "defaults.on_gap"},
 		{"id twice", one(ok) + one(ok), "policies[1].id", "no policy before"},
-		{"unknown mode", one(ok + "mode='off'"), "policies[0].mode", `"enforce" or "monitor"`},
+		{"unknown mode", one(ok + "mode='off'"), "policies[0].mode", `"enforce", "monitor" or "rollout"`},
 		{"unknown scope", one(ok + "scope='page'"), "policies[0].scope", `"document", "part" or "row"`},
 		{"unknown notify", one(ok + "notify=['boss']"), "policies[0].notify[0]", `"sender"`},
 		{"no conditions", "[[policies]]\nid='p'\n" + ok, "policies[0]", "all or in any"},
