@@ -3,7 +3,9 @@ package webtest
 
 import (
 	"context"
+	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,10 +13,10 @@ import (
 )
 
 // within bounds what one test does in its browser.
-const within = 3 * time.Minute
+const within = 10 * time.Minute
 
 // stepWithin bounds one call of Do or Get, so that a test says where it stood.
-const stepWithin = time.Minute
+const stepWithin = 2 * time.Minute
 
 // Browser is one window of a Chromium with a profile of its own.
 type Browser struct {
@@ -30,10 +32,11 @@ func Chromium(t testing.TB, width, height int) *Browser {
 	if err != nil {
 		t.Skip("chromium is not installed: .ci/deps does that")
 	}
+	profile := profileFolder(t)
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(stepWithin), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.WindowSize(width, height))
 	t.Cleanup(cancel)
@@ -45,6 +48,27 @@ func Chromium(t testing.TB, width, height int) *Browser {
 	}
 	b.Do(chromedp.EmulateViewport(int64(width), int64(height)))
 	return b
+}
+
+// profileFolder makes a folder that is taken away once what a browser leaves
+// running has stopped writing into it.
+func profileFolder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		end := time.Now().Add(stepWithin)
+		for err := os.RemoveAll(dir); err != nil; err = os.RemoveAll(dir) {
+			if time.Now().After(end) {
+				t.Errorf("browser: %v", err)
+				return
+			}
+			time.Sleep(20 * time.Millisecond) // another process has nothing to wait on
+		}
+	})
+	return dir
 }
 
 // Do runs the actions and fails the test where one does.
@@ -75,8 +99,20 @@ func Get[T any](b *Browser, a chromedp.Action[T]) T {
 	return v
 }
 
-// Eval runs a script in the page and returns what it says.
+// Eval runs a script in the page and returns what it says. Between two pages, when
+// a form was sent or a link followed, it waits for the next.
 func Eval[T any](b *Browser, script string) T {
 	b.t.Helper()
-	return Get(b, chromedp.Evaluate[T](script))
+	ctx, cancel := context.WithTimeout(b.ctx, stepWithin)
+	defer cancel()
+	for {
+		v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
+		if err == nil {
+			return v
+		}
+		if said := err.Error(); ctx.Err() != nil || !strings.Contains(said, "(-32000)") || !strings.Contains(said, "context") {
+			b.t.Fatalf("browser: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond) // the browser tells of no page in which scripts may run
+	}
 }
