@@ -332,7 +332,7 @@ func newBenchFor(t *testing.T, keys age.PeriodsConfig, change func(*gateway.Conf
 		Config: bypass.Config{Enabled: true, Max: dlp.Duration(time.Hour)}}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := gateway.Config{ScanTimeout: 200 * time.Millisecond, ScanEnabled: true,
+	cfg := gateway.Config{ScanTimeout: time.Minute, ScanEnabled: true, // more than any stall of a busy machine
 		DeliveryWorkers: 2, DeliverTimeout: time.Minute, OutboxExpiry: 24 * time.Hour, Hostname: "gw.example",
 		Notices: notify.Config{Officers: []string{"officer@clinic.example"}}}
 	change(&cfg)
@@ -364,6 +364,7 @@ type closer struct{ io.ReadSeeker }
 func (closer) Close() error { return nil }
 
 func TestMessageStaysOnTheSafeSide(t *testing.T) {
+	const takesTooLong = "reading takes too long"
 	hold := map[string]dlp.RcptVerdict{out.String(): {Action: dlp.Hold, Policy: "p"}}
 	tests := []struct {
 		name         string
@@ -382,7 +383,7 @@ func TestMessageStaysOnTheSafeSide(t *testing.T) {
 		{"encrypt without a way holds", func(b *bench) { b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Encrypt} }, dlp.Held, 0, 1, 1, "held"},
 		{"an action nobody knows holds", func(b *bench) { b.verdict[out.String()] = dlp.RcptVerdict{Action: 99} }, dlp.Held, 0, 1, 1, "held"},
 		{"nothing can be read", func(b *bench) { b.readErr = errBroken }, dlp.TryAgain, 0, 1, 0, ""},
-		{"reading takes too long", func(b *bench) { b.hang = true }, dlp.Held, 0, 1, 1, "held"},
+		{takesTooLong, func(b *bench) { b.hang = true }, dlp.Held, 0, 1, 1, "held"},
 		{"reading panics", func(b *bench) { b.panics = true }, dlp.Held, 0, 1, 1, "held"},
 		{"decision not recorded, clean", func(b *bench) { b.audit.breaksAt = audit.Decision }, dlp.TryAgain, 0, 1, 0, ""},
 		{"decision not recorded, hold", func(b *bench) { b.audit.breaksAt, b.verdict = audit.Decision, hold }, dlp.TryAgain, 0, 1, 0, ""},
@@ -392,7 +393,11 @@ func TestMessageStaysOnTheSafeSide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t)
+			b := newBenchWith(t, func(c *gateway.Config) {
+				if tt.name == takesTooLong {
+					c.ScanTimeout = time.Millisecond
+				}
+			})
 			tt.set(b)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -582,7 +587,7 @@ func TestOutboxTriesAgainLater(t *testing.T) {
 
 func runOutboxUntil(t *testing.T, b *bench, done func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = b.RunOutbox(ctx) })

@@ -11,7 +11,7 @@ import (
 // TestFree: an address that another has is told by its key, and one that nobody has
 // stays so.
 func TestFree(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.31:0") // where no other program takes the port once it is free
 	if err != nil {
 		t.Fatal(err)
 	}
