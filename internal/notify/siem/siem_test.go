@@ -176,11 +176,21 @@ func (p *place) hold() dlp.ID {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("did not come: " + what)
 		}
 	}
+}
+
+// noted waits until the cursor is behind all that was to be sent: what a receiver
+// took and is not noted comes once more.
+func (p *place) noted() {
+	p.t.Helper()
+	eventually(p.t, "the cursor is behind all", func() bool {
+		all, err := siem.Look(p.t.Context(), p.dir, filepath.Join(p.dir, "audit"), []siem.Config{p.cfg})
+		return err == nil && len(all) == 1 && !all[0].New && all[0].Waiting.IsZero()
+	})
 }
 
 func docs(all []sent) (ids []string) {
@@ -204,6 +214,7 @@ func TestWebhook(t *testing.T) {
 	want = append(want, string(p.event(audit.Event{Kind: audit.Ask, Channel: dlp.Mail, Actor: "sender"})),
 		string(p.event(audit.Event{Kind: audit.Pickup, Channel: dlp.Mail, Reason: audit.ReasonCodeWrong})))
 	eventually(t, "four events", func() bool { return len(p.all()) == 4 })
+	p.noted()
 	p.set(true)
 	want = append(want, string(p.hold()))
 	stop()
@@ -264,6 +275,7 @@ func TestRestored(t *testing.T) {
 	p.hold()
 	p.hold()
 	eventually(t, "two events", func() bool { return len(p.all()) == 2 })
+	p.noted()
 	stop()
 	p.open("old")
 	third := p.hold()

@@ -8,13 +8,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,9 +46,9 @@ func newRsyslog(t *testing.T) *rsyslog {
 	if _, err := os.Stat(program); err != nil || len(modules) == 0 {
 		t.Skip("rsyslog with rsyslog-gnutls is not installed")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var ln net.Listener
+	for err = net.ErrClosed; err != nil; { // a port that no outgoing connection is given while rsyslog is down
+		ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(22_000)))
 	}
 	defer ln.Close()
 	r := &rsyslog{t: t, dir: t.TempDir(), addr: ln.Addr().String(), program: program}
@@ -189,9 +192,10 @@ func TestSyslog(t *testing.T) {
 			return err == nil
 		})
 		tried := make(chan struct{})
+		refused := sync.OnceFunc(func() { close(tried) })
 		p.heard = func(msg string) {
 			if strings.Contains(msg, "certificate") {
-				close(tried)
+				refused()
 			}
 		}
 		_, stop := p.run(nil)
