@@ -28,7 +28,7 @@ import (
 
 // patience is how long a test waits for what must come. It is never reached
 // when all is well.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // handler is a scripted Handler. The zero value passes everything on.
 type handler struct {

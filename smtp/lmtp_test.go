@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -16,12 +17,13 @@ func TestLMTPOut(t *testing.T) {
 	carol, dora := dlp.Address{Local: "carol", Domain: "out.test"}, dlp.Address{Local: "dora", Domain: "out.test"}
 	for _, tc := range []struct {
 		name, dot string
-		want      []int // codes, 0 for an error after the dot
+		patience  time.Duration // for an answer
+		want      []int         // codes, 0 for an error after the dot
 	}{
-		{"unequal", "250 2.0.0 a\n451 4.2.0 b\n550 5.2.2 c", []int{250, 451, 550}},
-		{"equal", "250 2.0.0 a\n250 2.0.0 b\n250 2.0.0 c", []int{250, 250, 250}},
-		{"lost after the first", "250 2.0.0 a", []int{250, 0, 0}},
-		{"lost at once", hangUp, []int{0, 0, 0}},
+		{"unequal", "250 2.0.0 a\n451 4.2.0 b\n550 5.2.2 c", patience, []int{250, 451, 550}},
+		{"equal", "250 2.0.0 a\n250 2.0.0 b\n250 2.0.0 c", patience, []int{250, 250, 250}},
+		{"lost after the first", "250 2.0.0 a", 2 * time.Second, []int{250, 0, 0}},
+		{"lost at once", hangUp, patience, []int{0, 0, 0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &wireHop{ext: []string{"8BITMIME"}, on: func(_ int, c string) string {
@@ -33,7 +35,7 @@ func TestLMTPOut(t *testing.T) {
 				}
 				return ""
 			}}
-			c := h.client(t, func(cfg *smtp.ClientConfig) { lmtp(cfg); cfg.AnswerTimeout = 200e6 })
+			c := h.client(t, func(cfg *smtp.ClientConfig) { lmtp(cfg); cfg.AnswerTimeout = tc.patience })
 			rcpts := []dlp.Address{bob, {Local: "no", Domain: "out.test"}, carol, dora}
 			ds := smtp.Deliver(t.Context(), c, ann, rcpts, nil, smtp.MailOptions{}, source("x\r\n"))
 			if ds[1].Err != nil || ds[1].Reply.Code != 550 {

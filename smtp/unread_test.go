@@ -44,6 +44,13 @@ func (c *afterDot) Read(p []byte) (int, error) {
 	return c.TCPConn.Read(p)
 }
 
+// eventuallyReset waits until ours knows that the other end has closed with
+// something unread.
+func eventuallyReset(t *testing.T, ours *net.TCPConn) {
+	t.Helper()
+	eventually(t, "the reset is here", func() bool { return tcpState(t, ours) == closed })
+}
+
 // TestClientAnswerBeforeTheEnd: a 250 of a next hop that cannot have read the
 // end of the message is no answer to it: most of it has not come there, or the
 // hop has closed with some of it unread. A hop that read all and then resets the
@@ -73,7 +80,7 @@ func TestClientAnswerBeforeTheEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			written, read := make(chan struct{}), make(chan struct{})
+			written, read, ours := make(chan struct{}), make(chan struct{}), make(chan *net.TCPConn, 1)
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				conn, err := l.Accept()
@@ -107,6 +114,9 @@ func TestClientAnswerBeforeTheEnd(t *testing.T) {
 					if tc.closes {
 						conn.Close()
 					}
+					if tc.closes && (!tc.reads || tc.resets) {
+						eventuallyReset(t, <-ours)
+					}
 					close(read)
 					if !tc.closes {
 						<-t.Context().Done()
@@ -122,6 +132,7 @@ func TestClientAnswerBeforeTheEnd(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
+				ours <- conn.(*net.TCPConn)
 				return &afterDot{TCPConn: conn.(*net.TCPConn), written: written, read: read}, nil
 			}
 			c := smtp.NewClient(cfg)
@@ -145,7 +156,7 @@ func TestLMTPAnswerBeforeTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written, asks, read := make(chan struct{}), make(chan struct{}, 10), make(chan struct{})
+	written, asks, read, ours := make(chan struct{}), make(chan struct{}, 10), make(chan struct{}), make(chan *net.TCPConn, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		conn, err := l.Accept()
@@ -171,6 +182,7 @@ func TestLMTPAnswerBeforeTheEnd(t *testing.T) {
 		<-asks // it has looked at the first
 		io.WriteString(conn, "250 stray\r\n")
 		conn.Close()
+		eventuallyReset(t, <-ours)
 		close(read)
 	})
 	t.Cleanup(func() { l.Close(); wg.Wait() })
@@ -181,6 +193,7 @@ func TestLMTPAnswerBeforeTheEnd(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
+		ours <- conn.(*net.TCPConn)
 		return &afterDot{TCPConn: conn.(*net.TCPConn), written: written, asks: asks, read: read}, nil
 	}
 	c := smtp.NewClient(cfg)

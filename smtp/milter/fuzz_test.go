@@ -83,8 +83,8 @@ func FuzzSession(f *testing.F) {
 			n, _ := io.Copy(io.Discard, ours) // until the door ends it
 			answers <- n
 		}()
-		_ = ours.SetWriteDeadline(time.Now().Add(10 * time.Second)) // fails only once it is closed
-		_, _ = ours.Write(in)                                       // the door may end it in the middle
+		_ = ours.SetWriteDeadline(time.Now().Add(2 * time.Minute)) // fails only once it is closed
+		_, _ = ours.Write(in)                                      // the door may end it in the middle
 		_ = ours.Close()
 		if n := <-answers; n > int64(4096+1024*len(in)) {
 			t.Errorf("%d bytes answered to %d", n, len(in))

@@ -111,7 +111,7 @@ func (d *door) dial(t testing.TB, opts ...gomilter.Option) *mta {
 	t.Helper()
 	macros := gomilter.NewMacroBag()
 	macros.Set(gomilter.MacroQueueId, "4XyZ12")
-	opts = append([]gomilter.Option{gomilter.WithActions(allActions), gomilter.WithReadTimeout(10 * time.Second)}, opts...)
+	opts = append([]gomilter.Option{gomilter.WithActions(allActions), gomilter.WithReadTimeout(2 * time.Minute)}, opts...)
 	s, err := gomilter.NewClient("tcp", d.addr, opts...).Session(macros)
 	if err != nil {
 		t.Fatal(err)
@@ -400,8 +400,8 @@ func (d *door) raw(t *testing.T, b []byte) (closed bool) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // fails only once it is closed
-	_, _ = c.Write(b)                                   // it may be closed in the middle
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute)) // fails only once it is closed
+	_, _ = c.Write(b)                                  // it may be closed in the middle
 	_ = c.(*net.TCPConn).CloseWrite()
 	_, err = io.Copy(io.Discard, c)
 	return err == nil || strings.Contains(err.Error(), "reset")
