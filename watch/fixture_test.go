@@ -316,7 +316,7 @@ func (b *bench) restart() { b.t.Helper(); b.stop(); b.start() }
 // until waits for cond; the long limit only ends a test that has failed.
 func (b *bench) until(what string, cond func() bool) {
 	b.t.Helper()
-	limit := time.After(60 * time.Second)
+	limit := time.After(5 * time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
