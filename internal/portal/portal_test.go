@@ -52,12 +52,12 @@ func (d *desk) ReplyPickup(context.Context, dlp.ID, pickup.Reply) error {
 }
 func (d *desk) Texts() bool { return true }
 
-func pages(t *testing.T, d *desk, log io.Writer) *httptest.Server {
+func pages(t *testing.T, d *desk, log io.Writer, now func() time.Time) *httptest.Server {
 	t.Helper()
 	cfg := pickup.Default()
 	cfg.Listen, cfg.URL, cfg.Site, cfg.Contact = "127.0.0.1:0", "http://127.0.0.1/", "Harbor <b>Vale</b>", "555-0142"
 	cfg.Proxies = []string{"127.0.0.0/8"}
-	h, err := portal.New(cfg, d, nil, slog.New(slog.NewTextHandler(log, nil)), time.Now)
+	h, err := portal.New(cfg, d, nil, slog.New(slog.NewTextHandler(log, nil)), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func pages(t *testing.T, d *desk, log io.Writer) *httptest.Server {
 
 func TestPages(t *testing.T) {
 	d, log := &desk{id: dlp.NewID()}, &bytes.Buffer{}
-	srv := pages(t, d, log)
+	srv := pages(t, d, log, time.Now)
 	for _, x := range []struct {
 		method, path string
 		status       int
@@ -127,8 +127,8 @@ func TestOverTLS(t *testing.T) {
 // TestLimits: one address is made to wait, and who comes through a proxy has the
 // address that the proxy names, which nobody can name instead.
 func TestLimits(t *testing.T) {
-	d := &desk{id: dlp.NewID()}
-	srv := pages(t, d, io.Discard)
+	d, now := &desk{id: dlp.NewID()}, time.Now()
+	srv := pages(t, d, io.Discard, func() time.Time { return now }) // which stands still: no wait is over meanwhile
 	post := func(from string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/p/"+string(d.id)+"/open", strings.NewReader(`{"code":"1"}`))
 		if err != nil {
@@ -163,7 +163,7 @@ func TestLimits(t *testing.T) {
 // and nobody else.
 func TestOneReplyOfAMessage(t *testing.T) {
 	d := &desk{id: dlp.NewID(), also: dlp.NewID()}
-	srv := pages(t, d, io.Discard)
+	srv := pages(t, d, io.Discard, time.Now)
 	var asked atomic.Int64
 	post := func(id dlp.ID, what, token string, body io.Reader) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/p/"+string(id)+"/"+what, body)

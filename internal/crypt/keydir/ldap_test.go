@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -112,13 +113,14 @@ access to * by * read
 	if out, err := exec.Command(program, "-T", "add", "-f", at("slapd.conf"), "-l", at("data.ldif")).CombinedOutput(); err != nil {
 		t.Fatalf("slapadd: %v: %s", err, out)
 	}
-	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	free := func() string { // one that no outgoing connection is given meanwhile
+		for {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(22_000)))
+			if err == nil {
+				defer l.Close()
+				return l.Addr().String()
+			}
 		}
-		defer l.Close()
-		return l.Addr().String()
 	}
 	plain, secure = "ldap://"+free(), "ldaps://"+free()
 	cmd := exec.Command(program, "-f", at("slapd.conf"), "-h", plain+" "+secure, "-d", "0")

@@ -314,7 +314,7 @@ func TestFilesOpenedByOtherPrograms(t *testing.T) {
 }
 
 func TestUnfitKeys(t *testing.T) {
-	now := time.Now().Add(time.Minute) // after the keys below are made
+	now := time.Now().Add(time.Hour) // after the keys below are made
 	g := newGnuPG(t)
 	revoked := func(algo, usage string) []byte {
 		uid := "revoked-" + algo + "@partner.example"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,12 +38,23 @@ func simulator(t *testing.T) string {
 		_ = cmd.Wait()         // says that it was killed
 	})
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
+		if listens(socket) {
 			return socket
 		} else if time.Now().After(end) {
-			t.Fatal(err)
+			t.Fatal("swtpm does not listen")
 		}
 	}
+}
+
+// listens tells whether somebody listens on the socket, which is there before.
+func listens(socket string) bool {
+	b, _ := os.ReadFile("/proc/net/unix") // nobody is seen where it cannot be read
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 8 && f[7] == socket && f[3] == "00010000" {
+			return true
+		}
+	}
+	return false
 }
 
 func open(t *testing.T, socket string) *tpm.TPM {

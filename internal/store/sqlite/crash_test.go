@@ -67,7 +67,7 @@ func child(args []string) error {
 		}
 		return errors.New("the step was never reached")
 	case "fold": // contents in the database, so that its log grows
-		for i := range 100 {
+		for i := range 1000 { // it is folded beside them, and is killed long before the end
 			if err := work(in, i, 200<<10); err != nil {
 				return err
 			}

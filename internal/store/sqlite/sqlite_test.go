@@ -274,7 +274,7 @@ func TestDeletedContentIsWrittenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, in, store.Change{Progress: []spool.Update{u}})
-	for range 500 {
+	for range 6000 {
 		if len(there()) == 0 {
 			return
 		}
