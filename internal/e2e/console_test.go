@@ -189,6 +189,9 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	b.Do(chromedp.WaitVisible(".holds"))
 	b.Do(chromedp.KeyEvent("j"), chromedp.KeyEvent(kb.Enter))
 	b.Do(chromedp.WaitVisible("#do-reject"))
+	eventually(t, "the item's page has come, and its script", func() bool {
+		return webtest.Eval[bool](b, `document.readyState === "complete" && document.querySelector("#do-reject") !== null`)
+	})
 	b.Do(chromedp.KeyEvent("d"))
 	if at := webtest.Eval[string](b, `document.querySelector("#do-reject").checked + " " + document.activeElement.id`); at != "true code" {
 		t.Fatalf("d left the page at %q, want Reject chosen and its reason under the hand", at)

@@ -119,7 +119,8 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 		t.Errorf("a draft that is wrong is in force (%d)", n)
 	}
 	draft(badgeRule, "badges of the wards", "save")
-	if inForce() != 1 || !strings.Contains(g.must("rules", "list"), "staff-badge") {
+	eventually(t, "what was saved is said to be in force", func() bool { return inForce() == 1 })
+	if !strings.Contains(g.must("rules", "list"), "staff-badge") {
 		t.Errorf("a draft that is right is not in force: %s", webtest.Eval[string](b, `document.querySelector("main").innerText`))
 	}
 	check("the editor after a save")
@@ -135,7 +136,8 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 	check("versions")
 	b.Do(chromedp.Click(`a[href="/rules/history/1"]`), chromedp.WaitVisible(`form[action="/rules/history/1/back"]`))
 	b.Do(chromedp.Click(`form[action="/rules/history/1/back"] button`), chromedp.WaitVisible(`main [role="status"]`))
-	if inForce() != 3 || read(t, filepath.Join(g.data(), "state", "rules", "site.toml")) != badgeRule {
+	eventually(t, "three times something was in force", func() bool { return inForce() == 3 })
+	if read(t, filepath.Join(g.data(), "state", "rules", "site.toml")) != badgeRule {
 		t.Error("after going back the first version is not in force")
 	}
 }

@@ -231,9 +231,10 @@ func (g *gateway) start(env ...string) {
 	if err := g.cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	ready, waited := make(chan struct{}), make(chan struct{})
+	ready, waited, printed := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	g.waited = waited
 	go func() {
+		defer close(printed)
 		var once sync.Once
 		sc := bufio.NewScanner(outR)
 		for sc.Scan() {
@@ -248,6 +249,7 @@ func (g *gateway) start(env ...string) {
 	go func() {
 		_ = g.cmd.Wait() // how it ended is read from ProcessState
 		outW.Close()
+		<-printed // and all that it said has been read
 		close(waited)
 	}()
 	select {

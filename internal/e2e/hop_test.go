@@ -65,8 +65,15 @@ func (h *nextHop) listen(t testing.TB) {
 				return
 			}
 			h.mu.Lock()
-			h.conns[c] = struct{}{}
+			closed := h.ln != ln // while this one was taken
+			if !closed {
+				h.conns[c] = struct{}{}
+			}
 			h.mu.Unlock()
+			if closed {
+				c.Close()
+				return
+			}
 			h.wg.Go(func() { h.serve(c) })
 		}
 	})
@@ -76,7 +83,10 @@ func (h *nextHop) listen(t testing.TB) {
 func (h *nextHop) close() {
 	h.mu.Lock()
 	syscall.ForkLock.RLock() // as in free: listen may come again
-	h.ln.Close()
+	if h.ln != nil {
+		h.ln.Close()
+		h.ln = nil
+	}
 	syscall.ForkLock.RUnlock()
 	for c := range h.conns {
 		c.Close()

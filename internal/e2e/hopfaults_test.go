@@ -57,7 +57,7 @@ func TestHangingConnectionIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	hop := b.hop()
-	g := newGateway(t, options{nextHop: hop.addr, smtp: "next_hop_answer_timeout = \"1s\""})
+	g := newGateway(t, options{nextHop: hop.addr, smtp: "next_hop_answer_timeout = \"5s\""})
 	g.start()
 	for _, fault := range []string{hang, drop, lose} {
 		l := b.letter(cleanMail)
@@ -143,7 +143,8 @@ func TestKilledMidMessage(t *testing.T) {
 		{"before the dot", cleanMail, "body", func(t *testing.T, _ *gateway, _ *nextHop, c *client, text string) {
 			c.put(strings.TrimSuffix(text, "."))
 		}},
-		{"while it is read", large, "dot", func(t *testing.T, g *gateway, _ *nextHop, c *client, text string) {
+		{"while it is read", large, "dot", func(t *testing.T, g *gateway, hop *nextHop, c *client, text string) {
+			hop.follow(always("DATA", hang)) // no answer comes, should it be read before the kill
 			c.put(text + "\r\n")
 			eventually(t, "a reader has begun", func() bool { return len(family(g.cmd.Process.Pid)) > 1 })
 		}},

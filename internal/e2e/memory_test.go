@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -15,27 +18,21 @@ func TestMemoryStaysInMemory(t *testing.T) {
 	g := newGateway(t, options{})
 	g.start()
 	serve := g.cmd.Process.Pid
-	pids := []string{fmt.Sprint(serve)}
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", serve))
-	if err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", serve)); err != nil {
+		t.Skip("the kernel does not name a process's children: ", err)
 	}
-	for _, th := range threads {
-		kids, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", serve, th.Name()))
-		if err != nil {
-			t.Skip("the kernel does not name a process's children: ", err)
+	for _, pid := range append([]int{serve}, g.children()...) {
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		if pid != serve && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)) {
+			continue // it has ended
 		}
-		pids = append(pids, strings.Fields(string(kids))...)
-	}
-	for _, pid := range pids {
-		limits, err := os.ReadFile("/proc/" + pid + "/limits")
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, core, _ := strings.Cut(string(limits), "Max core file size")
 		core, _, _ = strings.Cut(core, "\n")
 		if got := strings.Fields(core); len(got) < 2 || got[0] != "0" || got[1] != "0" {
-			t.Errorf("process %s: core files up to %q, want 0", pid, core)
+			t.Errorf("process %d: core files up to %q, want 0", pid, core)
 		}
 	}
 	if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", serve)); os.Geteuid() != 0 && err == nil {

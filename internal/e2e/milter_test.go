@@ -80,9 +80,7 @@ func TestPostfixCannotKeepItsPart(t *testing.T) {
 	t.Cleanup(func() { _ = ln.Close(); _ = other.Close() }) // the listener too: a Close before Serve knows it leaves it open
 
 	next, messages := startSMTPSink(t)
-	s := newSite(t, "milter", next, "milter", "", "")
-	s.postfix.run("postconf", "-c", s.postfix.dir, "-e", s.replaced.Replace("smtpd_milters = inet:127.0.0.1:8892, inet:")+ln.Addr().String())
-	s.postfix.run("postfix", "-c", s.postfix.dir, "reload")
+	s := newSite(t, "milter", next, "milter", "smtpd_milters = inet:127.0.0.1:8892, inet:"+ln.Addr().String()+"\n", "")
 	s.start()
 	refusals.Store(2)
 	for i := range 2 {

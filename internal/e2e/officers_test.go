@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestOfficersAreTold: of severe mail and of a severe file at once, and by a
@@ -46,7 +48,9 @@ func TestOfficersAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, g.config, strings.Replace(string(text), "at_once = \"low\"\n", "digest = [\"00:00\"]\n", 1), 0o600)
+	// The time was an hour ago, wherever midnight is: none other is due meanwhile.
+	digest := fmt.Sprintf("digest = [%q]\n", time.Now().Add(-time.Hour).Format("15:04"))
+	write(t, g.config, strings.Replace(string(text), "at_once = \"low\"\n", digest, 1), 0o600)
 	g.start()
 	if got := told(1, "2 held and waiting for a decision"); !strings.Contains(got, "us-ssn: 2") {
 		t.Errorf("the digest reads\n%s", got)

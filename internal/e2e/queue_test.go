@@ -230,7 +230,10 @@ func TestQueueRetryAll(t *testing.T) {
 	if got := g.must("queue", "retry", "--all"); strings.TrimSpace(got) != bulk+" due now" {
 		t.Errorf("retry --all: %q, want %s", got, bulk)
 	}
-	eventually(t, "all are delivered", func() bool { return listed(t, g, ids) == "" })
+	drained(t, g)
+	if got := listed(t, g, ids); got != "" {
+		t.Errorf("left: %q, want nothing", got)
+	}
 	if n := hop.count(); n != queueBulk {
 		t.Errorf("%d at the next hop, want %d", n, queueBulk)
 	}

@@ -282,7 +282,7 @@ var (
 // insist gives l over until it is taken, and reports whether it was refused for now
 // before.
 func (b *books) insist(door *gateway, l *letter) (again bool) {
-	until := time.Now().Add(waitWithin)
+	until := time.Now().Add(2 * waitWithin) // a next hop that was down is not asked for half a minute
 	for {
 		_, err := b.give(door, outside, l)
 		if err == nil {

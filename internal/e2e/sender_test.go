@@ -250,6 +250,7 @@ func TestSenderChoosesThroughKills(t *testing.T) {
 			n++
 			link := s.holds(n)
 			s.must("audit", "verify")
+			eventually(t, "that the notice went is on record", func() bool { return len(s.queue()) == 0 })
 			s.kill()
 			s.start("STANCH_CRASH_AT=" + step)
 			form := url.Values{"do": {tt.what}, "words": {"the plan asks for it"}}

@@ -27,8 +27,19 @@ func simulatedTPM(t *testing.T) string {
 		_ = cmd.Process.Kill() // it is gone already, or goes by this
 		_ = cmd.Wait()         // says that it was killed
 	})
-	eventually(t, "swtpm listens", func() bool { return exists(socket) })
+	eventually(t, "swtpm listens", func() bool { return listensAt(socket) })
 	return socket
+}
+
+// listensAt tells whether somebody listens on the socket, which is there before.
+func listensAt(socket string) bool {
+	b, _ := os.ReadFile("/proc/net/unix") // nobody is seen where it cannot be read
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 8 && f[7] == socket && f[3] == "00010000" {
+			return true
+		}
+	}
+	return false
 }
 
 // withLine runs a subcommand with a line on its standard input.

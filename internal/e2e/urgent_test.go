@@ -75,6 +75,7 @@ command = [%q]
 			if len(before) != 2 || !before[0].Urgent || before[1].Urgent {
 				t.Fatalf("list %+v; want the urgent one first", before)
 			}
+			eventually(t, "that the officer was told is on record", func() bool { return len(g.queue()) == 0 })
 			g.kill()
 			g.start()
 			if after := list(); len(after) != 2 || !after[0].AnswerBy.Equal(before[0].AnswerBy) {
