@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -583,21 +582,4 @@ func TestOutboxTriesAgainLater(t *testing.T) {
 	if err != nil || len(q) != 1 || q[0].State != "queued" || !q[0].Next.After(time.Now()) || q[0].LastCode != 451 {
 		t.Errorf("queue %+v, %v; want one message due later", q, err)
 	}
-}
-
-func runOutboxUntil(t *testing.T, b *bench, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = b.RunOutbox(ctx) })
-	for !done() {
-		if ctx.Err() != nil {
-			t.Error(fmt.Errorf("outbox: %w", ctx.Err()))
-			break
-		}
-		time.Sleep(5 * time.Millisecond) // the outbox has no other sign of life
-	}
-	cancel()
-	wg.Wait()
 }

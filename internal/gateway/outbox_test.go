@@ -453,3 +453,20 @@ func TestTheQueueTellsTheStep(t *testing.T) {
 		}
 	}
 }
+
+func runOutboxUntil(t *testing.T, b *bench, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = b.RunOutbox(ctx) })
+	for !done() {
+		if ctx.Err() != nil {
+			t.Error(fmt.Errorf("outbox: %w", ctx.Err()))
+			break
+		}
+		time.Sleep(5 * time.Millisecond) // the outbox has no other sign of life
+	}
+	cancel()
+	wg.Wait()
+}
