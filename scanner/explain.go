@@ -439,6 +439,10 @@ func (x *Explainer) remember(m match) {
 	if k := x.last[m.pattern]; k > 0 {
 		old := &x.found[k-1]
 		switch overlap := m.start < old.end && old.start < m.end; {
+		case !overlap && old.step != Proved && x.opt.Proved && !x.opt.Near: // nobody asks for it any more
+			x.out.Left++
+			*old = m
+			return
 		case !overlap || m.step == Proved && old.step == Proved:
 		case old.step == Proved || m.step != Proved && !further(&m, old):
 			old.folded++

@@ -31,7 +31,12 @@ func (x *Explainer) maskPlace(p *patterns.Pattern, r *patterns.Rule, from, to, s
 		field, in := x.own.fields.around(lo, hi)
 		part = part || !in || field.Label == ""
 	}
-	x.spans = append(x.spans, maskSpan{typ: r.Type, start: lo, end: hi, part: part, value: string(x.raw[lo:hi])})
+	for i := len(x.spans) - 1; i >= 0 && x.spans[i].start == lo; i-- {
+		if s := &x.spans[i]; s.end == hi && s.part == part && *s.typ == r.Type { // several patterns match the same
+			return
+		}
+	}
+	x.spans = append(x.spans, maskSpan{typ: &r.Type, start: lo, end: hi, part: part})
 }
 
 // maskParts makes the masks of the part in hand from all that was found in it.
@@ -43,9 +48,9 @@ func (x *Explainer) maskParts() {
 		}
 		r := &x.s.rules[x.s.pats[m.pattern].rule]
 		lo, hi := x.own.text.rawStart(int64(m.start)), x.own.text.rawEnd(int64(m.end))
-		x.spans = append(x.spans, maskSpan{typ: r.Type, start: lo, end: hi, level: int(m.confidence) + 1, value: string(x.raw[lo:hi])})
+		x.spans = append(x.spans, maskSpan{typ: &r.Type, start: lo, end: hi, level: uint8(m.confidence) + 1})
 	}
-	x.shown = shownOf(x.spans, x.joined)
+	x.shown = shownOf(x.spans, func(s *maskSpan) string { return string(x.raw[s.start:s.end]) }, x.joined)
 	if x.blind >= 0 {
 		k, _ := slices.BinarySearch(x.shown, x.blind)
 		x.shown = x.shown[:k]

@@ -35,9 +35,9 @@ func MaskFindings(found []dlp.Finding, values []string) []string {
 		spans := make([]maskSpan, len(of))
 		for k, i := range of {
 			f := &found[i]
-			spans[k] = maskSpan{typ: f.Type, start: f.Start, end: f.End, level: int(f.Confidence) + 1, value: values[i]}
+			spans[k] = maskSpan{typ: &f.Type, start: f.Start, end: f.End, level: uint8(f.Confidence) + 1, of: int32(i)}
 		}
-		shown := shownOf(spans, nil)
+		shown := shownOf(spans, func(s *maskSpan) string { return values[s.of] }, nil)
 		for _, i := range of {
 			out[i] = shown.mask(found[i].Type, values[i], found[i].Start)
 		}
@@ -107,13 +107,14 @@ func maskWhere(t dlp.Type, value string, may func(offset int) bool) string {
 	return string(out[max(0, len(out)-maxMasked):])
 }
 
-// maskSpan is a place of a part's text that may be a value.
+// maskSpan is a place of a part's text that may be a value. Text full of numbers has
+// hundreds of thousands, so each is small, and its value stays where it is.
 type maskSpan struct {
-	typ        dlp.Type
-	start, end int64  // as a Finding has them
-	level      int    // 0: not proved, else its confidence from 1
-	part       bool   // of a longer word or number: it is no value in its own right
-	value      string // the text of the place
+	start, end int64 // as a Finding has them
+	typ        *dlp.Type
+	of         int32 // whose place it is, where values are given apart
+	level      uint8 // 0: not proved, else its confidence from 1
+	part       bool  // of a longer word or number: it is no value in its own right
 }
 
 // shown is the offsets of a part's text whose characters masks may show, in order.
@@ -129,8 +130,8 @@ func (s shown) mask(t dlp.Type, value string, start int64) string {
 // shownOf makes one mask of each run of spans that overlap, or that joined says
 // hang together across what stands between them. It shows what Mask shows of the
 // surest and longest value in the run; no value that is as sure (if none is
-// proved: none at all) has more shown than it may have.
-func shownOf(spans []maskSpan, joined func(a, b *maskSpan, end int64) bool) (out shown) {
+// proved: none at all) has more shown than it may have. text is what stands at a place.
+func shownOf(spans []maskSpan, text func(*maskSpan) string, joined func(a, b *maskSpan, end int64) bool) (out shown) {
 	slices.SortFunc(spans, func(a, b maskSpan) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
 	for len(spans) > 0 {
 		n, last := 1, 0
@@ -144,14 +145,14 @@ func shownOf(spans []maskSpan, joined func(a, b *maskSpan, end int64) bool) (out
 			}
 			n++
 		}
-		out = append(out, shownOfRun(spans[:n])...)
+		out = append(out, shownOfRun(spans[:n], text)...)
 		spans = spans[n:]
 	}
 	return out
 }
 
 // shownOfRun is what the one mask of a run shows.
-func shownOfRun(run []maskSpan) (out shown) {
+func shownOfRun(run []maskSpan, text func(*maskSpan) string) (out shown) {
 	order := make([]*maskSpan, 0, len(run))
 	for i := range run {
 		if !run[i].part {
@@ -176,7 +177,7 @@ func shownOfRun(run []maskSpan) (out shown) {
 		heads = slices.Insert(heads, k, s)
 	}
 	for _, s := range heads {
-		last := lastOf(s.typ, s.value)
+		last := lastOf(*s.typ, text(s))
 		for i := range last {
 			out = append(out, s.start+int64(last[len(last)-1-i]))
 		}
@@ -184,10 +185,11 @@ func shownOfRun(run []maskSpan) (out shown) {
 	for _, s := range order {
 		lo, _ := slices.BinarySearch(out, s.start)
 		hi, _ := slices.BinarySearch(out, s.end)
-		most := allowance(s.typ, s.value)
-		if s.typ == "PATIENT" { // a number that is a patient's is masked as the number it is
-			most = allowance("", s.value)
+		t := *s.typ
+		if t == "PATIENT" { // a number that is a patient's is masked as the number it is
+			t = ""
 		}
+		most := allowance(t, text(s))
 		if hi-lo > most {
 			out = slices.Delete(out, lo, hi-most)
 		}

@@ -271,7 +271,9 @@ func beginsPatients(line []byte) bool {
 // before what parts names: what mayHead lets pass behind a first name.
 func beginsOdd(line []byte) bool {
 	const most = 4 // bytes of such a cell
-	line = bytes.TrimLeft(line, "> \t")
+	for len(line) > 0 && (line[0] == '>' || line[0] == ' ' || line[0] == '\t') {
+		line = line[1:]
+	}
 	n := 0
 	for n < min(len(line), most) && (headByte[line[n]] == 2 || headByte[line[n]] == 5) {
 		n++
@@ -279,8 +281,11 @@ func beginsOdd(line []byte) bool {
 	if n == 0 || n == len(line) {
 		return false
 	}
-	rest := bytes.TrimLeft(line[n:], " ")
-	return len(line)-n-len(rest) > 1 || len(rest) > 0 && headByte[rest[0]] == 4
+	from := n
+	for n < len(line) && line[n] == ' ' {
+		n++
+	}
+	return n-from > 1 || n < len(line) && headByte[line[n]] == 4
 }
 
 // passWords passes letters, and blanks of which no two stand side by side, eight

@@ -2,7 +2,9 @@ package formats
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
+	"unsafe"
 )
 
 // announcing are the beginnings of what passwordWord matches. ASCII letters are
@@ -17,9 +19,7 @@ var announcingAt = func() (at [3][256]uint32) {
 		for i := range at {
 			if i < len(w) {
 				at[i][w[i]] |= 1 << n
-				if w[i] >= 'a' && w[i] <= 'z' {
-					at[i][w[i]-'a'+'A'] |= 1 << n
-				}
+				at[i][upper(w[i])] |= 1 << n
 				continue
 			}
 			for c := range at[i] {
@@ -36,17 +36,62 @@ func announces(text string) bool { return announced(text) >= 0 }
 
 // announced returns where in a text passwordWord may match first, -1 for nowhere.
 func announced(text string) int {
-	for i := 2; i < len(text); i++ {
-		fit := announcingAt[0][text[i-2]] & announcingAt[1][text[i-1]] & announcingAt[2][text[i]]
-		if fit != 0 && begins(text[i-2:], fit) {
-			return i - 2
+	for from := 0; ; from++ {
+		if vectors && len(text)-from >= 32+2 {
+			n := (len(text) - from - 2) &^ 31
+			k := candidateAVX2(unsafe.StringData(text[from:]), n, &announcingSets)
+			if from += k; k < n {
+				if begins(text[from:], startsAt(text, from)) {
+					return from
+				}
+				continue
+			}
+		}
+		for i := from; i+2 < len(text); i++ {
+			if fit := startsAt(text, i); fit != 0 && begins(text[i:], fit) {
+				return i
+			}
+		}
+		if i := max(from, len(text)-2); i+2 == len(text) && begins(text[i:], announcingAt[0][text[i]]&announcingAt[1][text[i+1]]) { // the shortest has two bytes
+			return i
+		}
+		return -1
+	}
+}
+
+// startsAt returns which of announcing may begin at i, by three bytes.
+func startsAt(text string, i int) uint32 {
+	return announcingAt[0][text[i]] & announcingAt[1][text[i+1]] & announcingAt[2][text[i+2]]
+}
+
+// announcingSets are, for the first, second and third byte of announcing, the words
+// that a byte may be of, by its low four bits and then by its high ones. Words that
+// look alike share a bit, so that few others have one at all three.
+var announcingSets = func() (sets [96]byte) {
+	alike := [...]string{"pw", "pa pi", "ke wa", "co", "cl zu sc", "lo mo l\u00f6 l\u00d6", "se je"} // how they begin; the others are the last
+	for _, w := range announcing {
+		bit := byte(1 << len(alike))
+		for k, begin := range alike {
+			if slices.ContainsFunc(strings.Fields(begin), func(b string) bool { return strings.HasPrefix(w, b) }) {
+				bit = 1 << k
+			}
+		}
+		for i := range announcingAt {
+			set := sets[32*i:][:32]
+			if i >= len(w) {
+				for k := range set {
+					set[k] |= bit // any byte
+				}
+				continue
+			}
+			for _, c := range []byte{w[i], upper(w[i])} {
+				set[c&15] |= bit
+				set[16+c>>4] |= bit
+			}
 		}
 	}
-	if i := len(text) - 2; i >= 0 && begins(text[i:], announcingAt[0][text[i]]&announcingAt[1][text[i+1]]) { // the shortest has two bytes
-		return i
-	}
-	return -1
-}
+	return sets
+}()
 
 // begins reports whether text begins with one of announcing, of those in fit.
 func begins(text string, fit uint32) bool {
@@ -61,6 +106,13 @@ func begins(text string, fit uint32) bool {
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
+	}
+	return c
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
 	}
 	return c
 }

@@ -27,6 +27,38 @@ func TestAnnounces(t *testing.T) {
 	}
 }
 
+// TestAnnouncedAnywhere holds announced, which looks at many bytes at a time, to what
+// is said of each place of a text.
+func TestAnnouncedAnywhere(t *testing.T) {
+	at := func(text string) int {
+		for i := range len(text) {
+			if begins(text[i:], ^uint32(0)>>(32-len(announcing))) {
+				return i
+			}
+		}
+		return -1
+	}
+	rng := rand.New(rand.NewPCG(9, 9))
+	pieces := append([]string{"has ", "pa", "p", "co", "ke", "l\xc3", "\xd0", "es", " "}, announcing[:]...)
+	for n := range 200 {
+		for range 100 {
+			var b strings.Builder
+			for b.Len() < n {
+				b.WriteString(strings.Repeat("minutes of it ", rng.IntN(8)))
+				if p := pieces[rng.IntN(len(pieces))]; rng.IntN(6) == 0 {
+					b.WriteString(p)
+				} else {
+					b.WriteString(strings.ToUpper(p[:rng.IntN(len(p)+1)]))
+				}
+			}
+			text := b.String()[:n]
+			if got, want := announced(text), at(text); got != want {
+				t.Fatalf("%q: at %d, want %d", text, got, want)
+			}
+		}
+	}
+}
+
 // TestWithoutTags holds it to what two expressions say, on texts full of angles.
 func TestWithoutTags(t *testing.T) {
 	breaks := regexp.MustCompile(`(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?td)\b[^>]*>`)

@@ -87,7 +87,7 @@ func (f *passwordFinder) entity(fields []field, body []byte, depth int) {
 		for _, enc := range e.encodings[:min(1, len(e.encodings))] {
 			body = decodeTransfer(enc, body)
 		}
-		t := decodeText(body[:min(len(body), maxLookedPart, f.left)], e.charset)
+		t := lookedAt(body[:min(len(body), maxLookedPart, f.left)], e.charset)
 		f.left -= len(body)
 		if media == "text/html" {
 			t = html.UnescapeString(withoutTags(t))
@@ -213,5 +213,5 @@ func (f *passwordFinder) add(group int, s string) {
 	if len(s) < 3 || len(s) > maxCandidate || !utf8.ValidString(s) || len(f.groups[group]) >= maxCandidates {
 		return
 	}
-	f.groups[group] = append(f.groups[group], s)
+	f.groups[group] = append(f.groups[group], strings.Clone(s)) // the text is the message itself
 }

@@ -81,19 +81,20 @@ func textEncoding(head []byte, declared string) string {
 // plain reports whether b is printable ASCII, tabs and line ends: what most mail
 // is, so it is told eight bytes at a time.
 func plain(b []byte) bool {
-	const ones = 0x0101010101010101
+	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b) >= 8; b = b[8:] {
 		w := binary.LittleEndian.Uint64(b)
-		if (w|(w-0x20*ones)|(w+ones))&(0x80*ones) != 0 && !plainBytes(b[:8]) { // high, below the space, or DEL; or next to such a byte
+		odd := ^(w + (0x80-' ')*ones) | (w + ones) // the top bit of each byte of ASCII that is below the space, or DEL
+		if (w|odd)&high == 0 {
+			continue
+		}
+		is := func(c uint64) uint64 { return ^((w ^ c*ones) + 0x7f*ones) }
+		if w&high != 0 || odd&^(is('\n')|is('\r')|is('\t'))&high != 0 {
 			return false
 		}
 	}
-	return plainBytes(b)
-}
-
-func plainBytes(b []byte) bool {
 	for _, c := range b {
-		if (c < ' ' && c != '\n' && c != '\r' && c != '\t') || c >= 0x7f {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c >= 0x7f {
 			return false
 		}
 	}
@@ -277,6 +278,14 @@ func decodeText(b []byte, enc string) string {
 		out, _, _ = transform.Bytes(&utf8Or1252{}, b) // it has no errors
 	}
 	return validString(string(out))
+}
+
+// lookedAt is decodeText of what is only looked at while b stands: it may lie in it.
+func lookedAt(b []byte, enc string) string {
+	if (enc == "" || enc == encUTF8) && utf8.Valid(b) {
+		return unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	return decodeText(b, enc)
 }
 
 func validString(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

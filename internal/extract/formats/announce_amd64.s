@@ -1,0 +1,66 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func candidateAVX2(text *byte, n int, sets *[96]byte) int
+//
+// A place is one where the bits that the byte there, the next and the one after
+// look up, each by its low and its high four bits, have one in common.
+TEXT ·candidateAVX2(SB), NOSPLIT, $0-32
+	MOVQ text+0(FP), SI
+	MOVQ n+8(FP), CX
+	MOVQ sets+16(FP), BX
+	VBROADCASTI128 (BX), Y0
+	VBROADCASTI128 16(BX), Y1
+	VBROADCASTI128 32(BX), Y2
+	VBROADCASTI128 48(BX), Y3
+	VBROADCASTI128 64(BX), Y4
+	VBROADCASTI128 80(BX), Y5
+	MOVL $0x0f0f0f0f, AX
+	VMOVD AX, X6
+	VPBROADCASTD X6, Y6
+	VPXOR Y7, Y7, Y7
+	XORQ DX, DX
+
+loop:
+	VMOVDQU (SI)(DX*1), Y8
+	VMOVDQU 1(SI)(DX*1), Y9
+	VMOVDQU 2(SI)(DX*1), Y10
+	VPSRLW $4, Y8, Y11
+	VPSRLW $4, Y9, Y12
+	VPSRLW $4, Y10, Y13
+	VPAND Y6, Y8, Y8
+	VPAND Y6, Y9, Y9
+	VPAND Y6, Y10, Y10
+	VPAND Y6, Y11, Y11
+	VPAND Y6, Y12, Y12
+	VPAND Y6, Y13, Y13
+	VPSHUFB Y8, Y0, Y8
+	VPSHUFB Y11, Y1, Y11
+	VPSHUFB Y9, Y2, Y9
+	VPSHUFB Y12, Y3, Y12
+	VPSHUFB Y10, Y4, Y10
+	VPSHUFB Y13, Y5, Y13
+	VPAND Y8, Y11, Y8
+	VPAND Y9, Y12, Y9
+	VPAND Y10, Y13, Y10
+	VPAND Y8, Y9, Y8
+	VPAND Y8, Y10, Y8
+	VPCMPEQB Y7, Y8, Y8
+	VPMOVMSKB Y8, AX
+	NOTL AX
+	TESTL AX, AX
+	JNZ found
+	ADDQ $32, DX
+	CMPQ DX, CX
+	JLT loop
+	VZEROUPPER
+	MOVQ CX, ret+24(FP)
+	RET
+
+found:
+	BSFL AX, AX
+	ADDQ DX, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
