@@ -10,6 +10,7 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
+	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -325,4 +326,32 @@ func TestPostfixInFront(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMilterStopsBetweenMessages holds that a client whose session with Postfix is
+// between messages when stanch is stopped or upgraded is told to come again (421),
+// as at the mail door, not that its next message failed.
+func TestMilterStopsBetweenMessages(t *testing.T) {
+	t.Parallel()
+	next, messages := startSMTPSink(t)
+	s := newSite(t, "milter", next, "milter", "", "")
+	s.start()
+	c, err := gosmtp.Dial(s.mta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SendMail("ada@clinic.example", outside, strings.NewReader(guideClean)); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	sinkHas(t, messages, "guide-clean@")
+	s.stop()
+	s.start()
+	if err := c.Mail("ada@clinic.example", nil); code(err) != 421 {
+		t.Errorf("on the old session: %v, want 421", err)
+	}
+	if _, err := s.submit(outside, strings.Replace(guideClean, "guide-clean", "guide-again", 1)); err != nil {
+		t.Errorf("on a new one: %v", err)
+	}
+	sinkHas(t, messages, "guide-again@")
 }

@@ -61,14 +61,28 @@ type guard struct {
 	closing sync.Once
 	closed  chan struct{}
 
+	opened time.Time
+
 	mu       sync.Mutex // guards all below
+	reading  bool       // inside a packet: its time is its own
 	busy     bool       // inside a message: not to be stopped
+	used     bool       // a message was begun
 	stopping bool
 }
 
+// firstMessage is for how long from its opening a connection may begin its first
+// message, though the door is closing: its client was just let in.
+const firstMessage = 3 * time.Second
+
+// shutDown is the packet that tells a mail server to turn its client away with 421:
+// it reads it as the answer to the next command that has one.
+//
+// Source: libmilter/mfdef.h, SMFIR_SHUTDOWN.
+var shutDown = []byte{0, 0, 0, 1, '4'}
+
 func newGuard(conn net.Conn, idle, packet time.Duration, command func(byte) error) *guard {
 	return &guard{conn: conn, in: bufio.NewReaderSize(conn, 16<<10), idle: idle, packet: packet, command: command,
-		closed: make(chan struct{})}
+		closed: make(chan struct{}), opened: time.Now()}
 }
 
 // Read hands on what was let through. Whatever ends the connection is
@@ -103,10 +117,19 @@ func (g *guard) next() error {
 	if err := g.await(); err != nil {
 		return err
 	}
-	if _, err := g.in.Peek(1); err != nil {
-		return err
+	for {
+		_, err := g.in.Peek(1)
+		if err == nil {
+			break
+		}
+		if !g.mayStop() {
+			return err
+		}
+		if err := g.await(); err != nil { // woken: it says good-bye
+			return err
+		}
 	}
-	_ = g.conn.SetReadDeadline(time.Now().Add(g.packet)) // fails only on a closed connection, as the read will
+	g.begin()
 	var head [5]byte
 	if _, err := io.ReadFull(g.in, head[:]); err != nil {
 		return err
@@ -134,32 +157,63 @@ func (g *guard) next() error {
 }
 
 // await arms the wait for a packet, unless the door is closing and no message
-// is under way.
+// is under way: then the server is told, which has its client come again at once
+// where a connection that merely ends is a fault.
 func (g *guard) await() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.reading = false
 	if g.last == cmdEnd || g.last == cmdAbort {
 		g.busy = false
 	}
-	if g.stopping && !g.busy {
-		return errStopping
-	}
-	wait := g.idle
+	wait := time.Now().Add(g.idle)
 	if !g.spoke {
-		wait = g.packet
+		wait = time.Now().Add(g.packet)
 	}
-	return g.conn.SetReadDeadline(time.Now().Add(wait))
+	if g.stopping && !g.busy {
+		if wait = g.stopsBy(); !time.Now().Before(wait) {
+			if g.spoke {
+				_, _ = g.Write(shutDown) // a server that is gone needs no telling
+			}
+			return errStopping
+		}
+	}
+	return g.conn.SetReadDeadline(wait)
+}
+
+// begin gives the packet that has begun its time.
+func (g *guard) begin() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reading = true
+	_ = g.conn.SetReadDeadline(time.Now().Add(g.packet)) // fails only on a closed connection, as the read will
 }
 
 func (g *guard) setBusy(code byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if code == cmdMail {
-		g.busy = true
+		g.busy, g.used = true, true
 	}
 	if code != cmdMacro {
 		g.last = code
 	}
+}
+
+// mayStop reports whether the door is closing and no message is under way.
+func (g *guard) mayStop() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stopping && !g.busy
+}
+
+// stopsBy is until when a connection that is to stop may wait for a message. The
+// caller holds mu.
+func (g *guard) stopsBy() time.Time {
+	if g.used {
+		return time.Unix(1, 0)
+	}
+	return g.opened.Add(firstMessage)
 }
 
 // stop asks the connection to end between messages; one that waits is woken.
@@ -168,8 +222,8 @@ func (g *guard) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopping = true
-	if !g.busy || g.last == cmdEnd || g.last == cmdAbort {
-		_ = g.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed already
+	if !g.reading && !g.busy {
+		_ = g.conn.SetReadDeadline(g.stopsBy()) // fails only when it is closed already
 	}
 }
 
