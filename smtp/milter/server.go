@@ -106,8 +106,9 @@ func (s *Server) leave(x *session) {
 	delete(s.sessions, x)
 }
 
-// Shutdown stops accepting, ends connections between messages, and waits for
-// those inside one. When ctx ends first, Handlers are told so, all connections
+// Shutdown stops accepting, ends connections between messages with a word that has
+// the server turn its client away with 421, and waits for those inside a message or
+// a packet; one that was opened in the last 3 s may still send its first message. When ctx ends first, Handlers are told so, all connections
 // are closed, and once they have ended ctx's error is returned. A server whose
 // connection ends has its client try again.
 func (s *Server) Shutdown(ctx context.Context) error {
