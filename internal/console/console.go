@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -84,6 +85,7 @@ type Console struct {
 	byPlace  *web.Limiter  // sign-ins from one place
 	byUser   *web.Limiter  // sign-ins at one account from wherever
 	bench    chan struct{} // a place for each text that is being tried
+	deciding sync.Mutex    // a proposal is accepted or declined by one at a time
 }
 
 // New makes the console.

@@ -225,9 +225,17 @@ func TestProposals(t *testing.T) {
 	}
 }
 
-// TestProposalAfterADeath: what was saved and not marked is not saved again.
+// TestProposalAfterADeath: what was saved and not marked is not saved again, nor
+// declined while it is in force.
 func TestProposalAfterADeath(t *testing.T) {
 	t.Parallel()
+	for _, do := range []string{"accept", "decline"} {
+		t.Run(do, func(t *testing.T) { proposalAfterADeath(t, do) })
+	}
+}
+
+func proposalAfterADeath(t *testing.T, do string) {
+	t.Helper()
 	s := newSite(t, 1)
 	s.add(t, "ana", console.Admin, false)
 	store := rulefile.Open(s.dir)
@@ -237,16 +245,16 @@ func TestProposalAfterADeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := p.Joined("")
-	if _, err := store.Save(rulefile.Digest(""), rulefile.Version{Text: text, Proposal: n}, func(int) error { return nil }); err != nil {
+	if _, err := store.Save(rulefile.Digest(""), rulefile.Version{By: "user:ben", Text: text, Proposal: n}, func(int) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, _ := s.signedIn(t, "ana").do(http.MethodPost, "/rules/proposals/1/accept", url.Values{"base": {rulefile.Digest(text)}}); code != http.StatusSeeOther {
-		t.Errorf("accepted once more: %d", code)
+	if code, _, _ := s.signedIn(t, "ana").do(http.MethodPost, "/rules/proposals/1/"+do, url.Values{"base": {rulefile.Digest(text)}, "answer": {"too wide"}}); code != http.StatusSeeOther {
+		t.Errorf("once more: %d", code)
 	}
 	if now, _, err := store.Current(); err != nil || now != text {
 		t.Errorf("saved twice: %q, %v", now, err)
 	}
-	if p, err := store.Proposal(n); err != nil || p.State != rulefile.Accepted || p.Version != 1 {
+	if p, err := store.Proposal(n); err != nil || p.State != rulefile.Accepted || p.Version != 1 || p.Decider != "user:ben" || p.Answer != "" {
 		t.Errorf("then: %+v, %v", p, err)
 	}
 	for _, e := range s.ruleEvents() {

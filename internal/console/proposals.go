@@ -136,6 +136,40 @@ func (c *Console) waits(w http.ResponseWriter, r *http.Request, u User, p *rulef
 	return false
 }
 
+// undecided returns the proposal that a request names if somebody may decide about it
+// now, and answers otherwise. Its caller holds deciding.
+func (c *Console) undecided(w http.ResponseWriter, r *http.Request, u User) (p rulefile.Proposal, ok bool) {
+	n := 0
+	p, err := c.proposalOf(r)
+	if err == nil && p.State == rulefile.Waiting {
+		n, err = c.RuleFile.VersionOf(&p)
+	}
+	switch {
+	case err != nil:
+		c.noProposal(w, r, u, err)
+		return p, false
+	case n == 0:
+		return p, c.waits(w, r, u, &p)
+	}
+	c.accepted(r.Context(), p, n) // a process that died has saved it, and not said so
+	c.sessions.say(r, fmt.Sprintf("Proposal %d was accepted before, as version %d.", p.N, n))
+	http.Redirect(w, r, fmt.Sprintf("/rules/proposals/%d", p.N), http.StatusSeeOther)
+	return p, false
+}
+
+// accepted marks p as the version that it became: who saved that accepted it. Where
+// this fails undecided finds it again.
+func (c *Console) accepted(ctx context.Context, p rulefile.Proposal, n int) {
+	v, err := c.RuleFile.Version(n)
+	if err == nil {
+		p.State, p.Version, p.Decider, p.Decided = rulefile.Accepted, n, v.By, v.At
+		err = c.RuleFile.Decide(p, func() error { return nil })
+	}
+	if err != nil {
+		c.Log.LogAttrs(ctx, slog.LevelError, "a proposal is a version and could not be marked as accepted", safelog.Err(err))
+	}
+}
+
 // replayProposal shows what a proposal would do otherwise now.
 func (c *Console) replayProposal(w http.ResponseWriter, r *http.Request, u User) {
 	p, err := c.proposalOf(r)
@@ -160,23 +194,17 @@ func (c *Console) replayProposal(w http.ResponseWriter, r *http.Request, u User)
 
 // acceptProposal makes a version of the rules with what was proposed.
 func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User) {
-	p, err := c.proposalOf(r)
-	if err != nil {
-		c.noProposal(w, r, u, err)
-		return
-	}
-	if !c.waits(w, r, u, &p) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	p, ok := c.undecided(w, r, u)
+	if !ok {
 		return
 	}
 	if c.own(u, &p) {
 		c.say(w, r, u, http.StatusConflict, "Somebody else must accept it.", "You proposed it, or stand in for who did. [console] accept_own says whether that is enough.")
 		return
 	}
-	n, err := c.RuleFile.VersionOf(p.N) // a process that died has saved it
-	text := ""
-	if err == nil {
-		text, _, err = c.RuleFile.Current()
-	}
+	text, _, err := c.RuleFile.Current()
 	ctx := context.WithoutCancel(r.Context())
 	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("accept:%d", p.N), Digest: rulefile.Digest(p.Text)}
 	if err == nil {
@@ -186,40 +214,32 @@ func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User)
 		c.fail(w, r, u, err)
 		return
 	}
-	if n == 0 {
-		var wrong []RuleProblem
-		v := rulefile.Version{Note: fmt.Sprintf("proposal %d by %s: %s", p.N, strings.TrimPrefix(p.By, "user:"), p.Why), Text: p.Joined(text), Proposal: p.N}
-		n, wrong, err = c.putRules(ctx, u, r.PostFormValue("base"), v)
-		if err != nil || len(wrong) > 0 {
-			page := proposalPage{Proposal: p, Problems: wrong, Amiss: "The rules with it do not load. Nothing was changed."}
-			if err != nil {
-				page.Amiss = c.notSaved(ctx, err)
-			}
-			e.Result = audit.ResultFailed
-			if err := c.note(ctx, e); err != nil {
-				c.fail(w, r, u, err)
-				return
-			}
-			c.showProposal(w, r, u, http.StatusConflict, page)
+	v := rulefile.Version{Note: fmt.Sprintf("proposal %d by %s: %s", p.N, strings.TrimPrefix(p.By, "user:"), p.Why), Text: p.Joined(text), Proposal: p.N}
+	n, wrong, err := c.putRules(ctx, u, r.PostFormValue("base"), v)
+	if err != nil || len(wrong) > 0 {
+		page := proposalPage{Proposal: p, Problems: wrong, Amiss: "The rules with it do not load. Nothing was changed."}
+		if err != nil {
+			page.Amiss = c.notSaved(ctx, err)
+		}
+		e.Result = audit.ResultFailed
+		if err := c.note(ctx, e); err != nil {
+			c.fail(w, r, u, err)
 			return
 		}
+		c.showProposal(w, r, u, http.StatusConflict, page)
+		return
 	}
-	p.State, p.Version, p.Decider, p.Decided = rulefile.Accepted, n, u.Actor(), c.Now().UTC()
-	if err := c.RuleFile.Decide(p, func() error { return nil }); err != nil && !errors.Is(err, rulefile.ErrDecided) {
-		c.Log.LogAttrs(ctx, slog.LevelError, "a proposal is in force and could not be marked as accepted", safelog.Err(err))
-	}
+	c.accepted(ctx, p, n)
 	c.sessions.say(r, fmt.Sprintf("Proposal %d is in force, as version %d.", p.N, n))
 	http.Redirect(w, r, fmt.Sprintf("/rules/proposals/%d", p.N), http.StatusSeeOther)
 }
 
 // declineProposal ends a proposal with a reason; the rules stay as they are.
 func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User) {
-	p, err := c.proposalOf(r)
-	if err != nil {
-		c.noProposal(w, r, u, err)
-		return
-	}
-	if !c.waits(w, r, u, &p) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	p, ok := c.undecided(w, r, u)
+	if !ok {
 		return
 	}
 	answer := strings.TrimSpace(r.PostFormValue("answer"))
@@ -231,7 +251,7 @@ func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User
 	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("decline:%d", p.N), Digest: rulefile.Digest(p.Text)}
 	p.State, p.Answer, p.Decider, p.Decided = rulefile.Declined, answer, u.Actor(), c.Now().UTC()
 	noted := false
-	err = c.RuleFile.Decide(p, func() error {
+	err := c.RuleFile.Decide(p, func() error {
 		err := c.note(ctx, e)
 		noted = err == nil
 		return err

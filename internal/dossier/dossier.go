@@ -180,7 +180,8 @@ func OpenStore(dataDir string, k Keys) *Store {
 }
 
 // List returns the newest version of each dossier, the one begun last first. Those
-// that do not open are counted.
+// that do not open are counted; of one that broke off before its first version was
+// written there is nothing.
 func (s *Store) List() (out []Version, damaged int, err error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -188,6 +189,9 @@ func (s *Store) List() (out []Version, damaged int, err error) {
 	}
 	for _, id := range ids {
 		v, err := s.Newest(id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			damaged++
 			continue

@@ -130,6 +130,23 @@ func sealed(t *testing.T, dir string) {
 	}
 }
 
+// TestBrokenOff: a dossier whose first version was not written, for want of room or
+// since the process died, is none, and not one that was changed.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	s, dir := store(t)
+	at := filepath.Join(dir, "state", "dossiers", string(dlp.NewID()))
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(at, "000001.record"), []byte("sealed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, damaged, err := s.List(); err != nil || len(all) != 0 || damaged != 0 {
+		t.Errorf("list: %d, %d damaged, %v", len(all), damaged, err)
+	}
+}
+
 func TestForm(t *testing.T) {
 	t.Parallel()
 	s, _ := store(t)

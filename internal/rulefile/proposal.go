@@ -152,15 +152,16 @@ func (s *Store) Decide(p Proposal, between func() error) error {
 	return s.writeProposal(now)
 }
 
-// VersionOf returns the version that proposal n became, 0 for none: a process that
-// died in between has saved it and not said so in the proposal.
-func (s *Store) VersionOf(n int) (int, error) {
+// VersionOf returns the version that p became, 0 for none: a process that died in
+// between has saved it and not said so in the proposal. A number alone does not make
+// it p: a backup may lack the proposal that had it.
+func (s *Store) VersionOf(p *Proposal) (int, error) {
 	all, err := s.numbers()
 	if err != nil {
 		return 0, err
 	}
 	for _, k := range all {
-		if v, err := s.Version(k); err == nil && v.Proposal == n {
+		if v, err := s.Version(k); err == nil && v.Proposal == p.N && strings.Contains(v.Text, strings.TrimRight(p.Text, "\n")) {
 			return k, nil
 		}
 	}

@@ -51,13 +51,20 @@ func TestProposals(t *testing.T) {
 	if got, err = s.Proposal(1); err != nil || got.State != rulefile.Declined || got.Answer != "too wide" || got.By != "user:olga" || got.Text != fragment {
 		t.Errorf("declined: %+v, %v", got, err)
 	}
-	if n, err := s.VersionOf(2); err != nil || n != 0 {
+	got.N = 2
+	if n, err := s.VersionOf(&got); err != nil || n != 0 {
 		t.Errorf("version of one that waits: %d, %v", n, err)
 	}
-	if _, err := s.Save(rulefile.Digest(""), rulefile.Version{Text: "x", Proposal: 2}, ok); err != nil {
+	if _, err := s.Save(rulefile.Digest(""), rulefile.Version{Text: "# of another\n", Proposal: 2}, ok); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.VersionOf(2); err != nil || n != 1 {
+	if n, err := s.VersionOf(&got); err != nil || n != 0 {
+		t.Errorf("version of another that had its number: %d, %v", n, err)
+	}
+	if _, err := s.Save(rulefile.Digest("# of another\n"), rulefile.Version{Text: got.Joined(""), Proposal: 2}, ok); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.VersionOf(&got); err != nil || n != 2 {
 		t.Errorf("version of one that was saved: %d, %v", n, err)
 	}
 	if _, err := s.Proposal(3); !errors.Is(err, rulefile.ErrNoProposal) {
