@@ -123,7 +123,7 @@ func run(t testing.TB, in []byte, name string, args ...string) ([]byte, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Logf("%s: %v: %.400s", name, err, &stderr)
+		t.Logf("%s: %v: %.4000s", name, err, &stderr)
 	}
 	return out, err
 }
