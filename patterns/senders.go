@@ -10,23 +10,12 @@ import (
 )
 
 // SenderValue is what the digest of a sender is made of, so that it is none of a value's.
-func SenderValue(address string) []byte { return []byte("\x00sender " + lowerASCII(address)) }
-
-// lowerASCII folds ASCII letters only: Unicode folding would let different mailboxes
-// be one.
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
-}
+func SenderValue(address string) []byte { return []byte("\x00sender " + dlp.FoldAddress(address)) }
 
 // isDigest reports whether s has the form of what Source.Digest gives.
 func isDigest(s string) bool {
 	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 16 && s == lowerASCII(s)
+	return err == nil && len(b) == 16 && s == strings.ToLower(s)
 }
 
 // isSender reports whether s can be in senders: one whole address, or its digest.
@@ -41,11 +30,11 @@ func (s *Set) LowFrom(sender dlp.Address, now time.Time) (ids []dlp.RuleID) {
 	if sender.IsNull() {
 		return nil
 	}
-	address := lowerASCII(sender.String())
+	address := dlp.FoldAddress(sender.String())
 	digest := ""
 	is := func(listed string) bool {
 		if strings.Contains(listed, "@") {
-			return lowerASCII(listed) == address
+			return dlp.FoldAddress(listed) == address
 		}
 		if digest == "" {
 			digest = s.ValueDigest(SenderValue(address))

@@ -58,7 +58,7 @@ func (a *app) rulesDigestCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			of := func(line string) []byte { return patterns.SenderValue(line) }
+			of := patterns.SenderValue
 			if !senders {
 				rule := set.Rule(dlp.RuleID(id))
 				if rule == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -263,7 +262,7 @@ func loadRules(ctx context.Context, cfg *config.Config, ex *extract.Pool) doctor
 func readText(ctx context.Context, ex *extract.Pool) error {
 	const text = "a line of text\n"
 	doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Size: int64(len(text)),
-		Open: func() (io.ReadSeekCloser, error) { return nopCloser{strings.NewReader(text)}, nil }}
+		Open: dlp.OpenBytes([]byte(text))}
 	var sink echo
 	if err := ex.Extract(ctx, doc, &sink); err != nil {
 		return err

@@ -83,10 +83,6 @@ func csvReader(ex *extract.Pool) func(ctx context.Context, text string, sink dlp
 	}
 }
 
-type nopCloser struct{ io.ReadSeeker }
-
-func (nopCloser) Close() error { return nil }
-
 // ruleSet is what a rules command has loaded, and those of it that it speaks
 // of: the rules of the files that were named, all where none was.
 type ruleSet struct {

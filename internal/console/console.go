@@ -235,6 +235,24 @@ func (c *Console) note(ctx context.Context, e audit.Event) error {
 	return c.Desk.Note(context.WithoutCancel(ctx), e)
 }
 
+// onRecord has do make a change that it records before anything is written; where it
+// fails after that, that is on record too.
+func (c *Console) onRecord(ctx context.Context, do func(record func(audit.Event) error) error) error {
+	var noted *audit.Event
+	err := do(func(e audit.Event) error {
+		err := c.note(ctx, e)
+		if err == nil {
+			noted = &e
+		}
+		return err
+	})
+	if err != nil && noted != nil {
+		noted.Result = audit.ResultFailed
+		err = errors.Join(err, c.note(ctx, *noted))
+	}
+	return err
+}
+
 // itemID reads which item a request is about.
 func itemID(r *http.Request) (dlp.ID, error) {
 	id, err := dlp.ParseID(r.PathValue("id"))

@@ -162,7 +162,7 @@ func figuresOf(s span, cs []store.Count, who func(pseudonym string, doc dlp.ID) 
 	}
 	f.Ways = strings.Join(ways, ", ")
 	f.Median, f.Tenth = waits(all[tally.Waited])
-	f.Rules, f.Precision = rulesOf(all)
+	f.Rules, f.Precision = rulesOf(all), precisionOf(all)
 	for _, x := range most(all[tally.SenderHeld], 10) {
 		f.Senders = append(f.Senders, senderRow{who(x, lastDoc[x]), all[tally.SenderHeld][x]})
 	}
@@ -190,7 +190,7 @@ func most(of map[string]int64, n int) []string {
 	return keys[:min(n, len(keys))]
 }
 
-func rulesOf(all counts) (rows []ruleRow, precision []precisionRow) {
+func rulesOf(all counts) (rows []ruleRow) {
 	total := map[string]int64{}
 	for _, what := range []string{tally.RuleHeld, tally.RuleEncrypted, tally.RuleRejected, tally.RuleWatched} {
 		for r, n := range all[what] {
@@ -200,6 +200,11 @@ func rulesOf(all counts) (rows []ruleRow, precision []precisionRow) {
 	for _, r := range most(total, len(total)) {
 		rows = append(rows, ruleRow{r, all[tally.RuleHeld][r], all[tally.RuleEncrypted][r], all[tally.RuleRejected][r], all[tally.RuleWatched][r]})
 	}
+	return rows
+}
+
+// precisionOf is how often officers said that what a rule found is PHI.
+func precisionOf(all counts) (rows []precisionRow) {
 	decided := map[string]int64{}
 	for _, what := range []string{tally.PHI, tally.NotPHI} {
 		for r, n := range all[what] {
@@ -214,9 +219,9 @@ func rulesOf(all counts) (rows []ruleRow, precision []precisionRow) {
 		if n < 20 {
 			row.Range += ", few cases"
 		}
-		precision = append(precision, row)
+		rows = append(rows, row)
 	}
-	return rows, precision
+	return rows
 }
 
 // waits returns about the median of the waits, and what nine of ten are below.

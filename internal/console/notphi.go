@@ -252,17 +252,14 @@ var errNoKey = errors.New("console: no key for digests of values")
 
 // propose keeps p's change for an admin, once that is on record.
 func (c *Console) propose(w http.ResponseWriter, r *http.Request, u User, p *notPHIPage) {
-	ctx := context.WithoutCancel(r.Context())
-	e := audit.Event{Kind: audit.RuleFile, Doc: p.ID, Actor: u.Actor(), Digest: p.Seen}
-	n, err := c.RuleFile.Propose(rulefile.Proposal{By: u.Actor(), At: c.Now().UTC(), Why: p.Why, Kind: p.Kind, Rule: p.At.Rule, Item: p.ID, Text: p.Text},
-		func(n int) error {
-			e.Reason = fmt.Sprintf("propose:%d", n)
-			return c.note(ctx, e)
-		})
-	if err != nil && e.Reason != "" {
-		e.Result = audit.ResultFailed
-		err = errors.Join(err, c.note(ctx, e))
-	}
+	var n int
+	err := c.onRecord(r.Context(), func(record func(audit.Event) error) (err error) {
+		n, err = c.RuleFile.Propose(rulefile.Proposal{By: u.Actor(), At: c.Now().UTC(), Why: p.Why, Kind: p.Kind, Rule: p.At.Rule, Item: p.ID, Text: p.Text},
+			func(n int) error {
+				return record(audit.Event{Kind: audit.RuleFile, Doc: p.ID, Actor: u.Actor(), Digest: p.Seen, Reason: fmt.Sprintf("propose:%d", n)})
+			})
+		return err
+	})
 	switch {
 	case errors.Is(err, rulefile.ErrWaiting), errors.Is(err, rulefile.ErrFull):
 		c.say(w, r, u, http.StatusConflict, "Nothing was proposed: as many proposals wait as may.", "An admin accepts or declines some first.")

@@ -247,19 +247,12 @@ func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User
 		c.showProposal(w, r, u, http.StatusBadRequest, proposalPage{Proposal: p, Amiss: fmt.Sprintf("Nothing was decided: say why, in at most %d bytes and without patients' data.", rulefile.MaxNote)})
 		return
 	}
-	ctx := context.WithoutCancel(r.Context())
-	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("decline:%d", p.N), Digest: rulefile.Digest(p.Text)}
 	p.State, p.Answer, p.Decider, p.Decided = rulefile.Declined, answer, u.Actor(), c.Now().UTC()
-	noted := false
-	err := c.RuleFile.Decide(p, func() error {
-		err := c.note(ctx, e)
-		noted = err == nil
-		return err
+	err := c.onRecord(r.Context(), func(record func(audit.Event) error) error {
+		return c.RuleFile.Decide(p, func() error {
+			return record(audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("decline:%d", p.N), Digest: rulefile.Digest(p.Text)})
+		})
 	})
-	if err != nil && noted {
-		e.Result = audit.ResultFailed
-		err = errors.Join(err, c.note(ctx, e))
-	}
 	switch {
 	case errors.Is(err, rulefile.ErrDecided):
 		c.say(w, r, u, http.StatusConflict, "Somebody decided about it before.", "")

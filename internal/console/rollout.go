@@ -66,9 +66,13 @@ type rolloutPage struct {
 func (c *Console) rollout(w http.ResponseWriter, r *http.Request, u User) {
 	ps, state, err := c.Rollout.Policies()
 	p := rolloutPage{Base: state.N(), Days: []int{7, watchDays, 30, 60, rollout.MaxDays}}
+	var precise map[string]*precisionRow
+	if err == nil {
+		precise, err = c.precise(r.Context())
+	}
 	for i := 0; i < len(ps) && err == nil; i++ {
 		var one rollingOut
-		one, err = c.rollingOut(r.Context(), &ps[i], state)
+		one, err = c.rollingOut(r.Context(), &ps[i], state, precise)
 		p.Policies = append(p.Policies, one)
 	}
 	if err != nil {
@@ -82,9 +86,30 @@ func (c *Console) rollout(w http.ResponseWriter, r *http.Request, u User) {
 	c.render(w, r, http.StatusOK, "rollout", p)
 }
 
+// precise is the precision of the rules that officers decided about, by rule.
+func (c *Console) precise(ctx context.Context) (map[string]*precisionRow, error) {
+	today := tally.Day(c.Now())
+	all := counts{}
+	for _, what := range []string{tally.PHI, tally.NotPHI} {
+		cs, err := c.Figures.By(ctx, what, today-precisionDays, today)
+		if err != nil {
+			return nil, err
+		}
+		all[what] = map[string]int64{}
+		for _, x := range cs {
+			all[what][x.Of] += x.N
+		}
+	}
+	known := map[string]*precisionRow{}
+	for _, row := range precisionOf(all) {
+		known[row.Rule] = &row
+	}
+	return known, nil
+}
+
 // rollingOut counts what p would have done since it was begun, or in the last days
 // where nobody began.
-func (c *Console) rollingOut(ctx context.Context, p *policy.Policy, state rollout.State) (out rollingOut, err error) {
+func (c *Console) rollingOut(ctx context.Context, p *policy.Policy, state rollout.State, precise map[string]*precisionRow) (out rollingOut, err error) {
 	out = rollingOut{ID: p.ID, Description: p.Description, Action: p.Action, Enforced: state.Enforced(p.ID)}
 	today := tally.Day(c.Now())
 	first := today - watchDays + 1
@@ -117,23 +142,8 @@ func (c *Console) rollingOut(ctx context.Context, p *policy.Policy, state rollou
 		count[of[1]] += x.N
 		senders[of[1]]++
 	}
-	all := counts{}
-	for _, what := range []string{tally.PHI, tally.NotPHI} {
-		if cs, err = c.Figures.By(ctx, what, today-precisionDays, today); err != nil {
-			return out, err
-		}
-		all[what] = map[string]int64{}
-		for _, x := range cs {
-			all[what][x.Of] += x.N
-		}
-	}
-	_, precise := rulesOf(all)
-	known := map[string]*precisionRow{}
-	for i := range precise {
-		known[precise[i].Rule] = &precise[i]
-	}
 	for _, rule := range most(count, len(count)) {
-		out.Rules = append(out.Rules, watchedRow{rule, count[rule], senders[rule], known[rule]})
+		out.Rules = append(out.Rules, watchedRow{rule, count[rule], senders[rule], precise[rule]})
 	}
 	return out, nil
 }

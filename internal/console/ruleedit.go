@@ -226,18 +226,18 @@ func (c *Console) saveRules(w http.ResponseWriter, r *http.Request, u User, p *e
 func (c *Console) putRules(ctx context.Context, u User, base string, v rulefile.Version) (int, []RuleProblem, error) {
 	ctx = context.WithoutCancel(ctx) // an admin who goes away has saved
 	v.By, v.At = u.Actor(), c.Now().UTC()
-	e := audit.Event{Kind: audit.RuleFile, Actor: u.Actor(), Digest: rulefile.Digest(v.Text)}
-	n, problems, err := c.Editor.Save(ctx, base, v, func(n int) error {
-		e.Reason = fmt.Sprintf("save:%d", n)
-		if v.Back > 0 {
-			e.Reason = fmt.Sprintf("back:%d:%d", n, v.Back)
-		}
-		return c.note(ctx, e)
+	var n int
+	var problems []RuleProblem
+	err := c.onRecord(ctx, func(record func(audit.Event) error) (err error) {
+		n, problems, err = c.Editor.Save(ctx, base, v, func(n int) error {
+			e := audit.Event{Kind: audit.RuleFile, Actor: u.Actor(), Digest: rulefile.Digest(v.Text), Reason: fmt.Sprintf("save:%d", n)}
+			if v.Back > 0 {
+				e.Reason = fmt.Sprintf("back:%d:%d", n, v.Back)
+			}
+			return record(e)
+		})
+		return err
 	})
-	if err != nil && e.Reason != "" {
-		e.Result = audit.ResultFailed
-		err = errors.Join(err, c.note(ctx, e))
-	}
 	return n, problems, err
 }
 

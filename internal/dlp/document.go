@@ -1,6 +1,7 @@
 package dlp
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -73,6 +74,27 @@ type Address struct {
 
 // IsNull reports whether a is the null reverse-path.
 func (a Address) IsNull() bool { return a == Address{} }
+
+// AddressBytes is an Address as files keep it: local part and domain, as bytes, for a
+// local part need not be UTF-8.
+type AddressBytes [2][]byte
+
+// Bytes is a as files keep it.
+func (a Address) Bytes() AddressBytes { return AddressBytes{[]byte(a.Local), []byte(a.Domain)} }
+
+// Address is Bytes's inverse.
+func (b AddressBytes) Address() Address { return Address{Local: string(b[0]), Domain: string(b[1])} }
+
+// FoldAddress puts the ASCII letters of an address, or a part of one, into lower case,
+// and no others: Unicode folding would let different mailboxes be one.
+func FoldAddress(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
 
 // IsASCII reports whether a can go to a server without SMTPUTF8.
 func (a Address) IsASCII() bool {
@@ -165,6 +187,16 @@ type Document struct {
 	// from several goroutines; each reader starts at byte 0.
 	Open func() (io.ReadSeekCloser, error)
 }
+
+// OpenBytes is Document.Open of what is in memory, which is not copied.
+func OpenBytes(b []byte) func() (io.ReadSeekCloser, error) {
+	return func() (io.ReadSeekCloser, error) { return memory{bytes.NewReader(b)}, nil }
+}
+
+type memory struct{ *bytes.Reader }
+
+// Close does nothing.
+func (memory) Close() error { return nil }
 
 // FileMeta is what makes a file itself beside its content.
 type FileMeta struct {

@@ -279,7 +279,7 @@ func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
 		return err
 	}
 	doc := &dlp.Document{ID: m.doc.ID, Channel: dlp.Mail, Sender: m.doc.Sender, Rcpts: c.rcpts, Received: m.doc.Received, Size: int64(len(head)),
-		Open: func() (io.ReadSeekCloser, error) { return seekable{bytes.NewReader(head)}, nil }}
+		Open: dlp.OpenBytes(head)}
 	d := m.j.rules.Detect()
 	if err := m.Extract.Extract(ctx, doc, d); err != nil {
 		return fmt.Errorf("%w: outer header of %s", errNotRead, m.doc.ID)
@@ -290,11 +290,6 @@ func (m *mail) keepsSilent(ctx context.Context, c cipher) error {
 	}
 	return nil
 }
-
-type seekable struct{ *bytes.Reader }
-
-// Close does nothing.
-func (seekable) Close() error { return nil }
 
 // outside is the header of an encrypted message as a message of its own, whose text is
 // what percent-encoding hides in it.

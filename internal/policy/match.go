@@ -44,24 +44,13 @@ func parsePattern(s string) (pattern, error) {
 			return pattern{}, errPatternASCII
 		}
 	}
-	p.local, p.domain = lower(p.local), lower(p.domain)
+	p.local, p.domain = dlp.FoldAddress(p.local), dlp.FoldAddress(p.domain)
 	return p, nil
 }
 
 // match reports whether a is meant. The null reverse-path never is.
 func (p pattern) match(a dlp.Address) bool {
-	return !a.IsNull() && glob(p.domain, lower(a.Domain)) && glob(p.local, lower(a.Local))
-}
-
-// lower folds ASCII letters only: Unicode folding would let different
-// mailboxes match one pattern.
-func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
+	return !a.IsNull() && glob(p.domain, dlp.FoldAddress(a.Domain)) && glob(p.local, dlp.FoldAddress(a.Local))
 }
 
 // glob reports whether s is what pattern describes; `*` stands for any run of
@@ -93,7 +82,7 @@ type domains []string
 // "*.clinic.example". A recipient without a domain, and an address literal
 // that is not listed, are external: the careful side.
 func (d domains) internal(a dlp.Address) bool {
-	host := lower(a.Domain)
+	host := dlp.FoldAddress(a.Domain)
 	return host != "" && slices.ContainsFunc(d, func(own string) bool { return glob(own, host) })
 }
 

@@ -115,19 +115,7 @@ func (s *Store) Proposal(n int) (p Proposal, err error) {
 // Proposals returns proposals before that number, the newest first; 0: from the
 // newest on. Those that are damaged are left out.
 func (s *Store) Proposals(before, limit int) (out []Proposal, err error) {
-	all, err := numbersIn(s.proposals())
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range all {
-		if before > 0 && n >= before || len(out) == limit {
-			continue
-		}
-		if p, err := s.Proposal(n); err == nil {
-			out = append(out, p)
-		}
-	}
-	return out, nil
+	return newest(s.proposals(), before, limit, s.Proposal)
 }
 
 // Decide notes what became of the proposal that p is, which waits until then.

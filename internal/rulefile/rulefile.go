@@ -150,15 +150,24 @@ func (s *Store) Version(n int) (v Version, err error) {
 // List returns versions before that number, the newest first; 0: from the newest
 // on. Those that are damaged are left out.
 func (s *Store) List(before, limit int) (out []Version, err error) {
-	all, err := s.numbers()
+	return newest(s.versions(), before, limit, s.Version)
+}
+
+// newest reads those in dir before that number, the newest first; 0: from the newest
+// on. What does not read is left out.
+func newest[T any](dir string, before, limit int, read func(n int) (T, error)) (out []T, err error) {
+	all, err := numbersIn(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range all {
-		if before > 0 && n >= before || len(out) == limit {
+		if len(out) == limit {
+			break
+		}
+		if before > 0 && n >= before {
 			continue
 		}
-		if v, err := s.Version(n); err == nil {
+		if v, err := read(n); err == nil {
 			out = append(out, v)
 		}
 	}

@@ -42,6 +42,24 @@ func IsTemp(name string) bool {
 	return ok && err == nil
 }
 
+// RemoveTemps removes from dir the files that were never committed. Nobody may be
+// writing there meanwhile.
+func RemoveTemps(dir string) (err error) {
+	entries, rerr := os.ReadDir(dir)
+	if errors.Is(rerr, fs.ErrNotExist) {
+		return nil
+	}
+	if rerr != nil {
+		return Classify("read folder", rerr)
+	}
+	for _, e := range entries {
+		if IsTemp(e.Name()) {
+			err = errors.Join(err, Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
 // Create begins the file that is to stand at path. Its folder must exist.
 func Create(path string, perm fs.FileMode) (*File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), tmpPattern)

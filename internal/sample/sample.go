@@ -78,14 +78,10 @@ type offered struct {
 
 // envelope is the first line of what is sealed. PHI.
 type envelope struct {
-	V      int         `json:"v"`
-	Sender [2][]byte   `json:"sender"` // local part and domain
-	Rcpts  [][2][]byte `json:"rcpts"`
+	V      int                `json:"v"`
+	Sender dlp.AddressBytes   `json:"sender"`
+	Rcpts  []dlp.AddressBytes `json:"rcpts"`
 }
-
-func pair(a dlp.Address) [2][]byte { return [2][]byte{[]byte(a.Local), []byte(a.Domain)} }
-
-func address(p [2][]byte) dlp.Address { return dlp.Address{Local: string(p[0]), Domain: string(p[1])} }
 
 // Open returns the sample of cfg, nil where it keeps none.
 func Open(cfg Config, d Deps) *Sample {
@@ -143,9 +139,9 @@ func take(doc *dlp.Document) (o offered, err error) {
 	if _, err := io.ReadFull(r, content); err != nil {
 		return o, err
 	}
-	o = offered{envelope: envelope{V: 1, Sender: pair(doc.Sender)}, id: doc.ID, at: doc.Received, content: content}
+	o = offered{envelope: envelope{V: 1, Sender: doc.Sender.Bytes()}, id: doc.ID, at: doc.Received, content: content}
 	for _, a := range doc.Rcpts {
-		o.envelope.Rcpts = append(o.envelope.Rcpts, pair(a))
+		o.envelope.Rcpts = append(o.envelope.Rcpts, a.Bytes())
 	}
 	return o, nil
 }
@@ -274,26 +270,11 @@ func (s *Sample) sweep(ctx context.Context, more int64) {
 		total -= all[i].size
 	}
 	if err == nil {
-		err = eraseTemp(s.d.Dir)
+		err = safefile.RemoveTemps(s.d.Dir) // only what has the data folder's lock may
 	}
 	if err != nil {
 		s.d.Log.LogAttrs(ctx, slog.LevelError, "what is too old in the sample of passed mail was not erased; it is tried again", safelog.Err(err))
 	}
-}
-
-// eraseTemp erases what broke off while it was written: sealed, and of no use. Only
-// what has the data folder's lock may.
-func eraseTemp(dir string) (err error) {
-	files, rerr := os.ReadDir(dir)
-	if rerr != nil {
-		return nil // there is none
-	}
-	for _, f := range files {
-		if safefile.IsTemp(f.Name()) {
-			err = errors.Join(err, safefile.Remove(filepath.Join(dir, f.Name())))
-		}
-	}
-	return err
 }
 
 // Erase removes all that was kept in dir: no sample is wanted any more.
@@ -378,15 +359,10 @@ func (s *Sample) Document(e *Entry, key []byte) (*dlp.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := &dlp.Document{ID: e.ID, Channel: dlp.Mail, Sender: address(env.Sender), Received: e.Received, Size: int64(len(content)),
-		Open: func() (io.ReadSeekCloser, error) { return seekable{bytes.NewReader(content)}, nil }}
+	doc := &dlp.Document{ID: e.ID, Channel: dlp.Mail, Sender: env.Sender.Address(), Received: e.Received, Size: int64(len(content)),
+		Open: dlp.OpenBytes(content)}
 	for _, p := range env.Rcpts {
-		doc.Rcpts = append(doc.Rcpts, address(p))
+		doc.Rcpts = append(doc.Rcpts, p.Address())
 	}
 	return doc, nil
 }
-
-type seekable struct{ *bytes.Reader }
-
-// Close does nothing.
-func (seekable) Close() error { return nil }

@@ -14,45 +14,40 @@ const version = 1
 // errState says that the sealed state opened and is not one of ours.
 var errState = errors.New("not a message's state of this version")
 
-type address [2][]byte // local part and domain: bytes, for a local part need not be UTF-8
-
-func addressOut(a dlp.Address) address { return address{[]byte(a.Local), []byte(a.Domain)} }
-func addressIn(a address) dlp.Address  { return dlp.Address{Local: string(a[0]), Domain: string(a[1])} }
-
 type rcptJSON struct {
-	Addr     address `json:"addr"`
-	State    string  `json:"state"`
-	Code     int     `json:"code,omitempty"`
-	Enhanced string  `json:"enhanced,omitempty"`
-	At       string  `json:"at,omitempty"`
-	Tries    int     `json:"tries,omitempty"`
-	Notify   string  `json:"notify,omitempty"`
-	ORcpt    []byte  `json:"orcpt,omitempty"`
+	Addr     dlp.AddressBytes `json:"addr"`
+	State    string           `json:"state"`
+	Code     int              `json:"code,omitempty"`
+	Enhanced string           `json:"enhanced,omitempty"`
+	At       string           `json:"at,omitempty"`
+	Tries    int              `json:"tries,omitempty"`
+	Notify   string           `json:"notify,omitempty"`
+	ORcpt    []byte           `json:"orcpt,omitempty"`
 }
 
 type stateJSON struct {
-	V     int        `json:"v"`
-	From  address    `json:"from"`
-	Body  string     `json:"body,omitempty"`
-	UTF8  bool       `json:"utf8,omitempty"`
-	Ret   string     `json:"ret,omitempty"`
-	EnvID []byte     `json:"envid,omitempty"`
-	Told  bool       `json:"told,omitempty"`
-	Died  int        `json:"died,omitempty"`
-	Rcpts []rcptJSON `json:"rcpts"`
-	Trace []byte     `json:"trace,omitempty"`
-	Front []byte     `json:"front,omitempty"`
+	V     int              `json:"v"`
+	From  dlp.AddressBytes `json:"from"`
+	Body  string           `json:"body,omitempty"`
+	UTF8  bool             `json:"utf8,omitempty"`
+	Ret   string           `json:"ret,omitempty"`
+	EnvID []byte           `json:"envid,omitempty"`
+	Told  bool             `json:"told,omitempty"`
+	Died  int              `json:"died,omitempty"`
+	Rcpts []rcptJSON       `json:"rcpts"`
+	Trace []byte           `json:"trace,omitempty"`
+	Front []byte           `json:"front,omitempty"`
 }
 
 func encodeState(m Message) ([]byte, error) {
 	p := m.Params
-	out := stateJSON{V: version, From: addressOut(m.From), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace, Front: m.Front,
+	out := stateJSON{V: version, From: m.From.Bytes(), Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID), Told: m.DelayTold, Died: m.Deaths, Trace: m.Trace, Front: m.Front,
 		Rcpts: make([]rcptJSON, len(m.Rcpts))}
 	for i, r := range m.Rcpts {
 		if r.State == "" {
 			r.State = RcptPending
 		}
-		out.Rcpts[i] = rcptJSON{Addr: addressOut(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
+		out.Rcpts[i] = rcptJSON{Addr: r.Addr.Bytes(), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
 			Notify: r.Params.Notify, ORcpt: []byte(r.Params.ORcpt)}
 	}
 	return json.Marshal(out)
@@ -66,12 +61,12 @@ func decodeState(b []byte, m *Message) error {
 	if in.V != version {
 		return fmt.Errorf("version %d: %w", in.V, errState)
 	}
-	m.From, m.Trace, m.Front = addressIn(in.From), in.Trace, in.Front
+	m.From, m.Trace, m.Front = in.From.Address(), in.Trace, in.Front
 	m.DelayTold, m.Deaths = in.Told, in.Died
 	m.Params = dlp.MailParams{Body: in.Body, UTF8: in.UTF8, Ret: in.Ret, EnvID: string(in.EnvID)}
 	m.Rcpts = make([]Rcpt, len(in.Rcpts))
 	for i, r := range in.Rcpts {
-		m.Rcpts[i] = Rcpt{Addr: addressIn(r.Addr), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
+		m.Rcpts[i] = Rcpt{Addr: r.Addr.Address(), State: r.State, Code: r.Code, Enhanced: r.Enhanced, At: r.At, Tries: r.Tries,
 			Params: dlp.RcptParams{Notify: r.Notify, ORcpt: string(r.ORcpt)}}
 	}
 	return nil

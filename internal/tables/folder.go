@@ -194,16 +194,8 @@ func (f *Folder) name(version string) error {
 // prune removes all tables but now, and before or else the newest, and what a
 // crash left behind.
 func (f *Folder) prune(now, before string) (removed []string, err error) {
-	names, err := os.ReadDir(f.dir)
-	if err != nil {
-		return nil, fmt.Errorf("tables: %w", safefile.Classify("read folder", err))
-	}
-	for _, n := range names {
-		if safefile.IsTemp(n.Name()) {
-			if err := safefile.Remove(filepath.Join(f.dir, n.Name())); err != nil {
-				return nil, fmt.Errorf("tables: %w", err)
-			}
-		}
+	if err := safefile.RemoveTemps(f.dir); err != nil {
+		return nil, fmt.Errorf("tables: %w", err)
 	}
 	all, err := f.List()
 	if err != nil {

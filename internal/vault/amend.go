@@ -32,17 +32,17 @@ type Proposal struct {
 }
 
 type proposalJSON struct {
-	By        string    `json:"by"`
-	At        time.Time `json:"at"`
-	Code      string    `json:"code,omitempty"`
-	Words     string    `json:"words,omitempty"`
-	Encrypted bool      `json:"encrypted,omitempty"`
-	Rcpts     []address `json:"rcpts,omitempty"`
+	By        string             `json:"by"`
+	At        time.Time          `json:"at"`
+	Code      string             `json:"code,omitempty"`
+	Words     string             `json:"words,omitempty"`
+	Encrypted bool               `json:"encrypted,omitempty"`
+	Rcpts     []dlp.AddressBytes `json:"rcpts,omitempty"`
 }
 
 // Propose returns the amendment that keeps p with the item id.
 func (v *Vault) Propose(id dlp.ID, p Proposal) (Amendment, error) {
-	plain, err := json.Marshal(noteJSON{V: version, Proposal: &proposalJSON{p.By, p.At, p.Code, p.Words, p.Encrypted, mapped(p.Rcpts, addressOut)}})
+	plain, err := json.Marshal(noteJSON{V: version, Proposal: &proposalJSON{p.By, p.At, p.Code, p.Words, p.Encrypted, mapped(p.Rcpts, dlp.Address.Bytes)}})
 	if err != nil {
 		return Amendment{}, fmt.Errorf("vault: propose %s: %w", id, err)
 	}
@@ -117,5 +117,5 @@ func proposalIn(in *proposalJSON) *Proposal {
 	if in == nil {
 		return nil
 	}
-	return &Proposal{in.By, in.At, in.Code, in.Words, in.Encrypted, mapped(in.Rcpts, addressIn)}
+	return &Proposal{in.By, in.At, in.Code, in.Words, in.Encrypted, mapped(in.Rcpts, dlp.AddressBytes.Address)}
 }

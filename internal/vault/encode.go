@@ -20,8 +20,6 @@ const version = 1
 // errVersion says that a later stanch wrote it.
 var errVersion = errors.New("written by a later version")
 
-type address [2][]byte // local part and domain: bytes, for a local part need not be UTF-8
-
 type fileJSON struct {
 	UID    int       `json:"uid"`
 	GID    int       `json:"gid"`
@@ -43,21 +41,21 @@ type rcptParamsJSON struct {
 }
 
 type envelopeJSON struct {
-	V          int              `json:"v"`
-	Sender     address          `json:"sender"`
-	Rcpts      []address        `json:"rcpts,omitempty"`
-	AllRcpts   []address        `json:"all_rcpts,omitempty"`
-	Params     *paramsJSON      `json:"params,omitempty"`
-	RcptParams []rcptParamsJSON `json:"rcpt_params,omitempty"` // parallel to rcpts
-	Root       []byte           `json:"root,omitempty"`        // bytes: a path need not be UTF-8
-	Path       []byte           `json:"path,omitempty"`
-	File       *fileJSON        `json:"file,omitempty"`
-	Trace      []byte           `json:"trace,omitempty"`
-	Released   []address        `json:"released,omitempty"`
-	Tell       bool             `json:"tell,omitempty"`
-	Causes     []string         `json:"causes,omitempty"`     // of a hold; a case has them in its verdicts
-	Confidence string           `json:"confidence,omitempty"` // of a hold: the highest of what was found
-	SHA256     []byte           `json:"sha256"`
+	V          int                `json:"v"`
+	Sender     dlp.AddressBytes   `json:"sender"`
+	Rcpts      []dlp.AddressBytes `json:"rcpts,omitempty"`
+	AllRcpts   []dlp.AddressBytes `json:"all_rcpts,omitempty"`
+	Params     *paramsJSON        `json:"params,omitempty"`
+	RcptParams []rcptParamsJSON   `json:"rcpt_params,omitempty"` // parallel to rcpts
+	Root       []byte             `json:"root,omitempty"`        // bytes: a path need not be UTF-8
+	Path       []byte             `json:"path,omitempty"`
+	File       *fileJSON          `json:"file,omitempty"`
+	Trace      []byte             `json:"trace,omitempty"`
+	Released   []dlp.AddressBytes `json:"released,omitempty"`
+	Tell       bool               `json:"tell,omitempty"`
+	Causes     []string           `json:"causes,omitempty"`     // of a hold; a case has them in its verdicts
+	Confidence string             `json:"confidence,omitempty"` // of a hold: the highest of what was found
+	SHA256     []byte             `json:"sha256"`
 }
 
 type noteJSON struct {
@@ -68,17 +66,17 @@ type noteJSON struct {
 }
 
 type verdictJSON struct {
-	Rcpt      address  `json:"rcpt"`
-	Action    string   `json:"action"`
-	Policy    string   `json:"policy"`
-	Policies  []string `json:"policies,omitempty"`
-	Rules     []string `json:"rules,omitempty"`
-	Causes    []string `json:"causes,omitempty"`
-	Reason    string   `json:"reason,omitempty"`
-	Notify    []string `json:"notify,omitempty"`
-	Monitored string   `json:"monitored,omitempty"`
-	MonPolicy string   `json:"monitored_policy,omitempty"`
-	MonRules  []string `json:"monitored_rules,omitempty"`
+	Rcpt      dlp.AddressBytes `json:"rcpt"`
+	Action    string           `json:"action"`
+	Policy    string           `json:"policy"`
+	Policies  []string         `json:"policies,omitempty"`
+	Rules     []string         `json:"rules,omitempty"`
+	Causes    []string         `json:"causes,omitempty"`
+	Reason    string           `json:"reason,omitempty"`
+	Notify    []string         `json:"notify,omitempty"`
+	Monitored string           `json:"monitored,omitempty"`
+	MonPolicy string           `json:"monitored_policy,omitempty"`
+	MonRules  []string         `json:"monitored_rules,omitempty"`
 }
 
 type findingJSON struct {
@@ -136,8 +134,8 @@ func encodeEnvelope(e Envelope, sum [32]byte, l listed) ([]byte, error) {
 
 func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 	out := envelopeJSON{
-		V: version, Sender: addressOut(e.Sender), Rcpts: mapped(e.Rcpts, addressOut), AllRcpts: mapped(e.AllRcpts, addressOut),
-		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Released: mapped(e.Released, addressOut), Tell: e.Tell, SHA256: sum[:],
+		V: version, Sender: e.Sender.Bytes(), Rcpts: mapped(e.Rcpts, dlp.Address.Bytes), AllRcpts: mapped(e.AllRcpts, dlp.Address.Bytes),
+		Root: []byte(e.Root), Path: []byte(e.Path), Trace: e.Trace, Released: mapped(e.Released, dlp.Address.Bytes), Tell: e.Tell, SHA256: sum[:],
 	}
 	if p := e.Params; p != (dlp.MailParams{}) {
 		out.Params = &paramsJSON{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: []byte(p.EnvID)}
@@ -168,8 +166,8 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 		return Envelope{}, sum, err
 	}
 	e := Envelope{
-		Sender: addressIn(in.Sender), Rcpts: mapped(in.Rcpts, addressIn), AllRcpts: mapped(in.AllRcpts, addressIn),
-		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Released: mapped(in.Released, addressIn), Tell: in.Tell,
+		Sender: in.Sender.Address(), Rcpts: mapped(in.Rcpts, dlp.AddressBytes.Address), AllRcpts: mapped(in.AllRcpts, dlp.AddressBytes.Address),
+		Root: string(in.Root), Path: string(in.Path), Trace: in.Trace, Released: mapped(in.Released, dlp.AddressBytes.Address), Tell: in.Tell,
 	}
 	if p := in.Params; p != nil {
 		e.Params = dlp.MailParams{Body: p.Body, UTF8: p.UTF8, Ret: p.Ret, EnvID: string(p.EnvID)}
@@ -286,12 +284,9 @@ func digestIn(b []byte) ([32]byte, error) {
 	return [32]byte(b), nil
 }
 
-func addressOut(a dlp.Address) address { return address{[]byte(a.Local), []byte(a.Domain)} }
-func addressIn(a address) dlp.Address  { return dlp.Address{Local: string(a[0]), Domain: string(a[1])} }
-
 func verdictOut(r dlp.RcptVerdict) verdictJSON {
 	return verdictJSON{
-		Rcpt: addressOut(r.Rcpt), Action: r.Action.String(), Policy: r.Policy, Policies: r.Policies,
+		Rcpt: r.Rcpt.Bytes(), Action: r.Action.String(), Policy: r.Policy, Policies: r.Policies,
 		Rules:  mapped(r.Rules, func(id dlp.RuleID) string { return string(id) }),
 		Causes: mapped(r.Causes, dlp.Cause.String), Reason: r.Reason, Notify: r.Notify,
 		Monitored: r.Monitored.String(), MonPolicy: r.MonitoredPolicy,
@@ -303,7 +298,7 @@ func verdictIn(in verdictJSON) dlp.RcptVerdict {
 	action, _ := dlp.ParseAction(in.Action) // an unknown word is Hold, the careful one
 	monitored, _ := dlp.ParseAction(in.Monitored)
 	return dlp.RcptVerdict{
-		Rcpt: addressIn(in.Rcpt), Action: action, Policy: in.Policy, Policies: in.Policies,
+		Rcpt: in.Rcpt.Address(), Action: action, Policy: in.Policy, Policies: in.Policies,
 		Rules: mapped(in.Rules, func(s string) dlp.RuleID { return dlp.RuleID(s) }), Causes: mapped(in.Causes, causeIn),
 		Reason: in.Reason, Notify: in.Notify, Monitored: monitored, MonitoredPolicy: in.MonPolicy,
 		MonitoredRules: mapped(in.MonRules, func(s string) dlp.RuleID { return dlp.RuleID(s) }),

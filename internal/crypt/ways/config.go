@@ -3,7 +3,6 @@ package ways
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/keydir"
@@ -131,11 +130,4 @@ func (c *Config) Validate() error {
 
 // fold is an address or a domain as keys are looked up by it: ASCII letters in
 // lower case. No mail system of our time tells mailboxes apart by case.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
-}
+func fold(s string) string { return dlp.FoldAddress(s) }

@@ -72,7 +72,7 @@ func Document(n int) (*dlp.Document, []byte) {
 		ID: dlp.NewID(), Channel: dlp.Mail, Size: int64(n), Received: time.Date(2026, 3, 1, 9, 30, 0, 123456000, time.UTC),
 		Sender: dlp.Address{Local: "ward 3", Domain: "clinic.example"},
 		Rcpts:  []dlp.Address{{Local: "records", Domain: "partner.example"}},
-		Open:   func() (io.ReadSeekCloser, error) { return nopCloser{bytes.NewReader(body)}, nil },
+		Open:   dlp.OpenBytes(body),
 	}, body
 }
 
