@@ -118,7 +118,9 @@ func sign(c byte) bool {
 type hl7 struct {
 	segmenter
 	fieldSep, componentSep, repeatSep byte
+	escapes                           hl7Escapes
 	odd                               bool // a header declared a separator of ofNumbers
+	hides                             bool // an escape stands for a part of a number, or between two
 }
 
 func newHL7(out *emitter) *hl7 {
@@ -145,12 +147,16 @@ func (h *hl7) segment(seg []byte) {
 			return
 		}
 		h.fieldSep, h.componentSep = seg[from+3], seg[from+4]
+		h.escapes = declaredEscapes(seg[from:to])
 		h.odd = h.odd || bytes.ContainsAny(hl7Declared(seg[from:to]), ofNumbers)
 		if seg[from+5] != h.fieldSep {
 			h.repeatSep = seg[from+5]
 		}
 		h.next()
 		return
+	}
+	if _, hides := h.escapes.resolve(seg[from:to]); hides {
+		h.hides = true
 	}
 	if name == "PID" {
 		h.next()

@@ -35,7 +35,7 @@ func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
 	case k.media == "application/json" && jsonEscape().Match(b):
 		j.leaf(at.again(), memory(unescapeJSON(b)))
 	case k.media == mediaHL7 || k.media == mediaX12:
-		if t := usualSeparators(k.media, enc, b); t != nil {
+		if t := asUsual(k.media, enc, b); t != nil {
 			in := at.again()
 			if enc != encUTF8 {
 				in.decoded, in.charset = true, encUTF8

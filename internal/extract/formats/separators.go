@@ -24,12 +24,13 @@ func oddlySeparated(m marker) bool {
 	return false
 }
 
-// usualSeparators returns a message of HL7 v2 or X12, in enc, as UTF-8 with the
-// separators that its headers declare replaced by those that most messages have; nil
-// where none that is declared is one of ofNumbers, and for what is no such message.
+// asUsual returns a message of HL7 v2 or X12, in enc, as UTF-8 with the separators
+// that its headers declare replaced by those that most messages have, where one of
+// ofNumbers is declared, and the escapes of HL7 resolved; nil where there is nothing of
+// the two, and for what is no such message.
 //
 // Source: HL7 v2.5.1, 2.5.4; ASC X12.5, ISA.
-func usualSeparators(media, enc string, b []byte) []byte {
+func asUsual(media, enc string, b []byte) []byte {
 	if media != mediaHL7 && (media != mediaX12 || enc != encUTF8) {
 		return nil
 	}
@@ -49,25 +50,46 @@ func usualSeparators(media, enc string, b []byte) []byte {
 		exchange(out, []byte{element, component, end}, "*:~")
 		return out
 	}
-	var out, declared []byte
+	var declared []byte
+	var usual string
+	var escapes hl7Escapes
+	changed := false
+	out := make([]byte, 0, len(b))
 	for from := 0; from < len(b); {
 		to := len(b)
 		if k := bytes.IndexAny(b[from:], "\r\n"); k >= 0 {
 			to = from + k
 		}
-		if head := bytes.TrimLeft(b[from:to], "\v\x1c "); looksHL7(string(head[:min(len(head), 16)])) {
-			declared = nil
+		at := len(out)
+		out = append(out, b[from:to]...)
+		head := bytes.TrimLeft(b[from:to], "\v\x1c ")
+		header := looksHL7(string(head[:min(len(head), 16)]))
+		if header {
+			declared, escapes = nil, declaredEscapes(head)
 			if d := hl7Declared(head); bytes.ContainsAny(d, ofNumbers) {
-				declared = d
+				declared, usual = d, "|^~&"[:len(d)]
+				if escapes.sign != 0 {
+					declared, usual = append(d, escapes.sign), usual+`\`
+					escapes = escapes.amongUsual()
+				}
 			}
 		}
 		if declared != nil {
-			if out == nil {
-				out = bytes.Clone(b)
+			changed = true
+			exchange(out[at:], declared, usual)
+		}
+		if !header { // of a header's signs none begins an escape
+			if t, _ := escapes.resolve(out[at:]); t != nil {
+				out, changed = append(out[:at], t...), true
 			}
-			exchange(out[from:to], declared, "|^~&")
+		}
+		if to < len(b) {
+			out = append(out, b[to])
 		}
 		from = to + 1
+	}
+	if !changed {
+		return nil
 	}
 	return out
 }
@@ -91,8 +113,10 @@ func exchange(b, from []byte, to string) {
 	for c := range 256 {
 		t[c] = byte(c)
 	}
-	for _, c := range []byte(to[:len(from)]) {
-		t[c] = ' '
+	for _, c := range []byte(to) {
+		if c != '&' { // no field is cut at it
+			t[c] = ' '
+		}
 	}
 	for i, c := range from {
 		t[c] = to[i]

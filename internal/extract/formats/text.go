@@ -31,7 +31,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	case holdsFiles(head):
 		s.keep(int(max(maxEncoded, min(maxCard, j.lim.Memory-j.held))))
 		j.hold(int64(len(s.mem)))
-	case usualSeparators(k.media, enc, head) != nil: // it is read with those, too
+	case asUsual(k.media, enc, head) != nil: // it is read so, too
 		s.keep(int(max(maxEncoded, min(maxCard, (j.lim.Memory-j.held)/2))))
 		j.hold(2 * int64(len(s.mem)))
 	}
@@ -63,6 +63,9 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	if s.r != nil && oddlySeparated(marker) {
 		j.gap(at, dlp.Ambiguous, "separators", 0)
+	}
+	if h, ok := marker.(*hl7); ok && s.r != nil && h.hides {
+		j.gap(at, dlp.Ambiguous, "escapes", 0)
 	}
 	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)
