@@ -150,8 +150,8 @@ func TestConsole(t *testing.T) {
 		t.Errorf("marked %q, want the number", got)
 	}
 	b.Do(chromedp.Click(`[data-key="Escape"]`), chromedp.WaitVisible("#do-release"))
-	b.Do(chromedp.Click("#do-release"), chromedp.SetValue("#code", "payment"), chromedp.SendKeys("#words", "agreed by telephone"), chromedp.Click(".decide .btn-main"),
-		chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.Click("#do-release"), chromedp.SetValue("#code", "payment"), chromedp.SendKeys("#words", "agreed by telephone"), chromedp.Click(".decide .btn-main"))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	eventually(t, "the released mail is in the maildir", func() bool {
 		for _, m := range g.delivered() {
 			if strings.HasSuffix(m, consoleMail) {
@@ -200,7 +200,8 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	if at := webtest.Eval[string](b, `document.querySelector("#code").value + " " + document.activeElement.innerText`); at != "not_phi Decide" {
 		t.Fatalf("the reason typed and two steps on: %q, want not_phi and the button", at)
 	}
-	b.Do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.KeyEvent(kb.Enter))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	if left := g.held(); len(left) != 0 {
 		t.Errorf("still held after Reject by keys: %+v", left)
 	}
@@ -251,8 +252,9 @@ func TestConsoleTwoPeople(t *testing.T) {
 	b.Do(chromedp.WaitVisible("#do-release"))
 	discreet(t, b)
 	narrow(t, b)
-	b.Do(chromedp.KeyEvent("p"), chromedp.WaitVisible("#some"), chromedp.Click("#some"), chromedp.Click("#to-1"), chromedp.Click("#do-release"),
-		chromedp.SetValue("#code", "payment"), chromedp.Click(".decide .btn-main"), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.KeyEvent("p"), chromedp.WaitVisible("#some"), chromedp.Click("#some"), chromedp.Click("#to-1"), chromedp.Click("#do-release"),
+		chromedp.SetValue("#code", "payment"), chromedp.Click(".decide .btn-main"))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	if said := webtest.Eval[string](b, `document.querySelector('[role="status"]').innerText`); !strings.Contains(said, "first of two") {
 		t.Errorf("after the first decision the page says %q", said)
 	}

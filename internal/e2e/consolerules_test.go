@@ -100,8 +100,9 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 	draft := func(text, note, do string) {
 		t.Helper()
 		b.Open(url + "/rules/edit")
-		b.Do(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", text), chromedp.SetValue("#note", note), chromedp.Click(`button[value="`+do+`"]`),
-			chromedp.WaitVisible(`main [role="alert"], main [role="status"]`))
+		b.Do(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", text), chromedp.SetValue("#note", note))
+		b.Submit(chromedp.Click(`button[value="` + do + `"]`))
+		b.Do(chromedp.WaitVisible(`main [role="alert"], main [role="status"]`))
 	}
 	b.Open(url + "/rules/edit")
 	check("the editor before anything was saved")
@@ -135,7 +136,8 @@ func editRules(t *testing.T, g *gateway, b *webtest.Browser, url string, check f
 	b.Do(chromedp.Click(`a[href="/rules/history"]`), chromedp.WaitVisible(`a[href="/rules/history/1"]`))
 	check("versions")
 	b.Do(chromedp.Click(`a[href="/rules/history/1"]`), chromedp.WaitVisible(`form[action="/rules/history/1/back"]`))
-	b.Do(chromedp.Click(`form[action="/rules/history/1/back"] button`), chromedp.WaitVisible(`main [role="status"]`))
+	b.Submit(chromedp.Click(`form[action="/rules/history/1/back"] button`))
+	b.Do(chromedp.WaitVisible(`main [role="status"]`))
 	eventually(t, "three times something was in force", func() bool { return inForce() == 3 })
 	if read(t, filepath.Join(g.data(), "state", "rules", "site.toml")) != badgeRule {
 		t.Error("after going back the first version is not in force")

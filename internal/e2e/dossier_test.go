@@ -59,13 +59,15 @@ func TestDossier(t *testing.T) {
 		}
 		b.Do(chromedp.SetValue("#"+factor, "Words about Wilhelmina Oakenshield"), chromedp.Click(`input[name="`+factor+`-risk"][value="low"]`))
 	}
-	b.Do(chromedp.SetValue("#discovered", "2026-11-20"), chromedp.SetValue("#people", "1"), chromedp.SetValue("#conclusion", "low_risk"), chromedp.Click(".sheet .btn-main"), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.SetValue("#discovered", "2026-11-20"), chromedp.SetValue("#people", "1"), chromedp.SetValue("#conclusion", "low_risk"), chromedp.Click(".sheet .btn-main"))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	narrow(t, b)
 	looks("a dossier")
 	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "2027-01-19") || !strings.Contains(text, "low risk") {
 		t.Errorf("a concluded dossier:\n%s", text)
 	}
-	b.Do(chromedp.Click(`form[action$="/gather"] button`), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.Click(`form[action$="/gather"] button`))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 
 	list := g.must("dossier", "list")
 	id := strings.Fields(strings.Split(list, "\n")[1])[0]

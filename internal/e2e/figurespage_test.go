@@ -24,7 +24,8 @@ func TestDashboardCounts(t *testing.T) {
 	}
 	b.Open(url + "/queue")
 	b.Do(chromedp.Click(".holds .what a"), chromedp.WaitVisible("#do-reject"))
-	b.Do(chromedp.Click("#do-reject"), chromedp.SetValue("#code", "not_phi"), chromedp.Click(".decide .btn-main"), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.Click("#do-reject"), chromedp.SetValue("#code", "not_phi"), chromedp.Click(".decide .btn-main"))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	for _, again := range []bool{false, true} {
 		if again {
 			g.stop()

@@ -81,7 +81,8 @@ func TestConsoleOfficersKey(t *testing.T) {
 	b.Open(url + "/key")
 	check("an open key")
 	b.Open(url + "/rules/edit")
-	b.Do(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", fewerSSNs), chromedp.Click(`button[value="replay"]`), chromedp.WaitVisible(`main [role="status"]`))
+	b.Submit(chromedp.WaitVisible("#draft"), chromedp.SetValue("#draft", fewerSSNs), chromedp.Click(`button[value="replay"]`))
+	b.Do(chromedp.WaitVisible(`main [role="status"]`))
 	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "2 documents of the last") || strings.Contains(text, "cannot be opened") {
 		t.Errorf("of a draft that was replayed with the officer's key the page says:\n%s", text)
 	}
@@ -92,7 +93,8 @@ func TestConsoleOfficersKey(t *testing.T) {
 		t.Errorf("marked %q, want the number", got)
 	}
 	b.Do(chromedp.Click(`[data-key="Escape"]`), chromedp.WaitVisible("#do-release"))
-	b.Do(chromedp.Click("#do-release"), chromedp.SetValue("#code", "payment"), chromedp.Click(".decide .btn-main"), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.Click("#do-release"), chromedp.SetValue("#code", "payment"), chromedp.Click(".decide .btn-main"))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	eventually(t, "it is delivered byte for byte", func() bool {
 		for _, m := range g.delivered() {
 			if strings.HasSuffix(m, consoleMail) {

@@ -38,7 +38,8 @@ func TestRollout(t *testing.T) {
 	}
 	send(0, "watched")
 	b.Open(url + "/rollout")
-	b.Do(chromedp.WaitVisible(`select[name="days"]`), chromedp.Click(`button[value="watch"]`), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.WaitVisible(`select[name="days"]`), chromedp.Click(`button[value="watch"]`))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	text := strings.Join(strings.Fields(webtest.Eval[string](b, `document.querySelector("main").innerText`)), " ")
 	for _, want := range []string{"day 1 of 14", "us-ssn 1 1 nobody decided yet", "with 1 documents"} {
 		if !strings.Contains(text, want) {
@@ -49,7 +50,8 @@ func TestRollout(t *testing.T) {
 	narrow(t, b)
 	looks("a roll-out")
 	typeIn(b, `input[name="confirm"]`, "brought-in")
-	b.Do(chromedp.Click(`button[value="enforce"]`), chromedp.WaitVisible(`[role="status"]`))
+	b.Submit(chromedp.Click(`button[value="enforce"]`))
+	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	looks("an enforced policy")
 	send(1, "enforced")
 	g.stop()

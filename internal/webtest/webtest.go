@@ -87,6 +87,18 @@ func (b *Browser) Open(url string) {
 	b.Do(chromedp.Navigate(url))
 }
 
+// Submit runs actions that send a form or follow a link, and waits until the page
+// that answers has come. Waiting for what stands on it is not enough where the page
+// that is left has the same.
+func (b *Browser) Submit(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepWithin)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+		b.t.Fatalf("browser: %v", err)
+	}
+}
+
 // Get runs one action that tells something.
 func Get[T any](b *Browser, a chromedp.Action[T]) T {
 	b.t.Helper()
