@@ -174,35 +174,55 @@ func TestFileWithSeveralNamesIsHeld(t *testing.T) {
 // ends it. Nothing else is left.
 func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
-	key, recipient := ageKey(t)
-	for _, step := range []string{"decrypt: write", "decrypt: place", "decrypt: remove", "decrypt: unlink"} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "patients.csv")
-		write(t, path, phiFile, 0o640)
-		output(t, "age", "-r", recipient, "-o", path+".age", path)
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path+".age", 0o640); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(stanch, "decrypt", path+".age", "--identity", key)
-		cmd.Env = append(os.Environ(), "STANCH_CRASH_AT="+step)
-		if err := cmd.Run(); err == nil {
-			t.Fatalf("%s was never reached", step)
-		}
-		if exists(path) && read(t, path) != phiFile || !exists(path) && !exists(path+".age") {
-			t.Fatalf("killed before %s: neither stands whole", step)
-		}
-		if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
-			t.Fatalf("again after %s: exit %d: %s", step, code, out)
-		}
-		es, err := os.ReadDir(dir)
-		if err != nil || len(es) != 1 || read(t, path) != phiFile {
-			t.Errorf("after %s: %v, %v", step, es, err)
-		}
-		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o640 {
-			t.Errorf("after %s: mode %v, %v", step, fi.Mode(), err)
+	keys := t.TempDir()
+	at := func(name string) string { return filepath.Join(keys, name) }
+	ageSecret, recipient := ageKey(t)
+	output(t, "openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", at("ec.key"), "-out", at("ec.pem"))
+	bob := newPerson(t, "bob@partner.example")
+	gpgSecret := at("gpg.key")
+	write(t, gpgSecret, bob.gpg("", "--armor", "--export-secret-keys", "bob@partner.example"), 0o600)
+	for suffix, with := range map[string]struct {
+		key   string
+		seals func(path, sealed string)
+	}{
+		".age": {ageSecret, func(path, sealed string) { output(t, "age", "-r", recipient, "-o", sealed, path) }},
+		".p7m": {at("ec.key"), func(path, sealed string) {
+			output(t, "openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER", "-recip", at("ec.pem"), "-keyopt", "ecdh_kdf_md:sha256", "-out", sealed, "-in", path)
+		}},
+		".gpg": {gpgSecret, func(path, sealed string) {
+			bob.gpg("", "--trust-model", "always", "--encrypt", "--recipient", "bob@partner.example", "--output", sealed, path)
+		}},
+	} {
+		for _, step := range []string{"decrypt: write", "decrypt: place", "decrypt: remove", "decrypt: unlink"} {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "patients.csv")
+			sealed := path + suffix
+			write(t, path, phiFile, 0o640)
+			with.seals(path, sealed)
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(sealed, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(stanch, "decrypt", sealed, "--identity", with.key)
+			cmd.Env = append(os.Environ(), "STANCH_CRASH_AT="+step)
+			if err := cmd.Run(); err == nil {
+				t.Fatalf("%s: %s was never reached", suffix, step)
+			}
+			if exists(path) && read(t, path) != phiFile || !exists(path) && !exists(sealed) {
+				t.Fatalf("%s, killed before %s: neither stands whole", suffix, step)
+			}
+			if out, code := runStanch(t, "decrypt", sealed, "--identity", with.key); code != 0 {
+				t.Fatalf("%s, again after %s: exit %d: %s", suffix, step, code, out)
+			}
+			es, err := os.ReadDir(dir)
+			if err != nil || len(es) != 1 || read(t, path) != phiFile {
+				t.Errorf("%s, after %s: %v, %v", suffix, step, es, err)
+			}
+			if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o640 {
+				t.Errorf("%s, after %s: mode %v, %v", suffix, step, fi.Mode(), err)
+			}
 		}
 	}
 }

@@ -24,6 +24,7 @@ type authority struct {
 	t     *testing.T
 	dir   string
 	url   string
+	csr   string       // whose key is certified: its file's name
 	asked atomic.Int64 // how often
 }
 
@@ -60,7 +61,7 @@ func newAuthority(t *testing.T) *authority {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not installed")
 	}
-	a := &authority{t: t, dir: t.TempDir()}
+	a := &authority{t: t, dir: t.TempDir(), csr: "csr.pem"}
 	s := httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(s.Close)
 	a.url = s.URL
@@ -70,6 +71,9 @@ func newAuthority(t *testing.T) *authority {
 	a.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", a.file("ca.key"), "-out", a.file("ca.pem"), "-subj", "/CN=Invented Authority",
 		"-days", "90", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 	a.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", a.file("key.pem"), "-out", a.file("csr.pem"), "-subj", "/CN=Somebody")
+	for name, key := range otherKeys {
+		a.openssl(append([]string{"req", "-nodes", "-keyout", a.file(name + ".key"), "-out", a.file(name), "-subj", "/CN=Somebody"}, key...)...)
+	}
 	a.issue("responder", "extendedKeyUsage=OCSPSigning")
 	a.issue("person", mail, "subjectAltName=email:person@partner.example")
 	return a
@@ -94,7 +98,7 @@ func (a *authority) issueFor(name string, from, until time.Time, exts ...string)
 	a.t.Helper()
 	const form = "060102150405Z"
 	write(a.t, a.dir, "ext", strings.Join(append([]string{"basicConstraints=CA:FALSE"}, exts...), "\n")+"\n")
-	a.openssl("ca", "-batch", "-notext", "-config", a.file("ca.cnf"), "-in", a.file("csr.pem"), "-out", a.file(name+".pem"), "-extfile", a.file("ext"),
+	a.openssl("ca", "-batch", "-notext", "-config", a.file("ca.cnf"), "-in", a.file(a.csr), "-out", a.file(name+".pem"), "-extfile", a.file("ext"),
 		"-startdate", from.UTC().Format(form), "-enddate", until.UTC().Format(form))
 	b, err := os.ReadFile(a.file(name + ".pem"))
 	if err != nil {
@@ -168,6 +172,12 @@ func (a *authority) serve(rw http.ResponseWriter, r *http.Request) {
 	default:
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}
+}
+
+// otherKeys are what others than P-256 are asked for with.
+var otherKeys = map[string][]string{
+	"rsa": {"-newkey", "rsa:2048"}, "rsa4096": {"-newkey", "rsa:4096"},
+	"p384": {"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"}, "p521": {"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"},
 }
 
 const mail = "keyUsage=digitalSignature,keyAgreement\nextendedKeyUsage=emailProtection"
@@ -291,4 +301,65 @@ func TestChain(t *testing.T) {
 func chained(t *testing.T, dir string, a *authority) *ways.Ways {
 	t.Helper()
 	return open(t, "", func(c *ways.Config) { c.OpenPGPDir, c.SMIMEDir, c.SMIMERoots = "", dir, a.file("ca.pem") })
+}
+
+// TestChainOfEachKey: of each kind of key a certificate that holds is used, and one
+// that is revoked (by an answer, by a list), expired, for signatures alone, somebody
+// else's or of another authority is not, for that reason.
+func TestChainOfEachKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes keys of each kind")
+	}
+	a, other := newAuthority(t), newAuthority(t)
+	dir := t.TempDir()
+	cfg := ways.Default()
+	cfg.SMIMEDir, cfg.SMIMERoots, cfg.SMIMERevocation = dir, a.file("ca.pem"), "hard"
+	want := map[string]ways.Reason{}
+	for key := range otherKeys {
+		a.csr, other.csr = key, key
+		use := "keyUsage=digitalSignature,keyAgreement"
+		if strings.HasPrefix(key, "rsa") {
+			use = "keyUsage=digitalSignature,keyEncipherment"
+		}
+		use += "\nextendedKeyUsage=emailProtection"
+		ask, list := "authorityInfoAccess=OCSP;URI:"+a.url+"/ocsp/responder", "crlDistributionPoints=URI:"+a.url+"/list/all"
+		for what, reason := range map[string]ways.Reason{
+			"good": "", "listless": "", "revoked": ways.Revoked, "listed": ways.Revoked, "expired": ways.Expired, "signs": ways.Cannot, "person": ways.OtherPerson, "strange": ways.NoChain,
+		} {
+			name := what + "-" + key
+			to := name + "@partner.example"
+			want[to] = reason
+			exts := []string{use, "subjectAltName=email:" + to, ask}
+			cert := ""
+			switch what {
+			case "listless", "listed":
+				exts[2] = list
+			case "expired":
+				cert = a.issueFor(name, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour), exts...)
+			case "signs":
+				exts[0] = "keyUsage=digitalSignature"
+			case "person":
+				exts[1] = "subjectAltName=email:eve@partner.example"
+			case "strange":
+				cert = other.issue(name, exts...)
+			}
+			if cert == "" {
+				cert = a.issue(name, exts...)
+			}
+			if reason == ways.Revoked {
+				a.revoke(name)
+			}
+			write(t, dir, to+".pem", cert)
+		}
+	}
+	w, err := ways.Open(cfg, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, reason := range want {
+		got := w.Choices(t.Context(), dlp.Address{}, addr(to))[0]
+		if got.Unfit != reason || (got.Key.Trust == ways.Chain) != (reason == "") {
+			t.Errorf("%s: got %q, trust %q; want %q", to, got.Unfit, got.Key.Trust, reason)
+		}
+	}
 }
