@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"filippo.io/age"
 )
 
 func TestFileSurvivesKillAtEachStep(t *testing.T) {
@@ -135,6 +137,30 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != phiFile || exists(path+".age") || exists(path+".stanch.txt") {
 		t.Errorf("decrypted file is %q, %v", got, err)
+	}
+}
+
+// TestFileEncryptedPostQuantum: a recipient with a post-quantum key has files encrypted
+// to it, and decrypt brings them back.
+func TestFileEncryptedPostQuantum(t *testing.T) {
+	t.Parallel()
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	write(t, key, id.String()+"\n", 0o600)
+	g := newGateway(t, options{watch: fmt.Sprintf("age_recipients = [%q]", id.Recipient()), extra: encryptPolicy})
+	g.start()
+	path := filepath.Join(g.share, "patients.csv")
+	write(t, path, phiFile, 0o640)
+	eventually(t, "the file is encrypted in place, with its note", func() bool { return !exists(path) && exists(path+".age") && exists(path+".stanch.txt") })
+	if sealed := read(t, path+".age"); strings.Contains(sealed, "-> X25519") || !strings.Contains(sealed, "-> mlkem768x25519") {
+		t.Errorf("sealed as %.200q", sealed)
+	}
+	g.stop()
+	if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 || read(t, path) != phiFile || exists(path+".age") {
+		t.Fatalf("stanch decrypt: exit %d: %s", code, out)
 	}
 }
 
