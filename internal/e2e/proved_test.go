@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -127,6 +128,45 @@ func TestProvedTLS(t *testing.T) {
 		t.Errorf("keys test of another certificate: %q, %q", way, unfit)
 	}
 	w.must("audit", "verify")
+}
+
+// TestProvedByPin: a partner whose key a route pins gets what is to be encrypted as it
+// is, over the connection that shows that key; one that shows another gets nothing, and
+// the sender tries again later.
+func TestProvedByPin(t *testing.T) {
+	t.Parallel()
+	cert, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hop := newTLSHop(t, cert)
+	pin := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
+	g := newGateway(t, options{
+		smtp:  fmt.Sprintf("[[smtp.routes]]\nname = \"partner\"\nrecipients = [\"partner.example\"]\nnext_hops = [%q]\ntls = \"verified\"\ntls_pins = [%q]\n", hop.addr, "sha256:"+base64.StdEncoding.EncodeToString(pin[:])),
+		extra: encryptMailPolicy + "\n[encrypt]\norder = [\"tls\"]\n[encrypt.tls]\ndomains = [\"partner.example\"]\n",
+	})
+	g.start()
+	if out := g.must("keys", "test", "bob@partner.example"); !strings.Contains(out, "pin") {
+		t.Errorf("keys test: %s", out)
+	}
+	mail := strings.Replace(secretMail, ", nurse@clinic.example", "", 1)
+	if _, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, mail); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it arrives", func() bool { overTLS, all := hop.count(); return overTLS == 1 && all == 1 })
+	other, err := (*synth.Authority)(nil).Sign(nil, "anything.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.stop() // the connection that has proved itself is used again
+	hop.shows(other)
+	g.start()
+	if answer, err := g.send("ada@clinic.example", []string{"bob@partner.example"}, mail); err == nil || !strings.Contains(err.Error(), "451") {
+		t.Errorf("to a server with another key: %q, %v", answer, err)
+	}
+	if _, all := hop.count(); all != 1 || len(g.held()) != 0 {
+		t.Errorf("%d messages came, want the first alone; held %+v", all, g.held())
+	}
 }
 
 // TestProvedTLSSurvivesKillAtEachStep: whatever moment the gateway dies at, the
