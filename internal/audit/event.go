@@ -96,6 +96,8 @@ var results = []string{
 const (
 	ReasonCase   = "case"   // the case record of one document
 	ReasonHeader = "header" // a header field of held mail
+	ReasonProof  = "proof"  // what is signed of the log, and that an event stands in it
+	ReasonVerify = "verify" // the whole log
 	ReasonReplay = "replay" // so many documents as Findings says, by the rules in force and by those of RuleSet
 
 	ReasonDossier  = "dossier"  // the dossier Doc, or for the dossier Of the case of the document Doc

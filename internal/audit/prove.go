@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -88,6 +90,91 @@ func (l *Log) Evidence(ctx context.Context, ids []dlp.ID, since time.Time, limit
 	}
 	slices.Reverse(out.Events)
 	return out, l.prove(h.size, out.Events)
+}
+
+// ErrNotYet says that there is no such event, or no checkpoint signs for it yet.
+var ErrNotYet = errors.New("audit: no checkpoint signs for such an event; a new one does so within a second")
+
+// EvidenceOf returns the event seq with its proof, checked. ErrNotYet; ErrBroken where
+// the line is not what was signed.
+func (l *Log) EvidenceOf(seq int64) (Evidence, error) {
+	mark, err := l.Checkpoint()
+	if err != nil {
+		return Evidence{}, err
+	}
+	h, err := decodeHead(mark, l.c.keys)
+	if err != nil {
+		return Evidence{}, broken(-1, "its checkpoint is not signed by this key")
+	}
+	out := Evidence{Checkpoint: string(mark), PublicKey: l.c.keys.public, Size: h.size, Root: h.root.String()}
+	if seq <= 0 || seq >= h.size {
+		return out, ErrNotYet
+	}
+	f, err := os.Open(filepath.Join(l.opt.Dir, logName))
+	if err != nil {
+		return out, failed("read", err)
+	}
+	defer f.Close() // read only
+	line, err := lineOf(f, seq, h.bytes)
+	if err != nil {
+		return out, err
+	}
+	out.Events = []Proof{{Seq: seq, Line: string(line)}}
+	if err := l.prove(h.size, out.Events); err != nil {
+		return out, err
+	}
+	if err := out.Check(out.PublicKey); err != nil {
+		return out, broken(seq, "it is not what was signed")
+	}
+	return out, nil
+}
+
+// VerifyNow is Verify of this log as it is now.
+func (l *Log) VerifyNow(ctx context.Context) (Report, error) {
+	return Verify(ctx, l.opt.Dir, l.opt.AnchorPath, l.opt.Key)
+}
+
+// lineOf returns the line seq, without its LF, of the size bytes of f.
+func lineOf(f io.ReaderAt, seq, size int64) ([]byte, error) {
+	buf := make([]byte, 2*maxLine)
+	// next is the first line that begins at off or later.
+	next := func(off int64) ([]byte, int64, error) {
+		from := max(0, off-1)
+		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-from)], from)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, 0, failed("read", err)
+		}
+		b := buf[:n]
+		if off > 0 {
+			_, b, _ = bytes.Cut(b, []byte{'\n'})
+		}
+		line, _, whole := bytes.Cut(b, []byte{'\n'})
+		var x Line
+		if !whole {
+			return nil, size, nil // there is none behind off
+		}
+		if err := json.Unmarshal(line, &x); err != nil {
+			return nil, 0, broken(-1, "a line is no event")
+		}
+		return line, int64(x.Seq), nil
+	}
+	var amiss error
+	off := sort.Search(int(size), func(off int) bool {
+		if amiss != nil {
+			return true
+		}
+		_, at, err := next(int64(off))
+		amiss = err
+		return at >= seq
+	})
+	if amiss != nil {
+		return nil, amiss
+	}
+	line, at, err := next(int64(off))
+	if err == nil && at != seq {
+		err = broken(seq, "it is not there")
+	}
+	return line, err
 }
 
 // prove fills in the path of each of ps in the tree of size lines.

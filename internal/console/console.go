@@ -52,6 +52,7 @@ type Deps struct {
 	Held     func(context.Context) (int, error)
 	Figures  Figures
 	Trail    Trail
+	Prover   Prover
 	Legal    Legal
 	Dossiers Dossiers
 	Rollout  Rollout
@@ -85,14 +86,16 @@ type Console struct {
 	byPlace  *web.Limiter  // sign-ins from one place
 	byUser   *web.Limiter  // sign-ins at one account from wherever
 	bench    chan struct{} // a place for each text that is being tried
-	deciding sync.Mutex    // a proposal is accepted or declined by one at a time
+
+	verifying chan struct{} // a place for who has the audit log verified
+	deciding  sync.Mutex    // a proposal is accepted or declined by one at a time
 }
 
 // New makes the console.
 func New(d Deps) (*Console, error) {
 	c := &Console{Deps: d, sessions: newSessions(d.Now), claims: newClaims(d.Now), agreed: newAgreements(d.Now), asked: passkey.NewCeremonies(d.Now, maxAsked),
 		byName: web.NewLimiter(5, 30*time.Second, d.Now), byPlace: web.NewLimiter(50, 5*time.Second, d.Now),
-		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now), bench: make(chan struct{}, maxTrials)}
+		byUser: web.NewLimiter(maxTries, 5*time.Minute, d.Now), bench: make(chan struct{}, maxTrials), verifying: make(chan struct{}, 1)}
 	var err error
 	if c.assets, err = web.NewAssets(); err != nil {
 		return nil, err

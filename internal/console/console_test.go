@@ -34,14 +34,14 @@ const password = "correct horse battery"
 
 // desk notes what it is asked for. Items other than known are not there.
 type desk struct {
-	mu      sync.Mutex
-	asked   []string      // guarded by mu
-	events  []audit.Event // guarded by mu
-	held    []gateway.Held
-	broken  error // of Note
-	fails   error // of ReleaseFor
-	cut     bool  // Export breaks off
-	unnoted bool  // what reviewers see was not noted when it was held
+	mu            sync.Mutex
+	asked         []string      // guarded by mu
+	events        []audit.Event // guarded by mu
+	held          []gateway.Held
+	broken, fails error  // of Note, of ReleaseFor
+	cut           bool   // Export breaks off, and the log does not verify
+	onHold        dlp.ID // under a legal hold
+	unnoted       bool   // what reviewers see was not noted when it was held
 }
 
 func (d *desk) did(what string) {
@@ -226,7 +226,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		},
 		Book: book{}, Editor: s.rules(), Exempt: exempter{}, RuleFile: rulefile.Open(dir),
 		Held:  func(context.Context) (int, error) { return items, nil },
-		Vault: &locker{}, Trail: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Persons: persons,
+		Vault: &locker{}, Trail: s.desk, Prover: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
 		Health: func(context.Context) []console.Condition {
 			return []console.Condition{{Name: "Next hop", Value: "1 down"}}

@@ -86,6 +86,8 @@ type itemPage struct {
 
 	Places  []string // of others, whose deputy the reader is
 	InPlace string   // of whom they have this item
+	OnHold  bool     // a legal hold stands on it
+	Hold    gateway.LegalHold
 	Void    bool     // who decided first may decide no more
 	Own     bool     // it is their own mail, or of whose deputy they are
 	Choices []string // recipients, those whose addresses differ in case alone once
@@ -106,6 +108,10 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
 		DecidedBy: person(d.DecidedBy), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
 	p.Mine, p.Unlocked = p.Claimed == u.Name, keys.Case != nil
+	if p.Hold, p.OnHold, err = c.Legal.LegalHoldOn(r.Context(), id); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
 	if err := c.deputyOn(&p, u); err != nil {
 		c.fail(w, r, u, err)
 		return

@@ -202,6 +202,7 @@ func (c *Console) askAudit(w http.ResponseWriter, r *http.Request, u User) {
 // Legal places and lifts legal holds. It is satisfied by gateway.Gateway.
 type Legal interface {
 	LegalHolds(ctx context.Context) ([]gateway.LegalHold, error)
+	LegalHoldOn(ctx context.Context, id dlp.ID) (gateway.LegalHold, bool, error)
 	PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
 	LiftLegalHold(ctx context.Context, id dlp.ID, actor string) error
 }
@@ -233,6 +234,10 @@ func (c *Console) legally(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 	default:
 		c.sessions.say(r, said)
-		http.Redirect(w, r, "/audit?doc="+string(id), http.StatusSeeOther)
+		to := "/audit?doc="
+		if r.PostFormValue("at") == "item" {
+			to = "/items/"
+		}
+		http.Redirect(w, r, to+string(id), http.StatusSeeOther)
 	}
 }

@@ -31,6 +31,10 @@ func (d *desk) LegalHolds(context.Context) ([]gateway.LegalHold, error) {
 	return []gateway.LegalHold{{ID: dlp.NewID(), By: "user:ann", Why: "Case of Secret <script>"}}, nil
 }
 
+func (d *desk) LegalHoldOn(_ context.Context, id dlp.ID) (gateway.LegalHold, bool, error) {
+	return gateway.LegalHold{ID: id, By: "user:ann", Why: "Case of Secret <script>"}, id == d.onHold, nil
+}
+
 func (d *desk) PlaceLegalHold(_ context.Context, id dlp.ID, why, actor string) error {
 	if _, err := d.find(id); err != nil {
 		return gateway.ErrLegalHold

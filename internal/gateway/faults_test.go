@@ -335,8 +335,11 @@ func (r *slowReader) Unacknowledged(context.Context, time.Time) ([]store.Repeat,
 	return nil, nil
 }
 func (r *slowReader) LegalHolds(context.Context) ([]store.LegalHold, error) { return nil, nil }
-func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error)     { return false, nil }
-func (r *slowReader) Calls(context.Context) ([]store.Call, error)           { return nil, nil }
+func (r *slowReader) LegalHoldOn(context.Context, dlp.ID) (store.LegalHold, bool, error) {
+	return store.LegalHold{}, false, nil
+}
+func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error) { return false, nil }
+func (r *slowReader) Calls(context.Context) ([]store.Call, error)       { return nil, nil }
 func (r *slowReader) LastNotice(context.Context, [32]byte) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }

@@ -78,15 +78,28 @@ func (g *Gateway) LegalHolds(ctx context.Context) ([]LegalHold, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: legal holds: %w", err)
 	}
-	out := []LegalHold{}
+	out := make([]LegalHold, 0, len(ls))
 	for _, l := range ls {
-		by, why, err := g.Vault.OpenNote(l.ID, l.Note)
-		if err != nil {
-			why = "(what was noted does not open)"
-		}
-		out = append(out, LegalHold{ID: l.ID, Since: l.Since, By: by, Why: why})
+		out = append(out, g.legalHold(l))
 	}
 	return out, nil
+}
+
+// LegalHoldOn returns the legal hold on id, false for none.
+func (g *Gateway) LegalHoldOn(ctx context.Context, id dlp.ID) (LegalHold, bool, error) {
+	l, ok, err := g.Store.LegalHoldOn(ctx, id)
+	if err != nil || !ok {
+		return LegalHold{}, false, err
+	}
+	return g.legalHold(l), true, nil
+}
+
+func (g *Gateway) legalHold(l store.LegalHold) LegalHold {
+	by, why, err := g.Vault.OpenNote(l.ID, l.Note)
+	if err != nil {
+		why = "(what was noted does not open)"
+	}
+	return LegalHold{ID: l.ID, Since: l.Since, By: by, Why: why}
 }
 
 // legally returns what is under a legal hold.

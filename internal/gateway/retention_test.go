@@ -133,6 +133,12 @@ func TestLegalHold(t *testing.T) {
 	if ls, err := b.LegalHolds(t.Context()); err != nil || len(ls) != 1 || ls[0].ID != kept || ls[0].By != "uid:0" || ls[0].Why != "subpoena of 3 March" {
 		t.Errorf("legal holds %+v, %v", ls, err)
 	}
+	if l, ok, err := b.LegalHoldOn(t.Context(), kept); err != nil || !ok || l.ID != kept || l.By != "uid:0" || l.Why != "subpoena of 3 March" {
+		t.Errorf("legal hold %+v, %t, %v", l, ok, err)
+	}
+	if l, ok, err := b.LegalHoldOn(t.Context(), other); err != nil || ok {
+		t.Errorf("legal hold of another: %+v, %v", l, err)
+	}
 	if err := b.RotateVault(t.Context(), "uid:0"); err != nil {
 		t.Fatal(err)
 	}

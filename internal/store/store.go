@@ -116,6 +116,8 @@ type Store interface {
 	LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error)
 	// LegalHolds returns all legal holds, the oldest first.
 	LegalHolds(ctx context.Context) ([]LegalHold, error)
+	// LegalHoldOn returns the legal hold on id, false for none.
+	LegalHoldOn(ctx context.Context, id dlp.ID) (LegalHold, bool, error)
 	// LegallyHeld reports whether anything that is sealed to period's key, content
 	// or case, is under a legal hold.
 	LegallyHeld(ctx context.Context, period dlp.ID) (bool, error)

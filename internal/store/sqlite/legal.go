@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -54,6 +56,21 @@ func (db *DB) LegalHolds(ctx context.Context) ([]store.LegalHold, error) {
 			return nil
 		}
 	})
+}
+
+// LegalHoldOn returns the legal hold on id, false for none.
+func (db *DB) LegalHoldOn(ctx context.Context, id dlp.ID) (store.LegalHold, bool, error) {
+	l := store.LegalHold{ID: id}
+	var since int64
+	err := db.stmts.queryRow(ctx, "SELECT since, note FROM legal_holds WHERE id = ?", []any{&since, &l.Note}, string(id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.LegalHold{}, false, nil
+	}
+	if err != nil {
+		return store.LegalHold{}, false, fmt.Errorf("sqlite: legal hold of %s: %w", id, classify(err))
+	}
+	l.Since = fromMicros(since)
+	return l, true, nil
 }
 
 // LegallyHeld reports whether anything that is sealed to period's key, content
