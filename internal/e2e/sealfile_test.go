@@ -169,11 +169,16 @@ func TestFileWithSeveralNamesIsHeld(t *testing.T) {
 	}
 }
 
-// TestDecryptSurvivesKillAtEachStep: killed before each step, either the
-// encrypted file stands or the whole old one, with its mode; and running it again
-// ends it. Nothing else is left.
-func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
-	t.Parallel()
+// sealer is another program that encrypts the file at path to sealed, and the key
+// that opens it.
+type sealer struct {
+	key   string
+	seals func(path, sealed string)
+}
+
+// sealers are the programs by the ends of the names of what they encrypt.
+func sealers(t *testing.T) map[string]sealer {
+	t.Helper()
 	keys := t.TempDir()
 	at := func(name string) string { return filepath.Join(keys, name) }
 	ageSecret, recipient := ageKey(t)
@@ -181,18 +186,58 @@ func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
 	bob := newPerson(t, "bob@partner.example")
 	gpgSecret := at("gpg.key")
 	write(t, gpgSecret, bob.gpg("", "--armor", "--export-secret-keys", "bob@partner.example"), 0o600)
-	for suffix, with := range map[string]struct {
-		key   string
-		seals func(path, sealed string)
-	}{
+	return map[string]sealer{
 		".age": {ageSecret, func(path, sealed string) { output(t, "age", "-r", recipient, "-o", sealed, path) }},
 		".p7m": {at("ec.key"), func(path, sealed string) {
 			output(t, "openssl", "cms", "-encrypt", "-binary", "-aes-256-gcm", "-outform", "DER", "-recip", at("ec.pem"), "-keyopt", "ecdh_kdf_md:sha256", "-out", sealed, "-in", path)
 		}},
 		".gpg": {gpgSecret, func(path, sealed string) {
-			bob.gpg("", "--trust-model", "always", "--encrypt", "--recipient", "bob@partner.example", "--output", sealed, path)
+			bob.gpg("", "--trust-model", "always", "--compress-algo", "none", "--encrypt", "--recipient", "bob@partner.example", "--output", sealed, path)
 		}},
-	} {
+	}
+}
+
+// TestAlteredFileBringsNothingBack: of a file that was altered anywhere, cut short
+// or followed by something nothing comes out, also not what stands before that
+// place; and it stays as it is.
+func TestAlteredFileBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	for suffix, with := range sealers(t) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "patients.csv")
+		write(t, path, strings.Repeat(phiFile, 300_000/len(phiFile)), 0o640) // several of age's chunks
+		with.seals(path, path+suffix)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		good := read(t, path+suffix)
+		bad := map[string]string{"cut in half": good[:len(good)/2], "cut by one": good[:len(good)-1], "nothing": "", "followed by one": good + "x"}
+		for _, at := range []int{0, 100, 1000, len(good) / 4, len(good) / 2, len(good) - 30, len(good) - 1} {
+			b := []byte(good)
+			b[at] ^= 1
+			bad[fmt.Sprintf("byte %d of %d altered", at, len(good))] = string(b)
+		}
+		for what, sealed := range bad {
+			write(t, path+suffix, sealed, 0o640)
+			out, code := runStanch(t, "decrypt", path+suffix, "--identity", with.key)
+			if es, err := os.ReadDir(dir); code == 0 || err != nil || len(es) != 1 || read(t, path+suffix) != sealed || strings.Contains(out, "536") {
+				t.Errorf("%s, %s: exit %d, %v, %v: %.500s", suffix, what, code, es, err, out)
+				os.Remove(path)
+			}
+		}
+		write(t, path+suffix, good, 0o640)
+		if out, code := runStanch(t, "decrypt", path+suffix, "--identity", with.key); code != 0 || !strings.HasPrefix(read(t, path), phiFile) {
+			t.Errorf("%s, as it was: exit %d: %s", suffix, code, out)
+		}
+	}
+}
+
+// TestDecryptSurvivesKillAtEachStep: killed before each step, either the
+// encrypted file stands or the whole old one, with its mode; and running it again
+// ends it. Nothing else is left.
+func TestDecryptSurvivesKillAtEachStep(t *testing.T) {
+	t.Parallel()
+	for suffix, with := range sealers(t) {
 		for _, step := range []string{"decrypt: write", "decrypt: place", "decrypt: remove", "decrypt: unlink"} {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "patients.csv")
