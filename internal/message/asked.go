@@ -9,8 +9,9 @@ import (
 )
 
 // asking is how a subject asks for encryption: a word in brackets, in any case,
-// with spaces or folds around it.
-var asking = regexp.MustCompile(`(?i)\[[ \t\r\n]*(?:secure|encrypt)[ \t\r\n]*\][ \t]*`)
+// with any white space around it: no-break spaces and marks of no width too, which
+// mail programs put in, as they are in UTF-8 and as bytes that are none (U+FFFD here).
+var asking = regexp.MustCompile(`(?i)\[[\s\p{Zs}\p{Cf}\x{FFFD}]*(?:secure|encrypt)[\s\p{Zs}\p{Cf}\x{FFFD}]*\][ \t]*`)
 
 // emptyWord is an encoded word of nothing, which programs show as it stands.
 var emptyWord = regexp.MustCompile(`=\?[^?\s]+\?[QqBb]\?\?=[ \t]*`)
