@@ -53,9 +53,9 @@ run: build ## start the whole gateway on this machine, data under var/
 	@exec $(BIN) serve --print-password --config var/stanch.toml
 
 .PHONY: screenshots
-screenshots: ## write pictures of the console's pages to docs/screenshots
-	@mkdir -p docs/screenshots
-	STANCH_SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 ./internal/e2e -run 'TestConsole$$'
+screenshots: ## write a picture of each page to docs/screenshots
+	@rm -rf docs/screenshots && mkdir -p docs/screenshots
+	STANCH_SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 ./internal/e2e -run 'TestScreenshots$$'
 
 .PHONY: demo
 demo: ## send eight messages and drop six files into a running `make run`, and show what became of them

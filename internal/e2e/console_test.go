@@ -98,23 +98,7 @@ func narrow(t *testing.T, b *webtest.Browser) {
 	if w := webtest.Eval[float64](b, `document.documentElement.scrollWidth`); w > 390 {
 		t.Errorf("%s is %v pixels wide on a phone of 390", webtest.Eval[string](b, `location.pathname`), w)
 	}
-	shot(t, b, "phone")
 	b.Do(chromedp.EmulateViewport(1280, 900))
-	shot(t, b, "desk")
-}
-
-// shot writes a picture of the page where STANCH_SCREENSHOTS says; make
-// screenshots does.
-func shot(t *testing.T, b *webtest.Browser, kind string) {
-	t.Helper()
-	dir := os.Getenv("STANCH_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	name := strings.ToLower(strings.Fields(webtest.Eval[string](b, `document.title`))[0])
-	if err := os.WriteFile(filepath.Join(dir, "console-"+name+"-"+kind+".png"), webtest.Get(b, chromedp.CaptureScreenshot()), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestConsole(t *testing.T) {
