@@ -308,11 +308,15 @@ func stubPath(rel string) string {
 
 // own gives f the owner and mode of m and syncs it. Without the right to give
 // a file away it stays this user's, and loses the bits that would then let
-// others act as this user.
+// others act as this user; and where it may not even have its group, those of a
+// group: this user's is another.
 func own(f *os.File, m dlp.FileMeta) error {
 	mode := m.Mode & 0o7777
 	if err := f.Chown(m.UID, m.GID); err != nil {
 		mode &^= 0o6000
+		if err := f.Chown(-1, m.GID); err != nil {
+			mode &^= 0o070
+		}
 	}
 	if err := unix.Fchmod(int(f.Fd()), mode); err != nil { // after chown, which clears setuid
 		return step("set mode", err)

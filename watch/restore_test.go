@@ -8,11 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/watch"
@@ -374,5 +377,45 @@ func TestNoNameIsToldOutside(t *testing.T) {
 	}
 	if len(store.sealed) == 0 {
 		t.Error("no claim was seen")
+	}
+}
+
+// TestGivenToNoOtherGroup: a file that may not be given its group is not open to a
+// group of who runs stanch; one whose group may be given is open to that.
+func TestGivenToNoOtherGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act as somebody else")
+	}
+	const nobody, oncology = 65534, 54321
+	for _, tc := range []struct {
+		name  string
+		group int
+		want  os.FileMode
+	}{{"a group of theirs", os.Getegid(), 0o664}, {"a group that is not", oncology, 0o604}} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "name"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Chown(nobody, 12345); err != nil {
+			t.Fatal(err)
+		}
+		runtime.LockOSThread()
+		_, err = unix.SetfsuidRetUid(nobody) // of this thread, and with it the rights of root over files
+		if err == nil {
+			err = watch.Own(f, dlp.FileMeta{UID: 1, GID: tc.group, Mode: 0o6664})
+			_, _ = unix.SetfsuidRetUid(0) // back to what it was
+		}
+		runtime.UnlockOSThread()
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		fi, err := f.Stat()
+		if err != nil || fi.Mode() != tc.want {
+			t.Errorf("%s: mode %v, %v; want %v", tc.name, fi.Mode(), err, tc.want)
+		}
+		if st, ok := fi.Sys().(*syscall.Stat_t); !ok || (int(st.Gid) == tc.group) != (tc.want == 0o664) {
+			t.Errorf("%s: group %d", tc.name, st.Gid)
+		}
 	}
 }

@@ -128,6 +128,9 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 	if n := len(g.held("--all")); n != 0 {
 		t.Errorf("%d held, want none", n)
 	}
+	for _, f := range append(filesWith(t, g.data(), inClear...), filesWith(t, g.share, inClear...)...) {
+		t.Errorf("in the clear: %s", f)
+	}
 	if note := read(t, path+".stanch.txt"); !strings.Contains(note, recipient) {
 		t.Errorf("the note does not say who can open it: %q", note)
 	}
@@ -206,7 +209,7 @@ func empty(t *testing.T, dir string) bool {
 }
 
 // TestEncryptedFileKeepsItsAttributes asks setfacl's and setfattr's own
-// counterparts whether access list, attributes, mode and time came through
+// counterparts whether owner, access list, attributes, mode and time came through
 // encryption and back, and whether a folder's default list let nobody in.
 func TestEncryptedFileKeepsItsAttributes(t *testing.T) {
 	t.Parallel()
@@ -226,6 +229,13 @@ func TestEncryptedFileKeepsItsAttributes(t *testing.T) {
 	listed, plain := filepath.Join(g.share, "listed.csv"), filepath.Join(g.share, "plain.csv")
 	write(t, listed, phiFile, 0o640)
 	write(t, plain, phiFile, 0o640)
+	if os.Geteuid() == 0 { // who else may give files away
+		for _, path := range []string{listed, plain} {
+			if err := os.Chown(path, 3456, 4567); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	if out, err := exec.Command("setfacl", "-m", "u:1234:r,g:2345:rw", listed).CombinedOutput(); err != nil {
 		t.Skipf("no access lists here: %s", out)
 	}

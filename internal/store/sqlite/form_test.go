@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +128,40 @@ func TestFormKnowsEachKind(t *testing.T) {
 	for _, k := range spool.Kinds() {
 		if since, ok := known[k]; !ok || form < since {
 			t.Errorf("kind %q: the database has form %d, and the kind came with %d: give a new kind a new form, and name that here", k, form, since)
+		}
+	}
+}
+
+// TestFormIsDescribed: docs/vault.md describes the form that there is, and each of its
+// tables: what lies there in the clear is for an auditor to read.
+func TestFormIsDescribed(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, sqlite.Options{}).close(t)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "stanch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var form int
+	var tables string
+	if err := db.QueryRow("PRAGMA user_version").Scan(&form); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRow("SELECT group_concat(name, ' ') FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").Scan(&tables); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../../docs/vault.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(doc), fmt.Sprintf("\n## The database, form %d\n", form))
+	if !ok {
+		t.Fatalf("docs/vault.md does not describe form %d", form)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, table := range strings.Fields(tables) {
+		if !regexp.MustCompile("(?m)^\\|[^|]*`" + table + "`").MatchString(section) {
+			t.Errorf("docs/vault.md does not say what stands in the table %s", table)
 		}
 	}
 }
