@@ -23,6 +23,7 @@ const (
 	MaxDeputy     = 90 * 24 * time.Hour  // how long somebody is a deputy at most
 	deputyKept    = 400 * 24 * time.Hour // after its end: a first decision may wait so long for the second
 	maxDeputies   = 2000
+	maxDeputiesOf = 50      // of one account: as many as are kept of it
 	maxDeputyFile = 1 << 20 // bytes
 )
 
@@ -37,12 +38,13 @@ type Deputyship struct {
 
 // Errors that a caller chooses by.
 var (
-	ErrNoDeputy   = errors.New("they are not that account's deputy now")
-	ErrHasDeputy  = errors.New("the account has a deputy: end that first")
-	ErrDeputyFor  = fmt.Errorf("a deputy is one from now on, for at most %d days", int(MaxDeputy.Hours()/24))
-	ErrDeputyWho  = errors.New("a deputy is another account that may decide itself: an officer or an admin who can sign in")
-	ErrDeputyOf   = errors.New("only who may decide has a deputy: an officer or an admin who can sign in")
-	errDeputyFull = errors.New("console: as many deputies as are kept")
+	ErrNoDeputy    = errors.New("they are not that account's deputy now")
+	ErrHasDeputy   = errors.New("the account has a deputy: end that first")
+	ErrDeputyFor   = fmt.Errorf("a deputy is one from now on, for at most %d days", int(MaxDeputy.Hours()/24))
+	ErrDeputyWho   = errors.New("a deputy is another account that may decide itself: an officer or an admin who can sign in")
+	ErrDeputyOf    = errors.New("only who may decide has a deputy: an officer or an admin who can sign in")
+	ErrDeputyOften = fmt.Errorf("the account has named %d deputies within %d days: as many as are kept", maxDeputiesOf, int(deputyKept.Hours()/24))
+	errDeputyFull  = errors.New("console: as many deputies as are kept")
 )
 
 // Deputies keeps who stands in for whom, in one file beside the accounts. It is read
@@ -126,9 +128,17 @@ func (d *Deputies) Name(of, by string, until time.Time, record func(Deputyship) 
 		}
 	}
 	return d.change(func(all []Deputyship) ([]Deputyship, error) {
+		had := 0
+		for _, x := range all {
+			if x.Of == of {
+				had++
+			}
+		}
 		switch {
 		case slices.ContainsFunc(all, func(x Deputyship) bool { return x.Of == of && d.runs(x) }):
 			return nil, ErrHasDeputy
+		case had >= maxDeputiesOf:
+			return nil, ErrDeputyOften
 		case len(all) >= maxDeputies:
 			return nil, errDeputyFull
 		}

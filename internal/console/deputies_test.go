@@ -45,6 +45,17 @@ func TestDeputies(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, x.want)
 		}
 	}
+	for range 50 { // as many as are kept of one account, and no other is kept from one by it
+		if err := d.Name("mo", "luis", week, noted); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.End("mo", noted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Name("mo", "luis", week, noted); !errors.Is(err, console.ErrDeputyOften) {
+		t.Errorf("over and over: %v", err)
+	}
 	full := errors.New("the log is full")
 	if err := d.Name("dana", "luis", week, func(console.Deputyship) error { return full }); !errors.Is(err, full) {
 		t.Errorf("what was not recorded: %v", err)

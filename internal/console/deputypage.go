@@ -147,7 +147,7 @@ func (c *Console) changeDeputy(r *http.Request, u User, ended bool, do func(reco
 }
 
 func (c *Console) deputyDone(w http.ResponseWriter, r *http.Request, u User, err error, said string) {
-	for _, known := range []error{ErrHasDeputy, ErrDeputyFor, ErrDeputyWho, ErrDeputyOf, ErrNoDeputy} {
+	for _, known := range []error{ErrHasDeputy, ErrDeputyOften, ErrDeputyFor, ErrDeputyWho, ErrDeputyOf, ErrNoDeputy} {
 		if errors.Is(err, known) {
 			c.deputyPage(w, r, u, http.StatusConflict, "Nothing was changed: "+known.Error()+".")
 			return

@@ -200,11 +200,32 @@ func TestProposals(t *testing.T) {
 		if _, page, _ := olga.do(http.MethodGet, second, nil); !strings.Contains(page, "too wide &lt;b&gt;") {
 			t.Error("who proposed it does not see why not")
 		}
+		taken := propose(olga, "words")
+		if code, _, _ := ben.do(http.MethodPost, taken+"/withdraw", nil); code != http.StatusConflict {
+			t.Errorf("withdrawn by another: %d", code)
+		}
+		if _, page, _ := ben.do(http.MethodGet, taken, nil); strings.Contains(page, "/withdraw") {
+			t.Error("another is offered to withdraw it")
+		}
+		if _, page, _ := olga.do(http.MethodGet, taken, nil); !strings.Contains(page, "/withdraw") {
+			t.Error("who made it is not offered to withdraw it")
+		}
+		if code, _, to := olga.do(http.MethodPost, taken+"/withdraw", nil); code != http.StatusSeeOther || to != taken {
+			t.Errorf("withdrawn: %d to %q", code, to)
+		}
+		for _, do := range []string{"/withdraw", "/decline"} {
+			if code, _, _ := ben.do(http.MethodPost, taken+do, url.Values{"answer": {"no"}}); code != http.StatusConflict {
+				t.Errorf("then %s: %d", do, code)
+			}
+		}
+		if p, err := store.Proposal(3); err != nil || p.State != rulefile.Withdrawn || p.Decider != "user:olga" {
+			t.Errorf("then: %+v, %v", p, err)
+		}
 		var reasons []string
 		for _, e := range s.ruleEvents() {
 			reasons = append(reasons, e.Actor+" "+e.Reason+string(e.Result))
 		}
-		if got, want := strings.Join(reasons, ", "), "user:ana propose:1, user:ben accept:1, user:ben accept:1failed, user:ben accept:1, user:ben save:1, user:olga propose:2, user:ben decline:2"; got != want {
+		if got, want := strings.Join(reasons, ", "), "user:ana propose:1, user:ben accept:1, user:ben accept:1failed, user:ben accept:1, user:ben save:1, user:olga propose:2, user:ben decline:2, user:olga propose:3, user:olga withdraw:3"; got != want {
 			t.Errorf("on record: %s\nwant %s", got, want)
 		}
 		third := propose(olga, "sender")
@@ -215,7 +236,7 @@ func TestProposals(t *testing.T) {
 			form := baseAt(ben, third)
 			form.Set("answer", "no")
 			ben.do(http.MethodPost, third+do, form)
-			if p, err := store.Proposal(3); err != nil || p.State != rulefile.Waiting {
+			if p, err := store.Proposal(4); err != nil || p.State != rulefile.Waiting {
 				t.Errorf("%s without a record: %+v, %v", do, p, err)
 			}
 		}

@@ -24,6 +24,7 @@ func (c *Console) proposalRoutes() []route {
 		{"POST /rules/proposals/{id}/replay", editRules, c.replayProposal},
 		{"POST /rules/proposals/{id}/accept", editRules, c.acceptProposal},
 		{"POST /rules/proposals/{id}/decline", editRules, c.declineProposal},
+		{"POST /rules/proposals/{id}/withdraw", decide, c.withdrawProposal},
 	}
 }
 
@@ -73,6 +74,7 @@ type proposalPage struct {
 	Kind     string
 	Base     string
 	Own      bool // whoever looks proposed it, and somebody else accepts
+	Made     bool // whoever looks proposed it, and may withdraw it
 	Amiss    string
 	Problems []RuleProblem
 	Replayed *replayView
@@ -121,6 +123,7 @@ func (c *Console) showProposal(w http.ResponseWriter, r *http.Request, u User, s
 		return
 	}
 	p.Base, p.Own, p.Kind = rulefile.Digest(text), c.own(u, &p.Proposal), kindWords[p.Proposal.Kind]
+	p.Made = p.Proposal.By == u.Actor()
 	p.Rail = railOf(c.inForce(), "")
 	p.Rail.Proposals = true
 	p.frame = c.frame(r, u, fmt.Sprintf("Rules: proposal %d", p.Proposal.N))
@@ -247,10 +250,32 @@ func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User
 		c.showProposal(w, r, u, http.StatusBadRequest, proposalPage{Proposal: p, Amiss: fmt.Sprintf("Nothing was decided: say why, in at most %d bytes and without patients' data.", rulefile.MaxNote)})
 		return
 	}
-	p.State, p.Answer, p.Decider, p.Decided = rulefile.Declined, answer, u.Actor(), c.Now().UTC()
+	p.State, p.Answer = rulefile.Declined, answer
+	c.endProposal(w, r, u, p, "decline")
+}
+
+// withdrawProposal ends a proposal for who made it.
+func (c *Console) withdrawProposal(w http.ResponseWriter, r *http.Request, u User) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	p, ok := c.undecided(w, r, u)
+	if !ok {
+		return
+	}
+	if p.By != u.Actor() {
+		c.say(w, r, u, http.StatusConflict, "Nothing was changed: who proposed it withdraws it.", "An admin declines it.")
+		return
+	}
+	p.State = rulefile.Withdrawn
+	c.endProposal(w, r, u, p, "withdraw")
+}
+
+// endProposal has p end in its state, which leaves the rules as they are.
+func (c *Console) endProposal(w http.ResponseWriter, r *http.Request, u User, p rulefile.Proposal, reason string) {
+	p.Decider, p.Decided = u.Actor(), c.Now().UTC()
 	err := c.onRecord(r.Context(), func(record func(audit.Event) error) error {
 		return c.RuleFile.Decide(p, func() error {
-			return record(audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("decline:%d", p.N), Digest: rulefile.Digest(p.Text)})
+			return record(audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("%s:%d", reason, p.N), Digest: rulefile.Digest(p.Text)})
 		})
 	})
 	switch {
@@ -259,7 +284,7 @@ func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User
 	case err != nil:
 		c.fail(w, r, u, err)
 	default:
-		c.sessions.say(r, fmt.Sprintf("Proposal %d is declined. The rules stay as they are.", p.N))
+		c.sessions.say(r, fmt.Sprintf("Proposal %d is %s. The rules stay as they are.", p.N, p.State))
 		http.Redirect(w, r, fmt.Sprintf("/rules/proposals/%d", p.N), http.StatusSeeOther)
 	}
 }

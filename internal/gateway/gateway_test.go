@@ -74,12 +74,13 @@ type recorder struct {
 	mu       sync.Mutex
 	events   []audit.Event
 	breaksAt audit.Kind
+	breaksOn dlp.ID // of an event's document
 }
 
 func (r *recorder) Append(_ context.Context, e audit.Event) (uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.Kind == r.breaksAt {
+	if e.Kind == r.breaksAt || r.breaksOn != "" && e.Doc == r.breaksOn {
 		return 0, errBroken
 	}
 	r.events = append(r.events, e)

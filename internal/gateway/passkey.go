@@ -159,7 +159,8 @@ func (g *Gateway) endPasskey(ctx context.Context, k pickup.Passkey, reason, acto
 	return g.commit(ctx, store.Change{KeyGone: []dlp.ID{k.ID}})
 }
 
-// ExpirePasskeys removes every passkey that was not used for long.
+// ExpirePasskeys removes every passkey that was not used for long. One that cannot be
+// removed hinders no other.
 func (g *Gateway) ExpirePasskeys(ctx context.Context) error {
 	last := g.cfg.Portal.PasskeyExpiry.D()
 	if last == 0 { // they open nothing; whether they will again is for who sets it
@@ -170,11 +171,18 @@ func (g *Gateway) ExpirePasskeys(ctx context.Context) error {
 		if err != nil || len(over) == 0 {
 			return err
 		}
+		var amiss error
+		gone := 0
 		for _, k := range over {
-			err := g.endPasskey(ctx, k, audit.ReasonPasskeyExpired, "")
-			if err != nil && !errors.Is(err, pickup.ErrNoPasskey) { // somebody removed it meanwhile
-				return err
+			switch err := g.endPasskey(ctx, k, audit.ReasonPasskeyExpired, ""); {
+			case err == nil || errors.Is(err, pickup.ErrNoPasskey): // somebody removed it meanwhile
+				gone++
+			case amiss == nil:
+				amiss = err
 			}
+		}
+		if gone == 0 || amiss != nil && len(over) < pickup.MaxList {
+			return amiss
 		}
 	}
 	return ctx.Err()

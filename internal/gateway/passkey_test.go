@@ -83,6 +83,18 @@ func TestPasskeysAreBounded(t *testing.T) {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	b.skew.Store(int64(401 * 24 * time.Hour))
+	all, err := b.ListPasskeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.audit.breaksOn = all[0].ID
+	if err := b.ExpirePasskeys(t.Context()); err == nil {
+		t.Error("nothing is said of one that could not be removed")
+	}
+	if left, err := b.ListPasskeys(t.Context()); err != nil || len(left) != 1 || left[0].ID != all[0].ID {
+		t.Errorf("one that could not be removed leaves %+v, %v", left, err)
+	}
+	b.audit.breaksOn = ""
 	if err := b.ExpirePasskeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}

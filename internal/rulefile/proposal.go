@@ -26,6 +26,8 @@ const (
 	Waiting  = "waiting"
 	Accepted = "accepted"
 	Declined = "declined"
+	// Withdrawn is one that who made it took back.
+	Withdrawn = "withdrawn"
 )
 
 // Errors of proposals.

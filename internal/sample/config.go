@@ -13,7 +13,7 @@ type Config struct {
 	OneIn int `toml:"one_in"`
 	// Keep is how long a message is kept, 1h to 90d. Then it is erased; no backup holds any.
 	Keep dlp.Duration `toml:"keep"`
-	// MaxBytes is how much is kept on the disk. The oldest go first.
+	// MaxBytes is how much is kept on the disk, and 20,000 messages at most. The oldest go first.
 	MaxBytes dlp.Size `toml:"max_bytes"`
 	// MaxMessage is the largest message that is kept, up to 10 MiB. Eight of that size may be in memory until they are sealed.
 	MaxMessage dlp.Size `toml:"max_message"`

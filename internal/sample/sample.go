@@ -36,6 +36,7 @@ const (
 	every      = time.Minute // how often what is too old is looked for
 	ahead      = time.Hour   // what is dated later than now and this came while the clock was wrong
 	maxHead    = 1 << 20     // bytes of an envelope
+	maxKept    = 20_000      // messages: a folder of more takes long to list
 	fileSuffix = ".age"
 )
 
@@ -57,6 +58,7 @@ type Deps struct {
 	Now   func() time.Time
 	Log   *slog.Logger
 	Count func(outcome string) // nil: nothing is counted
+	Most  int                  // messages that are kept; 0: 20,000
 }
 
 // Sample is safe for use by many goroutines. A nil one keeps nothing.
@@ -66,6 +68,10 @@ type Sample struct {
 	free chan struct{} // a place for each message that waits
 	come chan offered
 	fail sync.Once // the first failure is told of; others are counted
+
+	// What is kept, as the last sweep left it and what came since; Run's.
+	kept  int
+	bytes int64
 }
 
 // offered is a message in memory.
@@ -87,6 +93,9 @@ type envelope struct {
 func Open(cfg Config, d Deps) *Sample {
 	if cfg.OneIn == 0 {
 		return nil
+	}
+	if d.Most == 0 {
+		d.Most = maxKept
 	}
 	if d.Count == nil {
 		d.Count = func(string) {}
@@ -199,11 +208,18 @@ func (s *Sample) keep(ctx context.Context, o *offered) error {
 	if int64(sealed.Len()) > int64(s.cfg.MaxBytes) {
 		return errors.New("sample: no room for it")
 	}
-	s.sweep(ctx, int64(sealed.Len()))
+	size := int64(sealed.Len())
+	if s.kept >= s.d.Most || s.bytes+size > int64(s.cfg.MaxBytes) {
+		s.sweep(ctx, size)
+	}
 	if err := safefile.MkdirAll(s.d.Dir); err != nil {
 		return err
 	}
-	return safefile.WriteFile(filepath.Join(s.d.Dir, name(o.at, o.id, period)), sealed.Bytes(), 0o600)
+	if err := safefile.WriteFile(filepath.Join(s.d.Dir, name(o.at, o.id, period)), sealed.Bytes(), 0o600); err != nil {
+		return err
+	}
+	s.kept, s.bytes = s.kept+1, s.bytes+size
+	return nil
 }
 
 // name sorts by when the message came.
@@ -255,19 +271,23 @@ func (s *Sample) over(e *Entry) bool {
 }
 
 // sweep erases what is too old, and of the rest the oldest until there is room for
-// more bytes.
+// one message of more bytes, 0 for none.
 func (s *Sample) sweep(ctx context.Context, more int64) {
 	all, err := s.all()
-	total := more
+	s.kept, s.bytes = len(all), 0
 	for i := range all {
-		total += all[i].size
+		s.bytes += all[i].size
+	}
+	most := s.d.Most
+	if more > 0 {
+		most--
 	}
 	for i := range all {
-		if !s.over(&all[i]) && total <= int64(s.cfg.MaxBytes) {
+		if !s.over(&all[i]) && s.bytes+more <= int64(s.cfg.MaxBytes) && s.kept <= most {
 			continue
 		}
 		err = errors.Join(err, safefile.Remove(filepath.Join(s.d.Dir, all[i].name)))
-		total -= all[i].size
+		s.kept, s.bytes = s.kept-1, s.bytes-all[i].size
 	}
 	if err == nil {
 		err = safefile.RemoveTemps(s.d.Dir) // only what has the data folder's lock may

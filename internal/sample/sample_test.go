@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -199,6 +200,38 @@ func TestSampleRolls(t *testing.T) {
 		}
 		if n.is(sample.Large) != 1 || n.is(sample.Kept) != 7 || len(names(t, dir)) != 3 {
 			t.Errorf("outcomes: %v, files %v", n.of, names(t, dir))
+		}
+	})
+}
+
+// TestSampleIsBoundedByNumber: of small messages the oldest go, too, once a folder has
+// as many as may be, though there is room for more bytes.
+func TestSampleIsBoundedByNumber(t *testing.T) {
+	const most = 200
+	seal, _ := site(t, false)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		var old []string
+		for i := range most {
+			old = append(old, fmt.Sprintf("%013d-%s-%s.age", time.Now().Add(time.Duration(i)*time.Millisecond).UnixMilli(), dlp.NewID(), dlp.NewID()))
+			if err := os.WriteFile(filepath.Join(dir, old[i]), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		n := &counts{of: map[string]int{}}
+		s := sample.Open(all(), sample.Deps{Dir: dir, Seal: seal, Now: time.Now, Log: slog.New(slog.DiscardHandler), Count: n.add, Most: most})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = s.Run(ctx) }()
+		defer cancel()
+		synctest.Wait()
+		for range 2 {
+			s.Offer(passed("x"))
+			synctest.Wait()
+		}
+		left := names(t, dir)
+		if len(left) != most || left[0] != old[2] || n.is(sample.Kept) != 2 {
+			t.Errorf("%d files, the oldest %s, %v; want %d, without the two that were oldest", len(left), left[0], n.of, most)
 		}
 	})
 }
