@@ -27,6 +27,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
 	"github.com/stanch-dlp/stanch/internal/safefile"
+	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/sample"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
@@ -212,7 +213,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Probes:       n.probes,
 		Submit:       submitter{n.cfg.SMTP.Hostname},
 		Bypass:       n.bypass,
-		Dossiers:     dossier.OpenStore(n.cfg.DataDir, n.ring),
+		Dossiers:     n.dossiers(),
 		Prove:        n.audit,
 		Caller:       caller,
 		Texter:       texter,
@@ -224,6 +225,15 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Metrics:      n.metrics,
 		OnStep:       onStep,
 	}, rules)
+}
+
+// dossiers are those of the data folder, which n has locked.
+func (n *node) dossiers() *dossier.Store {
+	s := dossier.OpenStore(n.cfg.DataDir, n.ring)
+	if err := s.Sweep(); err != nil {
+		n.log.LogAttrs(context.Background(), slog.LevelError, "what a broken write of a dossier left was not erased; it is sealed", safelog.Err(err))
+	}
+	return s
 }
 
 // background is the reading that no client waits for.

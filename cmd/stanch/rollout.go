@@ -44,6 +44,19 @@ func (r rollouts) Policies() ([]policy.Policy, rollout.State, error) {
 	return j.cfg.Policy.Rollouts(), state, err
 }
 
+// Behind reports whether state is not what judges now.
+func (r rollouts) Behind(state rollout.State) (bool, error) {
+	j := r.s.inForce()
+	if j == nil {
+		return false, errNotRead
+	}
+	p, err := policy.New(j.cfg.Policy.RolledOut(state.Enforced), j.cfg.SMTP.InternalDomains)
+	if err != nil {
+		return false, err
+	}
+	return p.Digest() != j.policy.Digest(), nil
+}
+
 // Take takes a step, on record before it is written, and has it hold from now on.
 func (r rollouts) Take(ctx context.Context, base int, x rollout.Step) error {
 	r.s.changing.Lock()

@@ -39,6 +39,11 @@ func TestPictureOfEachPage(t *testing.T) {
 			t.Errorf("%s: no picture of this page: add it to TestScreenshots, and run make screenshots", name)
 		}
 	}
+	for _, name := range []string{"sender", "sender-done", "recipient-ask", "recipient-code", "recipient-message"} { // the other pages
+		if _, err := os.Stat(filepath.Join(folder, name+".webp")); err != nil {
+			t.Errorf("%s: no picture of this page", name)
+		}
+	}
 	es, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,9 @@ import (
 // Rollout is how far policies are that are being brought in.
 type Rollout interface {
 	Policies() ([]policy.Policy, rollout.State, error)
+	// Behind reports whether the steps that were taken are not what judges now: the
+	// last could be written, and not be put in force.
+	Behind(state rollout.State) (bool, error)
 	// Take takes a step, on record before it is written. ErrNoRollout.
 	Take(ctx context.Context, base int, x rollout.Step) error
 }
@@ -58,6 +61,7 @@ type rollingOut struct {
 type rolloutPage struct {
 	frame
 	Policies []rollingOut
+	Behind   bool           // what stands here is not in force
 	Steps    []rollout.Step // the newest first
 	Base     int
 	Days     []int
@@ -67,6 +71,9 @@ func (c *Console) rollout(w http.ResponseWriter, r *http.Request, u User) {
 	ps, state, err := c.Rollout.Policies()
 	p := rolloutPage{Base: state.N(), Days: []int{7, watchDays, 30, 60, rollout.MaxDays}}
 	var precise map[string]*precisionRow
+	if err == nil {
+		p.Behind, err = c.Rollout.Behind(state)
+	}
 	if err == nil {
 		precise, err = c.precise(r.Context())
 	}

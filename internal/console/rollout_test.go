@@ -29,7 +29,10 @@ func (c counts) By(_ context.Context, what string, first, last int) (out []store
 type bringing struct {
 	state rollout.State
 	taken []rollout.Step
+	fails bool // what was written is not in force
 }
+
+func (b *bringing) Behind(rollout.State) (bool, error) { return b.fails, nil }
 
 func (b *bringing) Policies() ([]policy.Policy, rollout.State, error) {
 	return []policy.Policy{{ID: "phi-leaves", Description: "what <leaves>", Mode: "rollout", Action: "quarantine"}}, b.state, nil
@@ -109,5 +112,11 @@ func TestRolloutPage(t *testing.T) {
 	}
 	if _, body, _ := ann.do(http.MethodGet, "/rollout", nil); !strings.Contains(body, "Enforced since 23 Nov 2026") || strings.Contains(body, `value="enforce"`) {
 		t.Error("the page does not say that it is enforced")
+	}
+	for _, fails := range []bool{false, true} {
+		b.fails = fails
+		if _, body, _ := ann.do(http.MethodGet, "/rollout", nil); strings.Contains(body, "The last step is not in force") != fails {
+			t.Errorf("what was written is not in force: %t, and the page does not say so", fails)
+		}
 	}
 }

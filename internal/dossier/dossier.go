@@ -179,6 +179,15 @@ func OpenStore(dataDir string, k Keys) *Store {
 	return &Store{dir: filepath.Join(dataDir, "state", "dossiers"), keys: k}
 }
 
+// Sweep removes what writes that broke off have left. Nobody may be writing meanwhile.
+func (s *Store) Sweep() error {
+	ids, err := s.ids()
+	for _, id := range ids {
+		err = errors.Join(err, safefile.RemoveTemps(s.of(id)))
+	}
+	return err
+}
+
 // List returns the newest version of each dossier, the one begun last first. Those
 // that do not open are counted; of one that broke off before its first version was
 // written there is nothing.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/dossier"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 func store(t *testing.T) (*dossier.Store, string) {
@@ -50,6 +51,33 @@ func filled() dossier.Assessment {
 		a.Factors[i] = dossier.Factor{Words: words, Risk: "low"}
 	}
 	return a
+}
+
+// TestSweep: what a broken write left goes, and nothing else does.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	s, dir := store(t)
+	if err := s.Sweep(); err != nil {
+		t.Errorf("of nothing: %v", err)
+	}
+	v := dossier.Version{ID: dlp.NewID(), By: "user:dana", At: time.Unix(1000, 0).UTC(), Items: []dlp.ID{dlp.NewID()}, Assessment: dossier.Assessment{Title: "first"}}
+	if _, err := s.Save(0, v, []byte("a record"), yes); err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "state", "dossiers", string(v.ID))
+	before, err := os.ReadDir(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := safefile.Create(filepath.Join(at, "000002.version"), 0o600); err != nil { // and the process dies
+		t.Fatal(err)
+	}
+	if err := s.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadDir(at); err != nil || len(after) != len(before) {
+		t.Errorf("left: %v, %v; want %v", after, err, before)
+	}
 }
 
 func TestVersions(t *testing.T) {

@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/stanch-dlp/stanch/internal/rollout"
 	"github.com/stanch-dlp/stanch/internal/webtest"
 )
 
@@ -54,6 +56,26 @@ func TestRollout(t *testing.T) {
 	b.Do(chromedp.WaitVisible(`[role="status"]`))
 	looks("an enforced policy")
 	send(1, "enforced")
+	behind := func() bool {
+		b.Open(url + "/rollout")
+		return strings.Contains(webtest.Eval[string](b, `document.querySelector("main").innerText`), "The last step is not in force")
+	}
+	if behind() {
+		t.Error("the page says that the step is not in force")
+	}
+	// What is written is another thing than what judges, as after a step that could be
+	// written alone.
+	steps, aside := rollout.Path(g.data()), filepath.Join(t.TempDir(), "steps")
+	if err := os.Rename(steps, aside); err != nil {
+		t.Fatal(err)
+	}
+	if !behind() {
+		t.Error("the page does not say that what it shows is not in force")
+	}
+	looks("a step that is not in force")
+	if err := os.Rename(aside, steps); err != nil {
+		t.Fatal(err)
+	}
 	g.stop()
 	g.start()
 	if _, err := g.send("ben@clinic.example", outside, consoleMail); err != nil {
