@@ -136,7 +136,7 @@ func TestQueueFigures(t *testing.T) {
 	if err := users.Add("dana", console.Officer, password, false); err != nil {
 		t.Fatal(err)
 	}
-	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(t.TempDir()), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held,
+	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(t.TempDir()), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held, Legal: g,
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN"}, {ID: "icd10", Type: "ICD10"}, {ID: "mrn", Type: "MRN"}}
 		}})
