@@ -111,7 +111,7 @@ func newSite(t *testing.T, set, next, tomlSet, extraMain, extraTOML string) *sit
 	}
 	master = chrooted.ReplaceAllString(master, "$1 n $3") // the test's queue folder is no chroot
 	s.postfix = runPostfix(t, s.replaced.Replace(main+extraMain), s.replaced.Replace(master))
-	eventually(t, "Postfix listens", func() bool { return listens(s.mta) })
+	s.postfix.listensAt(s.mta)
 	return s
 }
 

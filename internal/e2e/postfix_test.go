@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // postfix is a Postfix of its own: configuration, queue and ports apart from
@@ -93,6 +94,24 @@ func mainCF(text string) string {
 		kept = append(kept, line)
 	}
 	return strings.Join(kept, "")
+}
+
+// listensAt waits until Postfix listens at addr. One master in some hundreds starts,
+// says so, and opens no door: it is started again.
+func (p *postfix) listensAt(addr string) {
+	p.t.Helper()
+	const tries = 3
+	for try := range tries {
+		for end := time.Now().Add(waitWithin / tries); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // another process has nothing to wait on
+			if listens(addr) {
+				return
+			}
+		}
+		p.t.Logf("Postfix was started %d times and does not listen", try+1)
+		p.run("postfix", "-c", p.dir, "stop")
+		p.run("postfix", "-c", p.dir, "start")
+	}
+	p.t.Fatal("never: Postfix listens")
 }
 
 func (p *postfix) run(name string, args ...string) {

@@ -29,7 +29,7 @@ smtpd_authorized_xforward_hosts = 127.0.0.0/8
 smtputf8_enable = yes
 notify_classes =
 `, fmt.Sprintf("127.0.0.1:%s inet n - n - - smtpd\n", port))
-	eventually(t, "Postfix listens", func() bool { return listens(addr) })
+	p.listensAt(addr)
 	return p, addr
 }
 
