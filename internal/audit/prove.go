@@ -53,18 +53,9 @@ var ErrNotProved = errors.New("audit: the evidence does not hold")
 // they are about or what that is of, at most limit of the newest, each with the
 // proof that it is in the log. It reads back to since.
 func (l *Log) Evidence(ctx context.Context, ids []dlp.ID, since time.Time, limit int) (Evidence, error) {
-	mark, err := l.Checkpoint()
+	out, h, f, err := l.signed()
 	if err != nil {
-		return Evidence{}, err
-	}
-	h, err := decodeHead(mark, l.c.keys)
-	if err != nil {
-		return Evidence{}, broken(-1, "its checkpoint is not signed by this key")
-	}
-	out := Evidence{Checkpoint: string(mark), PublicKey: l.c.keys.public, Size: h.size, Root: h.root.String()}
-	f, err := os.Open(filepath.Join(l.opt.Dir, logName))
-	if err != nil {
-		return out, failed("read", err)
+		return out, err
 	}
 	defer f.Close() // read only
 	asked := make(map[string]bool, len(ids))
@@ -98,23 +89,14 @@ var ErrNotYet = errors.New("audit: no checkpoint signs for such an event; a new 
 // EvidenceOf returns the event seq with its proof, checked. ErrNotYet; ErrBroken where
 // the line is not what was signed.
 func (l *Log) EvidenceOf(seq int64) (Evidence, error) {
-	mark, err := l.Checkpoint()
+	out, h, f, err := l.signed()
 	if err != nil {
-		return Evidence{}, err
+		return out, err
 	}
-	h, err := decodeHead(mark, l.c.keys)
-	if err != nil {
-		return Evidence{}, broken(-1, "its checkpoint is not signed by this key")
-	}
-	out := Evidence{Checkpoint: string(mark), PublicKey: l.c.keys.public, Size: h.size, Root: h.root.String()}
+	defer f.Close() // read only
 	if seq <= 0 || seq >= h.size {
 		return out, ErrNotYet
 	}
-	f, err := os.Open(filepath.Join(l.opt.Dir, logName))
-	if err != nil {
-		return out, failed("read", err)
-	}
-	defer f.Close() // read only
 	line, err := lineOf(f, seq, h.bytes)
 	if err != nil {
 		return out, err
@@ -127,6 +109,23 @@ func (l *Log) EvidenceOf(seq int64) (Evidence, error) {
 		return out, broken(seq, "it is not what was signed")
 	}
 	return out, nil
+}
+
+// signed returns evidence without events under the newest checkpoint, what that signs
+// for, and the log's lines, which the caller closes.
+func (l *Log) signed() (out Evidence, h head, f *os.File, err error) {
+	mark, err := l.Checkpoint()
+	if err != nil {
+		return out, h, nil, err
+	}
+	if h, err = decodeHead(mark, l.c.keys); err != nil {
+		return out, h, nil, broken(-1, "its checkpoint is not signed by this key")
+	}
+	out = Evidence{Checkpoint: string(mark), PublicKey: l.c.keys.public, Size: h.size, Root: h.root.String()}
+	if f, err = os.Open(filepath.Join(l.opt.Dir, logName)); err != nil {
+		return out, h, nil, failed("read", err)
+	}
+	return out, h, f, nil
 }
 
 // VerifyNow is Verify of this log as it is now.

@@ -20,8 +20,7 @@ type hl7Escapes struct{ sign, sub, self byte }
 //
 // Source: HL7 v2.5.1, 2.5.4.
 func declaredEscapes(head []byte) hl7Escapes {
-	signs := head[4:]
-	signs = signs[:bytes.IndexByte(signs, head[3])]
+	signs := hl7Signs(head)
 	if len(signs) < 3 {
 		return hl7Escapes{}
 	}

@@ -12,16 +12,24 @@ import (
 // with the usual separators, too: only so do its fields stand alone.
 const ofNumbers = `$%+-./\@_`
 
-// oddlySeparated reports a message, of which m marked the fields, that declares one
-// of ofNumbers.
-func oddlySeparated(m marker) bool {
+// ambiguities says what of a message, of which m marked the fields, is read otherwise
+// by who has all of it: "separators", one that it declares being of ofNumbers, and
+// "escapes", one standing for a part of a number or between two.
+func ambiguities(m marker) (what []string) {
+	var odd, hides bool
 	switch m := m.(type) {
 	case *hl7:
-		return m.odd
+		odd, hides = m.odd, m.hides
 	case *x12:
-		return m.odd
+		odd = m.odd
 	}
-	return false
+	if odd {
+		what = append(what, "separators")
+	}
+	if hides {
+		what = append(what, "escapes")
+	}
+	return what
 }
 
 // asUsual returns a message of HL7 v2 or X12, in enc, as UTF-8 with the separators
@@ -50,19 +58,16 @@ func asUsual(media, enc string, b []byte) []byte {
 		exchange(out, []byte{element, component, end}, "*:~")
 		return out
 	}
-	var declared []byte
+	var out, declared []byte
 	var usual string
 	var escapes hl7Escapes
-	changed := false
-	out := make([]byte, 0, len(b))
 	for from := 0; from < len(b); {
 		to := len(b)
 		if k := bytes.IndexAny(b[from:], "\r\n"); k >= 0 {
 			to = from + k
 		}
-		at := len(out)
-		out = append(out, b[from:to]...)
-		head := bytes.TrimLeft(b[from:to], "\v\x1c ")
+		line := b[from:to]
+		head := bytes.TrimLeft(line, "\v\x1c ")
 		header := looksHL7(string(head[:min(len(head), 16)]))
 		if header {
 			declared, escapes = nil, declaredEscapes(head)
@@ -74,22 +79,23 @@ func asUsual(media, enc string, b []byte) []byte {
 				}
 			}
 		}
-		if declared != nil {
-			changed = true
-			exchange(out[at:], declared, usual)
+		changed := declared != nil
+		if changed {
+			line = bytes.Clone(line)
+			exchange(line, declared, usual)
 		}
 		if !header { // of a header's signs none begins an escape
-			if t, _ := escapes.resolve(out[at:]); t != nil {
-				out, changed = append(out[:at], t...), true
+			if t, _ := escapes.resolve(line); t != nil {
+				line, changed = t, true
 			}
 		}
-		if to < len(b) {
-			out = append(out, b[to])
+		if changed && out == nil {
+			out = append(make([]byte, 0, len(b)), b[:from]...)
+		}
+		if out != nil {
+			out = append(append(out, line...), b[to:min(to+1, len(b))]...)
 		}
 		from = to + 1
-	}
-	if !changed {
-		return nil
 	}
 	return out
 }
@@ -97,13 +103,19 @@ func asUsual(media, enc string, b []byte) []byte {
 // hl7Declared returns the separators of fields, components, repetitions and
 // subcomponents that a header declares, as many as it does.
 func hl7Declared(head []byte) []byte {
-	signs := head[4:]
-	signs = signs[:bytes.IndexByte(signs, head[3])]
+	signs := hl7Signs(head)
 	out := append([]byte{head[3]}, signs[:min(len(signs), 2)]...)
 	if len(signs) > 3 { // the third is that of escapes
 		out = append(out, signs[3])
 	}
 	return out
+}
+
+// hl7Signs returns what a header says between its first separator and the next: the
+// signs of components, repetitions, escapes and subcomponents.
+func hl7Signs(head []byte) []byte {
+	signs := head[4:]
+	return signs[:bytes.IndexByte(signs, head[3])]
 }
 
 // exchange replaces each sign of from by that of to in its place; what has a sign of

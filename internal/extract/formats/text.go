@@ -61,11 +61,10 @@ func (j *job) text(at place, k kind, s *stream) error {
 	if armour.found != "" {
 		j.gap(at, dlp.Encrypted, armour.found, 0)
 	}
-	if s.r != nil && oddlySeparated(marker) {
-		j.gap(at, dlp.Ambiguous, "separators", 0)
-	}
-	if h, ok := marker.(*hl7); ok && s.r != nil && h.hides {
-		j.gap(at, dlp.Ambiguous, "escapes", 0)
+	if s.r != nil {
+		for _, what := range ambiguities(marker) {
+			j.gap(at, dlp.Ambiguous, what, 0)
+		}
 	}
 	j.watched(&at, watch, s)
 	at = j.otherOrder(at, order, s)
