@@ -50,11 +50,16 @@ func (r rollouts) Behind(state rollout.State) (bool, error) {
 	if j == nil {
 		return false, errNotRead
 	}
-	p, err := policy.New(j.cfg.Policy.RolledOut(state.Enforced), j.cfg.SMTP.InternalDomains)
+	p, err := j.policyBy(state)
 	if err != nil {
 		return false, err
 	}
 	return p.Digest() != j.policy.Digest(), nil
+}
+
+// policyBy is j's policy with what state brings in.
+func (j *judges) policyBy(state rollout.State) (*policy.Engine, error) {
+	return policy.New(j.cfg.Policy.RolledOut(state.Enforced), j.cfg.SMTP.InternalDomains)
 }
 
 // Take takes a step, on record before it is written, and has it hold from now on.
@@ -75,7 +80,7 @@ func (r rollouts) Take(ctx context.Context, base int, x rollout.Step) error {
 	next := *now
 	e := audit.Event{Kind: audit.Rollout, Policy: x.Policy, Actor: x.By, Reason: fmt.Sprintf("%s:%d", x.Do, base+1)}
 	_, err := rollout.Open(now.cfg.DataDir).Take(base, x, func(state rollout.State) (err error) {
-		if next.policy, err = policy.New(now.cfg.Policy.RolledOut(state.Enforced), now.cfg.SMTP.InternalDomains); err != nil {
+		if next.policy, err = now.policyBy(state); err != nil {
 			return err
 		}
 		e.PolicyDigest = next.policy.Digest()

@@ -158,11 +158,19 @@ func canaryForms() []string {
 // the gateway has open in either.
 func noCanaryOnDisk(t *testing.T, g *gateway, temp string) {
 	t.Helper()
-	for _, f := range append(filesWith(t, g.data(), canaryForms()...), filesWith(t, temp, canaryForms()...)...) {
-		t.Error(f)
-	}
+	noCanaryInFiles(t, "while it runs", g.data(), temp)
 	if noCanaryOpen(t, g, temp) == 0 {
 		t.Error("the gateway has no file open that could be read: nothing was searched")
+	}
+}
+
+// noCanaryInFiles searches the files of folders.
+func noCanaryInFiles(t *testing.T, when string, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		for _, f := range filesWith(t, dir, canaryForms()...) {
+			t.Errorf("%s: %s", when, f)
+		}
 	}
 }
 
