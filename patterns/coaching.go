@@ -39,6 +39,15 @@ func isLink(s string) bool {
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
 
+// Types returns the kind of data that each rule finds.
+func (s *Set) Types() map[dlp.RuleID]dlp.Type {
+	out := make(map[dlp.RuleID]dlp.Type, len(s.rules))
+	for _, r := range s.rules {
+		out[r.ID] = r.Type
+	}
+	return out
+}
+
 // Coaching returns what the rules tell senders of what they find, by rule.
 func (s *Set) Coaching() map[dlp.RuleID]dlp.Coaching {
 	out := map[dlp.RuleID]dlp.Coaching{}

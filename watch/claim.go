@@ -257,7 +257,7 @@ func (r *root) removeTaken(ctx context.Context, t *tree, id dlp.ID) error {
 // entered before it appears, so that it is not judged.
 func (r *root) leaveStub(ctx context.Context, t *tree, id dlp.ID, b body, text []byte) error {
 	if len(text) == 0 && r.w.deps.Stub != nil {
-		text = r.w.deps.Stub(id)
+		text = r.w.deps.Stub(ctx, id)
 	}
 	if len(text) == 0 {
 		text = fmt.Appendf(nil, "This file was taken away for review.\nIts number is %s.\n", id)

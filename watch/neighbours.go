@@ -145,7 +145,7 @@ type Deps struct {
 	// Stub returns the text of the stub for a file that was kept when the
 	// process died before Claim.Remove. Nil, or an empty text: a built-in one
 	// that names only the id.
-	Stub func(id dlp.ID) []byte
+	Stub func(ctx context.Context, id dlp.ID) []byte
 
 	Log   *slog.Logger            // nil: nothing is logged
 	Count func(what Count, n int) // nil: nothing is counted; must be safe for concurrent use

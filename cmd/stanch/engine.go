@@ -252,6 +252,7 @@ func (j *judges) rules(cfg *config.Config, prove ways.Prover) *gateway.Rules {
 		Ways:     j.ways.Proving(prove),
 		Show:     func(found []dlp.Finding) gateway.Shower { return newShower(j.scanner, found) },
 		Coaching: j.set.Coaching(),
+		Types:    j.set.Types(),
 	}
 }
 

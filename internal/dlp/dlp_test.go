@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,16 @@ func TestStrictest(t *testing.T) {
 				t.Errorf("%s and %s: got the %s, want the %s", a, b, got.Policy, want)
 			}
 		}
+	}
+	v := dlp.Verdict{Rcpts: []dlp.RcptVerdict{{Action: dlp.Allow, Rules: []dlp.RuleID{"x"}}, {Policy: "first", Rules: []dlp.RuleID{"a", "c"}, Causes: []dlp.Cause{dlp.Image}},
+		{Policy: "second", Rules: []dlp.RuleID{"b", "c"}}, {Action: 200, Causes: []dlp.Cause{dlp.Encrypted, dlp.Image}}}}
+	for range 2 { // it changes nothing
+		if got := v.Strictest(); got.Policy != "first" || !slices.Equal(got.Rules, []dlp.RuleID{"a", "b", "c"}) || len(got.Causes) != 2 {
+			t.Errorf("of equals: %+v; want the first, with what all of them have", got)
+		}
+	}
+	if _, ok := v.Of(dlp.Reject); ok {
+		t.Error("an action that nobody has is found")
 	}
 	if got, want := dlp.Action(200).Strictness(), dlp.Hold.Strictness(); got != want {
 		t.Errorf("unknown action: got strictness %d, want %d", got, want)

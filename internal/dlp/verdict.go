@@ -1,5 +1,10 @@
 package dlp
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Action is what is to be done with a Document for one recipient. The zero
 // Action is Hold, so that a Verdict nobody filled in keeps it inside.
 type Action uint8
@@ -97,19 +102,46 @@ type Verdict struct {
 	Reader  string // version of the extractor
 }
 
-// Strictest returns the strictest RcptVerdict, the first of equals. A Verdict
-// without any is a Hold.
+// Strictest returns the strictest RcptVerdict, the first of equals, with the Rules
+// and Causes of all of them. A Verdict without any is a Hold.
 func (v *Verdict) Strictest() RcptVerdict {
 	if len(v.Rcpts) == 0 {
 		return RcptVerdict{}
 	}
-	best := v.Rcpts[0]
+	worst := v.Rcpts[0].Action
 	for _, r := range v.Rcpts[1:] {
-		if r.Action.Strictness() > best.Action.Strictness() {
-			best = r
+		if r.Action.Strictness() > worst.Strictness() {
+			worst = r.Action
 		}
 	}
-	return best
+	r, _ := v.Of(worst)
+	return r
+}
+
+// Of returns the first RcptVerdict as strict as a, with the Rules and Causes of all
+// that are: policies may speak of one recipient and not of another. ok is false
+// where none is.
+func (v *Verdict) Of(a Action) (of RcptVerdict, ok bool) {
+	for _, r := range v.Rcpts {
+		switch {
+		case r.Action.Strictness() != a.Strictness():
+		case !ok:
+			of, ok = r, true
+		default:
+			of.Rules, of.Causes = merged(of.Rules, r.Rules), merged(of.Causes, r.Causes)
+		}
+	}
+	return of, ok
+}
+
+// merged returns what is in a or b, sorted, no two equal. It changes neither.
+func merged[T cmp.Ordered](a, b []T) []T {
+	if len(b) == 0 || slices.Equal(a, b) {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Monitors returns the RcptVerdict with the strictest Monitored, the first of

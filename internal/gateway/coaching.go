@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/notify"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // maxCoaching is how many advices somebody is given at once.
@@ -25,11 +27,28 @@ func (r *Rules) coaching(ids []dlp.RuleID) (out []dlp.Coaching) {
 
 // coaching is what is told of what made recipients come to action.
 func (j judgement) coaching(action dlp.Action) []dlp.Coaching {
-	var ids []dlp.RuleID
-	for _, r := range j.verdict.Rcpts {
-		if r.Action == action {
-			ids = append(ids, r.Rules...)
+	r, _ := j.verdict.Of(action)
+	return j.rules.coaching(r.Rules)
+}
+
+// about is a notice to the sender of what was held, of its rules and what could
+// not be read of it: of the rest of its case nothing is at hand without a key.
+func (g *Gateway) about(e *vault.Entry) notify.Notice {
+	rules := g.rules.Load()
+	return notify.Notice{ID: e.ID, Types: rules.types(e.Rules), Coaching: rules.coaching(e.Rules), Causes: e.Causes, When: g.Now()}
+}
+
+// types are the kinds of data that these rules find, sorted, each once. What a rule
+// found that is not in force any more is not told.
+func (r *Rules) types(ids []dlp.RuleID) (out []dlp.Type) {
+	if r == nil {
+		return nil
+	}
+	for _, id := range ids {
+		if t := r.Types[id]; t != "" {
+			out = append(out, t)
 		}
 	}
-	return j.rules.coaching(ids)
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -327,7 +327,7 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	}
 	var ch store.Change
 	if e.Channel == dlp.Mail && !e.Envelope.Sender.IsNull() {
-		ch.Out, ch.Notices = g.rejectNotice(ctx, e, keys.Content, rv.Note)
+		ch.Out, ch.Notices = g.rejectNotice(ctx, e, keys.Content, rv.Note, actor == "")
 	}
 	if err := g.move(ctx, ch, id, vault.Rejected, actor, rv.Words); err != nil {
 		g.notMoved(ctx, ch, e, seq, err)
@@ -367,13 +367,14 @@ func (g *Gateway) notMoved(ctx context.Context, ch store.Change, e vault.Entry, 
 	g.done(ctx, e, seq, result)
 }
 
-func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte, note string) ([]spool.Entry, []store.NoticeMark) {
+func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte, note string, late bool) ([]spool.Entry, []store.NoticeMark) {
 	if !e.Envelope.Tell && !g.wanted(ctx, e, key) {
 		return nil, nil
 	}
-	n := notify.Notice{ID: e.ID, Hostname: g.cfg.Hostname, To: e.Envelope.Sender, Hidden: g.hides(ctx, e.Envelope.Sender), Policy: "rejected:" + e.Policy, When: g.Now(), Note: note,
-		Coaching: g.rules.Load().coaching(e.Rules)}
-	if note != "" {
+	n := g.about(&e)
+	n.Hostname, n.To, n.Hidden, n.Policy = g.cfg.Hostname, e.Envelope.Sender, g.hides(ctx, e.Envelope.Sender), "rejected:"+e.Policy
+	n.Note, n.Late = note, late
+	if n.Note != "" {
 		n.Policy += ":" + string(e.ID) // a word to this message's sender is not left out for an earlier one's sake
 	}
 	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))

@@ -93,7 +93,8 @@ func (m *mail) sealRefusal(ctx context.Context, rejected []dlp.Address) ([]spool
 		rs.fail(a, of(a), "5.7.1", 550)
 	}
 	d := m.aboutMail()
-	d.Types, d.Coaching = typesOf(m.j, dlp.Reject), m.j.coaching(dlp.Reject)
+	refused, _ := m.j.verdict.Of(dlp.Reject)
+	d.Types, d.Causes, d.Coaching = typesOf(m.j, dlp.Reject), refused.Causes, m.j.coaching(dlp.Reject)
 	return m.sealReports(ctx, d, rs)
 }
 

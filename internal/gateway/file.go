@@ -213,9 +213,14 @@ func (g *Gateway) stub(doc *dlp.Document, j judgement) []byte {
 }
 
 // StubText words the stub of a file that a sweep finishes taking away, when
-// what was found in it is no longer at hand.
-func (g *Gateway) StubText(id dlp.ID) []byte {
-	return notify.Stub(notify.Notice{ID: id, When: g.Now()}, g.cfg.Notices)
+// what the vault tells of it without a key is all that is at hand.
+func (g *Gateway) StubText(ctx context.Context, id dlp.ID) []byte {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil { // a stub says where the file is, if not why
+		g.warn(ctx, "a stub does not say what its file is held for", id, err)
+		e.ID, e.Rules, e.Causes = id, nil, nil
+	}
+	return notify.Stub(g.about(&e), g.cfg.Notices)
 }
 
 // releaseFile puts a held file back where it was.

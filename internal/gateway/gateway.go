@@ -109,6 +109,8 @@ type Rules struct {
 	Show func(found []dlp.Finding) Shower
 	// Coaching is what senders are told of what a rule finds.
 	Coaching map[dlp.RuleID]dlp.Coaching
+	// Types are the kinds of data that rules find.
+	Types map[dlp.RuleID]dlp.Type
 }
 
 // Shower reads a Document once more, for those who decide about it.

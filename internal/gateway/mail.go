@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
+	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -344,7 +345,9 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	notice, mark := m.notice(ctx, told)
 	ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
 	if m.tellsSenders() && m.mayTell() {
-		notice, mark := m.waitingNotice(ctx, m.doc.ID, m.doc.Sender, m.hides(ctx, m.doc.Sender), groups.ciphers)
+		why, _ := m.j.verdict.Of(dlp.Encrypt)
+		n := notify.Notice{ID: m.doc.ID, Types: typesOf(m.j, dlp.Encrypt), Causes: why.Causes, Coaching: m.j.coaching(dlp.Encrypt)}
+		notice, mark := m.waitingNotice(ctx, n, m.doc.Sender, groups.ciphers)
 		ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
 	}
 	if len(groups.held) > 0 {

@@ -65,12 +65,12 @@ func (m *mail) notice(ctx context.Context, action dlp.Action) ([]spool.Entry, []
 	if i < 0 {
 		return nil, nil
 	}
-	r := m.j.verdict.Rcpts[i]
+	all, _ := m.j.verdict.Of(action)
 	if !m.mayTell() {
 		return nil, nil
 	}
 	n := notify.Notice{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Hidden: m.hides(ctx, m.doc.Sender), Types: typesOf(m.j, action),
-		Coaching: m.j.coaching(action), Parts: partsOf(m.j, action), Causes: r.Causes, Policy: r.Policy, When: m.Now()}
+		Coaching: m.j.coaching(action), Parts: partsOf(m.j, action), Causes: all.Causes, Policy: m.j.verdict.Rcpts[i].Policy, When: m.Now()}
 	compose := m.cfg.Notices.Held
 	if action == dlp.Reject {
 		compose = m.cfg.Notices.Rejected

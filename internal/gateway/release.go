@@ -243,7 +243,7 @@ func (m *mail) release(ctx context.Context, e vault.Entry, keys vault.Opened, to
 		}
 	}
 	if m.tellsSenders() && len(m.ciphers) > 0 && (env.Tell || m.wanted(ctx, e, keys.Content)) {
-		notice, mark := m.waitingNotice(ctx, e.ID, env.Sender, m.hides(ctx, env.Sender), m.ciphers)
+		notice, mark := m.waitingNotice(ctx, m.about(&e), env.Sender, m.ciphers)
 		ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
 	}
 	var rcpts []dlp.Address

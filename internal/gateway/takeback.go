@@ -22,8 +22,9 @@ const takeBackKind = "sender takes back"
 
 // waitingNotice is the notice to the sender of a message that waits at the pickup
 // pages for those of ciphers who go there, with the link that takes it back. It
-// is good as long as the message can be opened.
-func (g *Gateway) waitingNotice(ctx context.Context, id dlp.ID, to dlp.Address, hidden bool, ciphers []cipher) ([]spool.Entry, []store.NoticeMark) {
+// is good as long as the message can be opened. n says of which message, why it is
+// encrypted and what is told of such data.
+func (g *Gateway) waitingNotice(ctx context.Context, n notify.Notice, to dlp.Address, ciphers []cipher) ([]spool.Entry, []store.NoticeMark) {
 	var until time.Time
 	rcpts := 0
 	for _, c := range ciphers {
@@ -34,8 +35,8 @@ func (g *Gateway) waitingNotice(ctx context.Context, id dlp.ID, to dlp.Address, 
 	if rcpts == 0 {
 		return nil, nil
 	}
-	n := notify.Notice{ID: id, Hostname: g.cfg.Hostname, To: to, Hidden: hidden, Policy: "waits at the portal", When: g.Now(),
-		Choices: &notify.Choices{Link: g.cfg.Sender.link("sent", g.signLink(takeBackKind, id, until, "-")), Until: until}}
+	n.Hostname, n.To, n.Hidden, n.Policy, n.When = g.cfg.Hostname, to, g.hides(ctx, to), "waits at the portal", g.Now()
+	n.Choices = &notify.Choices{Link: g.cfg.Sender.link("sent", g.signLink(takeBackKind, n.ID, until, "-")), Until: until}
 	return g.tell(ctx, n, g.cfg.Notices.Waiting(n, rcpts))
 }
 

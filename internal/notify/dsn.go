@@ -43,6 +43,7 @@ type DSN struct {
 	When     time.Time      // of the notification
 	Until    time.Time      // Delayed: when it is given up
 	Types    []dlp.Type     // kinds of data, when a policy refused it
+	Causes   []dlp.Cause    // why something could not be read, when a policy refused it
 	Coaching []dlp.Coaching // what the site says of such data
 	Rcpts    []RcptStatus
 }
@@ -154,8 +155,8 @@ func status(f RcptStatus) string {
 
 func (c Config) dsnText(d DSN) string {
 	why := ""
-	if len(d.Types) > 0 {
-		why = "It was refused, because " + reason(Notice{Types: d.Types})
+	if len(d.Types)+len(d.Causes) > 0 {
+		why = "It was refused, because " + Why(d.Types, d.Causes)
 	}
 	rcpts := "Recipients:"
 	for _, f := range d.Rcpts {

@@ -84,6 +84,7 @@ type Notice struct {
 	Policy   string         // id of the policy that decided; not shown, it throttles
 	When     time.Time      // of the notice
 	Note     string         // of a reviewer who rejected it, in their words; "" for none
+	Late     bool           // Rejected: nobody decided in time
 	Choices  *Choices       // what the reader may do about it; nil: nothing
 }
 
@@ -151,24 +152,38 @@ func (c Config) Waiting(n Notice, rcpts int) []byte {
 		who, they, plural = strconv.Itoa(rcpts)+" recipients who have", "they open", " each"
 	}
 	text := paragraphs(
-		"Your message went encrypted. For "+who+" no other way to read encrypted mail it waits on a page, which "+they+" by a link"+plural+" and a code. "+
+		"Your message went encrypted"+because(n)+". For "+who+" no other way to read encrypted mail it waits on a page, which "+they+" by a link"+plural+" and a code. "+
 			"It can be opened until "+noticeTime(n.Choices.Until)+"; then it is gone.",
 		"If it was the wrong message or the wrong person, take it back: it cannot be opened any more then. The page also says whether it has been opened. "+
 			"You need not sign in, and opening this page changes nothing:\n"+n.Choices.Link+"\nThe link works once. Do not pass it on.",
 		"Of more than "+strconv.Itoa(n.Times())+" messages that wait so within an hour the others are not told of.",
+		advice(n.Coaching),
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "waits", "Your message waits to be opened", text)
+}
+
+// because says what an act was for, as a piece of a sentence: nothing where a sender
+// asked for it, and no rule did.
+func because(n Notice) string {
+	if len(n.Types)+len(n.Causes) == 0 {
+		return ""
+	}
+	return ", because " + strings.TrimSuffix(reason(n), ".")
 }
 
 // noticeTime is a time as notices say it.
 func noticeTime(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04") + " UTC" }
 
 // Rejected returns the message that tells n.To that their mail was refused, by
-// a policy or by a reviewer.
+// a policy, by a reviewer or, with n.Late, by time.
 func (c Config) Rejected(n Notice) []byte {
+	what := "Your message was refused, and the recipients it was refused for do not get it: "
+	if n.Late {
+		what = "Your message waited for review, and nobody decided about it in time. The recipients it was held for do not get it. It was held because "
+	}
 	text := paragraphs(
-		"Your message was refused, and the recipients it was refused for do not get it: "+reason(n),
+		what+reason(n),
 		where(n.Parts),
 		noteOf(n),
 		advice(n.Coaching),

@@ -68,6 +68,8 @@ func TestGolden(t *testing.T) {
 	}
 	policy := dsn()
 	policy.Types = []dlp.Type{"SSN"}
+	unread := policy
+	unread.Causes = []dlp.Cause{dlp.Encrypted}
 	delayed, relayed := dsn(), dsn()
 	delayed.Kind, delayed.Until, delayed.EnvID = notify.Delayed, at.Add(24*time.Hour), "q 7"
 	delayed.To.Local = "gr\u00fcn"
@@ -92,6 +94,9 @@ func TestGolden(t *testing.T) {
 		}))},
 		{"waits.eml", contact.Waiting(waits(), 1)},
 		{"waits-many.eml", notify.Config{}.Waiting(waits(), 3)},
+		{"waits-coaching.eml", notify.Config{}.Waiting(coached(waits()), 1)},
+		{"rejected-late.eml", notify.Config{}.Rejected(only(func(n *notify.Notice) { *n = coached(*n); n.Late = true }))},
+		{"dsn-unread.eml", notify.Config{}.DSN(unread)},
 		{"at-once.eml", contact.AtOnceNotice(notice(), dlp.File)},
 		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
 			Rules: []notify.RuleCount{{Rule: "us-ssn", Held: 9}, {Rule: "mrn", Held: 4}}, Since: at.Add(-24 * time.Hour), When: at})},
@@ -106,6 +111,12 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) { golden(t, tc.name, tc.got) })
 	}
+}
+
+// coached is n about a kind of data of which the site says something.
+func coached(n notify.Notice) notify.Notice {
+	n.Types, n.Coaching = []dlp.Type{"SSN"}, []dlp.Coaching{{Text: "Payers ask for the member number.", URL: "https://intranet.clinic.example/privacy/ssn"}}
+	return n
 }
 
 // waits is of a message that waits at the pickup pages.

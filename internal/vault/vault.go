@@ -139,7 +139,10 @@ func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Ite
 	if err != nil {
 		return Item{}, err
 	}
-	worst := c.Verdict.Strictest()
+	worst, ok := c.Verdict.Of(dlp.Hold) // what is refused for others, or goes to them, is not what it waits for
+	if !ok {
+		worst = c.Verdict.Strictest()
+	}
 	l := listed{worst.Causes, highest(c.Findings)}
 	plain, err := encodeEnvelope(c.Envelope, sum, l)
 	if err != nil {
