@@ -1,15 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/report"
 )
 
 func (a *app) auditCmd() *cobra.Command {
@@ -19,13 +23,18 @@ func (a *app) auditCmd() *cobra.Command {
 }
 
 func (a *app) auditVerifyCmd() *cobra.Command {
-	var format string
+	var format, proof, key string
 	var kept []string
 	cmd := &cobra.Command{Use: "verify", Short: "Prove that no event was removed or changed", Args: cobra.NoArgs,
 		Long: "Recompute the whole log, its hashes, its signed checkpoint and the head kept outside it. With --checkpoint also prove\n" +
 			"that the log goes on from a checkpoint that was kept elsewhere: what it told then is still in it, unchanged.\n\n" +
+			"With --proof FILE, a proof that the console's audit page handed out, and --key FILE, the public key audit.key.pub of the\n" +
+			"log's data folder, check instead that the event stood in the log. That needs neither the log nor this installation.\n\n" +
 			"Exit status: 0 holds, 1 does not, 2 could not be checked.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if proof != "" {
+				return a.verifyProof(proof, key)
+			}
 			p, err := a.place()
 			if err != nil {
 				return err
@@ -56,8 +65,70 @@ func (a *app) auditVerifyCmd() *cobra.Command {
 			return err
 		}}
 	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be given more than once")
+	cmd.Flags().StringVar(&proof, "proof", "", "`FILE` with the proof of an event, to be checked without the log")
+	cmd.Flags().StringVar(&key, "key", "", "`FILE` with the log's public key, for --proof")
 	formatFlag(cmd, &format, "text", "text", "json")
+	cmd.MarkFlagsRequiredTogether("proof", "key")
+	cmd.MarkFlagsMutuallyExclusive("proof", "checkpoint")
+	cmd.MarkFlagsMutuallyExclusive("proof", "format")
 	return cmd
+}
+
+// verifyProof checks the proof of an event, and prints the event.
+func (a *app) verifyProof(name, key string) error {
+	var e audit.Evidence
+	if err := readProof(name, &e); err != nil {
+		return err
+	}
+	if len(e.Events) == 0 {
+		return fmt.Errorf("%s: want the proof of an event, as the console's audit page hands it out", name)
+	}
+	if err := a.proved(&e, key); err != nil {
+		return err
+	}
+	for _, p := range e.Events {
+		if _, err := fmt.Fprintln(a.out, p.Line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxProof bounds a file with proofs, in bytes.
+const maxProof = 64 << 20
+
+// readProof reads the JSON file name into out.
+func readProof(name string, out any) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	if err := json.NewDecoder(io.LimitReader(f, maxProof)).Decode(out); err != nil {
+		return fmt.Errorf("%s: want JSON with a proof, as stanch hands it out", name) // the decoder's text may quote it
+	}
+	return nil
+}
+
+// proved checks e by the public key in the file key, and says what it proves.
+func (a *app) proved(e *audit.Evidence, key string) error {
+	if key == "" {
+		return errors.New("--key: want the file of the log's public key, audit.key.pub of its data folder")
+	}
+	public, err := os.ReadFile(key)
+	if err != nil {
+		return fmt.Errorf("--key: %w", err)
+	}
+	err = e.Check(string(public))
+	if errors.Is(err, audit.ErrNotProved) {
+		fmt.Fprintln(a.errs, "stanch:", strings.ReplaceAll(err.Error(), "\n", ": "))
+		return exitCode(exitFound)
+	}
+	if err != nil {
+		return fmt.Errorf("--key: %w", err)
+	}
+	_, err = fmt.Fprintf(a.out, "The proof holds: %s of a log of %d lines, root %s.\n", report.Count(len(e.Events), "event"), e.Size, e.Root)
+	return err
 }
 
 // readCheckpoints reads files of one checkpoint each.

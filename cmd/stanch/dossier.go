@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -225,9 +223,6 @@ func orUnknown(s string) string {
 	return s
 }
 
-// maxDossierFile bounds an exported dossier, in bytes.
-const maxDossierFile = 64 << 20
-
 func (a *app) dossierVerifyCmd() *cobra.Command {
 	var key string
 	cmd := &cobra.Command{Use: "verify FILE", Short: "Check the proof in an exported dossier, without the log", Args: cobra.ExactArgs(1),
@@ -235,36 +230,18 @@ func (a *app) dossierVerifyCmd() *cobra.Command {
 			"audit.key.pub of a data folder. It needs nothing else. That no other event speaks of the same documents is shown by the\n" +
 			"whole log: `stanch audit verify`.\n\nExit status: 0 holds, 1 does not, 2 could not be checked.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			if key == "" {
-				return errors.New("--key: want the file of the log's public key, audit.key.pub of its data folder")
-			}
-			public, err := os.ReadFile(key)
-			if err != nil {
-				return fmt.Errorf("--key: %w", err)
-			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer f.Close() // read only
 			var d struct {
 				Found *struct {
 					Evidence audit.Evidence `json:"evidence"`
 				} `json:"found"`
 			}
-			if json.NewDecoder(io.LimitReader(f, maxDossierFile)).Decode(&d) != nil || d.Found == nil {
+			if err := readProof(args[0], &d); err != nil {
+				return err
+			}
+			if d.Found == nil {
 				return fmt.Errorf("%s: want what `stanch dossier export` printed", args[0])
 			}
-			err = d.Found.Evidence.Check(string(public))
-			if errors.Is(err, audit.ErrNotProved) {
-				fmt.Fprintln(a.errs, "stanch:", strings.ReplaceAll(err.Error(), "\n", ": "))
-				return exitCode(exitFound)
-			}
-			if err != nil {
-				return fmt.Errorf("--key: %w", err)
-			}
-			_, err = fmt.Fprintf(a.out, "The proof holds: %s of a log of %d lines, root %s.\n", report.Count(len(d.Found.Evidence.Events), "event"), d.Found.Evidence.Size, d.Found.Evidence.Root)
-			return err
+			return a.proved(&d.Found.Evidence, key)
 		}}
 	cmd.Flags().StringVar(&key, "key", "", "`FILE` with the log's public key")
 	return cmd

@@ -45,6 +45,7 @@ const (
 	Account      Kind = "account"    // an account of the console is changed: Reason is what and whose, "add:dana"
 	LegalHold    Kind = "legal_hold" // a person has Doc kept whatever its time, or no longer, as Reason says
 	Dossier      Kind = "dossier"    // a person saves a version of the dossier Doc, or takes it away, as Reason says
+	Verified     Kind = "verify"     // a person has the whole log verified; and again with what came of it
 	Rollout      Kind = "rollout"    // a person has Policy watched or enforced from now on, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
@@ -54,7 +55,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, RuleFile, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Rollout, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Rollout, Verified, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -83,6 +84,9 @@ const (
 	ResultCaught      = "caught"      // it was held, refused or encrypted
 	ResultMissed      = "missed"      // nobody saw it in time
 	ResultOpened      = "opened"      // the password that a reviewer typed opened something of it
+	ResultDone        = "done"        // it was done
+	ResultVerified    = "verified"    // the log is as it was signed
+	ResultBroken      = "broken"      // it is not
 )
 
 var results = []string{
@@ -90,6 +94,7 @@ var results = []string{
 	ResultReported,
 	ResultEncrypted, ResultChanged, ResultReleased, ResultRecovered, ResultFailed, ResultDelivered, ResultUndelivered,
 	ResultSent, ResultCaught, ResultMissed, ResultTurned, ResultOpened,
+	ResultDone, ResultVerified, ResultBroken,
 }
 
 // Reasons of a Look; those of a Decision are dlp's.
@@ -97,7 +102,6 @@ const (
 	ReasonCase   = "case"   // the case record of one document
 	ReasonHeader = "header" // a header field of held mail
 	ReasonProof  = "proof"  // what is signed of the log, and that an event stands in it
-	ReasonVerify = "verify" // the whole log
 	ReasonReplay = "replay" // so many documents as Findings says, by the rules in force and by those of RuleSet
 
 	ReasonDossier  = "dossier"  // the dossier Doc, or for the dossier Of the case of the document Doc

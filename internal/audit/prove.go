@@ -220,6 +220,9 @@ func (e *Evidence) Check(publicKey string) error {
 	if err != nil {
 		return errors.Join(ErrNotProved, errors.New("its checkpoint is not signed by this key"))
 	}
+	if e.Size != h.size || e.Root != h.root.String() {
+		return errors.Join(ErrNotProved, errors.New("it says another size or root than its checkpoint"))
+	}
 	for i := range e.Events {
 		p := &e.Events[i]
 		if p.Seq < 0 || p.Seq >= h.size || strings.Contains(p.Line, "\n") ||

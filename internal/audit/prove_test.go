@@ -71,6 +71,8 @@ func TestEvidence(t *testing.T) {
 		"another's path":    func(e *audit.Evidence) { e.Events[0].Path = e.Events[1].Path },
 		"no path":           func(e *audit.Evidence) { e.Events[0].Path = nil },
 		"the checkpoint":    func(e *audit.Evidence) { e.Checkpoint = strings.Replace(e.Checkpoint, "state open", "state closed", 1) },
+		"another size":      func(e *audit.Evidence) { e.Size++ },
+		"another root":      func(e *audit.Evidence) { e.Root = strings.Repeat("A", 43) + "=" },
 		"two lines as one":  func(e *audit.Evidence) { e.Events[0].Line += "\n" },
 	} {
 		e := read()

@@ -146,13 +146,13 @@ func TestQueueFigures(t *testing.T) {
 	s := &site{Server: httptest.NewServer(c.Handler())}
 	t.Cleanup(s.Close)
 	v := s.signedIn(t, "dana")
-	page, next, err := g.FindHeld(t.Context(), gateway.Search{Query: vault.Query{State: vault.Held}})
+	page, next, err := g.FindHeld(t.Context(), vault.Query{State: vault.Held})
 	if err != nil {
 		t.Fatal(err)
 	}
 	last, deep := string(page[0].ID), next
 	for range min(50, n/1000-1) {
-		if _, next, err = g.FindHeld(t.Context(), gateway.Search{Query: vault.Query{State: vault.Held, After: deep}}); err != nil || next == "" {
+		if _, next, err = g.FindHeld(t.Context(), vault.Query{State: vault.Held, After: deep}); err != nil || next == "" {
 			t.Fatal(err)
 		}
 		deep = next

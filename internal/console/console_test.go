@@ -39,6 +39,7 @@ type desk struct {
 	events        []audit.Event // guarded by mu
 	held          []gateway.Held
 	broken, fails error  // of Note, of ReleaseFor
+	late          bool   // the log is too long to be verified
 	cut           bool   // Export breaks off, and the log does not verify
 	onHold        dlp.ID // under a legal hold
 	unnoted       bool   // what reviewers see was not noted when it was held
@@ -66,7 +67,7 @@ func (d *desk) find(id dlp.ID) (gateway.Held, error) {
 }
 
 // FindHeld serves held as a store without terms does, newest first: whatever is asked for.
-func (d *desk) FindHeld(_ context.Context, q gateway.Search) ([]gateway.Held, dlp.ID, error) {
+func (d *desk) FindHeld(_ context.Context, q vault.Query) ([]gateway.Held, dlp.ID, error) {
 	from := 0
 	if q.After != "" {
 		from = slices.IndexFunc(d.held, func(h gateway.Held) bool { return h.ID == q.After }) + 1

@@ -23,7 +23,7 @@ import (
 type Desk interface {
 	// FindHeld returns items that s asks for, the newest first, others perhaps among
 	// them, and the item behind which to look on, "" where all was looked through.
-	FindHeld(ctx context.Context, s gateway.Search) (hs []gateway.Held, next dlp.ID, err error)
+	FindHeld(ctx context.Context, s vault.Query) (hs []gateway.Held, next dlp.ID, err error)
 	Listed(ctx context.Context, id dlp.ID) (gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
 	// HeldFrom returns what was held of mail from the sender of id, the newest

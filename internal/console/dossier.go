@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -332,9 +331,5 @@ func (c *Console) exportDossier(w http.ResponseWriter, r *http.Request, u User) 
 		c.dossierFailed(w, r, u, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="dossier-%s-%d.json"`, strings.ToLower(shortID(id)), d.N))
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(d) // whoever asked has gone
+	handOut(w, fmt.Sprintf("dossier-%s-%d.json", strings.ToLower(shortID(id)), d.N), d)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -281,6 +282,61 @@ func proposalAfterADeath(t *testing.T, do string) {
 	for _, e := range s.ruleEvents() {
 		if e.Kind == audit.RuleFile && strings.HasPrefix(e.Reason, "save") {
 			t.Errorf("saved: %+v", e)
+		}
+	}
+}
+
+// TestProposalDecidedAtOnce: of three who decide about one proposal at the same time one
+// decides, the others are told that somebody did, and the log has one decision.
+func TestProposalDecidedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "ana", console.Admin, false)
+	s.add(t, "ben", console.Admin, false)
+	s.add(t, "olga", console.Officer, false)
+	ends := []struct {
+		v    *visitor
+		do   string
+		left string
+	}{{s.signedIn(t, "ana"), "accept", rulefile.Accepted}, {s.signedIn(t, "ben"), "decline", rulefile.Declined}, {s.signedIn(t, "olga"), "withdraw", rulefile.Withdrawn}}
+	store := rulefile.Open(s.dir)
+	for n := 1; n <= 12; n++ {
+		text, before, err := store.Current()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Propose(rulefile.Proposal{By: "user:olga", At: s.now(), Why: "w", Kind: "value", Rule: "us-ssn", Item: s.desk.held[0].ID, Text: fmt.Sprintf("# number %d\n", n)}, func(int) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		codes, pages := make([]int, len(ends)), make([]string, len(ends))
+		var wg sync.WaitGroup
+		for i, e := range ends {
+			wg.Go(func() {
+				codes[i], pages[i], _ = e.v.do(http.MethodPost, fmt.Sprintf("/rules/proposals/%d/%s", n, e.do), url.Values{"base": {rulefile.Digest(text)}, "answer": {"too wide"}})
+			})
+		}
+		wg.Wait()
+		p, err := store.Proposal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range ends {
+			won := e.left == p.State
+			if won != (codes[i] == http.StatusSeeOther) || !won && (codes[i] != http.StatusConflict || !strings.Contains(pages[i], "Somebody decided about it before")) {
+				t.Errorf("proposal %d was %s; %s: %d", n, p.State, e.do, codes[i])
+			}
+		}
+		if _, after, err := store.Current(); err != nil || (after != before) != (p.State == rulefile.Accepted) {
+			t.Errorf("proposal %d was %s; version %d, then %d, %v", n, p.State, before, after, err)
+		}
+		recorded := 0
+		for _, e := range s.ruleEvents() {
+			if _, of, _ := strings.Cut(e.Reason, ":"); of == fmt.Sprint(n) && !strings.HasPrefix(e.Reason, "save") {
+				recorded++
+			}
+		}
+		if recorded != 1 {
+			t.Errorf("proposal %d: %d decisions on record", n, recorded)
 		}
 	}
 }

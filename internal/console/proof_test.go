@@ -2,8 +2,11 @@ package console_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,8 +32,11 @@ func (d *desk) Checkpoint() ([]byte, error) { return []byte("stanch-audit\n42\n"
 
 func (d *desk) VerifyNow(context.Context) (audit.Report, error) {
 	d.did("verify")
-	if d.cut {
+	if d.cut && !d.late {
 		return audit.Report{}, audit.ErrBroken
+	}
+	if d.late {
+		return audit.Report{}, context.DeadlineExceeded
 	}
 	return audit.Report{Events: 41, Anchored: 41}, nil
 }
@@ -59,14 +65,47 @@ func TestProofPage(t *testing.T) {
 	if code, body, _ := v.do(http.MethodPost, "/audit/verify", nil); code != http.StatusConflict || strings.Contains(body, "The whole log verifies") {
 		t.Errorf("verifying a log that was changed: %d", code)
 	}
-	seen := map[string]int{}
+	s.desk.late = true
+	if code, body, _ := v.do(http.MethodPost, "/audit/verify", nil); code != http.StatusServiceUnavailable || strings.Contains(body, "The whole log verifies") {
+		t.Errorf("verifying takes too long: %d", code)
+	}
+	proofs, verified := 0, []string{}
 	s.desk.mu.Lock()
 	for _, e := range s.desk.events {
-		seen[e.Reason]++
+		if e.Reason == audit.ReasonProof {
+			proofs++
+		}
+		if e.Kind == audit.Verified {
+			verified = append(verified, e.Actor+" "+e.Result)
+		}
 	}
 	s.desk.mu.Unlock()
-	if seen[audit.ReasonProof] != 5 || seen[audit.ReasonVerify] != 2 {
-		t.Errorf("on record: %v", seen)
+	if want := []string{"user:otto ", "user:otto verified", "user:otto ", "user:otto broken", "user:otto ", "user:otto failed"}; proofs != 5 || !slices.Equal(verified, want) {
+		t.Errorf("on record: %d proofs, %q, want %q", proofs, verified, want)
+	}
+}
+
+// TestProofIsTaken: the proof of an event is handed out as a file, which is on record
+// first; nothing is handed out of what is not proved.
+func TestProofIsTaken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "otto", console.Auditor, false)
+	v := s.signedIn(t, "otto")
+	for event, want := range map[string]int{"41": http.StatusOK, "40": http.StatusConflict, "7": http.StatusNotFound, "x": http.StatusBadRequest} {
+		code, body, _ := v.do(http.MethodPost, "/audit/proof", url.Values{"event": {event}})
+		var e audit.Evidence
+		if is := json.Unmarshal([]byte(body), &e) == nil; code != want || is != (want == http.StatusOK) {
+			t.Errorf("event %s: %d, want %d; JSON %v", event, code, want, is)
+		} else if is && (len(e.Events) != 1 || e.Events[0].Seq != 41 || e.Checkpoint == "") {
+			t.Errorf("handed out %+v", e)
+		}
+	}
+	s.desk.mu.Lock()
+	s.desk.broken = errors.New("no room")
+	s.desk.mu.Unlock()
+	if code, body, _ := v.do(http.MethodPost, "/audit/proof", url.Values{"event": {"41"}}); code == http.StatusOK || strings.Contains(body, "checkpoint") {
+		t.Errorf("handed out without a record: %d", code)
 	}
 }
 
@@ -102,7 +141,10 @@ func TestLegalHoldOnItem(t *testing.T) {
 	if _, body, _ := root.do(http.MethodGet, "/items/"+id, nil); !strings.Contains(body, "Lift the legal hold") || strings.Contains(body, "Place a legal hold") {
 		t.Error("an admin cannot lift it")
 	}
-	if code, _, to := root.do(http.MethodPost, "/legal", url.Values{"doc": {id}, "at": {"item"}, "do": {"lift"}}); to != "/items/"+id {
+	if code, _, to := root.do(http.MethodPost, "/legal", url.Values{"doc": {id}, "at": {"item"}, "do": {"lift"}, "why": {"settled"}}); to != "/items/"+id {
 		t.Errorf("lifted: %d to %q", code, to)
+	}
+	if code, _, _ := root.do(http.MethodPost, "/legal", url.Values{"doc": {id}, "at": {"item"}, "do": {"lift"}}); code != http.StatusBadRequest {
+		t.Errorf("lifted without a reason: %d", code)
 	}
 }

@@ -2,7 +2,9 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -25,6 +27,7 @@ const verifyWithin = 30 * time.Second
 func (c *Console) proofRoutes() []route {
 	return []route{
 		{"GET /audit/proof", trail, c.proof},
+		{"POST /audit/proof", trail, c.takeProof},
 		{"POST /audit/verify", trail, c.verifyLog},
 	}
 }
@@ -54,7 +57,7 @@ func (c *Console) proof(w http.ResponseWriter, r *http.Request, u User) {
 		}
 		switch {
 		case errors.Is(err, audit.ErrNotYet):
-			p.Amiss, status = "There is no such event, or it is not signed for yet: that takes a second.", http.StatusNotFound
+			p.Amiss, status = noSuchEvent, http.StatusNotFound
 		case errors.Is(err, audit.ErrBroken):
 			c.Log.LogAttrs(r.Context(), slog.LevelError, "an event of the audit log cannot be proved", safelog.Err(err))
 			p.Broken, status = err.Error(), http.StatusConflict
@@ -65,6 +68,42 @@ func (c *Console) proof(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	c.proofPage(w, r, u, status, p)
 }
+
+// takeProof hands out what the page shows as a file that stanch audit verify --proof
+// checks without the log.
+func (c *Console) takeProof(w http.ResponseWriter, r *http.Request, u User) {
+	seq, err := strconv.ParseInt(r.PostFormValue("event"), 10, 64)
+	if err != nil {
+		c.say(w, r, u, http.StatusBadRequest, "Nothing was handed out: an event's number is needed.", "")
+		return
+	}
+	if err := c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: audit.ReasonProof}); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
+	e, err := c.Prover.EvidenceOf(seq)
+	switch {
+	case errors.Is(err, audit.ErrNotYet):
+		c.say(w, r, u, http.StatusNotFound, noSuchEvent, "")
+	case errors.Is(err, audit.ErrBroken):
+		c.say(w, r, u, http.StatusConflict, "Nothing was handed out: the log is not as it was signed.", "See the proof page.")
+	case err != nil:
+		c.fail(w, r, u, err)
+	default:
+		handOut(w, fmt.Sprintf("audit-event-%d.json", seq), e)
+	}
+}
+
+// handOut answers with what as a JSON file.
+func handOut(w http.ResponseWriter, name string, what any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s"`, name))
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(what) // whoever asked has gone
+}
+
+const noSuchEvent = "There is no such event, or it is not signed for yet: that takes a second."
 
 func (c *Console) proofPage(w http.ResponseWriter, r *http.Request, u User, status int, p proofPage) {
 	if p.Evidence.Checkpoint == "" {
@@ -89,7 +128,8 @@ func (c *Console) verifyLog(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusServiceUnavailable, "The log is being verified already.", "Try again in a moment.")
 		return
 	}
-	if err := c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: audit.ReasonVerify}); err != nil {
+	e := audit.Event{Kind: audit.Verified, Actor: u.Actor()}
+	if err := c.note(r.Context(), e); err != nil {
 		c.fail(w, r, u, err)
 		return
 	}
@@ -97,6 +137,18 @@ func (c *Console) verifyLog(w http.ResponseWriter, r *http.Request, u User) {
 	defer cancel()
 	p, status := proofPage{}, http.StatusOK
 	report, err := c.Prover.VerifyNow(ctx)
+	switch {
+	case err == nil:
+		e.Result = audit.ResultVerified
+	case errors.Is(err, audit.ErrBroken):
+		e.Result = audit.ResultBroken
+	default:
+		e.Result = audit.ResultFailed
+	}
+	if nerr := c.note(context.WithoutCancel(r.Context()), e); nerr != nil {
+		c.fail(w, r, u, nerr)
+		return
+	}
 	switch {
 	case errors.Is(err, audit.ErrBroken):
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "the audit log does not verify", safelog.Err(err))

@@ -22,9 +22,9 @@ func (c *Console) proposalRoutes() []route {
 		{"GET /rules/proposals", tryRules, c.proposals},
 		{"GET /rules/proposals/{id}", tryRules, c.proposal},
 		{"POST /rules/proposals/{id}/replay", editRules, c.replayProposal},
-		{"POST /rules/proposals/{id}/accept", editRules, c.acceptProposal},
-		{"POST /rules/proposals/{id}/decline", editRules, c.declineProposal},
-		{"POST /rules/proposals/{id}/withdraw", decide, c.withdrawProposal},
+		{"POST /rules/proposals/{id}/accept", editRules, c.decidingOn(c.acceptProposal)},
+		{"POST /rules/proposals/{id}/decline", editRules, c.decidingOn(c.declineProposal)},
+		{"POST /rules/proposals/{id}/withdraw", decide, c.decidingOn(c.withdrawProposal)},
 	}
 }
 
@@ -139,6 +139,18 @@ func (c *Console) waits(w http.ResponseWriter, r *http.Request, u User, p *rulef
 	return false
 }
 
+// decidingOn is how whoever ends a proposal begins: one decides at a time, about one
+// that waits.
+func (c *Console) decidingOn(do func(http.ResponseWriter, *http.Request, User, rulefile.Proposal)) func(http.ResponseWriter, *http.Request, User) {
+	return func(w http.ResponseWriter, r *http.Request, u User) {
+		c.deciding.Lock()
+		defer c.deciding.Unlock()
+		if p, ok := c.undecided(w, r, u); ok {
+			do(w, r, u, p)
+		}
+	}
+}
+
 // undecided returns the proposal that a request names if somebody may decide about it
 // now, and answers otherwise. Its caller holds deciding.
 func (c *Console) undecided(w http.ResponseWriter, r *http.Request, u User) (p rulefile.Proposal, ok bool) {
@@ -196,13 +208,7 @@ func (c *Console) replayProposal(w http.ResponseWriter, r *http.Request, u User)
 }
 
 // acceptProposal makes a version of the rules with what was proposed.
-func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User) {
-	c.deciding.Lock()
-	defer c.deciding.Unlock()
-	p, ok := c.undecided(w, r, u)
-	if !ok {
-		return
-	}
+func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User, p rulefile.Proposal) {
 	if c.own(u, &p) {
 		c.say(w, r, u, http.StatusConflict, "Somebody else must accept it.", "You proposed it, or stand in for who did. [console] accept_own says whether that is enough.")
 		return
@@ -238,13 +244,7 @@ func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User)
 }
 
 // declineProposal ends a proposal with a reason; the rules stay as they are.
-func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User) {
-	c.deciding.Lock()
-	defer c.deciding.Unlock()
-	p, ok := c.undecided(w, r, u)
-	if !ok {
-		return
-	}
+func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User, p rulefile.Proposal) {
 	answer := strings.TrimSpace(r.PostFormValue("answer"))
 	if answer == "" || len(answer) > rulefile.MaxNote || c.Exempt.Finds(answer) {
 		c.showProposal(w, r, u, http.StatusBadRequest, proposalPage{Proposal: p, Amiss: fmt.Sprintf("Nothing was decided: say why, in at most %d bytes and without patients' data.", rulefile.MaxNote)})
@@ -255,13 +255,7 @@ func (c *Console) declineProposal(w http.ResponseWriter, r *http.Request, u User
 }
 
 // withdrawProposal ends a proposal for who made it.
-func (c *Console) withdrawProposal(w http.ResponseWriter, r *http.Request, u User) {
-	c.deciding.Lock()
-	defer c.deciding.Unlock()
-	p, ok := c.undecided(w, r, u)
-	if !ok {
-		return
-	}
+func (c *Console) withdrawProposal(w http.ResponseWriter, r *http.Request, u User, p rulefile.Proposal) {
 	if p.By != u.Actor() {
 		c.say(w, r, u, http.StatusConflict, "Nothing was changed: who proposed it withdraws it.", "An admin declines it.")
 		return

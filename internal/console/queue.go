@@ -78,8 +78,8 @@ const urgent = "urgent"
 
 // asks is what the vault is asked for: what has all of it matches, but for what the
 // vault cannot find things by.
-func (s search) asks(now time.Time, rules []Rule) gateway.Search {
-	var q gateway.Search
+func (s search) asks(now time.Time, rules []Rule) vault.Query {
+	var q vault.Query
 	switch s.State {
 	case "":
 		q.State = vault.Held
@@ -114,7 +114,7 @@ func (s search) asks(now time.Time, rules []Rule) gateway.Search {
 		case err == nil:
 			q.IDs = []dlp.ID{id}
 		case w == urgent:
-			q.Urgent = true
+			q.Calls = true
 		default:
 			q.All = append(q.All, fieldsOf(w, rules))
 		}
@@ -293,7 +293,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 
 // fill adds the rows of one page and returns the item after which the next one
 // begins, "" for none.
-func (c *Console) fill(r *http.Request, p *queuePage, f gateway.Search, types map[dlp.RuleID]dlp.Type, u User) (dlp.ID, error) {
+func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, types map[dlp.RuleID]dlp.Type, u User) (dlp.ID, error) {
 	f.Limit = pageRows + 1
 	for seen := 0; ; f.Limit = oneList {
 		hs, next, err := c.Desk.FindHeld(r.Context(), f)

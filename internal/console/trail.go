@@ -20,8 +20,12 @@ type Trail interface {
 	Search(ctx context.Context, q audit.Query, before int64, limit int) (found []audit.Line, more int64, err error)
 }
 
-// trailRows is how many events one page shows.
-const trailRows = 100
+// How many events one page shows, and how many of the newest legal holds.
+const (
+	trailRows  = 100
+	holdRows   = 100
+	liftedRows = 20
+)
 
 func (c *Console) trailRoutes() []route {
 	return []route{
@@ -105,6 +109,7 @@ type auditPage struct {
 	Events []told
 	Next   string
 	Holds  []gateway.LegalHold
+	Lifted []gateway.LegalHold
 	OnHold bool // the item asked for
 	Amiss  string
 }
@@ -149,11 +154,16 @@ func (c *Console) lookUp(ctx context.Context, p *auditPage, q audit.Query, befor
 		next.Set("before", strconv.FormatInt(more, 10))
 		p.Next = "/audit?" + next.Encode()
 	}
-	if p.Holds, err = c.Legal.LegalHolds(ctx); err != nil {
+	if p.Holds, err = c.Legal.LegalHolds(ctx, holdRows); err != nil {
 		return err
 	}
-	p.OnHold = slices.ContainsFunc(p.Holds, func(h gateway.LegalHold) bool { return h.ID == q.Doc })
-	return nil
+	if p.Lifted, err = c.Legal.LiftedHolds(ctx, liftedRows); err != nil {
+		return err
+	}
+	if q.Doc != "" {
+		_, p.OnHold, err = c.Legal.LegalHoldOn(ctx, q.Doc)
+	}
+	return err
 }
 
 // detail is what an event says beside who and when, in one line.
@@ -201,10 +211,11 @@ func (c *Console) askAudit(w http.ResponseWriter, r *http.Request, u User) {
 
 // Legal places and lifts legal holds. It is satisfied by gateway.Gateway.
 type Legal interface {
-	LegalHolds(ctx context.Context) ([]gateway.LegalHold, error)
+	LegalHolds(ctx context.Context, limit int) ([]gateway.LegalHold, error)
+	LiftedHolds(ctx context.Context, limit int) ([]gateway.LegalHold, error)
 	LegalHoldOn(ctx context.Context, id dlp.ID) (gateway.LegalHold, bool, error)
 	PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
-	LiftLegalHold(ctx context.Context, id dlp.ID, actor string) error
+	LiftLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
 }
 
 // legally places a legal hold on an item, or lifts it.
@@ -220,7 +231,7 @@ func (c *Console) legally(w http.ResponseWriter, r *http.Request, u User) {
 	case "place":
 		err = c.Legal.PlaceLegalHold(ctx, id, r.PostFormValue("why"), u.Actor())
 	case "lift":
-		err, said = c.Legal.LiftLegalHold(ctx, id, u.Actor()), "The legal hold on item "+string(id)+" is lifted."
+		err, said = c.Legal.LiftLegalHold(ctx, id, r.PostFormValue("why"), u.Actor()), "The legal hold on item "+string(id)+" is lifted."
 	default:
 		c.say(w, r, u, http.StatusBadRequest, "Nothing was changed: choose what happens.", "")
 		return

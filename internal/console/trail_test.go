@@ -27,8 +27,12 @@ func (d *desk) Search(_ context.Context, q audit.Query, before int64, _ int) ([]
 	return []audit.Line{{Seq: 41, Time: time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC), Kind: audit.Look, Doc: q.Doc, Actor: "user:dana", Reason: "reveal:to_decide"}}, 4096, nil
 }
 
-func (d *desk) LegalHolds(context.Context) ([]gateway.LegalHold, error) {
+func (d *desk) LegalHolds(context.Context, int) ([]gateway.LegalHold, error) {
 	return []gateway.LegalHold{{ID: dlp.NewID(), By: "user:ann", Why: "Case of Secret <script>"}}, nil
+}
+
+func (d *desk) LiftedHolds(context.Context, int) ([]gateway.LegalHold, error) {
+	return []gateway.LegalHold{{ID: dlp.NewID(), By: "user:ann", Why: "Case of Secret <b>", LiftedBy: "user:cem", LiftWhy: "settled <i>"}}, nil
 }
 
 func (d *desk) LegalHoldOn(_ context.Context, id dlp.ID) (gateway.LegalHold, bool, error) {
@@ -46,8 +50,11 @@ func (d *desk) PlaceLegalHold(_ context.Context, id dlp.ID, why, actor string) e
 	return nil
 }
 
-func (d *desk) LiftLegalHold(_ context.Context, id dlp.ID, actor string) error {
-	d.did("lift " + actor)
+func (d *desk) LiftLegalHold(_ context.Context, _ dlp.ID, why, actor string) error {
+	if why == "" {
+		return gateway.ErrNoWhy
+	}
+	d.did("lift " + why + " " + actor)
 	return nil
 }
 
@@ -78,7 +85,7 @@ func TestAuditPage(t *testing.T) {
 	if got := s.desk.log(); !slices.Contains(got, "search "+id+" "+pseudonym+" user:dana") {
 		t.Errorf("the log was asked %q", got)
 	}
-	if strings.Contains(body, "Case of Secret") || strings.Contains(body, `value="lift"`) {
+	if strings.Contains(body, "Case of Secret") || strings.Contains(body, "settled") || strings.Contains(body, `value="lift"`) {
 		t.Error("an auditor sees why there is a legal hold, or may lift it")
 	}
 	if !slices.ContainsFunc(s.desk.events, func(e audit.Event) bool {
@@ -107,9 +114,18 @@ func TestLegalHoldPage(t *testing.T) {
 	s.add(t, "ann", console.Admin, false)
 	v := s.signedIn(t, "ann")
 	id := string(s.desk.held[0].ID)
-	_, body, _ := v.do(http.MethodGet, "/audit?doc="+id, nil)
-	if !strings.Contains(body, "Case of Secret &lt;script&gt;") || !strings.Contains(body, `value="lift"`) || !strings.Contains(body, `value="place"`) {
-		t.Error("an admin does not see why there is a legal hold, or cannot change it")
+	for on, do := range map[bool]string{false: "place", true: "lift"} {
+		s.desk.onHold = ""
+		if on {
+			s.desk.onHold = s.desk.held[0].ID
+		}
+		_, body, _ := v.do(http.MethodGet, "/audit?doc="+id, nil)
+		if !strings.Contains(body, "Case of Secret &lt;script&gt;") || strings.Count(body, `name="do" value="`) != 1 || !strings.Contains(body, `value="`+do+`"`) {
+			t.Errorf("on hold %v: an admin does not see why there are legal holds, or cannot %s it", on, do)
+		}
+		if !strings.Contains(body, "settled &lt;i&gt;") || !strings.Contains(body, "user:cem") {
+			t.Error("it does not say who lifted one and why")
+		}
 	}
 	for _, c := range []struct {
 		name string
@@ -117,7 +133,8 @@ func TestLegalHoldPage(t *testing.T) {
 		want int
 	}{
 		{"placed", url.Values{"doc": {id}, "do": {"place"}, "why": {"subpoena"}}, http.StatusSeeOther},
-		{"lifted", url.Values{"doc": {id}, "do": {"lift"}}, http.StatusSeeOther},
+		{"lifted", url.Values{"doc": {id}, "do": {"lift"}, "why": {"settled"}}, http.StatusSeeOther},
+		{"lifted without a reason", url.Values{"doc": {id}, "do": {"lift"}}, http.StatusBadRequest},
 		{"without a reason", url.Values{"doc": {id}, "do": {"place"}}, http.StatusBadRequest},
 		{"of what is not there", url.Values{"doc": {string(dlp.NewID())}, "do": {"place"}, "why": {"x"}}, http.StatusConflict},
 		{"of no item", url.Values{"doc": {"x"}, "do": {"place"}, "why": {"x"}}, http.StatusBadRequest},
@@ -127,7 +144,7 @@ func TestLegalHoldPage(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, code, c.want)
 		}
 	}
-	if got := s.desk.log(); !slices.Contains(got, "place subpoena user:ann") || !slices.Contains(got, "lift user:ann") {
+	if got := s.desk.log(); !slices.Contains(got, "place subpoena user:ann") || !slices.Contains(got, "lift settled user:ann") {
 		t.Errorf("the desk was asked %q", got)
 	}
 }

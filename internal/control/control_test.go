@@ -124,9 +124,17 @@ func (d *desk) PlaceLegalHold(_ context.Context, _ dlp.ID, why, actor string) er
 	}
 	return d.seen(actor)
 }
-func (d *desk) LiftLegalHold(_ context.Context, _ dlp.ID, actor string) error { return d.seen(actor) }
-func (d *desk) LegalHolds(context.Context) ([]gateway.LegalHold, error) {
+func (d *desk) LiftLegalHold(_ context.Context, _ dlp.ID, why, actor string) error {
+	if why != "settled" {
+		return gateway.ErrNoWhy
+	}
+	return d.seen(actor)
+}
+func (d *desk) LegalHolds(context.Context, int) ([]gateway.LegalHold, error) {
 	return []gateway.LegalHold{{ID: queueID, Why: "subpoena"}}, d.err
+}
+func (d *desk) LiftedHolds(_ context.Context, limit int) ([]gateway.LegalHold, error) {
+	return []gateway.LegalHold{{ID: queueID, Why: "subpoena", LiftWhy: fmt.Sprint("settled, of ", limit)}}, d.err
 }
 func (d *desk) NoteAccount(_ context.Context, _, actor string) error { return d.seen(actor) }
 
@@ -200,7 +208,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if qs, err := c.QueuePage(t.Context(), true, queueID); err != nil || len(qs) != 1 || qs[0].Kind != "copy" || qs[0].ID != queueID || !qs[0].Damaged {
 		t.Errorf("QueuePage = %+v, %v", qs, err)
 	}
-	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "RemovePasskey": c.RemovePasskey, "LiftLegalHold": c.LiftLegalHold, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
+	for name, act := range map[string]func(context.Context, dlp.ID, string) error{"RevokePickup": c.RevokePickup, "RemovePasskey": c.RemovePasskey, "RetryQueued": c.RetryQueued, "DropQueued": c.DropQueued} {
 		if err := act(t.Context(), id, "forged"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -208,10 +216,18 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 	if err := c.PlaceLegalHold(t.Context(), id, "subpoena", "forged"); err != nil {
 		t.Errorf("PlaceLegalHold: %v", err)
 	}
-	if err := c.PlaceLegalHold(t.Context(), id, "", "forged"); !errors.Is(err, gateway.ErrNoWhy) {
-		t.Errorf("PlaceLegalHold without a reason: %v, want %v", err, gateway.ErrNoWhy)
+	if err := c.LiftLegalHold(t.Context(), id, "settled", "forged"); err != nil {
+		t.Errorf("LiftLegalHold: %v", err)
 	}
-	if ls, err := c.LegalHolds(t.Context()); err != nil || len(ls) != 1 || ls[0].Why != "subpoena" {
+	for name, do := range map[string]func(context.Context, dlp.ID, string, string) error{"PlaceLegalHold": c.PlaceLegalHold, "LiftLegalHold": c.LiftLegalHold} {
+		if err := do(t.Context(), id, "", "forged"); !errors.Is(err, gateway.ErrNoWhy) {
+			t.Errorf("%s without a reason: %v, want %v", name, err, gateway.ErrNoWhy)
+		}
+	}
+	if ls, err := c.LiftedHolds(t.Context(), 0); err != nil || len(ls) != 1 || ls[0].LiftWhy != "settled, of 1000" {
+		t.Errorf("LiftedHolds = %+v, %v", ls, err)
+	}
+	if ls, err := c.LegalHolds(t.Context(), 0); err != nil || len(ls) != 1 || ls[0].Why != "subpoena" {
 		t.Errorf("LegalHolds = %+v, %v", ls, err)
 	}
 	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}

@@ -56,8 +56,9 @@ type Desk interface {
 	Bypasses(ctx context.Context, all bool) ([]gateway.Bypassed, error)
 	NoteTable(ctx context.Context, c gateway.TableChange, actor string) error
 	PlaceLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
-	LiftLegalHold(ctx context.Context, id dlp.ID, actor string) error
-	LegalHolds(ctx context.Context) ([]gateway.LegalHold, error)
+	LiftLegalHold(ctx context.Context, id dlp.ID, why, actor string) error
+	LegalHolds(ctx context.Context, limit int) ([]gateway.LegalHold, error)
+	LiftedHolds(ctx context.Context, limit int) ([]gateway.LegalHold, error)
 	// Dossiers are of what may have been disclosed. Each look is on record.
 	Dossiers(ctx context.Context, actor string) ([]dossier.Version, error)
 	Dossier(ctx context.Context, id dlp.ID, n int, actor string) (gateway.Dossier, error)

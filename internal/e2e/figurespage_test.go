@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,6 +65,40 @@ func TestDashboardCounts(t *testing.T) {
 	g.stop()
 }
 
+// proofTaken takes the proof of the newest event on the page as a file, which is
+// checked by the public key alone, and does not hold once it was changed.
+func proofTaken(t *testing.T, g *gateway, b *webtest.Browser) {
+	t.Helper()
+	dir := t.TempDir()
+	b.SavesTo(dir)
+	b.Submit(chromedp.Click(`a[href^="/audit/proof?event="]`))
+	b.Do(chromedp.Click(`form[action="/audit/proof"][method="post"] button`))
+	var file string
+	var saved []byte
+	eventually(t, "the proof is saved", func() bool {
+		if names, _ := filepath.Glob(filepath.Join(dir, "audit-event-*.json")); len(names) == 1 {
+			file = names[0]
+			saved, _ = os.ReadFile(file)
+		}
+		return json.Valid(saved)
+	})
+	verify := func() (string, int) {
+		cmd := exec.Command(stanch, "audit", "verify", "--proof", file, "--key", filepath.Join(g.data(), "keys", "audit.key.pub"))
+		cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH")}
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, code := verify(); code != 0 || !strings.Contains(out, "The proof holds: 1 event of a log of") || !strings.Contains(out, `"kind":"`) {
+		t.Errorf("the proof does not hold: %d\n%s", code, out)
+	}
+	if err := os.WriteFile(file, bytes.Replace(saved, []byte(`\"actor\":\"`), []byte(`\"actor\":\"x`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := verify(); code != 1 {
+		t.Errorf("a proof that was changed: %d\n%s", code, out)
+	}
+}
+
 // TestAuditPageAndLegalHold: an admin finds an item's events by its sender, who is in
 // no URL, and places a legal hold, which the command line lists and lifts.
 func TestAuditPageAndLegalHold(t *testing.T) {
@@ -86,11 +125,19 @@ func TestAuditPageAndLegalHold(t *testing.T) {
 	if out := g.must("legal-hold", "list"); !strings.Contains(out, id) || !strings.Contains(out, "a subpoena") || !strings.Contains(out, "user:admin") {
 		t.Errorf("legal-hold list:\n%s", out)
 	}
-	g.must("legal-hold", "lift", id)
+	b.Do(chromedp.SendKeys("#why", "the subpoena is settled"))
+	b.Submit(chromedp.Click(`button[value="lift"]`))
+	if page := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(page, "the subpoena is settled") {
+		t.Error("the page does not say why it was lifted")
+	}
+	proofTaken(t, g, b)
+	if out := g.must("legal-hold", "list", "--lifted"); !strings.Contains(out, id) || !strings.Contains(out, "subpoena is settled") {
+		t.Errorf("legal-hold list --lifted:\n%s", out)
+	}
 	if out := g.must("legal-hold", "list"); !strings.Contains(out, "no legal hold") {
 		t.Errorf("lifted, and listed:\n%s", out)
 	}
-	if log := g.must("audit", "export"); strings.Contains(log+g.logged(), "subpoena") || strings.Contains(log, "ada@") || strings.Count(log, `"kind":"legal_hold"`) != 2 {
+	if log := g.must("audit", "export"); strings.Contains(log+g.logged(), "subpoena") || strings.Contains(log, "ada@") || strings.Count(log, `"kind":"legal_hold"`) != 4 {
 		t.Error("a log holds why there was a legal hold, or not that there was one")
 	}
 	g.stop()

@@ -189,7 +189,7 @@ func TestSecondDecision(t *testing.T) {
 					t.Errorf("step %d: the outbox has %q, want %q", i+1, got, want)
 				}
 			}
-			h, _, err := b.FindHeld(t.Context(), gateway.Search{})
+			h, _, err := b.FindHeld(t.Context(), vault.Query{})
 			if err != nil || len(h) != 1 || h[0].Proposed == nil || h[0].Proposed.By != "user:bob" {
 				t.Errorf("listed: %+v, %v", h, err)
 			}
@@ -259,7 +259,7 @@ func TestExpiry(t *testing.T) {
 				t.Fatal(err)
 			}
 			state(vault.Held)
-			if err := b.LiftLegalHold(t.Context(), doc.ID, "user:root"); err != nil {
+			if err := b.LiftLegalHold(t.Context(), doc.ID, "settled", "user:root"); err != nil {
 				t.Fatal(err)
 			}
 			state(vault.Held) // its time begins to be over now
@@ -295,7 +295,7 @@ func TestExpiryOfWhatDoesNotOpen(t *testing.T) {
 	if es := b.audit.of(audit.Review); len(es) > 0 {
 		t.Errorf("%d reasons of decisions on record, and nothing was decided", len(es))
 	}
-	if h, _, err := b.FindHeld(t.Context(), gateway.Search{}); err != nil || len(h) != 1 || !h[0].Damaged || h[0].Ends != nil {
+	if h, _, err := b.FindHeld(t.Context(), vault.Query{}); err != nil || len(h) != 1 || !h[0].Damaged || h[0].Ends != nil {
 		t.Errorf("the list says %+v, %v", h, err)
 	}
 }

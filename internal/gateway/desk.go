@@ -179,17 +179,19 @@ func (g *Gateway) deliveries(ctx context.Context, hs []Held) error {
 
 // markUrgent says what of hs is urgent.
 func (g *Gateway) markUrgent(ctx context.Context, hs []Held) error {
-	calls, err := g.Store.Calls(ctx)
-	if err != nil {
-		return fmt.Errorf("gateway: list calls: %w", err)
-	}
-	of := make(map[dlp.ID]*store.Call, len(calls))
-	for i := range calls {
-		of[calls[i].ID] = &calls[i]
-	}
-	for i := range hs {
-		if c := of[hs[i].ID]; c != nil {
-			hs[i].Urgent, hs[i].Calls, hs[i].AnswerBy = true, c.Level, &c.Due
+	for some := range slices.Chunk(hs, maxCalls) {
+		of := make(map[dlp.ID]*Held, len(some))
+		ids := make([]dlp.ID, len(some))
+		for i := range some {
+			ids[i], of[some[i].ID] = some[i].ID, &some[i]
+		}
+		calls, err := g.Store.CallsOf(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("gateway: list calls: %w", err)
+		}
+		for i := range calls {
+			h, c := of[calls[i].ID], &calls[i]
+			h.Urgent, h.Calls, h.AnswerBy = true, c.Level, &c.Due
 		}
 	}
 	return nil
@@ -372,10 +374,10 @@ func (g *Gateway) rejectNotice(ctx context.Context, e vault.Entry, key []byte, n
 		return nil, nil
 	}
 	n := g.about(&e)
-	n.Hostname, n.To, n.Hidden, n.Policy = g.cfg.Hostname, e.Envelope.Sender, g.hides(ctx, e.Envelope.Sender), "rejected:"+e.Policy
-	n.Note, n.Late = note, late
-	if n.Note != "" {
-		n.Policy += ":" + string(e.ID) // a word to this message's sender is not left out for an earlier one's sake
+	n.Hostname, n.To, n.Hidden, n.Policy = g.cfg.Hostname, e.Envelope.Sender, g.hides(ctx, e.Envelope.Sender), "rejected"
+	n.Note, n.Late, n.Decision = note, late, true
+	if note != "" { // a word to this message's sender is not left out for earlier ones' sake
+		n.Policy, n.Decision = "rejected:"+string(e.ID), false
 	}
 	return g.tell(ctx, n, g.cfg.Notices.Rejected(n))
 }

@@ -334,12 +334,15 @@ func (r *slowReader) Commit(context.Context, store.Change) error { return nil }
 func (r *slowReader) Unacknowledged(context.Context, time.Time) ([]store.Repeat, error) {
 	return nil, nil
 }
-func (r *slowReader) LegalHolds(context.Context) ([]store.LegalHold, error) { return nil, nil }
+func (r *slowReader) LegalHolds(context.Context, int) ([]store.LegalHold, error)   { return nil, nil }
+func (r *slowReader) LiftedHolds(context.Context, int) ([]store.LiftedHold, error) { return nil, nil }
 func (r *slowReader) LegalHoldOn(context.Context, dlp.ID) (store.LegalHold, bool, error) {
 	return store.LegalHold{}, false, nil
 }
-func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error) { return false, nil }
-func (r *slowReader) Calls(context.Context) ([]store.Call, error)       { return nil, nil }
+func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error)            { return false, nil }
+func (r *slowReader) Calls(context.Context, store.Call, int) ([]store.Call, error) { return nil, nil }
+func (r *slowReader) CallsOf(context.Context, []dlp.ID) ([]store.Call, error)      { return nil, nil }
+func (r *slowReader) CountCalls(context.Context) (int, error)                      { return 0, nil }
 func (r *slowReader) LastNotice(context.Context, [32]byte) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }

@@ -65,11 +65,11 @@ func TestOpenEncrypted(t *testing.T) {
 	if d.State != "held" || len(d.Gaps) != 0 || len(d.Causes) != 0 || len(d.Findings) != 2 || !slices.Contains(d.Rules, "us-ssn") || d.Confidence != "high" || d.Proposed != nil {
 		t.Errorf("opened, the item says %+v", d)
 	}
-	hs, _, err := b.FindHeld(t.Context(), gateway.Search{Query: vault.Query{State: vault.Held, All: [][]vault.Field{{{Kind: vault.ByRule, Value: "us-ssn"}}}}})
+	hs, _, err := b.FindHeld(t.Context(), vault.Query{State: vault.Held, All: [][]vault.Field{{{Kind: vault.ByRule, Value: "us-ssn"}}}})
 	if err != nil || len(hs) != 1 {
 		t.Errorf("found by its new rule: %+v, %v", hs, err)
 	}
-	if hs, _, err := b.FindHeld(t.Context(), gateway.Search{Query: vault.Query{All: [][]vault.Field{{{Kind: vault.ByCause, Value: "encrypted"}}}}}); err != nil || len(hs) != 0 {
+	if hs, _, err := b.FindHeld(t.Context(), vault.Query{All: [][]vault.Field{{{Kind: vault.ByCause, Value: "encrypted"}}}}); err != nil || len(hs) != 0 {
 		t.Errorf("found by a gap that it has not any more: %+v, %v", hs, err)
 	}
 	if got := b.waiting(t); got != "" {

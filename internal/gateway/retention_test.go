@@ -130,7 +130,7 @@ func TestLegalHold(t *testing.T) {
 	if err := b.PlaceLegalHold(t.Context(), kept, "again", "uid:0"); !errors.Is(err, gateway.ErrLegalHold) {
 		t.Errorf("a second one: %v, want %v", err, gateway.ErrLegalHold)
 	}
-	if ls, err := b.LegalHolds(t.Context()); err != nil || len(ls) != 1 || ls[0].ID != kept || ls[0].By != "uid:0" || ls[0].Why != "subpoena of 3 March" {
+	if ls, err := b.LegalHolds(t.Context(), 0); err != nil || len(ls) != 1 || ls[0].ID != kept || ls[0].By != "uid:0" || ls[0].Why != "subpoena of 3 March" {
 		t.Errorf("legal holds %+v, %v", ls, err)
 	}
 	if l, ok, err := b.LegalHoldOn(t.Context(), kept); err != nil || !ok || l.ID != kept || l.By != "uid:0" || l.Why != "subpoena of 3 March" {
@@ -166,11 +166,18 @@ func TestLegalHold(t *testing.T) {
 	if content, record := shows(other); !errors.Is(content, vault.ErrNoContent) || !errors.Is(record, vault.ErrNotFound) {
 		t.Errorf("the other of its period: content %v, case %v", content, record)
 	}
-	if err := b.LiftLegalHold(t.Context(), kept, "uid:0"); err != nil {
+	if err := b.LiftLegalHold(t.Context(), kept, "", "uid:0"); !errors.Is(err, gateway.ErrNoWhy) {
+		t.Errorf("lifted without a reason: %v, want %v", err, gateway.ErrNoWhy)
+	}
+	if err := b.LiftLegalHold(t.Context(), kept, "settled in May", "uid:7"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.LiftLegalHold(t.Context(), kept, "uid:0"); !errors.Is(err, gateway.ErrNoLegalHold) {
+	if err := b.LiftLegalHold(t.Context(), kept, "again", "uid:0"); !errors.Is(err, gateway.ErrNoLegalHold) {
 		t.Errorf("lifted twice: %v, want %v", err, gateway.ErrNoLegalHold)
+	}
+	if ls, err := b.LiftedHolds(t.Context(), 10); err != nil || len(ls) != 1 || ls[0].ID != kept || ls[0].Why != "subpoena of 3 March" || ls[0].By != "uid:0" ||
+		ls[0].LiftedBy != "uid:7" || ls[0].LiftWhy != "settled in May" || ls[0].Lifted.IsZero() {
+		t.Errorf("lifted legal holds %+v, %v", ls, err)
 	}
 	pass(20 * time.Hour)
 	if content, record := shows(kept); !errors.Is(content, vault.ErrNoContent) || !errors.Is(record, vault.ErrNotFound) {
@@ -180,7 +187,7 @@ func TestLegalHold(t *testing.T) {
 	for _, e := range b.audit.of(audit.LegalHold) {
 		reasons = append(reasons, e.Reason+" "+e.Result)
 	}
-	if want := []string{"placed ", "placed failed", "placed ", "placed ", "placed failed", "lifted ", "lifted ", "lifted failed"}; !slices.Equal(reasons, want) {
+	if want := []string{"placed ", "placed failed", "placed ", "placed done", "placed ", "placed failed", "lifted ", "lifted done", "lifted ", "lifted failed"}; !slices.Equal(reasons, want) {
 		t.Errorf("on record: %q, want %q", reasons, want)
 	}
 }

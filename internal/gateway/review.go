@@ -55,30 +55,11 @@ func (g *Gateway) NoteAccount(ctx context.Context, what, actor string) error {
 	return g.Note(ctx, audit.Event{Kind: audit.Account, Actor: actor, Reason: what})
 }
 
-// Search asks for items of the vault.
-type Search struct {
-	vault.Query
-	Urgent bool // those that officers are called about
-}
-
-// FindHeld returns items that s asks for, the newest first, and where to look on;
+// FindHeld returns items that q asks for, the newest first, and where to look on;
 // as vault.Vault.Find says, there may be others among them. Unlike ListHeld it
 // puts nothing in front and asks the outbox nothing.
-func (g *Gateway) FindHeld(ctx context.Context, s Search) (hs []Held, next dlp.ID, err error) {
-	if s.Urgent {
-		calls, err := g.Store.Calls(ctx)
-		if err != nil {
-			return nil, "", fmt.Errorf("gateway: list calls: %w", err)
-		}
-		ids := make([]dlp.ID, 0, len(calls))
-		for _, c := range calls {
-			if s.IDs == nil || slices.Contains(s.IDs, c.ID) {
-				ids = append(ids, c.ID)
-			}
-		}
-		s.IDs = ids
-	}
-	es, next, err := g.Vault.Find(ctx, s.Query)
+func (g *Gateway) FindHeld(ctx context.Context, q vault.Query) (hs []Held, next dlp.ID, err error) {
+	es, next, err := g.Vault.Find(ctx, q)
 	if err != nil {
 		return nil, "", fmt.Errorf("gateway: list: %w", err)
 	}

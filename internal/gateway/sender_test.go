@@ -133,7 +133,7 @@ func TestSenderChoosesOnce(t *testing.T) {
 				if err != nil || d.Ask == nil || d.Ask.Words != "the plan asks for it" || !d.Asked {
 					t.Errorf("the item says %+v, %v", d.Ask, err)
 				}
-				if hs, _, err := b.FindHeld(t.Context(), gateway.Search{}); err != nil || len(hs) != 1 || !hs[0].Asked {
+				if hs, _, err := b.FindHeld(t.Context(), vault.Query{}); err != nil || len(hs) != 1 || !hs[0].Asked {
 					t.Errorf("the list says %+v, %v", hs, err)
 				}
 				if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:0"); err != nil || chosen(t, b, token) != gateway.ChosenReleased {
@@ -254,6 +254,40 @@ func TestSenderMayEncrypt(t *testing.T) {
 			t.Errorf("then: %v", err)
 		}
 	})
+}
+
+// TestSenderIsToldOfEachDecision: of each message that a reviewer refuses its sender
+// gets a notice, up to a bound within an hour, and of those with a note always.
+func TestSenderIsToldOfEachDecision(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	refused := func(note string) {
+		t.Helper()
+		doc := withText("Message-ID: <"+string(dlp.NewID())+"@clinic.example>\r\n\r\nx\r\n", out)
+		if o := b.Message(t.Context(), doc, b.hop); o.Kind != dlp.Held {
+			t.Fatal(o.Kind)
+		}
+		if err := b.RejectFor(t.Context(), doc.ID, vault.Opened{}, "", gateway.Review{Note: note}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notices := func() int { return strings.Count(queueKinds(t, b), "notice") }
+	times := notify.Notice{Decision: true}.Times()
+	for range times + 3 {
+		refused("")
+	}
+	if n := notices(); n != times || times != 20 {
+		t.Errorf("%d notices of %d, want 20", n, times+3)
+	}
+	refused("ask the front desk")
+	if n := notices(); n != times+1 {
+		t.Errorf("%d notices, want one more with a note", n)
+	}
+	b.skew.Store(int64(time.Hour + time.Minute))
+	refused("")
+	if n := notices(); n != times+2 {
+		t.Errorf("%d notices, want one more after an hour", n)
+	}
 }
 
 // TestSenderIsToldOfEach: with links each message has a notice of its own, up to

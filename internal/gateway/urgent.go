@@ -94,25 +94,18 @@ const callAgain = 30 * time.Second
 // the next call is due, is on stable storage. It decides nothing.
 func (g *Gateway) RunCalls(ctx context.Context) error {
 	for {
+		n, err := g.Store.CountCalls(ctx)
+		if err == nil {
+			g.Metrics.UrgentHeld(n)
+			g.waiting.Store(int64(n))
+		}
 		wait := lanePoll
-		calls, err := g.Store.Calls(ctx)
+		if err == nil {
+			wait, err = g.callAll(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			g.warn(ctx, "calls not read", "", err)
-		}
-		g.Metrics.UrgentHeld(len(calls))
-		g.waiting.Store(int64(len(calls)))
-		for _, c := range calls {
-			now := g.Now()
-			// A call further ahead than any is set: the clock was put back.
-			if left := c.Due.Sub(now); left > 0 && left <= g.cfg.Urgent.AnswerWithin.D() {
-				wait = min(wait, left)
-				continue
-			}
-			wait = min(wait, g.cfg.Urgent.AnswerWithin.D())
-			if err := g.call(ctx, c); err != nil && ctx.Err() == nil {
-				g.warn(ctx, "officer not called", c.ID, err)
-				wait = min(wait, callAgain)
-			}
+			wait = min(wait, callAgain)
 		}
 		t := time.NewTimer(max(wait, time.Second))
 		select {
@@ -123,6 +116,37 @@ func (g *Gateway) RunCalls(ctx context.Context) error {
 			t.Stop()
 			return nil
 		}
+	}
+}
+
+// maxCalls is how many calls are in memory at once.
+const maxCalls = 200
+
+// callAll makes the calls that are due, and returns how long none is.
+func (g *Gateway) callAll(ctx context.Context) (time.Duration, error) {
+	wait := lanePoll
+	var last store.Call
+	for {
+		calls, err := g.Store.Calls(ctx, last, maxCalls)
+		if err != nil || len(calls) == 0 {
+			return wait, err
+		}
+		for _, c := range calls {
+			if err := ctx.Err(); err != nil {
+				return wait, err
+			}
+			// A call further ahead than any is set: the clock was put back.
+			if left := c.Due.Sub(g.Now()); left > 0 && left <= g.cfg.Urgent.AnswerWithin.D() {
+				wait = min(wait, left)
+				continue
+			}
+			wait = min(wait, g.cfg.Urgent.AnswerWithin.D())
+			if err := g.call(ctx, c); err != nil && ctx.Err() == nil {
+				g.warn(ctx, "officer not called", c.ID, err)
+				wait = min(wait, callAgain)
+			}
+		}
+		last = calls[len(calls)-1]
 	}
 }
 

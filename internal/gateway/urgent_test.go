@@ -135,7 +135,7 @@ func TestUrgentHeldCallsUntilDecided(t *testing.T) {
 	if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
 		t.Fatal(err)
 	}
-	if cs, err := b.db.Calls(t.Context()); err != nil || len(cs) != 0 {
+	if cs, err := b.db.Calls(t.Context(), store.Call{}, 10); err != nil || len(cs) != 0 {
 		t.Errorf("calls after the decision: %+v, %v", cs, err)
 	}
 }
@@ -161,7 +161,7 @@ func TestCallsOutliveTheProcess(t *testing.T) {
 	calls := func() int { return len(b.audit.of(audit.Call)) }
 	level := func(n int) func() bool {
 		return func() bool {
-			cs, err := b.db.Calls(t.Context())
+			cs, err := b.db.Calls(t.Context(), store.Call{}, 10)
 			return err == nil && len(cs) == 1 && cs[0].Level == n
 		}
 	}
@@ -176,6 +176,63 @@ func TestCallsOutliveTheProcess(t *testing.T) {
 	runCalls(t, again(), level(3))
 	if calls() != 3 {
 		t.Errorf("%d calls, want 3", calls())
+	}
+}
+
+// TestManyCalls: with more calls than are read at once each is made once, and the
+// queue finds them all, a page at a time.
+func TestManyCalls(t *testing.T) {
+	b := urgentBench(t, func(c *gateway.Config) { c.Urgent.AnswerWithin = dlp.Duration(time.Hour) })
+	const many = 450
+	now, ch := b.Now(), store.Change{}
+	for i := range many {
+		id := dlp.NewID()
+		item, err := b.Vault.Seal(t.Context(), &dlp.Document{ID: id, Channel: dlp.Mail, Sender: in, Rcpts: []dlp.Address{out}, Received: now, Size: 1, Open: dlp.OpenBytes([]byte("x"))}, vault.Case{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch.Hold = append(ch.Hold, item)
+		ch.Call = append(ch.Call, store.Call{ID: id, Since: now, Due: now.Add(-time.Duration(i%7) * time.Second)})
+	}
+	if err := b.db.Commit(t.Context(), ch); err != nil {
+		t.Fatal(err)
+	}
+	called := func() map[dlp.ID]int {
+		of := map[dlp.ID]int{}
+		for _, e := range b.audit.of(audit.Call) {
+			of[e.Doc]++
+		}
+		return of
+	}
+	runCalls(t, b.Gateway, func() bool { return len(called()) == many })
+	for id, n := range called() {
+		if n != 1 {
+			t.Errorf("%s: called %d times, want once", id, n)
+		}
+	}
+	found := map[dlp.ID]bool{}
+	for q := (vault.Query{State: vault.Held, Calls: true}); ; {
+		hs, next, err := b.FindHeld(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hs {
+			found[h.ID] = h.Urgent && h.Calls == 1 && h.AnswerBy != nil
+		}
+		if q.After = next; next == "" {
+			break
+		}
+	}
+	for id, ok := range found {
+		if !ok {
+			t.Errorf("%s is found without its call", id)
+		}
+	}
+	if len(found) != many {
+		t.Errorf("found %d of %d", len(found), many)
+	}
+	if n, err := b.db.CountCalls(t.Context()); n != many || err != nil {
+		t.Errorf("%d calls, %v", n, err)
 	}
 }
 
@@ -207,7 +264,7 @@ func TestCallThatCannotBeMade(t *testing.T) {
 	if len(rung.env) != 1 || rung.env[0]["STANCH_LEVEL"] != "0" || rung.env[0]["STANCH_EVENT"] != "urgent_held" {
 		t.Errorf("the pager rang %v, want once although the mail cannot be kept", rung.env)
 	}
-	if cs, err := b.db.Calls(t.Context()); err != nil || len(cs) != 1 || cs[0].Level != 0 {
+	if cs, err := b.db.Calls(t.Context(), store.Call{}, 10); err != nil || len(cs) != 1 || cs[0].Level != 0 {
 		t.Errorf("calls %+v, %v; want the first still to be made", cs, err)
 	}
 }

@@ -86,6 +86,7 @@ type Notice struct {
 	Note     string         // of a reviewer who rejected it, in their words; "" for none
 	Late     bool           // Rejected: nobody decided in time
 	Choices  *Choices       // what the reader may do about it; nil: nothing
+	Decision bool           // Rejected: after it was held, and of this one message
 }
 
 // Choices are what the sender of a held message may do about it by a page.
@@ -95,14 +96,14 @@ type Choices struct {
 	Encrypt bool // to have it go encrypted instead is one of them
 }
 
-// timesWithChoices is how often a sender is told within Interval under one
-// policy where every notice has a link of its own.
-const timesWithChoices = 20
+// timesOfOwn is how often a sender is told within Interval where every notice is of
+// one message: it has a link of its own, or says what somebody decided.
+const timesOfOwn = 20
 
 // Times is how often the reader is told of the same within Interval.
 func (n Notice) Times() int {
-	if n.Choices != nil {
-		return timesWithChoices
+	if n.Choices != nil || n.Decision {
+		return timesOfOwn
 	}
 	return 1
 }
@@ -137,6 +138,9 @@ func (c *Choices) words() string {
 
 // limits says of what the reader is not told.
 func limits(n Notice) string {
+	if n.Decision {
+		return "Of more than " + strconv.Itoa(n.Times()) + " messages that are refused after they were held within an hour the others are not told of."
+	}
 	if n.Choices != nil {
 		return "Of more than " + strconv.Itoa(n.Times()) + " messages that are held for the same reason within an hour the others are not told of."
 	}
@@ -178,9 +182,12 @@ func noticeTime(t time.Time) string { return t.UTC().Format("2 January 2006, 15:
 // Rejected returns the message that tells n.To that their mail was refused, by
 // a policy, by a reviewer or, with n.Late, by time.
 func (c Config) Rejected(n Notice) []byte {
-	what := "Your message was refused, and the recipients it was refused for do not get it: "
+	what, bound := "Your message was refused, and the recipients it was refused for do not get it: ", ""
 	if n.Late {
 		what = "Your message waited for review, and nobody decided about it in time. The recipients it was held for do not get it. It was held because "
+	}
+	if n.Decision {
+		bound = limits(n)
 	}
 	text := paragraphs(
 		what+reason(n),
@@ -188,6 +195,7 @@ func (c Config) Rejected(n Notice) []byte {
 		noteOf(n),
 		advice(n.Coaching),
 		"If it has to reach its recipients, take that information out or send it in a way that is meant for it.",
+		bound,
 		c.help(n.Hostname, n.ID),
 	)
 	return c.compose(n, "rejected", "Your message was refused", text)

@@ -101,7 +101,7 @@ func TestGolden(t *testing.T) {
 		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
 			Rules: []notify.RuleCount{{Rule: "us-ssn", Held: 9}, {Rule: "mrn", Held: 4}}, Since: at.Add(-24 * time.Hour), When: at})},
 		{"rejected.eml", notify.Config{}.Rejected(notice())},
-		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(*notify.Notice) {}))},
+		{"rejected-by-reviewer.eml", notify.Config{}.Rejected(only(func(n *notify.Notice) { n.Decision = true }))},
 		{"dsn.eml", notify.Config{}.DSN(dsn())},
 		{"dsn-delayed.eml", notify.Config{}.DSN(delayed)},
 		{"dsn-relayed.eml", notify.Config{}.DSN(relayed)},

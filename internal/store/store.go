@@ -50,7 +50,7 @@ type Change struct {
 	Recall      []Call              // what is to become of calls; ErrState where the document is decided about
 	Forget      []dlp.ID            // periods whose key is to be destroyed: their cases are deleted
 	Legal       []LegalHold         // documents that are to be kept whatever their time
-	Lift        []dlp.ID            // and those no longer; ErrState where one is not
+	Lift        []LiftedHold        // and those no longer; ErrState where one is not
 	Parcels     []pickup.Item       // messages that wait for somebody to open them in a browser
 	Picked      []pickup.Update     // what became of them; pickup.ErrState where one changed meanwhile
 	KeySet      []pickup.PasskeyRow // passkeys of their readers; pickup.ErrManyPasskeys
@@ -72,6 +72,14 @@ type LegalHold struct {
 	ID    dlp.ID
 	Since time.Time
 	Note  []byte // who and why, sealed
+}
+
+// LiftedHold is a LegalHold that stands no more. It is kept for good, as the audit
+// log is.
+type LiftedHold struct {
+	LegalHold           // of a Change the ID alone
+	Lifted    time.Time // when it ended
+	LiftNote  []byte    // who ended it and why, sealed
 }
 
 // Count is how often something happened on one day. It holds no PHI.
@@ -114,14 +122,21 @@ type Store interface {
 	Unacknowledged(ctx context.Context, since time.Time) ([]Repeat, error)
 	// LastNotice returns the latest mark under key, false for none.
 	LastNotice(ctx context.Context, key [32]byte) (time.Time, bool, error)
-	// LegalHolds returns all legal holds, the oldest first.
-	LegalHolds(ctx context.Context) ([]LegalHold, error)
+	// LegalHolds returns the newest limit legal holds, the newest first; 0: all.
+	LegalHolds(ctx context.Context, limit int) ([]LegalHold, error)
+	// LiftedHolds returns the limit that were lifted last, the last first.
+	LiftedHolds(ctx context.Context, limit int) ([]LiftedHold, error)
 	// LegalHoldOn returns the legal hold on id, false for none.
 	LegalHoldOn(ctx context.Context, id dlp.ID) (LegalHold, bool, error)
 	// LegallyHeld reports whether anything that is sealed to period's key, content
 	// or case, is under a legal hold.
 	LegallyHeld(ctx context.Context, period dlp.ID) (bool, error)
-	// Calls returns the calls about documents that nobody has decided about, the
-	// one that is due first before the others.
-	Calls(ctx context.Context) ([]Call, error)
+	// Calls returns up to limit calls about documents that nobody has decided
+	// about, the one that is due first before the others, from behind after: the
+	// zero Call for the first page.
+	Calls(ctx context.Context, after Call, limit int) ([]Call, error)
+	// CallsOf returns those about documents of ids, in no order.
+	CallsOf(ctx context.Context, ids []dlp.ID) ([]Call, error)
+	// CountCalls returns how many there are.
+	CountCalls(ctx context.Context) (int, error)
 }

@@ -47,6 +47,7 @@ type Query struct {
 	State State     // "": all
 	All   [][]Field // of each an item has at least one
 	IDs   []dlp.ID  // nil: all
+	Calls bool      // those that officers are called about
 	Since time.Time // came at or after it; zero: whenever
 	After dlp.ID    // came into the vault before this one; "" for the first page
 	Limit int       // at most MaxList; 0 means MaxList

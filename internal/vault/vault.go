@@ -232,13 +232,22 @@ func (v *Vault) Transition(id dlp.ID, from, to State, at time.Time, who, why str
 	return Transition{ID: id, From: from, To: to, At: at, Note: note}, nil
 }
 
-// SealNote seals who has something kept, and why, under the item's id.
-func (v *Vault) SealNote(id dlp.ID, who, why string) ([]byte, error) {
+// LegalNote is what a note about a legal hold is of.
+type LegalNote string
+
+// The notes; each is sealed as what it is of.
+const (
+	PlacedNote LegalNote = "legal hold"
+	LiftedNote LegalNote = "lifted legal hold"
+)
+
+// SealNote seals who has something kept, or no longer, and why, under the item's id.
+func (v *Vault) SealNote(id dlp.ID, of LegalNote, who, why string) ([]byte, error) {
 	plain, err := encodeNote(who, why)
 	if err != nil {
 		return nil, fmt.Errorf("vault: note on %s: %w", id, err)
 	}
-	note, err := v.keys.Seal(legalAD(id), plain)
+	note, err := v.keys.Seal(of.ad(id), plain)
 	if err != nil {
 		return nil, fmt.Errorf("vault: note on %s: %w", id, err)
 	}
@@ -246,8 +255,8 @@ func (v *Vault) SealNote(id dlp.ID, who, why string) ([]byte, error) {
 }
 
 // OpenNote opens what SealNote sealed.
-func (v *Vault) OpenNote(id dlp.ID, note []byte) (who, why string, err error) {
-	plain, err := v.keys.Open(legalAD(id), note)
+func (v *Vault) OpenNote(id dlp.ID, of LegalNote, note []byte) (who, why string, err error) {
+	plain, err := v.keys.Open(of.ad(id), note)
 	if err != nil {
 		return "", "", fmt.Errorf("vault: note on %s: %w", id, err)
 	}
@@ -461,4 +470,5 @@ func (r *reader) Close() error { return r.src.Close() }
 
 func envelopeAD(id dlp.ID) string { return "vault envelope " + string(id) }
 func noteAD(id dlp.ID) string     { return "vault note " + string(id) }
-func legalAD(id dlp.ID) string    { return "legal hold " + string(id) }
+
+func (n LegalNote) ad(id dlp.ID) string { return string(n) + " " + string(id) }

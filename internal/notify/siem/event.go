@@ -137,6 +137,17 @@ func (e *event) weigh() (severity int, name string) {
 		return 9, "Detection is switched off"
 	case audit.Call:
 		return 7, "Officers called to urgent held mail"
+	case audit.LegalHold:
+		switch {
+		case e.Result == audit.ResultDone && e.Reason == audit.ReasonPlaced:
+			return 3, "Legal hold placed"
+		case e.Result == audit.ResultDone && e.Reason == audit.ReasonLifted:
+			return 4, "Legal hold lifted"
+		}
+	case audit.Verified:
+		if e.Result == audit.ResultBroken {
+			return 10, "Audit log is not as it was signed"
+		}
 	case audit.Restored:
 		return 6, "Data brought back from a backup"
 	case audit.TailCut:

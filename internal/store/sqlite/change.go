@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -257,17 +259,43 @@ func (db *DB) calls(g *group, ch *store.Change) error {
 	return nil
 }
 
-// Calls returns the calls about documents that nobody has decided about, the
-// one that is due first before the others.
-func (db *DB) Calls(ctx context.Context) ([]store.Call, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT id, since, level, due FROM calls ORDER BY due, id")
-	return collect(rows, err, "calls", func(c *store.Call) ([]any, func() error) {
-		var since, due int64
-		return []any{&c.ID, &since, &c.Level, &due}, func() error {
-			c.Since, c.Due = fromMicros(since), fromMicros(due)
-			return nil
-		}
-	})
+const callColumns = "SELECT id, since, level, due FROM calls "
+
+func scanCall(c *store.Call) ([]any, func() error) {
+	var since, due int64
+	return []any{&c.ID, &since, &c.Level, &due}, func() error {
+		c.Since, c.Due = fromMicros(since), fromMicros(due)
+		return nil
+	}
+}
+
+// Calls returns up to limit calls about documents that nobody has decided about,
+// the one that is due first before the others, from behind after.
+func (db *DB) Calls(ctx context.Context, after store.Call, limit int) ([]store.Call, error) {
+	from := int64(math.MinInt64)
+	if after.ID != "" {
+		from = micros(after.Due)
+	}
+	rows, err := db.stmts.query(ctx, callColumns+"WHERE (due, id) > (?, ?) ORDER BY due, id LIMIT ?", from, string(after.ID), limit)
+	return collect(rows, err, "calls", scanCall)
+}
+
+// CallsOf returns the calls about documents of ids.
+func (db *DB) CallsOf(ctx context.Context, ids []dlp.ID) ([]store.Call, error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: calls: %w", err)
+	}
+	rows, err := db.stmts.query(ctx, callColumns+"WHERE id IN (SELECT value FROM json_each(?))", string(list))
+	return collect(rows, err, "calls", scanCall)
+}
+
+// CountCalls returns how many there are.
+func (db *DB) CountCalls(ctx context.Context) (n int, err error) {
+	if err = db.stmts.queryRow(ctx, "SELECT count(*) FROM calls", []any{&n}); err != nil {
+		return 0, fmt.Errorf("sqlite: calls: %w", classify(err))
+	}
+	return n, nil
 }
 
 // noticeAhead is how much later than a fresh mark of a notice an old one may be and

@@ -186,11 +186,14 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 		}
 		all = append(all, union{&cursor{f: f, buf: seqs, ended: true}})
 	}
+	if q.Calls {
+		all = append(all, union{&cursor{f: f, calls: true}})
+	}
 	indexed, err := f.indexed()
 	if err != nil {
 		return nil, err
 	}
-	cursors := 0
+	cursors, stated := 0, false
 	for _, ts := range terms {
 		if n := len(ts) * len(states); !indexed || cursors+n > maxCursors {
 			continue
@@ -202,9 +205,9 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 				g = append(g, &cursor{f: f, state: s, term: t})
 			}
 		}
-		all = append(all, g)
+		all, stated = append(all, g), true
 	}
-	if len(all) == 0 || q.IDs != nil && len(all) == 1 {
+	if !stated {
 		all = append(all, bare)
 	}
 	return all, nil
@@ -257,6 +260,7 @@ func (g union) seek(x int64) (most int64, err error) {
 // cursor goes down one sequence of an index, a chunk at a time.
 type cursor struct {
 	f     *finding
+	calls bool // those with a call
 	bare  bool // all of a state, else those with term
 	state int
 	term  vault.Term
@@ -287,7 +291,9 @@ func (c *cursor) seek(x int64) (int64, error) {
 		}
 		var rows *sql.Rows
 		var err error
-		if c.bare {
+		if c.calls {
+			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT seq FROM calls JOIN holds USING (id) WHERE seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?", c.f.least, x, c.chunk)
+		} else if c.bare {
 			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT seq FROM holds WHERE state = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?", string(stateNumbers[c.state]), c.f.least, x, c.chunk)
 		} else {
 			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT hold FROM hold_terms WHERE term = ? AND state = ? AND hold BETWEEN ? AND ? ORDER BY hold DESC LIMIT ?", int64(c.term), c.state, c.f.least, x, c.chunk)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,10 +27,13 @@ func (db *DB) legal(g *group, ch *store.Change) error {
 			return fmt.Errorf("sqlite: legal hold of %s: %w", l.ID, err)
 		}
 	}
-	for _, id := range ch.Lift {
-		res, err := g.exec("DELETE FROM legal_holds WHERE id = ?", string(id))
-		if err := onlyOne(res, err); err != nil {
-			return fmt.Errorf("sqlite: lift legal hold of %s: %w", id, err)
+	for _, l := range ch.Lift {
+		res, err := g.exec("INSERT INTO lifted_holds (id, since, note, lifted, lift_note) SELECT id, since, note, ?, ? FROM legal_holds WHERE id = ?", micros(l.Lifted), l.LiftNote, string(l.ID))
+		if err = onlyOne(res, err); err == nil {
+			_, err = g.exec("DELETE FROM legal_holds WHERE id = ?", string(l.ID))
+		}
+		if err != nil {
+			return fmt.Errorf("sqlite: lift legal hold of %s: %w", l.ID, err)
 		}
 	}
 	return nil
@@ -46,13 +50,25 @@ func onlyOne(res interface{ RowsAffected() (int64, error) }, err error) error {
 	return nil
 }
 
-// LegalHolds returns all legal holds, the oldest first.
-func (db *DB) LegalHolds(ctx context.Context) ([]store.LegalHold, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT id, since, note FROM legal_holds ORDER BY since, id")
+// LegalHolds returns the newest limit legal holds, the newest first; 0: all.
+func (db *DB) LegalHolds(ctx context.Context, limit int) ([]store.LegalHold, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT id, since, note FROM legal_holds ORDER BY since DESC, id LIMIT ?", cmp.Or(limit, -1))
 	return collect(rows, err, "legal holds", func(l *store.LegalHold) ([]any, func() error) {
 		var since int64
 		return []any{&l.ID, &since, &l.Note}, func() error {
 			l.Since = fromMicros(since)
+			return nil
+		}
+	})
+}
+
+// LiftedHolds returns the limit that were lifted last, the last first.
+func (db *DB) LiftedHolds(ctx context.Context, limit int) ([]store.LiftedHold, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT id, since, note, lifted, lift_note FROM lifted_holds ORDER BY seq DESC LIMIT ?", limit)
+	return collect(rows, err, "lifted legal holds", func(l *store.LiftedHold) ([]any, func() error) {
+		var since, lifted int64
+		return []any{&l.ID, &since, &l.Note, &lifted, &l.LiftNote}, func() error {
+			l.Since, l.Lifted = fromMicros(since), fromMicros(lifted)
 			return nil
 		}
 	})

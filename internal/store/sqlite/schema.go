@@ -199,6 +199,19 @@ CREATE TABLE passkeys (
 CREATE INDEX passkeys_mailbox ON passkeys(mailbox);
 CREATE INDEX passkeys_used ON passkeys(used);
 `,
+	// Form 13: legal holds that stand no more, with why they were lifted; and calls by
+	// when they are due.
+	`
+CREATE TABLE lifted_holds (
+	seq       INTEGER PRIMARY KEY,
+	id        TEXT NOT NULL,
+	since     INTEGER NOT NULL,
+	note      BLOB NOT NULL,            -- who and why it stood, index key
+	lifted    INTEGER NOT NULL,
+	lift_note BLOB NOT NULL             -- who lifted it and why, index key
+) STRICT;
+CREATE INDEX calls_due ON calls(due, id);
+`,
 }
 
 // migrate brings the database to this version's form, each step in one

@@ -297,19 +297,28 @@ func TestCalls(t *testing.T) {
 	id, other := dlp.NewID(), dlp.NewID()
 	first := []store.Call{{ID: id, Since: now, Due: now.Add(time.Minute)}, {ID: other, Since: now, Due: now}}
 	commit(t, in, store.Change{Hold: []vault.Item{{ID: id, Channel: dlp.Mail, Sealed: []byte("s"), Inline: []byte("c")}}, Call: first})
-	got, err := in.db.Calls(t.Context())
+	got, err := in.db.Calls(t.Context(), store.Call{}, 10)
 	if err != nil || len(got) != 2 || got[0] != first[1] || got[1] != first[0] {
 		t.Errorf("got %+v, %v; want both, the one that is due first before", got, err)
+	}
+	if got, err := in.db.Calls(t.Context(), store.Call{}, 1); err != nil || len(got) != 1 || got[0] != first[1] {
+		t.Errorf("the first page: %+v, %v", got, err)
+	}
+	if got, err := in.db.Calls(t.Context(), first[1], 10); err != nil || len(got) != 1 || got[0] != first[0] {
+		t.Errorf("the page behind the first: %+v, %v", got, err)
+	}
+	if got, err := in.db.CallsOf(t.Context(), []dlp.ID{id, dlp.NewID()}); err != nil || len(got) != 1 || got[0] != first[0] {
+		t.Errorf("of one document: %+v, %v", got, err)
 	}
 	next := store.Call{ID: id, Since: now, Level: 1, Due: now.Add(time.Hour)}
 	commit(t, in, store.Change{Recall: []store.Call{next}})
 	in.close(t)
 	in = open(t, dir, sqlite.Options{})
-	if got, err := in.db.Calls(t.Context()); err != nil || len(got) != 2 || got[1] != next {
+	if got, err := in.db.Calls(t.Context(), store.Call{}, 10); err != nil || len(got) != 2 || got[1] != next {
 		t.Errorf("after a restart: got %+v, %v; want %+v", got, err, next)
 	}
 	commit(t, in, store.Change{Decide: []vault.Transition{{ID: id, From: vault.Held, To: vault.Released, At: now}}})
-	if got, err := in.db.Calls(t.Context()); err != nil || len(got) != 1 || got[0].ID != other {
+	if got, err := in.db.Calls(t.Context(), store.Call{}, 10); err != nil || len(got) != 1 || got[0].ID != other {
 		t.Errorf("after the decision: got %+v, %v; want the other", got, err)
 	}
 	err = in.db.Commit(t.Context(), store.Change{Recall: []store.Call{next}, Notices: []store.NoticeMark{{Key: [32]byte{1}, At: now}}})
