@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -22,8 +23,8 @@ import (
 func (a *app) dossierCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "dossier", Short: "Keep what may have been disclosed to whom, and prove it from the audit log",
 		Long: "Keep breach dossiers: what was disclosed to whom, who looked and who decided, with a proof from the audit log. The four\n" +
-			"factors of 45 CFR 164.402 are filled in on the console. Every look is on record."}
-	cmd.AddCommand(a.dossierListCmd(), a.dossierBeginCmd(), a.dossierGatherCmd(), a.dossierShowCmd(), a.dossierExportCmd(), a.dossierVerifyCmd())
+			"factors of 45 CFR 164.402 are filled in on the console, or with form and assess. Every look is on record."}
+	cmd.AddCommand(a.dossierListCmd(), a.dossierBeginCmd(), a.dossierGatherCmd(), a.dossierFormCmd(), a.dossierAssessCmd(), a.dossierShowCmd(), a.dossierExportCmd(), a.dossierVerifyCmd())
 	return cmd
 }
 
@@ -78,14 +79,19 @@ func idsOf(args []string) (ids []dlp.ID, err error) {
 // caseKeys are the keys of the cases of ids, by the reviewer's files.
 func caseKeys(ctx context.Context, d control.Desk, who *reviewer, ids []dlp.ID) (map[dlp.ID]vault.Opened, error) {
 	out := map[dlp.ID]vault.Opened{}
+	if len(who.files) == 0 {
+		return out, nil
+	}
 	for _, id := range ids {
-		keys, err := who.open(ctx, d, id)
-		switch {
-		case errors.Is(err, vault.ErrNotFound): // it was never held
-		case err != nil:
+		l, err := d.Locks(ctx, id)
+		if errors.Is(err, vault.ErrNotFound) { // it was never held
+			continue
+		}
+		if err == nil {
+			out[id], err = who.unlock(ctx, d, vault.Locks{Case: l.Case})
+		}
+		if err != nil {
 			return nil, plainly(id, err)
-		default:
-			out[id] = keys
 		}
 	}
 	return out, nil
@@ -147,15 +153,74 @@ func (a *app) dossierGatherCmd() *cobra.Command {
 	return cmd
 }
 
+func (a *app) dossierFormCmd() *cobra.Command {
+	cmd := a.dossierReadCmd("form DOSSIER", "Print the four factors of 45 CFR 164.402 as a form, with what was filled in", func(ctx context.Context, d control.Desk, id dlp.ID, actor string) (gateway.Dossier, error) {
+		return d.Dossier(ctx, id, 0, actor)
+	}, func(d *gateway.Dossier) error {
+		_, err := a.out.Write(d.Form())
+		return err
+	})
+	cmd.Long = "Print what a person fills in of a dossier, in TOML: days, people concerned, the four factors of 45 CFR 164.402 in words and with\n" +
+		"a rating, and the conclusion. It holds what was written so far: keep it where nobody else reads. `stanch dossier assess` saves it."
+	return cmd
+}
+
+func (a *app) dossierAssessCmd() *cobra.Command {
+	return &cobra.Command{Use: "assess DOSSIER [FILE]", Short: "Save the form of a dossier, filled in, as a new version", Args: cobra.RangeArgs(1, 2),
+		Long: "Save what `stanch dossier form` printed, filled in, as a new version of the dossier: from FILE, or standard input. Words are\n" +
+			"kept sealed, and stand in no argument. Low risk or a breach is concluded only with all four factors in words and rated. A\n" +
+			"version that somebody saved meanwhile is not overwritten.",
+		Example: "  stanch dossier form ID > form.toml; $EDITOR form.toml; stanch dossier assess ID form.toml; rm form.toml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := idsOf(args[:1])
+			if err != nil {
+				return err
+			}
+			name, from := "standard input", cmd.InOrStdin()
+			if len(args) == 2 && args[1] != "-" {
+				f, err := os.Open(args[1])
+				if err != nil {
+					return err
+				}
+				defer f.Close() // read only
+				name, from = args[1], f
+			}
+			src, err := io.ReadAll(io.LimitReader(from, dossier.MaxForm+1))
+			if err != nil {
+				return err
+			}
+			base, form, err := dossier.ParseForm(src)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			err = a.withDesk(cmd.Context(), func(d control.Desk, actor string) error {
+				return d.AssessDossier(cmd.Context(), ids[0], base, form, actor)
+			})
+			if err != nil {
+				return dossierSaid(ids[0], err)
+			}
+			_, err = fmt.Fprintf(a.out, "%s: saved as version %d.\n", ids[0], base+1)
+			return err
+		}}
+}
+
 // dossierSaid is an error about a dossier in words for who asked.
 func dossierSaid(id dlp.ID, err error) error {
 	switch {
 	case errors.Is(err, dossier.ErrNotFound):
 		return fmt.Errorf("%s: no such dossier; see `stanch dossier list`", id)
 	case errors.Is(err, dossier.ErrChanged):
-		return fmt.Errorf("%s: somebody saved it meanwhile; run this again", id)
+		return fmt.Errorf("%s: somebody saved it meanwhile; run this again, with the newest form where one is filled in", id)
+	case errors.Is(err, dossier.ErrForm):
+		return errors.New("nothing was saved: a dossier has a title, days are such as 2026-01-31, ratings low, medium or high, and low_risk or breach is concluded from all four factors, each in words and rated")
+	case errors.Is(err, dossier.ErrFull):
+		return errors.New("there are as many dossiers or versions as are kept")
+	case errors.Is(err, dossier.ErrDamaged):
+		return fmt.Errorf("%s: it does not open: it was changed, or sealed under another key", id)
+	case errors.Is(err, dossier.ErrSlow):
+		return errors.New("nothing was saved: looking up what cases and the log say took more than five minutes; try again when the server has less to do, or with fewer documents")
 	case errors.Is(err, dossier.ErrLarge):
-		return fmt.Errorf("a dossier is about %d documents at most", dossier.MaxItems)
+		return fmt.Errorf("a dossier is about %d documents at most, and a text has at most %d bytes", dossier.MaxItems, dossier.MaxWords)
 	case errors.Is(err, vault.ErrLocked):
 		return errors.New("the server cannot open a case of it: give a reviewer's key with --identity FILE")
 	}

@@ -120,11 +120,16 @@ func (r *reviewer) open(ctx context.Context, d control.Desk, id dlp.ID) (keys va
 	if len(r.files) == 0 {
 		return keys, nil
 	}
-	ids, err := r.identities()
+	l, err := d.Locks(ctx, id)
 	if err != nil {
 		return keys, err
 	}
-	l, err := d.Locks(ctx, id)
+	return r.unlock(ctx, d, l)
+}
+
+// unlock returns what the files open of l.
+func (r *reviewer) unlock(ctx context.Context, d control.Desk, l vault.Locks) (keys vault.Opened, err error) {
+	ids, err := r.identities()
 	if err != nil {
 		return keys, err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -27,9 +26,6 @@ type Dossiers interface {
 	GatherDossier(ctx context.Context, id dlp.ID, base int, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) error
 	AssessDossier(ctx context.Context, id dlp.ID, base int, a dossier.Assessment, actor string) error
 }
-
-// gatherWithin bounds looking up what cases and the log say.
-const gatherWithin = 5 * time.Minute
 
 func (c *Console) dossierRoutes() []route {
 	return []route{
@@ -155,9 +151,7 @@ func (c *Console) beginDossier(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gatherWithin)
-	defer cancel()
-	id, err := c.Dossiers.BeginDossier(ctx, title, ids, keys, u.Actor())
+	id, err := c.Dossiers.BeginDossier(context.WithoutCancel(r.Context()), title, ids, keys, u.Actor())
 	if err != nil {
 		c.dossierFailed(w, r, u, err)
 		return
@@ -184,6 +178,7 @@ func (c *Console) dossierFailed(w http.ResponseWriter, r *http.Request, u User, 
 		{dossier.ErrChanged, http.StatusConflict, "Somebody saved this dossier meanwhile.", "Nothing was overwritten. Go back, keep what you wrote, and save it into the newest version."},
 		{dossier.ErrForm, http.StatusBadRequest, "Nothing was saved.", "A dossier has a title, days are such as 2026-01-31, and low risk or a breach is concluded from all four factors, each with words and a rating. Go back: what you wrote is still there."},
 		{dossier.ErrLarge, http.StatusBadRequest, "Nothing was saved: it is too long.", "A text has 8000 bytes at most, and a dossier a hundred documents."},
+		{dossier.ErrSlow, http.StatusServiceUnavailable, "Nothing was saved: looking up what cases and the log say took more than five minutes.", "Try again when the server has less to do, or with fewer documents."},
 		{dossier.ErrFull, http.StatusConflict, "Nothing was saved: there are as many dossiers or versions as are kept.", ""},
 	} {
 		if errors.Is(err, known.is) {
@@ -309,9 +304,7 @@ func (c *Console) gatherDossier(w http.ResponseWriter, r *http.Request, u User) 
 		c.fail(w, r, u, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gatherWithin)
-	defer cancel()
-	if err := c.Dossiers.GatherDossier(ctx, id, baseOf(r), ids, keys, u.Actor()); err != nil {
+	if err := c.Dossiers.GatherDossier(context.WithoutCancel(r.Context()), id, baseOf(r), ids, keys, u.Actor()); err != nil {
 		c.dossierFailed(w, r, u, err)
 		return
 	}

@@ -65,6 +65,7 @@ type Desk interface {
 	ExportDossier(ctx context.Context, id dlp.ID, actor string) (gateway.Dossier, error)
 	BeginDossier(ctx context.Context, title string, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) (dlp.ID, error)
 	GatherDossier(ctx context.Context, id dlp.ID, base int, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) error
+	AssessDossier(ctx context.Context, id dlp.ID, base int, a dossier.Assessment, actor string) error
 	// NoteAccount records a change of a console's account before it is made: what
 	// is such as "add:dana".
 	NoteAccount(ctx context.Context, what, actor string) error
@@ -125,6 +126,10 @@ var kinds = []struct {
 	{"no_dossier", dossier.ErrNotFound},
 	{"dossier_changed", dossier.ErrChanged},
 	{"dossier_form", dossier.ErrForm},
+	{"dossier_large", dossier.ErrLarge},
+	{"dossier_full", dossier.ErrFull},
+	{"dossier_damaged", dossier.ErrDamaged},
+	{"dossier_slow", dossier.ErrSlow},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},
 	{"bypass_none", bypass.ErrNone},

@@ -22,6 +22,8 @@ type dossierAsk struct {
 	Base  int                     `json:"base,omitempty"`
 	Items []dlp.ID                `json:"items,omitempty"`
 	Keys  map[dlp.ID]vault.Opened `json:"keys,omitempty"`
+
+	Assessment *dossier.Assessment `json:"assessment,omitempty"` // what somebody filled in
 }
 
 func readDossierAsk(w http.ResponseWriter, r *http.Request) (ask dossierAsk, err error) {
@@ -82,6 +84,21 @@ func (s *Server) gatherDossier(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, struct{}{}, err)
 }
 
+func (s *Server) assessDossier(w http.ResponseWriter, r *http.Request) {
+	id, err := dlp.ParseID(r.PathValue("id"))
+	var ask dossierAsk
+	if err == nil {
+		ask, err = readDossierAsk(w, r)
+	}
+	if err == nil && ask.Assessment == nil {
+		err = dossier.ErrForm
+	}
+	if err == nil {
+		err = s.desk.AssessDossier(context.WithoutCancel(r.Context()), id, ask.Base, *ask.Assessment, actor(r))
+	}
+	s.answer(w, r, struct{}{}, err)
+}
+
 // Dossiers asks for the newest version of each dossier.
 func (c *Client) Dossiers(ctx context.Context, _ string) (all []dossier.Version, err error) {
 	err = c.call(ctx, http.MethodGet, "/dossiers", &all)
@@ -109,6 +126,11 @@ func (c *Client) BeginDossier(ctx context.Context, title string, items []dlp.ID,
 // GatherDossier has what is known of its documents, and of items, looked up again.
 func (c *Client) GatherDossier(ctx context.Context, id dlp.ID, base int, items []dlp.ID, keys map[dlp.ID]vault.Opened, _ string) error {
 	return c.ask(ctx, "/dossiers/"+string(id)+"/gather", dossierAsk{Base: base, Items: items, Keys: keys}, &struct{}{})
+}
+
+// AssessDossier saves what somebody filled in.
+func (c *Client) AssessDossier(ctx context.Context, id dlp.ID, base int, a dossier.Assessment, _ string) error {
+	return c.ask(ctx, "/dossiers/"+string(id)+"/assess", dossierAsk{Base: base, Assessment: &a}, &struct{}{})
 }
 
 // ask posts what and reads the answer into out.

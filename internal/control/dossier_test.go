@@ -38,6 +38,16 @@ func (d *desk) GatherDossier(_ context.Context, _ dlp.ID, base int, items []dlp.
 	return d.seen(actor)
 }
 
+func (d *desk) AssessDossier(_ context.Context, _ dlp.ID, base int, a dossier.Assessment, actor string) error {
+	if base != 3 {
+		return dossier.ErrChanged
+	}
+	if a.Factors[3].Words != "deleted" {
+		return dossier.ErrForm
+	}
+	return d.seen(actor)
+}
+
 // TestDossiers: what is said of dossiers is what the gateway itself would say.
 func TestDossiers(t *testing.T) {
 	d := &desk{}
@@ -53,14 +63,23 @@ func TestDossiers(t *testing.T) {
 	if err := c.GatherDossier(t.Context(), a, 3, []dlp.ID{b}, nil, ""); err != nil || !slices.Equal(d.items, []dlp.ID{a, b}) {
 		t.Errorf("gather: %v, %v", d.items, err)
 	}
+	filled := dossier.Assessment{Title: "t", Factors: [4]dossier.Factor{3: {Words: "deleted", Risk: "low"}}}
+	if err := c.AssessDossier(t.Context(), a, 3, filled, ""); err != nil {
+		t.Errorf("assess: %v", err)
+	}
+	if err := c.AssessDossier(t.Context(), a, 2, filled, ""); !errors.Is(err, dossier.ErrChanged) {
+		t.Errorf("assess an older version: %v", err)
+	}
 	if all, err := c.Dossiers(t.Context(), ""); err != nil || len(all) != 1 || len(all[0].Items) != 2 {
 		t.Errorf("list: %+v, %v", all, err)
 	}
 	if got, err := c.ExportDossier(t.Context(), a, ""); err != nil || got.ID != a || got.N != 3 {
 		t.Errorf("export: %+v, %v", got, err)
 	}
-	d.err = dossier.ErrNotFound
-	if _, err := c.Dossier(t.Context(), a, 0, ""); !errors.Is(err, dossier.ErrNotFound) {
-		t.Errorf("of none: %v", err)
+	for _, want := range []error{dossier.ErrNotFound, dossier.ErrLarge, dossier.ErrFull, dossier.ErrDamaged, dossier.ErrSlow} {
+		d.err = want
+		if _, err := c.Dossier(t.Context(), a, 0, ""); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
 	}
 }

@@ -80,6 +80,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /dossiers/{id}", s.dossier)
 	mux.HandleFunc("POST /dossiers/{id}/gather", s.gatherDossier)
 	mux.HandleFunc("POST /dossiers/{id}/export", s.exportDossier)
+	mux.HandleFunc("POST /dossiers/{id}/assess", s.assessDossier)
 	mux.HandleFunc("GET /legal", s.legalHolds)
 	mux.HandleFunc("GET /legal/lifted", s.liftedHolds)
 	mux.HandleFunc("POST /legal/{id}", s.legally(desk.PlaceLegalHold))

@@ -41,6 +41,7 @@ var (
 	ErrLarge    = errors.New("dossier: more than one may hold")
 	ErrForm     = errors.New("dossier: it is not filled in as it may be")
 	ErrDamaged  = errors.New("dossier: it does not open")
+	ErrSlow     = errors.New("dossier: what cases and log say was not read in time")
 )
 
 // Factors names the four factors, in their order, and what each asks.

@@ -74,6 +74,23 @@ func TestDossier(t *testing.T) {
 	if !strings.Contains(list, "low_risk") || !strings.Contains(g.must("dossier", "show", id), "sam@clinic.example: passed") {
 		t.Errorf("dossier list:\n%s", list)
 	}
+	form := filepath.Join(t.TempDir(), "form.toml")
+	filled := strings.NewReplacer("people = 1\n", "people = 2\n", `conclusion = "low_risk"`, `conclusion = "breach"`).Replace(g.must("dossier", "form", id))
+	assess := func(text string) (string, int) {
+		if err := os.WriteFile(form, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return g.cli("dossier", "assess", id, form)
+	}
+	if out, code := assess(strings.Replace(filled, `risk = "low"`, `risk = ""`, 1)); code != 2 || !strings.Contains(out, "all four factors") {
+		t.Errorf("a breach with a factor that is not rated: %d\n%s", code, out)
+	}
+	if out, code := assess(filled); code != 0 || !strings.Contains(out, "version 4") || !strings.Contains(g.must("dossier", "list"), "breach") {
+		t.Errorf("assess: %d\n%s", code, out)
+	}
+	if out, code := assess(filled); code != 2 || !strings.Contains(out, "somebody saved it meanwhile") {
+		t.Errorf("assess with an older form: %d\n%s", code, out)
+	}
 	exported := g.must("dossier", "export", id)
 	file := filepath.Join(t.TempDir(), "dossier.json")
 	key := filepath.Join(g.data(), "keys", "audit.key.pub")
@@ -95,11 +112,11 @@ func TestDossier(t *testing.T) {
 			Evidence struct{ Events []struct{ Line string } } `json:"evidence"`
 		} `json:"found"`
 	}
-	if err := json.Unmarshal([]byte(exported), &d); err != nil || d.N != 3 {
-		t.Errorf("version %d, %v; want 3", d.N, err)
+	if err := json.Unmarshal([]byte(exported), &d); err != nil || d.N != 4 {
+		t.Errorf("version %d, %v; want 4", d.N, err)
 	}
 	log := g.must("audit", "export")
-	for _, want := range []string{`"reason":"begin:1"`, `"reason":"save:2"`, `"reason":"gather:3"`, `"reason":"export:3"`, `"kind":"look","doc":"` + held + `"`} {
+	for _, want := range []string{`"reason":"begin:1"`, `"reason":"save:2"`, `"reason":"gather:3"`, `"reason":"save:4"`, `"reason":"export:4"`, `"kind":"look","doc":"` + held + `"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the audit log lacks %s", want)
 		}

@@ -29,6 +29,8 @@ const (
 	// beforeDecision is how long before a document was decided about the log may
 	// have spoken of it: mail is read on for hours at most.
 	beforeDecision = 48 * time.Hour
+	// gatherWithin bounds looking up what cases and the log say.
+	gatherWithin = 5 * time.Minute
 )
 
 // Dossier is one version, and what cases and log said.
@@ -197,28 +199,9 @@ func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, keys 
 	if len(v.Items) > dossier.MaxItems {
 		return dossier.ErrLarge
 	}
-	rec := DossierRecord{At: v.At, By: v.By, Items: []DossierItem{}}
-	since := v.At
-	for _, id := range v.Items {
-		look := audit.Event{Kind: audit.Look, Doc: id, Of: v.ID, Actor: v.By, Reason: audit.ReasonDossier}
-		if err := g.Note(ctx, look); err != nil {
-			return err
-		}
-		it, err := g.dossierItem(ctx, id, keys[id])
-		if err != nil {
-			return err
-		}
-		if it.Decided.Before(since) {
-			since = it.Decided // the zero time of an item without a case: all of the log
-		}
-		rec.Items = append(rec.Items, it)
-	}
-	if !since.IsZero() {
-		since = since.Add(-beforeDecision)
-	}
-	var err error
-	if rec.Evidence, err = g.Prove.Evidence(ctx, append(slices.Clone(v.Items), v.ID), since, maxEvidence); err != nil {
-		return fmt.Errorf("gateway: dossier %s: %w", v.ID, err)
+	rec, err := g.dossierRecord(ctx, v, keys)
+	if err != nil {
+		return err
 	}
 	b, err := json.Marshal(rec)
 	if err != nil {
@@ -229,6 +212,40 @@ func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, keys 
 		what = "begin"
 	}
 	return g.saveDossier(ctx, base, v, b, what)
+}
+
+// dossierRecord is what cases and log say now of v's items. dossier.ErrSlow.
+func (g *Gateway) dossierRecord(ctx context.Context, v dossier.Version, keys map[dlp.ID]vault.Opened) (rec DossierRecord, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, gatherWithin, dossier.ErrSlow)
+	defer cancel()
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), dossier.ErrSlow) {
+			err = dossier.ErrSlow
+		}
+	}()
+	rec = DossierRecord{At: v.At, By: v.By, Items: []DossierItem{}}
+	since := v.At
+	for _, id := range v.Items {
+		look := audit.Event{Kind: audit.Look, Doc: id, Of: v.ID, Actor: v.By, Reason: audit.ReasonDossier}
+		if err := g.Note(ctx, look); err != nil {
+			return rec, err
+		}
+		it, err := g.dossierItem(ctx, id, keys[id])
+		if err != nil {
+			return rec, err
+		}
+		if it.Decided.Before(since) {
+			since = it.Decided // the zero time of an item without a case: all of the log
+		}
+		rec.Items = append(rec.Items, it)
+	}
+	if !since.IsZero() {
+		since = since.Add(-beforeDecision)
+	}
+	if rec.Evidence, err = g.Prove.Evidence(ctx, append(slices.Clone(v.Items), v.ID), since, maxEvidence); err != nil {
+		return rec, fmt.Errorf("gateway: dossier %s: %w", v.ID, err)
+	}
+	return rec, nil
 }
 
 // dossierItem reads what vault and case know of id. Of what has no case the log

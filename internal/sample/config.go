@@ -11,7 +11,7 @@ import (
 type Config struct {
 	// OneIn keeps, of mail that passed, one message in so many, by chance, sealed as what is held is: for `rules replay` and *Replay the draft*. 1 keeps all, 0 none, and then erases at the next start what was kept.
 	OneIn int `toml:"one_in"`
-	// Keep is how long a message is kept, 1h to 90d. Then it is erased; no backup holds any.
+	// Keep is how long a message is kept, 1h to 90d. Then it is erased, or with the key of its period where `[vault]` has that destroyed sooner; no backup holds any.
 	Keep dlp.Duration `toml:"keep"`
 	// MaxBytes is how much is kept on the disk, and 20,000 messages at most. The oldest go first.
 	MaxBytes dlp.Size `toml:"max_bytes"`

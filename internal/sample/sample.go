@@ -270,7 +270,19 @@ func (s *Sample) over(e *Entry) bool {
 	return age > s.cfg.Keep.D() || age < -ahead
 }
 
-// sweep erases what is too old, and of the rest the oldest until there is room for
+// keyless reports whether the key of period is destroyed, so that nobody opens what is
+// sealed to it any more. known are the answers so far.
+func (s *Sample) keyless(known map[dlp.ID]bool, period dlp.ID) bool {
+	gone, ok := known[period]
+	if !ok {
+		_, err := s.d.Seal.Lock(strings.NewReader(""), period) // which has no header, where the period has a key
+		gone = errors.Is(err, vault.ErrNoContent)
+		known[period] = gone
+	}
+	return gone
+}
+
+// sweep erases what is too old, or sealed to a key that is destroyed, and of the rest the oldest until there is room for
 // one message of more bytes, 0 for none.
 func (s *Sample) sweep(ctx context.Context, more int64) {
 	all, err := s.all()
@@ -278,12 +290,13 @@ func (s *Sample) sweep(ctx context.Context, more int64) {
 	for i := range all {
 		s.bytes += all[i].size
 	}
+	lost := map[dlp.ID]bool{}
 	most := s.d.Most
 	if more > 0 {
 		most--
 	}
 	for i := range all {
-		if !s.over(&all[i]) && s.bytes+more <= int64(s.cfg.MaxBytes) && s.kept <= most {
+		if !s.over(&all[i]) && !s.keyless(lost, all[i].period) && s.bytes+more <= int64(s.cfg.MaxBytes) && s.kept <= most {
 			continue
 		}
 		err = errors.Join(err, safefile.Remove(filepath.Join(s.d.Dir, all[i].name)))

@@ -307,6 +307,53 @@ func TestSampleIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// TestSampleEndsWithItsKey: what is sealed to a period's key is nobody's to open once
+// that is destroyed, and goes at the next look, whatever keep says.
+func TestSampleEndsWithItsKey(t *testing.T) {
+	seal, _ := site(t, false)
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "sample")
+		s, _ := open(dir, all(), seal)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = s.Run(ctx) }()
+		defer cancel()
+		s.Offer(passed(canary))
+		synctest.Wait()
+		var ended dlp.ID
+		for _, p := range seal.Stands(false).Periods {
+			if p.Kind == vault.KindContent {
+				ended = p.ID
+			}
+		}
+		if err := errors.Join(seal.Rotate(), seal.Destroy(ended)); err != nil {
+			t.Fatal(err)
+		}
+		later := passed(canary)
+		s.Offer(later)
+		synctest.Wait()
+		es, err := s.List(time.Time{})
+		if err != nil || len(es) != 2 {
+			t.Fatalf("list: %+v, %v", es, err)
+		}
+		for i := range es {
+			_, err := s.Document(&es[i], nil)
+			_, lerr := s.Lock(es[i].ID)
+			if es[i].ID == later.ID {
+				if err != nil || lerr != nil {
+					t.Errorf("of the new period: %v, %v", err, lerr)
+				}
+			} else if !errors.Is(err, vault.ErrNoContent) || !errors.Is(lerr, vault.ErrNoContent) {
+				t.Errorf("of the period that ended: %v, %v; want %v", err, lerr, vault.ErrNoContent)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if es, err = s.List(time.Time{}); err != nil || len(es) != 1 || es[0].ID != later.ID {
+			t.Errorf("at the next look: %+v, %v; want the one whose key stands", es, err)
+		}
+	})
+}
+
 // TestErase: what was kept goes once no sample is wanted.
 func TestErase(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "sample")
