@@ -95,7 +95,7 @@ func TestGolden(t *testing.T) {
 		{"waits.eml", contact.Waiting(waits(), 1)},
 		{"waits-many.eml", notify.Config{}.Waiting(waits(), 3)},
 		{"waits-coaching.eml", notify.Config{}.Waiting(coached(waits()), 1)},
-		{"rejected-late.eml", notify.Config{}.Rejected(only(func(n *notify.Notice) { *n = coached(*n); n.Late = true }))},
+		{"rejected-late.eml", notify.Config{}.Rejected(only(func(n *notify.Notice) { *n = coached(*n); n.Late, n.Decision = true, true }))},
 		{"dsn-unread.eml", notify.Config{}.DSN(unread)},
 		{"at-once.eml", contact.AtOnceNotice(notice(), dlp.File)},
 		{"digest.eml", notify.Config{}.DigestOf(notify.DigestNotice{ID: doc, Hostname: "gw.example", To: alice, Held: 12, New: 3, Asked: 1, Unread: 2, Oldest: at.Add(-50 * time.Hour),
