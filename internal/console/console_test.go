@@ -39,8 +39,7 @@ type desk struct {
 	events        []audit.Event // guarded by mu
 	held          []gateway.Held
 	broken, fails error  // of Note, of ReleaseFor
-	late          bool   // the log is too long to be verified
-	cut           bool   // Export breaks off, and the log does not verify
+	cut, late     bool   // Export breaks off, and the log does not verify; or that takes too long
 	onHold        dlp.ID // under a legal hold
 	unnoted       bool   // what reviewers see was not noted when it was held
 }
