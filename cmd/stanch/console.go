@@ -39,7 +39,7 @@ func (s *server) buildConsole() error {
 	if err != nil {
 		return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
 	}
-	s.tally = tally.New(s.audit, s.db, time.Now, s.log)
+	s.tally = tally.New(s.audit, s.db, time.Now, s.log, s.isDrill)
 	var roles []console.Role
 	for _, r := range s.cfg.Console.SecondFactor {
 		roles = append(roles, console.Role(r))

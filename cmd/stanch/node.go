@@ -19,6 +19,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/dossier"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
@@ -187,6 +188,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		StopWithin:      stopWithin,
 		OutboxExpiry:    n.cfg.Outbox.Expiry.D(),
 		Hostname:        n.cfg.SMTP.Hostname,
+		InternalDomains: n.cfg.SMTP.InternalDomains,
 		Notices:         n.cfg.Notify,
 		Urgent:          n.cfg.Urgent,
 		Background:      background(n.cfg.Scan),
@@ -215,6 +217,7 @@ func (n *node) gateway(ctx context.Context, ex gateway.Extractor, d gateway.Deli
 		Bypass:       n.bypass,
 		Dossiers:     n.dossiers(),
 		Prove:        n.audit,
+		Drills:       n.drills(),
 		Caller:       caller,
 		Texter:       texter,
 		Passwords:    n.named,
@@ -235,6 +238,18 @@ func (n *node) dossiers() *dossier.Store {
 	}
 	return s
 }
+
+// drills are those of the data folder, which n has locked.
+func (n *node) drills() *drill.Book {
+	b, err := drill.Open(n.cfg.DataDir, n.ring)
+	if err != nil {
+		n.log.LogAttrs(context.Background(), slog.LevelError, "a drill does not open, or what a broken write of one left was not erased; nothing of it leaves", safelog.Err(err))
+	}
+	return b
+}
+
+// isDrill reports whether id is that of a document of a drill.
+func (n *node) isDrill(id dlp.ID) bool { return drill.Is(n.ring, id) }
 
 // background is the reading that no client waits for.
 func background(s config.Scan) gateway.Background {

@@ -363,6 +363,23 @@ func (s *server) ruleSet() string {
 	return s.judges.digest()
 }
 
+// minders are what goes on beside the doors and the outbox until serve stops, by name.
+func (s *server) minders() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"calls":                 s.gateway.RunCalls,
+		"bypass":                s.gateway.RunBypass,
+		"parcels":               s.gateway.RunPickup,
+		"digest":                s.gateway.RunDigest,
+		"index of what is held": s.gateway.RunIndexing,
+		"expiry":                s.gateway.RunExpiry,
+		"retention":             s.gateway.RunRetention,
+		"events to receivers":   s.siem.Run,
+		"drills":                s.gateway.RunDrills,
+		"probes":                s.gateway.RunProbes,
+		"sample of passed mail": s.gateway.Sample.Run,
+	}
+}
+
 // run serves until ctx ends or a part breaks, and stops in order.
 func (s *server) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(ctx) // ends the workers
@@ -401,16 +418,9 @@ func (s *server) run(ctx context.Context) error {
 	if s.watcher != nil {
 		watchdog(&workers, "watcher", func() error { return s.watcher.Run(inner) })
 	}
-	watchdog(&workers, "calls", func() error { return s.gateway.RunCalls(inner) })
-	watchdog(&workers, "bypass", func() error { return s.gateway.RunBypass(inner) })
-	watchdog(&workers, "parcels", func() error { return s.gateway.RunPickup(inner) })
-	watchdog(&workers, "digest", func() error { return s.gateway.RunDigest(inner) })
-	watchdog(&workers, "index of what is held", func() error { return s.gateway.RunIndexing(inner) })
-	watchdog(&workers, "expiry", func() error { return s.gateway.RunExpiry(inner) })
-	watchdog(&workers, "retention", func() error { return s.gateway.RunRetention(inner) })
-	watchdog(&workers, "events to receivers", func() error { return s.siem.Run(inner) })
-	watchdog(&workers, "probes", func() error { return s.gateway.RunProbes(inner) })
-	watchdog(&workers, "sample of passed mail", func() error { return s.gateway.Sample.Run(inner) })
+	for name, run := range s.minders() {
+		watchdog(&workers, name, func() error { return run(inner) })
+	}
 	if s.tally != nil {
 		watchdog(&workers, "figures", func() error { return s.tally.Run(inner) })
 	}

@@ -13,5 +13,5 @@ func (s *server) openSIEM(ctx context.Context) (*siem.Sender, error) {
 		return nil, errors.Join(errs...)
 	}
 	return siem.New(ctx, s.cfg.SIEM, siem.Deps{Log: s.audit, Dir: siem.Dir(s.cfg.DataDir), Hostname: s.cfg.SMTP.Hostname,
-		Version: version, Logger: s.log, Metrics: s.metrics, OnStep: onStep})
+		Version: version, Logger: s.log, Metrics: s.metrics, OnStep: onStep, Skip: s.isDrill})
 }

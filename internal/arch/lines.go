@@ -27,7 +27,7 @@ func Lines() []Line {
 		}},
 		{"stations", []string{
 			"smtp", "smtp/mtasts", "watch", "internal/extract", "internal/extract/formats", "scanner", "internal/policy",
-			"internal/crypt", "internal/crypt/strict", "internal/crypt/seen", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/rulefile", "internal/dossier", "internal/rollout", "internal/pickup", "internal/backup",
+			"internal/crypt", "internal/crypt/strict", "internal/crypt/seen", "internal/vault", "internal/spool", "internal/notify", "internal/audit", "internal/bypass", "internal/loop", "internal/probe", "internal/dkim", "internal/passbook", "internal/rulefile", "internal/dossier", "internal/rollout", "internal/drill", "internal/pickup", "internal/backup",
 		}},
 		{"a browser for tests of pages", []string{"internal/webtest"}},
 		{"generated labelled text", []string{"internal/gold/cases"}},
@@ -83,6 +83,7 @@ func alsoInTests() map[string][]string {
 		"internal/tally":        {"internal/store/sqlite", "internal/crypt/age"}, // what is counted lies in a real database
 		"internal/sample":       {"internal/crypt/age", "internal/crypt"},        // what is kept is sealed with real keys
 		"internal/bypass":       {"internal/crypt"},                              // what is kept is sealed with real keys
+		"internal/drill":        {"internal/crypt"},                              // and so are drills
 		"internal/loop":         {"internal/crypt"},                              // and so are marks
 		"internal/extract":      {"internal/extract/formats", "scanner"},         // the test program plays the child; evasions go through the real scan
 		"watch":                 {"watch/watchtest"},

@@ -47,6 +47,7 @@ const (
 	Dossier      Kind = "dossier"    // a person saves a version of the dossier Doc, or takes it away, as Reason says
 	Verified     Kind = "verify"     // a person has the whole log verified; and again with what came of it
 	Rollout      Kind = "rollout"    // a person has Policy watched or enforced from now on, as Reason says
+	Drill        Kind = "drill"      // of the drill Of, and of its message Doc, as Reason says
 	Start        Kind = "start"
 	Stop         Kind = "stop"
 	TailKept     Kind = "tail_kept" // after a crash: the events from Ref on stand, though the head had not told of them
@@ -55,7 +56,7 @@ const (
 
 var kinds = []Kind{
 	Decision, Outcome, Repeat, Release, Reject, Export, Look, Deliver, QueueRetry, QueueDrop, RulesChanged, Tables, RuleFile, ScanOff,
-	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Rollout, Verified, Start, Stop, TailKept, TailCut,
+	BypassOn, BypassOff, Call, Probe, VaultKey, Backup, Pickup, Restored, Review, Propose, Ask, Claim, Login, Account, LegalHold, Dossier, Rollout, Drill, Verified, Start, Stop, TailKept, TailCut,
 }
 
 // awaits reports the kinds that an Outcome must follow.
@@ -106,6 +107,8 @@ const (
 
 	ReasonDossier  = "dossier"  // the dossier Doc, or for the dossier Of the case of the document Doc
 	ReasonDossiers = "dossiers" // the list of all
+	ReasonDrill    = "drill"    // the report of the drill Doc
+	ReasonDrills   = "drills"   // the list of all
 	ReasonPassword = "password" // it is read again with a password that a reviewer typed; an outcome follows
 )
 

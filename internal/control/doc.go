@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/bypass"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/dossier"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/probe"
@@ -66,6 +67,11 @@ type Desk interface {
 	BeginDossier(ctx context.Context, title string, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) (dlp.ID, error)
 	GatherDossier(ctx context.Context, id dlp.ID, base int, items []dlp.ID, keys map[dlp.ID]vault.Opened, actor string) error
 	AssessDossier(ctx context.Context, id dlp.ID, base int, a dossier.Assessment, actor string) error
+	// Drills name people of the site: each look is on record.
+	Drills(ctx context.Context, actor string) ([]drill.Drill, error)
+	Drill(ctx context.Context, id dlp.ID, actor string) (drill.Drill, error)
+	StartDrill(ctx context.Context, p drill.Plan, actor string) (drill.Drill, error)
+	StopDrill(ctx context.Context, id dlp.ID, actor string) error
 	// NoteAccount records a change of a console's account before it is made: what
 	// is such as "add:dana".
 	NoteAccount(ctx context.Context, what, actor string) error
@@ -130,6 +136,12 @@ var kinds = []struct {
 	{"dossier_full", dossier.ErrFull},
 	{"dossier_damaged", dossier.ErrDamaged},
 	{"dossier_slow", dossier.ErrSlow},
+	{"no_drill", drill.ErrNotFound},
+	{"drill_ended", drill.ErrEnded},
+	{"drill_form", drill.ErrForm},
+	{"drill_many", drill.ErrMany},
+	{"no_drills", gateway.ErrNoDrills},
+	{"drill_no_link", gateway.ErrDrillNoLink},
 	{"bypass_off", bypass.ErrOff},
 	{"bypass_on", bypass.ErrOn},
 	{"bypass_none", bypass.ErrNone},

@@ -23,7 +23,19 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 func NewID() ID {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: crypto/rand.Read ends the program instead
-	return ID(idEncoding.EncodeToString(b[:]))
+	return IDOf(b)
+}
+
+// IDOf is the ID that b says.
+func IDOf(b [16]byte) ID { return ID(idEncoding.EncodeToString(b[:])) }
+
+// Bytes is what IDOf made id of; ok is false for what ParseID does not take.
+func (id ID) Bytes() (b [16]byte, ok bool) {
+	if _, err := ParseID(string(id)); err != nil {
+		return b, false
+	}
+	n, err := idEncoding.Decode(b[:], []byte(id))
+	return b, err == nil && n == len(b)
 }
 
 // ErrBadID is what ParseID returns for anything that NewID cannot have made.

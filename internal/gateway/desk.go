@@ -10,6 +10,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/message"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/policy"
@@ -50,6 +51,8 @@ type Held struct {
 	Proposed *Proposed `json:"proposed,omitempty"`
 	// Ends is when [review] ends it, if nobody decides.
 	Ends *time.Time `json:"ends,omitempty"`
+	// Drill says that it was a message of a drill; it is not told of what is held.
+	Drill bool `json:"drill,omitempty"`
 	// Released are those who have it while it stays held for Recipients.
 	Released []string `json:"released,omitempty"`
 }
@@ -239,7 +242,7 @@ func (g *Gateway) heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
 		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
 		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged,
-		Proposed: proposedOf(e.Proposal), Ends: g.ends(&e)}
+		Proposed: proposedOf(e.Proposal), Ends: g.ends(&e), Drill: g.wasDrill(&e)}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
 	}
@@ -322,6 +325,9 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	defer done()
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return err
+	}
+	if g.isDrill(id) {
+		return g.decideDrill(ctx, id, drill.WouldReject, vault.Rejected, actor, rv.Words)
 	}
 	e, seq, err := g.open(ctx, id, audit.Reject, "", actor, nil)
 	if err != nil {

@@ -199,6 +199,10 @@ func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, keys 
 	if len(v.Items) > dossier.MaxItems {
 		return dossier.ErrLarge
 	}
+	var err error
+	if v.Items, err = g.noDrills(ctx, v.Items); err != nil {
+		return err
+	}
 	rec, err := g.dossierRecord(ctx, v, keys)
 	if err != nil {
 		return err
@@ -246,6 +250,27 @@ func (g *Gateway) dossierRecord(ctx context.Context, v dossier.Version, keys map
 		return rec, fmt.Errorf("gateway: dossier %s: %w", v.ID, err)
 	}
 	return rec, nil
+}
+
+// noDrills is items without those of drills that are over: nothing was disclosed.
+// vault.ErrNotFound where there are no others.
+func (g *Gateway) noDrills(ctx context.Context, items []dlp.ID) (out []dlp.ID, err error) {
+	for _, id := range items {
+		if g.isDrill(id) {
+			e, err := g.Vault.Get(ctx, id)
+			if err != nil && !errors.Is(err, vault.ErrNotFound) {
+				return nil, fmt.Errorf("gateway: dossier: %w", err)
+			}
+			if err != nil || e.State != vault.Held {
+				continue
+			}
+		}
+		out = append(out, id)
+	}
+	if len(out) == 0 && len(items) > 0 {
+		return nil, fmt.Errorf("gateway: dossier: %w", vault.ErrNotFound)
+	}
+	return out, nil
 }
 
 // dossierItem reads what vault and case know of id. Of what has no case the log

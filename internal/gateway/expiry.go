@@ -68,7 +68,7 @@ func (g *Gateway) Expire(ctx context.Context) error {
 		for i := range page {
 			e := &page[i]
 			f.After = e.ID
-			if at := g.ends(e); at == nil || now.Before(*at) || kept[e.ID] {
+			if at := g.ends(e); at == nil || now.Before(*at) || kept[e.ID] || g.isDrill(e.ID) {
 				continue
 			}
 			since, seen := g.due[e.ID]

@@ -49,3 +49,9 @@ func (g *Gateway) OutboxMissed(from, to time.Time) time.Duration { return g.outa
 
 // OutboxLooks is what the outbox does each few seconds while it runs.
 func (g *Gateway) OutboxLooks(now time.Time) { g.outages.look(now) }
+
+// StepDrills does once what RunDrills does.
+func (g *Gateway) StepDrills(ctx context.Context) time.Duration { return g.stepDrills(ctx) }
+
+// Forget lets go of what is in hand, as a new process has nothing in hand.
+func (g *Gateway) Forget() { g.busy.Clear() }

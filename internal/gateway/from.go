@@ -40,7 +40,7 @@ func (g *Gateway) HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limi
 	for i := range es {
 		e := &es[i]
 		switch {
-		case e.ID == id:
+		case e.ID == id || g.wasDrill(e):
 		case e.Damaged || e.Channel != dlp.Mail || e.Envelope.Sender != of.Envelope.Sender || e.Received.Before(since):
 			others = true
 		default:

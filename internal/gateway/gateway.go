@@ -15,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/dossier"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/loop"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 	"github.com/stanch-dlp/stanch/internal/notify"
@@ -133,6 +134,7 @@ type Config struct {
 	StopWithin      time.Duration // how long a try under way may go on when the outbox stops; 0: it is cut
 	OutboxExpiry    time.Duration // after which an undelivered copy comes back as a DSN
 	Hostname        string        // in notices and DSNs
+	InternalDomains []string      // smtp.internal_domains: of whom drills may be
 	Notices         notify.Config
 	Urgent          UrgentConfig
 	Background      Background
@@ -187,6 +189,7 @@ type Deps struct {
 	// Dossiers are of what may have been disclosed, and Prove what the log says of it.
 	Dossiers *dossier.Store
 	Prove    Prover
+	Drills   *drill.Book      // nil: there are none
 	Now      func() time.Time // nil: time.Now
 	// Elapsed is how long the process runs, by a clock that nobody sets; nil: the
 	// system's monotonic one.
@@ -210,6 +213,7 @@ type Gateway struct {
 	wake      chan struct{}
 	begun     chan struct{}  // a bypass has
 	probing   chan struct{}  // probes were sent on demand
+	drilling  chan struct{}  // a drill was begun, or somebody decided about an item of one
 	calls     chan struct{}  // urgent mail was held, or decided about
 	waiting   atomic.Int64   // urgent messages that wait for a decision
 	urgent    policy.Senders // whose mail is
@@ -244,7 +248,8 @@ func New(ctx context.Context, cfg Config, d Deps, r *Rules) (*Gateway, error) {
 		d.OnStep = func(string) {}
 	}
 	g := &Gateway{Deps: d, cfg: cfg, reading: newTurns(cfg.Readers), slow: newTurns(cfg.PDFReaders), pictures: newTurns(cfg.OCRReaders), wake: make(chan struct{}, 1), begun: make(chan struct{}, 1),
-		calls: make(chan struct{}, 1), probing: make(chan struct{}, 1)}
+		calls: make(chan struct{}, 1), probing: make(chan struct{}, 1), drilling: make(chan struct{}, 1)}
+	g.Audit = telling{d.Audit, g}
 	g.unread.wake = make(chan struct{}, 1)
 	g.rules.Store(r)
 	var err error

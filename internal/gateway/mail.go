@@ -342,8 +342,11 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 	if len(groups.held) == 0 {
 		told = dlp.Reject
 	}
-	notice, mark := m.notice(ctx, told)
-	ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
+	isDrill := m.isDrill(m.doc.ID) // of which neither its sender is told here, nor anybody called
+	if !isDrill {
+		notice, mark := m.notice(ctx, told)
+		ch.Out, ch.Notices = append(ch.Out, notice...), append(ch.Notices, mark...)
+	}
 	if m.tellsSenders() && m.mayTell() {
 		why, _ := m.j.verdict.Of(dlp.Encrypt)
 		n := notify.Notice{ID: m.doc.ID, Types: typesOf(m.j, dlp.Encrypt), Causes: why.Causes, Coaching: m.j.coaching(dlp.Encrypt)}
@@ -354,7 +357,9 @@ func (m *mail) take(ctx context.Context, ch store.Change, groups acts) (kind dlp
 		severe, mark := m.atOnce(ctx, m.doc, m.j)
 		ch.Out, ch.Notices = append(ch.Out, severe...), append(ch.Notices, mark...)
 	}
-	ch.Call = m.callsOf(m.doc, ch.Hold)
+	if !isDrill {
+		ch.Call = m.callsOf(m.doc, ch.Hold)
+	}
 	if err := m.commit(ctx, ch); err != nil {
 		return 0, "", err
 	}

@@ -59,25 +59,32 @@ func (t *throttle) giveBack(key [32]byte) {
 // the deciding policy wants it, the sender may be written to, and they have
 // not been told within the hour. A notice that cannot be made stops nothing.
 func (m *mail) notice(ctx context.Context, action dlp.Action) ([]spool.Entry, []store.NoticeMark) {
+	n, text, ok := m.noticeOf(ctx, action, time.Time{})
+	if !ok {
+		return nil, nil
+	}
+	return m.tell(ctx, n, text)
+}
+
+// noticeOf writes that notice, whose link is good until then at the latest; ok is
+// false where the policy wants none, or none is proper.
+func (m *mail) noticeOf(ctx context.Context, action dlp.Action, until time.Time) (n notify.Notice, text []byte, ok bool) {
 	i := slices.IndexFunc(m.j.verdict.Rcpts, func(r dlp.RcptVerdict) bool {
 		return r.Action == action && slices.Contains(r.Notify, "sender")
 	})
-	if i < 0 {
-		return nil, nil
+	if i < 0 || !m.mayTell() {
+		return n, nil, false
 	}
 	all, _ := m.j.verdict.Of(action)
-	if !m.mayTell() {
-		return nil, nil
-	}
-	n := notify.Notice{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Hidden: m.hides(ctx, m.doc.Sender), Types: typesOf(m.j, action),
+	n = notify.Notice{ID: m.doc.ID, Hostname: m.cfg.Hostname, To: m.doc.Sender, Hidden: m.hides(ctx, m.doc.Sender), Types: typesOf(m.j, action),
 		Coaching: m.j.coaching(action), Parts: partsOf(m.j, action), Causes: all.Causes, Policy: m.j.verdict.Rcpts[i].Policy, When: m.Now()}
 	compose := m.cfg.Notices.Held
 	if action == dlp.Reject {
 		compose = m.cfg.Notices.Rejected
 	} else {
-		n.Choices = m.choices(ctx)
+		n.Choices = m.choices(ctx, until)
 	}
-	return m.tell(ctx, n, compose(n))
+	return n, compose(n), true
 }
 
 // tell seals a notice, unless its reader was told of the same policy as often

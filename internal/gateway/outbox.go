@@ -48,6 +48,10 @@ func (g *Gateway) RunOutbox(ctx context.Context) error {
 // no other from its destination, and shares its sync with others. Once stopping,
 // no further destination is tried.
 func (g *Gateway) try(ctx context.Context, m spool.Message, dests *destinations, stopping func() bool, sent func()) {
+	if m.Kind != spool.Notice && g.isDrill(m.Doc) {
+		g.refuseDrill(ctx, m)
+		return
+	}
 	m = g.shifted(m)
 	m.Tries++
 	legs := g.legs(m)

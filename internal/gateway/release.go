@@ -11,6 +11,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -78,6 +79,13 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	defer m.forgetCiphers()
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return Released{}, err
+	}
+	if g.isDrill(id) {
+		did := drill.WouldRelease
+		if how.Encrypted > 0 {
+			did = drill.WouldEncrypt
+		}
+		return how, g.decideDrill(ctx, id, did, vault.Released, actor, rv.Words)
 	}
 	e, seq, err := g.open(ctx, id, audit.Release, how.reason(), actor, rcpts)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/drill"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -102,12 +103,16 @@ func (g *Gateway) choiceOf(token string) (choice, error) {
 	return choice{id: id, until: until, encrypt: may == "e"}, err
 }
 
-// choices is what the sender of m is offered in the notice of its hold.
-func (m *mail) choices(ctx context.Context) *notify.Choices {
+// choices is what the sender of m is offered in the notice of its hold, until then
+// at the latest; the zero time is no bound.
+func (m *mail) choices(ctx context.Context, until time.Time) *notify.Choices {
 	if !m.cfg.Sender.On() {
 		return nil
 	}
 	c := choice{id: m.doc.ID, until: m.Now().Add(m.cfg.Sender.Expiry.D()).Truncate(time.Second), encrypt: m.mayEncrypt(ctx)}
+	if !until.IsZero() && until.Before(c.until) {
+		c.until = until
+	}
 	return &notify.Choices{Link: m.cfg.Sender.link("held", m.token(c)), Until: c.until, Encrypt: c.encrypt}
 }
 
@@ -151,6 +156,9 @@ type HeldMail struct {
 	// What was chosen or decided, and when; ChosenNothing: a choice is open.
 	Chosen Chosen
 	At     time.Time
+	// Drill says that there was no such message. It is not told before something is
+	// chosen, or the drill is over.
+	Drill bool
 }
 
 // Chosen is what became of a held message.
@@ -181,6 +189,9 @@ func (g *Gateway) SendersMail(ctx context.Context, token string) (HeldMail, erro
 }
 
 func (g *Gateway) sendersMail(ctx context.Context, c choice) (HeldMail, error) {
+	if g.isDrill(c.id) {
+		return g.drillMail(c)
+	}
 	e, err := g.Vault.Get(ctx, c.id)
 	if errors.Is(err, vault.ErrNotFound) {
 		return HeldMail{}, ErrNoChoice
@@ -262,6 +273,9 @@ func (g *Gateway) choose(ctx context.Context, token string, do func(ctx context.
 // SenderCancels ends the hold that a link is about: the message never leaves.
 func (g *Gateway) SenderCancels(ctx context.Context, token string) error {
 	return g.choose(ctx, token, func(ctx context.Context, c choice) error {
+		if g.isDrill(c.id) {
+			return g.chooseDrill(ctx, c.id, drill.ChoseCancel)
+		}
 		e, seq, err := g.open(ctx, c.id, audit.Reject, audit.ReasonCancelled, bySender, nil)
 		if err != nil {
 			return err
@@ -282,6 +296,9 @@ func (g *Gateway) SenderEncrypts(ctx context.Context, token string) error {
 	return g.choose(ctx, token, func(ctx context.Context, c choice) error {
 		if !c.encrypt {
 			return ErrNoWay
+		}
+		if g.isDrill(c.id) {
+			return g.chooseDrill(ctx, c.id, drill.ChoseEncrypt)
 		}
 		ctx, cancel := context.WithTimeout(ctx, encryptWithin)
 		defer cancel()
@@ -321,6 +338,9 @@ const encryptWithin = 5 * time.Minute
 // its release, and why: reviewers see it with the item.
 func (g *Gateway) SenderAsks(ctx context.Context, token, words string) error {
 	return g.choose(ctx, token, func(ctx context.Context, c choice) error {
+		if g.isDrill(c.id) { // what they write is not kept
+			return g.chooseDrill(ctx, c.id, drill.ChoseAsk)
+		}
 		if err := g.Note(ctx, audit.Event{Kind: audit.Ask, Doc: c.id, Channel: dlp.Mail, Actor: bySender}); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
 	"github.com/stanch-dlp/stanch/internal/synth"
 )
@@ -29,8 +30,24 @@ var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPaddin
 // tokenForm is an id of 16 random bytes, and the 16 bytes of its keyed digest.
 var tokenForm = regexp.MustCompile(prefix + `([a-z2-7]{26})-([a-z2-7]{26})`)
 
-// letter writes about a patient whom nobody has met before, under a token.
+// letter is a Referral under a token.
 func letter(token string) string {
+	return Referral() + "\nThe patient is invented: this is a test that such a text does not leave.\n" + token + "\n"
+}
+
+// Letter writes a Referral as an ordinary mail, with CRLF line ends. Nothing in it
+// says what it is.
+func Letter(from, to dlp.Address, at time.Time) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "From: <%s>\r\nTo: <%s>\r\nSubject: Referral\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n", from, to, at.Format(time.RFC1123Z), newID(), from.Domain)
+	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n")
+	b.WriteString(strings.ReplaceAll(Referral(), "\n", "\r\n"))
+	return b.Bytes()
+}
+
+// Referral writes about a patient whom nobody has met before, and whom nobody is:
+// what stands in it are invented numbers of each kind that packs know.
+func Referral() string {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails: crypto/rand.Read ends the program instead
 	p := synth.New(binary.BigEndian.Uint64(seed[:])).Patient()
@@ -44,9 +61,6 @@ func letter(token string) string {
 		"Medical record number (MRN): " + p.MRN,
 		"Phone: " + p.Phone,
 		"Diagnosis (ICD-10): " + p.Diagnoses[0].Code,
-		"",
-		"The patient is invented: this is a test that such a text does not leave.",
-		token,
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

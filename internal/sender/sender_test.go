@@ -173,6 +173,25 @@ func TestWhatBecame(t *testing.T) {
 	}
 }
 
+// TestDrillIsTold once something was chosen, or its time is over.
+func TestDrillIsTold(t *testing.T) {
+	for chosen, says := range map[gateway.Chosen]string{
+		gateway.ChosenAsk: "You asked for its release on", gateway.ChosenCancel: "You cancelled it on", gateway.ChosenEncrypted: "You chose to have it encrypted, on", gateway.ChosenExpired: "The drill is over",
+	} {
+		d, h := pages(t)
+		d.mail.Chosen, d.mail.At, d.mail.Drill = chosen, d.mail.Received, true
+		page := ask(h, "GET", "/held/good", "none", nil).Body.String()
+		for _, want := range []string{"This was a drill", "nothing was sent or will be", says, "Use &lt;b&gt;member&lt;/b&gt; numbers."} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: lacks %q\n%s", chosen, want, page)
+			}
+		}
+		if strings.Contains(page, "<form") || strings.Contains(page, "It goes encrypted") {
+			t.Errorf("%s:\n%s", chosen, page)
+		}
+	}
+}
+
 // TestChoicesAreBounded by address.
 func TestChoicesAreBounded(t *testing.T) {
 	_, h := pages(t)

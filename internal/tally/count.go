@@ -46,6 +46,7 @@ type key struct {
 type counter struct {
 	store Store
 	ctx   context.Context // of one call of some
+	skip  func(dlp.ID) bool
 	of    map[key]*store.Count
 	err   error
 }
@@ -61,6 +62,9 @@ func (c *counter) line(b []byte) error {
 	var e event
 	if err := json.Unmarshal(b, &e); err != nil {
 		return fmt.Errorf("tally: a line of the audit log is no event")
+	}
+	if c.skip(e.Doc) {
+		return nil
 	}
 	switch e.Kind {
 	case audit.Decision:

@@ -86,14 +86,16 @@ type Tally struct {
 	store Store
 	now   func() time.Time
 	errs  *slog.Logger
+	skip  func(dlp.ID) bool
 
 	mu     sync.Mutex // one reads on at a time
 	pruned int        // guarded by mu; the day on which old counts were last forgotten
 }
 
-// New returns a Tally over the log and the store.
-func New(l Log, s Store, now func() time.Time, errs *slog.Logger) *Tally {
-	return &Tally{log: l, store: s, now: now, errs: errs}
+// New returns a Tally over the log and the store. What is told of a document that
+// skip reports, as those of drills, is not counted.
+func New(l Log, s Store, now func() time.Time, errs *slog.Logger, skip func(dlp.ID) bool) *Tally {
+	return &Tally{log: l, store: s, now: now, errs: errs, skip: skip}
 }
 
 // Run reads the log on each minute until ctx ends.
@@ -185,7 +187,7 @@ var errOther = errors.New("tally: the place is none of this log")
 
 // some counts at most batch lines behind from and commits them.
 func (t *Tally) some(ctx context.Context, from audit.Place, anew bool) (n int, at audit.Place, err error) {
-	c := counter{store: t.store, ctx: ctx, of: map[key]*store.Count{}}
+	c := counter{store: t.store, ctx: ctx, skip: t.skip, of: map[key]*store.Count{}}
 	at, ok, err := t.log.Follow(ctx, from, func(line []byte, _ audit.Place) bool {
 		if n == batch || ctx.Err() != nil {
 			return false

@@ -93,8 +93,11 @@ func counted(t *testing.T, y *tally.Tally) map[string]int64 {
 	return got
 }
 
+// noDrill counts everything.
+func noDrill(dlp.ID) bool { return false }
+
 func newTally(l tally.Log, s tally.Store) *tally.Tally {
-	return tally.New(l, s, func() time.Time { return noon }, slog.New(slog.DiscardHandler))
+	return tally.New(l, s, func() time.Time { return noon }, slog.New(slog.DiscardHandler), noDrill)
 }
 
 func TestEachEventCountsOnce(t *testing.T) {
@@ -192,5 +195,22 @@ func TestWaitBuckets(t *testing.T) {
 	}
 	if got := tally.BucketWait("x"); got != 0 {
 		t.Errorf("a bucket that is none: %v", got)
+	}
+}
+
+// TestDrillsDoNotCount: what is decided about a document of a drill is in no figure.
+func TestDrillsDoNotCount(t *testing.T) {
+	t.Parallel()
+	l := openLog(t)
+	db, _ := openStore(t)
+	of := dlp.NewID()
+	for _, doc := range []dlp.ID{of, dlp.NewID()} {
+		record(t, l, audit.Event{Time: noon, Kind: audit.Decision, Doc: doc, Channel: dlp.Mail, Action: "quarantine", Rules: []dlp.RuleID{"us-ssn"}})
+		record(t, l, audit.Event{Time: noon, Kind: audit.Review, Doc: doc, Actor: "user:dana", Reason: "not_phi"})
+	}
+	y := tally.New(l, db, func() time.Time { return noon }, slog.New(slog.DiscardHandler), func(id dlp.ID) bool { return id == of })
+	got, err := y.By(t.Context(), tally.Held, tally.Day(noon), tally.Day(noon))
+	if err != nil || len(got) != 1 || got[0].N != 1 {
+		t.Errorf("held %+v, %v; want one", got, err)
 	}
 }

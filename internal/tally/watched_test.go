@@ -21,7 +21,7 @@ func TestWatchedBy(t *testing.T) {
 		record(t, l, audit.Event{Time: noon.Add(time.Duration(i) * 24 * time.Hour), Kind: audit.Decision, Doc: dlp.NewID(), Channel: dlp.Mail, Action: "allow", Sender: sender,
 			Monitored: "quarantine", MonitoredPolicy: "new", MonitoredRules: []dlp.RuleID{"us-ssn"}})
 	}
-	c := tally.New(l, db, func() time.Time { return noon }, slog.New(slog.DiscardHandler))
+	c := tally.New(l, db, func() time.Time { return noon }, slog.New(slog.DiscardHandler), noDrill)
 	day := tally.Day(noon)
 	got, err := c.By(t.Context(), tally.WatchedBy, day, day+2)
 	if err != nil || len(got) != 2 || got[0].Of != "new us-ssn "+ada || got[0].N != 2 || got[1].N != 1 {

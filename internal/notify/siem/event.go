@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
@@ -147,6 +148,14 @@ func (e *event) weigh() (severity int, name string) {
 	case audit.Verified:
 		if e.Result == audit.ResultBroken {
 			return 10, "Audit log is not as it was signed"
+		}
+	case audit.Drill:
+		switch {
+		case e.Doc != "":
+		case strings.HasPrefix(e.Reason, "start:"):
+			return 2, "Drill begun"
+		default:
+			return 2, "Drill ended"
 		}
 	case audit.Restored:
 		return 6, "Data brought back from a backup"

@@ -47,6 +47,8 @@ type Deps struct {
 	Logger   *slog.Logger
 	Metrics  *metrics.Set
 	OnStep   func(string) // for crash tests; may be nil
+	// Skip reports documents of which nothing is told, as those of drills; nil: none.
+	Skip func(dlp.ID) bool
 }
 
 // Sender tells all receivers.
@@ -236,7 +238,7 @@ func (r *receiver) pass(ctx context.Context) (more bool) {
 			return false
 		}
 		lines++
-		if e, ok := wanted(line, r.Hostname); ok {
+		if e, ok := wanted(line, r.Hostname); ok && (r.Skip == nil || !r.Skip(dlp.ID(e.Doc))) {
 			e.after = after
 			batch = append(batch, e)
 		}

@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// chooseBy sends the form of a sender's page.
+func chooseBy(t *testing.T, link, do string) {
+	t.Helper()
+	form := url.Values{"do": {do}, "words": {"the plan asks for it"}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, link, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK { // of the page to which it leads
+		t.Fatalf("%s: %s", do, answer.Status)
+	}
+}
+
+// TestDrill: an officers' drill is held in the queue over a kill -9, and its release
+// sends nothing; people of a senders' drill are told as of a mail of theirs, and
+// choose; both reports say who did what, and no figure or decision of the log does.
+func TestDrill(t *testing.T) {
+	t.Parallel()
+	s := newSenders(t)
+	s.start()
+	report := func(id string, want ...string) {
+		t.Helper()
+		var out string
+		eventually(t, strings.Join(want, ", "), func() bool {
+			out = s.must("drill", "show", id, "--format", "csv")
+			return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(out, w) })
+		})
+	}
+	const to = "records@partner.example"
+	officers := strings.TrimSpace(s.must("drill", "start", "privacy office", "--for-whom", "officers", "--from", "ward3@clinic.example", "--to", to))
+	eventually(t, "an item of the drill", func() bool { return len(s.held()) == 1 })
+	s.kill()
+	s.start()
+	held := s.held()
+	if len(held) != 1 || held[0].Sender != "ward3@clinic.example" || !slices.Contains(held[0].Rules, "us-ssn") {
+		t.Fatalf("held %+v", held)
+	}
+	s.must("quarantine", "show", held[0].ID)
+	s.must("quarantine", "release", held[0].ID)
+	report(officers, ",decided,uid:", ",opened,", ",would_release,")
+	if left := s.held(); len(left) != 0 {
+		t.Errorf("held %+v", left)
+	}
+
+	senders := strings.TrimSpace(s.must("drill", "start", "ward 3", "--for-whom", "senders", "--from", "sue@clinic.example,max@clinic.example", "--to", to, "--for", "8h"))
+	for who, do := range map[string]string{"sue@clinic.example": "cancel", "max@clinic.example": "ask"} {
+		_, text := readable(t, s.next(who, 0).text)
+		link := senderLink.FindString(text)
+		if link == "" || strings.Contains(strings.ToLower(text), "drill") || !strings.Contains(strings.Join(strings.Fields(text), " "), "a Social Security number") {
+			t.Fatalf("a notice that is not as others are:\n%s", text)
+		}
+		chooseBy(t, link, do)
+	}
+	report(senders, "sue@clinic.example,decided,sue@clinic.example,chose_cancel,", "max@clinic.example,decided,max@clinic.example,chose_ask,")
+	if len(s.held()) != 0 {
+		t.Error("a drill of senders is in the officers' queue")
+	}
+	eventually(t, "both have ended", func() bool { return strings.Count(s.must("drill", "list"), "ended ") == 2 })
+	if _, code := s.cli("drill", "stop", senders); code == 0 {
+		t.Error("a drill that has ended is ended again")
+	}
+	s.stop()
+	for _, m := range s.hop.messages() {
+		if slices.Contains(m.rcpts, to) {
+			t.Errorf("went to the recipient of a drill:\n%s", m.text)
+		}
+	}
+	log := s.must("audit", "export")
+	for _, want := range []string{`"kind":"drill","of":"` + officers + `","actor":"uid:`, `"reason":"start:officers"`, `"reason":"offer"`, `"reason":"would_release"`, `"reason":"tell"`, `"reason":"chose_ask"`, `"reason":"end"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+	for _, never := range []string{`"kind":"release"`, `"kind":"ask"`, "ward3", "privacy office", "records@"} {
+		if strings.Contains(log, never) {
+			t.Errorf("the audit log has %s", never)
+		}
+	}
+}
