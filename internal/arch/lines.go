@@ -63,6 +63,7 @@ func Lines() []Line {
 			"internal/extract/offcrypto",
 			"internal/extract/lzx",
 			"internal/extract/layout",
+			"internal/extract/listnum",
 		}},
 		{"ground", []string{
 			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/crypt/tpm", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",

@@ -85,6 +85,22 @@ func TestLibreOffice(t *testing.T) {
 	})
 }
 
+// TestWordListsOfLibreOffice holds that the numbers of lists are read as LibreOffice
+// writes them: a level's text in front, its first number, levels within one another.
+func TestWordListsOfLibreOffice(t *testing.T) {
+	p := newPool(t, nil)
+	const space = "urn:oasis:names:tc:opendocument:xmlns:"
+	const in = `<?xml version="1.0" encoding="UTF-8"?><office:document xmlns:office="` + space + `office:1.0" xmlns:text="` + space + `text:1.0" xmlns:style="` + space + `style:1.0" xmlns:fo="` + space +
+		`xsl-fo-compatible:1.0" office:version="1.3" office:mimetype="application/vnd.oasis.opendocument.text"><office:automatic-styles>` +
+		`<text:list-style style:name="L1"><text:list-level-style-number text:level="1" style:num-format="1" style:num-prefix="536-22-" text:start-value="8144">` +
+		`<style:list-level-properties text:list-level-position-and-space-mode="label-alignment"><style:list-level-label-alignment text:label-followed-by="listtab"/></style:list-level-properties></text:list-level-style-number>` +
+		`<text:list-level-style-number text:level="2" style:num-format="i" style:num-suffix=")"><style:list-level-properties text:list-level-position-and-space-mode="label-alignment">` +
+		`<style:list-level-label-alignment text:label-followed-by="space"/></style:list-level-properties></text:list-level-style-number></text:list-style></office:automatic-styles>` +
+		`<office:body><office:text><text:list text:style-name="L1"><text:list-item><text:p>Ada</text:p><text:list><text:list-item><text:p>Aspirin</text:p></text:list-item>` +
+		`<text:list-item><text:p>Statin</text:p></text:list-item></text:list></text:list-item><text:list-item><text:p>Ben</text:p></text:list-item></text:list></office:text></office:body></office:document>`
+	holds(t, get(t, p, dlp.File, convert(t, "a.fodt", in, "docx:MS Word 2007 XML")), "", "536-22-8144 Ada\ni) Aspirin\nii) Statin\n536-22-8145 Ben\n")
+}
+
 // wordArt is a shape whose text LibreOffice writes as WordArt.
 const wordArt = `<draw:custom-shape svg:width="10cm" svg:height="2cm"%s><text:p>SSN 536-22-8145</text:p><draw:enhanced-geometry svg:viewBox="0 0 21600 21600" ` +
 	`draw:text-path="true" draw:type="fontwork-plain-text" draw:text-path-mode="shape" draw:text-path-scale="path" ` +

@@ -176,7 +176,9 @@ func Read(s Streams, w io.Writer) (pictures bool, err error) {
 	} else {
 		d.papx = readRuns(s.Main, s.Data, f.table(s.Table, pairPapx), papxPage)
 		d.chpx = readRuns(s.Main, s.Data, f.table(s.Table, pairChpx), chpxPage)
-		d.lists = readLists(f, s.Table)
+		if l := readLists(f, s.Table); len(l.Uses) > 0 {
+			d.lists = l.Counter()
+		}
 		d.styles = readStyles(f.table(s.Table, pairStyles))
 	}
 	err = d.write(pieces)

@@ -49,8 +49,8 @@ unseen words
 999
 The portal
  HYPERLINK "http://clinic.example/ada"
-1) Aspirin
-2) Statin
+1)Aspirin
+2)Statin
 MRN	E7654321	
 Born	1980-02-03	
 After the table.

@@ -1,6 +1,10 @@
 package doc
 
-import "strconv"
+import (
+	"unicode/utf16"
+
+	"github.com/stanch-dlp/stanch/internal/extract/listnum"
+)
 
 // Bounds of lists and styles: Word allows 2,047 lists and 4,095 styles.
 const (
@@ -9,32 +13,9 @@ const (
 	maxBases  = 16 // styles that build on one another
 )
 
-// level is how one level of a list counts. [MS-DOC] 2.9.150.
-type level struct {
-	start  int32
-	format uint8
-	legal  bool // all numbers in digits
-	text   []uint16
-}
-
-// lists are the lists of a document and where their counting stands.
-type lists struct {
-	levels map[int32][]level // by list
-	lfos   []lfo
-	counts map[int32]*[9]int32 // by list
-}
-
-// lfo is a use of a list, with what it does otherwise. [MS-DOC] 2.9.131.
-type lfo struct {
-	list   int32
-	starts map[uint8]int32
-	levels map[uint8]level
-	begun  bool
-}
-
 // readLists reads the lists and their uses. [MS-DOC] 2.9.184, 2.9.185.
-func readLists(f *fib, table []byte) *lists {
-	l := &lists{levels: map[int32][]level{}, counts: map[int32]*[9]int32{}}
+func readLists(f *fib, table []byte) *listnum.Lists {
+	l := &listnum.Lists{Levels: map[int32][]listnum.Level{}, Uses: map[int32]listnum.Use{}}
 	at := int64(u32(f.pairs, 8*pairLists))
 	b := f.table(table, pairLists)
 	n := min(int(u16(b, 0)), maxLists, max(0, len(b)-2)/28)
@@ -45,20 +26,21 @@ func readLists(f *fib, table []byte) *lists {
 		if lstf[26]&1 != 0 {
 			count = 1
 		}
-		levels := make([]level, count)
+		levels := make([]listnum.Level, count)
 		for k := range levels {
 			var ok bool
 			if levels[k], rest, ok = readLevel(rest); !ok {
 				return l
 			}
 		}
-		l.levels[int32(u32(lstf, 0))] = levels
+		l.Levels[int32(u32(lstf, 0))] = levels
 	}
-	l.readUses(f.table(table, pairLfos))
+	readUses(l, f.table(table, pairLfos))
 	return l
 }
 
-func (l *lists) readUses(b []byte) {
+// readUses reads the uses of lists, which paragraphs count from one.
+func readUses(l *listnum.Lists, b []byte) {
 	if len(b) < 4 {
 		return
 	}
@@ -66,7 +48,7 @@ func (l *lists) readUses(b []byte) {
 	rest := b[4+16*n:]
 	for i := range n {
 		e := b[4+16*i:]
-		use := lfo{list: int32(u32(e, 0)), starts: map[uint8]int32{}, levels: map[uint8]level{}}
+		use := listnum.Use{List: int32(u32(e, 0)), Starts: map[uint8]int32{}, Levels: map[uint8]listnum.Level{}}
 		if len(rest) >= 4 {
 			rest = rest[4:]
 		}
@@ -77,168 +59,40 @@ func (l *lists) readUses(b []byte) {
 			start, bits := int32(u32(rest, 0)), u32(rest, 4)
 			rest = rest[8:]
 			if bits&0x10 != 0 {
-				use.starts[uint8(bits&15)] = start
+				use.Starts[uint8(bits&15)] = start
 			}
 			if bits&0x20 != 0 {
-				var lv level
+				var lv listnum.Level
 				var ok bool
 				if lv, rest, ok = readLevel(rest); ok {
-					use.levels[uint8(bits&15)] = lv
+					use.Levels[uint8(bits&15)] = lv
 					if bits&0x10 != 0 {
-						use.starts[uint8(bits&15)] = lv.start
+						use.Starts[uint8(bits&15)] = lv.Start
 					}
 				}
 			}
 		}
-		l.lfos = append(l.lfos, use)
+		l.Uses[int32(i+1)] = use
 	}
 }
 
-func readLevel(b []byte) (level, []byte, bool) {
+// readLevel reads a level. [MS-DOC] 2.9.150.
+func readLevel(b []byte) (listnum.Level, []byte, bool) {
 	if len(b) < 28 {
-		return level{}, nil, false
+		return listnum.Level{}, nil, false
 	}
-	lv := level{start: int32(u32(b, 0)), format: b[4], legal: b[5]&4 != 0}
+	lv := listnum.Level{Start: int32(u32(b, 0)), Format: b[4], Legal: b[5]&4 != 0, Kept: b[5]&8 != 0, Above: b[26], Joined: b[15] == 2}
 	at := 28 + int(b[24]) + int(b[25])
 	n := int(u16(b, at))
 	if at+2+2*n > len(b) {
-		return level{}, nil, false
+		return listnum.Level{}, nil, false
 	}
-	for i := range min(n, 64) {
-		lv.text = append(lv.text, u16(b, at+2+2*i))
+	var text []uint16
+	for i := range min(n, listnum.MaxText) {
+		text = append(text, u16(b, at+2+2*i))
 	}
+	lv.Text = utf16.Decode(text)
 	return lv, b[at+2+2*n:], true
-}
-
-// next counts a paragraph of a list and returns the number that stands before
-// it, "" for none.
-func (l *lists) next(use uint16, depth uint8) string {
-	if use == 0 || int(use) > len(l.lfos) || depth > 8 {
-		return ""
-	}
-	u := &l.lfos[use-1]
-	levels := l.levels[u.list]
-	if int(depth) >= len(levels) {
-		return ""
-	}
-	get := func(d uint8) level {
-		if lv, ok := u.levels[d]; ok {
-			return lv
-		}
-		if int(d) < len(levels) {
-			return levels[d]
-		}
-		return level{}
-	}
-	c := l.counts[u.list]
-	if c == nil {
-		c = new([9]int32)
-		for i := range c {
-			c[i] = get(uint8(i)).start - 1
-		}
-		l.counts[u.list] = c
-	}
-	if !u.begun {
-		u.begun = true
-		for d, start := range u.starts {
-			if d < 9 {
-				c[d] = start - 1
-			}
-		}
-	}
-	c[depth]++
-	for d := depth + 1; d < 9; d++ {
-		c[d] = get(d).start - 1
-	}
-	lv := get(depth)
-	var out []byte
-	for _, r := range lv.text {
-		if r > 8 {
-			if lv.format != 23 { // a bullet says nothing
-				out = append(out, string(rune(r))...)
-			}
-			continue
-		}
-		format, v := get(uint8(r)).format, c[r]
-		if lv.legal {
-			format = 0
-		}
-		if uint8(r) != depth && v < get(uint8(r)).start { // a level above that was not counted
-			v = get(uint8(r)).start
-		}
-		out = append(out, number(v, format)...)
-	}
-	return string(out)
-}
-
-// number writes a list's number. [MS-OSHARED] 2.2.1.3 (MSONFC).
-func number(n int32, format uint8) string {
-	s := strconv.Itoa(int(n))
-	switch {
-	case n <= 0 || n > 32767:
-		return s
-	case format == 1:
-		return roman(n, "MDCLXVI")
-	case format == 2:
-		return roman(n, "mdclxvi")
-	case format == 3:
-		return letters(n, 'A')
-	case format == 4:
-		return letters(n, 'a')
-	case format == 5:
-		switch {
-		case n%100/10 == 1:
-			return s + "th"
-		case n%10 == 1:
-			return s + "st"
-		case n%10 == 2:
-			return s + "nd"
-		case n%10 == 3:
-			return s + "rd"
-		}
-		return s + "th"
-	case format == 22 && n < 10:
-		return "0" + s
-	case format == 23 || format == 255:
-		return ""
-	}
-	return s
-}
-
-func roman(n int32, digits string) string {
-	var out []byte
-	if n > 3999 {
-		return strconv.Itoa(int(n))
-	}
-	for i, unit := 0, int32(1000); i < 7; i, unit = i+2, unit/10 {
-		d := n / unit % 10
-		if i == 0 {
-			d = n / 1000
-		}
-		switch {
-		case d == 9:
-			out = append(out, digits[i], digits[i-2])
-			d = 0
-		case d == 4:
-			out = append(out, digits[i], digits[i-1])
-			d = 0
-		case d >= 5 && i > 0:
-			out = append(out, digits[i-1])
-			d -= 5
-		}
-		for range d {
-			out = append(out, digits[i])
-		}
-	}
-	return string(out)
-}
-
-func letters(n int32, first byte) string {
-	var out []byte
-	for range (n-1)/26 + 1 {
-		out = append(out, first+byte((n-1)%26))
-	}
-	return string(out[:min(len(out), 40)])
 }
 
 // style is what a paragraph style says of lists.

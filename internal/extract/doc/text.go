@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 
 	"github.com/stanch-dlp/stanch/internal/extract/codepage"
+	"github.com/stanch-dlp/stanch/internal/extract/listnum"
 )
 
 // maxLine is how much of a paragraph or row is gathered before it is written.
@@ -36,7 +37,7 @@ type document struct {
 	page   int // code page of Word 6; 0 for later ones
 	papx   []run
 	chpx   []run
-	lists  *lists
+	lists  *listnum.Counter // nil: there are none
 	styles []style
 
 	line     []byte // what a reader sees of the paragraph or row at hand
@@ -248,17 +249,26 @@ func (d *document) append(b []byte, r rune) []byte {
 
 // number writes the paragraph's list number before it.
 func (d *document) number(p *prop) {
-	if d.lists == nil || len(d.lists.lfos) == 0 {
+	if d.lists == nil {
 		return
 	}
 	use, depth := d.list(p)
 	if use == 0 || d.start == len(d.line) {
 		return
 	}
-	if s := d.lists.next(use, depth); s != "" {
-		text := string(d.line[d.start:])
-		d.line = append(append(append(d.line[:d.start], s...), ' '), text...)
+	s, joined := d.lists.Next(int32(use), depth)
+	if s == "" {
+		return
 	}
+	text := string(d.line[d.start:])
+	if joined && listnum.EndsInDigit(s) { // both may be one number
+		d.closeAside()
+		d.aside, joined = append(append(append(d.aside, s...), text...), '\n'), false
+	}
+	if d.line = append(d.line[:d.start], s...); !joined {
+		d.line = append(d.line, ' ')
+	}
+	d.line = append(d.line, text...)
 }
 
 // endLine writes the line at hand, then what stands unseen in it.

@@ -219,6 +219,26 @@ func TestSevenZipLocked(t *testing.T) {
 	}
 }
 
+// TestSevenBranches reads what 7z packs with the filters for programs that are newer
+// than its format's description, and tells one that is not known.
+func TestSevenBranches(t *testing.T) {
+	dir := folder(t)
+	for method, want := range map[string]bool{"ARM64": true, "RISCV": true, "Swap4": false} {
+		out := filepath.Join(t.TempDir(), "x.7z")
+		cmd := exec.CommandContext(t.Context(), "7z", "a", "-t7z", "-m0="+method, "-m1=lzma2", out, ".")
+		cmd.Dir = dir
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			t.Logf("this 7z does not know of %s: %v %s", method, err, msg)
+			continue
+		}
+		if a := serve(t, false, limits, file(t, out)); want {
+			reads(t, a, strings.TrimSpace(secret), "last 078-05-1120", "deep 219-09-9999")
+		} else if len(a.gaps) == 0 || a.gaps[0].Cause != dlp.Unsupported {
+			t.Errorf("%s: gaps %q", method, a.told())
+		}
+	}
+}
+
 // TestCabinet reads what gcab packs, and tells what is damaged or elsewhere.
 func TestCabinet(t *testing.T) {
 	dir := folder(t)

@@ -67,7 +67,7 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 		l.name(f.Comment, "comment")
 	}
 	l.name(z.Comment, "comment")
-	d := &officeDoc{j: j, at: at}
+	d := &officeDoc{j: j, at: at, lists: map[string]*wordLists{}}
 	for _, f := range z.File {
 		d.packed += int64(min(f.CompressedSize64, 1<<40))
 	}
@@ -86,6 +86,9 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(page(a), page(b)), natural(a.Name, b.Name))
 	})
 	if err := d.workbook(files); err != nil {
+		return err
+	}
+	if err := d.wordLists(files); err != nil {
 		return err
 	}
 	embedded := map[*zip.File]bool{}
@@ -152,9 +155,10 @@ type officeDoc struct {
 	j      *job
 	at     place
 	wb     workbook
-	packed int64  // bytes of the package
-	out    int64  // bytes of text that repeat what the package holds once
-	groups uint32 // shapes of a drawing so far
+	lists  map[string]*wordLists // by folder
+	packed int64                 // bytes of the package
+	out    int64                 // bytes of text that repeat what the package holds once
+	groups uint32                // shapes of a drawing so far
 }
 
 // repeat counts text that comes out of a table of shared strings.
@@ -290,7 +294,8 @@ func (c *rootChooser) start(name string, a attrs) {
 		case "FixedPage":
 			c.h = &fixedPage{d: c.d}
 		default:
-			c.h = &wordText{d: c.d, data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
+			dir, _ := path.Split(strings.ToLower(c.file))
+			c.h = &wordText{d: c.d, list: newListText(c.d.lists[dir]), data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
 		}
 	}
 	c.h.start(name, a)
@@ -311,37 +316,6 @@ func (c *rootChooser) text(b []byte) {
 func (c *rootChooser) finish() {
 	if h, ok := c.h.(officeHandler); ok {
 		h.finish()
-	}
-}
-
-// quiet drops all.
-type quiet struct{}
-
-func (*quiet) start(string, attrs) {}
-func (*quiet) end(string)          {}
-func (*quiet) text([]byte)         {}
-
-// named writes what stands as text between tags, and nothing of the tags.
-type named struct {
-	quiet
-	d *officeDoc
-}
-
-func (n *named) text(b []byte) {
-	if t := bytes.TrimSpace(b); len(t) > 0 {
-		n.d.line(t)
-	}
-}
-
-// links writes the targets outside the package.
-type links struct {
-	quiet
-	d *officeDoc
-}
-
-func (l *links) start(name string, a attrs) {
-	if name == "Relationship" && strings.EqualFold(a.get("TargetMode"), "External") {
-		l.d.line([]byte(a.get("Target")))
 	}
 }
 
@@ -372,6 +346,7 @@ type wordText struct {
 	owed   bool   // a paragraph of the cell ended, and another may follow
 
 	tables []*wordTable // that are open, the innermost last
+	list   listText
 }
 
 // shownAttrs are attributes whose values are text that somebody wrote.
@@ -379,6 +354,9 @@ var shownAttrs = []string{"descr", "title", "alt", "string", "instr", "author", 
 
 func (w *wordText) start(name string, a attrs) {
 	w.openTable(name, a)
+	if w.list.lists != nil {
+		w.list.start(name, a)
+	}
 	switch name {
 	case "tc", "table-cell":
 		w.cell++
@@ -509,6 +487,13 @@ func symbol(hex string) string {
 
 func (w *wordText) end(name string) {
 	w.endTable(name)
+	if w.list.lists != nil {
+		w.number(w.list.end(name))
+		if n := len(w.list.joined); n > 0 && name == "p" && len(w.beside) < maxBeside {
+			w.part()
+			w.beside, w.list.joined = append(append(w.beside, w.list.joined...), '\n'), w.list.joined[:0]
+		}
+	}
 	switch name {
 	case "instrText", "delText", "delInstrText":
 		w.aside = false
@@ -551,6 +536,9 @@ func (w *wordText) text(b []byte) {
 	w.pay()
 	w.d.j.out.write(w.dayOf(b))
 	w.line = true
+	if n := len(w.list.joined); n > 0 && n < maxBeside {
+		w.list.joined = append(w.list.joined, b...)
+	}
 }
 
 // maxBeside bounds what waits for the end of its line; past it, text comes as it

@@ -17,6 +17,7 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/xz"
 )
 
 // errSevenLocked says that something of a 7z archive is encrypted, and that no
@@ -38,6 +39,8 @@ var registerSevenCoders = sync.OnceFunc(func() {
 	reg(sevenPPMd, 3, 4, 1)
 	reg(sevenZstd, 4, 0xf7, 0x11, 1)
 	reg(sevenAES, 6, 0xf1, 7, 1)
+	reg(sevenBranch(10), 10) // ARM64
+	reg(sevenBranch(11), 11) // RISC-V
 })
 
 var errSevenMemory = gapOf(dlp.TooLarge, "dictionary")
@@ -93,6 +96,21 @@ func sevenPPMd(p []byte, size uint64, in []io.ReadCloser) (io.ReadCloser, error)
 		return nil, err
 	}
 	return readerAndCloser{&r, in[0]}, nil
+}
+
+// sevenBranch undoes a filter for programs, which has the same identifier as in xz.
+// Its property, where it has one, is the place at which the program begins.
+func sevenBranch(id uint64) sevenzip.Decompressor {
+	return func(p []byte, _ uint64, in []io.ReadCloser) (io.ReadCloser, error) {
+		if len(in) != 1 || len(p) != 0 && len(p) != 4 {
+			return nil, gapOf(dlp.Corrupt, "7z")
+		}
+		start := uint32(0)
+		if len(p) == 4 {
+			start = binary.LittleEndian.Uint32(p)
+		}
+		return readerAndCloser{xz.NewBranch(in[0], id, start), in[0]}, nil
+	}
 }
 
 func sevenZstd(_ []byte, _ uint64, in []io.ReadCloser) (io.ReadCloser, error) {

@@ -33,6 +33,8 @@ func newBranch(id uint64) (f branch, align uint32) {
 		return everyWord(sparc), 4
 	case 10:
 		return everyWord(arm64), 4
+	case 11:
+		return riscV, 2
 	}
 	return nil, 0
 }
@@ -87,6 +89,60 @@ func arm64(w []byte, pos uint32) {
 		return
 	}
 	binary.LittleEndian.PutUint32(w, v)
+}
+
+// riscV looks at JAL and at AUIPC with the instruction behind it, which may begin at
+// any even byte. A pair was written as AUIPC to x2 with the second instruction in its
+// upper bits, and the place behind it, high byte first; one that stood like that
+// before, as a pair.
+func riscV(p []byte, pos uint32) int {
+	i := 0
+	for ; i+8 <= len(p); i += 2 {
+		w := p[i : i+8 : i+8]
+		switch {
+		case w[0] == 0xef && w[1]&0x0d == 0: // JAL to x1 or x5
+			d := uint32(w[1]&0xf0)<<13 | uint32(w[2])<<9 | uint32(w[3])<<1 - (pos + uint32(i))
+			w[1] = w[1]&0x0f | byte(d>>8)&0xf0
+			w[2] = byte(d>>16)&0x0f | byte(d>>7)&0x10 | byte(d<<4)&0xe0
+			w[3] = byte(d>>4)&0x7f | byte(d>>13)&0x80
+			i += 2
+		case w[0]&0x7f == 0x17:
+			i += riscVPair(w, pos+uint32(i))
+		}
+	}
+	return i
+}
+
+// riscVPair undoes what was done to AUIPC and the instruction behind it, and returns
+// how many bytes more than two are done.
+func riscVPair(w []byte, pos uint32) int {
+	first, second := binary.LittleEndian.Uint32(w), binary.LittleEndian.Uint32(w[4:])
+	if first&0xe80 != 0 { // not to x0 or x2: it is as it was, or was like what is written for a pair
+		if (first<<8^(second-3))&0xf8003 != 0 {
+			return 4
+		}
+		binary.LittleEndian.PutUint32(w, 0x117|second<<12)
+		binary.LittleEndian.PutUint32(w[4:], first&0xfffff000+second>>20)
+		return 6
+	}
+	from := first >> 27
+	if (first-0x3117)<<18 >= from&0x1d {
+		return 2
+	}
+	d := binary.BigEndian.Uint32(w[4:]) - pos
+	binary.LittleEndian.PutUint32(w, 0x17|from<<7|(d+0x800)&0xfffff000)
+	binary.LittleEndian.PutUint32(w[4:], first>>12|d<<20)
+	return 6
+}
+
+// NewBranch returns what r holds with the branch filter of an identifier of xz undone,
+// nil where there is none. pos is where r begins in the program.
+func NewBranch(r io.Reader, id uint64, pos uint32) io.Reader {
+	undo, _ := newBranch(id)
+	if undo == nil {
+		return nil
+	}
+	return &branchReader{r: r, undo: undo, pos: pos}
 }
 
 func armThumb(p []byte, pos uint32) int { // BL, in two halves

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/stanch-dlp/stanch/internal/extract/xz"
@@ -134,6 +135,53 @@ func TestBranchFilters(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRiscV reads what 7z writes with the filter for programs of RISC-V, which not
+// every xz has.
+func TestRiscV(t *testing.T) {
+	if _, err := exec.LookPath("7z"); err != nil {
+		t.Skip("no 7z here")
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	often := []byte{0xef, 0xef, 0x17, 0x97, 0x17, 0x01, 0x02, 0x12, 0x31, 0x91, 0xe7, 0x67, 0x80, 0x03, 0x13, 0, 0xff, 0xf0}
+	made := code(400_003)
+	for i := range made {
+		if r.IntN(3) > 0 {
+			made[i] = often[r.IntN(len(often))]
+		}
+	}
+	for i := 0; i+8 < len(made); i += 2 * (4 + r.IntN(20)) { // AUIPC and what uses it
+		to, from := r.Uint32N(32), r.Uint32N(32)
+		if r.IntN(4) > 0 {
+			from = to
+		}
+		binary.LittleEndian.PutUint32(made[i:], 0x17|to<<7|r.Uint32()&0xfffff000)
+		binary.LittleEndian.PutUint32(made[i+4:], r.Uint32()&^(0x1f<<15|3)|from<<15|3)
+	}
+	for name, want := range map[string][]byte{"made": made, "short": made[:7], "empty": nil} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "a"), want, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), "7z", "a", "-txz", "-mf=RISCV", "-mx=1", "a.xz", "a")
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Skipf("this 7z does not know of RISC-V: %v %s", err, out)
+			}
+			b, err := os.ReadFile(filepath.Join(dir, "a.xz"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(want) > 0 && b[14] != 11 {
+				t.Fatalf("7z used filter %d", b[14])
+			}
+			if got, _, err := read(b); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, want %d; %v", len(got), len(want), err)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,40 @@
 package formats
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
+
+// quiet drops all.
+type quiet struct{}
+
+func (*quiet) start(string, attrs) {}
+func (*quiet) end(string)          {}
+func (*quiet) text([]byte)         {}
+
+// named writes what stands as text between tags, and nothing of the tags.
+type named struct {
+	quiet
+	d *officeDoc
+}
+
+func (n *named) text(b []byte) {
+	if t := bytes.TrimSpace(b); len(t) > 0 {
+		n.d.line(t)
+	}
+}
+
+// links writes the targets outside the package.
+type links struct {
+	quiet
+	d *officeDoc
+}
+
+func (l *links) start(name string, a attrs) {
+	if name == "Relationship" && strings.EqualFold(a.get("TargetMode"), "External") {
+		l.d.line([]byte(a.get("Target")))
+	}
+}
 
 // numbering tells the words that stand before a list's paragraphs, each level's
 // with the number it begins at; levels of numbers alone say nothing.
