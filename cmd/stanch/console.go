@@ -166,14 +166,12 @@ func (c rereading) Text(ctx context.Context, doc *dlp.Document, part string, lim
 	t := &partText{want: part, limit: limit}
 	err := c.s.extract.Extract(ctx, doc, t)
 	switch {
-	case errors.Is(err, errEnough):
-		return string(t.text), t.whole, nil
-	case err != nil:
+	case err != nil && !errors.Is(err, errEnough):
 		return "", false, errNotRead
-	case !t.seen:
+	case !t.seen || t.locked && len(t.text) == 0:
 		return "", false, console.ErrNoPart
 	}
-	return string(t.text), true, nil
+	return string(t.text), t.whole || err == nil, nil
 }
 
 // errEnough stops an extraction: the part that was asked for is there.
@@ -187,6 +185,8 @@ type partText struct {
 	seen  bool
 	whole bool
 	text  []byte
+
+	locked bool // it is encrypted, and was not read
 }
 
 // Part notes whether the part is the one.
@@ -213,5 +213,8 @@ func (t *partText) Text(w dlp.Window) error {
 	return nil
 }
 
-// Gap is told on the item's page.
-func (t *partText) Gap(dlp.Gap) error { return nil }
+// Gap notes that the part is encrypted; others are told on the item's page.
+func (t *partText) Gap(g dlp.Gap) error {
+	t.locked = t.locked || g.Path == t.want && g.Cause == dlp.Encrypted
+	return nil
+}

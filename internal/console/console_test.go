@@ -83,7 +83,7 @@ func (d *desk) Listed(_ context.Context, id dlp.ID) (gateway.Held, error) { retu
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {
 	h, err := d.find(id)
 	d.did("show " + actor)
-	out := gateway.HeldDetail{Held: h, Findings: []gateway.Position{{Rule: "us-ssn", Type: "SSN", Confidence: "high", Part: "1", Start: 4, End: 15, Line: 1}},
+	out := gateway.HeldDetail{Held: h, Typed: []string{"1/1/2"}, Findings: []gateway.Position{{Rule: "us-ssn", Type: "SSN", Confidence: "high", Part: "1", Start: 4, End: 15, Line: 1}},
 		Gaps: []gateway.HeldGap{{Part: "2", Name: "Secretname<script>.zip", Cause: "encrypted"}}}
 	if !d.unnoted {
 		out.Parts = []vault.ShownPart{{Path: "HEADER", MediaType: "message/rfc822"}, {Path: "1", MediaType: hostile}, {Path: "1/1", MediaType: hostile, Ending: hostile}, {Path: "1/1/2.1", MediaType: "x"}}
@@ -172,8 +172,8 @@ func (reader) Masked(context.Context, *dlp.Document) (survey.Document, []console
 		[]console.Part{{Path: "1", MediaType: "text/plain<script>", Name: "Secretname.txt"}}, nil
 }
 
-func (reader) Text(_ context.Context, _ *dlp.Document, part string, _ int) (string, bool, error) {
-	if part != "1" {
+func (reader) Text(_ context.Context, doc *dlp.Document, part string, _ int) (string, bool, error) {
+	if part != "1" && (part != "1/1/2.1" || !slices.Contains(doc.Passwords, "Kolibri-77")) {
 		return "", false, console.ErrNoPart
 	}
 	return "SSN 536-22-8145 </pre><script>x</script>", true, nil

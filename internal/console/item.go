@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
@@ -53,6 +54,7 @@ type partView struct {
 	Path, Label, Kind string
 	Findings          []findingView
 	Count             int
+	Typed             bool        // it takes the password that opened it to reveal it
 	Within            []*partView // parts of it
 }
 
@@ -135,6 +137,9 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	p.Parts, p.Hidden = c.parts(withMasks(d.Findings, again.Findings), parts)
+	for _, part := range p.Parts {
+		part.Typed = vault.ByPassword(d.Typed, part.Path)
+	}
 	p.Tree = tree(p.Parts)
 	var types []dlp.Type
 	for _, f := range d.Findings {
@@ -211,13 +216,16 @@ type piece struct {
 // reveal shows the text of one part, after the reason is on record.
 func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 	id, err := itemID(r)
-	reason, part := r.PostFormValue("reason"), r.PostFormValue("part")
+	reason, part, password := r.PostFormValue("reason"), r.PostFormValue("part"), r.PostFormValue("password")
 	switch {
 	case err != nil:
 		c.fail(w, r, u, err)
 		return
 	case !slices.Contains(revealReasons, reason):
 		c.say(w, r, u, http.StatusBadRequest, "Nothing was revealed: a reason is needed.", "Go back and choose one.")
+		return
+	case len(password) > gateway.MaxPassword || !utf8.ValidString(password):
+		c.fail(w, r, u, gateway.ErrNoPassword)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
@@ -230,9 +238,15 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	err = c.Desk.ReadHeld(ctx, id, keys, u.Actor(), "reveal:"+reason, func(doc *dlp.Document) (err error) {
+		if password != "" {
+			doc.Passwords = []string{password}
+		}
 		text, whole, err = c.Reader.Text(ctx, doc, part, maxReveal)
 		return err
 	})
+	if errors.Is(err, ErrNoPart) && password != "" {
+		err = gateway.ErrPassword
+	}
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

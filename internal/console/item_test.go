@@ -116,7 +116,23 @@ func TestPasswordOfAPart(t *testing.T) {
 			t.Errorf("%q: %d to %q, want %d", c.password, code, to, c.want)
 		}
 	}
-	if _, body, _ := dana.do(http.MethodGet, path, nil); !strings.Contains(body, "1 part, 2 new findings") {
+	_, body, _ := dana.do(http.MethodGet, path, nil)
+	if !strings.Contains(body, "1 part, 2 new findings") {
 		t.Error("the page does not say what was opened")
+	}
+	if got := regexp.MustCompile(`name="part" value="([^"]*)"(?s:.{0,900}?)(name="password"|</form>)`).FindAllStringSubmatch(body, -1); len(got) != 4 {
+		t.Errorf("%d parts may be revealed, want 4", len(got))
+	} else {
+		for _, m := range got {
+			if asks := m[2] != "</form>"; asks != (m[1] == "1/1/2.1") {
+				t.Errorf("revealing part %s asks for a password: %v", m[1], asks)
+			}
+		}
+	}
+	for password, want := range map[string]int{"Kolibri-77": http.StatusOK, "wrong-5151": http.StatusConflict, "": http.StatusNotFound, strings.Repeat("x", 257): http.StatusBadRequest, "\xff": http.StatusBadRequest} {
+		code, body, _ := dana.do(http.MethodPost, path+"/reveal", url.Values{"part": {"1/1/2.1"}, "reason": {"to_decide"}, "password": {password}})
+		if code != want || strings.Contains(body, "536-22-8145") != (want == http.StatusOK) || password != "" && strings.Contains(body, password) {
+			t.Errorf("revealed with %q: %d, want %d", password, code, want)
+		}
 	}
 }

@@ -159,6 +159,13 @@ func TestReviewerTypesThePassword(t *testing.T) {
 	if it := g.held()[0]; it.State != "held" || !slices.Contains(it.Rules, "us-ssn") {
 		t.Errorf("opened, it is listed as %+v", it)
 	}
+	b.Do(chromedp.Evaluate[chromedp.Void](`document.querySelector('form[action$="/reveal"] input[name="password"]').closest("details").open = true`))
+	look("a part that takes its password to be revealed")
+	narrow(t, b)
+	b.Submit(chromedp.Evaluate[chromedp.Void](`(() => { const f = document.querySelector('form[action$="/reveal"] input[name="password"]').form; f.reason.value = "to_decide"; f.password.value = "` + password + `"; f.requestSubmit() })()`))
+	if shown := webtest.Eval[string](b, `document.querySelector(".revealed")?.textContent ?? document.body.innerText`); !strings.Contains(shown, "536-22-8199") {
+		t.Errorf("a part inside what a password opened is revealed as %q", shown)
+	}
 	log := g.must("audit", "export")
 	if strings.Count(log, `"reason":"password"`) != 2 || !strings.Contains(log, `"result":"opened"`) {
 		t.Error("the audit log lacks a try, or what came of it")

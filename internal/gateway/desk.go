@@ -67,9 +67,11 @@ type HeldDetail struct {
 	Gaps     []HeldGap  `json:"gaps"`
 	// Parts are those that were read when it was judged, at most vault.MaxShownParts;
 	// none where that was not noted.
-	Parts     []vault.ShownPart `json:"parts,omitempty"`
-	Decided   *time.Time        `json:"decided,omitempty"`
-	DecidedBy string            `json:"decided_by,omitempty"`
+	Parts []vault.ShownPart `json:"parts,omitempty"`
+	// Typed are the parts that a typed password opened: it takes one to read them again.
+	Typed     []string   `json:"typed,omitempty"`
+	Decided   *time.Time `json:"decided,omitempty"`
+	DecidedBy string     `json:"decided_by,omitempty"`
 
 	// Ask is what its sender asks for, nil for nothing.
 	Ask *SendersAsk `json:"ask,omitempty"`
@@ -294,7 +296,7 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 	if err := g.urgentFirst(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}
-	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts,
+	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts, Typed: c.Shown.Typed,
 		Two: g.cfg.Review.needsTwo(c), Patients: policy.Patients(c.Findings)}
 	if d.Ask, err = g.askOf(ctx, id); err != nil {
 		return HeldDetail{}, err

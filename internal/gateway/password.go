@@ -20,8 +20,8 @@ var (
 	ErrOpenedSlow = errors.New("gateway: it was not read in time")
 )
 
-// maxPassword bounds one password, in bytes: that of the site's list.
-const maxPassword = 256
+// MaxPassword bounds one password, in bytes: that of the site's list.
+const MaxPassword = 256
 
 // Opened says what a password brought to light.
 type Opened struct {
@@ -35,7 +35,7 @@ type Opened struct {
 // nowhere. keys are as for Release. ErrPassword, ErrNoPassword, ErrOpenedSlow,
 // ErrNotHeld.
 func (g *Gateway) OpenEncrypted(ctx context.Context, id dlp.ID, keys vault.Opened, actor, password string) (Opened, error) {
-	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) {
+	if password == "" || len(password) > MaxPassword || !utf8.ValidString(password) {
 		return Opened{}, ErrNoPassword
 	}
 	done, err := g.alone(id)
@@ -85,11 +85,13 @@ func (g *Gateway) openWith(ctx context.Context, e vault.Entry, c vault.Case, key
 	if timedOut(gaps) {
 		return out, ch, ErrOpenedSlow
 	}
-	if out.Parts = opened(c.Gaps, gaps); out.Parts == 0 {
+	typed := opened(c.Gaps, gaps)
+	if out.Parts = len(typed); out.Parts == 0 {
 		return out, ch, ErrPassword
 	}
 	before := len(c.Findings)
 	c.Findings = joined(c.Findings, found)
+	gaps = stillOpen(c, gaps)
 	c.Gaps, c.GapsTotal = gaps, 0
 	out.Findings = len(c.Findings) - before
 	verdict := rules.Policy.Decide(doc, found, gaps)
@@ -98,7 +100,8 @@ func (g *Gateway) openWith(ctx context.Context, e vault.Entry, c vault.Case, key
 		r := &c.Verdict.Rcpts[i]
 		r.Rules, r.Causes = union(r.Rules, v.Rules), v.Causes
 	}
-	c.Shown = g.shown(ctx, doc, judgement{rules: rules, found: c.Findings, gaps: gaps})
+	c.Shown = shownToo(c.Shown, g.shown(ctx, doc, judgement{rules: rules, found: c.Findings, gaps: gaps}))
+	c.Shown.Typed = append(c.Shown.Typed, typed...)
 	rec, err := g.Vault.SealCase(ctx, e.ID, c)
 	if err != nil {
 		return out, ch, err
@@ -107,14 +110,45 @@ func (g *Gateway) openWith(ctx context.Context, e vault.Entry, c vault.Case, key
 	return out, store.Change{Amend: []vault.Amendment{a}, Cases: []vault.Record{rec}}, err
 }
 
-// opened counts the parts that were encrypted before and are not now.
-func opened(before, now []dlp.Gap) (n int) {
+// opened are the paths of the parts that were encrypted before and are not now.
+func opened(before, now []dlp.Gap) (paths []string) {
 	for _, gap := range before {
 		if gap.Cause == dlp.Encrypted && !slices.ContainsFunc(now, func(x dlp.Gap) bool { return x.Cause == dlp.Encrypted && x.Path == gap.Path }) {
-			n++
+			paths = append(paths, gap.Path)
 		}
 	}
-	return n
+	return paths
+}
+
+// stillOpen are the gaps of c read anew with another password than that which opened
+// some parts before: those stay read, with the gaps that were in them then.
+func stillOpen(c vault.Case, now []dlp.Gap) []dlp.Gap {
+	within := func(g dlp.Gap) bool { return vault.ByPassword(c.Shown.Typed, g.Path) }
+	out := slices.DeleteFunc(slices.Clone(now), within)
+	for _, gap := range c.Gaps {
+		if within(gap) {
+			out = append(out, gap)
+		}
+	}
+	return out
+}
+
+// shownToo is now with what before shows of parts that were not read now.
+func shownToo(before, now vault.Shown) vault.Shown {
+	now.Typed = slices.Clone(before.Typed)
+	for _, p := range before.Parts {
+		if !slices.ContainsFunc(now.Parts, func(x vault.ShownPart) bool { return x.Path == p.Path }) {
+			now.Parts = append(now.Parts, p)
+		}
+	}
+	for _, f := range before.Findings {
+		if !slices.ContainsFunc(now.Findings, func(x vault.ShownFinding) bool {
+			return x.Rule == f.Rule && x.Part == f.Part && x.Start == f.Start && x.End == f.End
+		}) {
+			now.Findings = append(now.Findings, f)
+		}
+	}
+	return now
 }
 
 // joined are the findings of a and those of b that are not among them.

@@ -87,10 +87,60 @@ func TestOpenEncrypted(t *testing.T) {
 	if want := []string{"look password", "outcome failed", "look password", "outcome opened"}; !slices.Equal(got, want) {
 		t.Errorf("on record: %q, want %q", got, want)
 	}
+	if !slices.Equal(d.Typed, []string{"2"}) {
+		t.Errorf("opened by a password: %q", d.Typed)
+	}
 	if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "user:dana"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(right); !errors.Is(err, gateway.ErrNotHeld) {
 		t.Errorf("what is decided about: %v, want ErrNotHeld", err)
+	}
+}
+
+// TestTwoPasswords: of two parts with a password each, the second one leaves the first
+// read, with the gap that was in it.
+func TestTwoPasswords(t *testing.T) {
+	b := newBench(t)
+	gap := func(sink dlp.Sink, path string, cause dlp.Cause) {
+		if err := sink.Gap(dlp.Gap{Path: path, Cause: cause}); err != nil {
+			t.Error(err)
+		}
+	}
+	b.sees = func(doc *dlp.Document, sink dlp.Sink) {
+		if slices.Contains(doc.Passwords, "one") {
+			gap(sink, "2/1", dlp.Corrupt)
+		} else {
+			gap(sink, "2", dlp.Encrypted)
+		}
+		if !slices.Contains(doc.Passwords, "two") {
+			gap(sink, "21", dlp.Encrypted)
+		}
+	}
+	doc := mail(out)
+	b.verdict = map[string]dlp.RcptVerdict{out.String(): holdFor}
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	for _, c := range []struct {
+		password string
+		gaps     []string
+		typed    []string
+	}{{"one", []string{"2/1 corrupt", "21 encrypted"}, []string{"2"}}, {"two", []string{"2/1 corrupt"}, []string{"2", "21"}}} {
+		if got, err := b.OpenEncrypted(t.Context(), doc.ID, vault.Opened{}, "user:dana", c.password); err != nil || got.Parts != 1 {
+			t.Fatalf("%s: %+v, %v", c.password, got, err)
+		}
+		d, err := b.ShowHeld(t.Context(), doc.ID, vault.Opened{}, "user:dana")
+		var gaps []string
+		for _, g := range d.Gaps {
+			gaps = append(gaps, g.Part+" "+g.Cause)
+		}
+		slices.Sort(gaps)
+		if err != nil || !slices.Equal(gaps, c.gaps) || !slices.Equal(d.Typed, c.typed) {
+			t.Errorf("%s: gaps %q, typed %q, %v; want %q, %q", c.password, gaps, d.Typed, err, c.gaps, c.typed)
+		}
+	}
+	if _, err := b.OpenEncrypted(t.Context(), doc.ID, vault.Opened{}, "user:dana", "one"); !errors.Is(err, gateway.ErrPassword) {
+		t.Errorf("once more: %v, want %v", err, gateway.ErrPassword)
 	}
 }

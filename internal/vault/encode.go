@@ -212,6 +212,7 @@ func encodeCase(c Case) ([]byte, error) {
 // keepShown bounds s.
 func keepShown(s Shown) Shown {
 	s.Parts, s.Findings = s.Parts[:min(len(s.Parts), MaxShownParts)], s.Findings[:min(len(s.Findings), MaxShown)]
+	s.Typed = s.Typed[:min(len(s.Typed), MaxShownParts)]
 	return s
 }
 

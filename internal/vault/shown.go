@@ -1,6 +1,11 @@
 package vault
 
-import "github.com/stanch-dlp/stanch/internal/dlp"
+import (
+	"slices"
+	"strings"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+)
 
 // Bounds on what one case shows.
 const (
@@ -14,6 +19,17 @@ const (
 type Shown struct {
 	Parts    []ShownPart    `json:"parts,omitempty"`
 	Findings []ShownFinding `json:"findings,omitempty"`
+	// Typed are the paths of the parts that a typed password opened, whatever is in them.
+	Typed []string `json:"typed,omitempty"`
+}
+
+// ByPassword reports whether path is of a part that a typed password opened, or within
+// one.
+func ByPassword(typed []string, path string) bool {
+	return slices.ContainsFunc(typed, func(t string) bool {
+		rest, ok := strings.CutPrefix(path, t)
+		return ok && (rest == "" || strings.ContainsAny(rest[:1], "/.~"))
+	})
 }
 
 // ShownPart is one part of a document.
