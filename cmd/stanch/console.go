@@ -50,7 +50,7 @@ func (s *server) buildConsole() error {
 	}
 	s.ruleFile = rulefile.Open(s.cfg.DataDir)
 	s.console, err = console.New(console.Deps{
-		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir)), Deputy: console.OpenDeputies(consoleDir(s.cfg.DataDir), time.Now), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, Exempt: rulebook{s}, AcceptOwn: s.cfg.Console.AcceptOwn, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
+		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir), s.ring), Deputy: console.OpenDeputies(consoleDir(s.cfg.DataDir), time.Now), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, Exempt: rulebook{s}, AcceptOwn: s.cfg.Console.AcceptOwn, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		OIDC: provider, Site: passkey.NewSite(cmp.Or(s.cfg.Console.URL, s.cfg.Console.OIDC.URL), "stanch"), Trail: s.audit, Prover: s.audit, Legal: s.gateway, Persons: s.persons,
 		Dossiers: s.gateway,
 		Rollout:  rollouts{s},

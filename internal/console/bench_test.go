@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,7 +137,12 @@ func TestQueueFigures(t *testing.T) {
 	if err := users.Add("dana", console.Officer, password, false); err != nil {
 		t.Fatal(err)
 	}
-	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(t.TempDir()), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held, Legal: g,
+	dir := t.TempDir()
+	ring, err := crypt.Open(filepath.Join(dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(dir, ring), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held, Legal: g,
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN"}, {ID: "icd10", Type: "ICD10"}, {ID: "mrn", Type: "MRN"}}
 		}})
@@ -192,10 +198,16 @@ func TestQueueFigures(t *testing.T) {
 		{"an id", "/queue?q=" + last, 1},
 		{"an item", "/items/" + last, 0},
 	} {
+		path, query, _ := strings.Cut(p.path, "?")
+		if path == "/queue" && query != "" {
+			if path = v.search(query); strings.Contains(query, "after=") {
+				path += map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + query[strings.Index(query, "after="):]
+			}
+		}
 		var took []time.Duration
 		for range 25 {
 			start := time.Now()
-			code, body, _ := v.do(http.MethodGet, p.path, nil)
+			code, body, _ := v.do(http.MethodGet, path, nil)
 			took = append(took, time.Since(start))
 			if rows := bytes.Count([]byte(body), []byte(`<td class="pick">`)); code != http.StatusOK || rows < p.rows || p.rows == 0 && rows > 0 {
 				t.Fatalf("%s: %d, %d rows, want %d", p.name, code, rows, p.rows)

@@ -24,14 +24,14 @@ const (
 )
 
 func (c *Console) queueRoutes() []route {
-	return []route{{"GET /queue", see, c.queue}}
+	return []route{{"GET /queue", see, c.queue}, {"POST /queue", see, c.ask}}
 }
 
-// search is what a list is narrowed to. Its fields hold no PHI.
+// search is what a list is narrowed to.
 type search struct {
-	Rule, Type, From, To, Channel, Confidence, State string
-	Days                                             int    // at most so old; 0: any
-	Words                                            string // all of which an item's fields have
+	Rule, Type, Channel, Confidence, State string
+	Days                                   int // at most so old; 0: any
+	personal                                   // domains, and words all of which an item's fields have
 }
 
 // filterStates are the states one may ask for; "" is held.
@@ -39,7 +39,7 @@ var filterStates = []string{"", string(vault.Released), string(vault.Rejected), 
 
 func searchOf(q url.Values) search {
 	s := search{Rule: q.Get("rule"), Type: q.Get("type"), Channel: q.Get("channel"), Confidence: q.Get("confidence"), State: q.Get("state"),
-		From: asDomain(q.Get("from")), To: asDomain(q.Get("to"))}
+		personal: personal{From: asDomain(q.Get("from")), To: asDomain(q.Get("to"))}}
 	if !slices.Contains(filterStates, s.State) {
 		s.State = ""
 	}
@@ -52,14 +52,17 @@ func searchOf(q url.Values) search {
 	return s
 }
 
-// asDomain is the domain of what was typed: whose address it is stays in no URL and
-// in no view.
+// asDomain is the domain of what was typed: whose address it is is not asked for, and
+// stays in no view.
 func asDomain(s string) string {
 	s = strings.ToLower(strings.TrimSpace(s))
-	return s[strings.LastIndexByte(s, '@')+1:]
+	if s = s[strings.LastIndexByte(s, '@')+1:]; len(s) > maxDomain {
+		s = strings.ToValidUTF8(s[:maxDomain], "")
+	}
+	return s
 }
 
-// query is the search as a URL has it.
+// query is all of the search, as a view keeps it.
 func (s search) query() url.Values {
 	q := url.Values{}
 	for k, v := range map[string]string{"rule": s.Rule, "type": s.Type, "from": s.From, "to": s.To, "channel": s.Channel, "confidence": s.Confidence, "state": s.State, "q": s.Words} {
@@ -186,6 +189,9 @@ func hasWord(h *gateway.Held, types map[dlp.RuleID]dlp.Type, w string) bool {
 	return slices.ContainsFunc(whole, func(s string) bool { return slices.Contains(vault.Words(s), w) })
 }
 
+// maxDomain bounds a domain, in bytes.
+const maxDomain = 255 // RFC 1035 2.3.4
+
 // maxQuery bounds the words of one search, in bytes.
 const maxQuery = 200
 
@@ -224,7 +230,7 @@ type queuePage struct {
 	Later    bool // this is not the first page
 	Seen     int  // items looked through at most
 	Views    []View
-	Query    string // the search, as a URL has it
+	Query    string // the search, as a view keeps it
 
 	places []string // in whose place the reader decides
 }
@@ -242,12 +248,21 @@ type filterData struct {
 	States      []string
 }
 
+// confidences are those that may be chosen.
+var confidences = []choice{{"high", "High"}, {"medium", "Medium"}, {"low", "Low"}, {"none", "Only gaps"}}
+
 func filters(id string, p queuePage) filterData {
-	return filterData{id, p, []choice{{"high", "High"}, {"medium", "Medium"}, {"low", "Low"}, {"none", "Only gaps"}}, []int{1, 3, 7, 30}, filterStates[1:]}
+	return filterData{id, p, confidences, []int{1, 3, 7, 30}, filterStates[1:]}
 }
 
 func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
-	s, rules := searchOf(r.URL.Query()), c.Rules()
+	s, known := c.searchAt(r)
+	if !known {
+		c.sessions.say(r, "What was typed into that search has ended with its session, or is too long ago: search once more.")
+		http.Redirect(w, r, c.urlOf(r, s), http.StatusSeeOther)
+		return
+	}
+	rules := c.Rules()
 	f := s.asks(c.Now(), rules)
 	if after := r.URL.Query().Get("after"); after != "" {
 		id, err := dlp.ParseID(after)
@@ -279,9 +294,12 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	if more != "" {
-		q := s.query()
-		q.Set("after", string(more))
-		p.Next = "/queue?" + q.Encode()
+		at := c.urlOf(r, s)
+		sep := "?"
+		if strings.Contains(at, "?") {
+			sep = "&"
+		}
+		p.Next = at + sep + "after=" + string(more)
 	}
 	if p.Views, err = c.Views.Of(u.Name); err != nil { // the queue is there without them
 		c.Log.LogAttrs(r.Context(), slog.LevelWarn, "saved views could not be read", safelog.Err(err))

@@ -27,6 +27,7 @@ type session struct {
 	say           string // what the next page says once
 	half          bool   // the password held, and the code has not been given
 	offered       []byte // secret of a second factor that is not set yet
+	searches      []kept // what was searched for
 	lent          []byte // the reviewer's secret key, sealed under the cookie; nil: locked
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,8 +78,8 @@ func (a asked) search() (q audit.Query, amiss string) {
 		q.Kinds = []audit.Kind{audit.Kind(a.Kind)}
 	}
 	if a.Actor != "" {
-		if q.Actor = a.Actor; IsName(a.Actor) {
-			q.Actor = "user:" + a.Actor
+		if q.Actor = a.Actor; IsName(a.Actor) && !slices.Contains(otherActors, a.Actor) {
+			q.Actor = userPrefix + a.Actor
 		}
 	}
 	var err1, err2 error
@@ -91,6 +92,30 @@ func (a asked) search() (q audit.Query, amiss string) {
 	}
 	if err1 != nil || err2 != nil {
 		return q, "A day is such as 2026-01-31."
+	}
+	return q, ""
+}
+
+// otherActors are who does things without an account, beside users of the machine.
+var otherActors = []string{"sender", "oidc"}
+
+var machineUser = regexp.MustCompile(`^uid:[0-9]{1,10}$`)
+
+// asks is a's search, if all of it is such that it may stand in a URL: who did
+// something is an account of this console, a user of the machine, or a word of ours.
+// What else somebody types may name a patient.
+func (c *Console) asks(a asked) (q audit.Query, amiss string) {
+	q, amiss = a.search()
+	if amiss != "" || q.Actor == "" || slices.Contains(otherActors, q.Actor) || machineUser.MatchString(q.Actor) {
+		return q, amiss
+	}
+	name, ok := strings.CutPrefix(q.Actor, userPrefix)
+	if ok {
+		_, err := c.Users.Find(name)
+		ok = err == nil
+	}
+	if !ok {
+		return q, "There is no such account. By whom: the name of an account, sender, oidc, or a user of the server such as uid:0."
 	}
 	return q, ""
 }
@@ -118,7 +143,7 @@ type auditPage struct {
 func (c *Console) audit(w http.ResponseWriter, r *http.Request, u User) {
 	p := auditPage{Asked: askedOf(r.URL.Query().Get), Kinds: audit.Kinds()}
 	status := http.StatusOK
-	q, amiss := p.Asked.search()
+	q, amiss := c.asks(p.Asked)
 	var before int64
 	if s := r.URL.Query().Get("before"); s != "" && amiss == "" {
 		var err error
@@ -205,6 +230,12 @@ func (c *Console) askAudit(w http.ResponseWriter, r *http.Request, u User) {
 			return
 		}
 		a.Persons = strings.Join(names, " ")
+	}
+	if _, amiss := c.asks(a); amiss != "" { // it stands in no URL
+		p := auditPage{Asked: a, Kinds: audit.Kinds(), Amiss: amiss}
+		p.frame = c.frame(r, u, "Audit")
+		c.render(w, r, http.StatusBadRequest, "audit", p)
+		return
 	}
 	http.Redirect(w, r, "/audit?"+a.query().Encode(), http.StatusSeeOther)
 }

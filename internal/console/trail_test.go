@@ -69,6 +69,7 @@ func TestAuditPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1)
 	s.add(t, "otto", console.Auditor, false)
+	s.add(t, "dana", console.Officer, false)
 	v := s.signedIn(t, "otto")
 	id := string(s.desk.held[0].ID)
 	// An address goes into no URL: its pseudonym does.

@@ -21,27 +21,31 @@ import (
 const (
 	maxViews    = 20       // of one account
 	maxViewName = 40       // characters
-	maxViewURL  = 1000     // bytes, of a search as a URL has it
+	maxViewURL  = 1000     // bytes, of a search
 	maxViewFile = 32 << 20 // more than maxUsers have
 )
 
 // View is a search of the queue under a name.
 type View struct {
 	Name  string `json:"name"`
-	Query string `json:"query"` // as a URL has it, of a search and nothing else
+	Query string `json:"query"` // of a search and nothing else, in the form of a URL's
 }
 
-// URL is where the view is.
-func (v View) URL() string { return "/queue?" + v.Query }
-
-// Views keeps each account's views in one file.
+// Views keeps each account's views in one file, sealed: people name and search for
+// whom they like.
 type Views struct {
-	path string
-	mu   sync.Mutex // held while the file is read and changed
+	path, old string // old is of earlier versions, in the clear
+	keys      Keys
+	mu        sync.Mutex // held while the file is read and changed
 }
 
 // OpenViews returns the views kept in dir, which need not be there yet.
-func OpenViews(dir string) *Views { return &Views{path: filepath.Join(dir, "views.json")} }
+func OpenViews(dir string, keys Keys) *Views {
+	return &Views{path: filepath.Join(dir, "views.sealed"), old: filepath.Join(dir, "views.json"), keys: keys}
+}
+
+// viewsAD is what the file is sealed as.
+const viewsAD = "console views"
 
 // Of returns the views of an account, by name.
 func (v *Views) Of(name string) ([]View, error) {
@@ -53,6 +57,14 @@ func (v *Views) Of(name string) ([]View, error) {
 
 func (v *Views) all() (map[string][]View, error) {
 	b, err := os.ReadFile(v.path)
+	if err == nil && len(b) <= maxViewFile {
+		if b, err = v.keys.Open(viewsAD, b); err != nil {
+			return nil, errViewsDamaged
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(v.old)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string][]View{}, nil
 	}
@@ -61,10 +73,13 @@ func (v *Views) all() (map[string][]View, error) {
 	}
 	all := map[string][]View{}
 	if len(b) > maxViewFile || json.Unmarshal(b, &all) != nil {
-		return nil, errors.New("console: the file of views is damaged: take it away")
+		return nil, errViewsDamaged
 	}
 	return all, nil
 }
+
+// errViewsDamaged says that the file is none, or sealed under another key.
+var errViewsDamaged = errors.New("console: the file of views is damaged: take it away")
 
 // errViews says that no more views are kept.
 var errViews = errors.New("console: as many views as are kept")
@@ -99,14 +114,20 @@ func (v *Views) change(name string, do func([]View) ([]View, error)) error {
 	if all[name], err = do(all[name]); err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(all, "", " ")
+	b, err := json.Marshal(all)
+	if err == nil {
+		b, err = v.keys.Seal(viewsAD, b)
+	}
 	if err != nil {
 		return fmt.Errorf("console: views: %w", err)
 	}
 	if err := safefile.MkdirAll(filepath.Dir(v.path)); err != nil {
 		return err
 	}
-	return safefile.WriteFile(v.path, append(b, '\n'), 0o600)
+	if err := safefile.WriteFile(v.path, b, 0o600); err != nil {
+		return err
+	}
+	return safefile.Remove(v.old)
 }
 
 func (c *Console) viewRoutes() []route {
@@ -116,7 +137,8 @@ func (c *Console) viewRoutes() []route {
 func (c *Console) saveView(w http.ResponseWriter, r *http.Request, u User) {
 	name := strings.Join(strings.Fields(r.PostFormValue("name")), " ")
 	q, err := url.ParseQuery(r.PostFormValue("query"))
-	query := searchOf(q).query().Encode() // what is no search is left out
+	s := searchOf(q)
+	query := s.query().Encode() // what is no search is left out
 	if err != nil || name == "" || utf8.RuneCountInString(name) > maxViewName || !utf8.ValidString(name) || query == "" || len(query) > maxViewURL {
 		c.say(w, r, u, http.StatusBadRequest, "The view was not saved.", fmt.Sprintf("It needs a name of at most %d characters, and something that it is narrowed to, in few words.", maxViewName))
 		return
@@ -130,7 +152,7 @@ func (c *Console) saveView(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	http.Redirect(w, r, "/queue?"+query, http.StatusSeeOther)
+	http.Redirect(w, r, c.urlOf(r, s.listed(c.Rules())), http.StatusSeeOther)
 }
 
 func (c *Console) dropView(w http.ResponseWriter, r *http.Request, u User) {

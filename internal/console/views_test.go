@@ -1,9 +1,15 @@
 package console_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"html"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,13 +28,118 @@ func TestSearchByWords(t *testing.T) {
 		"us-ssn": 7, "SSN PHI-leaves": 7, "partner1.example": 1, "partner1.example mail": 1, "urgent": 1, "too deep": 1, "too_deep": 1,
 		string(s.desk.held[4].ID): 1, "clinic.example": 8, "ward.person": 0, "Secretname": 0, "us-ssn nonsense": 0, strings.Repeat("x", 300): 0,
 	} {
-		_, body, _ := v.do(http.MethodGet, "/queue?q="+url.QueryEscape(q), nil)
+		_, body, _ := v.do(http.MethodGet, v.search("q="+url.QueryEscape(q)), nil)
 		if got := strings.Count(body, `<td class="pick">`); got != want {
 			t.Errorf("%q finds %d, want %d", q, got, want)
 		}
 		if strings.Contains(body, ">Urgent<") != (want == 8 || want == 1 && strings.Contains("urgent too deep too_deep", q)) {
 			t.Errorf("%q: what is urgent is not marked", q)
 		}
+	}
+}
+
+// search asks for what query says, and returns where that is shown.
+func (v *visitor) search(query string) string {
+	v.t.Helper()
+	form, err := url.ParseQuery(query)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	code, _, to := v.do(http.MethodPost, "/queue", form)
+	if code != http.StatusSeeOther {
+		v.t.Fatalf("searching for %s: %d", query, code)
+	}
+	return to
+}
+
+// TestWhatIsTypedStandsInNoURL: words and domains of a search, and who an event is by,
+// are with the session, or refused; a URL shows nothing of them to another session.
+func TestWhatIsTypedStandsInNoURL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 120)
+	s.add(t, "ana", console.Admin, false)
+	v := s.signedIn(t, "ana")
+	at := v.search("q=Mira+Quillfeather&from=quillfeather.example&to=jane.quillfeather%40home.example&rule=quillfeather&type=quillfeather&channel=quillfeather&confidence=quillfeather&state=quillfeather&days=7")
+	if at != "/queue?days=7&s=1" || v.search("from=clinic.example&type=SSN") != "/queue?s=2&type=SSN" || v.search("from=clinic.example") != "/queue?s=2" || v.search("") != "/queue" {
+		t.Errorf("it stands in %s", at)
+	}
+	_, body, _ := v.do(http.MethodGet, at, nil)
+	for _, field := range []string{`value="mira quillfeather"`, `value="quillfeather.example"`, `value="home.example"`} {
+		if !strings.Contains(body, field) {
+			t.Errorf("the page lacks %s", field)
+		}
+	}
+	_, body, _ = v.do(http.MethodGet, "/queue?s=2", nil)
+	if _, next, more := strings.Cut(body, `rel="next" href="`); !more || !strings.HasPrefix(next, "/queue?s=2&amp;after=") {
+		t.Error("the next page is not of the same search")
+	}
+	if _, body, _ := v.do(http.MethodGet, "/queue?q=quillfeather&from=quillfeather.example", nil); strings.Contains(body, "quillfeather") || strings.Contains(body, "Narrowed") {
+		t.Error("words are read from a URL")
+	}
+	for _, to := range []string{"/queue?s=2&type=SSN", "/queue?s=x&type=SSN"} {
+		code, _, there := s.signedIn(t, "ana").do(http.MethodGet, to, nil)
+		if code != http.StatusSeeOther || there != "/queue?type=SSN" {
+			t.Errorf("in another session: %d to %q", code, there)
+		}
+	}
+	for i := range 40 {
+		v.search(fmt.Sprint("q=word", i))
+	}
+	if code, _, there := v.do(http.MethodGet, "/queue?s=2", nil); code != http.StatusSeeOther || there != "/queue" {
+		t.Errorf("after many others: %d to %q", code, there)
+	}
+	if code, _, _ := v.do(http.MethodGet, "/queue?s=42", nil); code != http.StatusOK {
+		t.Errorf("the last of many: %d", code)
+	}
+	for field, typed := range map[string]string{"actor": "Mira Quillfeather", "doc": "quillfeather", "kind": "quillfeather", "from": "quillfeather", "to": "quillfeather"} {
+		if code, _, to := v.do(http.MethodPost, "/audit", url.Values{field: {typed}}); code != http.StatusBadRequest || to != "" {
+			t.Errorf("%s of the audit page: %d to %q", field, code, to)
+		}
+	}
+	for _, nobody := range []string{"quillfeather", "user:quillfeather", "uid:x"} {
+		if code, _, _ := v.do(http.MethodGet, "/audit?actor="+url.QueryEscape(nobody), nil); code != http.StatusBadRequest {
+			t.Errorf("events by %s: %d", nobody, code)
+		}
+	}
+	for typed, want := range map[string]string{"ana": "ana", "uid:0": "uid%3A0", "sender": "sender", "user:ana": "user%3Aana"} {
+		if code, _, to := v.do(http.MethodPost, "/audit", url.Values{"actor": {typed}}); code != http.StatusSeeOther || to != "/audit?actor="+want {
+			t.Errorf("events by %s: %d to %q", typed, code, to)
+		}
+	}
+}
+
+// TestViewsAreSealed: what somebody searches for is on the disk under the index key,
+// and what an earlier version kept in the clear is once it is changed.
+func TestViewsAreSealed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	old := filepath.Join(s.dir, "views.json")
+	if err := os.WriteFile(old, []byte(`{"dana":[{"name":"Mira Quillfeather","query":"q=quillfeather"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, to := v.do(http.MethodPost, "/queue", url.Values{"view": {"Mira Quillfeather"}}); code != http.StatusSeeOther || to != "/queue?s=1" {
+		t.Errorf("an earlier version's view: %d to %q", code, to)
+	}
+	if code, _, _ := v.do(http.MethodPost, "/views", url.Values{"name": {"of quillfeather"}, "query": {"q=quillfeather"}}); code != http.StatusSeeOther {
+		t.Fatalf("saved: %d", code)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was in the clear is there still: %v", err)
+	}
+	b, err := os.ReadFile(filepath.Join(s.dir, "views.sealed"))
+	if err != nil || bytes.Contains(bytes.ToLower(b), []byte("quillfeather")) {
+		t.Errorf("what is kept: %q, %v", b, err)
+	}
+	if _, body, _ := v.do(http.MethodGet, "/queue", nil); strings.Count(body, `name="view" value="`) != 2 {
+		t.Error("two views are not listed")
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "views.sealed"), b[:len(b)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := v.do(http.MethodPost, "/views", url.Values{"name": {"x"}, "query": {"q=x"}}); code != http.StatusInternalServerError {
+		t.Errorf("saved over what does not open: %d", code)
 	}
 }
 
@@ -41,14 +152,20 @@ func TestViews(t *testing.T) {
 	dana, vera := s.signedIn(t, "dana"), s.signedIn(t, "vera")
 	name := `Mine <b>"1"`
 	code, _, to := dana.do(http.MethodPost, "/views", url.Values{"name": {" " + name + " "}, "query": {"to=partner1.example&evil=1&type=SSN&q=a+b"}})
-	if want := "/queue?q=a+b&to=partner1.example&type=SSN"; code != http.StatusSeeOther || to != want {
+	if want := "/queue?s=1&type=SSN"; code != http.StatusSeeOther || to != want {
 		t.Errorf("saved: %d to %q, want %q", code, to, want)
 	}
 	_, body, _ := dana.do(http.MethodGet, "/queue", nil)
-	if !strings.Contains(body, `href="/queue?q=a&#43;b&amp;to=partner1.example&amp;type=SSN"`) && !strings.Contains(body, `href="/queue?q=a+b&amp;to=partner1.example&amp;type=SSN"`) || strings.Contains(body, name) {
+	if !strings.Contains(body, `name="view" value="`+html.EscapeString(name)+`"`) || strings.Contains(body, name) {
 		t.Error("the view is not there, or not as text")
 	}
-	if _, body, _ := vera.do(http.MethodGet, "/queue", nil); strings.Contains(body, "partner1.example&amp;type") {
+	if code, _, to := dana.do(http.MethodPost, "/queue", url.Values{"view": {name}}); code != http.StatusSeeOther || to != "/queue?s=1&type=SSN" {
+		t.Errorf("the view: %d to %q", code, to)
+	}
+	if code, _, _ := vera.do(http.MethodPost, "/queue", url.Values{"view": {name}}); code != http.StatusNotFound {
+		t.Errorf("somebody else's view: %d", code)
+	}
+	if _, body, _ := vera.do(http.MethodGet, "/queue", nil); strings.Contains(body, `name="view"`) {
 		t.Error("a view is shown to somebody else")
 	}
 	for why, form := range map[string]url.Values{"no name": {"query": {"type=SSN"}}, "no search": {"name": {"x"}, "query": {"evil=1"}}, "too much": {"name": {"x"}, "query": {"rule=" + strings.Repeat("x", 1000)}}, "too long": {"name": {strings.Repeat("x", 41)}, "query": {"type=SSN"}}} {
@@ -57,8 +174,8 @@ func TestViews(t *testing.T) {
 		}
 	}
 	code, _, to = dana.do(http.MethodPost, "/views", url.Values{"name": {"whose"}, "query": {"from=Jane.Roe%40Clinic.example&to=%40x.example"}})
-	if want := "/queue?from=clinic.example&to=x.example"; code != http.StatusSeeOther || to != want {
-		t.Errorf("an address in a search: %d to %q, want %q", code, to, want)
+	if _, body, _ := dana.do(http.MethodGet, to, nil); code != http.StatusSeeOther || strings.Contains(strings.ToLower(body), "jane.roe") || !strings.Contains(body, `value="x.example"`) {
+		t.Errorf("an address in a search: %d to %q", code, to)
 	}
 	dana.do(http.MethodPost, "/views/drop", url.Values{"name": {"whose"}})
 	for i := range 20 {
@@ -71,7 +188,7 @@ func TestViews(t *testing.T) {
 		}
 	}
 	dana.do(http.MethodPost, "/views/drop", url.Values{"name": {name}})
-	if _, body, _ := dana.do(http.MethodGet, "/queue", nil); strings.Contains(body, "partner1.example&amp;type") || !strings.Contains(body, ">v18<") {
+	if _, body, _ := dana.do(http.MethodGet, "/queue", nil); strings.Contains(body, "Mine") || !strings.Contains(body, ">v18<") {
 		t.Error("dropping one view did not drop that one")
 	}
 }
