@@ -54,6 +54,7 @@ func (s *server) buildConsole() error {
 		OIDC: provider, Site: passkey.NewSite(cmp.Or(s.cfg.Console.URL, s.cfg.Console.OIDC.URL), "stanch"), Trail: s.audit, Prover: s.audit, Legal: s.gateway, Persons: s.persons,
 		Dossiers: s.gateway,
 		Rollout:  rollouts{s},
+		Drills:   s.gateway,
 		Figures:  s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)

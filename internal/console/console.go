@@ -56,6 +56,7 @@ type Deps struct {
 	Legal    Legal
 	Dossiers Dossiers
 	Rollout  Rollout
+	Drills   Drills
 	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
@@ -156,6 +157,7 @@ func (f frame) Decides() bool    { return f.User.may(decide) }
 func (f frame) Reveals() bool    { return f.User.may(reveal) }
 func (f frame) Trails() bool     { return f.User.may(trail) }
 func (f frame) RollsOut() bool   { return f.User.may(rollOut) }
+func (f frame) RunsDrills() bool { return f.User.may(drills) }
 func (f frame) Dossiers() bool   { return f.User.may(dossiers) }
 func (f frame) Legal() bool      { return f.User.may(legal) }
 func (f frame) Downloads() bool  { return f.User.may(download) }

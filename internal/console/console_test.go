@@ -226,7 +226,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		},
 		Book: book{}, Editor: s.rules(), Exempt: exempter{}, RuleFile: rulefile.Open(dir),
 		Held:  func(context.Context) (int, error) { return items, nil },
-		Vault: &locker{}, Trail: s.desk, Prover: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Persons: persons,
+		Vault: &locker{}, Trail: s.desk, Prover: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Drills: &practice{desk: s.desk}, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
 		Health: func(context.Context) []console.Condition {
 			return []console.Condition{{Name: "Next hop", Value: "1 down"}}
@@ -309,7 +309,7 @@ func TestRolesAndRoutes(t *testing.T) {
 	all := []string{"viewer", "auditor", "officer", "admin"}
 	who := map[console.Permission][]string{
 		"anyone": append([]string{"nobody"}, all...), "signed in": all, "see": all, "reveal": {"officer", "admin"}, "download": {"admin"}, "decide": {"officer", "admin"}, "accounts": {"admin"},
-		"trail": {"auditor", "admin"}, "dossiers": {"officer", "admin"}, "roll out": {"admin"}, "legal": {"admin"}, "try rules": {"officer", "admin"}, "edit rules": {"admin"},
+		"trail": {"auditor", "admin"}, "dossiers": {"officer", "admin"}, "roll out": {"admin"}, "drills": {"admin"}, "legal": {"admin"}, "try rules": {"officer", "admin"}, "edit rules": {"admin"},
 	}
 	for _, role := range all {
 		s.add(t, role, console.Role(role), false)

@@ -138,6 +138,9 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	if err == nil && len(rv.Only) > 0 {
 		said, err = c.rest(r, id, u, said, rv)
 	}
+	if err == nil && c.Drills.IsDrill(id) {
+		said += " This was a drill: nothing leaves, and nobody is written to."
+	}
 	c.claims.drop(id, u.Name)
 	if errors.Is(err, gateway.ErrSecond) {
 		said, err = "Noted as the first of two decisions. Somebody else must decide the same before it goes.", nil

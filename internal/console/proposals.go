@@ -213,6 +213,10 @@ func (c *Console) acceptProposal(w http.ResponseWriter, r *http.Request, u User,
 		c.say(w, r, u, http.StatusConflict, "Somebody else must accept it.", "You proposed it, or stand in for who did. [console] accept_own says whether that is enough.")
 		return
 	}
+	if c.Drills.IsDrill(p.Item) {
+		c.say(w, r, u, http.StatusConflict, "It was proposed in a drill.", "The patient is invented, and the rules were right: decline it.")
+		return
+	}
 	text, _, err := c.RuleFile.Current()
 	ctx := context.WithoutCancel(r.Context())
 	e := audit.Event{Kind: audit.RuleFile, Doc: p.Item, Actor: u.Actor(), Reason: fmt.Sprintf("accept:%d", p.N), Digest: rulefile.Digest(p.Text)}

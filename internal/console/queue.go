@@ -212,6 +212,7 @@ type row struct {
 	Mine       bool
 	Selectable bool
 	Urgent     bool       // officers are called until somebody decides
+	Drill      bool       // it was of a drill
 	Proposed   bool       // it waits for a second decision
 	Ends       *time.Time // when it ends if nobody decides
 	Late       bool       // that is within a day
@@ -341,7 +342,7 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, types map[d
 }
 
 func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) row {
-	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence, Asked: h.Asked}
+	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence, Asked: h.Asked, Drill: h.Drill}
 	for _, id := range h.Rules {
 		if t, ok := types[id]; ok && !slices.Contains(x.Types, t) {
 			x.Types = append(x.Types, t)

@@ -25,6 +25,7 @@ const (
 	editRules permission = "edit rules" // the rules that the console has
 	dossiers  permission = "dossiers"   // what may have been disclosed
 	rollOut   permission = "roll out"   // have a policy enforced, or only watched
+	drills    permission = "drills"     // who reacts how to messages about invented patients
 	tryRules  permission = "try rules"  // what rules find in one's own text, and how the site's own rules are written
 )
 
@@ -33,7 +34,7 @@ var granted = map[Role][]permission{
 	Viewer:  {see},
 	Auditor: {see, trail},
 	Officer: {see, names, reveal, decide, dossiers, tryRules},
-	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, dossiers, rollOut, tryRules, editRules},
+	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, dossiers, rollOut, drills, tryRules, editRules},
 }
 
 // may reports whether u has p.
@@ -50,7 +51,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.dossierRoutes(), c.rolloutRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.notPHIRoutes(), c.proposalRoutes(), c.keyRoutes(), c.deputyRoutes(), c.passkeyRoutes(), c.proofRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.dossierRoutes(), c.rolloutRoutes(), c.drillRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.notPHIRoutes(), c.proposalRoutes(), c.keyRoutes(), c.deputyRoutes(), c.passkeyRoutes(), c.proofRoutes())
 }
 
 // handler checks what the route needs before it does anything.

@@ -270,11 +270,12 @@ func (b *Book) put(i int, d Drill) error {
 }
 
 // React notes what somebody did about an item, once for each of them and thing
-// they do: the first time counts.
+// they do: the first time counts. Who only looks once the item has ended has not
+// reacted to it.
 // ErrNotFound.
 func (b *Book) React(item dlp.ID, r Reaction) error {
 	return b.Change(item, func(it *Item) {
-		if len(it.Reactions) >= maxReactions && !Ends(r.Did) {
+		if (len(it.Reactions) >= maxReactions || !it.State.Open()) && !Ends(r.Did) {
 			return
 		}
 		if slices.ContainsFunc(it.Reactions, func(x Reaction) bool { return x.By == r.By && x.Did == r.Did }) {

@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/stanch-dlp/stanch/internal/webtest"
 )
 
 // chooseBy sends the form of a sender's page.
@@ -26,6 +30,60 @@ func chooseBy(t *testing.T, link, do string) {
 	if answer.StatusCode != http.StatusOK { // of the page to which it leads
 		t.Fatalf("%s: %s", do, answer.Status)
 	}
+}
+
+// drillByPages begins an officers' drill on the console's pages and decides about its
+// item there.
+func drillByPages(t *testing.T, s *senders, to string) {
+	t.Helper()
+	b := webtest.Chromium(t, 1280, 900)
+	looks := axe(t, b)
+	signIn(t, s.gateway, b, s.console)
+	b.Open(s.console + "/drills")
+	looks("no drill")
+	b.Do(chromedp.SetValue("#name", "on the pages"), chromedp.SetValue("#senders", "ward5@clinic.example"), chromedp.SetValue("#to", to))
+	b.Submit(chromedp.Click(`form[action="/drills"] button`))
+	b.Do(chromedp.WaitVisible("#who"))
+	page := webtest.Eval[string](b, "location.href")
+	eventually(t, "an item of the drill", func() bool { return len(s.held()) == 1 })
+	item := s.console + "/items/" + s.held()[0].ID
+	b.Open(item)
+	tells := func() bool {
+		return strings.Contains(strings.ToLower(webtest.Eval[string](b, `document.documentElement.outerHTML`)), "drill")
+	}
+	if tells() {
+		t.Error("the item's page tells of a drill before a decision")
+	}
+	b.Do(chromedp.Click(`//section[.//span[@class="masked"]]//summary`), chromedp.SetValue(`details[open] select`, "to_decide"))
+	b.Submit(chromedp.Click(`details[open] button`))
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "Medicare beneficiary identifier") || strings.Contains(text, "invented") {
+		t.Errorf("revealed:\n%s", text)
+	}
+	b.Open(item)
+	b.Submit(chromedp.Click(`form[action$="/claim"] button`))
+	b.Do(chromedp.Click(`#do-release`), chromedp.SetValue(`select[name="code"]`, "payment"))
+	b.Submit(chromedp.Click(`form[action$="/decide"] button`))
+	b.Do(chromedp.WaitVisible(`main [role="status"]`))
+	if !tells() {
+		t.Error("who decided is not told that it was a drill")
+	}
+	b.Open(item)
+	if !tells() {
+		t.Error("the item's page does not tell afterwards")
+	}
+	looks("an item of a drill, decided about")
+	b.Open(s.console + "/drills")
+	narrow(t, b)
+	looks("drills")
+	b.Open(page)
+	text := strings.Join(strings.Fields(webtest.Eval[string](b, `document.querySelector("main").innerText`)), " ")
+	for _, want := range []string{"ward5@clinic.example decided admin opened", "admin claimed", "admin revealed", "admin would release payment"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report lacks %q:\n%s", want, text)
+		}
+	}
+	narrow(t, b)
+	looks("the report of a drill")
 }
 
 // TestDrill: an officers' drill is held in the queue over a kill -9, and its release
@@ -59,6 +117,7 @@ func TestDrill(t *testing.T) {
 		t.Errorf("held %+v", left)
 	}
 
+	drillByPages(t, s, to)
 	senders := strings.TrimSpace(s.must("drill", "start", "ward 3", "--for-whom", "senders", "--from", "sue@clinic.example,max@clinic.example", "--to", to, "--for", "8h"))
 	for who, do := range map[string]string{"sue@clinic.example": "cancel", "max@clinic.example": "ask"} {
 		_, text := readable(t, s.next(who, 0).text)
@@ -72,7 +131,7 @@ func TestDrill(t *testing.T) {
 	if len(s.held()) != 0 {
 		t.Error("a drill of senders is in the officers' queue")
 	}
-	eventually(t, "both have ended", func() bool { return strings.Count(s.must("drill", "list"), "ended ") == 2 })
+	eventually(t, "all have ended", func() bool { return strings.Count(s.must("drill", "list"), "ended ") == 3 })
 	if _, code := s.cli("drill", "stop", senders); code == 0 {
 		t.Error("a drill that has ended is ended again")
 	}
@@ -88,7 +147,7 @@ func TestDrill(t *testing.T) {
 			t.Errorf("the audit log lacks %s", want)
 		}
 	}
-	for _, never := range []string{`"kind":"release"`, `"kind":"ask"`, "ward3", "privacy office", "records@"} {
+	for _, never := range []string{`"kind":"release"`, `"kind":"ask"`, "ward3", "ward5", "privacy office", "records@"} {
 		if strings.Contains(log, never) {
 			t.Errorf("the audit log has %s", never)
 		}

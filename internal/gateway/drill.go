@@ -33,6 +33,9 @@ const (
 // isDrill reports whether id is that of a document of a drill: it must never leave.
 func (g *Gateway) isDrill(id dlp.ID) bool { return drill.Is(g.Names, id) }
 
+// IsDrill reports whether id is that of a document of a drill.
+func (g *Gateway) IsDrill(id dlp.ID) bool { return g.isDrill(id) }
+
 // wasDrill reports a document of a drill about which nothing is to be decided any
 // more: until then nobody is told.
 func (g *Gateway) wasDrill(e *vault.Entry) bool { return e.State != vault.Held && g.isDrill(e.ID) }

@@ -157,6 +157,9 @@ func TestOfficersDrill(t *testing.T) {
 			if err := tt.decide(b, id); !errors.Is(err, gateway.ErrNotHeld) {
 				t.Errorf("again: %v", err)
 			}
+			if _, err := b.ShowHeld(t.Context(), id, vault.Opened{}, "user:max"); err != nil { // which is no reaction any more
+				t.Error(err)
+			}
 			reopen(t, b)
 			b.StepDrills(t.Context())
 			d = drillNow(t, b, d.ID)
@@ -316,6 +319,9 @@ func TestDrillEnds(t *testing.T) {
 func TestDrillsAreNotReplayed(t *testing.T) {
 	b := drilling(t)
 	d := begin(t, b, drill.Officers, ada)
+	if r, err := b.Replay(t.Context(), gateway.ReplayQuery{}, holding(b, "old"), holding(b, "new"), "user:ann"); err != nil || r.Read != 0 {
+		t.Errorf("replayed: %+v, %v", r, err)
+	}
 	if err := b.StopDrill(t.Context(), d.ID, "user:dana"); err != nil {
 		t.Fatal(err)
 	}

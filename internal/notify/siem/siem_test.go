@@ -53,6 +53,7 @@ type place struct {
 	cfg siem.Config
 
 	heard func(text string) // hears what the sender logs; may be nil
+	skip  func(dlp.ID) bool
 
 	mu   sync.Mutex
 	took []sent
@@ -147,7 +148,7 @@ func (p *place) Write(b []byte) (int, error) {
 func (p *place) run(step func(string)) (s *siem.Sender, stop func()) {
 	p.t.Helper()
 	s, err := siem.New(p.t.Context(), []siem.Config{p.cfg}, siem.Deps{Log: p.log, Dir: siem.Dir(p.dir), Hostname: "gw.example",
-		Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(p, nil)), OnStep: step})
+		Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(p, nil)), OnStep: step, Skip: p.skip})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -162,7 +163,9 @@ func (p *place) run(step func(string)) (s *siem.Sender, stop func()) {
 // event records one and returns its document.
 func (p *place) event(e audit.Event) dlp.ID {
 	p.t.Helper()
-	e.Doc = dlp.NewID()
+	if e.Doc == "" && e.Kind != audit.Drill {
+		e.Doc = dlp.NewID()
+	}
 	if _, err := p.log.Append(p.t.Context(), e); err != nil {
 		p.t.Fatal(err)
 	}
@@ -230,6 +233,22 @@ func TestWebhook(t *testing.T) {
 		if strings.Contains(s.Raw, "ffeeddccbbaa") {
 			t.Errorf("recipients' pseudonyms were sent: %s", s.Raw)
 		}
+	}
+}
+
+// TestDrillsAreNotTold: of what a drill holds no receiver hears, but that it began.
+func TestDrillsAreNotTold(t *testing.T) {
+	p := newPlace(t)
+	of := dlp.NewID()
+	p.skip = func(id dlp.ID) bool { return id == of }
+	_, stop := p.run(nil)
+	defer stop()
+	p.event(audit.Event{Kind: audit.Drill, Of: dlp.NewID(), Actor: "user:dana", Reason: "start:officers"})
+	p.event(audit.Event{Kind: audit.Decision, Doc: of, Channel: dlp.Mail, Action: dlp.Hold.String()})
+	last := string(p.hold())
+	eventually(t, "what was really held", func() bool { return slices.Contains(docs(p.all()), last) })
+	if got := docs(p.all()); len(got) != 2 || slices.Contains(got, string(of)) {
+		t.Errorf("told of %q", got)
 	}
 }
 
