@@ -52,7 +52,7 @@ func TestPostfixGuides(t *testing.T) {
 			next, messages := startSMTPSink(t)
 			var main, toml string
 			if strings.Contains(name, "socket") {
-				main, toml = overSocket(t)
+				_, main, toml = overSocket(t)
 			}
 			s := newSite(t, in.set, next, in.toml, main, toml)
 			s.start()
@@ -67,11 +67,15 @@ func TestPostfixGuides(t *testing.T) {
 	}
 }
 
-// overSocket has Postfix and stanch meet at a path that Postfix's own user can
-// reach.
-func overSocket(t *testing.T) (main, toml string) {
+// overSocket has a mail server and stanch meet at a path that the server's own user
+// can reach; main is for Postfix.
+func overSocket(t *testing.T) (at, main, toml string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "milter")
+	base := ""
+	if os.Getuid() == 0 { // others run no mail server
+		base = "/run" // Sendmail trusts nothing below a folder that all may write to
+	}
+	dir, err := os.MkdirTemp(base, "milter")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +83,8 @@ func overSocket(t *testing.T) (main, toml string) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	at := "unix:" + filepath.Join(dir, "stanch.sock")
-	return "smtpd_milters = " + at + "\nnon_smtpd_milters = " + at + "\n", fmt.Sprintf("[milter]\nlisten = [%q]\nsocket_mode = \"0666\"\n", at)
+	at = "unix:" + filepath.Join(dir, "stanch.sock")
+	return at, "smtpd_milters = " + at + "\nnon_smtpd_milters = " + at + "\n", fmt.Sprintf("[milter]\nlisten = [%q]\nsocket_mode = \"0666\"\n", at)
 }
 
 // clean holds that a message passes with every byte.

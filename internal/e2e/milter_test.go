@@ -4,8 +4,11 @@ import (
 	"context"
 	"net"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -328,30 +331,129 @@ func TestPostfixInFront(t *testing.T) {
 	}
 }
 
-// TestMilterStopsBetweenMessages holds that a client whose session with Postfix is
-// between messages when stanch is stopped or upgraded is told to come again (421),
-// as at the mail door, not that its next message failed.
+// milterSites are the servers that ask, over both kinds of socket.
+func milterSites() map[string]func(t *testing.T, next string) *site {
+	return map[string]func(t *testing.T, next string) *site{
+		"Postfix": func(t *testing.T, next string) *site { return newSite(t, "milter", next, "milter", "", "") },
+		"Postfix over a socket": func(t *testing.T, next string) *site {
+			_, main, toml := overSocket(t)
+			return newSite(t, "milter", next, "milter", main, toml)
+		},
+		"Sendmail": func(t *testing.T, next string) *site { return startSendmail(t, "milter", next, "") },
+		"Sendmail over a socket": func(t *testing.T, next string) *site {
+			at, _, toml := overSocket(t)
+			s := startSendmail(t, "milter", next, at)
+			s.toml = milterListen.ReplaceAllLiteralString(s.toml, toml)
+			write(t, s.config, s.toml, 0o600)
+			return s
+		},
+	}
+}
+
+// milterListen matches the section [milter] of a guide.
+var milterListen = regexp.MustCompile(`(?m)^\[milter\]\nlisten .*\n`)
+
+// TestMilterStopsBetweenMessages holds that a client whose session with its server is
+// between messages when stanch is stopped or upgraded is told to come again (421)
+// when it goes on, as at the mail door, not that its message failed: a server that
+// finds its filter gone says so for as long as the session lasts.
 func TestMilterStopsBetweenMessages(t *testing.T) {
 	t.Parallel()
-	next, messages := startSMTPSink(t)
-	s := newSite(t, "milter", next, "milter", "", "")
-	s.start()
-	c, err := gosmtp.Dial(s.mta)
-	if err != nil {
-		t.Fatal(err)
+	for name, begin := range milterSites() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			next, messages := startSMTPSink(t)
+			s := begin(t, next)
+			s.start()
+			c, err := gosmtp.Dial(s.mta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.SendMail("ada@clinic.example", outside, strings.NewReader(guideClean)); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			sinkHas(t, messages, "guide-clean@")
+			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			for err = c.Mail("ada@clinic.example", nil); err == nil; err = c.Mail("ada@clinic.example", nil) {
+				if err := c.Reset(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if code(err) != 421 {
+				t.Errorf("on the old session: %v, want 421", err)
+			}
+			if !s.ended() {
+				t.Fatal("serve did not stop on SIGTERM")
+			}
+			s.cmd = nil
+			s.start()
+			if _, err := s.submit(outside, strings.Replace(guideClean, "guide-clean", "guide-again", 1)); err != nil {
+				t.Errorf("on a new one: %v", err)
+			}
+			sinkHas(t, messages, "guide-again@")
+		})
 	}
-	defer c.Close()
-	if err := c.SendMail("ada@clinic.example", outside, strings.NewReader(guideClean)); err != nil {
-		t.Fatalf("before: %v", err)
+}
+
+// TestMilterUpgradedUnderLoad upgrades stanch while clients send through the servers
+// that ask it: as at the mail door, nothing is lost, doubled or refused, but for 421
+// to sessions between two messages.
+func TestMilterUpgradedUnderLoad(t *testing.T) {
+	longTest(t)
+	if tools == "" {
+		t.Skip("the load generator and sink are not beside the checkout")
 	}
-	sinkHas(t, messages, "guide-clean@")
-	s.stop()
-	s.start()
-	if err := c.Mail("ada@clinic.example", nil); code(err) != 421 {
-		t.Errorf("on the old session: %v, want 421", err)
+	const changes, clients = 5, 8
+	for name, begin := range milterSites() {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			next, ledger := startSink(t, dir)
+			s := begin(t, next)
+			corpus := loadCorpus(t, dir)
+			g := installedFrom(t, s.gateway)
+			g.run([]string{g.program})
+			eventually(t, "serve answers", func() bool { return g.pid() > 0 })
+			var ledgers []string
+			more := func() *loading {
+				return startLoad(t, &gateway{t: t, addr: s.mta}, dir, corpus, clients, 200, &ledgers)
+			}
+			load := more()
+			for range changes {
+				before := attempts(t, ledgers)
+				eventually(t, "mail flows between two upgrades", func() bool {
+					if load.done() {
+						load = more()
+					}
+					return attempts(t, ledgers) >= before+50
+				})
+				was := g.pid()
+				if out, code := g.upgrade(); code != 0 || g.pid() == was {
+					t.Errorf("upgrade: exit %d: %s", code, out)
+				}
+			}
+			load.wait(t)
+			neverRefused(t, ledgers, changes*clients)
+			held := heldLoadIDs(t, s.gateway)
+			sent := len(copiesOf(t, ledger))
+			eventually(t, "the servers' queues are empty", func() bool {
+				before := sent
+				sent = len(copiesOf(t, ledger))
+				return sent == before && sent+len(held) >= 200*len(ledgers)
+			})
+			list := filepath.Join(dir, "held.txt")
+			write(t, list, strings.Join(held, "\n")+"\n", 0o600)
+			args := []string{"-sink", ledger, "-held", list} // the servers' own fields stand in the headers
+			for _, l := range ledgers {
+				args = append(args, "-load", l)
+			}
+			out, err := exec.Command(filepath.Join(tools, "account"), args...).CombinedOutput()
+			if t.Logf("%s", out); err != nil {
+				t.Errorf("account: %v", err)
+			}
+			s.must("audit", "verify")
+		})
 	}
-	if _, err := s.submit(outside, strings.Replace(guideClean, "guide-clean", "guide-again", 1)); err != nil {
-		t.Errorf("on a new one: %v", err)
-	}
-	sinkHas(t, messages, "guide-again@")
 }

@@ -16,11 +16,11 @@ import (
 // does not go beside postfix.
 const sendmailRoot = "/var/cache/stanch-tests/sendmail"
 
-// startSendmail runs a Sendmail by the guide's lines named set. Mail leaves to
-// next unless the lines say otherwise.
+// startSendmail runs a Sendmail by the guide's lines named set, which asks at socket
+// if that is not "". Mail leaves to next unless the lines say otherwise.
 //
 // long: the configuration of a Sendmail, line by line
-func startSendmail(t *testing.T, set, next string, extra string) *site {
+func startSendmail(t *testing.T, set, next, socket string) *site {
 	t.Helper()
 	bin := filepath.Join(sendmailRoot, "usr/libexec/sendmail/sendmail")
 	cf := filepath.Join(sendmailRoot, "usr/share/sendmail/cf")
@@ -56,6 +56,9 @@ func startSendmail(t *testing.T, set, next string, extra string) *site {
 	_, port, _ := strings.Cut(s.mta, ":")
 	_, nextPort, _ := strings.Cut(next, ":")
 	lines := strings.NewReplacer("8892", milterPort, "2525", relayPort).Replace(guide(t, "sendmail.md", "sendmail.mc", set))
+	if socket != "" {
+		lines = strings.Replace(lines, "inet:"+milterPort+"@127.0.0.1", socket, 1)
+	}
 	if !strings.Contains(lines, "SMART_HOST") {
 		lines += "define(`SMART_HOST', `relay:[127.0.0.1]')dnl\ndefine(`RELAY_MAILER_ARGS', `TCP $h " + nextPort + "')dnl\n"
 	}
@@ -78,7 +81,7 @@ DAEMON_OPTIONS(`+"`Port=%[3]s, Addr=127.0.0.1, Name=MTA'"+`)dnl
 RELAY_DOMAIN(`+"`127.0.0.1'"+`)dnl
 RELAY_DOMAIN(`+"`localhost'"+`)dnl
 %[4]sMAILER(`+"`smtp'"+`)dnl
-`, cf, dir, port, lines+extra)
+`, cf, dir, port, lines)
 	write(t, filepath.Join(dir, "sendmail.mc"), mc, 0o600)
 	m4 := exec.Command("m4", "-D_CF_DIR_="+cf+"/", filepath.Join(dir, "sendmail.mc"))
 	text, err := m4.Output()

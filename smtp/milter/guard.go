@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -61,28 +62,30 @@ type guard struct {
 	closing sync.Once
 	closed  chan struct{}
 
-	opened time.Time
-
-	mu       sync.Mutex // guards all below
-	reading  bool       // inside a packet: its time is its own
-	busy     bool       // inside a message: not to be stopped
-	used     bool       // a message was begun
-	stopping bool
+	mu      sync.Mutex // guards all below
+	reading bool       // inside a packet: its time is its own
+	busy    bool       // inside a message: not to be stopped
+	used    bool       // a message was begun
+	stopsAt time.Time  // until when it may wait for a message; zero: the door is not closing
 }
 
-// firstMessage is for how long from its opening a connection may begin its first
-// message, though the door is closing: its client was just let in.
-const firstMessage = 3 * time.Second
+// farewell is for how long a connection stays open between messages once the door is
+// closing: its client is turned away where it goes on, for most servers hear nothing
+// once they have written to a connection that is closed.
+const farewell = 3 * time.Second
 
-// shutDown is the packet that tells a mail server to turn its client away with 421:
-// it reads it as the answer to the next command that has one.
+// shutDown is the packet that has a server turn its client away with 421, as the
+// answer to a command: a reply code, since the one that the protocol has for it
+// (SMFIR_SHUTDOWN) is none to Sendmail.
 //
-// Source: libmilter/mfdef.h, SMFIR_SHUTDOWN.
-var shutDown = []byte{0, 0, 0, 1, '4'}
+// Source: libmilter/mfdef.h, SMFIR_REPLYCODE.
+var shutDown = append([]byte{0, 0, 0, byte(1 + len(goodbye))}, "y"+goodbye...)
+
+const goodbye = "421 4.3.2 Service shutting down, try again\x00"
 
 func newGuard(conn net.Conn, idle, packet time.Duration, command func(byte) error) *guard {
 	return &guard{conn: conn, in: bufio.NewReaderSize(conn, 16<<10), idle: idle, packet: packet, command: command,
-		closed: make(chan struct{}), opened: time.Now()}
+		closed: make(chan struct{})}
 }
 
 // Read hands on what was let through. Whatever ends the connection is
@@ -114,18 +117,15 @@ var (
 // next reads a packet and checks it. A body is not gathered: its bytes may be
 // any, and follow as they come.
 func (g *guard) next() error {
-	if err := g.await(); err != nil {
-		return err
-	}
 	for {
+		if err := g.await(); err != nil {
+			return err
+		}
 		_, err := g.in.Peek(1)
 		if err == nil {
 			break
 		}
-		if !g.mayStop() {
-			return err
-		}
-		if err := g.await(); err != nil { // woken: it says good-bye
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !g.mayStop() { // otherwise it was woken
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (g *guard) next() error {
 		return errPacket
 	}
 	g.spoke = true
-	g.setBusy(code)
+	away := g.setBusy(code)
 	if code == cmdBody {
 		g.buf, g.body = head[:], int(size)-1
 	} else {
@@ -153,25 +153,42 @@ func (g *guard) next() error {
 		}
 		g.buf = b
 	}
-	return g.command(code)
+	if err := g.command(code); err != nil || !away {
+		return err
+	}
+	return g.turnAway()
 }
 
-// await arms the wait for a packet, unless the door is closing and no message
-// is under way: then the server is told, which has its client come again at once
-// where a connection that merely ends is a fault.
+// turnAway answers a MAIL that comes while the door is closing, and stays until the
+// server has left, for a while.
+func (g *guard) turnAway() error {
+	if _, err := g.Write(shutDown); err != nil {
+		return err
+	}
+	_ = g.conn.SetReadDeadline(time.Now().Add(farewell)) // fails only on a closed connection, as the read will
+	_, _ = io.Copy(io.Discard, g.in)                     // nothing of it counts any more
+	return errStopping
+}
+
+// await arms the wait for a packet. Where the door is closing and no message is
+// under way it ends in errStopping, and the server is told before it asks: one that
+// looks reads it as the answer to its next command.
 func (g *guard) await() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reading = false
-	if g.last == cmdEnd || g.last == cmdAbort {
+	if g.busy && (g.last == cmdEnd || g.last == cmdAbort) {
 		g.busy = false
+		if g.closes() { // the client of that message may go on too
+			g.stopsAt = time.Now().Add(farewell)
+		}
 	}
 	wait := time.Now().Add(g.idle)
 	if !g.spoke {
 		wait = time.Now().Add(g.packet)
 	}
-	if g.stopping && !g.busy {
-		if wait = g.stopsBy(); !time.Now().Before(wait) {
+	if g.closes() {
+		if wait = g.stopsAt; !time.Now().Before(wait) {
 			if g.spoke {
 				_, _ = g.Write(shutDown) // a server that is gone needs no telling
 			}
@@ -189,41 +206,40 @@ func (g *guard) begin() {
 	_ = g.conn.SetReadDeadline(time.Now().Add(g.packet)) // fails only on a closed connection, as the read will
 }
 
-func (g *guard) setBusy(code byte) {
+// setBusy notes the command of a packet, and reports whether it begins a message that
+// is to be turned away. The first of a connection is not: its client was just let in.
+func (g *guard) setBusy(code byte) (away bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if code == cmdMail {
+		away = g.closes() && g.used
 		g.busy, g.used = true, true
 	}
 	if code != cmdMacro {
 		g.last = code
 	}
+	return away
 }
 
-// mayStop reports whether the door is closing and no message is under way.
+// closes reports whether the door is closing and no message is under way. The
+// caller holds mu.
+func (g *guard) closes() bool { return !g.stopsAt.IsZero() && !g.busy }
+
+// mayStop is closes for those that do not hold mu.
 func (g *guard) mayStop() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.stopping && !g.busy
+	return g.closes()
 }
 
-// stopsBy is until when a connection that is to stop may wait for a message. The
-// caller holds mu.
-func (g *guard) stopsBy() time.Time {
-	if g.used {
-		return time.Unix(1, 0)
-	}
-	return g.opened.Add(firstMessage)
-}
-
-// stop asks the connection to end between messages; one that waits is woken.
-// Called by another goroutine.
+// stop asks the connection to end between messages; one that waits does so no longer
+// than farewell. Called by another goroutine.
 func (g *guard) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.stopping = true
+	g.stopsAt = time.Now().Add(farewell)
 	if !g.reading && !g.busy {
-		_ = g.conn.SetReadDeadline(g.stopsBy()) // fails only when it is closed already
+		_ = g.conn.SetReadDeadline(g.stopsAt) // fails only when it is closed already
 	}
 }
 

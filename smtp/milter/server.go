@@ -76,13 +76,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) admit(ctx context.Context, conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.loop.Stopping() || len(s.sessions) >= s.cfg.MaxConnections || !s.mayConnect(conn) {
+	if len(s.sessions) >= s.cfg.MaxConnections || !s.mayConnect(conn) {
 		_ = conn.Close()
 		s.d.Log.LogAttrs(ctx, slog.LevelWarn, "milter connection refused")
 		return
 	}
 	x := newSession(ctx, s, conn)
 	s.sessions[x] = struct{}{}
+	if s.loop.Stopping() { // it was accepted as the door closed
+		x.conn.stop()
+	}
 	s.running.Go(func() {
 		defer s.leave(x)
 		x.run()
@@ -106,9 +109,9 @@ func (s *Server) leave(x *session) {
 	delete(s.sessions, x)
 }
 
-// Shutdown stops accepting, ends connections between messages with a word that has
-// the server turn its client away with 421, and waits for those inside a message or
-// a packet; one that was opened in the last 3 s may still send its first message. When ctx ends first, Handlers are told so, all connections
+// Shutdown stops accepting, and waits for connections inside a message or a packet.
+// One between messages stays open for 3 s: where its client goes on the server is
+// told to turn it away with 421, but a first message is taken. When ctx ends first, Handlers are told so, all connections
 // are closed, and once they have ended ctx's error is returned. A server whose
 // connection ends has its client try again.
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -36,6 +36,24 @@ func (d *door) dialWire(t testing.TB) *wireMTA {
 	return m
 }
 
+// goesOn begins and ends messages until one is not let on, and returns the answer.
+func (m *wireMTA) goesOn() string {
+	m.t.Helper()
+	for {
+		m.say("DM{daemon_name}\x00x\x00") // written apart, as Sendmail does
+		m.say(mailPacket)
+		if got := m.hear(); got != "c" {
+			return got
+		}
+		m.say("A")
+	}
+}
+
+const (
+	mailPacket = "M<ada@clinic.example>\x00"
+	turnedAway = "y421 4.3.2 Service shutting down, try again\x00"
+)
+
 func (m *wireMTA) say(packet string) {
 	m.t.Helper()
 	if _, err := m.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(packet))), packet...)); err != nil {
@@ -57,32 +75,40 @@ func (m *wireMTA) hear() string {
 	return string(b)
 }
 
-// TestShutdownTurnsClientsAway holds that a closing door tells the server of a
-// connection between messages to send its client away (421), and that one whose
-// client was just let in has its first message answered.
+// TestShutdownTurnsClientsAway holds that a closing door has the server of a
+// connection between messages turn its client away (421) when it goes on, whatever
+// it writes before it reads, and that one whose client was just let in has its first
+// message answered.
 func TestShutdownTurnsClientsAway(t *testing.T) {
 	d := open(t, &handler{act: func(context.Context, *dlp.Document, dlp.Onward) dlp.Outcome { return dlp.Outcome{} }}, nil)
-	used, fresh := d.dialWire(t), d.dialWire(t)
-	used.say("M<ada@clinic.example>\x00")
-	if got := used.hear(); got != "c" {
-		t.Fatalf("MAIL: %q, want continue", got)
+	used, silent, fresh := d.dialWire(t), d.dialWire(t), d.dialWire(t)
+	for _, m := range []*wireMTA{used, silent} {
+		m.say(mailPacket)
+		if got := m.hear(); got != "c" {
+			t.Fatalf("MAIL: %q, want continue", got)
+		}
+		m.say("A")
 	}
-	used.say("A")
 	ended := make(chan error, 1)
 	go func() { ended <- d.Shutdown(context.Background()) }()
-	if got := used.hear(); got != "4" {
-		t.Errorf("between messages: %q, want that it shuts down", got)
+	if got := used.goesOn(); got != turnedAway {
+		t.Errorf("between messages: %q, want 421", got)
 	}
-	if got := used.hear(); got != "" {
-		t.Errorf("then %q, want the end", got)
-	}
-	fresh.say("M<ada@clinic.example>\x00")
+	used.Close()
+	fresh.say(mailPacket)
 	if got := fresh.hear(); got != "c" {
 		t.Errorf("just opened: %q, want continue", got)
 	}
 	fresh.say("A")
-	if got := fresh.hear(); got != "4" {
-		t.Errorf("after its message: %q, want that it shuts down", got)
+	if got := fresh.goesOn(); got != turnedAway {
+		t.Errorf("after its message: %q, want 421", got)
+	}
+	fresh.Close()
+	if got := silent.hear(); got != turnedAway {
+		t.Errorf("a client that does not go on: %q, want that the server knows before the connection ends", got)
+	}
+	if got := silent.hear(); got != "" {
+		t.Errorf("then %q, want the end", got)
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("shutdown: %v", err)
