@@ -70,6 +70,9 @@ type place struct {
 	searched bool   // a package within it is read
 	helper   bool   // a program added it for itself: what is of no known kind is no gap
 
+	alone   bool     // if it is a volume of several, the others are not there, or stand in further
+	further [][]byte // volumes of the archive behind this first one
+
 	opened bool // it was encrypted, and a password opened it
 
 	readings int // further ones that are made by whoever reads this place: a reader of its own numbers on
@@ -90,7 +93,7 @@ func (p place) inside(n string) place {
 func (p place) again() place {
 	p.path += "~" + itoa(p.readings+2)
 	p.depth++
-	p.readings = 0
+	p.readings, p.further = 0, nil
 	return p
 }
 
@@ -321,6 +324,9 @@ func (j *job) document(head *wire.Job) {
 
 // leaf finds what s is and reads it.
 func (j *job) leaf(at place, s *stream) {
+	if j.aVolume(at, s) {
+		return
+	}
 	if !j.admit(at) {
 		return
 	}

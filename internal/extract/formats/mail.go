@@ -11,9 +11,10 @@ import (
 
 // scope is what one message shows: its HTML and its pictures meet here.
 type scope struct {
-	shown  map[string]bool // Content-IDs that HTML shows
-	images []shownPicture
-	outer  *scope
+	shown   map[string]bool // Content-IDs that HTML shows
+	images  []shownPicture
+	volumes []volume // attachments that are pieces of archives
+	outer   *scope
 }
 
 type shownPicture struct {
@@ -52,6 +53,7 @@ func (j *job) message(at place, raw []byte) {
 	j.out.part(dlp.PartInfo{Path: sub(at.path, "HEADER"), MediaType: "text/rfc822-headers"})
 	j.fields(fields, body)
 	j.entity(at, fields, body, true)
+	j.volumes()
 }
 
 // endMessage tells of the pictures, now that it is known which are shown.

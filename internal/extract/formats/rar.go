@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/nwaples/rardecode/v2"
@@ -24,7 +26,10 @@ func (j *job) rar(at place, b []byte) error {
 		return gapOf(dlp.Corrupt, "rar")
 	}
 	front := b[:start]
-	a := &rarArchive{j: j, b: b[start:]}
+	a := &rarArchive{j: j, b: b[start:], further: at.further, packed: int64(len(b))}
+	for _, v := range at.further {
+		a.packed += int64(len(v))
+	}
 	heads, err := a.heads("")
 	if errors.Is(err, rardecode.ErrArchiveEncrypted) {
 		if pw, ok := j.unlock(func(pw string) bool {
@@ -50,6 +55,10 @@ func (j *job) rar(at place, b []byte) error {
 	if locked {
 		a.unlock()
 	}
+	used := 1
+	if a.volumes != nil {
+		used = a.volumes()
+	}
 	w := walkRar(a.b, a.pw)
 	a.comments(l, w)
 	if err := a.members(at, len(heads)); err != nil {
@@ -58,18 +67,42 @@ func (j *job) rar(at place, b []byte) error {
 	if err != nil {
 		return rarGap(err, false)
 	}
-	if !w.whole { // the library takes an end within a block that it passes over for the archive's
+	if !w.whole { // the library takes an end between blocks, or within one that it passes over, for the archive's
 		j.gap(at, dlp.Corrupt, "rar", 0)
 	}
-	return j.beside(&at, front, w.rest)
+	if err := j.beside(&at, front, w.rest); err != nil {
+		return err
+	}
+	return a.behind(&at, used)
+}
+
+// behind looks at the volumes behind the first, of which the archive's own are the
+// first used: members that none has, and what stands behind the end of each.
+func (a *rarArchive) behind(at *place, used int) error {
+	if used <= len(a.further) {
+		a.j.gap(*at, dlp.Corrupt, "rar: volumes that are not of the archive", 0)
+	}
+	for _, b := range a.further {
+		w := walkRar(b, a.pw)
+		if !w.whole {
+			a.j.gap(*at, dlp.Corrupt, "rar", 0)
+		}
+		if err := a.j.beside(at, w.rest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rarArchive is one archive on its way out.
 type rarArchive struct {
-	j     *job
-	b     []byte
-	pw    string
-	opens map[int]bool // members that are encrypted and that pw opens, by number
+	j       *job
+	b       []byte
+	further [][]byte   // the volumes behind b
+	volumes func() int // that the last reader has come to
+	packed  int64      // bytes of all volumes
+	pw      string
+	opens   map[int]bool // members that are encrypted and that pw opens, by number
 }
 
 func (a *rarArchive) reader(pw string) (*rardecode.Reader, error) {
@@ -77,7 +110,15 @@ func (a *rarArchive) reader(pw string) (*rardecode.Reader, error) {
 	if pw != "" {
 		opts = append(opts, rardecode.Password(pw))
 	}
-	return rardecode.NewReader(bytes.NewReader(a.b), opts...)
+	if len(a.further) == 0 {
+		return rardecode.NewReader(bytes.NewReader(a.b), opts...)
+	}
+	r, err := rardecode.OpenReader(rarFirst, append(opts, rardecode.FileSystem(rarFS(slices.Concat([][]byte{a.b}, a.further))))...)
+	if err != nil {
+		return nil, err
+	}
+	a.volumes = func() int { return len(r.Volumes()) } // it has nothing to close
+	return &r.Reader, nil
 }
 
 // heads lists the members. What comes before an error is returned with it.
@@ -116,7 +157,7 @@ func (a *rarArchive) comments(l *list, w rarBlocks) {
 }
 
 func (a *rarArchive) comment(l *list, b []byte) error {
-	r, err := (&rarArchive{j: a.j, b: b}).reader(a.pw)
+	r, err := (&rarArchive{j: a.j, b: b, packed: int64(len(b))}).reader(a.pw)
 	if err != nil {
 		return err
 	}
@@ -155,7 +196,7 @@ func (a *rarArchive) unlock() {
 			if h.IsDir || !h.Encrypted && !h.Solid {
 				continue
 			}
-			_, err = io.Copy(io.Discard, &budget{j: a.j, r: r, packed: int64(len(a.b))})
+			_, err = io.Copy(io.Discard, &budget{j: a.j, r: r, packed: a.packed})
 			if err == nil && h.Encrypted {
 				a.opens[n] = true
 			}
@@ -222,9 +263,9 @@ func (a *rarArchive) members(at place, most int) error {
 			size = 0
 		}
 		c := &catcher{r: r}
-		j.member(in, c, int64(len(a.b)), max(size, 0), "rar member")
+		j.member(in, c, a.packed, max(size, 0), "rar member")
 		if c.err == nil { // a solid archive is unpacked in order
-			_, _ = io.Copy(io.Discard, &budget{j: j, r: c, packed: int64(len(a.b))}) // told by overspent, or by c
+			_, _ = io.Copy(io.Discard, &budget{j: j, r: c, packed: a.packed}) // told by overspent, or by c
 		}
 		if c.err != nil {
 			ge := rarGap(c.err, h.Encrypted)
@@ -246,7 +287,7 @@ func rarGap(err error, encrypted bool) *gapError {
 	switch {
 	case errors.Is(err, rardecode.ErrArchiveEncrypted), errors.Is(err, rardecode.ErrArchivedFileEncrypted), errors.Is(err, rardecode.ErrBadPassword), encrypted:
 		return &gapError{dlp.Encrypted, "rar AES"}
-	case errors.Is(err, rardecode.ErrMultiVolume), errors.Is(err, rardecode.ErrFileNameRequired), errors.Is(err, rardecode.ErrBadVolumeNumber), errors.Is(err, rardecode.ErrInvalidFileBlock):
+	case errors.Is(err, rardecode.ErrMultiVolume), errors.Is(err, rardecode.ErrFileNameRequired), errors.Is(err, fs.ErrNotExist), errors.Is(err, rardecode.ErrBadVolumeNumber), errors.Is(err, rardecode.ErrInvalidFileBlock):
 		return &gapError{dlp.Unsupported, "rar: one of several volumes"}
 	case errors.Is(err, rardecode.ErrDictionaryTooLarge):
 		return &gapError{dlp.TooLarge, "dictionary"}

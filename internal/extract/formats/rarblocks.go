@@ -236,7 +236,8 @@ func header4(p []byte, pw string, keys *keys4) (head, behind []byte) {
 }
 
 // walk4 walks the blocks of RAR 1.5 to 4: sixteen bits of a CRC-32, the type, flags,
-// the header's size, and the data's where a flag says so.
+// the header's size, and the data's where a flag says so. Archives of before RAR 3 have
+// no block of their end: they are told from ones that are cut by nothing.
 func (w *rarBlocks) walk4(b []byte) {
 	const mainBlock, fileBlock, commentBlock, serviceBlock, endBlock = 0x73, 0x74, 0x75, 0x7a, 0x7b
 	const hasComment, hasCrypt, hasFileComment, hasLarge, hasData = 0x2, 0x80, 0x8, 0x100, 0x8000
@@ -286,5 +287,27 @@ func (w *rarBlocks) walk4(b []byte) {
 			return
 		}
 	}
-	w.whole = true // archives of before RAR 3 have no block of their end
+}
+
+// isRarVolume reports an archive whose first block says that it is a volume of several.
+func isRarVolume(b []byte) bool {
+	const volume, mainBlock = 1, 0x73
+	switch {
+	case bytes.HasPrefix(b, []byte(rar5Magic)):
+		head, start, _ := header5(b[len(rar5Magic):], nil)
+		var kind, flags, extra, archive uint64
+		if head == nil {
+			return false
+		}
+		rest, ok := uvarints(head[start:], &kind, &flags)
+		if ok && flags&1 != 0 {
+			rest, ok = uvarints(rest, &extra)
+		}
+		_, has := uvarints(rest, &archive)
+		return !ok || kind != 1 || !has || archive&volume != 0 // encrypted headers do not tell
+	case bytes.HasPrefix(b, []byte(rar4Magic)):
+		head, _ := header4(b[len(rar4Magic):], "", nil)
+		return head != nil && head[2] == mainBlock && head[3]&volume != 0
+	}
+	return false
 }
