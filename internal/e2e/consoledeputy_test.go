@@ -52,10 +52,12 @@ func TestConsoleDeputy(t *testing.T) {
 		b.Do(chromedp.WaitVisible(`[data-key="c"]`), chromedp.KeyEvent("c"), chromedp.WaitVisible(`form[action$="/unclaim"]`))
 	}
 	b.Open(url + "/deputy")
+	discreet(t, b)
 	narrow(t, b)
 	look("naming a deputy")
 	day := time.Now().UTC().Format(time.DateOnly)
 	b.Do(chromedp.SetValue("#name", "dana"), chromedp.SetValue("#last", day), chromedp.Click(`form[action="/deputy/name"] button`), chromedp.WaitVisible(`form[action="/deputy/end"]`))
+	discreet(t, b)
 	narrow(t, b)
 	look("a deputy")
 	if out := g.must("user", "deputies"); !strings.HasPrefix(out, "admin\tdana\t") {
@@ -114,5 +116,13 @@ func TestConsoleDeputy(t *testing.T) {
 		}
 	}
 	g.must("audit", "verify")
+	for _, secret := range consoleSecrets {
+		if strings.Contains(log+g.logged(), secret) {
+			t.Errorf("a log holds %q", secret)
+		}
+	}
+	for _, f := range filesWith(t, g.data(), consoleSecrets...) {
+		t.Error(f)
+	}
 	g.stop()
 }

@@ -28,6 +28,7 @@ func TestConsolePasskey(t *testing.T) {
 	signInFirst(t, g, b, url)
 	check := func(what string) {
 		t.Helper()
+		discreet(t, b)
 		narrow(t, b)
 		look(what)
 	}
@@ -73,6 +74,8 @@ func TestConsolePasskey(t *testing.T) {
 		t.Errorf("a password alone is let to %s", at())
 	}
 	b.Open(url + "/code")
+	b.Do(chromedp.WaitVisible(`form[action="/code/passkey"]`))
+	check("the page of a code, with a passkey beside it")
 	b.Do(chromedp.Click(`form[action="/code/passkey"] button`), chromedp.WaitVisible(".masthead"))
 
 	b.Open(url + "/key")
@@ -101,6 +104,10 @@ func TestConsolePasskey(t *testing.T) {
 	check("an item that a passkey opens")
 	b.Do(chromedp.Click(`form[action="/key/passkey/ask"] button`), chromedp.WaitVisible("form[data-passkey]"), chromedp.Click("form[data-passkey] button"), chromedp.WaitVisible(".finding"))
 	discreet(t, b)
+	for _, path := range []string{"/passkeys", "/key", "/deputy"} { // with somebody held to tell of
+		b.Open(url + path)
+		check(path + " while mail is held")
+	}
 
 	g.must("user", "passkeys-off", "admin")
 	byPasskey(`[role="alert"]`)
@@ -114,6 +121,11 @@ func TestConsolePasskey(t *testing.T) {
 	for _, f := range filesWith(t, g.data(), append([]string{"AGE-SECRET-KEY", reviewersPassword}, consoleSecrets...)...) {
 		if !strings.Contains(f, "work.agekey") {
 			t.Error(f)
+		}
+	}
+	for _, secret := range append([]string{"AGE-SECRET-KEY", reviewersPassword}, consoleSecrets...) {
+		if strings.Contains(log+g.logged(), secret) {
+			t.Errorf("a log holds %q", secret)
 		}
 	}
 	g.stop()
