@@ -224,7 +224,7 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 	case !slices.Contains(revealReasons, reason):
 		c.say(w, r, u, http.StatusBadRequest, "Nothing was revealed: a reason is needed.", "Go back and choose one.")
 		return
-	case len(password) > gateway.MaxPassword || !utf8.ValidString(password):
+	case !passwordMay(password):
 		c.fail(w, r, u, gateway.ErrNoPassword)
 		return
 	}
@@ -238,9 +238,7 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	err = c.Desk.ReadHeld(ctx, id, keys, u.Actor(), "reveal:"+reason, func(doc *dlp.Document) (err error) {
-		if password != "" {
-			doc.Passwords = []string{password}
-		}
+		doc.Passwords = typed(password)
 		text, whole, err = c.Reader.Text(ctx, doc, part, maxReveal)
 		return err
 	})
@@ -266,6 +264,17 @@ func (c *Console) reveal(w http.ResponseWriter, r *http.Request, u User) {
 		Whole  bool
 		Pieces []piece
 	}{c.frame(r, u, "Revealed part of item "+string(id)), id, partLabel(part), reason, c.Now(), whole, marked(text, part, d.Findings)})
+}
+
+// passwordMay reports whether s is a password that is tried, or none.
+func passwordMay(s string) bool { return len(s) <= gateway.MaxPassword && utf8.ValidString(s) }
+
+// typed is what a document is read with where somebody typed a password, "" for none.
+func typed(password string) []string {
+	if password == "" {
+		return nil
+	}
+	return []string{password}
 }
 
 // openEncrypted reads an item again with the password that was typed. It is in

@@ -16,6 +16,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // Exempter makes what a rule file says of a finding that is not PHI.
@@ -72,6 +73,7 @@ type notPHIPage struct {
 	At         Found
 	Finding    findingView
 	From       string // "": there is none, as of files
+	Typed      bool   // it is in a part that a typed password opened, and takes one to be read again
 	Kind       string
 	Why, Words string
 	Near       string // bytes
@@ -112,6 +114,7 @@ func (c *Console) notPHIOf(r *http.Request, u User, v url.Values) (p notPHIPage,
 	}
 	parts, _ := c.parts(d.Findings[i:i+1], nil)
 	p.Finding = parts[0].Findings[0]
+	p.Typed = vault.ByPassword(d.Typed, p.At.Part)
 	if d.Channel == dlp.Mail.String() {
 		p.From = d.Sender
 	}
@@ -237,12 +240,20 @@ func (c *Console) exemption(r *http.Request, u User, p *notPHIPage) (string, err
 	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
 	var digest string
+	password := r.PostFormValue("password")
+	if !passwordMay(password) {
+		return "", gateway.ErrNoPassword
+	}
 	err = c.Desk.ReadHeld(ctx, id, keys, u.Actor(), readReason, func(doc *dlp.Document) (err error) {
+		doc.Passwords = typed(password)
 		digest, err = c.Exempt.ValueDigest(ctx, doc, p.At)
 		return err
 	})
-	if err == nil && digest == "" {
+	switch {
+	case err == nil && digest == "":
 		err = errNoKey
+	case errors.Is(err, ErrNoFinding) && password != "":
+		err = gateway.ErrPassword
 	}
 	return listed("digests    ", digest), err
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +26,8 @@ const (
 	senderDigest = "fedcba9876543210fedcba9876543210"
 )
 
-func (exempter) ValueDigest(_ context.Context, _ *dlp.Document, at console.Found) (string, error) {
-	if at != (console.Found{Rule: "us-ssn", Part: "1", Start: 4, End: 15}) {
+func (exempter) ValueDigest(_ context.Context, doc *dlp.Document, at console.Found) (string, error) {
+	if at != (console.Found{Rule: "us-ssn", Part: "1", Start: 4, End: 15}) || slices.Contains(doc.Passwords, "wrong-5151") {
 		return "", console.ErrNoFinding
 	}
 	return valueDigest, nil
@@ -99,6 +100,13 @@ func TestNotPHI(t *testing.T) {
 			t.Errorf("%s: on record %+v", c.kind, e)
 		}
 	}
+	for password, want := range map[string]int{"wrong-5151": http.StatusConflict, "Kolibri-77": http.StatusOK, "\xff": http.StatusBadRequest} {
+		form := proposing("value")
+		form.Set("password", password)
+		if code, page, _ := olga.do(http.MethodPost, path, form); code != want || strings.Contains(page, password) {
+			t.Errorf("read again with the password %q: %d, want %d", password, code, want)
+		}
+	}
 	if text, _, err := store.Current(); err != nil || text != "" {
 		t.Errorf("a proposal has changed the rules: %q, %v", text, err)
 	}
@@ -108,7 +116,7 @@ func TestNotPHI(t *testing.T) {
 			reads++
 		}
 	}
-	if reads != 3 { // of the value alone: seen, refused unseen, proposed
+	if reads != 5 { // of the value alone: seen, refused unseen, proposed, and with two passwords
 		t.Errorf("read %d times", reads)
 	}
 	for name, change := range map[string]func(url.Values){

@@ -130,6 +130,8 @@ func TestAuditPageAndLegalHold(t *testing.T) {
 	if page := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(page, "the subpoena is settled") {
 		t.Error("the page does not say why it was lifted")
 	}
+	narrow(t, b)
+	looks("legal holds that were lifted")
 	proofTaken(t, g, b)
 	if out := g.must("legal-hold", "list", "--lifted"); !strings.Contains(out, id) || !strings.Contains(out, "subpoena is settled") {
 		t.Errorf("legal-hold list --lifted:\n%s", out)

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
+	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -189,6 +191,59 @@ func TestLegalHold(t *testing.T) {
 	}
 	if want := []string{"placed ", "placed failed", "placed ", "placed done", "placed ", "placed failed", "lifted ", "lifted done", "lifted ", "lifted failed"}; !slices.Equal(reasons, want) {
 		t.Errorf("on record: %q, want %q", reasons, want)
+	}
+}
+
+// refusing is a store that takes nothing.
+type refusing struct {
+	store.Store
+	err error
+}
+
+func (r refusing) Commit(context.Context, store.Change) error { return r.err }
+
+// TestLegalHoldIsOnRecord: without a record none is placed or lifted, and what came of
+// one that the disk did not take is on record.
+func TestLegalHoldIsOnRecord(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(out)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %v, want held", got.Kind)
+	}
+	place := func() error { return b.PlaceLegalHold(t.Context(), doc.ID, "subpoena", "uid:0") }
+	lift := func() error { return b.LiftLegalHold(t.Context(), doc.ID, "settled", "uid:0") }
+	for i, c := range []struct {
+		do     func() error
+		stands bool // after it
+	}{{place, true}, {lift, false}} {
+		for _, broken := range []error{store.ErrNoRoom, store.ErrUnknown} {
+			b.Store = refusing{b.db, broken}
+			if err := c.do(); !errors.Is(err, broken) {
+				t.Errorf("%d: the disk says %v: %v", i, broken, err)
+			}
+			b.Store = b.db
+		}
+		b.audit.breaksAt = audit.LegalHold
+		if err := c.do(); !errors.Is(err, errBroken) {
+			t.Errorf("%d: without a record: %v", i, err)
+		}
+		b.audit.breaksAt = ""
+		if _, stands, err := b.LegalHoldOn(t.Context(), doc.ID); err != nil || stands == c.stands {
+			t.Errorf("%d: without a record or a disk it was done: %v", i, err)
+		}
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var results []string
+	for _, e := range b.audit.of(audit.LegalHold) {
+		if e.Result != "" {
+			results = append(results, e.Reason+" "+e.Result)
+		}
+	}
+	if want := []string{"placed failed", "placed unknown", "placed done", "lifted failed", "lifted unknown", "lifted done"}; !slices.Equal(results, want) {
+		t.Errorf("on record: %q, want %q", results, want)
 	}
 }
 
