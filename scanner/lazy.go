@@ -33,7 +33,7 @@ const (
 )
 
 // passing reports that e leads on and has no output.
-func passing(e uint32) bool { return e-1 < special-1 }
+func passing(e uint32) bool { return int32(e) > 0 }
 
 // transition is one to the state at offset to.
 func transition(to uint32) uint32 {
