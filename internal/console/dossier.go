@@ -100,6 +100,9 @@ func (c *Console) findForDossier(w http.ResponseWriter, r *http.Request, u User)
 	}
 	p.More = more > 0
 	for i := range found {
+		if c.wasDrill(r.Context(), found[i].Doc) { // nothing was disclosed
+			continue
+		}
 		p.Found = append(p.Found, told{found[i], codeWords(string(found[i].Kind)), detail(&found[i])})
 	}
 	c.showDossiers(w, r, u, http.StatusOK, p)

@@ -24,6 +24,16 @@ type Drills interface {
 	IsDrill(id dlp.ID) bool
 }
 
+// wasDrill reports a document of a drill that is not held any more: until then
+// nothing tells it from others.
+func (c *Console) wasDrill(ctx context.Context, id dlp.ID) bool {
+	if !c.Drills.IsDrill(id) {
+		return false
+	}
+	h, err := c.Desk.Listed(ctx, id)
+	return err != nil || h.Drill
+}
+
 const drillDays = 3 // that a drill takes at most, if nobody says
 
 func (c *Console) drillRoutes() []route {

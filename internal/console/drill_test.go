@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/drill"
@@ -156,5 +157,29 @@ func TestProposalOfADrill(t *testing.T) {
 	p.drills = false
 	if code, _, _ := ana.do(http.MethodPost, to+"/accept", url.Values{"base": {rulefile.Digest("")}}); code != http.StatusSeeOther {
 		t.Errorf("one of a real item: %d", code)
+	}
+}
+
+// finding finds one decision about the desk's first item.
+type finding struct{ *desk }
+
+func (f finding) Search(context.Context, audit.Query, int64, int) ([]audit.Line, int64, error) {
+	return []audit.Line{{Seq: 7, Kind: audit.Decision, Doc: f.held[0].ID, Action: "quarantine"}}, 0, nil
+}
+
+// TestDrillsAreNoDisclosure: what is looked for a dossier has no document of a drill
+// that is over, and one that is held like others.
+func TestDrillsAreNoDisclosure(t *testing.T) {
+	t.Parallel()
+	p := &practice{drills: true}
+	s := newSiteWith(t, 1, func(s *site, d *console.Deps) { p.desk, d.Drills, d.Trail = s.desk, p, finding{s.desk} })
+	s.add(t, "dana", console.Officer, false)
+	dana := s.signedIn(t, "dana")
+	for _, over := range []bool{false, true} {
+		s.desk.held[0].Drill = over
+		code, body, _ := dana.do(http.MethodPost, "/dossiers/find", url.Values{"address": {"ward.person@clinic.example"}})
+		if found := strings.Contains(body, `name="item" value="`+string(s.desk.held[0].ID)); code != http.StatusOK || found == over {
+			t.Errorf("over %v: %d, found %v", over, code, found)
+		}
 	}
 }
