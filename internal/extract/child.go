@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -273,6 +274,18 @@ func (c *child) room(size int64) []byte {
 func (c *child) kill() {
 	c.end()
 	c.free()
+}
+
+// ending says in a word how the process, which is gone, ended: by itself with a code,
+// or by a signal, which is SIGKILL where it was told to.
+func (c *child) ending() string {
+	switch ws, ok := c.state.Sys().(syscall.WaitStatus); {
+	case ok && ws.Signaled():
+		return strings.ToLower(unix.SignalName(ws.Signal()))
+	case ok && ws.Exited():
+		return "exit_" + strconv.Itoa(ws.ExitStatus())
+	}
+	return "unknown"
 }
 
 // end ends the process at once.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,7 +106,7 @@ func newPool(t testing.TB, change func(*extract.Config)) *extract.Pool {
 	if change != nil {
 		change(&cfg)
 	}
-	p, err := extract.NewPool(cfg, extract.Deps{CacheDir: cacheDir(t)})
+	p, err := extract.NewPool(cfg, extract.Deps{CacheDir: cacheDir(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

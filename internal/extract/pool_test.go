@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,26 @@ func brokenMail(names ...string) []byte {
 		lines = append(lines, "--b", `Content-Disposition: attachment; filename="`+n+`.txt"`, "", "never seen")
 	}
 	return mail(append(lines, "--b", "", "last part", "--b--", "")...)
+}
+
+// TestEndingIsTold holds that the log says how a child ended.
+func TestEndingIsTold(t *testing.T) {
+	for file, want := range map[string]string{"break-by-exit": "result=exit_3", "break-by-garbage": "result=sigkill"} {
+		var log bytes.Buffer
+		cfg := extract.Default()
+		cfg.OCR.Enabled = extract.OCROff
+		p, err := extract.NewPool(cfg, extract.Deps{CacheDir: cacheDir(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		get(t, p, dlp.Mail, brokenMail(file))
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "cause=crashed "+want+"\n") {
+			t.Errorf("%s: the log is %q, want %q in it", file, log.String(), want)
+		}
+	}
 }
 
 func TestBrokenPart(t *testing.T) {

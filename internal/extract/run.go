@@ -189,7 +189,7 @@ func (r *run) stepOver(ctx context.Context, t *try) (again bool, err error) {
 		unit = t.stack[n-1]
 	}
 	r.p.log.LogAttrs(ctx, slog.LevelWarn, "extraction child ended", slog.String("doc", string(r.doc.ID)),
-		slog.String("part", unit.Path), slog.String("cause", cause.String()))
+		slog.String("part", unit.Path), slog.String("cause", cause.String()), slog.String("result", t.c.ending()))
 
 	if t.begun {
 		r.restarts++
