@@ -15,7 +15,7 @@ import (
 const extAge = ".age"
 
 // Encrypt leaves NAME with the suffix of its root's encryption, with the owner, mode, access list, extended attributes
-// and mtime of the file, in its place. The plain file goes only when the sealed one is on stable storage and
+// and times of the file, in its place. The plain file goes only when the sealed one is on stable storage and
 // the plain one was not touched meanwhile. A file with several names is not
 // encrypted: it would stay in the clear under the others.
 func (c *claim) Encrypt(ctx context.Context) error {
@@ -145,7 +145,7 @@ func (c *claim) seal(ctx context.Context, how Encryption) (body, error) {
 	if err := safefile.CopyAttributes(f, src); err != nil {
 		return b, step("copy attributes", err)
 	}
-	if err := c.t.own.chtimes(temp, b.Meta.ModTime); err != nil {
+	if err := c.t.own.chtimes(temp, b.Meta); err != nil {
 		return b, err
 	}
 	return b, step("sync", plain(f.Sync()))

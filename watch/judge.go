@@ -56,7 +56,9 @@ func (s *session) examine(ctx context.Context, e *entry) result {
 	if known && prior.explains(p, rules) {
 		return result{kind: entryDone}
 	}
+	used := p.atime // before it is read here, which may move it on
 	sum, p, err := hashFile(ctx, f)
+	p.atime = used
 	switch {
 	case errors.Is(err, errMoving):
 		s.r.count(CountChanged, 1)
@@ -163,7 +165,7 @@ func (j *judged) hand(ctx context.Context) result {
 	doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Name: j.rel, Root: r.cfg.Path, Received: time.Now(),
 		Size: j.p.size, Known: j.state.Released,
 		File: &dlp.FileMeta{UID: int(j.p.uid), GID: int(j.p.gid), Mode: j.p.mode & 0o7777,
-			ModTime: time.Unix(0, j.p.mtime), SHA256: j.sum, Links: j.p.links},
+			ModTime: time.Unix(0, j.p.mtime), AccessTime: time.Unix(0, j.p.atime), SHA256: j.sum, Links: j.p.links},
 		Open: func() (io.ReadSeekCloser, error) {
 			return &section{io.NewSectionReader(j.f, 0, j.p.size)}, nil
 		}}

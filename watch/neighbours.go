@@ -172,7 +172,8 @@ const (
 	CountUnchanged                // files read but found to have the content that was judged before
 	CountEmpty                    // empty files, passed without judging
 	CountOurs                     // stubs and encrypted files recognised by digest
-	CountSkipped                  // links, pipes, sockets and devices passed over by a walk
+	CountSymlink                  // symbolic links passed over by a walk
+	CountSkipped                  // pipes, sockets and devices passed over by a walk
 	CountUnreadable               // files or folders that could not be opened or read
 	CountChanged                  // files that changed while they were judged
 	CountRetried                  // files that the Handler asked to be offered again
@@ -191,7 +192,7 @@ const (
 	CountPanic                    // Handler calls that panicked
 )
 
-var countNames = [...]string{"judged", "unchanged", "empty", "ours", "skipped", "unreadable", "changed", "retried",
+var countNames = [...]string{"judged", "unchanged", "empty", "ours", "symlink", "skipped", "unreadable", "changed", "retried",
 	"taken", "put_back", "removed", "encrypted", "restored", "swept", "sweep_failed", "stranger", "overflow",
 	"unwatched", "reconcile", "root_failed", "panic"}
 

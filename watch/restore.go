@@ -137,7 +137,7 @@ func (r *root) writeRestored(ctx context.Context, t *tree, id dlp.ID, meta dlp.F
 	if err := own(f, meta); err != nil {
 		return stamp{}, err
 	}
-	if err := t.own.chtimes(temp, meta.ModTime); err != nil {
+	if err := t.own.chtimes(temp, meta); err != nil {
 		return stamp{}, err
 	}
 	if err := f.Sync(); err != nil {

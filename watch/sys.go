@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +26,7 @@ type stamp struct {
 	dev, ino     uint64
 	size         int64 // bytes
 	mtime, ctime int64 // nanoseconds since 1970
+	atime        int64 // likewise; it tells nothing apart
 	mode         uint32
 	uid, gid     uint32
 	links        uint64 // names that the file has
@@ -34,11 +34,12 @@ type stamp struct {
 
 // stampOf takes from st what tells files apart.
 func stampOf(st *unix.Stat_t) stamp {
-	return stamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
+	return stamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(), atime: st.Atim.Nano(),
 		mode: st.Mode, uid: st.Uid, gid: st.Gid, links: uint64(st.Nlink)}
 }
 
 func (p stamp) regular() bool { return p.mode&unix.S_IFMT == unix.S_IFREG }
+func (p stamp) symlink() bool { return p.mode&unix.S_IFMT == unix.S_IFLNK }
 func (p stamp) isDir() bool   { return p.mode&unix.S_IFMT == unix.S_IFDIR }
 
 // same reports whether p and q are one file with no change between them.
@@ -92,8 +93,18 @@ func (d folder) open(name string, flags int, mode uint32) (*os.File, error) {
 }
 
 // openFile opens name for reading; a pipe that took its place does not block.
+// Where this user may ask for that, reading leaves the access time as it is:
+// who last used a file is to be seen in spite of us.
+//
+// Source: open(2), O_NOATIME: EPERM for who neither owns the file nor has
+// CAP_FOWNER.
 func (d folder) openFile(name string) (*os.File, error) {
-	return d.open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+	f, err := d.open(name, flags|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) {
+		return d.open(name, flags, 0)
+	}
+	return f, err
 }
 
 // openFolder opens the directory name.
@@ -141,9 +152,13 @@ func (d folder) sync() error { return step("sync folder", plain(d.f.Sync())) }
 
 func (d folder) close() { _ = d.f.Close() } // read-only handle: nothing to lose
 
-// chtimes sets the modification time of name, and leaves the access time.
-func (d folder) chtimes(name string, m time.Time) error {
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(m.UnixNano())}
+// chtimes gives name the times of m; an access time that is not known it
+// leaves as it is.
+func (d folder) chtimes(name string, m dlp.FileMeta) error {
+	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(m.ModTime.UnixNano())}
+	if !m.AccessTime.IsZero() {
+		ts[0] = unix.NsecToTimespec(m.AccessTime.UnixNano())
+	}
 	return step("set times", unix.UtimesNanoAt(int(d.f.Fd()), name, ts, unix.AT_SYMLINK_NOFOLLOW))
 }
 

@@ -115,6 +115,7 @@ func (s *session) visit(ctx context.Context, rel string, gone bool) {
 // walkCount is what a walk adds up.
 type walkCount struct {
 	full      int // number of the complete walk; 0 for a partial one
+	symlinks  int
 	skipped   int
 	unwatched int
 }
@@ -148,10 +149,16 @@ func (s *session) reconcile(ctx context.Context) bool {
 			nil, slog.Int("count", n.unwatched))
 	}
 	s.r.count(CountReconcile, 1)
+	var before int
 	s.r.setStatus(func(st *RootStatus) {
+		before = st.Symlinks
 		st.Walks, st.Reconciled = n.full, time.Now()
-		st.Skipped, st.Unwatched, st.Folders = n.skipped, n.unwatched, len(s.watches.byPath)
+		st.Symlinks, st.Skipped, st.Unwatched, st.Folders = n.symlinks, n.skipped, n.unwatched, len(s.watches.byPath)
 	})
+	if n.symlinks != before {
+		s.r.log(ctx, slog.LevelInfo, "symbolic links are not followed: what they lead to is judged where it lies, if that is watched",
+			nil, slog.String("reason", "symlink"), slog.Int("count", n.symlinks))
+	}
 	return true
 }
 
@@ -290,11 +297,17 @@ func (s *session) unwatch(rel string) {
 // offer hands a file to the settler unless its state says that this very file
 // was judged under the present rules. n is nil for a single path.
 func (s *session) offer(ctx context.Context, rel string, p stamp, n *walkCount) {
-	if !p.regular() {
+	if n == nil {
+		n = &walkCount{}
+	}
+	switch {
+	case p.symlink():
+		s.r.count(CountSymlink, 1)
+		n.symlinks++
+		return
+	case !p.regular():
 		s.r.count(CountSkipped, 1)
-		if n != nil {
-			n.skipped++
-		}
+		n.skipped++
 		return
 	}
 	st, ok, err := s.r.w.ledger.get(ctx, s.r.pathKey(rel))

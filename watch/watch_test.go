@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestWhatBecomesOfAFile(t *testing.T) {
 	}
 }
 
-func TestEncryptedFileKeepsOwnerModeAndTime(t *testing.T) {
+func TestEncryptedFileKeepsOwnerModeAndTimes(t *testing.T) {
 	b := newBench(t)
 	b.cfg.AgeRecipients = []string{"age1invented"}
 	b.write("a.csv", "SEAL me")
@@ -72,7 +73,8 @@ func TestEncryptedFileKeepsOwnerModeAndTime(t *testing.T) {
 	if err := os.Chmod(b.path("a.csv"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(b.path("a.csv"), when, when); err != nil {
+	used := when.Add(time.Hour)
+	if err := os.Chtimes(b.path("a.csv"), used, when); err != nil {
 		t.Fatal(err)
 	}
 	b.start().idle()
@@ -83,8 +85,30 @@ func TestEncryptedFileKeepsOwnerModeAndTime(t *testing.T) {
 	if fi.Mode().Perm() != 0o640 || !fi.ModTime().Equal(when) {
 		t.Errorf("got %v %v, want 0640 %v", fi.Mode(), fi.ModTime(), when)
 	}
+	if got := accessed(fi); !got.Equal(used) {
+		t.Errorf("last used %v, want %v", got, used)
+	}
 	if got := b.read("a.csv.age"); !strings.HasPrefix(got, "scrambled for age1invented\n") || strings.Contains(got, "SEAL") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// accessed is when the file was last read, by whom it may concern.
+func accessed(fi os.FileInfo) time.Time { return time.Unix(fi.Sys().(*syscall.Stat_t).Atim.Unix()) }
+
+// TestJudgingLeavesTheAccessTime: who last used a file that stays is to be seen in
+// spite of its having been read here.
+func TestJudgingLeavesTheAccessTime(t *testing.T) {
+	b := newBench(t)
+	b.write("a.csv", "nothing to see")
+	used := time.Date(2020, 2, 3, 4, 5, 6, 789, time.UTC) // so old that a common mount notes any reading
+	if err := os.Chtimes(b.path("a.csv"), used, used.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	b.start().idle()
+	b.wantJudged("a.csv: nothing to see")
+	if fi, err := os.Stat(b.path("a.csv")); err != nil || !accessed(fi).Equal(used) {
+		t.Errorf("last used %v, %v; want %v", accessed(fi), err, used)
 	}
 }
 
@@ -238,11 +262,37 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	}
 	b.start().idle()
 	b.wantJudged("real/a.txt: HOLD inside")
-	if got := b.w.Status()[0].Skipped; got != 4 {
-		t.Errorf("skipped %d, want 4", got)
+	if got := b.w.Status()[0]; got.Symlinks != 3 || got.Skipped != 1 {
+		t.Errorf("passed over %d links, want 3, and %d others, want 1", got.Symlinks, got.Skipped)
+	}
+	if links, others := b.count(watch.CountSymlink), b.count(watch.CountSkipped); links < 3 || others < 1 {
+		t.Errorf("counted %d links and %d others", links, others)
 	}
 	if _, err := os.Stat(outside + "/secret.txt"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSymbolicLinksAreOnTheLog: that links are passed over is logged with how many
+// there are, once as long as that is so, and never with a name.
+func TestSymbolicLinksAreOnTheLog(t *testing.T) {
+	b := newBench(t)
+	link := func(name string) {
+		if err := os.Symlink("/nowhere", b.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("quillfeather.csv")
+	b.start().idle()
+	link("another.csv")
+	b.idle()
+	b.idle() // the first may have been past it
+	b.stop()
+	got := b.logs.String()
+	for count, want := range map[string]int{`"reason":"symlink","count":1,`: 1, `"reason":"symlink","count":2,`: 1, "quillfeather": 0} {
+		if n := strings.Count(got, count); n != want {
+			t.Errorf("%s is logged %d times, want %d:\n%s", count, n, want, got)
+		}
 	}
 }
 

@@ -95,7 +95,8 @@ type RootStatus struct {
 	Polled     bool      // no events: found by walks alone
 	Folders    int       // watched by events
 	Unwatched  int       // that could not be watched, in the last complete walk
-	Skipped    int       // links, pipes, sockets and devices, in the last complete walk
+	Symlinks   int       // symbolic links passed over, in the last complete walk
+	Skipped    int       // pipes, sockets and devices passed over, in the last complete walk
 	Pending    int       // files that wait to settle, to be judged or to be offered again
 	Reconciled time.Time // end of the last complete walk; zero before the first
 	Walks      int       // complete walks since the start

@@ -116,7 +116,7 @@ func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identit
 // short, one of the two stands, whole. Where both do, for it was cut short
 // between, and they agree, it is ended.
 func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error {
-	src, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	src, err := openQuietly(path)
 	if errors.Is(err, unix.ELOOP) {
 		return errors.New("it is a symbolic link: name the file itself")
 	}
@@ -147,7 +147,7 @@ func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error
 		return errors.Join(err, dst.abort())
 	}
 	proc := fmt.Sprintf("/proc/self/fd/%d", dst.Fd())
-	if err := errors.Join(dst.takeAfter(src, info), os.Chtimes(proc, time.Time{}, info.ModTime()), dst.Sync()); err != nil {
+	if err := errors.Join(dst.takeAfter(src, info), os.Chtimes(proc, accessed(info), info.ModTime()), dst.Sync()); err != nil {
 		return errors.Join(err, dst.abort())
 	}
 	onStep("decrypt: place")
@@ -160,9 +160,28 @@ func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error
 	return removeSealed(path, name)
 }
 
+// openQuietly opens the file at path to read it, and where this user may ask for
+// that without moving its access time on. It follows no link and waits for no pipe.
+func openQuietly(path string) (*os.File, error) {
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, flags|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) { // open(2): neither its owner nor CAP_FOWNER
+		return os.OpenFile(path, flags, 0)
+	}
+	return f, err
+}
+
+// accessed is the access time of info, zero where it is not known.
+func accessed(info os.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Atim.Unix())
+	}
+	return time.Time{}
+}
+
 // stands reports whether the file at name is what opens from src.
 func stands(name string, src *os.File, open func(io.Writer, io.Reader) error) (bool, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := openQuietly(name)
 	if err != nil {
 		return false, nil
 	}

@@ -212,11 +212,12 @@ func (memory) Close() error { return nil }
 
 // FileMeta is what makes a file itself beside its content.
 type FileMeta struct {
-	UID, GID int
-	Mode     uint32 // permission, setuid, setgid and sticky bits, as chmod(2) takes them
-	ModTime  time.Time
-	SHA256   [32]byte // of the content that is judged
-	Links    uint64   // names (hard links) that the file had then; 0: not known, and not kept in the vault
+	UID, GID   int
+	Mode       uint32 // permission, setuid, setgid and sticky bits, as chmod(2) takes them
+	ModTime    time.Time
+	AccessTime time.Time // zero: not known
+	SHA256     [32]byte  // of the content that is judged
+	Links      uint64    // names (hard links) that the file had then; 0: not known, and not kept in the vault
 }
 
 // Released says that a person released this content at this place before, and

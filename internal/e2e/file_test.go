@@ -209,7 +209,7 @@ func empty(t *testing.T, dir string) bool {
 }
 
 // TestEncryptedFileKeepsItsAttributes asks setfacl's and setfattr's own
-// counterparts whether owner, access list, attributes, mode and time came through
+// counterparts whether owner, access list, attributes, mode and times came through
 // encryption and back, and whether a folder's default list let nobody in.
 func TestEncryptedFileKeepsItsAttributes(t *testing.T) {
 	t.Parallel()
@@ -241,9 +241,10 @@ func TestEncryptedFileKeepsItsAttributes(t *testing.T) {
 	}
 	run("setfacl", "-d", "-m", "u:4321:rwx", g.share) // what is made here from now on lets 4321 in
 	run("setfattr", "-n", "user.ward", "-v", "three", listed)
-	run("touch", "-d", "2025-01-02 03:04:05.678901234", listed)
+	run("touch", "-m", "-d", "2025-01-02 03:04:05.678901234", listed)
+	run("touch", "-a", "-d", "2025-01-03 04:05:06.789012345", listed)
 	about := func(path string) string {
-		return run("getfacl", "-cnp", path) + run("getfattr", "-d", "--absolute-names", "--only-values", path) + run("stat", "-c", "%a %u %g %y", path)
+		return run("getfacl", "-cnp", path) + run("getfattr", "-d", "--absolute-names", "--only-values", path) + run("stat", "-c", "%a %u %g %x %y", path)
 	}
 	want := map[string]string{listed: about(listed), plain: about(plain)}
 	g.start()

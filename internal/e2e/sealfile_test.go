@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -44,8 +45,13 @@ func TestFileEncryptedWithOpenPGP(t *testing.T) {
 	g.start()
 	path := filepath.Join(g.share, "patients.csv")
 	write(t, path, phiFile, 0o640)
-	eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".gpg") })
+	note := path + ".stanch.txt"
+	eventually(t, "the file is encrypted in place, with its note", func() bool { return !exists(path) && exists(path+".gpg") && exists(note) })
 	g.stop()
+	_, fpr, _ := strings.Cut(p.gpg("", "--with-colons", "--fingerprint", "records@clinic.example"), "\nfpr:::::::::")
+	if fpr, _, ok := strings.Cut(fpr, ":"); !ok || !strings.Contains(strings.ToUpper(read(t, note)), "OPENPGP KEY: "+fpr+"\n") || strings.Contains(read(t, note), "536") {
+		t.Errorf("the note does not say that %s opens it: %q", fpr, read(t, note))
+	}
 	if got := p.gpg("", "--decrypt", path+".gpg"); got != phiFile {
 		t.Fatalf("gpg gives %q", got)
 	}
@@ -53,11 +59,14 @@ func TestFileEncryptedWithOpenPGP(t *testing.T) {
 	altered := []byte(good)
 	altered[len(altered)-30] ^= 1
 	write(t, path+".gpg", string(altered), 0o640)
-	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code == 0 || exists(path) {
+	if _, err := p.run("", "--decrypt", path+".gpg"); err == nil { // it may have written by then; its exit tells
+		t.Error("gpg takes an altered file")
+	}
+	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code == 0 || exists(path) || !exists(note) {
 		t.Fatalf("an altered file came back: exit %d: %s", code, out)
 	}
 	write(t, path+".gpg", good, 0o640)
-	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code != 0 || read(t, path) != phiFile || exists(path+".gpg") {
+	if out, code := runStanch(t, "decrypt", path+".gpg", "--identity", secret); code != 0 || read(t, path) != phiFile || exists(path+".gpg") || exists(note) {
 		t.Errorf("stanch decrypt: exit %d: %s", code, out)
 	}
 }
@@ -75,7 +84,13 @@ func TestFileEncryptedWithCMS(t *testing.T) {
 	g.start("GODEBUG=fips140=on")
 	path := filepath.Join(g.share, "patients.csv")
 	write(t, path, phiFile, 0o640)
-	eventually(t, "the file is encrypted in place", func() bool { return !exists(path) && exists(path+".p7m") })
+	note := path + ".stanch.txt"
+	eventually(t, "the file is encrypted in place, with its note", func() bool { return !exists(path) && exists(path+".p7m") && exists(note) })
+	for _, who := range []string{"rsa", "ec"} {
+		if sum := sha256Of(t, at(who+".pem")); !strings.Contains(read(t, note), sum) || strings.Contains(read(t, note), "536") {
+			t.Errorf("the note does not say that %s opens it: %q", sum, read(t, note))
+		}
+	}
 	for _, who := range []string{"rsa", "ec"} {
 		got := output(t, "openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-in", path+".p7m", "-recip", at(who+".pem"), "-inkey", at(who+".key"))
 		if got != phiFile {
@@ -99,9 +114,16 @@ func TestFileEncryptedWithCMS(t *testing.T) {
 	if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at("other.key")); code == 0 || exists(path) {
 		t.Fatalf("with somebody else's key: exit %d: %s", code, out)
 	}
-	if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at("other.key"), "--identity", at("ec.key")); code != 0 || read(t, path) != phiFile || exists(path+".p7m") {
+	if out, code := runStanch(t, "decrypt", path+".p7m", "--identity", at("other.key"), "--identity", at("ec.key")); code != 0 || read(t, path) != phiFile || exists(path+".p7m") || exists(note) {
 		t.Errorf("stanch decrypt: exit %d: %s", code, out)
 	}
+}
+
+// sha256Of is the fingerprint of a certificate as openssl gives it, in one word.
+func sha256Of(t *testing.T, cert string) string {
+	t.Helper()
+	_, sum, _ := strings.Cut(strings.TrimSpace(output(t, "openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", cert)), "=")
+	return strings.ToLower(strings.ReplaceAll(sum, ":", ""))
 }
 
 // TestRecipientWithExpiredCertificate: nothing is encrypted to it, and the file
@@ -164,8 +186,31 @@ func TestFileWithSeveralNamesIsHeld(t *testing.T) {
 	if out, _ := runStanch(t, "audit", "export", "--config", g.config); !strings.Contains(out, `"reason":"hard_link"`) {
 		t.Errorf("the audit log does not say why: %s", out)
 	}
-	if out, code := runStanch(t, "decrypt", link+".age", "--identity", one); code == 0 {
-		t.Errorf("decrypt of what is not there: %s", out)
+	if log := g.logged(); !strings.Contains(log, `"reason":"symlink","count":1,`) || strings.Contains(log, "link.csv") {
+		t.Errorf("the log does not say why the link stays: %s", log)
+	}
+}
+
+// TestDecryptRefusesALink: decrypt says of a symbolic link to an encrypted file that it
+// is one, and both stay as they are; by its own name the file comes back.
+func TestDecryptRefusesALink(t *testing.T) {
+	t.Parallel()
+	for suffix, with := range sealers(t) {
+		dir := t.TempDir()
+		path, link := filepath.Join(dir, "elsewhere.csv"), filepath.Join(dir, "link.csv"+suffix)
+		write(t, path, phiFile, 0o640)
+		with.seals(path, path+suffix)
+		if err := errors.Join(os.Remove(path), os.Symlink(path+suffix, link)); err != nil {
+			t.Fatal(err)
+		}
+		sealed := read(t, path+suffix)
+		out, refused := exec.Command(stanch, "decrypt", link, "--identity", with.key).CombinedOutput()
+		if es, err := os.ReadDir(dir); refused == nil || !strings.Contains(string(out), "it is a symbolic link") || err != nil || len(es) != 2 || read(t, path+suffix) != sealed {
+			t.Errorf("%s: %v, %v, %v: %s", suffix, refused, es, err, out)
+		}
+		if out, code := runStanch(t, "decrypt", path+suffix, "--identity", with.key); code != 0 || read(t, path) != phiFile {
+			t.Errorf("%s, by its own name: exit %d: %s", suffix, code, out)
+		}
 	}
 }
 
