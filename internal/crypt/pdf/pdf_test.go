@@ -40,6 +40,28 @@ func must(t *testing.T, args ...string) string {
 	return out
 }
 
+// revision6 has qpdf check the file, and say that it is encrypted with AES-256 by
+// revision 6, every stream and string of it.
+func revision6(t *testing.T, file, pass string) {
+	t.Helper()
+	if out := must(t, "qpdf", "--password="+pass, "--check", file); !strings.Contains(out, "No syntax or stream encoding errors found") {
+		t.Errorf("qpdf --check: %s", out)
+	}
+	out := must(t, "qpdf", "--password="+pass, "--show-encryption", file)
+	for _, want := range []string{"R = 6\n", "stream encryption method: AESv3\n", "string encryption method: AESv3\n", "file encryption method: AESv3\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q: %s", want, out)
+		}
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(raw, []byte("%PDF-2.0\n")) {
+		t.Errorf("begins with %.10q", raw)
+	}
+}
+
 // encrypted is the PDF that msg becomes, in a file, and the mail it comes in.
 func encrypted(t *testing.T, msg string) (file, outer string) {
 	t.Helper()
@@ -132,12 +154,7 @@ func TestOpened(t *testing.T) {
 			t.Errorf("%q stands in the clear", secret)
 		}
 	}
-	if out := must(t, "qpdf", "--password="+passphrase, "--show-encryption", file); !strings.Contains(out, "R = 6") || !strings.Contains(out, "stream encryption method: AESv3") {
-		t.Errorf("qpdf --show-encryption: %s", out)
-	}
-	if out := must(t, "qpdf", "--password="+passphrase, "--check", file); !strings.Contains(out, "No syntax or stream encoding errors found") {
-		t.Errorf("qpdf --check: %s", out)
-	}
+	revision6(t, file, passphrase)
 	text := must(t, "pdftotext", "-upw", passphrase, file, "-")
 	for _, want := range []string{"Befund für Quillfeather", "Łukasz Müller, Ελένη, Мария", "Dr Ana <ana@clinic.example>"} {
 		if !strings.Contains(text, want) {
@@ -180,7 +197,7 @@ func TestNothingIsMangledOrLost(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file, _ := encrypted(t, c.msg)
-			must(t, "qpdf", "--password="+passphrase, "--check", file)
+			revision6(t, file, passphrase)
 			if page := must(t, "pdftotext", "-upw", passphrase, file, "-"); !strings.Contains(page, c.page) {
 				t.Errorf("no %q on the page: %s", c.page, page)
 			}
@@ -221,6 +238,105 @@ func TestPassphrases(t *testing.T) {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		must(t, "qpdf", "--password="+pass, "--check", file)
+		revision6(t, file, pass)
+	}
+}
+
+// saved is message.txt as pdfdetach takes it out of file; "" where it does not.
+func saved(t *testing.T, file string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := run(t, "pdfdetach", "-upw", passphrase, "-saveall", "-o", dir, file); err != nil {
+		return ""
+	}
+	b, _ := os.ReadFile(filepath.Join(dir, "message.txt")) // it may not have got so far
+	return string(b)
+}
+
+// TestAltered: revision 6 proves nothing of what it encrypts. Of a file in which a bit
+// of the message was altered qpdf and poppler say nothing and give the rest out, but
+// never what stood in that block; where the sealed key was altered they give nothing.
+func TestAltered(t *testing.T) {
+	text := strings.Repeat("the patient Tetrahymena is well\n", 40)
+	file, _ := encrypted(t, head+"\n"+text)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := saved(t, file)
+	bad := filepath.Join(t.TempDir(), "bad.pdf")
+	alter := func(at int, with byte) {
+		t.Helper()
+		b := bytes.Clone(raw)
+		b[at] ^= with
+		if err := os.WriteFile(bad, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := false
+	for rest, at := raw, 0; ; { // the middle of each stream: one is message.txt
+		i := bytes.Index(rest, []byte("\nstream\n"))
+		if i < 0 {
+			break
+		}
+		i += len("\nstream\n")
+		n := bytes.Index(rest[i:], []byte("\nendstream\n"))
+		alter(at+i+n/2, 1)
+		rest, at = rest[i+n:], at+i+n
+		got := saved(t, bad)
+		if len(got) != len(good) || got == good {
+			continue // another stream
+		}
+		found = true
+		first, last := 0, len(good)-1
+		for got[first] == good[first] {
+			first++
+		}
+		for got[last] == good[last] {
+			last--
+		}
+		block, as := first/16*16, 0
+		for k := range 16 {
+			if got[block+k] == good[block+k] {
+				as++
+			}
+		}
+		if as > 8 || last >= block+32 { // a block is lost, and a bit of the one behind it
+			t.Errorf("bytes %d to %d differ, and %d of the altered block are as they were", first, last, as)
+		}
+		if out, err := run(t, "qpdf", "--password="+passphrase, "--check", bad); err != nil {
+			t.Errorf("qpdf sees that the message was altered: say so in docs/encryption.md: %s", out)
+		}
+		if out, err := run(t, "pdftotext", "-upw", passphrase, bad, "-"); err != nil {
+			t.Errorf("poppler sees that the message was altered: say so in docs/encryption.md: %s", out)
+		}
+	}
+	if !found {
+		t.Error("no stream is message.txt")
+	}
+	for _, names := range [][]string{{"/UE<", "/OE<"}, {"/U<", "/O<"}} { // the file's key sealed, and what proves the passphrase
+		b := bytes.Clone(raw)
+		for _, name := range names {
+			i := bytes.Index(b, []byte(name))
+			if i < 0 {
+				t.Fatalf("no %s in it", name)
+			}
+			if at := i + len(name); b[at] == '0' {
+				b[at] = '1'
+			} else {
+				b[at] = '0'
+			}
+		}
+		if err := os.WriteFile(bad, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"pdftotext", "-upw", passphrase, bad, "-"}, {"qpdf", "--password=" + passphrase, "--qdf", bad, "-"}} {
+			if out, _ := run(t, args...); strings.Contains(out, "Tetra") {
+				t.Errorf("with %v altered %s gives %.300s", names, args[0], out)
+			}
+		}
+		if got := saved(t, bad); strings.Contains(got, "Tetra") {
+			t.Errorf("with %v altered pdfdetach gives %.300s", names, got)
+		}
 	}
 }
