@@ -49,12 +49,17 @@ func (s *server) buildConsole() error {
 		return err
 	}
 	s.ruleFile = rulefile.Open(s.cfg.DataDir)
+	var pickups console.Pickups
+	if s.cfg.Portal.On() {
+		pickups = s.gateway
+	}
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir), s.ring), Deputy: console.OpenDeputies(consoleDir(s.cfg.DataDir), time.Now), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, Exempt: rulebook{s}, AcceptOwn: s.cfg.Console.AcceptOwn, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		OIDC: provider, Site: passkey.NewSite(cmp.Or(s.cfg.Console.URL, s.cfg.Console.OIDC.URL), "stanch"), Trail: s.audit, Prover: s.audit, Legal: s.gateway, Persons: s.persons,
 		Dossiers: s.gateway,
 		Rollout:  rollouts{s},
 		Drills:   s.gateway,
+		Pickups:  pickups,
 		Figures:  s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)

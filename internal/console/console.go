@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/passkey"
+	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/safelog"
 	"github.com/stanch-dlp/stanch/internal/vault"
@@ -57,6 +58,7 @@ type Deps struct {
 	Dossiers Dossiers
 	Rollout  Rollout
 	Drills   Drills
+	Pickups  Pickups                                               // nil: nobody opens mail in a browser
 	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
@@ -211,6 +213,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		what, more string
 	}{
 		{vault.ErrNotFound, http.StatusNotFound, "There is no such item.", ""},
+		{pickup.ErrEnded, http.StatusNotFound, "No such message waits.", "It is over, or somebody took it back before."},
 		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
 		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},

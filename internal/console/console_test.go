@@ -226,7 +226,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 		},
 		Book: book{}, Editor: s.rules(), Exempt: exempter{}, RuleFile: rulefile.Open(dir),
 		Held:  func(context.Context) (int, error) { return items, nil },
-		Vault: &locker{}, Trail: s.desk, Prover: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Drills: &practice{desk: s.desk}, Persons: persons,
+		Vault: &locker{}, Trail: s.desk, Prover: s.desk, Legal: s.desk, Dossiers: s.desk, Rollout: &bringing{}, Drills: &practice{desk: s.desk}, Pickups: s.desk, Persons: persons,
 		Figures: countsOf(s.desk, s.at), HeldBefore: func(_ context.Context, at []time.Time) ([]int, error) { return make([]int, len(at)), nil },
 		Health: func(context.Context) []console.Condition {
 			return []console.Condition{{Name: "Next hop", Value: "1 down"}}

@@ -232,6 +232,7 @@ type queuePage struct {
 	Seen     int  // items looked through at most
 	Views    []View
 	Query    string // the search, as a view keeps it
+	Portal   bool   // recipients open mail in a browser
 
 	places []string // in whose place the reader decides
 }
@@ -305,7 +306,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 	if p.Views, err = c.Views.Of(u.Name); err != nil { // the queue is there without them
 		c.Log.LogAttrs(r.Context(), slog.LevelWarn, "saved views could not be read", safelog.Err(err))
 	}
-	p.Query = s.query().Encode()
+	p.Query, p.Portal = s.query().Encode(), c.Pickups != nil
 	p.frame = c.frame(r, u, "Queue")
 	c.render(w, r, http.StatusOK, "queue", p)
 }

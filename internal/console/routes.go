@@ -51,7 +51,7 @@ type route struct {
 
 // routes lists every route. A page adds its own list here.
 func (c *Console) routes() []route {
-	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.dossierRoutes(), c.rolloutRoutes(), c.drillRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.notPHIRoutes(), c.proposalRoutes(), c.keyRoutes(), c.deputyRoutes(), c.passkeyRoutes(), c.proofRoutes())
+	return slices.Concat(c.signinRoutes(), c.secondRoutes(), c.oidcRoutes(), c.queueRoutes(), c.viewRoutes(), c.downloadRoutes(), c.itemRoutes(), c.decideRoutes(), c.dashboardRoutes(), c.trailRoutes(), c.dossierRoutes(), c.rolloutRoutes(), c.drillRoutes(), c.accountRoutes(), c.ruleRoutes(), c.editRoutes(), c.notPHIRoutes(), c.proposalRoutes(), c.keyRoutes(), c.deputyRoutes(), c.passkeyRoutes(), c.proofRoutes(), c.pickupRoutes())
 }
 
 // handler checks what the route needs before it does anything.

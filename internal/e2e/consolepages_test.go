@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -123,4 +124,56 @@ func TestConsolePages(t *testing.T) {
 		t.Error("a log holds the secret or a code")
 	}
 	g.stop()
+}
+
+// TestConsoleTakesBack: an officer takes back what waits for a recipient's browser, from
+// a page that axe-core finds no serious fault with and that is no wider than a phone. It
+// is on record, the link opens nothing, and the notice that was not sent yet never is.
+func TestConsoleTakesBack(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	p := newPickupPages(t, fmt.Sprintf("[console]\nlisten = %q\n", addr))
+	p.hop.follow(func(verb, _ string, _ hopMail) string {
+		if verb == "DOT" {
+			return "451 4.2.0 later"
+		}
+		return ""
+	})
+	b := webtest.Chromium(t, 1280, 900)
+	look := axe(t, b)
+	p.start()
+	if answer, err := p.send("ada@clinic.example", []string{"bob@partner.example"}, pickupMail); err != nil {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	eventually(t, "the notice was tried", func() bool { return strings.Contains(p.must("queue", "list"), "451") })
+	signIn(t, p.gateway, b, "http://"+addr)
+	b.Submit(chromedp.Click(`a[href="/pickups"]`))
+	b.Do(chromedp.WaitVisible("details"))
+	narrow(t, b)
+	look("what waits for browsers")
+	text := webtest.Eval[string](b, `document.querySelector("main").innerText`)
+	if !strings.Contains(text, "bob@partner.example") || !strings.Contains(text, "not opened") || strings.Contains(text, "Labs") {
+		t.Errorf("the page says %q", text)
+	}
+	b.Do(chromedp.Click("details summary"), chromedp.WaitVisible("details button"))
+	look("before it is taken back")
+	b.Submit(chromedp.Click("details button"))
+	b.Do(chromedp.WaitVisible(`main [role="status"]`))
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "Nothing waits") {
+		t.Errorf("then it says %q", text)
+	}
+	b.Open("http://" + addr + "/pickups?all=1")
+	look("what was taken back")
+	if list := p.must("portal", "list", "--all"); !strings.Contains(list, "revoked") {
+		t.Errorf("portal list: %s", list)
+	}
+	p.hop.follow(nil)
+	p.must("queue", "retry", "--all")
+	if list := p.must("queue", "list"); !strings.Contains(list, "empty") || p.hop.count() != 0 {
+		t.Errorf("%d went out; queued: %s", p.hop.count(), list)
+	}
+	if log := p.must("audit", "export"); !strings.Contains(log, `"reason":"revoked"`) || !strings.Contains(log, `"user:admin"`) {
+		t.Errorf("the audit log: %s", log)
+	}
+	p.must("audit", "verify")
 }

@@ -71,7 +71,8 @@ func (p *pictures) console() {
 	t, b := p.t, p.b
 	port := strings.TrimPrefix(freeAddr(t), "127.0.0.1:")
 	url := "http://localhost:" + port
-	g := newGateway(t, options{extra: fmt.Sprintf("\n[console]\nlisten = \"127.0.0.1:%s\"\nurl = %q\naccept_own = true\n"+
+	hop, pages := newNextHop(t), freeAddr(t)
+	g := newGateway(t, options{nextHop: hop.addr, extra: fmt.Sprintf("\n[portal]\nlisten = %q\nurl = \"http://%s/\"\nsite = \"Harbor Vale Clinic\"\ncontact = \"555-0142\"\n", pages, pages) + fmt.Sprintf("\n[console]\nlisten = \"127.0.0.1:%s\"\nurl = %q\naccept_own = true\n"+
 		"\n[[policies]]\nid = \"ssn-out\"\nwhere = { recipients = \"external\" }\nany = [{ type = \"SSN\" }]\naction = \"quarantine\"\n"+
 		"\n[[policies]]\nid = \"cards-out\"\nmode = \"rollout\"\nwhere = { recipients = \"external\" }\nany = [{ type = \"CREDIT_CARD\" }]\naction = \"quarantine\"\n", port, url)})
 	p.share = g.share
@@ -92,6 +93,10 @@ func (p *pictures) console() {
 			t.Fatal(err)
 		}
 	}
+	asked := "From: ada@clinic.example\r\nTo: pat@home.example\r\nMessage-ID: <shot-p@clinic.example>\r\nSubject: [secure] Your appointment\r\n\r\nSee you on Monday.\r\n"
+	if _, err := g.send("ada@clinic.example", []string{"pat@home.example"}, asked); err != nil {
+		t.Fatal(err)
+	}
 	items := g.held()
 	if len(items) < 4 {
 		t.Fatalf("%d are held, want 4", len(items))
@@ -102,6 +107,7 @@ func (p *pictures) console() {
 		p.of("console-"+name, phone)
 	}
 	see("/queue", "queue", true)
+	see("/pickups", "pickups", false)
 	list := "/items/" + items[1].ID
 	see(list, "items-one", true)
 	b.Do(chromedp.Click(`.finding a`), chromedp.WaitVisible("#why"))

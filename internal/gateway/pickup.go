@@ -120,14 +120,22 @@ func (g *Gateway) changeParcel(ctx context.Context, id dlp.ID, f func(*pickup.Pa
 
 // pickupEvent puts on record what happens to a parcel.
 func (g *Gateway) pickupEvent(ctx context.Context, p pickup.Parcel, reason, actor string) error {
-	e := audit.Event{Time: g.Now(), Kind: audit.Pickup, Doc: p.ID, Of: p.Doc, Channel: dlp.Mail, Reason: reason, Actor: actor,
+	if err := g.pickupResult(ctx, p, reason, "", actor); err != nil {
+		return err
+	}
+	g.Metrics.Pickup(reason)
+	return nil
+}
+
+// pickupResult is pickupEvent with what came of it.
+func (g *Gateway) pickupResult(ctx context.Context, p pickup.Parcel, reason, result, actor string) error {
+	e := audit.Event{Time: g.Now(), Kind: audit.Pickup, Doc: p.ID, Of: p.Doc, Channel: dlp.Mail, Reason: reason, Result: result, Actor: actor,
 		RcptKeys: []string{g.Names.Pseudonym("address", p.To.String())}, Rcpts: 1}
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	if _, err := g.Audit.Append(ctx, e); err != nil {
 		return fmt.Errorf("gateway: record parcel %s: %w", p.ID, err)
 	}
-	g.Metrics.Pickup(reason)
 	return nil
 }
 
@@ -303,7 +311,8 @@ func (g *Gateway) ListPickups(ctx context.Context, all bool) ([]Picked, error) {
 	return out, nil
 }
 
-// RevokePickup takes a parcel back: it opens no more, and its content is gone.
+// RevokePickup takes a parcel back: it opens no more, its content is gone, and what
+// the outbox has not sent of it yet stays here.
 // pickup.ErrEnded.
 func (g *Gateway) RevokePickup(ctx context.Context, id dlp.ID, actor string) error {
 	p, err := g.PickupOf(ctx, id)
@@ -318,19 +327,37 @@ func (g *Gateway) RevokePickup(ctx context.Context, id dlp.ID, actor string) err
 	return g.endPickup(ctx, p, pickup.Revoked, audit.ReasonRevoked, actor)
 }
 
-// endPickup records that a parcel ends, and ends it.
+// endPickup records that a parcel ends, and ends it; where it fails after that, that is
+// on record too. Of one that was taken back nothing is sent any more.
 func (g *Gateway) endPickup(ctx context.Context, p pickup.Parcel, to pickup.State, reason, actor string) error {
 	if err := g.pickupEvent(ctx, p, reason, actor); err != nil {
 		return err
 	}
 	g.OnStep("end parcel")
+	err := g.commitEnd(ctx, p, to)
+	if err != nil {
+		err = errors.Join(err, g.pickupResult(ctx, p, reason, audit.ResultFailed, actor))
+	}
+	return err
+}
+
+func (g *Gateway) commitEnd(ctx context.Context, p pickup.Parcel, to pickup.State) error {
 	for range maxChanges {
+		var ch store.Change
+		var err error
+		if to == pickup.Revoked {
+			ch.Progress, err = g.unsent(ctx, p)
+		}
+		if err != nil {
+			return err
+		}
 		p.State, p.Code = to, nil
 		u, err := g.Pickup.Update(p)
 		if err == nil {
-			err = g.commit(ctx, store.Change{Picked: []pickup.Update{u}})
+			ch.Picked = append(ch.Picked, u)
+			err = g.commit(ctx, ch)
 		}
-		if !errors.Is(err, pickup.ErrState) {
+		if !errors.Is(err, store.ErrState) { // the parcel, or what was to be sent, changed meanwhile
 			return err
 		}
 		if p, err = g.Pickup.Get(ctx, p.ID); err != nil || p.State != pickup.Waiting {
@@ -338,6 +365,34 @@ func (g *Gateway) endPickup(ctx context.Context, p pickup.Parcel, to pickup.Stat
 		}
 	}
 	return fmt.Errorf("gateway: parcel %s: %w", p.ID, ErrBusy)
+}
+
+// unsent gives up what the outbox still has to send of a parcel: its notice, which is
+// the one message encrypted for its recipient, and codes. Of one that cannot be read
+// nobody knows which notice is its.
+func (g *Gateway) unsent(ctx context.Context, p pickup.Parcel) (ups []spool.Update, err error) {
+	if g.Spool == nil {
+		return nil, nil
+	}
+	for _, doc := range []dlp.ID{p.Doc, p.ID} {
+		ms, err := g.Spool.Of(ctx, doc)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: outbox of parcel %s: %w", p.ID, err)
+		}
+		for _, m := range ms {
+			notice := m.Kind == spool.Encrypted && len(m.Rcpts) == 1 && m.Rcpts[0].Addr == p.To
+			if m.State.Ended() || !notice && doc != p.ID {
+				continue
+			}
+			m.State = spool.Dropped
+			up, err := g.Spool.Progress(m)
+			if err != nil {
+				return nil, fmt.Errorf("gateway: drop notice of parcel %s: %w", p.ID, err)
+			}
+			ups = append(ups, up)
+		}
+	}
+	return ups, nil
 }
 
 // endUndelivered ends what waits for those whom the notice m has not reached:

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/pickup"
 	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store"
 )
 
 // picking has b keep a message for out to pick up, and returns its parcel.
@@ -110,6 +112,133 @@ func TestPickupEnds(t *testing.T) {
 	}
 	if n := counts(t, b.Metrics)["stanch_pickup_total"]; n != 4 {
 		t.Errorf("counted %v in all, want 4", n)
+	}
+}
+
+// TestLateCodeOpens: a code whose mail waits in the outbox opens when it comes, as long
+// as its quarter of an hour is not over, and then no more.
+func TestLateCodeOpens(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		want  error
+	}{{pickup.CodeLasts - time.Second, nil}, {pickup.CodeLasts + time.Second, pickup.ErrNoCode}} {
+		b, id := picking(t)
+		var down atomic.Bool
+		var mu sync.Mutex
+		var came []dlp.Address
+		down.Store(true)
+		b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+			if down.Load() {
+				return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 451}}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			came = append(came, a)
+			return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+		}
+		if _, err := b.SendPickupCode(t.Context(), id, false); err != nil {
+			t.Fatal(err)
+		}
+		asked := b.now()
+		tried := func() bool {
+			q, err := b.ListQueue(t.Context(), false)
+			return err == nil && len(q) == 2 && q[0].Tries > 0 && q[1].Tries > 0 // the notice's and the code's
+		}
+		runOutboxUntil(t, b, tried)
+		down.Store(false)
+		b.skew.Add(int64(c.after - b.now().Sub(asked)))
+		runOutboxUntil(t, b, func() bool {
+			q, err := b.ListQueue(t.Context(), false)
+			return err == nil && len(q) == 0
+		})
+		b.hop.mu.Lock()
+		var code string
+		for _, m := range b.hop.deliveredText {
+			if m := regexp.MustCompile(`Your code: ([0-9]{6})`).FindStringSubmatch(m); m != nil {
+				code = m[1]
+			}
+		}
+		b.hop.mu.Unlock()
+		if len(came) != 2 || code == "" {
+			t.Fatalf("came to %v, code %q", came, code)
+		}
+		if c.want == nil { // what the run took is not part of what is tested
+			b.skew.Store(int64(asked.Add(c.after).Sub(time.Now())))
+		}
+		if _, _, err := b.OpenPickup(t.Context(), id, code); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%v after it was asked for: %v, want %v", c.after, err, c.want)
+		}
+	}
+}
+
+// TestRevokedIsNotToldOfAnyMore: of a parcel that was taken back before its notice went
+// out nothing goes out any more, neither the notice nor a code; another's does.
+func TestRevokedIsNotToldOfAnyMore(t *testing.T) {
+	b, id := picking(t)
+	if _, err := b.SendPickupCode(t.Context(), id, false); err != nil {
+		t.Fatal(err)
+	}
+	if o := b.Message(t.Context(), withText(labs+"\r\nAnd more.\r\n", out), b.hop); o.Kind != dlp.Split {
+		t.Fatalf("outcome %v", o.Kind)
+	}
+	if q, err := b.ListQueue(t.Context(), false); err != nil || len(q) != 3 {
+		t.Fatalf("queued %+v, %v", q, err)
+	}
+	if err := b.RevokePickup(t.Context(), id, "user:dana"); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := b.ListQueue(t.Context(), false); err != nil || len(q) != 1 || q[0].Kind != string(spool.Encrypted) {
+		t.Errorf("queued %+v, %v; want the other's notice", q, err)
+	}
+	runOutboxUntil(t, b, func() bool {
+		q, err := b.ListQueue(t.Context(), false)
+		return err == nil && len(q) == 0
+	})
+	ps, err := b.ListPickups(t.Context(), false)
+	if err != nil || len(ps) != 1 {
+		t.Fatalf("parcels %+v, %v", ps, err)
+	}
+	b.hop.mu.Lock()
+	defer b.hop.mu.Unlock()
+	if len(b.hop.deliveredText) != 1 || !strings.Contains(b.hop.deliveredText[0], "/p/"+string(ps[0].ID)) {
+		t.Errorf("went out: %q", b.hop.deliveredText)
+	}
+}
+
+// full is a store with no room left.
+type full struct{ store.Store }
+
+func (full) Commit(context.Context, store.Change) error { return store.ErrNoRoom }
+
+// TestRevokeIsOnRecordBeforeAndAfter: without a record nothing is taken back; one that
+// failed after it says so.
+func TestRevokeIsOnRecordBeforeAndAfter(t *testing.T) {
+	b, id := picking(t)
+	results := func() (out []string) {
+		for _, e := range b.audit.events {
+			if e.Kind == audit.Pickup {
+				out = append(out, e.Reason+" "+e.Result+" "+e.Actor)
+			}
+		}
+		return out
+	}
+	whole := b.Store
+	b.Store = full{whole}
+	if err := b.RevokePickup(t.Context(), id, "user:dana"); err == nil {
+		t.Error("taken back on a full disk")
+	}
+	b.Store = whole
+	if got := results(); !slices.Equal(got, []string{"revoked  user:dana", "revoked failed user:dana"}) {
+		t.Errorf("on record: %q", got)
+	}
+	if _, err := b.PickupOf(t.Context(), id); err != nil {
+		t.Errorf("it does not wait any more: %v", err)
+	}
+	if err := b.RevokePickup(t.Context(), id, "user:dana"); err != nil {
+		t.Error(err)
+	}
+	if got := results(); len(got) != 3 || got[2] != "revoked  user:dana" {
+		t.Errorf("on record: %q", got)
 	}
 }
 
