@@ -13,8 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"github.com/fsnotify/fsnotify"
 )
 
 // The canary: an invented patient, every trace of whom is easy to find.
@@ -164,6 +166,41 @@ func noCanaryOnDisk(t *testing.T, g *gateway, temp string) {
 	}
 }
 
+// madeIn watches the folder dir from now on. What it returns says what was made there
+// since, however short it stood: files that were removed at once were there too.
+func madeIn(t *testing.T, dir string) func() []string {
+	t.Helper()
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		err = w.Add(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() }) // only read from
+	return func() (names []string) {
+		t.Helper()
+		last := filepath.Join(dir, "the-last") // events come in the order of what happened
+		write(t, last, "", 0o600)
+		defer os.Remove(last) // its folder goes with the test
+		for {
+			select {
+			case e := <-w.Events:
+				if e.Name == last {
+					return names
+				}
+				if e.Has(fsnotify.Create) {
+					names = append(names, filepath.Base(e.Name))
+				}
+			case err := <-w.Errors:
+				t.Fatal(err)
+			case <-time.After(waitWithin):
+				t.Fatal("the watch of a folder does not tell what happens in it")
+			}
+		}
+	}
+}
+
 // noCanaryInFiles searches the files of folders.
 func noCanaryInFiles(t *testing.T, when string, dirs ...string) {
 	t.Helper()
@@ -174,29 +211,36 @@ func noCanaryInFiles(t *testing.T, when string, dirs ...string) {
 	}
 }
 
-// noCanaryOpen searches the files that the gateway has open below its own folder and
-// temp, those without a name too, and returns how many it could read.
+// noCanaryOpen searches the files that the gateway and the processes that it started
+// have open below its own folder and temp, those without a name too, and returns how
+// many it could read. Files that are memory alone (memfd) are that: a process which
+// reads a document has its text there and on its heap, and nothing of them is on a disk.
 func noCanaryOpen(t *testing.T, g *gateway, temp string) (seen int) {
 	t.Helper()
-	fds := filepath.Join("/proc", strconv.Itoa(g.cmd.Process.Pid), "fd")
-	es, err := os.ReadDir(fds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range es {
-		link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
-		if !strings.HasPrefix(link, g.dir) && !strings.HasPrefix(link, temp) {
-			continue
+	for _, pid := range append([]int{g.cmd.Process.Pid}, g.children()...) {
+		fds := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+		es, err := os.ReadDir(fds)
+		if err != nil && pid != g.cmd.Process.Pid {
+			continue // it has ended
 		}
-		b, err := os.ReadFile(filepath.Join(fds, e.Name()))
 		if err != nil {
-			continue // a folder, or gone
+			t.Fatal(err)
 		}
-		seen++
-		low := bytes.ToLower(b)
-		for _, w := range canaryForms() {
-			if bytes.Contains(low, []byte(strings.ToLower(w))) {
-				t.Errorf("the open file %s holds %q", link, w)
+		for _, e := range es {
+			link, _ := os.Readlink(filepath.Join(fds, e.Name())) // it may be gone by now
+			if !strings.HasPrefix(link, g.dir) && !strings.HasPrefix(link, temp) {
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(fds, e.Name()))
+			if err != nil {
+				continue // a folder, or gone
+			}
+			seen++
+			low := bytes.ToLower(b)
+			for _, w := range canaryForms() {
+				if bytes.Contains(low, []byte(strings.ToLower(w))) {
+					t.Errorf("the open file %s of process %d holds %q", link, pid, w)
+				}
 			}
 		}
 	}

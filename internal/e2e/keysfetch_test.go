@@ -2,11 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -99,5 +106,109 @@ func TestKeysFetchByLDAP(t *testing.T) {
 	}
 	if got := way(); got != "smime " {
 		t.Errorf("pinned: %q", got)
+	}
+}
+
+// httpsDirectory answers by HTTPS on its own address of this machine, at port, with what
+// it has; it is example.com's and all below it's, by the authority in the file ca.
+func httpsDirectory(t *testing.T, at string, has func(r *http.Request) string) (addr, ca string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Skipf("no address for a directory: %v", err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b := has(r); b != "" {
+			io.WriteString(w, b) // the client tells
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	s.Listener.Close() // another takes its place
+	s.Listener = ln
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), 0o600)
+	return ln.Addr().String(), ca
+}
+
+// TestKeysFetchByHTTPS: `keys fetch` takes the key of the domain's own directory (WKD),
+// and the certificate of a directory that is named, from a server that proves itself;
+// neither counts until it is pinned.
+func TestKeysFetchByHTTPS(t *testing.T) {
+	t.Parallel()
+	certs, keys, made := t.TempDir(), t.TempDir(), t.TempDir()
+	const sam, cara, joe = "sam@example.com", "cara@example.com", "Joe.Doe@example.com"
+	certificate(t, made, "cara", "email:"+cara)
+	key := newPerson(t, joe).gpg("", "--export", joe)
+	named, ca := httpsDirectory(t, "127.0.0.1:0", func(r *http.Request) string {
+		if r.URL.Path == "/by" && r.URL.Query().Get("mail") == cara {
+			return read(t, filepath.Join(made, "cara.pem"))
+		}
+		return ""
+	})
+	wkd, _ := httpsDirectory(t, fmt.Sprintf("127.%d.%d.%d:443", 1+rand.N(250), rand.N(250), 1+rand.N(250)), func(r *http.Request) string {
+		const hash = "iy9q119eutrkn8s1mk4r39qejnbu3n5q" // of joe.doe: the draft's own, section 3.1
+		if r.Host == "openpgpkey.example.com" && r.URL.RequestURI() == "/.well-known/openpgpkey/example.com/hu/"+hash+"?l=Joe.Doe" {
+			return key
+		}
+		return ""
+	})
+	config := newGateway(t, options{extra: fmt.Sprintf("[encrypt]\nsmime_dir = %q\nopenpgp_dir = %q\ndirectories = [\"https://%s/by?mail={address}\"]\n", certs, keys, named)}).config
+	hosts := filepath.Join(made, "hosts")
+	ip, _, _ := net.SplitHostPort(wkd)
+	write(t, hosts, ip+" openpgpkey.example.com\n", 0o644)
+	// fetch runs the command where openpgpkey.example.com is the server above.
+	fetch := func(whom, ca string) (out string, code int) {
+		t.Helper()
+		need(t, "unshare")
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts || exit 99; exec "$@"`, hosts, stanch, "keys", "fetch", whom, "--config", config)
+		cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+ca, "SSL_CERT_DIR="+made)
+		b, err := cmd.CombinedOutput()
+		if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok || cmd.ProcessState.ExitCode() == 99 {
+			t.Skipf("no place of its own for a program: %v: %s", err, b)
+		}
+		return string(b), cmd.ProcessState.ExitCode()
+	}
+	for _, whom := range []string{joe, cara} {
+		if out, code := fetch(whom, filepath.Join(made, "cara.pem")); code != 1 {
+			t.Errorf("%s from a server that is not proved: exit %d: %s", whom, code, out)
+		}
+	}
+	if out, code := fetch(sam, ca); code != 1 {
+		t.Errorf("somebody whom neither has: exit %d: %s", code, out)
+	}
+	for _, dir := range []string{certs, keys} {
+		if es, err := os.ReadDir(dir); err != nil || len(es) != 0 {
+			t.Fatalf("taken all the same: %v, %v", es, err)
+		}
+	}
+	way := func(whom string) string {
+		t.Helper()
+		out, _ := runStanch(t, "keys", "test", whom, "--format", "json", "--config", config)
+		var got struct{ Way string }
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return got.Way
+	}
+	fingerprint := regexp.MustCompile(`fingerprint ([0-9A-Fa-f:]+),`)
+	for whom, want := range map[string]struct{ from, way string }{joe: {"Web Key Directory: ", "openpgp"}, cara: {named, "smime"}} {
+		out, code := fetch(whom, ca)
+		m := fingerprint.FindStringSubmatch(out)
+		if code != 0 || !strings.Contains(out, want.from) || !strings.Contains(out, "trust fetched") || m == nil {
+			t.Errorf("%s: exit %d: %s", whom, code, out)
+			continue
+		}
+		if got := way(whom); got != "" {
+			t.Errorf("%s goes by %q before it is pinned", whom, got)
+		}
+		if out, code := runStanch(t, "keys", "pin", whom, m[1], "--config", config); code != 0 {
+			t.Fatalf("exit %d: %s", code, out)
+		}
+		if got := way(whom); got != want.way {
+			t.Errorf("%s, pinned, goes by %q, want %q", whom, got, want.way)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/pickup"
@@ -184,8 +185,38 @@ func (p *pickupPages) opens(b *webtest.Browser, link string, n int) {
 	p.shows(b, "opened")
 }
 
-// TestPickup: who has no other way gets a notice, and opens text and attachment
-// in a browser with the code of a second mail; nothing of the mail runs or loads
+// byKeys presses Tab until what the selector names has the focus, and shows it; nothing
+// is clicked.
+func (p *pickupPages) byKeys(b *webtest.Browser, selector string) {
+	p.t.Helper()
+	for range 30 {
+		if webtest.Eval[bool](b, `document.activeElement.matches("`+selector+`")`) {
+			if !webtest.Eval[bool](b, `document.activeElement.matches(":focus-visible") && (s => s.outlineStyle != "none" || s.boxShadow != "none")(getComputedStyle(document.activeElement))`) {
+				p.t.Errorf("nobody sees that %s has the focus", selector)
+			}
+			return
+		}
+		b.Do(chromedp.KeyEvent(kb.Tab))
+	}
+	p.t.Fatalf("no key leads to %s", selector)
+}
+
+// opensByKeys is opens by the keyboard alone.
+func (p *pickupPages) opensByKeys(b *webtest.Browser, link string, n int) {
+	p.t.Helper()
+	b.Open(link)
+	p.shows(b, "ask")
+	p.byKeys(b, "#send-mail")
+	b.Do(chromedp.KeyEvent(kb.Enter))
+	code := p.code(n)
+	p.shows(b, "code-form")
+	p.byKeys(b, "#code")
+	b.Do(chromedp.KeyEvent(code + kb.Enter))
+	p.shows(b, "opened")
+}
+
+// TestPickup: who has no other way gets a notice, and by the keyboard alone opens text and
+// attachment in a browser with the code of a second mail, and answers; nothing of the mail runs or loads
 // there, and the answer goes to the sender.
 func TestPickup(t *testing.T) {
 	t.Parallel()
@@ -193,7 +224,7 @@ func TestPickup(t *testing.T) {
 	b := webtest.Chromium(t, 390, 844)
 	p.start()
 	link := p.sends(pickupMail)
-	p.opens(b, link, 1)
+	p.opensByKeys(b, link, 1)
 	for what, want := range map[string]string{"subject": "Labs of Mira Testcase", "from": "Dr Réi Nakata", "address": "ada@clinic.example",
 		"body": "Her social security number is 536-22-8145.", "sent-to": "b•••••@p•••••.example"} {
 		if got := webtest.Eval[string](b, `document.getElementById("`+what+`").textContent`); got != want {
@@ -209,7 +240,8 @@ func TestPickup(t *testing.T) {
 	name := webtest.Eval[string](b, `document.querySelector("#file-list a").download`)
 	dir := t.TempDir()
 	b.SavesTo(dir)
-	b.Do(chromedp.Click(chromedp.CSS("#file-list a")))
+	p.byKeys(b, "#file-list a")
+	b.Do(chromedp.KeyEvent(kb.Enter))
 	var saved []byte
 	eventually(t, "it is saved", func() bool {
 		saved, _ = os.ReadFile(filepath.Join(dir, "lipid panel.bin"))
@@ -221,7 +253,10 @@ func TestPickup(t *testing.T) {
 	if wide := webtest.Eval[bool](b, "document.documentElement.scrollWidth > innerWidth"); wide {
 		t.Error("the page is wider than a telephone")
 	}
-	b.Do(chromedp.SendKeys(chromedp.CSS("#text"), "Thank you, the cramps are gone."), chromedp.Click(chromedp.CSS("#reply button")))
+	p.byKeys(b, "#text")
+	b.Do(chromedp.KeyEvent("Thank you, the cramps are gone."))
+	p.byKeys(b, "#reply button")
+	b.Do(chromedp.KeyEvent(kb.Enter))
 	eventually(t, "the reply", func() bool { return p.hop.count() == 3 })
 	eventually(t, "it is said", func() bool {
 		return strings.HasPrefix(webtest.Eval[string](b, `document.getElementById("reply-sent").textContent`), "Your reply is on its way")
