@@ -15,8 +15,6 @@ var noPages = map[string]string{
 	"GET /report.csv":       "a table of numbers",
 	"GET /signin/oidc":      "leads to the provider",
 	"GET /signin/oidc/done": "leads on from it",
-	"GET /drills":           "its picture comes with the next make screenshots", // then this line and the next go, and docs/pages.md shows both
-	"GET /drills/{id}":      "its picture comes with the next make screenshots",
 }
 
 // TestPictureOfEachPage: docs/screenshots has a picture of each page of the console, and
