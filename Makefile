@@ -129,8 +129,8 @@ bench-mail: deps ## measure the mail path beside Debian's Postfix, in turns, and
 	@go test ./internal/store/sqlite -run '^$$' -bench '^BenchmarkCommit$$' -benchtime 1000x -count 3 | sed -n '/^Benchmark/p; s/^ *commit_test.go:[0-9]*: //p'
 
 .PHONY: bench-console
-bench-console: ## measure pages of the console's queue with 100,000 held messages (minutes, 1 GiB of disk in TMPDIR)
-	@STANCH_BENCH=1 go test ./internal/console -run '^TestQueueFigures$$' -count 1 -v -timeout 30m | sed -n 's/^ *bench_test.go:[0-9]*: //p'
+bench-console: ## measure pages of the console's queue with 100,000 held messages, and of its figures over a year in which as many were held (minutes, 1 GiB of disk in TMPDIR)
+	@STANCH_BENCH=1 go test ./internal/console -run '^Test(Queue|Year)Figures$$' -count 1 -v -timeout 30m | sed -n 's/^ *[a-z]*_test.go:[0-9]*: //p'
 
 .PHONY: bench-vault
 bench-vault: ## measure sealing 256 MiB to the vault, by age and by what FIPS 140 approves, beside a plain copy of the same, in turns (1 GiB of disk in TMPDIR)

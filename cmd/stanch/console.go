@@ -11,6 +11,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/passkey"
 	"github.com/stanch-dlp/stanch/internal/rulefile"
 	"github.com/stanch-dlp/stanch/internal/survey"
@@ -56,11 +57,12 @@ func (s *server) buildConsole() error {
 	s.console, err = console.New(console.Deps{
 		Desk: s.gateway, Reader: rereading{s}, Users: users, Views: console.OpenViews(consoleDir(s.cfg.DataDir), s.ring), Deputy: console.OpenDeputies(consoleDir(s.cfg.DataDir), time.Now), Keys: s.ring, Vault: s.gateway, SecondFor: roles, Rules: s.consoleRules, Book: rulebook{s}, Editor: rulebook{s}, Exempt: rulebook{s}, AcceptOwn: s.cfg.Console.AcceptOwn, RuleFile: s.ruleFile, Reasons: s.cfg.Console.Reasons, Proxies: proxies, Now: time.Now, Log: s.log,
 		OIDC: provider, Site: passkey.NewSite(cmp.Or(s.cfg.Console.URL, s.cfg.Console.OIDC.URL), "stanch"), Trail: s.audit, Prover: s.audit, Legal: s.gateway, Persons: s.persons,
-		Dossiers: s.gateway,
-		Rollout:  rollouts{s},
-		Drills:   s.gateway,
-		Pickups:  pickups,
-		Figures:  s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
+		Dossiers:    s.gateway,
+		Rollout:     rollouts{s},
+		Drills:      s.gateway,
+		Pickups:     pickups,
+		Departments: s.departments,
+		Figures:     s.tally, HeldBefore: s.db.HeldBefore, Health: s.conditions, Probed: s.probed,
 		Held: func(ctx context.Context) (int, error) {
 			_, held, err := s.db.Counts(ctx)
 			return held, err
@@ -83,6 +85,24 @@ func (s *server) inForce() *judges {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.judges
+}
+
+// departments are those of the configuration in force.
+func (s *server) departments() console.Departments {
+	j := s.inForce()
+	if j == nil || j.depts == nil {
+		return console.Departments{}
+	}
+	return departmentsOf(j.depts.Names(), j.cfg.Departments.LeastSenders, s.ring.Pseudonym)
+}
+
+// departmentsOf names departments by what stands for them in the audit log.
+func departmentsOf(names []string, least int, pseudonym func(kind, value string) string) console.Departments {
+	d := console.Departments{Names: map[string]string{}, Least: least, None: pseudonym(gateway.DepartmentKind, "")}
+	for _, name := range names {
+		d.Names[pseudonym(gateway.DepartmentKind, name)] = name
+	}
+	return d
 }
 
 func (s *server) consoleRules() []console.Rule {

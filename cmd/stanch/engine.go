@@ -14,6 +14,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/crypt/files"
 	"github.com/stanch-dlp/stanch/internal/crypt/ways"
+	"github.com/stanch-dlp/stanch/internal/department"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/doctor"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -110,7 +111,8 @@ type judges struct {
 	policy  *policy.Engine
 	ways    *ways.Ways // to encrypt mail
 	request gateway.Request
-	reader  string // version of the extractor
+	reader  string           // version of the extractor
+	depts   *department.Book // nil: there are none
 }
 
 // tableVersion is that of the imported table that the rules ask, "" for none,
@@ -144,7 +146,11 @@ func newJudges(ctx context.Context, cfg *config.Config, src patterns.Source, t *
 	if err != nil {
 		return nil, err
 	}
-	return &judges{cfg: cfg, ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version()}, nil
+	depts, err := department.Open(cfg.Departments)
+	if err != nil {
+		return nil, cfg.At("departments.file", err)
+	}
+	return &judges{cfg: cfg, ways: w, request: gateway.Request{Subject: cfg.Encrypt.RequestSubject, Header: cfg.Encrypt.RequestHeader}, set: set, table: t, scanner: scanner.New(set), policy: p, reader: ex.Version(), depts: depts}, nil
 }
 
 // fileEncryption is how files of w are encrypted, by its recipients' keys as
@@ -240,10 +246,15 @@ func (j *judges) rules(cfg *config.Config, prove ways.Prover) *gateway.Rules {
 		encrypts[w.Path] = w
 	}
 	alone := scanner.New(j.set.Alone())
+	var dept func(dlp.Address) string
+	if j.depts != nil {
+		dept = j.depts.Of
+	}
 	return &gateway.Rules{
-		Detect: func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
-		Knows:  func(text string) bool { return knows(alone, text) },
-		Policy: j,
+		Department: dept,
+		Detect:     func() gateway.Detection { return j.scanner.Begin(scanner.Options{}) },
+		Knows:      func(text string) bool { return knows(alone, text) },
+		Policy:     j,
 		Encrypts: func(root string, size int64) bool {
 			e, err := fileEncryption(encrypts[root])
 			return err == nil && e.Takes(size)

@@ -21,7 +21,7 @@ func Lines() []Line {
 		{"faces", []string{"internal/control", "internal/console", "internal/portal", "internal/sender", "internal/report", "internal/doctor"}},
 		{"conductors", []string{"internal/gateway", "internal/survey", "internal/rulelint", "internal/rulebench"}},
 		{"the choice of a way", []string{"internal/crypt/ways", "internal/crypt/files"}},
-		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/crypt/pdf", "internal/notify/hook", "internal/notify/siem", "internal/tally", "internal/sample", "smtp/milter", "smtp/route"}},
+		{"stores and ways", []string{"internal/store/sqlite", "internal/crypt/age", "internal/crypt/openpgp", "internal/crypt/smime", "internal/crypt/pdf", "internal/notify/hook", "internal/notify/siem", "internal/tally", "internal/sample", "internal/department", "smtp/milter", "smtp/route"}},
 		{"the shared half of every store, conformance suites", []string{
 			"internal/store", "internal/vault/vaulttest", "internal/spool/spooltest", "watch/watchtest",
 		}},

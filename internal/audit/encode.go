@@ -49,6 +49,7 @@ func (e *Event) fields(b []byte) []byte {
 	b = number(b, "gaps", uint64(e.Gaps))
 	b = number(b, "rcpts", uint64(e.Rcpts))
 	b = text(b, "sender", e.Sender)
+	b = text(b, "department", e.Department)
 	b = list(b, "rcpt_keys", e.RcptKeys)
 	b = text(b, "actor", e.Actor)
 	b = text(b, "for", e.For)

@@ -175,6 +175,7 @@ type Event struct {
 	Gaps            int
 	Rcpts           int
 	Sender          string    // keyed pseudonym, lower-case hex
+	Department      string    // Decision: keyed pseudonym of the sender's department, lower-case hex; "" where there are no departments
 	RcptKeys        []string  // keyed pseudonyms, lower-case hex
 	Actor           string    // who did it: "user:ID", "uid:0", "" for the gateway itself; or InPlaceOf
 	For             string    // in whose place, as a deputy; of an Account "deputy:ID" whose deputy that is
@@ -239,7 +240,7 @@ func (e *Event) validate() error {
 		return notOurs("reason")
 	case !hexadecimal(e.RuleSet) || !hexadecimal(e.PolicyDigest) || !hexadecimal(e.Digest):
 		return notOurs("digest")
-	case !hexadecimal(e.Sender) || !all(e.RcptKeys, pseudonym):
+	case !hexadecimal(e.Sender) || !hexadecimal(e.Department) || !all(e.RcptKeys, pseudonym):
 		return notOurs("pseudonym")
 	case !all(e.Rules, ruleID) || !all(e.MonitoredRules, ruleID):
 		return notOurs("rules")

@@ -25,6 +25,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/crypt/age"
 	"github.com/stanch-dlp/stanch/internal/crypt/ways"
+	"github.com/stanch-dlp/stanch/internal/department"
 	"github.com/stanch-dlp/stanch/internal/dkim"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract"
@@ -106,6 +107,8 @@ type Config struct {
 	Sample sample.Config `toml:"sample"`
 	// Console is the officer's pages.
 	Console Console `toml:"console"`
+	// Departments say whose department the sender of a mail is, for the figures by department; see docs/console.md. What was decided before stays with the department that it was counted for.
+	Departments department.Config `toml:"departments"`
 	// Metrics is the listener for measurements and health.
 	Metrics metrics.Config `toml:"metrics"`
 	// Doctor tries the ways out with mails and files about invented patients.
@@ -242,25 +245,26 @@ func Default() Config {
 		DataDir: "var",
 		Scan: Scan{Enabled: true, BackgroundTimeout: dlp.Duration(15 * time.Minute), BackgroundReaders: 1, BackgroundQueue: 100,
 			BackgroundSize: 1 << 30},
-		Outbox:  Outbox{Workers: 16, PerDestination: 4, Expiry: dlp.Duration(5 * 24 * time.Hour)}, // RFC 5321 4.5.4.1
-		SMTP:    smtp.Default(),
-		Milter:  milter.Default(),
-		Policy:  policy.Starter(),
-		Notify:  notify.Default(),
-		Console: Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}, OIDC: console.DefaultOIDC()},
-		Review:  gateway.DefaultReview(),
-		Sample:  sample.Default(),
-		Bypass:  bypass.Default(),
-		Urgent:  gateway.DefaultUrgent(),
-		Loop:    loop.Default(),
-		Vault:   vault.DefaultConfig(),
-		Encrypt: ways.Default(),
-		Portal:  pickup.Default(),
-		Sender:  gateway.DefaultSender(),
-		Extract: extract.Default(),
-		Buffer:  Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
-		Metrics: metrics.Default(),
-		Log:     Log{Level: "info"},
+		Outbox:      Outbox{Workers: 16, PerDestination: 4, Expiry: dlp.Duration(5 * 24 * time.Hour)}, // RFC 5321 4.5.4.1
+		SMTP:        smtp.Default(),
+		Milter:      milter.Default(),
+		Policy:      policy.Starter(),
+		Notify:      notify.Default(),
+		Console:     Console{Reasons: []string{"payment", "treatment", "patient_asked", "not_phi", "sent_in_error", "other"}, OIDC: console.DefaultOIDC()},
+		Review:      gateway.DefaultReview(),
+		Sample:      sample.Default(),
+		Bypass:      bypass.Default(),
+		Urgent:      gateway.DefaultUrgent(),
+		Loop:        loop.Default(),
+		Vault:       vault.DefaultConfig(),
+		Encrypt:     ways.Default(),
+		Portal:      pickup.Default(),
+		Sender:      gateway.DefaultSender(),
+		Extract:     extract.Default(),
+		Buffer:      Buffer{MemoryEach: dlp.Size(b.MemoryEach), MemoryAll: dlp.Size(b.MemoryAll), DiskAll: dlp.Size(b.DiskAll)},
+		Departments: department.Default(),
+		Metrics:     metrics.Default(),
+		Log:         Log{Level: "info"},
 	}
 }
 
@@ -283,6 +287,7 @@ func (c *Config) Validate() error {
 		c.validateSigned(),
 		c.Urgent.Validate(len(c.Notify.Officers) > 0),
 		c.Extract.Validate(),
+		c.Departments.Validate(),
 		c.Metrics.Validate(),
 		c.Vault.Validate(),
 		c.Backup.Validate(),
@@ -495,7 +500,7 @@ func (c *Config) resolve(dir string) {
 		}
 	}
 	for _, p := range []*string{&c.DataDir, &c.SMTP.TLSCert, &c.SMTP.TLSKey, &c.SMTP.Auth.Users, &c.SMTP.NextHopCA, &c.SMTP.NextHopCert, &c.SMTP.NextHopKey,
-		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Console.OIDC.ClientSecretFile, &c.Console.OIDC.TLSCA, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SeenDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile} {
+		&c.SMTP.NextHopAuth, &c.DKIM.Key, &c.Portal.TLSCert, &c.Portal.TLSKey, &c.Console.OIDC.ClientSecretFile, &c.Console.OIDC.TLSCA, &c.Sender.TLSCert, &c.Sender.TLSKey, &c.Index.Dir, &c.Index.Key, &c.Encrypt.SMIMEDir, &c.Encrypt.OpenPGPDir, &c.Encrypt.PDFDir, &c.Encrypt.SeenDir, &c.Encrypt.SMIMERoots, &c.Encrypt.SMIMESignCert, &c.Encrypt.SMIMESignKey, &c.Extract.PasswordsFile, &c.Departments.File} {
 		abs(p)
 	}
 	for i := range c.SIEM {

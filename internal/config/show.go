@@ -35,7 +35,7 @@ func (c *Config) Effective() ([]byte, error) {
 // Reloaded are the keys, and the tables with all their keys, that a reload
 // puts in force. Everything else is bound when the process starts.
 func Reloaded() []string {
-	return []string{"rules", "site", "index", "policies", "defaults", "smtp.internal_domains",
+	return []string{"rules", "site", "index", "departments", "policies", "defaults", "smtp.internal_domains",
 		"smtp.next_hop", "smtp.next_hop_tls", "smtp.next_hop_name", "smtp.next_hop_ca", "smtp.next_hop_pins", "smtp.next_hop_cert",
 		"smtp.next_hop_key", "smtp.next_hop_auth", "smtp.routes", "encrypt", "smtp.resolver", "smtp.resolver_trusted", "extract.passwords_file"}
 }

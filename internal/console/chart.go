@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -107,7 +108,21 @@ type bar struct {
 }
 
 // barChart draws one bar below the other.
-func barChart(say string, bars []bar) template.HTML {
+func barChart(say string, bars []bar) template.HTML { return barsFrom(96, say, bars) }
+
+// wideBarChart is barChart for long names; what is longer still is cut.
+func wideBarChart(say string, bars []bar) template.HTML {
+	bars = slices.Clone(bars)
+	for i := range bars {
+		if name := []rune(bars[i].Name); len(name) > 28 {
+			bars[i].Name = string(name[:27]) + "…"
+		}
+	}
+	return barsFrom(210, say, bars)
+}
+
+// barsFrom draws bars that begin at left, and end before the numbers behind them.
+func barsFrom(left int, say string, bars []bar) template.HTML {
 	var most int64 = 1
 	for _, x := range bars {
 		most = max(most, x.N)
@@ -115,9 +130,9 @@ func barChart(say string, bars []bar) template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="chart chart-small" viewBox="0 0 520 %d" role="img" aria-label="%s">`, 26*len(bars)+6, template.HTMLEscapeString(say))
 	for i, x := range bars {
-		y, wide := 6+26*i, float64(x.N)*374/float64(most)
-		fmt.Fprintf(&b, `<text x="88" y="%d" text-anchor="end">%s</text><rect class="%s" x="96" y="%d" width="%.1f" height="15" rx="2"/><text x="%.1f" y="%d">%s</text>`,
-			y+11, template.HTMLEscapeString(x.Name), x.Class, y, wide, 102+wide, y+12, grouped(x.N))
+		y, wide := 6+26*i, float64(x.N)*float64(470-left)/float64(most)
+		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><rect class="%s" x="%d" y="%d" width="%.1f" height="15" rx="2"/><text x="%.1f" y="%d">%s</text>`,
+			left-8, y+11, template.HTMLEscapeString(x.Name), x.Class, left, y, wide, float64(left)+6+wide, y+12, grouped(x.N))
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String())

@@ -58,8 +58,11 @@ type Deps struct {
 	Dossiers Dossiers
 	Rollout  Rollout
 	Drills   Drills
-	Pickups  Pickups                                               // nil: nobody opens mail in a browser
-	Persons  func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
+	Pickups  Pickups // nil: nobody opens mail in a browser
+	// Departments are those there are, and the fewest senders with which one is shown
+	// alone to who may not see names. Nil: there are none.
+	Departments func() Departments
+	Persons     func(address string) (pseudonyms []string, err error) // that stand for it in the audit log
 	// HeldBefore counts what is held and was received before each of times.
 	HeldBefore func(ctx context.Context, times []time.Time) ([]int, error)
 	Health     func(context.Context) []Condition

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/tally"
 )
 
@@ -18,6 +20,7 @@ func (c *Console) dashboardRoutes() []route {
 		{"GET /dashboard", see, c.dashboard},
 		{"GET /report", see, c.report},
 		{"GET /report.csv", see, c.reportCSV},
+		{"GET /departments.csv", see, c.departmentsCSV},
 	}
 }
 
@@ -40,21 +43,41 @@ type dashboardPage struct {
 
 // figuresFor counts a period for u, who sees senders as their role lets them.
 func (c *Console) figuresFor(ctx context.Context, s span, u User) (figures, error) {
-	cs, err := c.Figures.Of(ctx, s.First, s.Last)
+	daily, err := c.Figures.Of(ctx, byDay, s.First, s.Last)
 	if err != nil {
 		return figures{}, err
 	}
-	return figuresOf(s, cs, func(_ string, doc dlp.ID) string {
-		h, err := c.Desk.Listed(ctx, doc)
-		switch {
-		case err != nil:
-			return "not known any more"
-		case h.Sender == "":
-			return "no sender (a report of a mail server)"
+	var whole []store.Count
+	for _, what := range together {
+		cs, err := c.Figures.By(ctx, what, s.First, s.Last)
+		if err != nil {
+			return figures{}, err
 		}
-		from, _ := c.fromTo(&h, u)
-		return from
-	}), nil
+		whole = append(whole, cs...)
+	}
+	f := figuresOf(s, daily, whole)
+	top, err := c.Figures.Top(ctx, tally.SenderHeld, s.First, s.Last, topSenders)
+	if err != nil {
+		return figures{}, err
+	}
+	for _, x := range top {
+		f.Senders = append(f.Senders, senderRow{c.senderOf(ctx, x.Doc, u), x.N})
+	}
+	f.Depts, err = c.departmentsFor(ctx, s, u)
+	return f, err
+}
+
+// senderOf names who sent a document that was held, as u may see it.
+func (c *Console) senderOf(ctx context.Context, doc dlp.ID, u User) string {
+	h, err := c.Desk.Listed(ctx, doc)
+	switch {
+	case err != nil:
+		return "not known any more"
+	case h.Sender == "":
+		return "no sender (a report of a mail server)"
+	}
+	from, _ := c.fromTo(&h, u)
+	return from
 }
 
 func (c *Console) dashboard(w http.ResponseWriter, r *http.Request, u User) {
@@ -136,7 +159,7 @@ func (c *Console) reportCSV(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
 		return
 	}
-	cs, err := c.Figures.Of(r.Context(), s.First, s.Last)
+	cs, err := c.Figures.Of(r.Context(), slices.Concat(byDay, together, []string{tally.PolicyWatched, tally.Unread}), s.First, s.Last)
 	if err == nil {
 		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "report_csv"})
 	}
@@ -149,9 +172,6 @@ func (c *Console) reportCSV(w http.ResponseWriter, r *http.Request, u User) {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"day", "figure", "of", "count"}) // whoever asked has gone
 	for _, x := range cs {
-		if x.What == tally.SenderHeld {
-			continue
-		}
 		of := x.Of
 		if x.What == tally.Waited {
 			of = fmt.Sprintf("%.0f min", tally.BucketWait(of).Minutes())

@@ -10,17 +10,30 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/tally"
 )
 
 // Figures tells what was counted. It is satisfied by tally.Tally.
 type Figures interface {
-	Of(ctx context.Context, first, last int) ([]store.Count, error)
-	// By counts one thing, the days together.
+	// Of counts day by day.
+	Of(ctx context.Context, whats []string, first, last int) ([]store.Count, error)
+	// By counts one thing, the days together, Top what is counted most of it, and
+	// Repeats by its first word who is counted more than once.
 	By(ctx context.Context, what string, first, last int) ([]store.Count, error)
+	Top(ctx context.Context, what string, first, last, most int) ([]store.Count, error)
+	Repeats(ctx context.Context, what string, first, last, most int) ([]store.Repeats, error)
 }
+
+// byDay is what is shown of each day, and together what is shown of a period: apart,
+// since a year has many rules and senders on each of its days.
+var (
+	byDay    = []string{tally.Passed, tally.Held, tally.Encrypted, tally.Rejected, tally.Released, tally.Refused}
+	together = []string{tally.Watched, tally.Way, tally.Waited, tally.RuleHeld, tally.RuleEncrypted, tally.RuleRejected, tally.RuleWatched, tally.PHI, tally.NotPHI}
+)
+
+// topSenders is how many senders are shown whose mail was held most.
+const topSenders = 10
 
 // Condition is how one piece of the gateway fares.
 type Condition struct {
@@ -119,6 +132,7 @@ type figures struct {
 	Precision []precisionRow
 	Senders   []senderRow
 	Watched   int64
+	Depts     departments
 }
 
 // counts sums what is counted by what and of.
@@ -131,24 +145,27 @@ func (c counts) sum(what string) (n int64) {
 	return n
 }
 
-// figuresOf sums cs up. Who sent what was held most is asked of who.
-func figuresOf(s span, cs []store.Count, who func(pseudonym string, doc dlp.ID) string) figures {
+// add counts x.
+func (c counts) add(x store.Count) {
+	if c[x.What] == nil {
+		c[x.What] = map[string]int64{}
+	}
+	c[x.What][x.Of] += x.N
+}
+
+// figuresOf sums up what is counted by day, and what of the days together.
+func figuresOf(s span, daily, whole []store.Count) figures {
 	f := figures{Span: s}
 	all := counts{}
-	byDay := make([]counts, s.Days())
-	lastDoc := map[string]dlp.ID{}
-	for _, c := range cs {
-		for _, m := range []counts{all, at(byDay, c.Day-s.First)} {
-			if m[c.What] == nil {
-				m[c.What] = map[string]int64{}
-			}
-			m[c.What][c.Of] += c.N
-		}
-		if c.What == tally.SenderHeld {
-			lastDoc[c.Of] = c.Doc
-		}
+	days := make([]counts, s.Days())
+	for _, c := range daily {
+		all.add(c)
+		at(days, c.Day-s.First).add(c)
 	}
-	for i, m := range byDay {
+	for _, c := range whole {
+		all.add(c)
+	}
+	for i, m := range days {
 		f.Days = append(f.Days, rowOf(dayTime(s.First+i).Format("2 Jan"), m))
 	}
 	f.Sum = rowOf("Together", all)
@@ -163,9 +180,6 @@ func figuresOf(s span, cs []store.Count, who func(pseudonym string, doc dlp.ID) 
 	f.Ways = strings.Join(ways, ", ")
 	f.Median, f.Tenth = waits(all[tally.Waited])
 	f.Rules, f.Precision = rulesOf(all), precisionOf(all)
-	for _, x := range most(all[tally.SenderHeld], 10) {
-		f.Senders = append(f.Senders, senderRow{who(x, lastDoc[x]), all[tally.SenderHeld][x]})
-	}
 	f.flow()
 	return f
 }

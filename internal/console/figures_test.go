@@ -17,14 +17,23 @@ import (
 // counts are figures that a test gives.
 type counts []store.Count
 
-func (c counts) Of(_ context.Context, first, last int) ([]store.Count, error) {
+func (c counts) Of(_ context.Context, whats []string, first, last int) ([]store.Count, error) {
 	var out []store.Count
 	for _, x := range c {
-		if x.Day >= first && x.Day <= last {
+		if slices.Contains(whats, x.What) && x.Day >= first && x.Day <= last {
 			out = append(out, x)
 		}
 	}
 	return out, nil
+}
+
+func (c counts) Top(ctx context.Context, what string, first, last, most int) ([]store.Count, error) {
+	out, err := c.By(ctx, what, first, last)
+	return out[:min(len(out), most)], err
+}
+
+func (c counts) Repeats(context.Context, string, int, int, int) ([]store.Repeats, error) {
+	return nil, nil
 }
 
 // countsOf is a day's work on the day of now, about an item of the desk.

@@ -13,6 +13,7 @@ import (
 var noPages = map[string]string{
 	"GET /{$}":              "leads to the queue",
 	"GET /report.csv":       "a table of numbers",
+	"GET /departments.csv":  "a table of numbers",
 	"GET /signin/oidc":      "leads to the provider",
 	"GET /signin/oidc/done": "leads on from it",
 }

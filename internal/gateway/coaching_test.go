@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"regexp"
 	"slices"
@@ -244,4 +245,41 @@ func TestStubOfASweepIsCoached(t *testing.T) {
 	wants(t, "the stub", string(b.StubText(t.Context(), doc.ID)), "a Social Security number", "an encrypted part", "Use member numbers.", string(doc.ID))
 	other := dlp.NewID()
 	wants(t, "the stub of another", string(b.StubText(t.Context(), other)), "held for review", string(other))
+}
+
+// TestDepartmentOnRecord: a decision about mail has what stands for its sender's
+// department, also for none; one about a file, and where there are no departments, has not.
+func TestDepartmentOnRecord(t *testing.T) {
+	b := newBench(t)
+	last := func() string {
+		var dept string
+		for _, e := range b.audit.events {
+			if e.Kind == audit.Decision {
+				dept = e.Department
+			}
+		}
+		return dept
+	}
+	b.Message(t.Context(), withText(labs, out), b.hop)
+	if got := last(); got != "" {
+		t.Errorf("without departments: %q", got)
+	}
+	for _, name := range []string{"Ward 7", ""} {
+		r := coachedRules(b)
+		r.Department = func(a dlp.Address) string {
+			if a.String() != "ada@clinic.example" {
+				t.Errorf("asked for %v", a)
+			}
+			return name
+		}
+		b.SetRules(r)
+		b.Message(t.Context(), withText(labs+name, out), b.hop)
+		if got, want := last(), b.Names.Pseudonym(gateway.DepartmentKind, name); got != want || got == "" {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+	b.File(t.Context(), file(), &claimed{take: func(context.Context) error { return nil }})
+	if got := last(); got != "" {
+		t.Errorf("a file: %q", got)
+	}
 }

@@ -108,6 +108,9 @@ type Rules struct {
 	// Show begins to note what reviewers see of a Document in which found was; nil:
 	// nothing is noted.
 	Show func(found []dlp.Finding) Shower
+	// Department is the name of a sender's department, "" for none; nil: there are no
+	// departments.
+	Department func(dlp.Address) string
 	// Coaching is what senders are told of what a rule finds.
 	Coaching map[dlp.RuleID]dlp.Coaching
 	// Types are the kinds of data that rules find.
@@ -292,12 +295,25 @@ func (g *Gateway) event(kind audit.Kind, doc *dlp.Document) audit.Event {
 // maxRcptKeys bounds an audit event; Rcpts still counts all of them.
 const maxRcptKeys = 100
 
+// department stands for the department of who sent doc; "" where there are none.
+func (g *Gateway) department(doc *dlp.Document) string {
+	rules := g.rules.Load()
+	if doc.Channel != dlp.Mail || rules == nil || rules.Department == nil {
+		return ""
+	}
+	return g.Names.Pseudonym(DepartmentKind, rules.Department(doc.Sender))
+}
+
+// DepartmentKind is the kind of the pseudonyms that stand for departments in the
+// audit log. The empty name has one too: that of who is in none.
+const DepartmentKind = "department"
+
 // decide puts the decision on record and returns its sequence number.
 func (g *Gateway) decide(ctx context.Context, doc *dlp.Document, j judgement) (uint64, error) {
 	e := g.event(audit.Decision, doc)
 	s := j.verdict.Strictest()
 	e.Action, e.Policy, e.Reason = s.Action.String(), s.Policy, s.Reason
-	e.Of = j.bypass
+	e.Of, e.Department = j.bypass, g.department(doc)
 	e.Rules, e.Findings, e.Gaps = s.Rules, len(j.found), len(j.gaps)
 	for _, c := range s.Causes {
 		e.Causes = append(e.Causes, c.String())

@@ -50,7 +50,12 @@ func parsePattern(s string) (pattern, error) {
 
 // match reports whether a is meant. The null reverse-path never is.
 func (p pattern) match(a dlp.Address) bool {
-	return !a.IsNull() && glob(p.domain, dlp.FoldAddress(a.Domain)) && glob(p.local, dlp.FoldAddress(a.Local))
+	return !a.IsNull() && p.matchFolded(dlp.Address{Local: dlp.FoldAddress(a.Local), Domain: dlp.FoldAddress(a.Domain)})
+}
+
+// matchFolded is match for an address in small letters that is not null.
+func (p pattern) matchFolded(a dlp.Address) bool {
+	return glob(p.domain, a.Domain) && glob(p.local, a.Local)
 }
 
 // glob reports whether s is what pattern describes; `*` stands for any run of

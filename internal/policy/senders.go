@@ -23,6 +23,16 @@ func ParseSenders(list []string) (Senders, error) {
 	return Senders{where.compile()}, nil
 }
 
+// First returns the place of the first pattern that means a, -1 for none. The null
+// sender's is none of them.
+func (s Senders) First(a dlp.Address) int {
+	if a.IsNull() {
+		return -1
+	}
+	folded := dlp.Address{Local: dlp.FoldAddress(a.Local), Domain: dlp.FoldAddress(a.Domain)}
+	return slices.IndexFunc(s.m.senders, func(p pattern) bool { return p.matchFolded(folded) })
+}
+
 // Match reports whether one of the patterns means a. None does where there are
 // none.
 func (s Senders) Match(a dlp.Address) bool { return s.m.namesSenders() && s.m.sender(a) }

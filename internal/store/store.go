@@ -91,6 +91,21 @@ type Count struct {
 	Doc  dlp.ID // the document that was counted last
 }
 
+// Counts are kept by day, and those of blocks of days together, so that a long
+// period costs little more than a short one.
+const BlockDays = 30
+
+// Block is the first day of the block in which day lies.
+func Block(day int) int { return day - ((day%BlockDays)+BlockDays)%BlockDays }
+
+// Repeats is of one group how often its members are counted.
+type Repeats struct {
+	Of      string // the group
+	Members int
+	Twice   int     // members that are counted more than once
+	Most    []Count // some of these, the one counted most first; Of is without the group
+}
+
 // Repeat is a hold or split that absorbs a repetition of the same mail while
 // the client may not have had our answer (docs/contract.md, SMTP replies).
 type Repeat struct {

@@ -29,6 +29,7 @@ type event struct {
 	Causes          []string   `json:"causes"`
 	Ways            []string   `json:"ways"`
 	Sender          string     `json:"sender"`
+	Department      string     `json:"department"`
 	Reason          string     `json:"reason"`
 	Actor           string     `json:"actor"`
 }
@@ -80,11 +81,15 @@ func (c *counter) line(b []byte) error {
 }
 
 func (c *counter) add(e *event, what string, of ...string) {
+	c.addOn(Day(e.Time), e, what, of...)
+}
+
+func (c *counter) addOn(day int, e *event, what string, of ...string) {
 	for _, o := range of {
 		if o == "" {
 			continue
 		}
-		k := key{Day(e.Time), what, o}
+		k := key{day, what, o}
 		n := c.of[k]
 		if n == nil {
 			n = &store.Count{Day: k.day, What: what, Of: o}
@@ -104,6 +109,7 @@ func (c *counter) decision(e *event) {
 			c.add(e, WatchedBy, e.MonitoredPolicy+" "+r+" "+e.Sender)
 		}
 	}
+	c.department(e)
 	var what, rule string
 	switch e.Action {
 	case dlp.Allow.String(), dlp.AddTag.String():
@@ -121,6 +127,32 @@ func (c *counter) decision(e *event) {
 	c.add(e, what, e.Channel)
 	c.add(e, rule, e.Rules...)
 	c.add(e, Unread, e.Causes...)
+}
+
+// department counts a decision about mail for the department of its sender.
+func (c *counter) department(e *event) {
+	if e.Department == "" || len(e.Sender) < 2 {
+		return
+	}
+	c.add(e, Department, e.Department)
+	c.addOn(store.Block(Day(e.Time)), e, DepartmentSeen, e.Department+" "+e.Sender[:2])
+	if !holds(e.Action) {
+		return
+	}
+	c.add(e, DepartmentHeld, e.Department)
+	c.add(e, DepartmentSender, e.Department+" "+e.Sender)
+	for _, r := range e.Rules {
+		c.add(e, DepartmentRule, e.Department+" "+r)
+	}
+}
+
+// holds reports an action that counts as held: also one that is not known.
+func holds(action string) bool {
+	switch action {
+	case dlp.Allow.String(), dlp.AddTag.String(), dlp.Encrypt.String(), dlp.Reject.String():
+		return false
+	}
+	return true
 }
 
 // acts reports an action that keeps something from going on as it came.

@@ -44,6 +44,16 @@ const (
 	Way           = "way"            // by way on which it goes encrypted
 	SenderHeld    = "sender_held"    // by keyed pseudonym
 
+	// By keyed pseudonym of the sender's department, and what is behind it after a space.
+	Department       = "department"        // mail decided about
+	DepartmentHeld   = "department_held"   // mail held
+	DepartmentRule   = "department_rule"   // and rule: held
+	DepartmentSender = "department_sender" // and keyed pseudonym of the sender: held
+	// DepartmentSeen is by the first two digits of the keyed pseudonyms of senders too,
+	// whatever was decided: there are at least as many senders as there are of these. Its
+	// day is the first of its block (store.Block).
+	DepartmentSeen = "department_seen"
+
 	PHI    = "phi"     // by rule: decided by a reviewer with another code than not_phi
 	NotPHI = "not_phi" // by rule: decided with that code
 	Waited = "waited"  // by bucket of Wait: from coming to a reviewer's decision
@@ -75,8 +85,10 @@ type Store interface {
 	FiguresAt(ctx context.Context) ([]byte, error)
 	AddFigures(ctx context.Context, counts []store.Count, place []byte, anew bool) error
 	PruneFigures(ctx context.Context, day int) error
-	Figures(ctx context.Context, first, last int) ([]store.Count, error)
+	Figures(ctx context.Context, whats []string, first, last int) ([]store.Count, error)
 	FiguresOf(ctx context.Context, what string, first, last int) ([]store.Count, error)
+	FiguresTop(ctx context.Context, what string, first, last, most int) ([]store.Count, error)
+	FiguresRepeats(ctx context.Context, what string, first, last, most int) ([]store.Repeats, error)
 	Hold(ctx context.Context, id dlp.ID) (vault.Row, error)
 }
 
@@ -117,29 +129,40 @@ func (t *Tally) Run(ctx context.Context) error {
 // Day is the day of t.
 func Day(t time.Time) int { return int(math.Floor(float64(t.Unix()) / (24 * 60 * 60))) }
 
-// Of returns the counts of the days from first to last, the log read on before.
-func (t *Tally) Of(ctx context.Context, first, last int) ([]store.Count, error) {
-	if err := t.CatchUp(ctx); err != nil {
-		return nil, err
-	}
-	cs, err := t.store.Figures(ctx, first, last)
-	if err != nil {
-		return nil, fmt.Errorf("tally: %w", err)
-	}
-	return cs, nil
+// Of returns the counts of each of whats on the days from first to last, by day,
+// the log read on before.
+func (t *Tally) Of(ctx context.Context, whats []string, first, last int) ([]store.Count, error) {
+	return caughtUp(ctx, t, func() ([]store.Count, error) { return t.store.Figures(ctx, whats, first, last) })
 }
 
 // By returns what is counted of what in the days from first to last together, the
 // log read on before.
 func (t *Tally) By(ctx context.Context, what string, first, last int) ([]store.Count, error) {
+	return caughtUp(ctx, t, func() ([]store.Count, error) { return t.store.FiguresOf(ctx, what, first, last) })
+}
+
+// Top returns the most that are counted most of what By returns, the first before
+// the others, each with the document that was counted last.
+func (t *Tally) Top(ctx context.Context, what string, first, last, most int) ([]store.Count, error) {
+	return caughtUp(ctx, t, func() ([]store.Count, error) { return t.store.FiguresTop(ctx, what, first, last, most) })
+}
+
+// Repeats returns of each first word of what is counted how many second words there
+// are, and how many that are counted more than once, with the most of those that are
+// counted most; the log read on before.
+func (t *Tally) Repeats(ctx context.Context, what string, first, last, most int) ([]store.Repeats, error) {
+	return caughtUp(ctx, t, func() ([]store.Repeats, error) { return t.store.FiguresRepeats(ctx, what, first, last, most) })
+}
+
+func caughtUp[T any](ctx context.Context, t *Tally, read func() ([]T, error)) ([]T, error) {
 	if err := t.CatchUp(ctx); err != nil {
 		return nil, err
 	}
-	cs, err := t.store.FiguresOf(ctx, what, first, last)
+	out, err := read()
 	if err != nil {
 		return nil, fmt.Errorf("tally: %w", err)
 	}
-	return cs, nil
+	return out, nil
 }
 
 // CatchUp reads the log to its end.

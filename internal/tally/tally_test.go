@@ -80,9 +80,13 @@ func record(t *testing.T, l *audit.Log, es ...audit.Event) {
 	}
 }
 
+// all is what is counted here of each day.
+var all = []string{tally.Passed, tally.Held, tally.Encrypted, tally.Rejected, tally.Released, tally.Refused, tally.Watched, tally.RuleHeld, tally.RuleEncrypted, tally.RuleRejected, tally.RuleWatched,
+	tally.PolicyWatched, tally.Unread, tally.Way, tally.SenderHeld, tally.PHI, tally.NotPHI, tally.Waited}
+
 func counted(t *testing.T, y *tally.Tally) map[string]int64 {
 	t.Helper()
-	cs, err := y.Of(t.Context(), tally.Day(noon)-1, tally.Day(noon))
+	cs, err := y.Of(t.Context(), all, tally.Day(noon)-1, tally.Day(noon))
 	if err != nil {
 		t.Fatal(err)
 	}

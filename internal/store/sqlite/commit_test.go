@@ -190,7 +190,7 @@ func TestOthersOfAGroupAreWrittenOnce(t *testing.T) {
 	}
 	close(g.open)
 	wg.Wait()
-	counts, err := in.db.Figures(t.Context(), 20000, 20000)
+	counts, err := in.db.Figures(t.Context(), []string{"x"}, 20000, 20000)
 	if err != nil || len(counts) != 1 || counts[0].N != others {
 		t.Errorf("got %v, %v, want one of %d", counts, err, others)
 	}

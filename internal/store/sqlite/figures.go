@@ -15,6 +15,9 @@ import (
 // the figures count.
 const metaFigures = "figures_at"
 
+// ofBlock marks what is counted of a block of days: its day is the first of it.
+const ofBlock = "@"
+
 // FiguresAt returns the place that came with the figures last added, nil before
 // the first.
 func (db *DB) FiguresAt(ctx context.Context) ([]byte, error) {
@@ -39,10 +42,15 @@ func (db *DB) AddFigures(ctx context.Context, counts []store.Count, place []byte
 			}
 		}
 		for _, c := range counts {
-			_, err := g.exec(`INSERT INTO figures VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, what, of)
-				DO UPDATE SET n = n + excluded.n, doc = excluded.doc`, c.Day, c.What, c.Of, c.N, string(c.Doc))
-			if err != nil {
-				return fmt.Errorf("sqlite: figures: %w", err)
+			for _, k := range []struct {
+				what string
+				day  int
+			}{{c.What, c.Day}, {c.What + ofBlock, store.Block(c.Day)}} {
+				_, err := g.exec(`INSERT INTO figures VALUES (?, ?, ?, ?, ?) ON CONFLICT (what, day, of)
+					DO UPDATE SET n = n + excluded.n, doc = excluded.doc`, k.what, k.day, c.Of, c.N, string(c.Doc))
+				if err != nil {
+					return fmt.Errorf("sqlite: figures: %w", err)
+				}
 			}
 		}
 		if _, err := g.exec("INSERT OR REPLACE INTO meta VALUES (?, ?)", metaFigures, string(place)); err != nil {
@@ -52,25 +60,87 @@ func (db *DB) AddFigures(ctx context.Context, counts []store.Count, place []byte
 	})
 }
 
-// PruneFigures forgets the figures of days before day.
+// PruneFigures forgets the figures of days before day, and of blocks that end before it.
 func (db *DB) PruneFigures(ctx context.Context, day int) error {
 	return db.commits.do(ctx, 0, func(g *group) error {
-		_, err := g.exec("DELETE FROM figures WHERE day < ?", day)
+		_, err := g.exec("DELETE FROM figures WHERE day < ?1 - CASE WHEN what LIKE '%@' THEN ?2 ELSE 0 END", day, store.BlockDays-1)
 		return err
 	})
 }
 
-// Figures returns the counts of the days from first to last, by day, what and of,
-// but for those that are many and asked for by name.
-func (db *DB) Figures(ctx context.Context, first, last int) ([]store.Count, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT day, what, of, n, doc FROM figures WHERE day BETWEEN ? AND ? AND what <> 'watched_by' ORDER BY day, what, of", first, last)
-	return figures(rows, err)
+// Figures returns the counts of each of whats on the days from first to last, by
+// day and of.
+func (db *DB) Figures(ctx context.Context, whats []string, first, last int) ([]store.Count, error) {
+	var out []store.Count
+	for _, what := range whats {
+		rows, err := db.read.QueryContext(ctx, "SELECT day, what, of, n, doc FROM figures WHERE what = ? AND day BETWEEN ? AND ? ORDER BY day, of", what, first, last)
+		some, err := figures(rows, err)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// inPeriod are the rows of one what, ?1, of which the days from ?2 to ?3 are made up:
+// of whole blocks, from ?5 to before ?6, those that are counted of them.
+const inPeriod = `SELECT day, of, n, doc FROM figures WHERE what = ?1 AND day BETWEEN ?2 AND min(?3, ?5 - 1)
+	UNION ALL SELECT day, of, n, doc FROM figures WHERE what = ?4 AND day >= ?5 AND day < ?6
+	UNION ALL SELECT day, of, n, doc FROM figures WHERE what = ?1 AND day BETWEEN max(?2, ?5, ?6) AND ?3`
+
+// period are the arguments of inPeriod.
+func period(what string, first, last int) []any {
+	from, to := store.Block(first+store.BlockDays-1), store.Block(last+1)
+	return []any{what, first, last, what + ofBlock, from, max(from, to)}
 }
 
 // FiguresOf returns the counts of one what, whatever the day, summed up by of.
 func (db *DB) FiguresOf(ctx context.Context, what string, first, last int) ([]store.Count, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT max(day), what, of, sum(n), '' FROM figures WHERE day BETWEEN ? AND ? AND what = ? GROUP BY of ORDER BY of", first, last, what)
+	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, sum(n), '' FROM ("+inPeriod+") GROUP BY of ORDER BY of", period(what, first, last)...)
 	return figures(rows, err)
+}
+
+// FiguresTop returns the most of FiguresOf that are counted most, with the document
+// that was counted on the last of the days: of a bare column SQLite takes the row of
+// the max.
+func (db *DB) FiguresTop(ctx context.Context, what string, first, last, most int) ([]store.Count, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, sum(n), doc FROM ("+inPeriod+") GROUP BY of ORDER BY sum(n) DESC, of LIMIT ?7",
+		append(period(what, first, last), most)...)
+	return figures(rows, err)
+}
+
+// FiguresRepeats returns of each group of one what, which is the first word of its of,
+// how many others stand behind it and are counted more than once, whatever the day.
+func (db *DB) FiguresRepeats(ctx context.Context, what string, first, last, most int) ([]store.Repeats, error) {
+	rows, err := db.read.QueryContext(ctx, `WITH
+		sums AS (SELECT max(day) AS day, of, sum(n) AS n, doc FROM (`+inPeriod+`) GROUP BY of),
+		parted AS (SELECT day, substr(of, 1, instr(of, ' ') - 1) AS grp, substr(of, instr(of, ' ') + 1) AS of, n, doc FROM sums),
+		ranked AS (SELECT *, count(*) OVER (PARTITION BY grp) AS members, sum(n > 1) OVER (PARTITION BY grp) AS twice,
+			row_number() OVER (PARTITION BY grp ORDER BY n DESC, of) AS place FROM parted)
+		SELECT grp, members, twice, day, of, n, doc FROM ranked WHERE place <= max(?7, 1) ORDER BY grp, place`, append(period(what, first, last), most)...)
+	type row struct {
+		group          string
+		members, twice int
+		count          store.Count
+	}
+	all, err := collect(rows, err, "figures", func(r *row) ([]any, func() error) {
+		var doc string
+		return []any{&r.group, &r.members, &r.twice, &r.count.Day, &r.count.Of, &r.count.N, &doc}, func() error {
+			r.count.What, r.count.Doc = what, dlp.ID(doc)
+			return nil
+		}
+	})
+	var out []store.Repeats
+	for _, r := range all {
+		if len(out) == 0 || out[len(out)-1].Of != r.group {
+			out = append(out, store.Repeats{Of: r.group, Members: r.members, Twice: r.twice})
+		}
+		if to := &out[len(out)-1]; r.count.N > 1 && len(to.Most) < most {
+			to.Most = append(to.Most, r.count)
+		}
+	}
+	return out, err
 }
 
 func figures(rows *sql.Rows, err error) ([]store.Count, error) {
