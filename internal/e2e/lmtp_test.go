@@ -78,7 +78,7 @@ func TestPartialAnswersSurviveKillAtEachStep(t *testing.T) {
 		{"delivered#2", "ada late"}, // the report or the next try, whichever is first
 		{"commit#3", "ada late"},
 		{"committed#3", "ada late"},
-		{"deliver#3", ""},
+		{"deliver#3", "ada late"}, // both are on their way at once: the other may be answered
 		{"delivered#3", "ada late"},
 		{"committed#4", "ada late"},
 	} {
