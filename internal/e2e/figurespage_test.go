@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,14 +16,21 @@ import (
 )
 
 // TestDashboardCounts: what is sent, held and decided shows on the dashboard, on
-// the report and in the CSV, and counts once over a restart.
+// the report and in the CSV, by department too, and counts once over a restart.
 func TestDashboardCounts(t *testing.T) {
 	t.Parallel()
 	b := webtest.Chromium(t, 1280, 900)
 	looks := axe(t, b)
-	g, url := withConsole(t)
+	of := filepath.Join(t.TempDir(), "departments.csv")
+	if err := os.WriteFile(of, []byte("address,department\nAda@clinic.example,Emergency\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	url := "http://" + addr
+	g := newGateway(t, options{extra: fmt.Sprintf("\n[console]\nlisten = %q\n[departments]\nfile = %q\n", addr, of)})
+	g.start()
 	signIn(t, g, b, url)
-	for _, m := range []string{cleanMail, consoleMail} {
+	for _, m := range []string{cleanMail, consoleMail, consoleMail} {
 		if _, err := g.send("ada@clinic.example", outside, m); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +53,8 @@ func TestDashboardCounts(t *testing.T) {
 		narrow(t, b)
 		looks("the dashboard")
 		text := strings.Join(strings.Fields(webtest.Eval[string](b, `document.querySelector("main").innerText`)), " ")
-		for _, want := range []string{"Passed unchanged 1 ", "Held 1 ", "us-ssn 1 0 0 % ", "us-ssn 1 0 0 0", "ada@clinic.example 1", "Next hop", "Audit log written"} {
+		for _, want := range []string{"Passed unchanged 1 ", "Held 2 ", "us-ssn 1 0 0 % ", "us-ssn 2 0 0 0", "ada@clinic.example 2",
+			"Emergency 3 2 none before 1 ada@clinic.example: 2 us-ssn 2", "Next hop", "Audit log written"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the dashboard lacks %q (again: %v):\n%s", want, again, text)
 			}
@@ -55,6 +64,9 @@ func TestDashboardCounts(t *testing.T) {
 	discreet(t, b)
 	narrow(t, b)
 	looks("the report")
+	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "Emergency") {
+		t.Errorf("the report lacks the department:\n%s", text)
+	}
 	csv := webtest.Eval[string](b, `(() => { const x = new XMLHttpRequest(); x.open("GET", "/report.csv?days=2", false); try { x.send() } catch (e) { return String(e) } return x.responseText })()`)
 	if !strings.Contains(csv, "NetworkError") { // the page's own policy lets no script fetch anything
 		t.Errorf("a script of the page could fetch: %q", csv)
