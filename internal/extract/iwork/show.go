@@ -226,7 +226,12 @@ func date(seconds float64) string {
 	return at.Format("2006-01-02 15:04:05")
 }
 
-// decimal128 writes a decimal number in the encoding with a binary significand.
+// shownDigits is how many digits of a number Numbers shows at most: what a program
+// computed with and kept has more of them.
+const shownDigits = 15
+
+// decimal128 writes a decimal number in the encoding with a binary significand: as
+// it is shown, and behind it in brackets as it is kept where that reads otherwise.
 //
 // Source: IEEE 754-2008 3.5.2.
 func decimal128(b []byte) string {
@@ -238,22 +243,35 @@ func decimal128(b []byte) string {
 		be[14-i] = b[i]
 	}
 	be[0] = b[14] & 1
-	s := new(big.Int).SetBytes(be).String()
-	switch {
-	case exp > 40 || exp < -60:
+	if exp > 40 || exp < -60 {
 		return ""
+	}
+	n, sign := new(big.Int).SetBytes(be), ""
+	if b[15]&0x80 != 0 && n.Sign() != 0 {
+		sign = "-"
+	}
+	kept := sign + point(n.String(), exp)
+	over := len(n.String()) - shownDigits
+	if over <= 0 {
+		return kept
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(over)), nil)
+	n.Add(n, new(big.Int).Rsh(unit, 1)).Div(n, unit)
+	if shown := sign + point(n.String(), exp+over); shown != kept {
+		return shown + " (" + kept + ")"
+	}
+	return kept
+}
+
+// point writes digits times ten to the power of exp.
+func point(digits string, exp int) string {
+	switch {
+	case digits == "0":
+		return digits
 	case exp >= 0:
-		if s != "0" {
-			s += strings.Repeat("0", exp)
-		}
-	default:
-		if len(s) <= -exp {
-			s = strings.Repeat("0", 1-exp-len(s)) + s
-		}
-		s = strings.TrimRight(strings.TrimRight(s[:len(s)+exp]+"."+s[len(s)+exp:], "0"), ".")
+		return digits + strings.Repeat("0", exp)
+	case len(digits) <= -exp:
+		digits = strings.Repeat("0", 1-exp-len(digits)) + digits
 	}
-	if b[15]&0x80 != 0 && s != "0" {
-		s = "-" + s
-	}
-	return s
+	return strings.TrimRight(strings.TrimRight(digits[:len(digits)+exp]+"."+digits[len(digits)+exp:], "0"), ".")
 }

@@ -1,0 +1,93 @@
+package formats_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFilesOfPrograms reads files of kinds that no program at hand writes, as the
+// programs of their makers, and Lucidchart, wrote them: what they show, in its order.
+func TestFilesOfPrograms(t *testing.T) {
+	const corpus = "../../../../shared/corpus"
+	if _, err := os.Stat(corpus); err != nil {
+		t.Skip("needs ../shared/corpus")
+	}
+	for _, c := range []struct {
+		file, media, part string
+		texts             []string // in this order
+		gaps              string
+	}{
+		{"tika/testOneNote2007OrEarlier.one", "application/onenote", "", []string{
+			"The notebooks are the files within the application.", "You can store any kind of file on OneNote - emails, spreadsheets, pictures, videos, links\nAsterisk>tab creates a bullet\n", "Sync\nFor more info there is a sharepoint basics class\n",
+		}, ""},
+		{"tika/testOneNote2007OrEarlier.one", "application/onenote", "3", []string{"CHEMICALS JOB SHADOWING NOTES\nSAP FAVORITES\n"}, ""},
+		{"tika/testOneNoteEmbeddedImage.one", "application/onenote", "", []string{"Image above\nImage b\nImage below\n", "Steve Smith\n"}, "image image/png"},
+		{"tika/testOneNoteFromOffice365.one", "application/onenote", "", []string{"Section1Page1Content\nSection1Page2Content\n", "Du Chang\n"}, ""},
+		{"tika/testVISIO_text.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Text here\r\n", "Triangle\nText there\r\n", "Router\nRouter here\r\n", "Asset Number: 0\n"}, ""},
+		{"poi/60489.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Rounded Rectangle\nHousingConnections.ca\r\n", "Ellipse\nAdd webpages\r\n", "Content Approvers\r\n"}, ""},
+		{"poi/60973.vsdx", "application/vnd.ms-visio.drawing", "", []string{"WAN/Edge Device\n", "Lo0:x.x.x.x\r\n", "Wireless Controller\n"}, "image image/emf"},
+		{"poi/github260.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Arrive at hotel\n"}, ""},
+		{"tika/testPUBLISHER.pub", "application/x-mspublisher", "", []string{"0123456789\n0123456789abcdef\n0123456789abcdef0123456789abcdef\n", "author: Nick Burch\n"}, "unsupported publisher, beside its text"},
+		{"tika/testPages.pages", "application/zip", "4", []string{`sfa:s="Cell one"`, `sfa:s="Cell nine"`, "Sample pages document", "Extensible Markup Language"}, ""},
+		{"tika/testNumbers.numbers", "application/zip", "4", []string{"Checking Account: 300545668"}, ""},
+		{"tika/testMasterSlideTable.key", "application/zip", "18", []string{"master row 1", "master row 2", "master row 3"}, ""},
+	} {
+		t.Run(filepath.Base(c.file)+"/"+c.part, func(t *testing.T) {
+			b, err := os.ReadFile(filepath.Join(corpus, c.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := serve(t, false, limits, b)
+			if got := a.parts[""].MediaType; got != c.media {
+				t.Errorf("got a %s, want a %s", got, c.media)
+			}
+			rest := a.texts[c.part]
+			for _, want := range c.texts {
+				_, after, ok := strings.Cut(rest, want)
+				if !ok {
+					t.Errorf("%q is not in its place in %.2000q", want, a.texts[c.part])
+				}
+				rest = after
+			}
+			if got := strings.Join(a.told(), "; "); !strings.Contains(got, c.gaps) || c.gaps == "" && strings.Contains(got, "corrupt") {
+				t.Errorf("gaps: got %q, want %q", got, c.gaps)
+			}
+		})
+	}
+}
+
+// TestNumbersOfSheetJS reads a workbook of Numbers that another program wrote, which
+// keeps numbers as it computed them.
+func TestNumbersOfSheetJS(t *testing.T) {
+	const modules = "/var/cache/stanch-tests/sheets/node_modules"
+	if _, err := os.Stat(filepath.Join(modules, "xlsx", "package.json")); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("xlsx of npm is not installed: .ci/deps installs it")
+		}
+		t.Skip("xlsx of npm is not installed: .ci/deps installs it")
+	}
+	cmd := exec.CommandContext(t.Context(), "node", "testdata/workbook.cjs", modules)
+	cmd.Stderr = os.Stderr
+	doc, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, false, limits, doc)
+	want := "Table 1\nName\tSSN\tBorn\tDue\nJane Roe\t536-22-8145\t1961-03-04\t2.5 (2.49999999999999967232)\nJohn Doe\t536228145 (536228144.999999995904)\t\t7 (6.99999999999999868928)\n"
+	if got := a.texts[""]; a.parts[""].MediaType != "application/vnd.apple.iwork" || !strings.HasPrefix(got, want) {
+		t.Errorf("%s: got %.400q, want %q", a.parts[""].MediaType, got, want)
+	}
+	labels := map[string]string{}
+	for _, s := range a.spans[""] {
+		labels[a.texts[""][s.Start:s.End]] = fmt.Sprint(s.Label, " ", s.Group)
+	}
+	for text, want := range map[string]string{"536-22-8145": "SSN 1", "536228145 (536228144.999999995904)": "SSN 2", "John Doe": "Name 2"} {
+		if labels[text] != want {
+			t.Errorf("%s: got %q, want %q", text, labels[text], want)
+		}
+	}
+}
