@@ -224,19 +224,25 @@ func (x *session) proxied(ctx context.Context) bool {
 	if x.wait() != nil { // stopping, or closed already
 		return false
 	}
-	ap, err := proxyproto.Read(x.conn)
+	ap, local, err := proxyproto.Read(x.conn)
 	if err != nil {
 		x.srv.d.Log.LogAttrs(ctx, slog.LevelInfo, "connection without a PROXY header closed")
 		return false
 	}
-	if !ap.IsValid() || ap.Addr() == x.client.Unmap() { // the proxy speaks for itself: HAProxy's health check, version 2 and 1
+	if local || ap.Addr() == x.client.Unmap() { // the proxy speaks for itself: HAProxy's health check, version 2 and 1
 		return true
 	}
-	if r := x.become(ap.Addr(), false); r.Code != 0 {
+	r := dlp.Reply{}
+	switch {
+	case ap.IsValid():
+		r, x.port = x.become(ap.Addr(), false), portText(ap.Port())
+	case !x.srv.move(x, netip.Addr{}): // not known: answered, since old health checks say so too, and in no network
+		r = replyBusyClient
+	}
+	if r.Code != 0 {
 		x.reply(r)
 		x.linger = true
 		return false
 	}
-	x.port = portText(ap.Port())
 	return true
 }

@@ -180,6 +180,23 @@ func TestPROXY(t *testing.T) {
 		c.say("QUIT\r\n", "221")
 	}
 
+	// A client that the proxy cannot name has none of the proxy's own rights.
+	relays := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) { cfg.Networks = []string{"127.0.0.0/8"} })
+	for header, want := range map[string]string{
+		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00":                                                 "250", // the proxy itself
+		"PROXY TCP4 127.0.0.1 127.0.0.1 1234 25\r\n":                                             "250",
+		"PROXY UNKNOWN\r\n":                                                                      "550 5.7.1",
+		"PROXY UNKNOWN 127.0.0.1 127.0.0.1 1234 25\r\n":                                          "550 5.7.1",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x00\x00\x00":                                                 "550 5.7.1",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("\x00", 216):                   "550 5.7.1", // over a UNIX socket
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x12\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x04\xd2\x00\x19": "550 5.7.1", // datagrams
+	} {
+		c := relays.raw(t)
+		c.say(header, "220")
+		c.say("EHLO pc.clinic.example\r\n", "250")
+		c.say("MAIL FROM:<a@b.test>\r\n", want)
+	}
+
 	far := behind(t, smtp.Door{Proxy: true}, func(cfg *smtp.Config) { cfg.ProxyFrom, cfg.Networks = []string{"192.0.2.9"}, []string{"127.0.0.0/8"} })
 	far.raw(t).say("PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n", "554 5.7.1", "closed")
 }

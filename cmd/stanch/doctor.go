@@ -121,10 +121,10 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 	if cfg.Extract.OCR.Installed() {
 		need.Pictures = cfg.Extract.OCR.Workers
 	}
-	var milters []string
+	var milters, milterNets []string
 	for _, l := range cfg.Milter.Listen {
 		if _, addr, err := milter.ParseListen(l); err == nil {
-			milters, need.Milters = append(milters, addr), cfg.Milter.MaxConnections
+			milters, need.Milters, milterNets = append(milters, addr), cfg.Milter.MaxConnections, cfg.Milter.Networks
 		}
 	}
 	ask, hopErr := hopsAsker(cfg)
@@ -142,6 +142,7 @@ func (a *app) checks(ctx context.Context, cfg *config.Config, ex *extract.Pool, 
 			ex.SelfTest, cfg.Extract.Sandbox),
 		doctor.Pictures(cfg.Extract.OCR.Enabled, ex.OCR),
 		doctor.TLS(cfg.SMTP, nil, time.Now),
+		doctor.Relay(cfg.SMTP, milterNets),
 		doctor.DNS(cfg.SMTP, net.DefaultResolver, prover(cfg)),
 		doctor.NextHops(cfg.SMTP, ask, hopErr),
 		mailKeys(cfg, time.Now),

@@ -191,6 +191,42 @@ func machine(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+func TestRelay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change  func(*smtp.Config)
+		milters []string
+		level   doctor.Level
+		words   []string
+	}{
+		"loopback alone":          {nil, nil, doctor.OK, []string{"smtp.networks"}},
+		"no door":                 {func(c *smtp.Config) { c.Listen = nil }, nil, doctor.OK, []string{"nobody relays"}},
+		"a hospital's own":        {func(c *smtp.Config) { c.Networks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.0.2.0/24", "fd00::/8"} }, nil, doctor.OK, nil},
+		"everybody":               {func(c *smtp.Config) { c.Networks = []string{"0.0.0.0/0"} }, nil, doctor.Fail, []string{"smtp.networks", "0.0.0.0/0", "without a login", "List"}},
+		"everybody in two halves": {func(c *smtp.Config) { c.Networks = []string{"0.0.0.0/1", "128.0.0.0/1"} }, nil, doctor.Fail, []string{"0.0.0.0/1"}},
+		"everybody by IPv6":       {func(c *smtp.Config) { c.Networks = []string{"2000::/3"} }, nil, doctor.Fail, []string{"2000::/3"}},
+		"a provider's":            {func(c *smtp.Config) { c.Networks = []string{"40.92.0.0/15"} }, nil, doctor.Warn, []string{"40.92.0.0/15", "more of the internet"}},
+		"behind a provider's NAT": {func(c *smtp.Config) { c.Networks = []string{"100.64.0.0/10"} }, nil, doctor.OK, nil},
+		"proxies from everywhere": {func(c *smtp.Config) {
+			c.Doors, c.ProxyFrom = []smtp.Door{{Listen: ":26", Proxy: true}}, []string{"::/0"}
+		}, nil, doctor.Fail, []string{"smtp.proxy_from"}},
+		"proxies of no door":      {func(c *smtp.Config) { c.ProxyFrom = []string{"::/0"} }, nil, doctor.OK, nil},
+		"filters from everywhere": {func(c *smtp.Config) { c.XClientFrom = []string{"0.0.0.0/0"} }, nil, doctor.Fail, []string{"smtp.xclient_from"}},
+		"milters from everywhere": {nil, []string{"0.0.0.0/0"}, doctor.Fail, []string{"milter.networks"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := smtp.Default()
+			c.Listen = []string{":25"}
+			if tc.change != nil {
+				tc.change(&c)
+			}
+			got := one(doctor.Relay(c, tc.milters))
+			if doctor.Worst(got) != tc.level || !has(got, tc.level, tc.words...) {
+				t.Errorf("got %+v, want %v and %q", got, tc.level, tc.words)
+			}
+		})
+	}
+}
+
 func TestLimits(t *testing.T) {
 	root := t.TempDir()
 	for _, d := range []string{"a", "a/b", "c"} {

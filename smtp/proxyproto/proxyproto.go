@@ -29,22 +29,23 @@ const signature = "\r\n\r\n\x00\r\nQUIT\n"
 // quotes nothing of what did come.
 var ErrHeader = errors.New("no proper PROXY header")
 
-// Read takes the header off r and returns the client's address and port. The
-// zero AddrPort says that the proxy speaks for itself, as in a health check, or
-// does not know the client: the connection's own address counts. The error is
-// ErrHeader or that of r.
-func Read(r io.Reader) (netip.AddrPort, error) {
+// Read takes the header off r and returns the client's address and port; the
+// zero AddrPort where the proxy cannot name its client, or speaks for itself, as
+// in a health check. local tells the latter from the former: then alone does the
+// connection's own address count. The error is ErrHeader or that of r.
+func Read(r io.Reader) (client netip.AddrPort, local bool, err error) {
 	var start [len(signature)]byte // the shortest header of either version is longer
 	if _, err := io.ReadFull(r, start[:]); err != nil {
-		return netip.AddrPort{}, err
+		return netip.AddrPort{}, false, err
 	}
 	switch {
 	case string(start[:]) == signature:
 		return readV2(r)
 	case bytes.HasPrefix(start[:], []byte("PROXY ")):
-		return readV1(r, start[:])
+		client, err = readV1(r, start[:])
+		return client, false, err
 	}
-	return netip.AddrPort{}, ErrHeader
+	return netip.AddrPort{}, false, ErrHeader
 }
 
 // readV1 reads the line of which start is the beginning, byte by byte: what
@@ -85,33 +86,33 @@ func parsePort(s string) (uint16, bool) {
 }
 
 // readV2 reads what follows the signature.
-func readV2(r io.Reader) (netip.AddrPort, error) {
+func readV2(r io.Reader) (client netip.AddrPort, local bool, err error) {
 	var fixed [4]byte
 	if _, err := io.ReadFull(r, fixed[:]); err != nil {
-		return netip.AddrPort{}, err
+		return netip.AddrPort{}, false, err
 	}
 	n := int(binary.BigEndian.Uint16(fixed[2:]))
 	if fixed[0]>>4 != 2 || fixed[0]&15 > 1 || n > maxV2 {
-		return netip.AddrPort{}, ErrHeader
+		return netip.AddrPort{}, false, ErrHeader
 	}
 	rest := make([]byte, n)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return netip.AddrPort{}, err
+		return netip.AddrPort{}, false, err
 	}
 	if fixed[0]&15 == 0 { // LOCAL: addresses are to be ignored
-		return netip.AddrPort{}, nil
+		return netip.AddrPort{}, true, nil
 	}
 	switch fixed[1] {
 	case 0x11: // TCP over IPv4
 		if n < 12 {
-			return netip.AddrPort{}, ErrHeader
+			return netip.AddrPort{}, false, ErrHeader
 		}
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(rest[:4])), binary.BigEndian.Uint16(rest[8:])), nil
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(rest[:4])), binary.BigEndian.Uint16(rest[8:])), false, nil
 	case 0x21: // TCP over IPv6
 		if n < 36 {
-			return netip.AddrPort{}, ErrHeader
+			return netip.AddrPort{}, false, ErrHeader
 		}
-		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(rest[:16])).Unmap(), binary.BigEndian.Uint16(rest[32:])), nil
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(rest[:16])).Unmap(), binary.BigEndian.Uint16(rest[32:])), false, nil
 	}
-	return netip.AddrPort{}, nil // unspecified, datagrams, UNIX sockets: no client that we could name
+	return netip.AddrPort{}, false, nil // unspecified, datagrams, UNIX sockets: no client that we could name
 }

@@ -28,7 +28,7 @@ var (
 func TestRead(t *testing.T) {
 	for _, tc := range []struct {
 		name, in string
-		want     string // "" for nobody, "bad" for ErrHeader, "short" for a connection that ends
+		want     string // "" for nobody, "itself" for the proxy, "bad" for ErrHeader, "short" for a connection that ends
 	}{
 		{"IPv4", "PROXY TCP4 192.0.2.1 198.51.100.2 12345 25\r\n", "192.0.2.1:12345"},
 		{"IPv6", "PROXY TCP6 2001:db8::1 2001:db8::2 12345 25\r\n", "[2001:db8::1]:12345"},
@@ -49,7 +49,7 @@ func TestRead(t *testing.T) {
 		{"v2 IPv4", v2(0x21, 0x11, four), "192.0.2.1:12345"},
 		{"v2 IPv6", v2(0x21, 0x21, six), "[2001:db8::1]:12345"},
 		{"v2 with options", v2(0x21, 0x11, four+"\x04\x00\x02ab"), "192.0.2.1:12345"},
-		{"v2 health check", v2(0x20, 0x11, four), ""},
+		{"v2 health check", v2(0x20, 0x11, four), "itself"},
 		{"v2 of no family", v2(0x21, 0, ""), ""},
 		{"v2 UNIX socket", v2(0x21, 0x31, strings.Repeat("x", 216)), ""},
 		{"v2 too short for its family", v2(0x21, 0x11, four[:11]), "bad"},
@@ -64,7 +64,7 @@ func TestRead(t *testing.T) {
 			if tc.want == "short" {
 				r = bytes.NewReader([]byte(tc.in))
 			}
-			got, err := proxyproto.Read(iotest.OneByteReader(r))
+			got, local, err := proxyproto.Read(iotest.OneByteReader(r))
 			switch tc.want {
 			case "bad":
 				if !errors.Is(err, proxyproto.ErrHeader) {
@@ -75,8 +75,12 @@ func TestRead(t *testing.T) {
 					t.Errorf("got %v, %v, want the end of the connection", got, err)
 				}
 			default:
+				if local != (tc.want == "itself") {
+					t.Errorf("the proxy speaks for itself: %v", local)
+				}
+				want := strings.TrimPrefix(tc.want, "itself")
 				left, rerr := io.ReadAll(r)
-				if err != nil || rerr != nil || string(left) != "EHLO" || got.IsValid() != (tc.want != "") || got.IsValid() && got.String() != tc.want {
+				if err != nil || rerr != nil || string(left) != "EHLO" || got.IsValid() != (want != "") || got.IsValid() && got.String() != want {
 					t.Errorf("got %v, %v, and %q left, want %q", got, err, left, tc.want)
 				}
 			}
@@ -93,7 +97,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(v2(0x20, 0, "")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
-		got, err := proxyproto.Read(r)
+		got, _, err := proxyproto.Read(r)
 		if taken := len(b) - r.Len(); taken > 16+2<<10 {
 			t.Fatalf("%d bytes taken", taken)
 		}
@@ -102,7 +106,7 @@ func FuzzRead(f *testing.F) {
 		}
 		family := map[bool]string{true: "TCP4", false: "TCP6"}[got.Addr().Is4()]
 		a := got.Addr().String()
-		again, err := proxyproto.Read(strings.NewReader("PROXY " + family + " " + a + " " + a + " " + got.String()[strings.LastIndexByte(got.String(), ':')+1:] + " 25\r\n"))
+		again, _, err := proxyproto.Read(strings.NewReader("PROXY " + family + " " + a + " " + a + " " + got.String()[strings.LastIndexByte(got.String(), ':')+1:] + " 25\r\n"))
 		if err != nil || again != got {
 			t.Fatalf("%v reads back as %v, %v", got, again, err)
 		}
