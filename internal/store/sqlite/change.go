@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,13 +74,7 @@ func (db *DB) hold(g *group, ch *store.Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external, period)
-			VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?, ?)`,
-			string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external, string(it.Period))
-		if err == nil && it.Terms != nil {
-			err = putTerms(g, vault.Terms{ID: it.ID, Terms: it.Terms})
-		}
-		if err != nil {
+		if err := putHold(g, it, external); err != nil {
 			return fmt.Errorf("sqlite: hold %s: %w", it.ID, err)
 		}
 		if err := putCase(g, it.Case); err != nil {
@@ -93,6 +88,31 @@ func (db *DB) hold(g *group, ch *store.Change) error {
 	}
 	return nil
 }
+
+// putHold enters an item, and its terms where it comes with some.
+func putHold(g *group, it vault.Item, external int) error {
+	var list []byte // nil: none yet
+	if it.Terms != nil {
+		var err error
+		if list, err = json.Marshal(it.Terms); err != nil {
+			return err
+		}
+	}
+	res, err := g.exec(`INSERT INTO holds (id, channel, state, received, policy, rules, size, sealed, decided, external, period, terms)
+		VALUES (?, ?, 'held', ?, ?, ?, ?, ?, 0, ?, ?, ?)`,
+		string(it.ID), int(it.Channel), micros(it.Received), it.Policy, joinRules(it.Rules), it.Size, it.Sealed, external, string(it.Period), text(list))
+	if err != nil || list == nil {
+		return err
+	}
+	seq, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	return listTerms(g, string(list), int64(slices.Index(stateNumbers[:], vault.Held)), seq)
+}
+
+// text is b as SQLite keeps text; NULL for nil.
+func text(b []byte) sql.NullString { return sql.NullString{String: string(b), Valid: b != nil} }
 
 // content keeps a small content in the database, or sees to it that a large
 // one is in its file.

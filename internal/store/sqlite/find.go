@@ -29,9 +29,7 @@ const (
 	mostInChunk = 1024
 )
 
-// putTerms gives an item that has none its terms. Rows are put one by one: a
-// statement of several is undone as one, which costs the more the larger the
-// transaction is.
+// putTerms gives an item that has none its terms.
 func putTerms(g *group, t vault.Terms) error {
 	list, err := json.Marshal(t.Terms)
 	if err != nil {
@@ -48,12 +46,16 @@ func putTerms(g *group, t vault.Terms) error {
 	if err := g.queryRow("SELECT seq, "+stateNumber+" FROM holds WHERE id = ?", []any{&seq, &state}, string(t.ID)); err != nil {
 		return err
 	}
-	for _, x := range t.Terms {
-		if _, err := g.exec("INSERT INTO hold_terms VALUES (?, ?, ?)", int64(x), state, seq); err != nil {
-			return err
-		}
-	}
-	return nil
+	return listTerms(g, string(list), state, seq)
+}
+
+// listTerms enters the terms of list, JSON, for the item at seq. OR FAIL: a row
+// that cannot be put ends the op, which is undone as a whole. Without it SQLite
+// would keep, for this one statement of several rows, each page as it was before,
+// which costs the more the larger the transaction is.
+func listTerms(g *group, list string, state, seq int64) error {
+	_, err := g.exec("INSERT OR FAIL INTO hold_terms SELECT value, ?, ? FROM json_each(?)", state, seq, list)
+	return err
 }
 
 // dropTerms takes an item's terms away.
