@@ -127,6 +127,13 @@ func addr(ip net.IP) netip.Addr {
 	return a.Unmap()
 }
 
+// Alias asks about an alias alone, not what it leads to: whether it is proved, for
+// all that what it leads to may not be.
+func (r *Resolver) Alias(ctx context.Context, name string) (Meta, error) {
+	_, meta, err := r.ask(ctx, name, dns.TypeCNAME)
+	return meta, err
+}
+
 // TXT returns a name's texts, each joined from its strings.
 func (r *Resolver) TXT(ctx context.Context, name string) ([]string, Meta, error) {
 	rrs, meta, err := r.ask(ctx, name, dns.TypeTXT)

@@ -301,11 +301,25 @@ func (l *lookup) host(ctx context.Context, name, port string, proved bool, domai
 	if l.isSelf(name, h.addrs, port) {
 		return h, errOurselves
 	}
-	if l.d.e.TLS == smtp.TLSDANE && proved && meta.Proved {
-		err := l.dane(ctx, &h, meta.Name, port, domain)
-		return h, err
+	if l.d.e.TLS != smtp.TLSDANE || !proved {
+		return h, nil
 	}
-	return h, nil
+	base := meta.Name
+	if !meta.Proved {
+		if base == "" || base == h.name { // no alias
+			return h, nil
+		}
+		alias, err := l.d.t.resolver.Alias(ctx, h.name)
+		if err != nil {
+			return h, errNoAnswer
+		}
+		if l.kept(alias.TTL); !alias.Proved {
+			return h, nil
+		}
+		base = h.name // RFC 7672 2.1.3: it leads out of what is signed, its own records stand where it is
+	}
+	err := l.dane(ctx, &h, base, port, domain)
+	return h, err
 }
 
 // literal reads the domain of an address such as [192.0.2.1].

@@ -187,6 +187,51 @@ func TestDANEOfEachDomain(t *testing.T) {
 	}
 }
 
+// TestDANEOfAnAlias: a server whose name leads out of a signed zone has its TLSA
+// records where its name is.
+func TestDANEOfAnAlias(t *testing.T) {
+	good, self := (&authority{}).serving(t, nil, "x.test"), (&authority{}).serving(t, nil, "x.test")
+	for _, tc := range []struct {
+		name  string
+		tls   *tls.Config
+		alias bool   // the alias itself is signed
+		want  string // how it went over; "" for not at all
+	}{
+		{"fits", good, true, "tls"},
+		{"another key", self, true, ""},
+		{"STARTTLS stripped", nil, true, ""},
+		{"the alias is not proved: anybody could have written it", self, false, "tls"},
+		{"so, and STARTTLS stripped", nil, false, "clear"},
+	} {
+		for _, named := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, by name %v", tc.name, named), func(t *testing.T) {
+				s := (&server{}).listen(t, "127.0.0.1", "0", tc.tls)
+				z := newZone(t, "d.test. MX 10 mx.d.test.\nmx.d.test. CNAME host.plain.test.\nhost.plain.test. A 127.0.0.1\n"+
+					"_"+s.port()+"._tcp.mx.d.test. TLSA 3 1 1 "+spki(leaf(good))+"\n", "d.test")
+				if !tc.alias {
+					z.unsigns("mx.d.test")
+				}
+				hop := "mx@" + s.port()
+				if named {
+					hop = "mx.d.test:" + s.port()
+				}
+				r := router(t, route.Deps{}, asking(z), smtp.Route{NextHops: []string{hop}, TLS: smtp.TLSDANE})
+				_, sent, _ := live(t, r, ann, at("d.test"))
+				got := ""
+				switch {
+				case s.inClear() > 0:
+					got = "clear"
+				case strings.HasPrefix(sent, "250"):
+					got = "tls"
+				}
+				if got != tc.want {
+					t.Errorf("went over by %q, want %q", got, tc.want)
+				}
+			})
+		}
+	}
+}
+
 // TestDANENamedHost: a host of the configuration proves itself by DANE too.
 func TestDANENamedHost(t *testing.T) {
 	good, bad := (&authority{}).serving(t, nil, "x.test"), (&authority{}).serving(t, nil, "x.test")

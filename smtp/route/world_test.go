@@ -117,9 +117,7 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	a.SetReply(q)
 	name := strings.ToLower(q.Question[0].Name)
 	z.asked[name]++
-	labels := dns.SplitDomainName(name)
-	top := strings.Join(labels[max(0, len(labels)-2):], ".")
-	a.AuthenticatedData = z.signed[top] && !z.bare[name]
+	a.AuthenticatedData = z.signs(name)
 	rrs, exists := z.records[name]
 	for n := range z.records {
 		exists = exists || dns.IsSubDomain(name, n)
@@ -131,9 +129,11 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		a.Rcode = dns.RcodeNameError
 	}
 	for _, rr := range rrs {
-		if c, ok := rr.(*dns.CNAME); ok {
+		if c, ok := rr.(*dns.CNAME); ok && q.Question[0].Qtype != dns.TypeCNAME {
+			target := strings.ToLower(c.Target)
 			a.Answer = append(a.Answer, c)
-			rrs = append(rrs, z.records[strings.ToLower(c.Target)]...)
+			rrs = append(rrs, z.records[target]...)
+			a.AuthenticatedData = a.AuthenticatedData && z.signs(target) // all of the answer is proved, or it is not
 		}
 	}
 	for _, rr := range rrs {
@@ -142,6 +142,12 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		}
 	}
 	w.WriteMsg(a)
+}
+
+// signs reports whether what stands at name is signed. The caller holds mu.
+func (z *zone) signs(name string) bool {
+	labels := dns.SplitDomainName(name)
+	return z.signed[strings.Join(labels[max(0, len(labels)-2):], ".")] && !z.bare[name]
 }
 
 // server is a mail server that nobody here wrote.
