@@ -149,6 +149,7 @@ func TestRestoredOutboxWaitsForAWord(t *testing.T) {
 	g.stop()
 	write(t, g.config, live, 0o600)
 	g.start()
+	g.must("queue", "retry", "--all") // it is their minute otherwise
 	eventually(t, "both are delivered after the backup", func() bool { return len(g.delivered()) == 2 })
 	g.stop()
 	if err := os.RemoveAll(g.data()); err != nil {

@@ -34,6 +34,10 @@ func newPerson(t testing.TB, addr string) *person {
 		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() // what it leaves ends with its folder
 		_ = os.RemoveAll(home)
 	})
+	// It returns once the agent answers; gpg gives one that it starts itself 5 s for that.
+	if err := exec.Command("gpg-agent", "--homedir", home, "--daemon").Run(); err != nil {
+		t.Fatalf("gpg-agent: %v", err)
+	}
 	p.gpg("", "--quick-generate-key", addr, "future-default", "default", "1y")
 	p.key = p.gpg("", "--armor", "--export", addr)
 	return p

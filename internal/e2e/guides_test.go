@@ -204,7 +204,7 @@ postlog   unix-dgram n - n - 1 postlogd
 		text += "pickup unix n - n 1 1 pickup\n"
 	}
 	write(t, filepath.Join(p.dir, "master.cf"), text+master, 0o644)
-	p.run("postfix", "-c", p.dir, "start")
+	p.start()
 	t.Cleanup(func() {
 		out, err := exec.Command("/usr/sbin/postfix", "-c", p.dir, "stop").CombinedOutput()
 		if err != nil {

@@ -183,7 +183,7 @@ func TestConsoleTwoOfficersAgree(t *testing.T) {
 			t.Errorf("%s reads %q", o.name, page)
 		}
 		check(o.b, o.name+": asked to agree")
-		o.b.Do(chromedp.Click(agree))
+		o.b.Submit(chromedp.Click(agree))
 		if o.b == admin {
 			o.b.Do(chromedp.WaitVisible(`[role="status"]`))
 			if page := webtest.Eval[string](o.b, "document.body.innerText"); !strings.Contains(page, "You agreed to opening it.") {

@@ -102,7 +102,7 @@ func (p *pickupPages) link(n int) string {
 	if len(m.rcpts) != 1 || m.rcpts[0] != "bob@partner.example" {
 		p.t.Fatalf("the notice went to %v", m.rcpts)
 	}
-	for _, never := range append([]string{"Labs", "Nakata", "ada@", "lipid"}, inClear...) {
+	for _, never := range append([]string{"Labs of", "Nakata", "ada@", "lipid panel"}, inClear...) {
 		if strings.Contains(m.text, never) {
 			p.t.Errorf("the notice holds %q:\n%s", never, m.text)
 		}

@@ -96,22 +96,35 @@ func mainCF(text string) string {
 	return strings.Join(kept, "")
 }
 
-// listensAt waits until Postfix listens at addr. One master in some hundreds starts,
-// says so, and opens no door: it is started again.
+// start starts Postfix and waits until it has opened the doors of its own programs.
+func (p *postfix) start() {
+	p.t.Helper()
+	p.run("postfix", "-c", p.dir, "start")
+	p.opens("its own doors", func() bool { return exists(filepath.Join(p.base(), "spool", "public", "showq")) })
+}
+
+// listensAt waits until Postfix listens at addr.
 func (p *postfix) listensAt(addr string) {
+	p.t.Helper()
+	p.opens(addr, func() bool { return listens(addr) })
+}
+
+// opens waits until a door is open. One master in some hundreds starts, says so,
+// and opens none: it is started again.
+func (p *postfix) opens(door string, open func() bool) {
 	p.t.Helper()
 	const tries = 3
 	for try := range tries {
 		for end := time.Now().Add(waitWithin / tries); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // another process has nothing to wait on
-			if listens(addr) {
+			if open() {
 				return
 			}
 		}
-		p.t.Logf("Postfix was started %d times and does not listen", try+1)
+		p.t.Logf("Postfix was started %d times and does not open %s", try+1, door)
 		p.run("postfix", "-c", p.dir, "stop")
 		p.run("postfix", "-c", p.dir, "start")
 	}
-	p.t.Fatal("never: Postfix listens")
+	p.t.Fatalf("never: Postfix opens %s", door)
 }
 
 func (p *postfix) run(name string, args ...string) {

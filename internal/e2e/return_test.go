@@ -39,7 +39,7 @@ func newReturnSite(t *testing.T, set, next string) *returnSite {
 	r.toml = strings.Replace(r.toml, own, r.addr, 1)
 	write(t, r.config, r.toml, 0o600)
 	r.back = runPostfix(t, fmt.Sprintf(backMain, bracketed(next)), fmt.Sprintf(backMaster, r.addr))
-	r.listening(true)
+	r.back.listensAt(r.addr)
 	r.start()
 	return r
 }
@@ -50,7 +50,7 @@ func newReturnSite(t *testing.T, set, next string) *returnSite {
 func (r *returnSite) ends(how string) {
 	r.t.Helper()
 	r.back.run("postfix", "-c", r.back.dir, how)
-	r.listening(false)
+	eventually(r.t, "the Postfix behind stanch does not listen", func() bool { return !listens(r.addr) })
 	eventually(r.t, "its master is gone", func() bool {
 		return exec.Command("/usr/sbin/postfix", "-c", r.back.dir, "status").Run() != nil
 	})
@@ -60,13 +60,8 @@ func (r *returnSite) ends(how string) {
 func (r *returnSite) started(parameter string) {
 	r.t.Helper()
 	write(r.t, filepath.Join(r.back.dir, "main.cf"), mainCF(read(r.t, filepath.Join(r.back.dir, "main.cf"))+"smtpd_end_of_data_restrictions = "+parameter+"\n"), 0o644)
-	r.back.run("postfix", "-c", r.back.dir, "start")
-	r.listening(true)
-}
-
-func (r *returnSite) listening(yes bool) {
-	r.t.Helper()
-	eventually(r.t, fmt.Sprintf("the Postfix behind stanch listens: %v", yes), func() bool { return listens(r.addr) == yes })
+	r.back.start()
+	r.back.listensAt(r.addr)
 }
 
 // queuesEmpty waits until nothing is on its way any more. How much is, nobody

@@ -25,7 +25,7 @@ func (s *senders) waits(name string) (opens, takesBack string) {
 	}
 	_, text := readable(s.t, s.next("bob@partner.example", went).text)
 	notice := s.next("ada@clinic.example", told).text
-	for _, never := range append([]string{"Labs", "bob@", "partner", "They are"}, inClear...) {
+	for _, never := range append([]string{"Labs of", "bob@", "partner", "They are"}, inClear...) {
 		if strings.Contains(notice, never) {
 			s.t.Errorf("the notice holds %q:\n%s", never, notice)
 		}

@@ -51,7 +51,11 @@ command = [%q]
 				}
 				return n
 			}
-			eventually(t, "an officer is told", func() bool { return told() == 1 })
+			most := 1
+			if step == "acknowledge" {
+				most = 2 // the notice was under way when it died
+			}
+			eventually(t, "an officer is told", func() bool { return told() > 0 })
 			eventually(t, "the pager rings", func() bool {
 				b, err := os.ReadFile(rung)
 				return err == nil && strings.Contains(string(b), "STANCH_LEVEL=0")
@@ -83,8 +87,8 @@ command = [%q]
 			}
 			g.must("quarantine", "release", before[0].ID)
 			eventually(t, "the outbox is empty", func() bool { return strings.Contains(g.must("queue", "list"), "empty") })
-			if n := told(); n != 1 {
-				t.Errorf("the officer was told %d times, want once", n)
+			if n := told(); n > most {
+				t.Errorf("the officer was told %d times, want %d at most", n, most)
 			}
 			if left := list(); len(left) != 1 || left[0].Urgent {
 				t.Errorf("after the decision: %+v", left)

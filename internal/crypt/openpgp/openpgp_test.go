@@ -40,6 +40,10 @@ func newGnuPG(t testing.TB) *gnupg {
 		_ = stop.Run() // what it leaves ends with its folder
 		_ = os.RemoveAll(home)
 	})
+	// It returns once the agent answers; gpg gives one that it starts itself 5 s for that.
+	if err := exec.Command("gpg-agent", "--homedir", home, "--daemon").Run(); err != nil {
+		t.Fatalf("gpg-agent: %v", err)
+	}
 	return g
 }
 

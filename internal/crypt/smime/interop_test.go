@@ -113,10 +113,14 @@ func gpgsm(t *testing.T, p *person) func(msg, der []byte) ([]byte, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() // the agent that gpgsm started; it ends with its folder too
+		exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() // the agent; it ends with its folder too
 		os.RemoveAll(home)
 	})
 	write(t, filepath.Join(home, "gpg-agent.conf"), []byte("allow-loopback-pinentry\n"))
+	// It returns once the agent answers; gpgsm gives one that it starts itself 5 s for that.
+	if err := exec.Command("gpg-agent", "--homedir", home, "--daemon").Run(); err != nil {
+		t.Fatalf("gpg-agent: %v", err)
+	}
 	// GnuPG 2.2.40 takes the passphrase of some PKCS#12 files, one in about a
 	// hundred, for a wrong one: those made anew, with another salt, it reads.
 	for try := 1; ; try++ {
