@@ -88,7 +88,7 @@ func (p *idp) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	delete(p.codes, code)
-	claims := map[string]any{"iss": p.URL, "aud": "stanch", "sub": "4711", "nonce": p.asked.Get("nonce"), "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(),
+	claims := map[string]any{"iss": p.URL, "aud": "stanch", "sub": "S-4711", "nonce": p.asked.Get("nonce"), "exp": now.Add(time.Minute).Unix(), "iat": now.Unix(),
 		"preferred_username": "Dana@clinic.example", "groups": []string{"everybody", "desk"}}
 	maps.Copy(claims, p.claims)
 	b, err := json.Marshal(claims)
@@ -190,7 +190,7 @@ func TestSignInByAProvider(t *testing.T) { // long: one account through what may
 		t.Errorf("recorded %+v", e)
 	}
 	u, err := s.users.Find("dana")
-	if err != nil || u.Role != console.Officer || strings.Contains(fmt.Sprint(u), "4711") {
+	if err != nil || u.Role != console.Officer || strings.Contains(fmt.Sprint(u), "S-4711") {
 		t.Errorf("account %+v, %v", u, err)
 	}
 	for _, path := range []string{"/password", "/second"} {

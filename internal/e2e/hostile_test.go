@@ -132,15 +132,15 @@ func TestSlowClients(t *testing.T) { // by itself: it measures
 	const slow, mails = 200, 300
 	b := newBooks(t)
 	hop := b.hop()
-	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"20s\"\ndata_timeout = \"20s\""})
+	g := newGateway(t, options{nextHop: hop.addr, smtp: "max_per_client = 1000\ncommand_timeout = \"10s\"\ndata_timeout = \"10s\""})
 	g.start()
 	begun := time.Now()
 	alone := latencies(g, b, mails)
 	// The ceilings are far above what the messages take on this machine.
-	ceiling := 20*time.Second + 5*time.Since(begun).Round(time.Second)
+	ceiling := 10*time.Second + 5*time.Since(begun).Round(time.Second)
 	g.stop()
-	g.change(t, `command_timeout = "20s"`, fmt.Sprintf("command_timeout = %q", ceiling))
-	g.change(t, `data_timeout = "20s"`, fmt.Sprintf("data_timeout = %q", ceiling))
+	g.change(t, `command_timeout = "10s"`, fmt.Sprintf("command_timeout = %q", ceiling))
+	g.change(t, `data_timeout = "10s"`, fmt.Sprintf("data_timeout = %q", ceiling))
 	g.start()
 	var started, ended sync.WaitGroup
 	var first sync.Once

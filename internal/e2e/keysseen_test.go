@@ -241,7 +241,7 @@ func bouncyCastle(t testing.TB, in, program string, args ...string) string {
 			t.Skipf("Bouncy Castle is not installed (libbcmail-java): no %s", filepath.Base(jar))
 		}
 	}
-	cmd := exec.Command("java", append([]string{"-cp", jars, filepath.Join("..", "crypt", "smime", "testdata", program)}, args...)...)
+	cmd := exec.Command("java", append([]string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jars, filepath.Join("..", "crypt", "smime", "testdata", program)}, args...)...)
 	cmd.Stdin = strings.NewReader(in)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

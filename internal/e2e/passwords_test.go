@@ -42,6 +42,7 @@ func lockedReport(t *testing.T, password string) []byte {
 // another between the same two carries, either way; that nobody else's does; and
 // that it stands in no file, log, metric or record, and is gone with the process.
 func TestPasswordInAnotherMail(t *testing.T) {
+	t.Parallel()
 	const (
 		password = "Quetzal-8841-Vane"
 		ada, sam = "ada@clinic.example", "sam@partner.example"

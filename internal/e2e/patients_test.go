@@ -18,7 +18,10 @@ import (
 // TestPatientIndex: a site's own patients are held once there is an index and a
 // reload, those that a delta brings too, and nobody else; an index that does not
 // open changes nothing; a build that is killed leaves the one before.
-func TestPatientIndex(t *testing.T) { // long: one story, each step of which needs the one before
+//
+// long: one story, each step of which needs the one before
+func TestPatientIndex(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, options{extra: "[[policies]]\nid = \"patients\"\nany = [{ type = \"PATIENT\" }]\naction = \"quarantine\"\n"})
 	ps := synth.New(99).Patients(40)
 	csv := func(ps []synth.Patient) string {

@@ -48,7 +48,7 @@ func TestReplayOfWhatPassed(t *testing.T) {
 	b.verdict = map[string]dlp.RcptVerdict{out.String(): holdFor}
 	held := send("old")
 	var kept []sample.Entry
-	for deadline := time.Now().Add(10 * time.Second); len(kept) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(kept) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		var err error
 		if kept, err = b.Sampled(t.Context(), time.Time{}); err != nil {
 			t.Fatal(err)
