@@ -25,7 +25,7 @@ func (d *door) dialWire(t testing.TB) *wireMTA {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	m := &wireMTA{t, conn}
 	m.say("O\x00\x00\x00\x06\x00\x00\x00\x3f\x00\x1f\xff\xff")
 	if got := m.hear(); got[0] != 'O' {
