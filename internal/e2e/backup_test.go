@@ -100,6 +100,7 @@ func TestBackupComesBackOnANewMachine(t *testing.T) {
 	if _, code := n.cli("restore", filepath.Join(safe, "one"), "--identity", key); code == 0 {
 		t.Error("a data folder was restored over")
 	}
+	n.warm()
 	n.start()
 	held := map[string]bool{}
 	for _, it := range n.held() {
@@ -170,6 +171,7 @@ func TestRestoredOutboxWaitsForAWord(t *testing.T) {
 	}
 	write(t, keys, sound, 0o600)
 	g.must("restore", archives[0], "--identity", key)
+	g.warm()
 	g.start()
 	if n := strings.Count(g.must("vault", "keys"), " ended "); n != 2 {
 		t.Errorf("%d periods ended by the restore, want both", n)

@@ -169,7 +169,7 @@ func newGateway(t testing.TB, o options) *gateway {
 			t.Fatal(err)
 		}
 	}
-	linkTree(t, warmed, filepath.Join(g.data(), "cache"))
+	g.warm()
 	if !strings.Contains(o.extra, "[metrics]") {
 		o.extra += "\n[metrics]\nlisten = \"\"\n" // the default port may be another's
 	}
@@ -208,6 +208,13 @@ stub = true
 		}
 	})
 	return g
+}
+
+// warm gives the data folder the compiled PDF reader: a start makes it anew otherwise,
+// and takes its time.
+func (g *gateway) warm() {
+	g.t.Helper()
+	linkTree(g.t, warmed, filepath.Join(g.data(), "cache"))
 }
 
 // linkTree makes a folder like another, with the same files, as hard links: what is
