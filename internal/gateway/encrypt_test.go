@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -319,6 +320,42 @@ func TestReleaseOfNoWay(t *testing.T) {
 	}
 	if kinds := queueKinds(t, b); kinds != "" || len(b.audit.of(audit.Release)) != 0 {
 		t.Errorf("queue %q, on record %v", kinds, b.audit.of(audit.Release))
+	}
+}
+
+// TestReleaseWithoutItsCase: where it cannot be read any more what was to be encrypted,
+// all of it is, and what cannot be goes as it came, which is said and on record.
+func TestReleaseWithoutItsCase(t *testing.T) {
+	for name, tc := range map[string]struct {
+		to    map[string]dlp.Way
+		want  gateway.Released
+		queue string
+	}{
+		"a way":  {map[string]dlp.Way{out.String(): dlp.OpenPGP}, gateway.Released{Encrypted: 1}, "encrypted"},
+		"no way": {nil, gateway.Released{Unencrypted: 1}, "release"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c := encrypting(t, b)
+			c.to = nil
+			id := b.Message(t.Context(), withText(labs, out), b.hop).ID
+			for _, p := range b.keys.Stands(false).Periods {
+				if err := b.db.Commit(t.Context(), store.Change{Forget: []dlp.ID{p.ID}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.Vault.Case(t.Context(), id, nil); !errors.Is(err, vault.ErrNotFound) {
+				t.Fatalf("its case: %v", err)
+			}
+			c.to = tc.to
+			got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7")
+			if err != nil || got != tc.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
+			}
+			if kinds := queueKinds(t, b); kinds != tc.queue {
+				t.Errorf("queue %q, want %q", kinds, tc.queue)
+			}
+		})
 	}
 }
 

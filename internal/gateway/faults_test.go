@@ -339,6 +339,7 @@ func (r *slowReader) LiftedHolds(context.Context, int) ([]store.LiftedHold, erro
 func (r *slowReader) LegalHoldOn(context.Context, dlp.ID) (store.LegalHold, bool, error) {
 	return store.LegalHold{}, false, nil
 }
+func (r *slowReader) Undecided(context.Context, dlp.ID) (bool, error)              { return false, nil }
 func (r *slowReader) LegallyHeld(context.Context, dlp.ID) (bool, error)            { return false, nil }
 func (r *slowReader) Calls(context.Context, store.Call, int) ([]store.Call, error) { return nil, nil }
 func (r *slowReader) CallsOf(context.Context, []dlp.ID) ([]store.Call, error)      { return nil, nil }

@@ -141,11 +141,13 @@ func (g *Gateway) encryptHeld(ctx context.Context, e vault.Entry, keys vault.Ope
 	if errors.Is(err, vault.ErrLocked) || all && err != nil {
 		return m, Released{}, err
 	}
-	if err != nil { // a damaged record keeps no mail from its release
-		g.warn(ctx, "case not read; what is released goes as it came", id, err)
-		return m, Released{}, nil
-	}
 	var v dlp.Verdict
+	if err != nil { // a damaged record keeps no mail from its release, and says nothing of what was to be encrypted: all of it
+		g.warn(ctx, "case not read; what is released goes encrypted where it can be", id, err)
+		for _, a := range rcpts {
+			v.Rcpts = append(v.Rcpts, dlp.RcptVerdict{Rcpt: a, Action: dlp.Encrypt})
+		}
+	}
 	for _, r := range c.Verdict.Rcpts {
 		if (all || r.Reason == dlp.ReasonNoWay) && slices.Contains(rcpts, r.Rcpt) {
 			r.Action, r.Reason = dlp.Encrypt, ""

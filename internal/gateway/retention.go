@@ -179,16 +179,14 @@ func (g *Gateway) Retain(ctx context.Context) error {
 // with it, until a later look. Held documents keep their period: nothing is lost that
 // nobody has decided about.
 func (g *Gateway) endPeriod(ctx context.Context, p vault.Period) error {
-	if p.Kind == vault.KindContent {
-		held, err := g.Vault.List(ctx, vault.Filter{Period: p.ID, Limit: 1})
-		if err != nil {
-			return fmt.Errorf("gateway: end period: %w", err)
-		}
-		if len(held) > 0 {
-			g.Log.LogAttrs(ctx, slog.LevelWarn, "a period of the vault is over and somebody has still to decide about what is held of it: its key stays",
-				slog.String("id", string(p.ID)))
-			return nil
-		}
+	waits, err := g.Store.Undecided(ctx, p.ID)
+	if err != nil {
+		return fmt.Errorf("gateway: end period: %w", err)
+	}
+	if waits {
+		g.Log.LogAttrs(ctx, slog.LevelWarn, "a period of the vault is over and somebody has still to decide about what is held of it: its key stays",
+			slog.String("id", string(p.ID)))
+		return nil
 	}
 	legal, err := g.Store.LegallyHeld(ctx, p.ID)
 	if err != nil {

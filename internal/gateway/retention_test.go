@@ -98,6 +98,43 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestUndecidedKeepsItsCase: what says why something is held, and that it was to be
+// encrypted, stays until somebody has decided, however short cases are kept.
+func TestUndecidedKeepsItsCase(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(24 * time.Hour), KeepCases: dlp.Duration(24 * time.Hour)}
+	})
+	encrypting(t, b).to = nil
+	id := b.Message(t.Context(), withText(labs, out), b.hop).ID
+	cases := func() (out []vault.Period) {
+		return slices.DeleteFunc(b.keys.Stands(false).Periods, func(p vault.Period) bool { return p.Kind != vault.KindCase })
+	}
+	after := func(days ...int) {
+		t.Helper()
+		for _, d := range days {
+			b.skew.Store(int64(d) * int64(24*time.Hour))
+			b.ran.Store(int64(d) * int64(24*time.Hour))
+			if err := b.Retain(t.Context()); err != nil {
+				t.Fatalf("after %d days: %v", d, err)
+			}
+		}
+	}
+	after(2, 4, 6)
+	if ps := cases(); len(ps) < 2 || !ps[0].Destroyed.IsZero() || ps[0].Ended.IsZero() {
+		t.Errorf("keys of cases: %+v; want the first ended, and not destroyed", ps)
+	}
+	if got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7"); err != nil || got.Unencrypted != 1 {
+		t.Errorf("released: %+v, %v; want it said that it goes unencrypted", got, err)
+	}
+	after(7, 8)
+	if ps := cases(); ps[0].Destroyed.IsZero() {
+		t.Error("once it is decided about the key of its case stays")
+	}
+	if _, err := b.Vault.Case(t.Context(), id, nil); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("its case: %v, want %v", err, vault.ErrNotFound)
+	}
+}
+
 // TestLegalHold: what is under a legal hold outlasts its time, content and case,
 // while all else of its periods goes; once it is lifted it goes too.
 func TestLegalHold(t *testing.T) {

@@ -143,6 +143,9 @@ type Store interface {
 	LiftedHolds(ctx context.Context, limit int) ([]LiftedHold, error)
 	// LegalHoldOn returns the legal hold on id, false for none.
 	LegalHoldOn(ctx context.Context, id dlp.ID) (LegalHold, bool, error)
+	// Undecided reports whether anything that is sealed to period's key, content or
+	// case, is held and waits for a decision.
+	Undecided(ctx context.Context, period dlp.ID) (bool, error)
 	// LegallyHeld reports whether anything that is sealed to period's key, content
 	// or case, is under a legal hold.
 	LegallyHeld(ctx context.Context, period dlp.ID) (bool, error)

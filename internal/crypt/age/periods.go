@@ -157,6 +157,17 @@ func (p *Periods) settle() error {
 			next.Periods, changed = append(next.Periods, x), true
 		}
 	}
+	for _, kind := range []string{vault.KindContent, vault.KindCase} {
+		// A key that others could open ends before it is sealed anew: who was removed may have
+		// kept it, and is not to open what comes in. So does one that does not open, or is not as
+		// strict as its readers' are.
+		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) || kindOf(next.Periods[i].Recipient) != kindFor(p.readers) {
+			if err := p.begin(&next, kind); err != nil {
+				return err
+			}
+			changed = true
+		}
+	}
 	for i, x := range next.Periods {
 		if !p.stale(x) || p.cfg.Server == nil {
 			continue
@@ -169,16 +180,6 @@ func (p *Periods) settle() error {
 			return err
 		}
 		changed = true
-	}
-	for _, kind := range []string{vault.KindContent, vault.KindCase} {
-		// Sealed to others than may open it now, what comes in would be, too.
-		// Nor to a key that does not open, or is not as strict as its readers' are.
-		if i := current(next, kind); i < 0 || p.stale(next.Periods[i]) || !p.sound(next.Periods[i]) || kindOf(next.Periods[i].Recipient) != kindFor(p.readers) {
-			if err := p.begin(&next, kind); err != nil {
-				return err
-			}
-			changed = true
-		}
 	}
 	if !changed {
 		return nil

@@ -213,6 +213,53 @@ func TestReviewersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestChangedReadersBeginAPeriod: who kept a copy of vault.keys, and could open what was
+// held, opens nothing that is held after they were removed; also while the server has a
+// key, and where that key is what was removed.
+func TestChangedReadersBeginAPeriod(t *testing.T) {
+	server, ann, ben := identity(t), identity(t), identity(t)
+	two := public(ann, ben)
+	for name, c := range map[string]struct {
+		before, after age.PeriodsConfig
+		keeps         []filippo.Identity
+	}{
+		"a reviewer is removed":         {age.PeriodsConfig{Reviewers: two}, age.PeriodsConfig{Reviewers: public(ann)}, []filippo.Identity{ben}},
+		"the last reviewer is removed":  {age.PeriodsConfig{Reviewers: public(ben)}, age.PeriodsConfig{}, []filippo.Identity{ben}},
+		"the release key is taken away": {age.PeriodsConfig{Reviewers: two}, age.PeriodsConfig{Reviewers: two, Only: true}, []filippo.Identity{server}},
+		"two are needed from now on":    {age.PeriodsConfig{Reviewers: two}, age.PeriodsConfig{Reviewers: two, Only: true, Needed: 2}, []filippo.Identity{ben}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "vault.keys")
+			c.before.Path, c.before.Server = path, server
+			c.after.Path, c.after.Server = path, server
+			p := periods(t, c.before)
+			old := hold(t, p)
+			kept := p.Stands(true)
+			p = periods(t, c.after, old.period)
+			now := hold(t, p)
+			if now.period == old.period {
+				t.Error("what comes in is sealed to a key that they have")
+			}
+			l, err := p.Lock(bytes.NewReader(now.sealed), now.period)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range kept.Periods {
+				l.Sealed = x.Sealed
+				_, err := age.FileKey(l, c.keeps)
+				refuses(t, "with a key of the copy", err, crypt.ErrWrongKey)
+			}
+			if n := len(p.Stands(false).Periods); n != 4 && !c.after.Only || n != 5 && c.after.Only {
+				t.Errorf("%d keys, want those of before and those of now", n)
+			}
+			same := periods(t, c.after, old.period, now.period)
+			if h := hold(t, same); h.period != now.period {
+				t.Error("a start by which nothing changed began a period")
+			}
+		})
+	}
+}
+
 func TestTwoReviewers(t *testing.T) {
 	ann, ben, cid, stranger := identity(t), identity(t), identity(t), identity(t)
 	p := periods(t, age.PeriodsConfig{Path: filepath.Join(t.TempDir(), "k"), Reviewers: public(ann, ben, cid), Only: true, Needed: 2})

@@ -89,6 +89,17 @@ func (db *DB) LegalHoldOn(ctx context.Context, id dlp.ID) (store.LegalHold, bool
 	return l, true, nil
 }
 
+// Undecided reports whether anything that is sealed to period's key, content or
+// case, is held and waits for a decision.
+func (db *DB) Undecided(ctx context.Context, period dlp.ID) (waits bool, err error) {
+	err = db.stmts.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM holds WHERE period = ?1 AND state = 'held')
+		OR EXISTS (SELECT 1 FROM holds JOIN cases USING (id) WHERE cases.period = ?1 AND state = 'held')`, []any{&waits}, string(period))
+	if err != nil {
+		return false, fmt.Errorf("sqlite: undecided: %w", classify(err))
+	}
+	return waits, nil
+}
+
 // LegallyHeld reports whether anything that is sealed to period's key, content
 // or case, is under a legal hold.
 func (db *DB) LegallyHeld(ctx context.Context, period dlp.ID) (held bool, err error) {
