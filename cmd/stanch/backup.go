@@ -185,6 +185,9 @@ func newBackup(dest string) (*unnamed, error) {
 		}
 	}
 	f, err := os.CreateTemp(dir, unnamedPattern) // 0600
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such folder: make it first, for the user that runs this alone", dir)
+	}
 	if err != nil {
 		return nil, err
 	}

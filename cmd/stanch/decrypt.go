@@ -36,24 +36,35 @@ func needsIdentity(cmd *cobra.Command, what string) {
 func (a *app) decryptCmd() *cobra.Command {
 	var keyFiles []string
 	var who reviewer
+	var to string
 	cmd := &cobra.Command{Use: "decrypt PATH... --identity FILE", Short: "Bring back files that the watcher encrypted",
 		Long: "Write NAME beside each NAME.age, NAME.gpg or NAME.p7m, with its owner, mode, access list, extended\nattributes and times, and remove the encrypted file with the note beside it.\n" +
+			"In a folder that stanch watches it is judged anew, and encrypted again: with --to DIR it is written into DIR, and the encrypted\nfile stays where it is.\n" +
 			"A file that is there already is never overwritten. Run again after an interruption.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var errs []error
 			who.files = keyFiles
 			for _, path := range args {
-				if err := bringBack(path, keyFiles, who.all); err != nil {
+				name := strings.TrimSuffix(path, filepath.Ext(path))
+				if to != "" {
+					name = filepath.Join(to, filepath.Base(name))
+				}
+				err := bringBack(path, name, keyFiles, who.all)
+				if err == nil && to == "" {
+					err = removeSealed(path, name)
+				}
+				if err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", path, err))
 					continue
 				}
-				fmt.Fprintln(a.out, strings.TrimSuffix(path, filepath.Ext(path)))
+				fmt.Fprintln(a.out, name)
 			}
 			return errors.Join(errs...)
 		}}
 	who.cmd = cmd
 	tpmDeviceFlag(cmd, &who.device)
+	cmd.Flags().StringVar(&to, "to", "", "write the files into this folder, and leave the encrypted ones where they are")
 	cmd.Flags().StringArrayVarP(&keyFiles, "identity", "i", nil, "file with age secret keys, an OpenPGP secret key, or a certificate's private key in PEM (repeatable)")
 	needsIdentity(cmd, "an age or OpenPGP secret key, or a certificate's private key, that the files were encrypted to")
 	return cmd
@@ -77,11 +88,10 @@ func secrets(files []string) ([]*openpgp.Secret, error) {
 	return all, nil
 }
 
-// bringBack decrypts the file at path by the kind that its name tells.
-func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) error {
+// bringBack decrypts the file at path, by the kind that its name tells, to name.
+func bringBack(path, name string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) error {
 	ext := filepath.Ext(path)
-	name := strings.TrimSuffix(path, ext)
-	if base := filepath.Base(name); base == "." || base == "" || strings.HasSuffix(name, "/") {
+	if base := strings.TrimSuffix(path, ext); filepath.Base(base) == "." || base == "" || strings.HasSuffix(base, "/") {
 		ext = ""
 	}
 	switch ext {
@@ -112,9 +122,9 @@ func bringBack(path string, keyFiles []string, ageKeys func() ([]filippo.Identit
 }
 
 // decryptFile writes name from the file at path. The plaintext has no name
-// until it is whole and synced, then the encrypted file goes: whenever it is cut
-// short, one of the two stands, whole. Where both do, for it was cut short
-// between, and they agree, it is ended.
+// until it is whole and synced; only then may the encrypted file go: whenever it is
+// cut short, one of the two stands, whole. Where both do, for it was cut short
+// between, and they agree, nothing is left to do.
 func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error {
 	src, err := openQuietly(path)
 	if errors.Is(err, unix.ELOOP) {
@@ -135,7 +145,7 @@ func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error
 		if same, err := stands(name, src, open); err != nil || !same {
 			return errors.Join(fmt.Errorf("%s is there already: move it away first", name), err)
 		}
-		return removeSealed(path, name)
+		return nil
 	}
 	onStep("decrypt: write")
 	dst, err := newNameless(filepath.Dir(name))
@@ -154,10 +164,7 @@ func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error
 	if err := dst.place(proc, name); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", name, err), dst.abort())
 	}
-	if err := safefile.SyncDir(filepath.Dir(name)); err != nil {
-		return err
-	}
-	return removeSealed(path, name)
+	return safefile.SyncDir(filepath.Dir(name))
 }
 
 // openQuietly opens the file at path to read it, and where this user may ask for

@@ -208,6 +208,7 @@ func (a *app) printChoices(way dlp.Way, choices []ways.Choice, format string) er
 		err = report.Table(a.out, []string{"WAY", "USABLE", "EXPIRES", "TRUST", "FILE"}, rows, colourful(a.out))
 	}
 	if err == nil && way == "" {
+		fmt.Fprintln(a.errs, "stanch: no way leads there: mail that has to be encrypted for them is held (no_way); docs/encryption.md says what each reason means, and `stanch keys list` shows all keys")
 		return exitCode(exitFound)
 	}
 	return err

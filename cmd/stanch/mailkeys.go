@@ -22,6 +22,9 @@ func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
 		}
 		for _, k := range w.Keys() {
 			seen.All++
+			if k.Unfit == "" {
+				seen.Usable++
+			}
 			if k.Sighting != nil && k.Sighting.Changed.After(now().Add(-endsSoon)) {
 				seen.Changed++
 			}
@@ -33,6 +36,8 @@ func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
 				seen.Unreadable++
 			case k.Unfit == ways.Expired:
 				seen.Ended++
+			case k.Unfit == ways.Exposed || k.Unfit == ways.Weak:
+				seen.Poor++
 			case k.Trust != ways.Seen && k.Unfit == "" && !k.Expires.IsZero() && k.Expires.Before(now().Add(endsSoon)):
 				seen.Ending++
 			}
@@ -43,20 +48,12 @@ func mailKeys(cfg *config.Config, now func() time.Time) doctor.Check {
 
 // poorMailKeys is what mailKeys warns of, with the line of the configuration.
 func poorMailKeys(ctx context.Context, cfg *config.Config) (out []error) {
-	var at string
-	switch {
-	case cfg.Encrypt.OpenPGPDir != "":
-		at = "encrypt.openpgp_dir"
-	case cfg.Encrypt.SMIMEDir != "":
-		at = "encrypt.smime_dir"
-	case cfg.Encrypt.SeenDir != "":
-		at = "encrypt.seen_dir"
-	default:
+	if e := &cfg.Encrypt; e.OpenPGPDir == "" && e.SMIMEDir == "" && e.SeenDir == "" && e.PDFDir == "" {
 		return nil
 	}
 	for _, f := range doctor.Run(ctx, []doctor.Check{mailKeys(cfg, time.Now)}) {
 		if f.Level != doctor.OK {
-			out = append(out, cfg.At(at, errors.New(f.Found+"; see `stanch keys list`")))
+			out = append(out, cfg.At("encrypt", errors.New(f.Found+"; see `stanch keys list`")))
 		}
 	}
 	return out

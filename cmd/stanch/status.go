@@ -149,6 +149,12 @@ func (s *server) banner() {
 	for _, w := range s.cfg.Watch {
 		line("watched", w.Path)
 	}
+	for _, ln := range s.doors["portal"] {
+		line("pickup pages", s.cfg.Portal.URL+"  answered at "+ln.Addr().String())
+	}
+	for _, ln := range s.doors["sender"] {
+		line("sender's pages", s.cfg.Sender.URL+"  answered at "+ln.Addr().String())
+	}
 	line("data", abs(s.cfg.DataDir))
 	if s.cfg.Metrics.Listen != "" {
 		line("metrics", "http://"+s.cfg.Metrics.Listen+"/metrics, /healthz, /readyz")

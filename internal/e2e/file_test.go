@@ -134,6 +134,13 @@ func TestFileEncryptedInPlaceIsOpenedByAge(t *testing.T) {
 	if note := read(t, path+".stanch.txt"); !strings.Contains(note, recipient) {
 		t.Errorf("the note does not say who can open it: %q", note)
 	}
+	aside := t.TempDir() // where nothing is encrypted again
+	for _, again := range []bool{false, true} {
+		out, code := runStanch(t, "decrypt", path+".age", "--identity", key, "--to", aside)
+		if to := filepath.Join(aside, "patients.csv"); code != 0 || read(t, to) != phiFile || !exists(path+".age") || !exists(path+".stanch.txt") {
+			t.Errorf("stanch decrypt --to, again %v: exit %d: %s", again, code, out)
+		}
+	}
 	g.stop()
 	if out, code := runStanch(t, "decrypt", path+".age", "--identity", key); code != 0 {
 		t.Fatalf("stanch decrypt: exit %d: %s", code, out)

@@ -22,6 +22,7 @@ var (
 	ErrNoFolder = errors.New("the configuration names no folder for it")
 	ErrWhose    = errors.New("the key does not name one address: say whose it is")
 	ErrThere    = errors.New("another key is there")
+	ErrPrivate  = errors.New("it holds a private key: want the certificate alone")
 )
 
 // Import puts the key or certificate in b into its folder under the name of whom
@@ -33,7 +34,7 @@ func Import(cfg Config, b []byte, whom string, replace bool, now func() time.Tim
 	if chain, err := certificates(b, maxChain); err == nil {
 		dir, ext, named = cfg.SMIMEDir, ".pem", smime.Addresses(chain[0])
 	} else if errors.Is(err, errSecretPEM) {
-		return Key{}, openpgp.ErrSecret
+		return Key{}, ErrPrivate
 	} else if errors.Is(err, ErrCertificate) {
 		return Key{}, err
 	} else if k, err := openpgp.ReadKey(bytes.NewReader(b)); err != nil {
