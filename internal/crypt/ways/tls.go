@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/publicsuffix"
+
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -44,15 +46,30 @@ func fits(pattern, domain string) bool {
 // machine and with whom, no proof of a server tells. A list of our own; a domain
 // below one of these counts too.
 var consumers = []string{
-	"126.com", "163.com", "alice.it", "aol.com", "att.net", "bellsouth.net", "bluewin.ch", "btinternet.com", "charter.net", "comcast.net", "cox.net",
-	"earthlink.net", "email.com", "fastmail.com", "fastmail.fm", "free.fr", "frontier.com", "gmail.com", "gmx.at", "gmx.ch", "gmx.com", "gmx.de", "gmx.net",
-	"googlemail.com", "hey.com", "hotmail.co.uk", "hotmail.com", "hotmail.de", "hotmail.fr", "hushmail.com", "icloud.com", "inbox.com", "juno.com", "laposte.net",
-	"libero.it", "live.co.uk", "live.com", "mac.com", "mail.com", "mail.ru", "me.com", "msn.com", "naver.com", "netscape.net", "netzero.net", "optonline.net",
-	"orange.fr", "outlook.com", "outlook.de", "outlook.fr", "pm.me", "posteo.de", "proton.me", "protonmail.ch", "protonmail.com", "qq.com", "rediffmail.com",
-	"rocketmail.com", "rogers.com", "rr.com", "sbcglobal.net", "seznam.cz", "shaw.ca", "sky.com", "spectrum.net", "swbell.net", "sympatico.ca", "t-online.de",
-	"telus.net", "tuta.com", "tuta.io", "tutanota.com", "tutanota.de", "verizon.net", "videotron.ca", "virginmedia.com", "wanadoo.fr", "web.de", "windstream.net",
-	"wp.pl", "ya.ru", "yahoo.ca", "yahoo.co.jp", "yahoo.co.uk", "yahoo.com", "yahoo.com.br", "yahoo.de", "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com",
-	"zoho.com",
+	"126.com", "163.com", "aim.com", "alice.it", "ameritech.net", "att.net", "bell.net", "bellsouth.net", "bigpond.com", "bluewin.ch",
+	"blueyonder.co.uk", "bol.com.br", "btinternet.com", "centurylink.net", "charter.net", "cogeco.ca", "comcast.net", "cox.net", "daum.net", "duck.com",
+	"earthlink.net", "eastlink.ca", "email.com", "email.it", "fastmail.com", "fastmail.fm", "foxmail.com", "free.fr", "freenet.de", "frontier.com",
+	"gmail.com", "hanmail.net", "hey.com", "hushmail.com", "hushmail.me", "icloud.com", "inbox.com", "juno.com", "laposte.net", "libero.it", "mac.com",
+	"mail.com", "mail.ru", "mailbox.org", "mailfence.com", "mchsi.com", "me.com", "msn.com", "naver.com", "netscape.net", "netzero.net", "ntlworld.com",
+	"optonline.net", "orange.fr", "pacbell.net", "pm.me", "posteo.de", "prodigy.net", "proton.me", "protonmail.ch", "protonmail.com",
+	"q.com", "qq.com", "rediffmail.com", "roadrunner.com", "rocketmail.com", "rogers.com", "rr.com", "runbox.com", "sbcglobal.net", "seznam.cz",
+	"sfr.fr", "shaw.ca", "sina.com", "sky.com", "skynet.be", "snet.net", "spectrum.net", "startmail.com", "suddenlink.net", "swbell.net", "sympatico.ca",
+	"t-online.de", "talktalk.net", "tds.net", "telenet.be", "telus.net", "terra.com.br", "tiscali.it", "tuta.com", "tuta.io", "tutanota.com",
+	"tutanota.de", "uol.com.br", "verizon.net", "videotron.ca", "virgilio.it", "virginmedia.com", "wanadoo.fr", "web.de", "windstream.net", "wowway.com",
+	"wp.pl", "xtra.co.nz", "ya.ru", "ymail.com", "ziggo.nl", "zoho.com", "zohomail.com",
+}
+
+// consumersAnywhere are those that have such domains in many countries: yahoo.co.uk.
+var consumersAnywhere = []string{"aol", "gmx", "googlemail", "hotmail", "live", "outlook", "yahoo", "yandex"}
+
+// isConsumers reports a domain, which is folded, of mail for consumers, or one below.
+func isConsumers(domain string) bool {
+	if slices.ContainsFunc(consumers, func(p string) bool { return p == domain || strings.HasSuffix(domain, "."+p) }) {
+		return true
+	}
+	own, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	name, _, _ := strings.Cut(own, ".")
+	return err == nil && slices.Contains(consumersAnywhere, name)
 }
 
 // may is what speaks against a proved connection to domain, which is folded,
@@ -66,7 +83,7 @@ func (c *TLS) may(domain string) Reason {
 		return ""
 	case !slices.ContainsFunc(c.Domains, func(p string) bool { return fits(p, domain) }):
 		return NotNamed
-	case slices.ContainsFunc(consumers, func(p string) bool { return p == domain || strings.HasSuffix(domain, "."+p) }):
+	case isConsumers(domain):
 		return Consumer
 	}
 	return ""
