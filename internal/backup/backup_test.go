@@ -210,10 +210,18 @@ func TestForeignArchives(t *testing.T) {
 	file := func(name string) *tar.Header {
 		return &tar.Header{Typeflag: tar.TypeReg, Name: name, Linkname: "x", Mode: 0o600}
 	}
+	sums := func(text string) *tar.Header {
+		return &tar.Header{Typeflag: tar.TypeReg, Name: "stanch-sums.json", Linkname: text, Mode: 0o600}
+	}
+	const digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // SHA-256 of "x"
 	for name, c := range map[string]struct {
 		entries []*tar.Header
 		want    error
 	}{
+		"whole":               {[]*tar.Header{head(`{"v":1}`), file("keys.id"), sums(`[{"name":"keys.id","size":1,"sha256":"` + digest + `"}]`)}, nil},
+		"another sum":         {[]*tar.Header{head(`{"v":1}`), file("keys.id"), sums(`[{"name":"keys.id","size":1,"sha256":"` + strings.Repeat("0", 64) + `"}]`)}, backup.ErrNotWhole},
+		"a file too few":      {[]*tar.Header{head(`{"v":1}`), sums(`[{"name":"keys.id","size":1,"sha256":"` + digest + `"}]`)}, backup.ErrNotWhole},
+		"a file too many":     {[]*tar.Header{head(`{"v":1}`), file("keys.id"), sums(`[]`)}, backup.ErrNotWhole},
 		"a later form":        {[]*tar.Header{head(`{"v":2}`)}, backup.ErrNewer},
 		"another tar":         {[]*tar.Header{file("keys.id")}, backup.ErrNotBackup},
 		"never ended":         {[]*tar.Header{head(`{"v":1}`), file("keys.id")}, backup.ErrNotWhole},

@@ -2,6 +2,7 @@ package pickup_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -187,6 +188,88 @@ func FuzzPack(f *testing.F) {
 			t.Errorf("files of %d bytes, %d are there", n, len(rest))
 		}
 	})
+}
+
+// digests is no more of Keys than a code takes.
+type digests struct{ pickup.Keys }
+
+func (digests) MAC(kind string, parts ...[]byte) [32]byte {
+	return sha256.Sum256([]byte(kind + " " + string(bytes.Join(parts, []byte{0}))))
+}
+
+// TestCodes: a code is six digits, for one parcel, for a quarter of an hour, five tries
+// and one use; a newer one takes its place; five an hour and twenty in all are sent.
+func TestCodes(t *testing.T) {
+	book, now := pickup.New(nil, nil, digests{}), time.Now()
+	next := func(p *pickup.Parcel, at time.Time) string {
+		t.Helper()
+		code, err := book.NewCode(p, at)
+		if err != nil || len(code) != 6 || strings.Trim(code, "0123456789") != "" {
+			t.Fatalf("%q, %v", code, err)
+		}
+		return code
+	}
+	other := func(code string) string {
+		if code == "000000" {
+			return "000001"
+		}
+		return "000000"
+	}
+	tried := func(what string, p *pickup.Parcel, code string, at time.Time, want error) {
+		t.Helper()
+		if err := book.Try(p, code, at); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+	}
+	p := &pickup.Parcel{ID: dlp.NewID()}
+	tried("before any was asked for", p, "000000", now, pickup.ErrNoCode)
+	code := next(p, now)
+	tried("another", p, other(code), now, pickup.ErrCode)
+	copied := *p
+	copied.ID = dlp.NewID()
+	tried("of another parcel", &copied, code, now, pickup.ErrCode)
+	late := *p
+	tried("a second before its time is over", &late, code, now.Add(15*time.Minute-time.Second), nil)
+	late = *p
+	tried("when it is over", &late, code, now.Add(15*time.Minute), pickup.ErrNoCode)
+	late = *p
+	tried("by a clock that was set back", &late, code, now.Add(-time.Second), pickup.ErrNoCode)
+	tried("it", p, code, now, nil)
+	if p.Opened != now {
+		t.Errorf("opened %v", p.Opened)
+	}
+	tried("it once more", p, code, now, pickup.ErrNoCode)
+
+	old := next(p, now)
+	code = next(p, now)
+	if old != code {
+		tried("one that a newer took the place of", p, old, now, pickup.ErrCode)
+	}
+	for range 4 {
+		_ = book.Try(p, other(code), now)
+	}
+	tried("it, after five that are wrong", p, code, now, pickup.ErrNoCode)
+
+	p = &pickup.Parcel{ID: dlp.NewID()}
+	sent := 0
+	for at := now; at.Before(now.Add(48 * time.Hour)); at = at.Add(5 * time.Minute) {
+		within := 0
+		for _, t := range p.Asked {
+			if at.Sub(t) < time.Hour {
+				within++
+			}
+		}
+		_, err := book.NewCode(p, at)
+		if may := within < 5 && sent < 20; may != (err == nil) || err != nil && !errors.Is(err, pickup.ErrTooManyCodes) {
+			t.Fatalf("%d within an hour and %d in all: %v", within, sent, err)
+		}
+		if err == nil {
+			sent++
+		}
+	}
+	if sent != 20 {
+		t.Errorf("%d codes, want 20", sent)
+	}
 }
 
 func TestReply(t *testing.T) {

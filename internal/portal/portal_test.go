@@ -31,7 +31,7 @@ func (d *desk) PickupOf(_ context.Context, id dlp.ID) (pickup.Parcel, error) {
 	if id != d.id && (id != d.also || id == "") {
 		return pickup.Parcel{}, pickup.ErrEnded
 	}
-	return pickup.Parcel{ID: id, State: pickup.Waiting, Expires: time.Now().Add(time.Hour)}, nil
+	return pickup.Parcel{ID: id, State: pickup.Waiting, Expires: time.Now().Add(time.Hour), Known: pickup.Known{To: dlp.Address{Local: "sam", Domain: "partner.example"}}}, nil
 }
 func (d *desk) SendPickupCode(ctx context.Context, id dlp.ID, _ bool) (pickup.Parcel, error) {
 	d.asked++
@@ -104,6 +104,67 @@ func TestPages(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("logged %s", log)
+	}
+}
+
+// TestNothingBesides: the page's script asks its own server and nobody else's, and
+// nothing else runs or is loaded.
+func TestNothingBesides(t *testing.T) {
+	d := &desk{id: dlp.NewID()}
+	srv := pages(t, d, io.Discard, time.Now)
+	for _, path := range []string{"/p/" + string(d.id), "/p/" + string(dlp.NewID()), "/p/" + string(d.id) + "/content"} {
+		res, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		const want = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+		if got := res.Header.Get("Content-Security-Policy"); got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
+// TestCodeOpensForHalfAnHour: who entered a code reads on for half an hour, that message
+// alone, and the address that the code went to is shown as its owner knows it again.
+func TestCodeOpensForHalfAnHour(t *testing.T) {
+	d := &desk{id: dlp.NewID(), also: dlp.NewID()}
+	var late atomic.Int64
+	srv := pages(t, d, io.Discard, func() time.Time { return time.Now().Add(time.Duration(late.Load())) })
+	ask := func(method, path, token, body string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+"/p/"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	if _, said := ask("POST", string(d.id)+"/code", "", "{}"); said != `{"to":"s•••••@p•••••.example"}`+"\n" {
+		t.Errorf("the code went to %s", said)
+	}
+	_, said := ask("POST", string(d.id)+"/open", "", `{"code":"123456"}`)
+	var open struct{ Token string }
+	if err := json.Unmarshal([]byte(said), &open); err != nil || open.Token == "" {
+		t.Fatalf("%s, %v", said, err)
+	}
+	for _, x := range []struct {
+		after  time.Duration
+		id     dlp.ID
+		status int
+	}{{0, d.id, http.StatusOK}, {0, d.also, http.StatusUnauthorized}, {29 * time.Minute, d.id, http.StatusOK}, {31 * time.Minute, d.id, http.StatusUnauthorized}} {
+		late.Store(int64(x.after))
+		if got, _ := ask("GET", string(x.id)+"/content", open.Token, ""); got != x.status {
+			t.Errorf("after %v: %d, want %d", x.after, got, x.status)
+		}
 	}
 }
 
