@@ -135,6 +135,71 @@ func TestUndecidedKeepsItsCase(t *testing.T) {
 	}
 }
 
+// TestKeyGoesAtTheSecondLook: a clock that is wrong for a while destroys no key, nor does
+// one look by a clock that is right; what cannot be put on record does not happen.
+func TestKeyGoesAtTheSecondLook(t *testing.T) {
+	b := newBenchWith(t, func(c *gateway.Config) {
+		c.Retention = vault.Config{Period: dlp.Duration(10_000 * time.Hour), Keep: dlp.Duration(48 * time.Hour)}
+	})
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	id := b.Message(t.Context(), mail(out), b.hop).ID
+	if err := errors.Join(b.Reject(t.Context(), id, vault.Opened{}, "uid:0"), b.RotateVault(t.Context(), "uid:0")); err != nil {
+		t.Fatal(err)
+	}
+	broken := false
+	for _, x := range []struct {
+		what         string
+		clock, ran   time.Duration
+		record, gone bool
+	}{
+		{"a clock that is wrong", 900 * time.Hour, 0, true, false},
+		{"set right", 7 * time.Hour, 7 * time.Hour, true, false},
+		{"its time is over", 50 * time.Hour, 8 * time.Hour, true, false},
+		{"five hours after that", 55 * time.Hour, 13 * time.Hour, true, false},
+		{"six hours after that, without a record", 56 * time.Hour, 14 * time.Hour, false, false},
+		{"six hours after that", 56 * time.Hour, 14 * time.Hour, true, true},
+	} {
+		b.skew.Store(int64(x.clock))
+		b.ran.Store(int64(x.ran))
+		if b.audit.breaksAt = ""; !x.record {
+			b.audit.breaksAt, broken = audit.VaultKey, true
+		}
+		if err := b.Retain(t.Context()); (err == nil) != x.record {
+			t.Errorf("%s: %v", x.what, err)
+		}
+		b.audit.breaksAt = ""
+		err := b.Export(t.Context(), id, vault.Opened{}, "uid:0", &bytes.Buffer{})
+		if x.gone != errors.Is(err, vault.ErrNoContent) || !x.gone && err != nil {
+			t.Errorf("%s: %v, want it gone %v", x.what, err, x.gone)
+		}
+	}
+	if !broken {
+		t.Error("nothing was without a record")
+	}
+}
+
+// TestKeysChangeOnRecord: without a record no period begins, and no key that was sealed
+// anew is taken.
+func TestKeysChangeOnRecord(t *testing.T) {
+	b := newBench(t)
+	before := b.keys.Stands(true).Periods
+	b.audit.breaksAt = audit.VaultKey
+	if err := b.RotateVault(t.Context(), "uid:0"); err == nil {
+		t.Error("a period began without a record")
+	}
+	if err := b.ResealVault(t.Context(), map[dlp.ID][][]byte{before[0].ID: {[]byte("anew")}}, "uid:0"); err == nil {
+		t.Error("a key was sealed anew without a record")
+	}
+	after := b.keys.Stands(true).Periods
+	if len(after) != len(before) || !bytes.Equal(after[0].Sealed[0], before[0].Sealed[0]) {
+		t.Errorf("keys %+v, want %+v", after, before)
+	}
+	b.audit.breaksAt = ""
+	if err := b.ResealVault(t.Context(), map[dlp.ID][][]byte{before[0].ID: {[]byte("anew")}}, "uid:0"); err != nil || string(b.keys.Stands(true).Periods[0].Sealed[0]) != "anew" {
+		t.Errorf("with one: %v", err)
+	}
+}
+
 // TestLegalHold: what is under a legal hold outlasts its time, content and case,
 // while all else of its periods goes; once it is lifted it goes too.
 func TestLegalHold(t *testing.T) {

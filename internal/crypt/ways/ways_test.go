@@ -123,6 +123,42 @@ func TestChoice(t *testing.T) {
 	}
 }
 
+// TestKeyThatIsOver: a key is used as long as it lasts, and then passed over with the
+// reason, so that mail goes the next way.
+func TestKeyThatIsOver(t *testing.T) {
+	dir := t.TempDir()
+	k, err := crypto.PGP().KeyGeneration().AddUserId("Bob", "bob@partner.example").Lifetime(3600).New().GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := k.GetArmoredPublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "bob@partner.example.asc", public)
+	now := time.Now()
+	cfg := ways.Default()
+	cfg.OpenPGPDir = dir
+	w, err := ways.Open(cfg, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.HavePortal()
+	for _, x := range []struct {
+		after time.Duration
+		want  ways.Reason
+		way   dlp.Way
+	}{{time.Minute, "", dlp.OpenPGP}, {2 * time.Hour, ways.Expired, dlp.Portal}} {
+		now = time.Now().Add(x.after)
+		if got := unfit(w, "bob@partner.example"); got != x.want {
+			t.Errorf("after %v: got %q, want %q", x.after, got, x.want)
+		}
+		if got := w.Way(t.Context(), dlp.Address{}, addr("bob@partner.example")); got != x.way {
+			t.Errorf("after %v: goes by %q, want %q", x.after, got, x.way)
+		}
+	}
+}
+
 // TestTrustFile: a pin lets the key it names be another's, and no other key
 // count; what is revoked there is not used.
 func TestTrustFile(t *testing.T) {
