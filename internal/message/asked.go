@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"mime"
 	"regexp"
 )
 
@@ -74,16 +73,11 @@ func cutField(b []byte) (field, rest []byte) {
 
 // Asks reports whether a subject, as its field has it, asks for encryption:
 // "[secure]" or "[encrypt]" stands in it.
-func Asks(subject string) bool { return asking.MatchString(words(subject)) }
-
-// words is a subject with its encoded words read; as it is where that fails.
-func words(subject string) string {
-	d := mime.WordDecoder{CharsetReader: func(_ string, in io.Reader) (io.Reader, error) { return in, nil }} // brackets and letters are ASCII in all that mail is written in
-	text, err := d.DecodeHeader(subject)
-	if err != nil {
-		return subject
-	}
-	return text
+//
+// It is read by its charset, and by its bytes: brackets and letters are those of
+// ASCII in nearly all that mail is written in.
+func Asks(subject string) bool {
+	return asking.MatchString(Words(subject)) || asking.MatchString(wordsBy(subject, asItIs))
 }
 
 // WithoutAsking returns f, a Subject, without what asks for encryption. Where
@@ -95,10 +89,9 @@ func WithoutAsking(f Field) Field {
 	if !Asks(f.Value()) {
 		return f
 	}
-	d := mime.WordDecoder{CharsetReader: charsetReader}
-	text, err := d.DecodeHeader(f.Value())
-	if err != nil {
-		text = words(f.Value())
+	text := Words(f.Value())
+	if !asking.MatchString(text) {
+		text = wordsBy(f.Value(), asItIs)
 	}
 	return Field{Raw: []byte(Block([]Named{{Name: f.Name(), Value: asking.ReplaceAllString(text, "")}}))}
 }

@@ -2,6 +2,7 @@ package message_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
 	"mime"
@@ -52,6 +53,17 @@ func TestHeadAsks(t *testing.T) {
 		"in the text, LF":   {"Subject: x\n\nSubject: [secure]\n", false},
 		"in a folded line":  {"Comments: x\r\n Subject: [secure]\r\n\r\n", false},
 		"nothing":           {"", false},
+		// Words that break RFC 2047 and are shown as these words all the same.
+		"base64 without its end":   {"Subject: =?utf-8?B?W3NlY3VyZV0?=\r\n\r\n", true},
+		"base64 that ends twice":   {"Subject: =?utf-8?B?W3NlY3VyZV0==?=\r\n\r\n", true},
+		"base64 that is folded":    {"Subject: =?utf-8?B?W3Nl\r\n Y3VyZV0=?=\r\n\r\n", true},
+		"a sign that ends nothing": {"Subject: =?utf-8?Q?=5Bsecure=5D=?=\r\n\r\n", true},
+		"bytes outside ASCII":      {"Subject: =?utf-8?Q?=5Bsecure=5D M\xc3\xbcller?=\r\n\r\n", true},
+		"a folded code":            {"Subject: =?utf-8?Q?=5B=\r\n secure=5D?=\r\n\r\n", true},
+		"two bytes a letter":       {"Subject: " + word(t, "utf-16be", "[secure] Müller") + "\r\n\r\n", true},
+		"two bytes, the other way": {"Subject: =?utf-16?B?" + base64.StdEncoding.EncodeToString([]byte("[\x00s\x00e\x00c\x00u\x00r\x00e\x00]\x00")) + "?=\r\n\r\n", true},
+		"four bytes a letter":      {"Subject: =?utf-32be?B?" + base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll("[secure]", "", "\x00\x00\x00"))) + "?=\r\n\r\n", true},
+		"a language":               {"Subject: =?utf-8*en?Q?=5Bsecure=5D?=\r\n\r\n", true},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(tc.in), iotest.OneByteReader(strings.NewReader(tc.in))} {
 			h, err := message.ReadHead(r, 16<<10)
@@ -94,6 +106,9 @@ func TestWithoutAsking(t *testing.T) {
 		"quoted-printable, as it is":  {"=?windows-1252?Q?[secure]_Caf=E9?=", true, " Café"},
 		"quoted-printable, as a code": {"=?windows-1252?Q?=5Bsecure=5D_Caf=E9?=", true, "Café"},
 		"a word of nothing":           {"=?utf-8?Q?[secure]?= Labs", true, "Labs"},
+		"base64 without its end":      {"=?utf-8?B?W3NlY3VyZV0gTcO8bGxlcg?= Labs", true, "Müller Labs"},
+		"bytes outside ASCII":         {"=?utf-8?Q?=5Bsecure=5D M\xc3\xbcller?=", true, "Müller"},
+		"two bytes a letter":          {word(t, "utf-16be", "[secure] Müller"), true, "Müller"},
 		"UTF-8":                       {word(t, "utf-8", "[secure] Müller"), true, "Müller"},
 		"windows-1252":                {word(t, "windows-1252", "[secure] Befund Müller – Ä"), true, "Befund Müller – Ä"},
 		"ISO-2022-JP":                 {word(t, "iso-2022-jp", "[secure] 検査結果"), true, "検査結果"},

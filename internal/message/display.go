@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"html"
-	"io"
 	"strconv"
 	"strings"
 
@@ -282,13 +281,4 @@ func (l *leaf) putBase64(text []byte, at int, p *part) {
 	if p.at > 0 {
 		p.put = append([]byte("\r\n"), p.put...)
 	}
-}
-
-// charsetReader reads an encoded word's charset.
-func charsetReader(charset string, in io.Reader) (io.Reader, error) {
-	e, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, err
-	}
-	return e.NewDecoder().Reader(in), nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"regexp"
 	"strings"
 )
@@ -241,7 +240,7 @@ func split(header Fields) (parts, error) {
 			}
 			if name == "subject" {
 				if v := f.Value(); v != "" {
-					s.hidden = append(s.hidden, Named{Name: "Subject", Value: decoded(v)})
+					s.hidden = append(s.hidden, Named{Name: "Subject", Value: oneLine(Words(v))})
 				}
 				f = Field{Raw: []byte("Subject: " + hiddenSubject + "\r\n")}
 			}
@@ -250,17 +249,6 @@ func split(header Fields) (parts, error) {
 	}
 	s.outer = append(trace, s.noted...)
 	return s, nil
-}
-
-// decoded returns unstructured text with its encoded words read, on one line;
-// an encoded word in a charset that is not known stays as it is.
-func decoded(value string) string {
-	d := mime.WordDecoder{CharsetReader: charsetReader}
-	text, err := d.DecodeHeader(value)
-	if err != nil {
-		text = value
-	}
-	return oneLine(text)
 }
 
 // crlf returns lines with CRLF at the end of each, the last one included.

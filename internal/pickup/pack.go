@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"path"
 	"strings"
 	"time"
@@ -97,12 +96,8 @@ type packer struct {
 }
 
 func (p *packer) header(h mail.Header) {
-	d := mime.WordDecoder{CharsetReader: charsetReader}
 	word := func(s string) string {
-		if t, err := d.DecodeHeader(s); err == nil {
-			s = t
-		}
-		return strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "\uFFFD")
+		return strings.ToValidUTF8(strings.Join(strings.Fields(message.Words(s)), " "), "\uFFFD")
 	}
 	p.Subject = word(h.Get("Subject"))
 	if t, err := h.Date(); err == nil {
@@ -116,14 +111,6 @@ func (p *packer) header(h mail.Header) {
 		return
 	}
 	p.From = word(h.Get("From"))
-}
-
-func charsetReader(charset string, in io.Reader) (io.Reader, error) {
-	enc, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, err
-	}
-	return enc.NewDecoder().Reader(in), nil
 }
 
 // entity packs a part and all in it. In a multipart/alternative a plain text

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/mail"
 	"slices"
 	"strings"
@@ -116,6 +118,8 @@ func TestPack(t *testing.T) {
 	}
 	for name, msg := range map[string]string{
 		"two subjects":            "Subject: a\r\nSubject: b\r\n\r\nx",
+		"no boundary in it":       head + "Content-Type: multipart/mixed; boundary=zzz\r\n\r\nthe text\r\n",
+		"no boundary at all":      head + "Content-Type: multipart/mixed\r\n\r\nthe text\r\n",
 		"an encoding nobody does": head + "Content-Transfer-Encoding: x-uue\r\n\r\nx",
 		"base64 that is none":     head + "Content-Transfer-Encoding: base64\r\n\r\n====%%%%\r\n",
 		"too deep":                head + strings.Repeat("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", 30) + "\r\nx",
@@ -275,6 +279,10 @@ func TestCodes(t *testing.T) {
 func TestReply(t *testing.T) {
 	var b bytes.Buffer
 	r := pickup.Reply{Subject: "Re: x\r\nBcc: eve@x.example", Text: strings.Repeat("ä line\n", 30), Files: []pickup.ReplyFile{{Name: "a\r\nb\".txt", Open: opens("data")}}}
+	names := []string{"a__b\".txt"} // as a mail program gets them
+	for name, want := range map[string]string{"../x\x00y": "_x_y", "\u202efdp.exe": "_fdp.exe", "...": "file", "\xff": "_", strings.Repeat("é", 600) + ".pdf": strings.Repeat("é", 73) + ".pdf"} {
+		r.Files, names = append(r.Files, pickup.ReplyFile{Name: name, Open: opens("more")}), append(names, want)
+	}
 	err := r.Write(&b, pickup.ReplyHead{From: "gw@x.example", Answers: "bob@y.example", To: dlp.Address{Local: "ada", Domain: "x.example"}, MessageID: "r@x", InReplyTo: "<m@x>", When: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -286,8 +294,18 @@ func TestReply(t *testing.T) {
 	if m.Header.Get("Bcc") != "" || m.Header.Get("Reply-To") != "<bob@y.example>" || !strings.Contains(b.String(), base64.StdEncoding.EncodeToString([]byte("data"))) {
 		t.Errorf("wrote\n%s", b.String())
 	}
+	_, params, _ := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	parts, got := multipart.NewReader(m.Body, params["boundary"]), []string(nil)
+	for p, err := parts.NextPart(); err == nil; p, err = parts.NextPart() {
+		if _, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition")); err == nil {
+			got = append(got, params["filename"])
+		}
+	}
+	if !slices.Equal(got, names) {
+		t.Errorf("files are called %q, want %q", got, names)
+	}
 	for line := range strings.Lines(b.String()) {
-		if len(line) > 200 || !strings.HasSuffix(line, "\r\n") {
+		if len(line) > 600 || !strings.HasSuffix(line, "\r\n") {
 			t.Errorf("line %q", line)
 		}
 	}

@@ -35,7 +35,8 @@ type ReplyHead struct {
 	When      time.Time
 }
 
-// Write writes the reply as a complete mail: ASCII with CRLF line ends.
+// Write writes the reply as a complete mail: ASCII with CRLF line ends, in lines that
+// every mail server takes (RFC 5322 2.1.1), whatever its files are called.
 func (r Reply) Write(w io.Writer, h ReplyHead) error {
 	body := multipart.NewWriter(w)
 	fields := []message.Named{
@@ -72,7 +73,11 @@ func (f ReplyFile) write(body *multipart.Writer) error {
 		return err
 	}
 	defer in.Close() // read only
-	return inBase64(body, "application/octet-stream", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}), in)
+	name := fileName(f.Name)
+	if name == "" {
+		name = "file"
+	}
+	return inBase64(body, "application/octet-stream", mime.FormatMediaType("attachment", map[string]string{"filename": name}), in)
 }
 
 func inBase64(body *multipart.Writer, kind, disposition string, in io.Reader) error {

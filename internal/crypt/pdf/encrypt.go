@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"path"
 	"strings"
 
@@ -166,24 +165,11 @@ func (b *book) walk(m *message.Protected, use func(*gomessage.Entity) error) err
 func shown(h gomessage.Header) string {
 	var out strings.Builder
 	for _, name := range []string{"From", "To", "Cc", "Date", "Subject"} {
-		words := mime.WordDecoder{CharsetReader: charsetReader}
 		for f := h.FieldsByKey(name); f.Next(); {
-			v, err := words.DecodeHeader(f.Value())
-			if err != nil {
-				v = f.Value()
-			}
-			out.WriteString(name + ": " + v + "\n")
+			out.WriteString(name + ": " + message.Words(f.Value()) + "\n")
 		}
 	}
 	return out.String()
-}
-
-func charsetReader(charset string, r io.Reader) (io.Reader, error) {
-	e, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, err
-	}
-	return e.NewDecoder().Reader(r), nil
 }
 
 // part takes the text of e or embeds it. whole is set where the parts do not say
@@ -255,11 +241,7 @@ func decode(b []byte, charset string) ([]byte, bool) {
 
 // name is a name for a file to embed that no other has.
 func (b *book) name(given, ext string) string {
-	words := mime.WordDecoder{CharsetReader: charsetReader}
-	if v, err := words.DecodeHeader(given); err == nil {
-		given = v
-	}
-	given = path.Base(strings.ReplaceAll(strings.ToValidUTF8(given, "_"), `\`, "/"))
+	given = path.Base(strings.ReplaceAll(strings.ToValidUTF8(message.Words(given), "_"), `\`, "/"))
 	given = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '_'
