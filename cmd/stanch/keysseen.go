@@ -22,9 +22,6 @@ import (
 // sysexits.h.
 const exitAgain = 75
 
-// lockWait is how long it is waited for another import of what was seen.
-const lockWait = 10 * time.Second
-
 // importSeen keeps what keys the mail in files shows; none, or "-", is standard
 // input. What it prints names nobody: a mail server may log it.
 func (a *app) importSeen(ctx context.Context, files []string) error {
@@ -96,7 +93,7 @@ func (a *app) takeSeen(ctx context.Context, cfg *config.Config, raw []byte, r *r
 		return false, nil
 	}
 	for _, k := range m.Keys {
-		key, was, err := keepSeen(ctx, cfg.Encrypt, m, k)
+		key, was, err := ways.AddSeen(cfg.Encrypt, m, k, time.Now)
 		unkept, is := errors.AsType[ways.Unkept](err)
 		switch {
 		case is:
@@ -118,25 +115,6 @@ func (a *app) takeSeen(ctx context.Context, cfg *config.Config, raw []byte, r *r
 		}
 	}
 	return again, nil
-}
-
-// keepSeen keeps a key, after what others that run at this moment do.
-func keepSeen(ctx context.Context, cfg ways.Config, m *seen.Message, k seen.Key) (key ways.Key, was string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond) // flock(2) with a deadline there is not
-	defer tick.Stop()
-	for {
-		key, was, err = ways.AddSeen(cfg, m, k, time.Now)
-		if !errors.Is(err, safefile.ErrLocked) {
-			return key, was, err
-		}
-		select {
-		case <-ctx.Done():
-			return key, was, err
-		case <-tick.C:
-		}
-	}
 }
 
 // resolver is the one of the configuration.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -164,6 +165,9 @@ func SyncDir(path string) error {
 	return errors.Join(Classify("sync folder", d.Sync()), Classify("close folder", d.Close()))
 }
 
+// lockLook is how often LockWithin looks.
+const lockLook = 20 * time.Millisecond
+
 // Locked is a lock that is held until Unlock or the end of the process.
 type Locked struct{ f *os.File }
 
@@ -183,6 +187,25 @@ func Lock(path string) (*Locked, error) {
 		return nil, errors.Join(Classify("lock", err), f.Close())
 	}
 	return &Locked{f: f}, nil
+}
+
+// LockWithin is Lock that waits for whoever holds it, within that time: ErrLocked.
+func LockWithin(path string, within time.Duration) (*Locked, error) {
+	end := time.NewTimer(within)
+	defer end.Stop()
+	tick := time.NewTicker(lockLook) // flock(2) with a deadline there is not
+	defer tick.Stop()
+	for {
+		l, err := Lock(path)
+		if !errors.Is(err, ErrLocked) {
+			return l, err
+		}
+		select {
+		case <-end.C:
+			return nil, err
+		case <-tick.C:
+		}
+	}
 }
 
 // ReadOnly reports whether the file system of the lock takes no writes.

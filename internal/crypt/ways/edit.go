@@ -151,7 +151,8 @@ func Revoke(cfg Config, fingerprint string) error {
 }
 
 // say adds a line to the trust file of the folder that keys with such
-// fingerprints lie in. What stands there stays.
+// fingerprints lie in. What stands there stays, also what others add at this moment:
+// a line may revoke a key.
 func say(cfg Config, fingerprint, line string) error {
 	dir, digits := cfg.OpenPGPDir, sha1Digits
 	if len(fingerprint) == sha256Digits {
@@ -160,6 +161,12 @@ func say(cfg Config, fingerprint, line string) error {
 	if dir == "" {
 		return ErrNoFolder
 	}
+	lock, err := safefile.LockWithin(filepath.Join(dir, lockFile), lockWait)
+	if err != nil {
+		return fmt.Errorf("%s: %w", TrustFile, err)
+	}
+	defer lock.Unlock() // it ends with the process all the same
+
 	if _, err := readTrust(dir, digits); err != nil { // it is not made worse
 		return err
 	}

@@ -25,6 +25,13 @@ const (
 	maxTrust = 1 << 20 // bytes of TrustFile
 )
 
+// Who changes what others may change at this moment, TrustFile or a key that was
+// seen, takes the lock of the folder and waits for it as long.
+const (
+	lockFile = ".lock"
+	lockWait = 10 * time.Second
+)
+
 // TrustFile is the name of the file in a folder of keys that says more about
 // them, a line each: "pin FINGERPRINT ADDRESS", "revoke FINGERPRINT", and for
 // certificates "modern FINGERPRINT"; "fetched FINGERPRINT ADDRESS TIME SOURCE" says that it

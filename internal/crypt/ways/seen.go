@@ -41,10 +41,9 @@ var (
 )
 
 const (
-	seenHeader   = "# stanch seen v1"
-	seenLockFile = ".lock"
-	maxSeenName  = 200            // bytes of an address
-	restates     = 24 * time.Hour // how much newer a message is that says the same and is noted
+	seenHeader  = "# stanch seen v1"
+	maxSeenName = 200            // bytes of an address
+	restates    = 24 * time.Hour // how much newer a message is that says the same and is noted
 )
 
 // seenFile is one file of encrypt.seen_dir: lines of what is known, then the key.
@@ -148,7 +147,7 @@ func AddSeen(cfg Config, m *seen.Message, k seen.Key, now func() time.Time) (key
 	if err != nil {
 		return Key{}, "", err
 	}
-	lock, err := safefile.Lock(filepath.Join(cfg.SeenDir, seenLockFile))
+	lock, err := safefile.LockWithin(filepath.Join(cfg.SeenDir, lockFile), lockWait)
 	if err != nil {
 		return Key{}, "", err
 	}

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -201,6 +202,25 @@ func TestTrustFile(t *testing.T) {
 		if e, ok := errors.AsType[*dlp.KeyError](err); !ok || e.Key != "encrypt.openpgp_dir" || !strings.Contains(e.Want, "trust.txt:1") {
 			t.Errorf("%q: got %v", bad, err)
 		}
+	}
+}
+
+// TestTrustFileKeepsEachLine: what several say at one moment stands there, all of it.
+func TestTrustFileKeepsEachLine(t *testing.T) {
+	cfg := ways.Config{OpenPGPDir: t.TempDir()}
+	const n = 16
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if err := ways.Revoke(cfg, fmt.Sprintf("%040x", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	b, err := os.ReadFile(filepath.Join(cfg.OpenPGPDir, ways.TrustFile))
+	if lines := strings.Count(string(b), "revoke "); err != nil || lines != n {
+		t.Errorf("%d of %d lines stand in the file, %v:\n%s", lines, n, err, b)
 	}
 }
 
