@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 // body is what a Claim holds sealed.
@@ -306,19 +307,25 @@ func stubPath(rel string) string {
 	return path.Join(dir, withSuffix(base, stubSuffix))
 }
 
-// own gives f the owner and mode of m and syncs it. Without the right to give
+// own gives f the owner, access list and mode of m, that list alone whatever its
+// folder gives to new files, and syncs it. Without the right to give
 // a file away it stays this user's, and loses the bits that would then let
-// others act as this user; and where it may not even have its group, those of a
-// group: this user's is another.
+// others act as this user; and where it may not even have its group, or its list,
+// those of a group: this user's is another, and in a list they bound everybody named.
 func own(f *os.File, m dlp.FileMeta) error {
 	mode := m.Mode & 0o7777
+	if err := safefile.SetAccessList(f, m.ACL); errors.Is(err, safefile.ErrNoAccessLists) {
+		mode &^= 0o070
+	} else if err != nil {
+		return step("set access list", err)
+	}
 	if err := f.Chown(m.UID, m.GID); err != nil {
 		mode &^= 0o6000
 		if err := f.Chown(-1, m.GID); err != nil {
 			mode &^= 0o070
 		}
 	}
-	if err := unix.Fchmod(int(f.Fd()), mode); err != nil { // after chown, which clears setuid
+	if err := unix.Fchmod(int(f.Fd()), mode); err != nil { // after chown, which clears setuid, and the list, which it bounds
 		return step("set mode", err)
 	}
 	return step("sync", plain(f.Sync()))

@@ -139,11 +139,11 @@ func (c *claim) seal(ctx context.Context, how Encryption) (body, error) {
 		return b, errors.Join(dlp.ErrChanged, c.PutBack(ctx))
 	}
 	b.Left = c.r.contentKey([32]byte(sealedSum.Sum(nil)))
-	if err := own(f, b.Meta); err != nil {
-		return b, err
-	}
 	if err := safefile.CopyAttributes(f, src); err != nil {
 		return b, step("copy attributes", err)
+	}
+	if err := own(f, b.Meta); err != nil {
+		return b, err
 	}
 	if err := c.t.own.chtimes(temp, b.Meta); err != nil {
 		return b, err

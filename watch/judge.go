@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/safefile"
 )
 
 // work is one worker: it judges what has settled until ctx ends.
@@ -162,9 +163,15 @@ func (j *judged) pass(c Count) result {
 // hand gives the file to the Handler and sees to what comes of it.
 func (j *judged) hand(ctx context.Context) result {
 	r, t := j.s.r, j.s.t
+	acl, err := safefile.AccessList(j.f)
+	if err != nil {
+		r.count(CountUnreadable, 1)
+		r.log(ctx, slog.LevelError, "access list of a file not read", err)
+		return result{kind: entryRetry}
+	}
 	doc := &dlp.Document{ID: dlp.NewID(), Channel: dlp.File, Name: j.rel, Root: r.cfg.Path, Received: time.Now(),
 		Size: j.p.size, Known: j.state.Released,
-		File: &dlp.FileMeta{UID: int(j.p.uid), GID: int(j.p.gid), Mode: j.p.mode & 0o7777,
+		File: &dlp.FileMeta{UID: int(j.p.uid), GID: int(j.p.gid), Mode: j.p.mode & 0o7777, ACL: acl,
 			ModTime: time.Unix(0, j.p.mtime), AccessTime: time.Unix(0, j.p.atime), SHA256: j.sum, Links: j.p.links},
 		Open: func() (io.ReadSeekCloser, error) {
 			return &section{io.NewSectionReader(j.f, 0, j.p.size)}, nil

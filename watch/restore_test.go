@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -174,6 +176,68 @@ func TestRestoreGivesOwnerBack(t *testing.T) {
 	st := fi.Sys().(*syscall.Stat_t)
 	if st.Uid != 12345 || st.Gid != 23456 || st.Mode&0o7777 != 0o4711 {
 		t.Errorf("got %d:%d %o", st.Uid, st.Gid, st.Mode)
+	}
+}
+
+// accessList is one by acl(5) as Linux hands it out: the owner may read and write,
+// uid 1234 what the bits of named say, the group nothing, all bounded by mask.
+func accessList(named, mask uint16) (b []byte) {
+	b = binary.LittleEndian.AppendUint32(nil, 2) // linux/posix_acl_xattr.h: the version, then tag, rights and id of each
+	for _, e := range []struct {
+		tag, rights uint16
+		id          uint32
+	}{{0x01, 6, ^uint32(0)}, {0x02, named, 1234}, {0x04, 0, ^uint32(0)}, {0x10, mask, ^uint32(0)}, {0x20, 0, ^uint32(0)}} {
+		b = binary.LittleEndian.AppendUint16(b, e.tag)
+		b = binary.LittleEndian.AppendUint16(b, e.rights)
+		b = binary.LittleEndian.AppendUint32(b, e.id)
+	}
+	return b
+}
+
+// TestRestoreLetsNobodyElseIn: what is released has the access list that it was held
+// with, where the mode shows the mask in the group's place, and one that had none gets
+// none of its folder's.
+func TestRestoreLetsNobodyElseIn(t *testing.T) {
+	b := newBench(t)
+	held := map[string]dlp.FileMeta{}
+	var mu sync.Mutex
+	b.desk.taking = func(doc *dlp.Document) {
+		mu.Lock()
+		defer mu.Unlock()
+		held[doc.Name] = *doc.File
+	}
+	b.write("listed", "HOLD listed")
+	b.write("plain", "HOLD plain")
+	list := accessList(6, 6)
+	if err := unix.Setxattr(b.path("listed"), "system.posix_acl_access", list, 0); err != nil {
+		t.Skipf("no access lists here: %v", err)
+	}
+	if err := os.Chmod(b.path("plain"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.until("both are held", func() bool { return len(b.desk.held(t)) == 2 })
+	b.stop()
+	for _, dir := range []string{b.root, b.path(".stanch")} { // what is made here from now on lets 1234 in
+		if err := unix.Setxattr(dir, "system.posix_acl_default", accessList(7, 7), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]byte{"listed": list, "plain": nil} {
+		if _, err := b.w.Restore(t.Context(), b.root, name, held[name], dlp.NewID(), strings.NewReader("HOLD "+name), dlp.Released{}); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 1<<10)
+		n, err := unix.Getxattr(b.path(name), "system.posix_acl_access", got)
+		if errors.Is(err, unix.ENODATA) {
+			n, err = 0, nil
+		}
+		if err != nil || !bytes.Equal(got[:n], want) {
+			t.Errorf("%s: access list %x, %v, want %x", name, got[:max(n, 0)], err, want)
+		}
+	}
+	if fi, err := os.Stat(b.path("plain")); err != nil || fi.Mode() != 0o640 {
+		t.Errorf("mode %v, %v", fi.Mode(), err)
 	}
 }
 
@@ -390,8 +454,10 @@ func TestGivenToNoOtherGroup(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		group int
+		list  []byte
 		want  os.FileMode
-	}{{"a group of theirs", os.Getegid(), 0o664}, {"a group that is not", oncology, 0o604}} {
+	}{{"a group of theirs", os.Getegid(), nil, 0o664}, {"a group that is not", oncology, nil, 0o604},
+		{"a group of theirs, a list", os.Getegid(), accessList(6, 6), 0o664}, {"a group that is not, a list", oncology, accessList(6, 6), 0o604}} {
 		f, err := os.Create(filepath.Join(t.TempDir(), "name"))
 		if err != nil {
 			t.Fatal(err)
@@ -403,7 +469,7 @@ func TestGivenToNoOtherGroup(t *testing.T) {
 		runtime.LockOSThread()
 		_, err = unix.SetfsuidRetUid(nobody) // of this thread, and with it the rights of root over files
 		if err == nil {
-			err = watch.Own(f, dlp.FileMeta{UID: 1, GID: tc.group, Mode: 0o6664})
+			err = watch.Own(f, dlp.FileMeta{UID: 1, GID: tc.group, Mode: 0o6664, ACL: tc.list})
 			_, _ = unix.SetfsuidRetUid(0) // back to what it was
 		}
 		runtime.UnlockOSThread()

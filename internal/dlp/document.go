@@ -213,7 +213,8 @@ func (memory) Close() error { return nil }
 // FileMeta is what makes a file itself beside its content.
 type FileMeta struct {
 	UID, GID   int
-	Mode       uint32 // permission, setuid, setgid and sticky bits, as chmod(2) takes them
+	Mode       uint32 // permission, setuid, setgid and sticky bits, as chmod(2) takes them; with an access list those of the group are its mask
+	ACL        []byte // access list, as safefile.AccessList has it; nil: none, or not known
 	ModTime    time.Time
 	AccessTime time.Time // zero: not known
 	SHA256     [32]byte  // of the content that is judged

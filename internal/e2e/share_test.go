@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,7 +54,8 @@ action = "report"
 	}
 }
 
-// TestShareRelease: never over a newer file, and with the folder made again.
+// TestShareRelease: never over a newer file, with the folder made again, and open to
+// those alone whom it was open to, by its access list where it had one.
 func TestShareRelease(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, options{})
@@ -67,7 +69,15 @@ func TestShareRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, one, phiFile, 0o640)
-	write(t, two, phiFile+"\n", 0o600)
+	made := filepath.Join(g.dir, "made.csv")
+	write(t, made, phiFile+"\n", 0o600)
+	var list string
+	if exec.Command("setfacl", "-m", "u:1234:rw", made).Run() == nil { // its mode is 0660 now, and its group may nothing
+		list = facl(t, made)
+	}
+	if err := os.Rename(made, two); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "both are held", func() bool { return len(g.held()) == 2 && exists(one+".stanch.txt") && exists(two+".stanch.txt") })
 	ids := heldPaths(g)
 	write(t, one, "a newer list, of nobody\n", 0o644)
@@ -85,10 +95,23 @@ func TestShareRelease(t *testing.T) {
 	if got := read(t, two); got != phiFile+"\n" {
 		t.Errorf("the file in a folder that was gone is %q", got)
 	}
+	if list != "" && facl(t, two) != list {
+		t.Errorf("released it is open to\n%swant\n%s", facl(t, two), list)
+	}
 	settled(t, g, "later.csv")
 	if got := heldPaths(g); len(got) != 1 {
 		t.Errorf("held %v, want the later file alone: what was released is not taken again", got)
 	}
+}
+
+// facl is the access list of a file as getfacl shows it.
+func facl(t testing.TB, path string) string {
+	t.Helper()
+	out, err := exec.Command("getfacl", "-cnp", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // TestShareReleasedFileIsTakenAgainWhenItChanges: the release was of that

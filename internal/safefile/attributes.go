@@ -21,17 +21,15 @@ const maxAttributes = 64 << 10
 // CopyAttributes gives dst the access list and the extended attributes of src,
 // and no access list where src has none: a folder's default one would let more
 // people in. Those of the user must follow; of the system's others, those that
-// this user may set. It is called after the mode was set, which an access list
-// has in it.
+// this user may set. A mode goes with the access list.
 func CopyAttributes(dst, src *os.File) error {
 	names, err := attributes(src)
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(names, aclName) {
-		err := again(func() error { return unix.Fremovexattr(int(dst.Fd()), aclName) })
-		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {
-			return Classify("remove access list", err)
+		if err := SetAccessList(dst, nil); err != nil {
+			return err
 		}
 	}
 	for _, name := range names {
@@ -68,4 +66,46 @@ func attributes(f *os.File) ([]string, error) {
 		return nil, Classify("list attributes", err)
 	}
 	return strings.FieldsFunc(string(list[:n]), func(r rune) bool { return r == 0 }), nil
+}
+
+// AccessList is the POSIX access list of f, in the form in which Linux hands it out;
+// nil where it has none but its mode, or its file system none at all.
+func AccessList(f *os.File) ([]byte, error) {
+	var value []byte
+	var n int
+	err := again(func() (err error) {
+		if n, err = unix.Fgetxattr(int(f.Fd()), aclName, nil); err != nil { // most files have none
+			return err
+		}
+		value = make([]byte, n)
+		n, err = unix.Fgetxattr(int(f.Fd()), aclName, value)
+		return err
+	})
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, Classify("read access list", err)
+	}
+	return value[:n], nil
+}
+
+// ErrNoAccessLists says that a file system keeps none.
+var ErrNoAccessLists = errors.New("safefile: no access lists on this file system")
+
+// SetAccessList gives f that access list, and its mode with it; nil takes away what
+// it has, such as what a folder's default one gave it. ErrNoAccessLists.
+func SetAccessList(f *os.File, acl []byte) error {
+	if acl == nil {
+		err := again(func() error { return unix.Fremovexattr(int(f.Fd()), aclName) })
+		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {
+			return Classify("remove access list", err)
+		}
+		return nil
+	}
+	err := again(func() error { return unix.Fsetxattr(int(f.Fd()), aclName, acl, 0) })
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return ErrNoAccessLists
+	}
+	return Classify("set access list", err)
 }

@@ -26,6 +26,7 @@ type fileJSON struct {
 	Mode   uint32    `json:"mode"`
 	MTime  time.Time `json:"mtime"`
 	ATime  time.Time `json:"atime,omitzero"` // not known of what was held before it was kept
+	ACL    []byte    `json:"acl,omitempty"`  // likewise
 	SHA256 []byte    `json:"sha256"`
 }
 
@@ -145,7 +146,7 @@ func envelopeOut(e Envelope, sum [32]byte) envelopeJSON {
 		return rcptParamsJSON{Notify: p.Notify, ORcpt: []byte(p.ORcpt)}
 	})
 	if f := e.File; f != nil {
-		out.File = &fileJSON{UID: f.UID, GID: f.GID, Mode: f.Mode, MTime: f.ModTime, ATime: f.AccessTime, SHA256: f.SHA256[:]}
+		out.File = &fileJSON{UID: f.UID, GID: f.GID, Mode: f.Mode, MTime: f.ModTime, ATime: f.AccessTime, ACL: f.ACL, SHA256: f.SHA256[:]}
 	}
 	return out
 }
@@ -183,7 +184,7 @@ func envelopeIn(in envelopeJSON) (Envelope, [32]byte, error) {
 		if err != nil {
 			return Envelope{}, sum, err
 		}
-		e.File = &dlp.FileMeta{UID: f.UID, GID: f.GID, Mode: f.Mode, ModTime: f.MTime, AccessTime: f.ATime, SHA256: fsum}
+		e.File = &dlp.FileMeta{UID: f.UID, GID: f.GID, Mode: f.Mode, ModTime: f.MTime, AccessTime: f.ATime, ACL: f.ACL, SHA256: fsum}
 	}
 	return e, sum, nil
 }
