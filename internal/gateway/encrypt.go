@@ -199,13 +199,13 @@ func (m *mail) classes(way dlp.Way, rcpts []dlp.Address) (classes [][]dlp.Addres
 			continue // whom it means is not known: nobody
 		}
 		for _, a := range list {
-			named[strings.ToLower(a)] = true
+			named[dlp.FoldAddress(a)] = true
 		}
 	}
 	var together []dlp.Address
 	for _, a := range rcpts {
 		switch {
-		case named[strings.ToLower(a.Local+"@"+a.Domain)]:
+		case named[dlp.FoldAddress(a.Local+"@"+a.Domain)]:
 			together = append(together, a)
 		case len(classes) < maxAlone:
 			classes = append(classes, []dlp.Address{a})

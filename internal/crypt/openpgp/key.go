@@ -7,10 +7,11 @@ import (
 	"io"
 	"net/mail"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ProtonMail/gopenpgp/v3/crypto"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // MaxKey is the largest file of a key that is read, in bytes. Keys that hundreds
@@ -109,7 +110,7 @@ func (k *Key) Names(addr string, now time.Time) bool {
 	for _, id := range k.key.GetEntity().Identities {
 		nobody = nobody && addressIn(id.Name, id.UserId.Email) == ""
 	}
-	return nobody || slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, addr) })
+	return nobody || slices.ContainsFunc(all, func(a string) bool { return dlp.FoldAddress(a) == dlp.FoldAddress(addr) })
 }
 
 // Expires is when the key can no longer be encrypted to, as far as is known

@@ -358,6 +358,9 @@ func TestUnfitKeys(t *testing.T) {
 	if !good.Names("Good@Partner.Example", now) || good.Names("else@partner.example", now) {
 		t.Errorf("the key names %v", good.Addresses(now))
 	}
+	if folded := read(t, g.must(nil, "--armor", "--export", "sign-rsa@partner.example")); folded.Names("\u017fign-rsa@partner.example", now) || !folded.Names("Sign-RSA@partner.example", now) {
+		t.Error("a mailbox is another's that Unicode folds to it")
+	}
 	g.key("Eve <eve@evil.example>", "future-default", "default", "1y")
 	g.must(nil, "--quick-add-uid", "eve@evil.example", "Just Eve")
 	g.must(nil, "--quick-revoke-uid", "Just Eve", "Eve <eve@evil.example>")

@@ -41,7 +41,7 @@ func (fs fields) autocrypt(from dlp.Address) (Key, error) {
 		}
 		values[name] = strings.TrimSpace(value)
 	}
-	if !strings.EqualFold(values["addr"], from.Local+"@"+from.Domain) {
+	if dlp.FoldAddress(values["addr"]) != dlp.FoldAddress(from.Local+"@"+from.Domain) {
 		return Key{}, OtherAddress
 	}
 	b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(values["keydata"]), ""))

@@ -144,6 +144,7 @@ func TestRead(t *testing.T) {
 		{"too long ago", d, d.sign(t, "partner.example", strings.Replace(good, now.Format(time.RFC1123Z), now.AddDate(0, -4, 0).Format(time.RFC1123Z), 1), usual...), seen.BadDate, ""},
 		{"to come", d, d.sign(t, "partner.example", strings.Replace(good, now.Format(time.RFC1123Z), now.Add(2*time.Hour).Format(time.RFC1123Z), 1), usual...), seen.BadDate, ""},
 		{"two dates", d, "Date: " + now.Format(time.RFC1123Z) + "\r\n" + signed, seen.BadDate, ""},
+		{"another addr, by a letter that Unicode folds", d, d.sign(t, "partner.example", mail(sam, field("\u017fam@partner.example", "")), usual...), nil, seen.OtherAddress},
 		{"another addr", d, d.sign(t, "partner.example", mail(sam, field("pat@partner.example", "")), usual...), nil, seen.OtherAddress},
 		{"unknown attribute", d, d.sign(t, "partner.example", mail(sam, field(sam, "must=1; ")), usual...), nil, seen.Unreadable},
 		{"attribute twice", d, d.sign(t, "partner.example", mail(sam, field(sam, "addr="+sam+"; ")), usual...), nil, seen.Unreadable},

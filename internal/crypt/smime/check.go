@@ -63,7 +63,8 @@ type Trust struct {
 // the error is Unfit. chain are certificates that may stand between it and a
 // root, in any order.
 //
-// An address is compared without regard to case, its domain in its ASCII form.
+// An address is compared without regard to the case of ASCII letters, its domain in its
+// ASCII form.
 //
 // Source: RFC 8550 3 (addresses), 4.4 (extensions); RFC 8398 (SmtpUTF8Mailbox);
 // RFC 5280 4.2.1.3 (keyUsage), 6.1 (chains).
@@ -156,7 +157,7 @@ func (t Trust) standsFor(cert *x509.Certificate, address dlp.Address) bool {
 		if i < 0 || asciiDomain(a[i+1:]) != domain {
 			continue
 		}
-		if t.Domain && (t.Pinned || strings.EqualFold(a[:i], "domain-confidentiality-authority")) || !t.Domain && strings.EqualFold(a[:i], address.Local) {
+		if t.Domain && (t.Pinned || strings.EqualFold(a[:i], "domain-confidentiality-authority")) || !t.Domain && dlp.FoldAddress(a[:i]) == dlp.FoldAddress(address.Local) {
 			return true
 		}
 	}

@@ -90,6 +90,10 @@ func TestCheck(t *testing.T) {
 		{name: "another domain's", to: dlp.Address{Local: "bob", Domain: "partner.test"}, want: smime.ReasonAddress},
 		{name: "a subdomain's", to: dlp.Address{Local: "bob", Domain: "x.partner.example"}, want: smime.ReasonAddress},
 		{name: "an address literal", to: dlp.Address{Local: "bob", Domain: "[192.0.2.1]"}, want: smime.ReasonAddress},
+		{name: "a letter that Unicode folds", to: dlp.Address{Local: "kim", Domain: "partner.example"}, change: func(c *x509.Certificate) {
+			c.EmailAddresses = nil
+			c.ExtraExtensions = []pkix.Extension{otherName(t, "\u212aim@partner.example")}
+		}, want: smime.ReasonAddress},
 		{name: "nobody", change: func(c *x509.Certificate) { c.EmailAddresses = nil }, want: smime.ReasonAddress},
 		{name: "a name that holds the address", change: func(c *x509.Certificate) {
 			c.EmailAddresses = nil
