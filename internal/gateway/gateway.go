@@ -224,6 +224,7 @@ type Gateway struct {
 	unread    backlog        // messages on their way into the spool, to be read on
 	copying   sync.Mutex     // held while a backup is made
 	replaying sync.Mutex     // held while rules are replayed
+	setting   sync.Mutex     // held while a passkey of a reader is set
 	placing   sync.Mutex     // held while a legal hold is placed, and while a key is destroyed
 	// over are the periods of the vault whose time is over, by when they were
 	// first seen so, as Elapsed. It is Retain's.

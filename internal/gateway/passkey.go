@@ -45,6 +45,8 @@ func (g *Gateway) passkeysOf(ctx context.Context, a dlp.Address) ([]pickup.Passk
 // SetPasskey keeps a passkey for the mailbox of the parcel id, whose reader has
 // opened it. pickup.ErrEnded, pickup.ErrManyPasskeys.
 func (g *Gateway) SetPasskey(ctx context.Context, id dlp.ID, c pickup.Credential) error {
+	g.setting.Lock() // of several at once each counts those before it
+	defer g.setting.Unlock()
 	p, keys, err := g.parcelPasskeys(ctx, id)
 	if err != nil {
 		return err

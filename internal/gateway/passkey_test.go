@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,10 +57,21 @@ func TestPasskeyTries(t *testing.T) {
 // officer removes it, and when it was not used for long.
 func TestPasskeysAreBounded(t *testing.T) {
 	b, id := picking(t)
-	for range pickup.MaxPasskeys {
-		if err := b.SetPasskey(t.Context(), id, pickup.Credential{Key: []byte("k")}); err != nil {
-			t.Fatal(err)
-		}
+	var wg sync.WaitGroup
+	var set atomic.Int32
+	for range 3 * pickup.MaxPasskeys { // at once
+		wg.Go(func() {
+			switch err := b.SetPasskey(t.Context(), id, pickup.Credential{Key: []byte("k")}); {
+			case err == nil:
+				set.Add(1)
+			case !errors.Is(err, pickup.ErrManyPasskeys):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := set.Load(); n != pickup.MaxPasskeys {
+		t.Errorf("%d were set at once", n)
 	}
 	if err := b.SetPasskey(t.Context(), id, pickup.Credential{Key: []byte("k")}); !errors.Is(err, pickup.ErrManyPasskeys) {
 		t.Errorf("one more: %v", err)
