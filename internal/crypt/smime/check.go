@@ -105,10 +105,20 @@ func (t Trust) Check(cert *x509.Certificate, chain []*x509.Certificate, address 
 	chains, err := plain.Verify(x509.VerifyOptions{
 		Roots: t.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 	})
-	if err != nil {
+	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool {
+		return slices.ContainsFunc(chain[1:], bounded) && !t.among(cert.EmailAddresses, address)
+	})
+	if err != nil || len(chains) == 0 {
 		return Unfit{ReasonChain}
 	}
 	return t.status(chains)
+}
+
+// bounded reports an authority that may vouch for some mail addresses only. Its bounds
+// crypto/x509 holds against the addresses among the alternative names, not against
+// those in a subject or outside ASCII, nor a domain's name. RFC 5280 4.2.1.10.
+func bounded(authority *x509.Certificate) bool {
+	return len(authority.PermittedEmailAddresses)+len(authority.ExcludedEmailAddresses) > 0
 }
 
 // CanEncrypt reports a key usage that allows it; one that is not stated allows
@@ -146,13 +156,19 @@ func has(cert *x509.Certificate, id asn1.ObjectIdentifier) bool {
 // standsFor reports a certificate of the address, or of its domain.
 func (t Trust) standsFor(cert *x509.Certificate, address dlp.Address) bool {
 	domain := asciiDomain(address.Domain)
+	if domain != "" && t.Domain && slices.ContainsFunc(cert.DNSNames, func(n string) bool { return asciiDomain(n) == domain }) {
+		return true
+	}
+	return t.among(Addresses(cert), address)
+}
+
+// among reports whether one of addresses is address, or for its domain.
+func (t Trust) among(addresses []string, address dlp.Address) bool {
+	domain := asciiDomain(address.Domain)
 	if domain == "" {
 		return false
 	}
-	if t.Domain && slices.ContainsFunc(cert.DNSNames, func(n string) bool { return asciiDomain(n) == domain }) {
-		return true
-	}
-	for _, a := range Addresses(cert) {
+	for _, a := range addresses {
 		i := strings.LastIndexByte(a, '@')
 		if i < 0 || asciiDomain(a[i+1:]) != domain {
 			continue

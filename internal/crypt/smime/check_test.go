@@ -63,10 +63,7 @@ func TestCheck(t *testing.T) {
 		{name: "no usage stated", change: func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }},
 		{name: "any purpose", change: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }},
 		{name: "another's case", change: func(c *x509.Certificate) { c.EmailAddresses = []string{"Bob@Partner.Example"} }},
-		{name: "address in the subject", change: func(c *x509.Certificate) {
-			c.EmailAddresses = nil
-			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: bob}}
-		}},
+		{name: "address in the subject", change: inSubject(bob)},
 		{name: "address outside ASCII", to: dlp.Address{Local: "bjørn", Domain: "xn--mller-kva.example"}, change: func(c *x509.Certificate) {
 			c.EmailAddresses = nil
 			c.ExtraExtensions = []pkix.Extension{otherName(t, "bjørn@müller.example")}
@@ -189,6 +186,62 @@ func TestCheckThroughChain(t *testing.T) {
 			says = tc.says
 			wantErr(t, tr.Check(bob.cert, []*x509.Certificate{middle.cert}, bobAddress, now), tc.want)
 		})
+	}
+}
+
+// TestBoundedAuthority: one that may vouch for some addresses only vouches for no other,
+// wherever that stands in a certificate.
+func TestBoundedAuthority(t *testing.T) {
+	const bob = "bob@partner.example"
+	root, ours := newAuthority(), []string{"partner.example"}
+	for _, tc := range []struct {
+		name               string
+		permitted, exclude []string
+		change             func(c *x509.Certificate)
+		domain             bool
+		want               smime.Reason
+	}{
+		{name: "permitted", permitted: ours},
+		{name: "another's", permitted: []string{"other.example"}, want: smime.ReasonChain},
+		{name: "excluded", exclude: ours, want: smime.ReasonChain},
+		{name: "another's, in the subject", permitted: []string{"other.example"}, change: inSubject(bob), want: smime.ReasonChain},
+		{name: "excluded, in the subject", exclude: ours, change: inSubject(bob), want: smime.ReasonChain},
+		{name: "another's, outside ASCII", permitted: []string{"other.example"}, change: func(c *x509.Certificate) {
+			c.EmailAddresses, c.ExtraExtensions = nil, []pkix.Extension{otherName(t, bob)}
+		}, want: smime.ReasonChain},
+		{name: "another's beside its own", permitted: []string{"other.example"}, change: func(c *x509.Certificate) {
+			inSubject(bob)(c)
+			c.EmailAddresses = []string{"eve@other.example"}
+		}, want: smime.ReasonChain},
+		{name: "another's domain", permitted: []string{"other.example"}, domain: true, change: func(c *x509.Certificate) {
+			c.EmailAddresses, c.DNSNames = nil, ours
+		}, want: smime.ReasonChain},
+		{name: "its domain", permitted: ours, domain: true, change: func(c *x509.Certificate) {
+			c.EmailAddresses = []string{"domain-confidentiality-authority@partner.example"}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			middle := &authority{key: ecKey(elliptic.P256()), serial: 7000}
+			middle.cert = root.issue(&x509.Certificate{
+				SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "Invented Bounded"}, NotBefore: root.cert.NotBefore, NotAfter: root.cert.NotAfter,
+				IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, PermittedEmailAddresses: tc.permitted, ExcludedEmailAddresses: tc.exclude,
+			}, middle.key.Public())
+			key := rsaKey(2048).Public()
+			tpl := middle.template(bob, key)
+			if tc.change != nil {
+				tc.change(tpl)
+			}
+			tr := smime.Trust{Roots: pool(root.cert), Domain: tc.domain}
+			wantErr(t, tr.Check(middle.issue(tpl, key), []*x509.Certificate{middle.cert}, bobAddress, time.Now()), tc.want)
+		})
+	}
+}
+
+// inSubject has a certificate name address in its subject alone.
+func inSubject(address string) func(c *x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.EmailAddresses = nil
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: address}}
 	}
 }
 
