@@ -18,6 +18,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/policy"
+	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
@@ -320,6 +321,63 @@ func TestReleaseOfNoWay(t *testing.T) {
 	}
 	if kinds := queueKinds(t, b); kinds != "" || len(b.audit.of(audit.Release)) != 0 {
 		t.Errorf("queue %q, on record %v", kinds, b.audit.of(audit.Release))
+	}
+}
+
+// ssnIn is a Detection that finds one number in what it reads.
+type ssnIn struct {
+	detection
+	seen bool
+}
+
+func (d *ssnIn) Text(w dlp.Window) error {
+	d.seen = d.seen || strings.Contains(string(w.Text), "536-22-8145")
+	return nil
+}
+
+func (d *ssnIn) Finish() ([]dlp.Finding, []dlp.Gap) {
+	if d.seen {
+		return []dlp.Finding{{Rule: "us-ssn"}}, d.gaps
+	}
+	return nil, d.gaps
+}
+
+// TestEnvelopeOfTheEncrypted: nobody is written to whose address says what is to be kept,
+// and what the envelope says besides does not go along.
+func TestEnvelopeOfTheEncrypted(t *testing.T) {
+	telling := dlp.Address{Local: "536-22-8145", Domain: "partner.example"}
+	for name, tc := range map[string]struct {
+		to    dlp.Address
+		envid string
+		orcpt string
+		want  string // of the envelope that leaves; "": it is held
+	}{
+		"an address that tells": {telling, "", "", ""},
+		"parameters that tell":  {out, "q 536-22-8145", "rfc822;536-22-8145@partner.example", " "},
+		"that do not":           {out, "q 7", "rfc822;list@partner.example", "q 7 rfc822;list@partner.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c := encrypting(t, b)
+			b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &ssnIn{detection: detection{parts: &b.parts}} }, Policy: b, Ways: c})
+			b.verdict[tc.to.String()], c.to[tc.to.String()] = encryptIt, dlp.OpenPGP
+			doc := withText(labs, tc.to)
+			doc.Params.EnvID, doc.RcptParams = tc.envid, []dlp.RcptParams{{ORcpt: tc.orcpt}}
+			o := b.Message(t.Context(), doc, b.hop)
+			if tc.want == "" {
+				if o.Kind != dlp.Held || o.Verdict.Rcpts[0].Reason != dlp.ReasonNoWay {
+					t.Errorf("outcome %+v, want it held", o)
+				}
+				return
+			}
+			ms, err := b.spool.Of(t.Context(), doc.ID)
+			if err != nil || len(ms) != 1 || ms[0].Kind != spool.Encrypted {
+				t.Fatalf("outcome %v, in the outbox %+v, %v", o.Kind, ms, err)
+			}
+			if got := ms[0].Params.EnvID + " " + ms[0].Rcpts[0].Params.ORcpt; got != tc.want {
+				t.Errorf("the envelope says %q, want %q", got, tc.want)
+			}
+		})
 	}
 }
 
