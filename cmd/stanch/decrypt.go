@@ -50,9 +50,9 @@ func (a *app) decryptCmd() *cobra.Command {
 				if to != "" {
 					name = filepath.Join(to, filepath.Base(name))
 				}
-				err := bringBack(path, name, keyFiles, who.all)
+				was, err := bringBack(path, name, keyFiles, who.all)
 				if err == nil && to == "" {
-					err = removeSealed(path, name)
+					err = removeSealed(path, name, was)
 				}
 				if err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", path, err))
@@ -88,8 +88,9 @@ func secrets(files []string) ([]*openpgp.Secret, error) {
 	return all, nil
 }
 
-// bringBack decrypts the file at path, by the kind that its name tells, to name.
-func bringBack(path, name string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) error {
+// bringBack decrypts the file at path, by the kind that its name tells, to name. was is
+// the file that it decrypted.
+func bringBack(path, name string, keyFiles []string, ageKeys func() ([]filippo.Identity, error)) (was os.FileInfo, err error) {
 	ext := filepath.Ext(path)
 	if base := strings.TrimSuffix(path, ext); filepath.Base(base) == "." || base == "" || strings.HasSuffix(base, "/") {
 		ext = ""
@@ -98,73 +99,73 @@ func bringBack(path, name string, keyFiles []string, ageKeys func() ([]filippo.I
 	case files.ExtAge:
 		ids, err := ageKeys()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return age.Decrypt(dst, src, ids) })
 	case files.ExtPGP:
 		keys, err := secrets(keyFiles)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return openpgp.Decrypt(dst, src, keys) })
 	case files.ExtCMS:
 		ids, err := ageKeys()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		keys := age.Secrets(ids)
 		if len(keys) == 0 {
-			return errors.New("it was encrypted to certificates: want the private key of one, in PEM without a passphrase, or in the TPM of this machine")
+			return nil, errors.New("it was encrypted to certificates: want the private key of one, in PEM without a passphrase, or in the TPM of this machine")
 		}
 		return decryptFile(path, name, func(dst io.Writer, src io.Reader) error { return files.DecryptCMS(dst, src, keys) })
 	}
-	return errors.New("want a file named NAME.age, NAME.gpg or NAME.p7m")
+	return nil, errors.New("want a file named NAME.age, NAME.gpg or NAME.p7m")
 }
 
 // decryptFile writes name from the file at path. The plaintext has no name
 // until it is whole and synced; only then may the encrypted file go: whenever it is
 // cut short, one of the two stands, whole. Where both do, for it was cut short
 // between, and they agree, nothing is left to do.
-func decryptFile(path, name string, open func(io.Writer, io.Reader) error) error {
+func decryptFile(path, name string, open func(io.Writer, io.Reader) error) (was os.FileInfo, err error) {
 	src, err := openQuietly(path)
 	if errors.Is(err, unix.ELOOP) {
-		return errors.New("it is a symbolic link: name the file itself")
+		return nil, errors.New("it is a symbolic link: name the file itself")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer src.Close()
 	info, err := src.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
+		return nil, errors.New("not a regular file")
 	}
 	if _, err := os.Lstat(name); err == nil {
 		if same, err := stands(name, src, open); err != nil || !same {
-			return errors.Join(fmt.Errorf("%s is there already: move it away first", name), err)
+			return nil, errors.Join(fmt.Errorf("%s is there already: move it away first", name), err)
 		}
-		return nil
+		return info, nil
 	}
 	onStep("decrypt: write")
 	dst, err := newNameless(filepath.Dir(name))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer dst.Close() // synced by then
 	if err := open(dst, src); err != nil {
-		return errors.Join(err, dst.abort())
+		return nil, errors.Join(err, dst.abort())
 	}
 	proc := fmt.Sprintf("/proc/self/fd/%d", dst.Fd())
 	if err := errors.Join(dst.takeAfter(src, info), os.Chtimes(proc, accessed(info), info.ModTime()), dst.Sync()); err != nil {
-		return errors.Join(err, dst.abort())
+		return nil, errors.Join(err, dst.abort())
 	}
 	onStep("decrypt: place")
 	if err := dst.place(proc, name); err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", name, err), dst.abort())
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), dst.abort())
 	}
-	return safefile.SyncDir(filepath.Dir(name))
+	return info, safefile.SyncDir(filepath.Dir(name))
 }
 
 // openQuietly opens the file at path to read it, and where this user may ask for
@@ -206,9 +207,13 @@ func stands(name string, src *os.File, open func(io.Writer, io.Reader) error) (b
 	return bytes.Equal(want.Sum(nil), got.Sum(nil)), nil
 }
 
-// removeSealed removes the encrypted file at path, and then the note of it.
-func removeSealed(path, name string) error {
+// removeSealed removes the encrypted file at path, where that is still the one that
+// was decrypted, and before it the note of it.
+func removeSealed(path, name string, was os.FileInfo) error {
 	onStep("decrypt: remove")
+	if is, err := os.Lstat(path); err != nil || !os.SameFile(is, was) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+		return errors.Join(fmt.Errorf("%s was brought back, and another file stands in the place of the encrypted one: it is left", name), err)
+	}
 	note := name + ".stanch.txt"
 	b := make([]byte, len(files.NoteLine))
 	if f, err := os.OpenFile(note, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {

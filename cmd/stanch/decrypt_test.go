@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stanch-dlp/stanch/internal/crypt/files"
 )
 
 // TestPlaceWithoutRename: on a file system whose rename cannot spare what is there,
@@ -63,6 +66,34 @@ func TestNamedFilesLeftBehind(t *testing.T) {
 	for name, want := range map[string]bool{left: false, other: true, link: true, first.temp: true, second.temp: true} {
 		if _, err := os.Lstat(name); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %t", filepath.Base(name), err, want)
+		}
+	}
+}
+
+// TestDecryptRemovesNoOther: what came in the encrypted file's place while it was
+// decrypted stays, and so does its note.
+func TestDecryptRemovesNoOther(t *testing.T) {
+	dir := t.TempDir()
+	path, name := filepath.Join(dir, "a.age"), filepath.Join(dir, "a")
+	note, other := name+".stanch.txt", filepath.Join(dir, "other")
+	for file, text := range map[string]string{path: "old", other: "new", note: files.NoteLine} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was, err := decryptFile(path, name, func(dst io.Writer, src io.Reader) error {
+		_, err := io.Copy(dst, src)
+		return errors.Join(err, os.Rename(other, path))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removeSealed(path, name, was) == nil {
+		t.Error("it is not told")
+	}
+	for file, want := range map[string]string{path: "new", name: "old", note: files.NoteLine} {
+		if b, err := os.ReadFile(file); err != nil || string(b) != want {
+			t.Errorf("%s has %q, %v; want %q", filepath.Base(file), b, err, want)
 		}
 	}
 }
