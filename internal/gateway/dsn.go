@@ -20,6 +20,9 @@ const delayTold = 4 * time.Hour
 // message.
 type reports struct{ failed, delayed, relayed []notify.RcptStatus }
 
+// any reports whether there is something to report.
+func (rs *reports) any() bool { return len(rs.failed)+len(rs.delayed)+len(rs.relayed) > 0 }
+
 // fail notes a recipient who will not get it. RFC 3461 4.1: without NOTIFY the
 // sender is told.
 func (rs *reports) fail(r dlp.Address, p dlp.RcptParams, status string, code int) {

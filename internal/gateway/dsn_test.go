@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
 // TestReportsAsAskedFor: what NOTIFY asks for decides whether a sender is told
@@ -64,6 +65,30 @@ func TestReportsAsAskedFor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReportOnReleasedMail: it tells when the message came, not when somebody let
+// it go. RFC 3464 2.2.5.
+func TestReportOnReleasedMail(t *testing.T) {
+	b := newBench(t)
+	b.hop.deliver = func(a dlp.Address) dlp.Delivery {
+		if a == out {
+			return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 550, Enhanced: "5.1.1"}}
+		}
+		return dlp.Delivery{Rcpt: a, Reply: dlp.Reply{Code: 250}}
+	}
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := mail(out)
+	doc.Received = b.Now()
+	b.Message(t.Context(), doc, b.hop)
+	b.skew.Add(int64(50 * time.Hour))
+	if _, err := b.Release(t.Context(), doc.ID, vault.Opened{}, "uid:7"); err != nil {
+		t.Fatal(err)
+	}
+	runOutboxUntil(t, b, func() bool { return len(b.hop.texts()) > 1 }) // what is refused, and the report
+	if got, want := b.hop.texts()[1], "Arrival-Date: "+doc.Received.Format("Mon, 02 Jan 2006 15:04:05 -0700"); !strings.Contains(got, want) {
+		t.Errorf("the report lacks %q:\n%s", want, got)
 	}
 }
 

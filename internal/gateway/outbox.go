@@ -304,8 +304,8 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		return m, fmt.Errorf("gateway: seal progress of %s: %w", m.Doc, err)
 	}
 	ch := store.Change{Progress: []spool.Update{up}}
-	if m.Kind != spool.Notice && m.Kind != spool.DSN {
-		d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, EnvID: m.Params.EnvID, Arrived: m.Created, When: now, Until: m.Expires}
+	if rs.any() && m.Kind != spool.Notice && m.Kind != spool.DSN {
+		d := notify.DSN{ID: m.Doc, Hostname: g.cfg.Hostname, To: m.From, EnvID: m.Params.EnvID, Arrived: g.arrived(ctx, m), When: now, Until: m.Expires}
 		if ch.Out, err = g.sealReports(ctx, d, rs); err != nil {
 			return m, fmt.Errorf("gateway: seal report on %s: %w", m.Doc, err)
 		}
@@ -321,6 +321,15 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		g.recordDelivery(ctx, m, delivered, failed)
 	}
 	return m, nil
+}
+
+// arrived is when the document of m came: what was held came before it was
+// queued. RFC 3464 2.2.5.
+func (g *Gateway) arrived(ctx context.Context, m spool.Message) time.Time {
+	if held, err := g.Vault.Get(ctx, m.Doc); err == nil {
+		return held.Received
+	}
+	return m.Created // it was never held, or nobody can tell now
 }
 
 // stageOf is the step at which the next hop failed; "" where err names none.
