@@ -25,11 +25,12 @@ import (
 
 var (
 	restoredAt   = time.Date(2021, 3, 4, 5, 6, 7, 89, time.UTC)
+	restoredUsed = restoredAt.Add(time.Hour)
 	restoredSeen = dlp.Released{Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Image}}
 )
 
 func metaOf(content string) dlp.FileMeta {
-	return dlp.FileMeta{UID: os.Getuid(), GID: os.Getgid(), Mode: 0o640, ModTime: restoredAt, SHA256: sha256.Sum256([]byte(content))}
+	return dlp.FileMeta{UID: os.Getuid(), GID: os.Getgid(), Mode: 0o640, ModTime: restoredAt, AccessTime: restoredUsed, SHA256: sha256.Sum256([]byte(content))}
 }
 
 func (b *bench) restore(rel string, id dlp.ID, content string) (string, error) {
@@ -75,8 +76,8 @@ func TestRestore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if fi.Mode().Perm() != 0o640 || !fi.ModTime().Equal(restoredAt) || b.read(c.want) != "HOLD released" {
-					t.Errorf("got %v %v %q", fi.Mode(), fi.ModTime(), b.read(c.want))
+				if fi.Mode().Perm() != 0o640 || !fi.ModTime().Equal(restoredAt) || !accessed(fi).Equal(restoredUsed) || b.read(c.want) != "HOLD released" {
+					t.Errorf("got %v, changed %v, last used %v, %q", fi.Mode(), fi.ModTime(), accessed(fi), b.read(c.want))
 				}
 				if running == "running" {
 					b.idle()
