@@ -381,6 +381,32 @@ func TestEnvelopeOfTheEncrypted(t *testing.T) {
 	}
 }
 
+// TestOutsideIsReadDecoded: what stands outside tells nothing where it is
+// percent-encoded either, as in the links of lists.
+func TestOutsideIsReadDecoded(t *testing.T) {
+	for link, want := range map[string]dlp.OutcomeKind{"https://list.example/?q=7": dlp.Split, "https://list.example/?q=536%2D22%2d8145": dlp.Held} {
+		b := newBench(t)
+		c := encrypting(t, b)
+		c.head = "List-Unsubscribe: <" + link + ">\r\n"
+		b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &ssnIn{detection: detection{parts: &b.parts}} }, Policy: b, Ways: c})
+		b.sees = func(doc *dlp.Document, sink dlp.Sink) {
+			r, err := doc.Open()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			text, err := io.ReadAll(r)
+			if err = errors.Join(err, sink.Text(dlp.Window{Text: text})); err != nil {
+				t.Error(err)
+			}
+		}
+		if o := b.Message(t.Context(), withText(labs, out), b.hop); o.Kind != want {
+			t.Errorf("%s: outcome %v, want %v", link, o.Kind, want)
+		}
+	}
+}
+
 // TestReleaseWithoutItsCase: where it cannot be read any more what was to be encrypted,
 // all of it is, and what cannot be goes as it came, which is said and on record.
 func TestReleaseWithoutItsCase(t *testing.T) {

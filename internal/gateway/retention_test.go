@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -197,6 +198,37 @@ func TestKeysChangeOnRecord(t *testing.T) {
 	b.audit.breaksAt = ""
 	if err := b.ResealVault(t.Context(), map[dlp.ID][][]byte{before[0].ID: {[]byte("anew")}}, "uid:0"); err != nil || string(b.keys.Stands(true).Periods[0].Sealed[0]) != "anew" {
 		t.Errorf("with one: %v", err)
+	}
+}
+
+// copies is a Copier that does what it says.
+type copies func() error
+
+func (c copies) Copy(context.Context, io.Writer, []string) error { return c() }
+
+// TestBackupIsOnRecord: a copy of everything is on record before its first byte, and one
+// is made at a time.
+func TestBackupIsOnRecord(t *testing.T) {
+	b := newBench(t)
+	made := 0
+	var beside error
+	b.Deps.Copy = copies(func() error {
+		made++
+		if made == 1 {
+			beside = b.Backup(t.Context(), []string{"age1x"}, "uid:0", io.Discard)
+		}
+		return nil
+	})
+	b.audit.breaksAt = audit.Backup
+	if err := b.Backup(t.Context(), []string{"age1x"}, "uid:0", io.Discard); err == nil || made != 0 {
+		t.Errorf("without a record: %v, %d copies", err, made)
+	}
+	b.audit.breaksAt = ""
+	if err := b.Backup(t.Context(), []string{"age1x"}, "uid:0", io.Discard); err != nil || made != 1 || !errors.Is(beside, gateway.ErrBusy) {
+		t.Errorf("%v, %d copies, one beside it %v", err, made, beside)
+	}
+	if on := b.audit.of(audit.Backup); len(on) != 1 || on[0].Actor != "uid:0" || on[0].Rcpts != 1 {
+		t.Errorf("on record: %+v", on)
 	}
 }
 
