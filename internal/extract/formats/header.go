@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"encoding/hex"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -137,9 +138,10 @@ type piece struct {
 func joinPieces(ps []piece) string {
 	sort.SliceStable(ps, func(i, k int) bool { return ps[i].n < ps[k].n })
 	var b []byte
-	charset := ""
+	charset, plain := "", true
 	for i, p := range ps {
 		v := p.value
+		plain = plain && !p.pct
 		if i == 0 && p.pct {
 			if c, rest, ok := strings.Cut(v, "'"); ok {
 				if _, text, ok := strings.Cut(rest, "'"); ok {
@@ -152,6 +154,9 @@ func joinPieces(ps []piece) string {
 		} else {
 			b = append(b, v...)
 		}
+	}
+	if plain { // programs cut encoded-words into pieces, too
+		return decodeWords(b)
 	}
 	return decodeText(b, declaredEncoding(charset))
 }
@@ -255,11 +260,10 @@ func decodeWords(v []byte) string {
 		return decodeText(v, "")
 	}
 	var out strings.Builder
-	var pending []byte
-	charset := ""
+	var pending []encoded // adjacent, in one charset
 	flush := func() {
 		if len(pending) > 0 {
-			out.WriteString(decodeText(pending, declaredEncoding(charset)))
+			writeWords(&out, pending)
 			pending = pending[:0]
 		}
 	}
@@ -269,7 +273,7 @@ func decodeWords(v []byte) string {
 		if i < 0 {
 			break
 		}
-		cs, data, rest, ok := encodedWord(v[i:])
+		word, rest, ok := encodedWord(v[i:])
 		if !ok {
 			flush()
 			out.WriteString(decodeText(v[:i+2], ""))
@@ -280,11 +284,10 @@ func decodeWords(v []byte) string {
 			flush()
 			out.WriteString(decodeText(between, ""))
 		}
-		if cs != charset {
+		if len(pending) > 0 && word.charset != pending[0].charset {
 			flush()
-			charset = cs
 		}
-		pending = append(pending, data...)
+		pending = append(pending, word)
 		v, afterWord = rest, true
 	}
 	flush()
@@ -292,20 +295,54 @@ func decodeWords(v []byte) string {
 	return out.String()
 }
 
-// encodedWord decodes the encoded-word that v begins with.
-func encodedWord(v []byte) (charset string, data, rest []byte, ok bool) {
+// encoded is an encoded-word, still encoded.
+type encoded struct {
+	charset string
+	base64  bool
+	text    []byte
+}
+
+func (w *encoded) decode() []byte {
+	if w.base64 {
+		b, _ := decodeBase64(w.text)
+		return b
+	}
+	return decodeQP(bytes.ReplaceAll(w.text, []byte("_"), []byte(" ")))
+}
+
+// writeWords writes adjacent encoded-words in one charset: each decoded, and behind
+// them, where programs that join them first read another text, that.
+func writeWords(out *strings.Builder, words []encoded) {
+	var each []byte
+	whole := encoded{charset: words[0].charset, base64: words[0].base64}
+	for i := range words {
+		each = append(each, words[i].decode()...)
+		whole.text = append(whole.text, words[i].text...)
+	}
+	enc := declaredEncoding(whole.charset)
+	out.WriteString(decodeText(each, enc))
+	if len(words) == 1 || slices.ContainsFunc(words, func(w encoded) bool { return w.base64 != whole.base64 }) {
+		return
+	}
+	if b := whole.decode(); !bytes.Equal(b, each) && !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' && c != '\t' }) {
+		out.WriteByte(' ')
+		out.WriteString(decodeText(b, enc))
+	}
+}
+
+// encodedWord cuts off the encoded-word that v begins with.
+func encodedWord(v []byte) (word encoded, rest []byte, ok bool) {
 	b := v[2:]
 	i := bytes.IndexByte(b[:min(len(b), 80)], '?')
 	if i < 0 || i+2 >= len(b) || b[i+2] != '?' {
-		return "", nil, nil, false
+		return encoded{}, nil, false
 	}
-	charset = string(b[:i])
-	charset, _, _ = strings.Cut(charset, "*")
+	charset, _, _ := strings.Cut(string(b[:i]), "*")
 	enc := b[i+1]
 	b = b[i+3:]
 	end := bytes.Index(b[:min(len(b), 64<<10)], []byte("?="))
 	if end < 0 {
-		return "", nil, nil, false
+		return encoded{}, nil, false
 	}
 	text := b[:end]
 	if enc == 'q' || enc == 'Q' { // "?=" may begin an encoded byte: =?x?Q?a?=3D?=
@@ -318,15 +355,10 @@ func encodedWord(v []byte) (charset string, data, rest []byte, ok bool) {
 			text = b[:end]
 		}
 	}
-	switch enc {
-	case 'b', 'B':
-		data, _ = decodeBase64(text)
-	case 'q', 'Q':
-		data = decodeQP(bytes.ReplaceAll(text, []byte("_"), []byte(" ")))
-	default:
-		return "", nil, nil, false
+	if !strings.ContainsRune("bBqQ", rune(enc)) {
+		return encoded{}, nil, false
 	}
-	return strings.ToLower(charset), data, b[end+2:], true
+	return encoded{strings.ToLower(charset), enc|0x20 == 'b', text}, b[end+2:], true
 }
 
 func isHexPair(b []byte) bool { return len(b) >= 4 && hexValue(b[0]) >= 0 && hexValue(b[1]) >= 0 }

@@ -57,6 +57,14 @@ func (j *job) html(at place, k kind, s *stream) error {
 			q := at.again()
 			q.media, q.decoded, q.charset = "text/html", true, encUTF8
 			j.leaf(q, memory(t))
+			at.readings++
+		}
+	}
+	if s.r == nil && err == nil && likeASCII(enc) {
+		if page := asOutlook(s.mem); page != nil {
+			q := at.again()
+			q.media = "text/html"
+			j.leaf(q, memory(page))
 		}
 	}
 	return err
@@ -78,7 +86,7 @@ func htmlEncoding(head []byte, declared string) string {
 	}
 	_, name, certain := charset.DetermineEncoding(head[:min(len(head), 1024)], "")
 	if certain {
-		if e := declaredEncoding(name); e != "" && e != encUTF16LE && e != encUTF16BE {
+		if e := declaredEncoding(name); e != "" && digitsAsASCII(e) {
 			return e
 		}
 	}
@@ -97,6 +105,10 @@ var (
 		atom.Tfoot: true, atom.Thead: true, atom.Title: true, atom.Tr: true, atom.Ul: true, atom.Xmp: true}
 	cells = map[atom.Atom]bool{atom.Td: true, atom.Th: true}
 	raws  = map[atom.Atom]bool{atom.Script: true, atom.Style: true, atom.Template: true, atom.Noscript: true}
+	// whose content a browser does not show where it stands: what stands for it in
+	// programs that know less, what scripts take, the small text above a word
+	notShown = map[string]bool{"title": true, "head": true, "template": true, "noscript": true, "noframes": true, "noembed": true, "datalist": true,
+		"audio": true, "video": true, "canvas": true, "iframe": true, "dialog": true, "rt": true, "rp": true, "rtc": true, "desc": true, "metadata": true}
 	// shown only in some programs, or never: names whose values are not text
 	dull = map[string]bool{"class": true, "style": true, "width": true, "height": true, "border": true, "cellpadding": true,
 		"cellspacing": true, "align": true, "valign": true, "bgcolor": true, "color": true, "face": true, "size": true,
@@ -210,8 +222,8 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 		h.bdo(open)
 	}
 	element := string(name)
-	var class, id, style string
-	hidden := a == atom.Title || a == atom.Head
+	var class, id, style, x, y string
+	hidden := notShown[element]
 	for more && open {
 		var k, v []byte
 		k, v, more = z.TagAttr()
@@ -222,8 +234,19 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 			id = string(v)
 		case "style":
 			style = string(v)
+		case "x":
+			x = string(v)
+		case "y":
+			y = string(v)
 		case "hidden":
 			hidden = true
+		case "open":
+			hidden = hidden && a != atom.Dialog // one that is open is shown
+		case "srcdoc":
+			if h.held < maxToken { // a page within this one
+				h.file(append([]byte("<!doctype html>"), v...))
+				continue
+			}
 		}
 		if cells[a] {
 			h.cellAttribute(string(k), v)
@@ -233,7 +256,11 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 	switch {
 	case h.out == nil:
 	case open:
-		h.shown.begin(element, a, h.shown.styled(element, class, id, style, hidden), alone)
+		l := h.shown.styled(element, class, id, style, hidden)
+		if h.shown.open.find("svg") >= 0 || element == "svg" {
+			l.spot = spotOf(element, x, y)
+		}
+		h.shown.begin(element, a, l, alone)
 	default:
 		h.shown.end(element, a)
 	}
@@ -242,8 +269,7 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 func (h *htmlText) attribute(k string, v []byte) {
 	if t := bytes.TrimSpace(v); len(t) > 5 && bytes.EqualFold(t[:5], []byte("data:")) && h.held < maxToken {
 		if b := dataURL(t[5:]); len(b) > 0 {
-			h.files = append(h.files, b)
-			h.held += len(b)
+			h.file(b)
 			return
 		}
 	}
@@ -271,6 +297,12 @@ func (h *htmlText) attribute(k string, v []byte) {
 	if len(bytes.TrimSpace(v)) > 0 {
 		h.addAside(string(v))
 	}
+}
+
+// file keeps a file that is written into the page.
+func (h *htmlText) file(b []byte) {
+	h.files = append(h.files, b)
+	h.held += len(b)
 }
 
 // dataURL decodes what follows "data:". RFC 2397.

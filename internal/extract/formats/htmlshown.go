@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ type look struct {
 	reverse  bool
 	override bool // its text runs from right to left
 	order    int  // among its siblings
+	spot     spot // of a text in a picture
 	before   string
 	after    string
 }
@@ -69,7 +71,7 @@ type shownElement struct {
 }
 
 // shownPart is a child, or what stands between two.
-type shownPart struct{ order, from int }
+type shownPart struct{ row, order, from int }
 
 // begin takes a start tag. alone: the element ends with it, as <path/> does in a
 // picture.
@@ -87,7 +89,7 @@ func (p *onPage) begin(name string, a atom.Atom, l look, alone bool) {
 	if voids[a] || len(p.open.all) >= maxOpen {
 		return
 	}
-	p.part(l.order)
+	p.part(&l)
 	if l.override {
 		p.h.bdo(true)
 	}
@@ -143,17 +145,37 @@ func (p *onPage) closeTo(at int, again bool) {
 }
 
 // part notes that a child of the innermost element begins, or what is behind it.
-func (p *onPage) part(order int) {
-	if n := len(p.open.all); n > 0 && len(p.open.all[n-1].parts) < maxParts {
-		e := &p.open.all[n-1]
-		if len(e.parts) == 0 && order == 0 && !e.reverse {
+func (p *onPage) part(l *look) {
+	n := len(p.open.all)
+	if n == 0 || len(p.open.all[n-1].parts) >= maxParts {
+		return
+	}
+	e := &p.open.all[n-1]
+	picture := e.spot.inside
+	if picture && l.spot.told && p.space && len(p.text) > e.from { // it is of the text before
+		p.text, p.space = append(p.text, ' '), false
+	}
+	next := shownPart{0, l.order, len(p.text)}
+	if picture && l.spot.told {
+		next.row, next.order = l.spot.row, l.spot.xs[0]
+	}
+	if len(e.parts) == 0 {
+		if next.row == 0 && next.order == 0 && !e.reverse && !l.spot.told {
 			return
 		}
-		if len(e.parts) == 0 {
-			e.parts = append(e.parts, shownPart{0, e.from})
+		first := shownPart{from: e.from}
+		if picture && e.spot.told {
+			first.row, first.order = e.spot.row, e.spot.xs[0]
 		}
-		e.parts = append(e.parts, shownPart{order, len(p.text)})
+		e.parts = append(e.parts, first)
 	}
+	switch last := e.parts[len(e.parts)-1]; {
+	case picture && !l.spot.told: // it stands where the one before ends
+		next.row, next.order = last.row, last.order
+	case picture && !l.spot.line:
+		next.row = last.row
+	}
+	e.parts = append(e.parts, next)
 }
 
 // end takes an end tag.
@@ -183,6 +205,7 @@ func (p *onPage) pop() {
 	n := len(p.open.all) - 1
 	p.content(p.open.all[n].after)
 	p.arrange(&p.open.all[n])
+	p.glyphs(&p.open.all[n])
 	e := p.open.pop()
 	if e.hidden {
 		p.hidden--
@@ -190,7 +213,7 @@ func (p *onPage) pop() {
 	if e.override {
 		p.h.bdo(false)
 	}
-	p.part(0)
+	p.part(&look{})
 }
 
 // arrange puts the children of an element in the order in which they are shown.
@@ -199,8 +222,8 @@ func (p *onPage) arrange(e *shownElement) {
 		return
 	}
 	type piece struct {
-		order int
-		text  []byte
+		row, order int
+		text       []byte
 	}
 	var pieces []piece
 	for i, c := range e.parts {
@@ -211,14 +234,21 @@ func (p *onPage) arrange(e *shownElement) {
 		if c.from > to {
 			return
 		}
-		pieces = append(pieces, piece{c.order, bytes.Clone(p.text[c.from:to])})
+		pieces = append(pieces, piece{c.row, c.order, bytes.Clone(p.text[c.from:to])})
 	}
 	if e.reverse {
 		slices.Reverse(pieces)
 	}
-	slices.SortStableFunc(pieces, func(a, b piece) int { return a.order - b.order })
+	before := func(a, b piece) int { return cmp.Or(a.row-b.row, a.order-b.order) }
+	if e.spot.inside && slices.IsSortedFunc(pieces, before) { // texts of a picture, as they are told
+		return
+	}
+	slices.SortStableFunc(pieces, before)
 	p.text = p.text[:e.parts[0].from]
-	for _, c := range pieces {
+	for i, c := range pieces {
+		if i > 0 && c.row != pieces[i-1].row {
+			p.text = append(p.text, ' ')
+		}
 		p.text = append(p.text, c.text...)
 	}
 	p.other = true

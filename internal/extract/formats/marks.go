@@ -41,7 +41,8 @@ type byteOrder struct {
 }
 
 // newByteOrder returns the check for a text at a place that begins with head and
-// is taken for enc; nil where it has no mark and is read as bytes.
+// is taken for enc; nil where it has no mark and is read as bytes, or in a charset in
+// which ASCII is ASCII.
 func newByteOrder(at place, head []byte, enc string) *byteOrder {
 	m := &byteOrder{strict: at.mail || at.charset != ""}
 	switch {
@@ -59,6 +60,8 @@ func newByteOrder(at place, head []byte, enc string) *byteOrder {
 		m.enc, m.width = enc, 2
 	case enc == encUTF32LE || enc == encUTF32BE:
 		m.enc, m.width = enc, 4
+	case enc == encUTF7 || !digitsAsASCII(enc):
+		m.enc, m.width = enc, 1
 	default:
 		return nil
 	}
@@ -92,9 +95,20 @@ func likeASCII(enc string) bool {
 	return err == nil && string(b) == probe
 }
 
+// digitsAsASCII reports an encoding in which digits, hyphens and tags are what they
+// are in ASCII: no EBCDIC.
+func digitsAsASCII(enc string) bool {
+	const probe = "<?0123456789->"
+	b, _, err := transform.Bytes(decoder(enc), []byte(probe))
+	return enc == encUTF8 || err == nil && string(b) == probe
+}
+
 // Write looks at the next bytes of the text. It returns no error.
 func (m *byteOrder) Write(p []byte) (int, error) {
 	if m.width == 1 {
+		if m.mark == 0 {
+			m.bytes(p)
+		}
 		return len(p), nil
 	}
 	for _, c := range p {
@@ -112,6 +126,24 @@ func (m *byteOrder) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// bytes looks for digits in ASCII where a charset is declared in which they are
+// something else: programs that do not know it show them.
+func (m *byteOrder) bytes(p []byte) {
+	for _, c := range p {
+		switch {
+		case c == '+': // of UTF-7: what follows is coded
+			m.pairs++
+			m.digits = 0
+		case isDigit(c) || c == '-':
+			m.digits++
+			m.inRow = max(m.inRow, m.digits)
+		default:
+			m.digits = 0
+		}
+	}
+	m.doubt = m.inRow >= pairsOfDigits && (m.enc != encUTF7 || m.pairs > 0)
 }
 
 // look takes in a whole unit.
@@ -169,7 +201,7 @@ func (m *byteOrder) follow(r io.Reader) io.Reader {
 // asBytes returns the encoding of the text at a place that was found to be in
 // enc: another where the place is the reading as bytes.
 func asBytes(at place, enc string) string {
-	if at.narrow && (enc == encUTF16LE || enc == encUTF16BE || enc == encUTF32LE || enc == encUTF32BE) {
+	if at.narrow && (enc == encUTF7 || !digitsAsASCII(enc)) {
 		return encUTF8
 	}
 	return enc

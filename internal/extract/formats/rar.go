@@ -31,7 +31,7 @@ func (j *job) rar(at place, b []byte) error {
 		a.packed += int64(len(v))
 	}
 	heads, err := a.heads("")
-	if errors.Is(err, rardecode.ErrArchiveEncrypted) {
+	if errors.Is(err, rardecode.ErrArchiveEncrypted) && !a.costly() {
 		if pw, ok := j.unlock(func(pw string) bool {
 			h, err := a.heads(pw)
 			heads = h
@@ -52,7 +52,7 @@ func (j *job) rar(at place, b []byte) error {
 		l.name(h.LinkTarget, "name")
 		locked = locked || h.Encrypted
 	}
-	if locked {
+	if locked && !a.costly() {
 		a.unlock()
 	}
 	used := 1
@@ -103,6 +103,12 @@ type rarArchive struct {
 	packed  int64      // bytes of all volumes
 	pw      string
 	opens   map[int]bool // members that are encrypted and that pw opens, by number
+}
+
+// costly reports an archive whose passwords are not tried: each try takes longer than
+// any program's does.
+func (a *rarArchive) costly() bool {
+	return walkRar(a.b, a.pw).costly || slices.ContainsFunc(a.further, func(b []byte) bool { return walkRar(b, a.pw).costly })
 }
 
 func (a *rarArchive) reader(pw string) (*rardecode.Reader, error) {

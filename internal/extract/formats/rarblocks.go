@@ -28,7 +28,12 @@ type rarBlocks struct {
 	old      bool     // a comment of before RAR 3, of the archive or of a member, is there
 	rest     []byte   // what stands behind the end
 	whole    bool     // all blocks were walked
+	costly   bool     // a key takes more rounds than any program writes
 }
+
+// mostRounds is the binary logarithm of the rounds that a key of RAR 5 may take: RAR
+// writes 15, more is there to keep us busy. Each password is tried at that price.
+const mostRounds = 18
 
 // walkRar returns the blocks of an archive that begins b, up to where it is damaged
 // or pw does not open its headers.
@@ -139,6 +144,9 @@ func (w *rarBlocks) walk5(b []byte) {
 			return
 		}
 		p = behind[data:]
+		if kind == fileBlock || kind == serviceBlock {
+			w.costly = w.costly || costlyMember(head[start:], extra)
+		}
 		switch kind {
 		case serviceBlock:
 			w.comment(head, behind[:data], rar5Magic, first, func(c []byte) {
@@ -146,6 +154,7 @@ func (w *rarBlocks) walk5(b []byte) {
 				binary.LittleEndian.PutUint32(c, crc32.ChecksumIEEE(c[4:]))
 			})
 		case cryptBlock:
+			w.costly = costlyKey(rest)
 			if key = w.key5(rest); key == nil {
 				return
 			}
@@ -159,7 +168,7 @@ func (w *rarBlocks) walk5(b []byte) {
 // key5 returns the key of headers from the block that says how it is made: a
 // version, flags, the binary logarithm of the rounds, salt.
 func (w *rarBlocks) key5(b []byte) []byte {
-	const salt, mostRounds = 16, 24 // as in the library, which opened the archive before
+	const salt = 16
 	var version, flags uint64
 	b, ok := uvarints(b, &version, &flags)
 	if !ok || w.pw == "" || version != 0 || len(b) < 1+salt || b[0] > mostRounds {
@@ -170,6 +179,34 @@ func (w *rarBlocks) key5(b []byte) []byte {
 		return nil
 	}
 	return key
+}
+
+// costlyKey reports more rounds than mostRounds in what says how a key is made.
+func costlyKey(b []byte) bool {
+	var version, flags uint64
+	b, ok := uvarints(b, &version, &flags)
+	return ok && len(b) > 0 && b[0] > mostRounds
+}
+
+// costlyMember looks for the same in the records of extra bytes that end the header
+// of a member: each has its size, its type and what it says.
+func costlyMember(head []byte, extra uint64) bool {
+	const encryption = 1
+	if extra > uint64(len(head)) {
+		return false
+	}
+	for b := head[uint64(len(head))-extra:]; len(b) > 0; {
+		var size, kind uint64
+		rest, ok := uvarints(b, &size)
+		if !ok || size > uint64(len(rest)) {
+			return false
+		}
+		b = rest[size:]
+		if rest, ok = uvarints(rest[:size], &kind); ok && kind == encryption && costlyKey(rest) {
+			return true
+		}
+	}
+	return false
 }
 
 // keys4 are the key and the first vector of the headers of RAR 3 and 4 under a salt.

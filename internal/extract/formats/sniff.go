@@ -128,6 +128,7 @@ var signatures = []struct {
 	{4, "ftypmif1", kind{format: fImage, media: "image/heif"}},
 	{4, "ftypavif", kind{format: fImage, media: "image/avif"}},
 	{4, "jP  \r\n\x87\n", kind{format: fImage, media: "image/jp2"}},
+	{0, "\xff\x4f\xff\x51", kind{format: fImage, media: "image/j2c"}},
 	{0, "age-encryption.org/v1", kind{media: "application/x-age", cause: dlp.Encrypted, detail: "age"}},
 	{0, "Salted__", kind{media: "application/x-openssl", cause: dlp.Encrypted, detail: "openssl"}},
 	{0, rarMagic, kind{format: fRar, media: mediaRar}},
@@ -382,7 +383,8 @@ func sniffText(s string, at place) kind {
 	t := strings.TrimLeft(s, " \t\r\n")
 	low := strings.ToLower(t[:min(len(t), 1024)])
 	switch {
-	case at.media == "text/html" || at.media == "application/xhtml+xml" || strings.HasPrefix(at.media, "text/x-amp"):
+	case at.media == "text/html" || at.media == "application/xhtml+xml" || strings.HasPrefix(at.media, "text/x-amp"),
+		at.media == "text/enriched" || at.media == "text/richtext": // RFC 1896, RFC 1341: tags that are not shown, too
 		return kind{format: fHTML, media: "text/html"}
 	case strings.Contains(low, "<svg") && (strings.HasPrefix(low, "<svg") || strings.HasPrefix(low, "<?xml") || strings.HasPrefix(low, "<!doctype svg")):
 		return kind{format: fSVG, media: "image/svg+xml"}

@@ -20,7 +20,7 @@ func (j *job) text(at place, k kind, s *stream) error {
 	}
 	enc := asBytes(at, textEncoding(head, at.charset))
 	if enc == encUTF8 && k.media == "application/xml" {
-		if e := declaredEncoding(xmlEncoding(head)); e != "" && e != encUTF16LE && e != encUTF16BE { // it was read as bytes, so it is not wide
+		if e := declaredEncoding(xmlEncoding(head)); e != "" && digitsAsASCII(e) { // its declaration was read as ASCII, so it is like that
 			enc = e
 		}
 	}

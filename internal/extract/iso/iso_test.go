@@ -2,6 +2,8 @@ package iso_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,4 +189,33 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("end %d of %d, %d entries", im.End, len(b), n)
 		}
 	})
+}
+
+// TestPartition: a volume of UDF in a partition that is not read is told, and what
+// stands in other trees is read all the same.
+func TestPartition(t *testing.T) {
+	b := disc(t, "genisoimage", "-quiet", "-udf")
+	if b == nil {
+		t.Skip("genisoimage is not installed")
+	}
+	const logical, maps, kind = 6, 264, 440 // where a logical volume has the size of its maps, and the maps
+	changed := 0
+	for i := 0; i+2048 <= len(b); i += 2048 {
+		d := b[i:]
+		if binary.LittleEndian.Uint16(d) == logical && d[kind] == 1 && d[kind+1] == 6 {
+			binary.LittleEndian.PutUint32(d[maps:], 64)
+			copy(d[kind:], "\x02\x40\x00\x00\x00*UDF Metadata Partition")
+			changed++
+		}
+	}
+	files := 0
+	_, err := iso.Read(b, func(e iso.Entry) bool {
+		if !e.Dir && !e.Again && e.Size > 0 {
+			files++
+		}
+		return true
+	})
+	if changed == 0 || files < 4 || !errors.Is(err, iso.ErrPartition) {
+		t.Errorf("%d volumes changed, %d files, error %v", changed, files, err)
+	}
 }

@@ -2,6 +2,7 @@ package listnum_test
 
 import (
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/extract/listnum"
 )
@@ -48,4 +49,40 @@ func TestRestart(t *testing.T) {
 			t.Errorf("use %d of no list: got %q", use, got)
 		}
 	}
+}
+
+// FuzzNext holds that what stands before a paragraph is bounded, whatever its list
+// says, and that a level without text has nothing.
+func FuzzNext(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 2, 0x80, 1, 1, 0xff}, []byte{0, 1, 0x11, 2, 0})
+	f.Add([]byte{23, 0xff, 7, 1, 0x7f, 0x41, 22, 9, 0}, []byte{8, 0x18, 1})
+	f.Fuzz(func(t *testing.T, levels, steps []byte) {
+		l := listnum.Lists{Levels: map[int32][]listnum.Level{}, Uses: map[int32]listnum.Use{}}
+		for i := 0; i+3 <= len(levels) && i < 3*2*listnum.Levels; i += 3 {
+			flags, start := levels[i+2], int32(int8(levels[i+1]))<<(levels[i+2]&31)
+			lv := listnum.Level{Start: start, Format: levels[i], Width: levels[i+1], Legal: flags&1 != 0, Kept: flags&2 != 0, Above: flags >> 4, Joined: flags&4 != 0}
+			for _, c := range levels[i:] {
+				if len(lv.Text) < listnum.MaxText {
+					lv.Text = append(lv.Text, max(rune(c)-'0', 0))
+				}
+			}
+			list := int32(i / 3 % 2)
+			l.Levels[list] = append(l.Levels[list], lv)
+			l.Uses[int32(flags&3)] = listnum.Use{List: list, Starts: map[uint8]int32{flags >> 3: start}, Levels: map[uint8]listnum.Level{flags >> 5: lv}}
+		}
+		const most = listnum.MaxText * 256 // each sign a number of that width at most
+		c := l.Counter()
+		for _, s := range steps[:min(len(steps), 1000)] {
+			number, _ := c.Next(int32(s&3), s>>2)
+			if len(number) > most {
+				t.Errorf("%d bytes before a paragraph, want %d at most", len(number), most)
+			}
+			if !utf8.ValidString(number) {
+				t.Errorf("no text: %q", number)
+			}
+			if uint(s>>2) >= listnum.Levels && number != "" {
+				t.Errorf("level %d has %q", s>>2, number)
+			}
+		}
+	})
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/image/tiff"
+
+	"github.com/stanch-dlp/stanch/internal/extract/picture"
 )
 
 // TestTIFFPrograms decodes what libtiff's tiffcp makes of a dark field on white:
@@ -83,5 +85,38 @@ func TestTIFFPrograms(t *testing.T) {
 				t.Error("cut: no error")
 			}
 		})
+	}
+}
+
+// TestTIFFNotRead: the pages of a TIFF that are not decoded are an error, never a page
+// of another look or none.
+func TestTIFFNotRead(t *testing.T) {
+	copier, err := exec.LookPath("tiffcp")
+	if err != nil {
+		t.Skip("no tiffcp here: Debian's libtiff-tools has it")
+	}
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for name, args := range map[string][]string{"rgb.tif": {"-type", "truecolor", "-depth", "8", "-compress", "none"}, "cmyk.tif": {"-colorspace", "CMYK", "-depth", "8", "-compress", "none"},
+		"fax.tif": {"-threshold", "50%", "-type", "bilevel", "-depth", "1", "-compress", "none"}} {
+		if exec.CommandContext(t.Context(), "convert", append(append([]string{"-size", "200x80", "gradient:"}, args...), in(name))...).Run() != nil {
+			t.Skip("no ImageMagick here")
+		}
+	}
+	for name, c := range map[string][]string{"BigTIFF": {"-8", in("rgb.tif")}, "planes apart": {"-p", "separate", in("rgb.tif")},
+		"two-dimensional Group 3": {"-c", "g3:2d", in("fax.tif")}, "CMYK": {"-c", "lzw", in("cmyk.tif")}} {
+		out := in("out.tif")
+		if msg, err := exec.CommandContext(t.Context(), copier, append(c, out)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", name, err, msg)
+		}
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := 0
+		err = picture.Pages(b, "image/tiff", picture.Bounds{Pixels: 1 << 20, Pages: 9}, func(*image.Gray) error { pages++; return nil })
+		if err == nil || pages > 0 {
+			t.Errorf("%s: %d pages, error %v", name, pages, err)
+		}
 	}
 }

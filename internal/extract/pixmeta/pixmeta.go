@@ -41,7 +41,7 @@ const (
 // Known reports a media type whose pictures Read knows.
 func Known(media string) bool {
 	switch media {
-	case "image/jpeg", "image/png", "image/gif", "image/tiff", "image/webp", "image/heic", "image/heif", "image/avif", "image/jp2",
+	case "image/jpeg", "image/png", "image/gif", "image/tiff", "image/webp", "image/heic", "image/heif", "image/avif", "image/jp2", "image/j2c",
 		"image/vnd.adobe.photoshop":
 		return true
 	}
@@ -82,6 +82,8 @@ func (r *reader) picture(b []byte) error {
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xd8")):
 		return r.jpeg(b)
+	case bytes.HasPrefix(b, []byte("\xff\x4f\xff\x51")):
+		return r.codestream(b)
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
 		return r.png(b[8:])
 	case bytes.HasPrefix(b, []byte("GIF8")):
