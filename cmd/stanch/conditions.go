@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/console"
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/spool"
 	"github.com/stanch-dlp/stanch/smtp"
 )
@@ -86,17 +87,16 @@ func (s *server) probed() []console.Probed {
 }
 
 // persons returns the keyed pseudonyms under which the audit log may know an
-// address: as it was typed, and in small letters.
+// address: in small letters, and as it was typed, which older events have.
 func (s *server) persons(address string) ([]string, error) {
-	var out []string
-	for _, text := range []string{address, strings.ToLower(address)} {
-		a, err := smtp.ParseAddress(text)
-		if err != nil {
-			return nil, errNotRead
-		}
-		if p := s.ring.Pseudonym("address", a.String()); !slices.Contains(out, p) {
-			out = append(out, p)
-		}
+	a, err := smtp.ParseAddress(address)
+	if err != nil {
+		return nil, errNotRead
+	}
+	typed := a.String()
+	out := []string{s.ring.Pseudonym(gateway.AddressKind, dlp.FoldAddress(typed))}
+	if dlp.FoldAddress(typed) != typed {
+		out = append(out, s.ring.Pseudonym(gateway.AddressKind, typed))
 	}
 	return out, nil
 }

@@ -347,6 +347,9 @@ func (a *app) replayText(r *gateway.Replayed) error {
 	fmt.Fprintf(&b, "By the edited rules: %d newly held, %d no longer held, %d otherwise; %d of reviewers' decisions contradicted.\n",
 		n[gateway.NewlyHeld], n[gateway.NoMoreHeld], n[gateway.Otherwise], n[gateway.ContraReleased]+n[gateway.ContraRejected])
 	fmt.Fprintf(&b, "Alike: %d; %d more with the same verdict and other findings.\n", r.Same, r.Found)
+	if r.Unread > 0 {
+		fmt.Fprintf(&b, "Of %d a part was not read: what is in it counts on neither side, and the edited rules may find something there. A password that a reviewer typed is not kept.\n", r.Unread)
+	}
 	for _, x := range []struct {
 		n    int
 		text string
@@ -376,6 +379,17 @@ func (a *app) replayText(r *gateway.Replayed) error {
 	if len(rows) > 0 {
 		fmt.Fprintln(a.out)
 		if err := report.Table(a.out, []string{"ID", "PART", "LINE", "RULE", "NOW", "EDITED", "VALUE"}, rows, colourful(a.out)); err != nil {
+			return err
+		}
+	}
+	rows = nil
+	for i := range r.Parts {
+		u := &r.Parts[i]
+		rows = append(rows, []string{string(u.ID), u.State, u.After, fmt.Sprint(u.Parts), strings.Join(u.Causes, ","), fmt.Sprint(u.Typed)})
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(a.out)
+		if err := report.Table(a.out, []string{"ID", "STATE", "EDITED", "PARTS NOT READ", "CAUSES", "OPENED BY A TYPED PASSWORD"}, rows, colourful(a.out)); err != nil {
 			return err
 		}
 	}

@@ -225,6 +225,18 @@ func (d *Deputies) Counts(actor string, at time.Time) (bool, error) {
 	return true, nil
 }
 
+// Deciding are the accounts that may decide, as actors.
+func (d *Deputies) Deciding() (out []string, err error) {
+	all, err := d.users.List()
+	for _, u := range all {
+		if u.decides() {
+			out = append(out, u.Actor())
+		}
+	}
+	slices.Sort(out)
+	return out, err
+}
+
 // One reports whether a and b count as one person: an account is in both, or one
 // in the one was at some time since then the deputy of one in the other.
 func (d *Deputies) One(a, b string, since time.Time) (bool, error) {

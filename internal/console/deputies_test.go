@@ -31,6 +31,9 @@ func TestDeputies(t *testing.T) {
 	if err := users.SetDisabled("gone", true); err != nil {
 		t.Fatal(err)
 	}
+	if all, err := d.Deciding(); err != nil || !slices.Equal(all, []string{"user:dana", "user:luis", "user:mo"}) {
+		t.Errorf("who may decide: %q, %v", all, err)
+	}
 	week := now.Add(7 * 24 * time.Hour)
 	for name, x := range map[string]struct {
 		of, by string

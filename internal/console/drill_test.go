@@ -65,7 +65,7 @@ func TestDrillPages(t *testing.T) {
 		p.desk, d.Drills = s.desk, p
 		at := s.at.Add(-time.Hour)
 		p.drill = drill.Drill{ID: s.desk.held[0].ID, Name: "spring <b>", Kind: drill.Officers, By: "user:ann", Begun: at, Ends: s.at.Add(24 * time.Hour), To: "sam@partner.example",
-			Items: []drill.Item{{ID: dlp.NewID(), From: "ada@clinic.example", State: drill.Decided, At: at, Reactions: []drill.Reaction{
+			Asked: []string{"user:dana", "user:max"}, Items: []drill.Item{{ID: dlp.NewID(), From: "ada@clinic.example", State: drill.Decided, At: at, Reactions: []drill.Reaction{
 				{At: at.Add(4 * time.Minute), By: "user:dana", Did: drill.Opened}, {At: at.Add(7 * time.Minute), By: "user:dana", Did: drill.WouldRelease, Code: "not_phi"}}},
 				{ID: dlp.NewID(), From: "sue@clinic.example", State: drill.Held, At: at}}}
 	})
@@ -83,7 +83,7 @@ func TestDrillPages(t *testing.T) {
 	}
 	shows("/drills", "spring &lt;b&gt;</a>", "1 held, 1 would release", "<td>officers</td>")
 	one := "/drills/" + string(p.drill.ID)
-	shows(one, "<td>dana</td><td>opened</td><td></td>", "<td>would release</td><td>not phi</td>", "<td>4 min</td>", "<td>7 min</td>", "nothing yet", "sue@clinic.example")
+	shows(one, "<td>dana</td><td>opened</td><td></td>", "<td>would release</td><td>not phi</td>", "<td>4 min</td>", "<td>7 min</td>", "nothing yet", "sue@clinic.example", `any</th><td></td><td></td><td>max</td><td colspan="4" class="hint">nothing yet`)
 
 	form := url.Values{"name": {"ward 3"}, "kind": {"senders"}, "senders": {"ada@clinic.example,\r\nsue@clinic.example"}, "to": {"sam@partner.example"}, "days": {"2"}}
 	if code, _, to := ann.do(http.MethodPost, "/drills", form); code != http.StatusSeeOther || to != one || len(p.begun) != 1 || p.begun[0].For != 48*time.Hour || len(p.begun[0].Senders) != 2 || p.begun[0].Kind != drill.Senders {

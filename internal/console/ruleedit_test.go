@@ -55,7 +55,8 @@ func (r ruler) Replay(ctx context.Context, text string, keys console.KeysOf, act
 	if strings.Contains(text, "# breaks") {
 		return gateway.Replayed{}, errors.New("it read 536-22-8145")
 	}
-	return gateway.Replayed{Read: 7, Decided: 2, Same: 4, Locked: 1, Cut: true, Rules: []gateway.ReplayRule{{Rule: "us-ssn", Before: 5, After: 3}},
+	return gateway.Replayed{Read: 7, Decided: 2, Same: 4, Locked: 1, Cut: true, Unread: 2,
+		Parts: []gateway.ReplayUnread{{ID: "bbbbbbbbbbbbbbbbbbbbbbbbbb", State: "held", After: "allow", Parts: 3, Causes: []string{"encrypted"}, Typed: 1}, {State: gateway.StatePassed, After: "allow", Parts: 1, Causes: []string{"corrupt"}}}, Rules: []gateway.ReplayRule{{Rule: "us-ssn", Before: 5, After: 3}},
 		Changes: []gateway.ReplayChange{{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaa", What: []string{gateway.NoMoreHeld, gateway.ContraRejected}, Before: "hold", After: "allow", Reason: actor,
 			Findings: []gateway.ReplayFinding{{Rule: "us-ssn", Part: "1", Line: 3, Before: "high", Masked: "***-**-8145"}}}}}, nil
 }
@@ -74,7 +75,7 @@ func TestRuleReplay(t *testing.T) {
 	}
 	code, page := replay(ana, siteRules)
 	for _, want := range []string{"0 newly held, 1 no longer held; 1 of reviewers' decisions contradicted", "/items/aaaaaaaaaaaaaaaaaaaaaaaaaa", "***-**-8145",
-		"a reviewer rejected it, and it would pass", "high → not found", "1 cannot be opened by this server", "Older ones were not read", "BX000001"} {
+		"a reviewer rejected it, and it would pass", "high → not found", "1 cannot be opened by this server", "Older ones were not read", "BX000001", "Of <strong>2</strong> a part was not read", `<a href="/items/bbbbbbbbbbbbbbbbbbbbbbbbbb">`, "an encrypted part", "1 had been opened by a password"} {
 		if code != http.StatusOK || !strings.Contains(page, want) {
 			t.Errorf("%d, the page lacks %q", code, want)
 		}

@@ -29,6 +29,14 @@ type replayView struct {
 	Held, Passed, Other, Contra int
 	Rows                        []replayRow
 	More                        int // rows that are not shown
+	NotRead                     []replayUnread
+}
+
+// replayUnread is a document of which a part was not read.
+type replayUnread struct {
+	gateway.ReplayUnread
+	Passed bool // as in replayRow
+	Why    string
 }
 
 type replayRow struct {
@@ -80,6 +88,10 @@ func replayOf(r *gateway.Replayed) *replayView {
 			row.Findings = append(row.Findings, replayFinding{f, partLabel(f.Part)})
 		}
 		v.Rows = append(v.Rows, row)
+	}
+	for _, u := range r.Parts[:min(len(r.Parts), replayShown)] {
+		u.After = codeWords(u.After)
+		v.NotRead = append(v.NotRead, replayUnread{u, u.State == gateway.StatePassed, listed(mapWords(u.Causes))})
 	}
 	return v
 }

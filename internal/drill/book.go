@@ -122,6 +122,7 @@ type Plan struct {
 	Senders []dlp.Address `json:"senders"` // whose messages they are said to be
 	To      dlp.Address   `json:"to"`      // where they are said to go
 	For     time.Duration `json:"for"`
+	Asked   []string      `json:"-"` // as in Drill
 }
 
 // validate reports what no drill can be made of. inside reports an address of
@@ -168,7 +169,7 @@ func (b *Book) Begin(p Plan, by string, now time.Time, inside func(dlp.Address) 
 	if running >= MaxRunning {
 		return Drill{}, ErrMany
 	}
-	d := Drill{V: format, ID: dlp.NewID(), Name: p.Name, Kind: p.Kind, By: by, Begun: now, Ends: now.Add(p.For), To: p.To.String()}
+	d := Drill{V: format, ID: dlp.NewID(), Name: p.Name, Kind: p.Kind, By: by, Begun: now, Ends: now.Add(p.For), To: p.To.String(), Asked: p.Asked}
 	for _, a := range p.Senders {
 		d.Items = append(d.Items, Item{ID: NewID(b.keys), From: a.String(), State: Waiting})
 	}

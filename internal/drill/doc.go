@@ -177,6 +177,7 @@ type Drill struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	EndedBy string    `json:"ended_by,omitempty"` // "": its time was over, or everybody had reacted
 	To      string    `json:"to"`                 // where its messages are said to go
+	Asked   []string  `json:"asked,omitempty"`    // of Officers: actors who could decide when it began, but who began it
 	Items   []Item    `json:"items"`
 }
 

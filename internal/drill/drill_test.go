@@ -126,7 +126,9 @@ func TestNoRecordNoDrill(t *testing.T) {
 func TestReport(t *testing.T) {
 	dir, k := t.TempDir(), ring(t)
 	b := open(t, dir, k)
-	d, err := b.Begin(plan(drill.Officers, "ada@clinic.example", "sue@clinic.example"), "user:dana", noon, inside, noRecord)
+	asked := plan(drill.Officers, "ada@clinic.example", "sue@clinic.example")
+	asked.Asked = []string{"user:eve", "user:max", "user:ann", "user:sam"}
+	d, err := b.Begin(asked, "user:dana", noon, inside, noRecord)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +147,7 @@ func TestReport(t *testing.T) {
 	note(time.Minute, "user:eve", drill.Opened)
 	note(2*time.Minute, "user:eve", drill.Opened)
 	note(3*time.Minute, "user:eve", drill.Claimed)
+	note(3*time.Minute, "user:ann for user:sam", drill.Opened)
 	if err := b.Change(item, func(it *drill.Item) { it.Code = "consented" }); err != nil {
 		t.Fatal(err)
 	}
@@ -172,8 +175,11 @@ func TestReport(t *testing.T) {
 	want := []string{
 		"spring|officers|ada@clinic.example|decided|user:eve|opened||2026-03-01T12:01:00Z|60",
 		"spring|officers|ada@clinic.example|decided|user:eve|claimed||2026-03-01T12:03:00Z|180",
+		"spring|officers|ada@clinic.example|decided|user:ann for user:sam|opened||2026-03-01T12:03:00Z|180",
 		"spring|officers|ada@clinic.example|decided|user:eve|would_release|consented|2026-03-01T12:04:00Z|240",
 		"spring|officers|sue@clinic.example|held|||||",
+		"spring|officers|||user:max||||",
+		"spring|officers|||user:sam||||",
 	}
 	if slices.Compare(got, want) != 0 {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

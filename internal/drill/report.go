@@ -2,17 +2,18 @@ package drill
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
-// Row is one line of a drill's report: what somebody did, or an item about which
-// nobody did anything.
+// Row is one line of a drill's report: what somebody did, an item about which nobody
+// did anything, or somebody who was asked and did nothing about any.
 type Row struct {
-	Item  dlp.ID    `json:"item"`
-	From  string    `json:"from"` // whose message it is said to be
-	State State     `json:"state"`
+	Item  dlp.ID    `json:"item,omitempty"` // "" for who did nothing
+	From  string    `json:"from,omitempty"` // whose message it is said to be
+	State State     `json:"state,omitempty"`
 	Who   string    `json:"who,omitempty"`
 	Did   string    `json:"did,omitempty"` // "": nothing
 	Code  string    `json:"code,omitempty"`
@@ -21,7 +22,8 @@ type Row struct {
 	After int64 `json:"after_seconds,omitempty"`
 }
 
-// Report is who did what, item by item, each in the order in which it was done.
+// Report is who did what, item by item, each in the order in which it was done, and
+// who did nothing.
 func (d *Drill) Report() []Row {
 	rows := []Row{}
 	for i := range d.Items {
@@ -39,7 +41,28 @@ func (d *Drill) Report() []Row {
 			rows = append(rows, row)
 		}
 	}
+	for _, actor := range d.Silent() {
+		rows = append(rows, Row{Who: actor})
+	}
 	return rows
+}
+
+// Silent are those of Asked who did nothing about any item. What a deputy did, whose
+// actor goes on after a space with in whose place, is the deputy's.
+func (d *Drill) Silent() (out []string) {
+	did := map[string]bool{}
+	for i := range d.Items {
+		for _, r := range d.Items[i].Reactions {
+			by, _, _ := strings.Cut(r.By, " ")
+			did[by] = true
+		}
+	}
+	for _, actor := range d.Asked {
+		if !did[actor] {
+			out = append(out, actor)
+		}
+	}
+	return out
 }
 
 // Counts are how many items of a drill came to what: by what ended them, or by

@@ -247,6 +247,26 @@ func TestStubOfASweepIsCoached(t *testing.T) {
 	wants(t, "the stub of another", string(b.StubText(t.Context(), other)), "held for review", string(other))
 }
 
+// TestOnePersonInTheLog: however an address is written, it has one pseudonym, as it is
+// one person's to policies and departments.
+func TestOnePersonInTheLog(t *testing.T) {
+	b := newBench(t)
+	for _, local := range []string{"ada", "ADA"} {
+		doc := withText(labs, dlp.Address{Local: local, Domain: out.Domain})
+		doc.Sender.Local = local
+		b.Message(t.Context(), doc, b.hop)
+	}
+	seen := map[string]int{}
+	for _, e := range b.audit.events {
+		if e.Kind == audit.Decision {
+			seen[e.Sender+" "+strings.Join(e.RcptKeys, " ")]++
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("on record: %v", seen)
+	}
+}
+
 // TestDepartmentOnRecord: a decision about mail has what stands for its sender's
 // department, also for none; one about a file, and where there are no departments, has not.
 func TestDepartmentOnRecord(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +55,13 @@ func (g *Gateway) StartDrill(ctx context.Context, p drill.Plan, actor string) (d
 	}
 	if most := g.cfg.Review.Expires.D(); most > 0 && p.Kind == drill.Officers {
 		p.For = min(p.For, most)
+	}
+	if p.Kind == drill.Officers && g.People != nil {
+		all, err := g.People.Deciding()
+		if err != nil {
+			return drill.Drill{}, fmt.Errorf("gateway: begin drill: %w", err)
+		}
+		p.Asked = slices.DeleteFunc(all, func(a string) bool { return a == actor })
 	}
 	d, err := g.Deps.Drills.Begin(p, actor, g.Now(), g.inside, func(d *drill.Drill) error {
 		g.OnStep("drill")

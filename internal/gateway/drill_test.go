@@ -27,12 +27,18 @@ var ada = dlp.Address{Local: "ada", Domain: "clinic.example"}
 // the sender, and encrypts for out what is to be encrypted.
 func drilling(t *testing.T) *bench {
 	t.Helper()
+	return drillingWith(t, func(*gateway.Config) {})
+}
+
+func drillingWith(t *testing.T, more func(*gateway.Config)) *bench {
+	t.Helper()
 	b := newBenchWith(t, func(c *gateway.Config) {
 		c.Sender = gateway.DefaultSender()
 		c.Sender.Listen, c.Sender.URL = "127.0.0.1:1", "https://held.example/"
 		c.InternalDomains = []string{"clinic.example"}
 		c.Notices.AtOnce = "high"
 		c.Urgent.Senders = []string{"ada@clinic.example"}
+		more(c)
 	})
 	encrypting(t, b)
 	b.verdict[out.String()] = holdIt
@@ -312,6 +318,88 @@ func TestDrillEnds(t *testing.T) {
 			t.Errorf("by %q: %s, %v, %+v", by, e.State, err, d)
 		}
 		nowhere(t, b)
+	}
+}
+
+// TestDrillDoesNotExpire: review.expires shortens a drill of officers, and ends no
+// item of it: the drill does.
+func TestDrillDoesNotExpire(t *testing.T) {
+	b := drillingWith(t, func(c *gateway.Config) {
+		c.Review = gateway.ReviewConfig{Expires: dlp.Duration(5 * time.Hour), Outcome: "reject"}
+	})
+	d := begin(t, b, drill.Officers, ada)
+	if most := d.Ends.Sub(d.Begun); most != 5*time.Hour {
+		t.Errorf("it lasts %v", most)
+	}
+	real := b.Message(t.Context(), mail(out), b.hop).ID
+	expire := func() {
+		t.Helper()
+		if err := b.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expire()
+	b.skew.Store(int64(6 * time.Hour))
+	expire()
+	b.ran.Store(int64(14 * time.Hour))
+	expire()
+	for id, want := range map[dlp.ID]vault.State{real: vault.Rejected, d.Items[0].ID: vault.Held} {
+		if e, err := b.vault.Get(t.Context(), id); err != nil || e.State != want {
+			t.Errorf("%s is %s, %v; want %s", id, e.State, err, want)
+		}
+	}
+}
+
+// TestDrillIsNotSampled: neither one that is released nor one that no policy holds.
+func TestDrillIsNotSampled(t *testing.T) {
+	b := drilling(t)
+	passes := dlp.RcptVerdict{Action: dlp.Allow}
+	b.verdict[out.String()] = passes
+	sampled(t, b)
+	b.verdict[out.String()] = holdIt
+	before, err := b.Sampled(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := begin(t, b, drill.Officers, ada)
+	if _, err := b.ReleaseFor(t.Context(), d.Items[0].ID, vault.Opened{}, "user:eve", gateway.Review{Code: "consented"}); err != nil {
+		t.Fatal(err)
+	}
+	b.verdict[out.String()] = passes
+	if d := begin(t, b, drill.Officers, ada); d.Items[0].State != drill.NotHeld {
+		t.Fatalf("item %+v", d.Items[0])
+	}
+	b.Message(t.Context(), mail(out), b.hop) // it is offered after all of the drills were
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		kept, err := b.Sampled(t.Context(), time.Time{})
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("%d kept, %v", len(kept), err)
+		}
+		for _, e := range kept {
+			if b.IsDrill(e.ID) {
+				t.Fatalf("a document of a drill is in the sample: %s", e.ID)
+			}
+		}
+		if len(kept) > len(before) {
+			return
+		}
+	}
+}
+
+// TestDrillNamesWhoWasAsked: who could decide when it began, but for who began it.
+func TestDrillNamesWhoWasAsked(t *testing.T) {
+	b := drilling(t)
+	p := &people{}
+	b.People = p
+	if d := begin(t, b, drill.Officers, ada); !slices.Equal(d.Asked, []string{"user:eve"}) || !slices.Equal(d.Silent(), d.Asked) {
+		t.Errorf("asked %q, silent %q", d.Asked, d.Silent())
+	}
+	if d := begin(t, b, drill.Senders, in); len(d.Asked) != 0 {
+		t.Errorf("of senders: asked %q", d.Asked)
+	}
+	p.broken = errBroken
+	if _, err := b.StartDrill(t.Context(), drill.Plan{Name: "spring", Kind: drill.Officers, Senders: []dlp.Address{ada}, To: out, For: time.Hour}, "user:dana"); !errors.Is(err, errBroken) {
+		t.Errorf("where accounts cannot be read: %v", err)
 	}
 }
 

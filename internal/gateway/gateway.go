@@ -285,16 +285,23 @@ func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
 func (g *Gateway) event(kind audit.Kind, doc *dlp.Document) audit.Event {
 	e := audit.Event{Time: g.Now(), Kind: kind, Doc: doc.ID, Channel: doc.Channel, Rcpts: len(doc.Rcpts)}
 	if doc.Channel == dlp.Mail {
-		e.Sender = g.Names.Pseudonym("address", doc.Sender.String())
-		for _, r := range doc.Rcpts[:min(len(doc.Rcpts), maxRcptKeys)] {
-			e.RcptKeys = append(e.RcptKeys, g.Names.Pseudonym("address", r.String()))
-		}
+		e.Sender = g.pseudonym(doc.Sender)
+		e.RcptKeys = g.rcptKeys(doc.Rcpts)
 	}
 	return e
 }
 
 // maxRcptKeys bounds an audit event; Rcpts still counts all of them.
 const maxRcptKeys = 100
+
+// AddressKind is the kind of the pseudonyms that stand for addresses in the audit log.
+const AddressKind = "address"
+
+// pseudonym stands for a in the audit log. However its letters are written it is one
+// person's there, as it is to policies, exceptions and departments.
+func (g *Gateway) pseudonym(a dlp.Address) string {
+	return g.Names.Pseudonym(AddressKind, dlp.FoldAddress(a.String()))
+}
 
 // department stands for the department of who sent doc; "" where there are none.
 func (g *Gateway) department(doc *dlp.Document) string {

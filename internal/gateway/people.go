@@ -20,6 +20,8 @@ type People interface {
 	// Sent reports whether mail from that address is actor's own, or of whom they
 	// are now deputy.
 	Sent(actor string, from dlp.Address) (bool, error)
+	// Deciding are those who may decide, as actors.
+	Deciding() ([]string, error)
 	// WithDeputies adds to addresses those of who is now deputy of one of theirs.
 	WithDeputies(to []dlp.Address) ([]dlp.Address, error)
 }

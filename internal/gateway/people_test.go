@@ -30,6 +30,8 @@ func (p *people) Sent(actor string, from dlp.Address) (bool, error) {
 	return strings.EqualFold(p.own[actor], from.String()), p.broken
 }
 
+func (p *people) Deciding() ([]string, error) { return []string{"user:dana", "user:eve"}, p.broken }
+
 func (p *people) WithDeputies(to []dlp.Address) ([]dlp.Address, error) {
 	return append(to, dlp.Address{Local: "luis", Domain: "clinic.example"}), p.broken
 }

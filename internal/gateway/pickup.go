@@ -130,7 +130,7 @@ func (g *Gateway) pickupEvent(ctx context.Context, p pickup.Parcel, reason, acto
 // pickupResult is pickupEvent with what came of it.
 func (g *Gateway) pickupResult(ctx context.Context, p pickup.Parcel, reason, result, actor string) error {
 	e := audit.Event{Time: g.Now(), Kind: audit.Pickup, Doc: p.ID, Of: p.Doc, Channel: dlp.Mail, Reason: reason, Result: result, Actor: actor,
-		RcptKeys: []string{g.Names.Pseudonym("address", p.To.String())}, Rcpts: 1}
+		RcptKeys: []string{g.pseudonym(p.To)}, Rcpts: 1}
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	if _, err := g.Audit.Append(ctx, e); err != nil {

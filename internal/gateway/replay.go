@@ -52,6 +52,7 @@ const MaxReplay = 100_000
 const (
 	maxReplayChanges  = 5000
 	maxReplayFindings = 20 // of one document
+	maxReplayUnread   = 1000
 )
 
 // What a change comes to.
@@ -70,21 +71,24 @@ const (
 // it (docs/contract.md). It has no content but masked values.
 type Replayed struct {
 	Since   time.Time `json:"since"`
-	RuleSet string    `json:"ruleset"` // digest of the rules in force
-	Edited  string    `json:"edited"`  // and of the edited ones
-	Read    int       `json:"read"`    // documents that both read
-	Sampled int       `json:"sampled"` // of these, messages of the sample of what passed
-	Decided int       `json:"decided"` // of these, those that a reviewer had decided about
-	Same    int       `json:"same"`    // of these, those with the same verdict and the same findings
-	Found   int       `json:"found_otherwise"`
-	Gone    int       `json:"gone"`   // documents whose content is not kept any more
-	Locked  int       `json:"locked"` // that the server cannot open, and no key was given for
-	Failed  int       `json:"failed"` // that could not be read
-	Cut     bool      `json:"cut"`    // older ones were not read
+	RuleSet string    `json:"ruleset"`         // digest of the rules in force
+	Edited  string    `json:"edited"`          // and of the edited ones
+	Read    int       `json:"read"`            // documents that both read
+	Sampled int       `json:"sampled"`         // of these, messages of the sample of what passed
+	Decided int       `json:"decided"`         // of these, those that a reviewer had decided about
+	Same    int       `json:"same"`            // of these, those read whole with the same verdict and the same findings
+	Found   int       `json:"found_otherwise"` // read whole, with the same verdict and other findings
+	Unread  int       `json:"not_whole"`       // of these, those of which a part was not read: what is in it counts on neither side
+	Gone    int       `json:"gone"`            // documents whose content is not kept any more
+	Locked  int       `json:"locked"`          // that the server cannot open, and no key was given for
+	Failed  int       `json:"failed"`          // that could not be read
+	Cut     bool      `json:"cut"`             // older ones were not read
 	// Changes are documents with another verdict, or one that a reviewer's decision
 	// contradicts, the newest first; Untold is how many more there are.
 	Changes []ReplayChange `json:"changes"`
 	Untold  int            `json:"untold"`
+	// Parts are the newest of Unread, at most 1000.
+	Parts []ReplayUnread `json:"not_read"`
 	// Rules counts findings of medium confidence or above, of rules that differ.
 	Rules []ReplayRule `json:"rules"`
 }
@@ -103,6 +107,20 @@ type ReplayChange struct {
 	RulesOn  []dlp.RuleID    `json:"rules_after"`
 	Findings []ReplayFinding `json:"findings"` // that differ, at most 20
 	Untold   int             `json:"untold"`
+}
+
+// ReplayUnread is one document of which a part was not read.
+type ReplayUnread struct {
+	ID       dlp.ID    `json:"id"`
+	Channel  string    `json:"channel"`
+	State    string    `json:"state"`
+	Received time.Time `json:"received"`
+	After    string    `json:"after"` // what the edited rules do about it
+	Parts    int       `json:"parts"`
+	Causes   []string  `json:"causes"`
+	// Typed are those of Parts that a password had opened which a reviewer typed: it is
+	// kept nowhere.
+	Typed int `json:"typed,omitempty"`
 }
 
 // ReplayFinding is a finding that only one side has, or with another confidence.
@@ -138,7 +156,7 @@ func (g *Gateway) Replay(ctx context.Context, q ReplayQuery, now, edited Side, a
 		return Replayed{}, errNotRead
 	}
 	r := &replay{Gateway: g, now: now, edited: edited, keys: q.Keys, codes: q.Codes, counts: map[dlp.RuleID]*ReplayRule{},
-		out: Replayed{Since: q.Since, RuleSet: now.RuleSet, Edited: edited.RuleSet, Changes: []ReplayChange{}, Rules: []ReplayRule{}}}
+		out: Replayed{Since: q.Since, RuleSet: now.RuleSet, Edited: edited.RuleSet, Changes: []ReplayChange{}, Parts: []ReplayUnread{}, Rules: []ReplayRule{}}}
 	es, err := r.subjects(ctx, q.Since, cmp.Or(q.Limit, MaxReplay))
 	if err != nil {
 		return Replayed{}, err
@@ -251,11 +269,7 @@ func (r *replay) subjects(ctx context.Context, t time.Time, limit int) ([]subjec
 }
 
 // document opens s with its keys, and a look at whether it opens at all.
-func (r *replay) document(ctx context.Context, s *subject) (*dlp.Document, error) {
-	keys, err := r.keys(ctx, s.ID)
-	if err != nil {
-		return nil, err
-	}
+func (r *replay) document(ctx context.Context, s *subject, keys vault.Opened) (*dlp.Document, error) {
 	if s.passed != nil {
 		return r.Sample.Document(s.passed, keys.Content)
 	}
@@ -279,9 +293,13 @@ func (r *replay) one(ctx context.Context, e *subject) {
 		r.out.Failed++
 		return
 	}
-	doc, err := r.document(ctx, e)
+	keys, err := r.keys(ctx, e.ID)
+	var doc *dlp.Document
 	if err == nil {
-		err = r.read(ctx, doc, e)
+		doc, err = r.document(ctx, e, keys)
+	}
+	if err == nil {
+		err = r.read(ctx, doc, e, keys)
 	}
 	switch {
 	case err == nil:
@@ -297,7 +315,7 @@ func (r *replay) one(ctx context.Context, e *subject) {
 }
 
 // read reads doc by both sides.
-func (r *replay) read(ctx context.Context, doc *dlp.Document, e *subject) error {
+func (r *replay) read(ctx context.Context, doc *dlp.Document, e *subject, keys vault.Opened) error {
 	a, b := r.now.Detect(), r.edited.Detect()
 	err := r.extractAfterOthers(ctx, doc, bothSink{a, b})
 	if err == nil {
@@ -337,17 +355,54 @@ func (r *replay) read(ctx context.Context, doc *dlp.Document, e *subject) error 
 	case decided && e.State == vault.Rejected && !stops(after):
 		c.What = append(c.What, ContraRejected)
 	}
+	whole := r.whole(ctx, &c, e, keys, slices.Concat(gaps, newGaps))
 	switch {
 	case len(c.What) > 0 && len(r.out.Changes) < maxReplayChanges:
 		r.out.Changes = append(r.out.Changes, c)
 	case len(c.What) > 0:
 		r.out.Untold++
+	case !whole: // nobody can say that it is as before
 	case len(c.Findings) > 0:
 		r.out.Found++
 	default:
 		r.out.Same++
 	}
 	return nil
+}
+
+// whole reports a document of which everything was read, and tells of any other.
+func (r *replay) whole(ctx context.Context, c *ReplayChange, e *subject, keys vault.Opened, gaps []dlp.Gap) bool {
+	if len(gaps) == 0 {
+		return true
+	}
+	r.out.Unread++
+	if len(r.out.Parts) == maxReplayUnread {
+		return false
+	}
+	u := ReplayUnread{ID: c.ID, Channel: c.Channel, State: c.State, Received: c.Received, After: c.After}
+	paths, encrypted := map[string]bool{}, map[string]bool{}
+	for _, gap := range gaps {
+		paths[gap.Path] = true
+		if cause := gap.Cause.String(); !slices.Contains(u.Causes, cause) {
+			u.Causes = append(u.Causes, cause)
+		}
+		if gap.Cause == dlp.Encrypted {
+			encrypted[gap.Path] = true
+		}
+	}
+	u.Parts = len(paths)
+	if len(encrypted) > 0 && e.passed == nil {
+		if kept, err := r.Vault.Case(ctx, c.ID, keys.Case); err == nil { // else nobody can say
+			for _, path := range kept.Shown.Typed {
+				if encrypted[path] {
+					u.Typed++
+					delete(encrypted, path)
+				}
+			}
+		}
+	}
+	r.out.Parts = append(r.out.Parts, u)
+	return false
 }
 
 // notPHI is the reviewer's reason that says that the rules were wrong.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,5 +129,48 @@ func TestReplayNeedsItsRecord(t *testing.T) {
 	b.audit.breaksAt = audit.Look
 	if _, err := b.Replay(t.Context(), gateway.ReplayQuery{}, holding(b, "old"), holding(b, "new"), ""); !errors.Is(err, errBroken) || reads != 0 {
 		t.Errorf("without a record: %v, %d read", err, reads)
+	}
+}
+
+// TestReplayTellsWhatItDidNotRead: a part that a typed password had opened is not read
+// again, and the document is not counted as one that is as before.
+func TestReplayTellsWhatItDidNotRead(t *testing.T) {
+	const right = "Kolibri-77"
+	b := newBench(t)
+	b.found = []dlp.Finding{{Rule: "mrn", Type: "MRN", Path: "1", End: 9, Confidence: dlp.Medium}}
+	b.sees = func(doc *dlp.Document, sink dlp.Sink) {
+		gaps := []dlp.Gap{{Path: "3", Cause: dlp.Corrupt}}
+		if !slices.Contains(doc.Passwords, right) {
+			gaps = append(gaps, dlp.Gap{Path: "2", Cause: dlp.Encrypted})
+		}
+		for _, gap := range gaps {
+			if err := sink.Gap(gap); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	doc := mail(out)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %v", got.Kind)
+	}
+	replay := func() gateway.Replayed {
+		t.Helper()
+		r, err := b.Replay(t.Context(), gateway.ReplayQuery{}, holding(b, "old"), holding(b, "new"), "user:ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Read != 1 || r.Same != 0 || r.Found != 0 || r.Unread != 1 || len(r.Parts) != 1 || len(r.Changes) != 0 {
+			t.Fatalf("replayed: %+v", r)
+		}
+		return r
+	}
+	if got := replay().Parts[0]; got.ID != doc.ID || got.State != "held" || got.After != "allow" || got.Parts != 2 || got.Typed != 0 || !slices.Equal(got.Causes, []string{"corrupt", "encrypted"}) {
+		t.Errorf("not read: %+v", got)
+	}
+	if _, err := b.OpenEncrypted(t.Context(), doc.ID, vault.Opened{}, "user:dana", right); err != nil {
+		t.Fatal(err)
+	}
+	if got := replay().Parts[0]; got.Typed != 1 || got.Parts != 2 {
+		t.Errorf("after a password was typed: %+v", got)
 	}
 }

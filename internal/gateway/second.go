@@ -127,7 +127,7 @@ func sameRcpts(a, b []dlp.Address) bool {
 // rcptKeys are the pseudonyms of rcpts as events have them.
 func (g *Gateway) rcptKeys(rcpts []dlp.Address) (out []string) {
 	for _, r := range rcpts[:min(len(rcpts), maxRcptKeys)] {
-		out = append(out, g.Names.Pseudonym("address", r.String()))
+		out = append(out, g.pseudonym(r))
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,12 +210,16 @@ func TestDrillsDoNotCount(t *testing.T) {
 	db, _ := openStore(t)
 	of := dlp.NewID()
 	for _, doc := range []dlp.ID{of, dlp.NewID()} {
-		record(t, l, audit.Event{Time: noon, Kind: audit.Decision, Doc: doc, Channel: dlp.Mail, Action: "quarantine", Rules: []dlp.RuleID{"us-ssn"}})
+		record(t, l, audit.Event{Time: noon, Kind: audit.Decision, Doc: doc, Channel: dlp.Mail, Action: "quarantine", Rules: []dlp.RuleID{"us-ssn"}, Sender: strings.Repeat("a1", 16), Department: strings.Repeat("d1", 16),
+			Monitored: "quarantine", MonitoredPolicy: "outside", MonitoredRules: []dlp.RuleID{"us-ssn"}})
 		record(t, l, audit.Event{Time: noon, Kind: audit.Review, Doc: doc, Actor: "user:dana", Reason: "not_phi"})
 	}
 	y := tally.New(l, db, func() time.Time { return noon }, slog.New(slog.DiscardHandler), func(id dlp.ID) bool { return id == of })
-	got, err := y.By(t.Context(), tally.Held, tally.Day(noon), tally.Day(noon))
-	if err != nil || len(got) != 1 || got[0].N != 1 {
-		t.Errorf("held %+v, %v; want one", got, err)
+	for _, what := range []string{tally.Held, tally.RuleHeld, tally.SenderHeld, tally.Watched, tally.RuleWatched, tally.PolicyWatched, tally.WatchedBy, // of the roll-out
+		tally.Department, tally.DepartmentHeld, tally.DepartmentSender} {
+		got, err := y.By(t.Context(), what, tally.Day(noon), tally.Day(noon))
+		if err != nil || len(got) != 1 || got[0].N != 1 || got[0].Doc == of {
+			t.Errorf("%s: %+v, %v; want one", what, got, err)
+		}
 	}
 }
