@@ -22,6 +22,7 @@ import (
 
 // buildConsole makes the reviewer's pages, and an account for the first start.
 func (s *server) buildConsole() error {
+	s.tally = tally.New(s.audit, s.db, time.Now, s.log, s.isDrill)
 	if s.cfg.Console.Listen == "" {
 		return nil
 	}
@@ -40,7 +41,6 @@ func (s *server) buildConsole() error {
 	if err != nil {
 		return &dlp.KeyError{Key: "console.proxies", Want: "networks"}
 	}
-	s.tally = tally.New(s.audit, s.db, time.Now, s.log, s.isDrill)
 	var roles []console.Role
 	for _, r := range s.cfg.Console.SecondFactor {
 		roles = append(roles, console.Role(r))

@@ -29,32 +29,11 @@ func (a *app) dossierCmd() *cobra.Command {
 }
 
 func (a *app) dossierListCmd() *cobra.Command {
-	var format string
-	cmd := &cobra.Command{Use: "list", Short: "List the dossiers, the one begun last first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := []dossier.Version{}
-			err := a.withDesk(cmd.Context(), func(d control.Desk, actor string) (err error) {
-				all, err = d.Dossiers(cmd.Context(), actor)
-				return err
-			})
-			if err := a.noneYet(err); err != nil {
-				return err
-			}
-			if format == "json" {
-				return a.printJSON(all)
-			}
-			if len(all) == 0 {
-				_, err := fmt.Fprintln(a.out, "There is no dossier.")
-				return err
-			}
-			var rows [][]string
-			for _, v := range all {
-				rows = append(rows, []string{string(v.ID), fmt.Sprint(v.N), v.At.Local().Format(time.DateTime), fmt.Sprint(len(v.Items)), concluded(v.Conclusion), v.Title})
-			}
-			return report.Table(a.out, []string{"ID", "VERSION", "SAVED", "DOCUMENTS", "CONCLUSION", "TITLE"}, rows, colourful(a.out))
-		}}
-	formatFlag(cmd, &format, "table", "table", "json")
-	return cmd
+	return listing[dossier.Version]{short: "List the dossiers, the one begun last first", none: "There is no dossier.",
+		heads: []string{"ID", "VERSION", "SAVED", "DOCUMENTS", "CONCLUSION", "TITLE"}, of: control.Desk.Dossiers,
+		row: func(v *dossier.Version) []string {
+			return []string{string(v.ID), fmt.Sprint(v.N), v.At.Local().Format(time.DateTime), fmt.Sprint(len(v.Items)), concluded(v.Conclusion), v.Title}
+		}}.cmd(a)
 }
 
 func concluded(c dossier.Conclusion) string {

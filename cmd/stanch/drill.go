@@ -72,33 +72,11 @@ func drillSaid(err error) error {
 }
 
 func (a *app) drillListCmd() *cobra.Command {
-	var format string
-	cmd := &cobra.Command{Use: "list", Short: "List the drills, the newest first", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := []drill.Drill{}
-			err := a.withDesk(cmd.Context(), func(d control.Desk, actor string) (err error) {
-				all, err = d.Drills(cmd.Context(), actor)
-				return err
-			})
-			if err := a.noneYet(err); err != nil {
-				return err
-			}
-			if format == "json" {
-				return a.printJSON(all)
-			}
-			if len(all) == 0 {
-				_, err := fmt.Fprintln(a.out, "There was no drill yet.")
-				return err
-			}
-			var rows [][]string
-			for i := range all {
-				d := &all[i]
-				rows = append(rows, []string{string(d.ID), d.Name, string(d.Kind), d.Begun.Local().Format(time.DateTime), drillStands(d), drillSums(d)})
-			}
-			return report.Table(a.out, []string{"ID", "NAME", "FOR", "BEGUN", "STANDS", "ITEMS"}, rows, colourful(a.out))
-		}}
-	formatFlag(cmd, &format, "table", "table", "json")
-	return cmd
+	return listing[drill.Drill]{short: "List the drills, the newest first", none: "There was no drill yet.",
+		heads: []string{"ID", "NAME", "FOR", "BEGUN", "STANDS", "ITEMS"}, of: control.Desk.Drills,
+		row: func(d *drill.Drill) []string {
+			return []string{string(d.ID), d.Name, string(d.Kind), d.Begun.Local().Format(time.DateTime), drillStands(d), drillSums(d)}
+		}}.cmd(a)
 }
 
 func drillStands(d *drill.Drill) string {

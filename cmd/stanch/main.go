@@ -110,7 +110,7 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configPath, "config", "",
 		"configuration file (else $STANCH_CONFIG, ./stanch.toml, /etc/stanch/stanch.toml)")
 	root.AddCommand(a.serveCmd(), a.scanCmd(), a.extractCmd(), a.rulesCmd(), a.quarantineCmd(), a.queueCmd(), a.portalCmd(), a.vaultCmd(), a.reviewersCmd(), a.bypassCmd(), a.dkimCmd(),
-		a.decryptCmd(), a.keysCmd(), a.tablesCmd(), a.indexCmd(), a.auditCmd(), a.dossierCmd(), a.drillCmd(), a.legalHoldCmd(), a.configCmd(), a.doctorCmd(), a.backupCmd(), a.restoreCmd(), a.smtpUserCmd(), a.userCmd(), a.upgradeCmd(), a.versionCmd(), a.manCmd())
+		a.decryptCmd(), a.keysCmd(), a.tablesCmd(), a.indexCmd(), a.auditCmd(), a.dossierCmd(), a.drillCmd(), a.reportCmd(), a.legalHoldCmd(), a.configCmd(), a.doctorCmd(), a.backupCmd(), a.restoreCmd(), a.smtpUserCmd(), a.userCmd(), a.upgradeCmd(), a.versionCmd(), a.manCmd())
 	root.InitDefaultCompletionCmd()
 	root.SetFlagErrorFunc(usageError)
 	strict(root)

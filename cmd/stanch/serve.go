@@ -104,8 +104,8 @@ type server struct {
 
 	console     *console.Console // nil: no pages
 	ruleFile    *rulefile.Store  // with console
-	tally       *tally.Tally     // with console
-	firstSignIn string           // how to sign in to the account that was made for the first start, until it is printed
+	tally       *tally.Tally
+	firstSignIn string // how to sign in to the account that was made for the first start, until it is printed
 
 	changing sync.Mutex // held while rules are put in force
 	mu       sync.Mutex
@@ -295,6 +295,7 @@ func (s *server) build(ctx context.Context) (err error) {
 	s.control = control.NewServer(s.gateway, s.log)
 	s.control.Of(s)
 	s.control.Replays(s)
+	s.control.Reports(s)
 	if err := s.buildConsole(); err != nil {
 		return err
 	}
@@ -421,7 +422,7 @@ func (s *server) run(ctx context.Context) error {
 	for name, run := range s.minders() {
 		watchdog(&workers, name, func() error { return run(inner) })
 	}
-	if s.tally != nil {
+	if s.console != nil { // else they are counted when `stanch report` asks
 		watchdog(&workers, "figures", func() error { return s.tally.Run(inner) })
 	}
 	for _, ln := range s.doors["console"] {

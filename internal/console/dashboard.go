@@ -42,7 +42,7 @@ type dashboardPage struct {
 }
 
 // figuresFor counts a period for u, who sees senders as their role lets them.
-func (c *Console) figuresFor(ctx context.Context, s span, u User) (figures, error) {
+func (c Counts) figuresFor(ctx context.Context, s span, u User) (figures, error) {
 	daily, err := c.Figures.Of(ctx, byDay, s.First, s.Last)
 	if err != nil {
 		return figures{}, err
@@ -68,15 +68,15 @@ func (c *Console) figuresFor(ctx context.Context, s span, u User) (figures, erro
 }
 
 // senderOf names who sent a document that was held, as u may see it.
-func (c *Console) senderOf(ctx context.Context, doc dlp.ID, u User) string {
-	h, err := c.Desk.Listed(ctx, doc)
+func (c Counts) senderOf(ctx context.Context, doc dlp.ID, u User) string {
+	h, err := c.Listed.Listed(ctx, doc)
 	switch {
 	case err != nil:
 		return "not known any more"
 	case h.Sender == "":
 		return "no sender (a report of a mail server)"
 	}
-	from, _ := c.fromTo(&h, u)
+	from, _ := fromTo(&h, u)
 	return from
 }
 
@@ -91,7 +91,7 @@ func (c *Console) dashboard(w http.ResponseWriter, r *http.Request, u User) {
 		p.Well = p.Well && h.Well
 	}
 	var err error
-	if p.F, err = c.figuresFor(r.Context(), s, u); err == nil {
+	if p.F, err = c.counts().figuresFor(r.Context(), s, u); err == nil {
 		p.Ages, p.AgeSVG, err = c.ages(r.Context())
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
 		return
 	}
-	f, err := c.figuresFor(r.Context(), s, u)
+	f, err := c.counts().figuresFor(r.Context(), s, u)
 	if err == nil {
 		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "report"})
 	}

@@ -88,7 +88,7 @@ type departments struct {
 
 // departmentsFor counts a period by department for u. Who may not see names sees no
 // department alone of which few senders sent mail.
-func (c *Console) departmentsFor(ctx context.Context, s span, u User) (d departments, err error) {
+func (c Counts) departmentsFor(ctx context.Context, s span, u User) (d departments, err error) {
 	var known Departments
 	if c.Departments != nil {
 		known = c.Departments()
@@ -119,7 +119,7 @@ func (c *Console) departmentsFor(ctx context.Context, s span, u User) (d departm
 
 // deptRows are all departments of which there is anything in the period, the one
 // with the most held first.
-func (c *Console) deptRows(ctx context.Context, s span, known Departments) ([]deptRow, error) {
+func (c Counts) deptRows(ctx context.Context, s span, known Departments) ([]deptRow, error) {
 	of := map[string]*deptRow{}
 	row := func(pseudonym string) *deptRow {
 		name, ok := known.Names[pseudonym]
@@ -275,7 +275,7 @@ func (c *Console) departmentsCSV(w http.ResponseWriter, r *http.Request, u User)
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
 		return
 	}
-	d, err := c.departmentsFor(r.Context(), s, u)
+	d, err := c.counts().departmentsFor(r.Context(), s, u)
 	if err == nil {
 		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "departments_csv"})
 	}

@@ -126,6 +126,7 @@ type figures struct {
 	Ways      string
 	Median    string // time to decision, "" where nothing was decided
 	Tenth     string // the slowest tenth took longer
+	Waits     tally.Waits
 	Days      []dayRow
 	Flow      template.HTML
 	Rules     []ruleRow
@@ -133,6 +134,7 @@ type figures struct {
 	Senders   []senderRow
 	Watched   int64
 	Depts     departments
+	ways      map[string]int64
 }
 
 // counts sums what is counted by what and of.
@@ -177,8 +179,10 @@ func figuresOf(s span, daily, whole []store.Count) figures {
 	for _, w := range slices.Sorted(maps.Keys(all[tally.Way])) {
 		ways = append(ways, w+" "+grouped(all[tally.Way][w]))
 	}
-	f.Ways = strings.Join(ways, ", ")
-	f.Median, f.Tenth = waits(all[tally.Waited])
+	f.Ways, f.ways = strings.Join(ways, ", "), all[tally.Way]
+	if f.Waits = tally.WaitsOf(all[tally.Waited]); f.Waits.N > 0 {
+		f.Median, f.Tenth = age(f.Waits.Median()), age(f.Waits.Tenth())
+	}
 	f.Rules, f.Precision = rulesOf(all), precisionOf(all)
 	f.flow()
 	return f
@@ -236,25 +240,6 @@ func precisionOf(all counts) (rows []precisionRow) {
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-// waits returns about the median of the waits, and what nine of ten are below.
-func waits(of map[string]int64) (median, tenth string) {
-	buckets := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Compare(tally.BucketWait(a), tally.BucketWait(b)) })
-	var all, seen int64
-	for _, n := range of {
-		all += n
-	}
-	for _, b := range buckets {
-		seen += of[b]
-		if median == "" && 2*seen >= all {
-			median = age(tally.BucketWait(b))
-		}
-		if tenth == "" && 10*seen >= 9*all {
-			tenth = age(tally.BucketWait(b))
-		}
-	}
-	return median, tenth
 }
 
 // flow draws the days.

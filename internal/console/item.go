@@ -165,7 +165,7 @@ func lowerFirst(s string) string {
 
 // people fills in who it is from and for.
 func (c *Console) people(p *itemPage, h *gateway.Held, u User) {
-	from, to := c.fromTo(h, u)
+	from, to := fromTo(h, u)
 	p.From, p.To = from, []string{to}
 	if u.may(names) {
 		p.To = h.Recipients

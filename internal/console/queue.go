@@ -350,7 +350,7 @@ func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) ro
 		}
 	}
 	x.Why = because(x.Types, h)
-	x.From, x.To = c.fromTo(h, u)
+	x.From, x.To = fromTo(h, u)
 	x.Urgent = h.Urgent
 	x.Proposed, x.Ends = h.Proposed != nil, h.Ends
 	x.Late = h.Ends != nil && h.Ends.Sub(c.Now()) < 24*time.Hour
@@ -361,7 +361,7 @@ func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) ro
 }
 
 // fromTo says who sent it and to whom, in a viewer's list by domain.
-func (c *Console) fromTo(h *gateway.Held, u User) (from, to string) {
+func fromTo(h *gateway.Held, u User) (from, to string) {
 	if h.Damaged {
 		return "not known: what is kept does not open", ""
 	}

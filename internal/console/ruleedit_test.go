@@ -75,7 +75,7 @@ func TestRuleReplay(t *testing.T) {
 	}
 	code, page := replay(ana, siteRules)
 	for _, want := range []string{"0 newly held, 1 no longer held; 1 of reviewers' decisions contradicted", "/items/aaaaaaaaaaaaaaaaaaaaaaaaaa", "***-**-8145",
-		"a reviewer rejected it, and it would pass", "high → not found", "1 cannot be opened by this server", "Older ones were not read", "BX000001", "Of <strong>2</strong> a part was not read", `<a href="/items/bbbbbbbbbbbbbbbbbbbbbbbbbb">`, "an encrypted part", "1 had been opened by a password"} {
+		"a reviewer rejected it, and it would pass", "high → not found", "1 cannot be opened by this server", "Older ones were not read", "BX000001", "Of <strong>2</strong> a part was not read", `<a href="/items/bbbbbbbbbbbbbbbbbbbbbbbbbb">`, "encrypted <span class=\"hint\">1 had been opened by a password"} {
 		if code != http.StatusOK || !strings.Contains(page, want) {
 			t.Errorf("%d, the page lacks %q", code, want)
 		}

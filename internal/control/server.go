@@ -45,6 +45,7 @@ type Server struct {
 	exports  chan struct{}
 	of       Process  // nil: calls about the process are refused
 	replayer Replayer // nil: nothing is replayed
+	reporter Reporter // nil: nothing is counted
 }
 
 // NewServer makes a Server that passes calls to desk.
@@ -90,6 +91,7 @@ func NewServer(desk Desk, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /legal/{id}", s.legally(desk.PlaceLegalHold))
 	mux.HandleFunc("POST /legal/{id}/lift", s.legally(desk.LiftLegalHold))
 	mux.HandleFunc("POST /replay", s.replay)
+	mux.HandleFunc("POST /report", s.report)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /pickups", s.pickups)
 	mux.HandleFunc("POST /pickups/{id}/revoke", s.act(desk.RevokePickup))

@@ -165,13 +165,7 @@ func (g *Gateway) RunBypass(ctx context.Context) error {
 		} else {
 			g.Metrics.BypassActive(false)
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-g.begun: // one has begun
-			t.Stop()
-		case <-ctx.Done():
-			t.Stop()
+		if !rest(ctx, wait, g.begun) {
 			// What passed since the last minute is noted for the next start.
 			if err := g.Bypass.Tick(func(b bypass.Bypass) error { return g.endedBypass(ctx, b) }); err != nil {
 				g.warn(ctx, "bypass not written down", "", err)

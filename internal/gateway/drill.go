@@ -130,17 +130,9 @@ func (g *Gateway) RunDrills(ctx context.Context) error {
 	if g.Deps.Drills == nil {
 		return nil
 	}
-	for {
-		t := time.NewTimer(max(g.stepDrills(ctx), 10*time.Millisecond))
-		select {
-		case <-t.C:
-		case <-g.drilling:
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		}
-		t.Stop()
+	for rest(ctx, max(g.stepDrills(ctx), 10*time.Millisecond), g.drilling) {
 	}
+	return nil
 }
 
 // stepDrills does what is due, and returns when there may be more.

@@ -170,27 +170,22 @@ func (g *Gateway) sleep(ctx context.Context, l *lane, now bool) bool {
 	} else if next, ok, err := g.Spool.NextDue(ctx, l.state); err == nil && ok {
 		wait = min(wait, max(next.Sub(g.Now()), time.Second))
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-l.wake:
-	case <-t.C:
-	case <-ctx.Done():
-		return false
-	}
-	return ctx.Err() == nil
+	return rest(ctx, wait, l.wake)
 }
 
 // pause waits, and reports whether ctx is still alive.
-func (g *Gateway) pause(ctx context.Context, d time.Duration) bool {
+func (g *Gateway) pause(ctx context.Context, d time.Duration) bool { return rest(ctx, d, nil) }
+
+// rest waits, for a wake-up at most, and reports whether ctx is still alive.
+func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
+	case <-woken:
 	case <-ctx.Done():
-		return false
 	}
+	return ctx.Err() == nil
 }
 
 // setAside takes a message out of all further work, until a person has it

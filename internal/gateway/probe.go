@@ -299,15 +299,7 @@ func (g *Gateway) waitProbes(ctx context.Context, next time.Time) bool {
 	if !next.IsZero() {
 		wait = min(max(next.Sub(g.Now()), 10*time.Millisecond), probePoll)
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-g.probing:
-	case <-ctx.Done():
-		return false
-	}
-	return true
+	return rest(ctx, wait, g.probing)
 }
 
 // sendProbe makes a probe, puts it on record, and hands it in.
@@ -362,9 +354,6 @@ func (g *Gateway) SendProbes(ctx context.Context, names []string, actor string) 
 			return nil, err
 		}
 	}
-	select {
-	case g.probing <- struct{}{}:
-	default:
-	}
+	poke(g.probing)
 	return g.Probes.List(), nil
 }

@@ -107,13 +107,7 @@ func (g *Gateway) RunCalls(ctx context.Context) error {
 			g.warn(ctx, "calls not read", "", err)
 			wait = min(wait, callAgain)
 		}
-		t := time.NewTimer(max(wait, time.Second))
-		select {
-		case <-t.C:
-		case <-g.calls:
-			t.Stop()
-		case <-ctx.Done():
-			t.Stop()
+		if !rest(ctx, max(wait, time.Second), g.calls) {
 			return nil
 		}
 	}
