@@ -59,7 +59,12 @@ func parse(name string, src []byte, outer map[string][]string, site Site) *file 
 		return f
 	}
 	f.keywords(t)
-	for _, r := range t.tables("rules") {
+	rules := t.tables("rules")
+	if len(rules) > maxRules {
+		f.errorf("rules", "at most %d rules in one file, not %d", maxRules, len(rules))
+		return f
+	}
+	for _, r := range rules {
 		f.rules = append(f.rules, f.rule(r))
 	}
 	t.done()

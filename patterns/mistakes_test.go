@@ -192,6 +192,7 @@ func TestFilesThatCannotBeRules(t *testing.T) {
 		{"empty", file("empty.toml", ""), ":1: schema: schema = 1 at the top"},
 		{"not UTF-8", file("latin.toml", "schema = 1\n# \xe9\n[keywords]\na = [\"\xff\"]\n"), ": TOML:"},
 		{"with a NUL", file("nul.toml", "schema = 1\nx = \"\x00\"\n"), ": TOML:"},
+		{"too many rules", file("rules.toml", "schema = 1\n"+strings.Repeat("[[rules]]\n", 10_001)), "rules: at most 10000 rules in one file, not 10001"},
 		{"too large", file("large.toml", "schema = 1\n#"+strings.Repeat("x", 4<<20)), ":0: file: at most 4194304 bytes"},
 		{"one id twice", file("twice.toml", two), "rules[1].id: an id that no other rule of this file has"},
 		{"too many patterns", file("many.toml", many.String()), "rules: at most 4096 patterns in all, not 4200"},

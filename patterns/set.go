@@ -25,6 +25,7 @@ const (
 	// some 50 MiB of a scanner made ready.
 	maxInstructions = 1_000_000
 	MaxFileBytes    = 4 << 20 // of one rule file
+	maxRules        = 10_000  // of one rule file; there are errors to tell of each
 	maxTestBytes    = 64 << 10
 	maxListLength   = 20000 // words in one list
 	// maxTerms is how many words all patterns of a Set may have that are words
