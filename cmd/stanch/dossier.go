@@ -196,6 +196,8 @@ func dossierSaid(id dlp.ID, err error) error {
 		return errors.New("there are as many dossiers or versions as are kept")
 	case errors.Is(err, dossier.ErrDamaged):
 		return fmt.Errorf("%s: it does not open: it was changed, or sealed under another key", id)
+	case errors.Is(err, dossier.ErrItem):
+		return errors.New("nothing was saved: neither a case nor the audit log knows one of these documents; see their ids in `stanch quarantine list --all` and `stanch audit export`")
 	case errors.Is(err, dossier.ErrSlow):
 		return errors.New("nothing was saved: looking up what cases and the log say took more than five minutes; try again when the server has less to do, or with fewer documents")
 	case errors.Is(err, dossier.ErrLarge):

@@ -181,6 +181,7 @@ func (c *Console) dossierFailed(w http.ResponseWriter, r *http.Request, u User, 
 		{dossier.ErrChanged, http.StatusConflict, "Somebody saved this dossier meanwhile.", "Nothing was overwritten. Go back, keep what you wrote, and save it into the newest version."},
 		{dossier.ErrForm, http.StatusBadRequest, "Nothing was saved.", "A dossier has a title, days are such as 2026-01-31, and low risk or a breach is concluded from all four factors, each with words and a rating. Go back: what you wrote is still there."},
 		{dossier.ErrLarge, http.StatusBadRequest, "Nothing was saved: it is too long.", "A text has 8000 bytes at most, and a dossier a hundred documents."},
+		{dossier.ErrItem, http.StatusNotFound, "Nothing was saved: neither a case nor the log knows one of these documents.", ""},
 		{dossier.ErrSlow, http.StatusServiceUnavailable, "Nothing was saved: looking up what cases and the log say took more than five minutes.", "Try again when the server has less to do, or with fewer documents."},
 		{dossier.ErrFull, http.StatusConflict, "Nothing was saved: there are as many dossiers or versions as are kept.", ""},
 	} {

@@ -136,6 +136,7 @@ var kinds = []struct {
 	{"dossier_full", dossier.ErrFull},
 	{"dossier_damaged", dossier.ErrDamaged},
 	{"dossier_slow", dossier.ErrSlow},
+	{"dossier_item", dossier.ErrItem},
 	{"no_drill", drill.ErrNotFound},
 	{"drill_ended", drill.ErrEnded},
 	{"drill_form", drill.ErrForm},

@@ -76,7 +76,7 @@ func TestDossiers(t *testing.T) {
 	if got, err := c.ExportDossier(t.Context(), a, ""); err != nil || got.ID != a || got.N != 3 {
 		t.Errorf("export: %+v, %v", got, err)
 	}
-	for _, want := range []error{dossier.ErrNotFound, dossier.ErrLarge, dossier.ErrFull, dossier.ErrDamaged, dossier.ErrSlow} {
+	for _, want := range []error{dossier.ErrNotFound, dossier.ErrLarge, dossier.ErrFull, dossier.ErrDamaged, dossier.ErrSlow, dossier.ErrItem} {
 		d.err = want
 		if _, err := c.Dossier(t.Context(), a, 0, ""); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)

@@ -41,6 +41,7 @@ var (
 	ErrLarge    = errors.New("dossier: more than one may hold")
 	ErrForm     = errors.New("dossier: it is not filled in as it may be")
 	ErrDamaged  = errors.New("dossier: it does not open")
+	ErrItem     = errors.New("dossier: neither a case nor the log knows such a document")
 	ErrSlow     = errors.New("dossier: what cases and log say was not read in time")
 )
 

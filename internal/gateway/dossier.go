@@ -146,7 +146,7 @@ func (g *Gateway) BeginDossier(ctx context.Context, title string, items []dlp.ID
 	if len(v.Items) == 0 {
 		return "", dossier.ErrForm
 	}
-	return v.ID, g.gather(ctx, 0, v, keys)
+	return v.ID, g.gather(ctx, 0, v, v.Items, keys)
 }
 
 // GatherDossier adds items to the dossier id and looks up again what is known of
@@ -156,8 +156,9 @@ func (g *Gateway) GatherDossier(ctx context.Context, id dlp.ID, base int, items 
 	if err != nil {
 		return fmt.Errorf("gateway: dossier %s: %w", id, err)
 	}
+	added := slices.DeleteFunc(slices.Clone(items), func(id dlp.ID) bool { return slices.Contains(v.Items, id) })
 	v.By, v.At, v.Items = actor, g.Now(), sortedItems(append(v.Items, items...))
-	return g.gather(ctx, base, v, keys)
+	return g.gather(ctx, base, v, added, keys)
 }
 
 // AssessDossier saves what somebody filled in.
@@ -194,8 +195,9 @@ func (g *Gateway) saveDossier(ctx context.Context, base int, v dossier.Version, 
 }
 
 // gather looks up what is known of v's items and saves it with v. Each case that
-// is read is a look of its own.
-func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, keys map[dlp.ID]vault.Opened) error {
+// is read is a look of its own. Of those that are added something is known:
+// dossier.ErrItem.
+func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, added []dlp.ID, keys map[dlp.ID]vault.Opened) error {
 	if len(v.Items) > dossier.MaxItems {
 		return dossier.ErrLarge
 	}
@@ -204,6 +206,9 @@ func (g *Gateway) gather(ctx context.Context, base int, v dossier.Version, keys 
 		return err
 	}
 	rec, err := g.dossierRecord(ctx, v, keys)
+	if err == nil {
+		err = rec.knows(added)
+	}
 	if err != nil {
 		return err
 	}
@@ -250,6 +255,34 @@ func (g *Gateway) dossierRecord(ctx context.Context, v dossier.Version, keys map
 		return rec, fmt.Errorf("gateway: dossier %s: %w", v.ID, err)
 	}
 	return rec, nil
+}
+
+// knows reports the first of added of which neither a case nor the log knows
+// anything: an id that somebody mistyped. That a dossier was to be about it does not
+// count.
+func (rec *DossierRecord) knows(added []dlp.ID) error {
+	if rec.Evidence.Cut { // older lines may tell of it
+		return nil
+	}
+	known := map[dlp.ID]bool{}
+	for _, it := range rec.Items {
+		known[it.ID] = it.Case || it.State != ""
+	}
+	for i := range rec.Evidence.Events {
+		e, err := rec.Evidence.Events[i].Event()
+		if err != nil {
+			return fmt.Errorf("gateway: dossier: %w", err)
+		}
+		if e.Kind != audit.Look || e.Reason != audit.ReasonDossier {
+			known[e.Doc], known[e.Of] = true, true
+		}
+	}
+	for _, it := range rec.Items {
+		if !known[it.ID] && slices.Contains(added, it.ID) {
+			return fmt.Errorf("gateway: dossier: %s: %w", it.ID, dossier.ErrItem)
+		}
+	}
+	return nil
 }
 
 // noDrills is items without those of drills that are over: nothing was disclosed.

@@ -164,6 +164,7 @@ func sampled(t *testing.T, b *bench) dlp.ID {
 type evidence struct {
 	asked []dlp.ID
 	until time.Duration // that the look-up has
+	lines []string
 }
 
 func (e *evidence) Evidence(ctx context.Context, ids []dlp.ID, _ time.Time, _ int) (audit.Evidence, error) {
@@ -171,7 +172,11 @@ func (e *evidence) Evidence(ctx context.Context, ids []dlp.ID, _ time.Time, _ in
 	if at, ok := ctx.Deadline(); ok {
 		e.until = time.Until(at)
 	}
-	return audit.Evidence{Checkpoint: "signed"}, nil
+	out := audit.Evidence{Checkpoint: "signed"}
+	for _, line := range e.lines {
+		out.Events = append(out.Events, audit.Proof{Line: line})
+	}
+	return out, nil
 }
 
 // TestDossierOfWhatWasNeverHeld: with reviewers_only a dossier is about mail that
@@ -183,6 +188,11 @@ func TestDossierOfWhatWasNeverHeld(t *testing.T) {
 	log := &evidence{}
 	b.Prove, b.Deps.Dossiers = log, dossier.OpenStore(b.dir, b.Names.(dossier.Keys))
 	passed := sampled(t, b)
+	log.lines = []string{`{"kind":"look","doc":"` + string(passed) + `","reason":"dossier"}`}
+	if _, err := b.BeginDossier(t.Context(), "a mistyped id", []dlp.ID{passed}, nil, "user:ann"); !errors.Is(err, dossier.ErrItem) {
+		t.Errorf("of what nobody knows: %v, want %v", err, dossier.ErrItem)
+	}
+	log.lines = append(log.lines, `{"kind":"decision","doc":"`+string(passed)+`"}`)
 	b.verdict = map[string]dlp.RcptVerdict{out.String(): holdFor}
 	doc := withText(labs, out)
 	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
@@ -223,5 +233,13 @@ func TestDossierOfWhatWasNeverHeld(t *testing.T) {
 	}
 	if _, err := b.BeginDossier(t.Context(), "what passed", []dlp.ID{passed}, nil, "user:ann"); err != nil {
 		t.Errorf("of what passed alone, without a key: %v", err)
+	}
+	keys := map[dlp.ID]vault.Opened{doc.ID: {Case: key}}
+	if err := b.GatherDossier(t.Context(), id, 1, []dlp.ID{dlp.NewID()}, keys, "user:ann"); !errors.Is(err, dossier.ErrItem) {
+		t.Errorf("what nobody knows, added: %v, want %v", err, dossier.ErrItem)
+	}
+	log.lines = nil // the log does not go back as far any more
+	if err := b.GatherDossier(t.Context(), id, 1, nil, keys, "user:ann"); err != nil {
+		t.Errorf("looked up anew: %v", err)
 	}
 }
