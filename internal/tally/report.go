@@ -76,9 +76,11 @@ type Waits struct {
 	TenthSeconds  int64 `json:"slowest_tenth_seconds"` // they took longer
 }
 
-// Median and Tenth are the same as times.
+// Median is MedianSeconds.
 func (w Waits) Median() time.Duration { return time.Duration(w.MedianSeconds) * time.Second }
-func (w Waits) Tenth() time.Duration  { return time.Duration(w.TenthSeconds) * time.Second }
+
+// Tenth is TenthSeconds.
+func (w Waits) Tenth() time.Duration { return time.Duration(w.TenthSeconds) * time.Second }
 
 // WaitsOf sums up the buckets of Waited.
 func WaitsOf(of map[string]int64) (w Waits) {
