@@ -67,11 +67,21 @@ func TestDashboardCounts(t *testing.T) {
 	if text := webtest.Eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(text, "Emergency") {
 		t.Errorf("the report lacks the department:\n%s", text)
 	}
+	printed := g.must("report", "--format", "csv")
+	for _, want := range []string{"together,,held,2", "precision,us-ssn,decided,1", "precision,us-ssn,phi,0", "time_to_decision,,decisions,1", "sender,ada@clinic.example,held,2",
+		"department,Emergency,messages,3", "department,Emergency,senders_with_repeats,1", "department,Emergency,held of ada@clinic.example,2"} {
+		if !strings.Contains(printed, ","+want+"\n") {
+			t.Errorf("stanch report lacks %q:\n%s", want, printed)
+		}
+	}
+	if out, code := g.cli("report", "--from", "2026-02-01", "--to", "2026-01-01"); code != 2 || out != "" {
+		t.Errorf("a period that is none: %d %s", code, out)
+	}
 	csv := webtest.Eval[string](b, `(() => { const x = new XMLHttpRequest(); x.open("GET", "/report.csv?days=2", false); try { x.send() } catch (e) { return String(e) } return x.responseText })()`)
 	if !strings.Contains(csv, "NetworkError") { // the page's own policy lets no script fetch anything
 		t.Errorf("a script of the page could fetch: %q", csv)
 	}
-	if log := g.must("audit", "export"); !strings.Contains(log, `"reason":"report"`) {
+	if log := g.must("audit", "export"); !strings.Contains(log, `"reason":"report"`) || !strings.Contains(log, `"reason":"report_csv"`) {
 		t.Error("that the report was made is not on record")
 	}
 	g.stop()
