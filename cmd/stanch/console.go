@@ -112,7 +112,7 @@ func (s *server) consoleRules() []console.Rule {
 	}
 	var out []console.Rule
 	for _, r := range j.set.Rules() {
-		out = append(out, console.Rule{ID: r.ID, Type: r.Type, Name: r.Description})
+		out = append(out, console.Rule{ID: r.ID, Type: r.Type, Name: r.Description, Severity: r.Severity})
 	}
 	return out
 }

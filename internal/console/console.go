@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -112,10 +113,13 @@ func New(d Deps) (*Console, error) {
 	}
 	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
 		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "left": func(t *time.Time) string { return age(t.Sub(d.Now())) }, "size": size, "initials": initials, "words": codeWords, "person": person, "bars": bars, "grouped": grouped,
-		"filters": filters, "short": shortID, "clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"filters": filters, "short": shortID, "clock": clock,
 	})
 	return c, err
 }
+
+// clock is how pages say a time.
+func clock(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // Handler is the whole face, as web.Serve takes it.
 func (c *Console) Handler() http.Handler {
@@ -198,16 +202,25 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, pag
 
 // say answers with a page that says one thing.
 func (c *Console) say(w http.ResponseWriter, r *http.Request, u User, status int, what, more string) {
-	c.render(w, r, status, "say", struct {
+	p := struct {
 		frame
 		What, More string
-	}{c.frame(r, u, what), what, more})
+		Item       dlp.ID // that it is about, "" for none
+	}{frame: c.frame(r, u, what), What: what, More: more}
+	if id, err := itemID(r); err == nil && status == http.StatusConflict && strings.HasPrefix(r.URL.Path, "/items/") {
+		p.Item = id
+	}
+	c.render(w, r, status, "say", p)
 }
 
 // fail answers an act that was not done, in words for who asked.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error) {
-	if errors.Is(err, vault.ErrLocked) {
+	switch {
+	case errors.Is(err, vault.ErrLocked):
 		c.locked(w, r, u)
+		return
+	case errors.Is(err, gateway.ErrNotHeld), errors.Is(err, gateway.ErrChanged):
+		c.say(w, r, u, http.StatusConflict, "This changed while you were reading.", c.since(r, err))
 		return
 	}
 	for _, known := range []struct {
@@ -218,7 +231,6 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{vault.ErrNotFound, http.StatusNotFound, "There is no such item.", ""},
 		{pickup.ErrEnded, http.StatusNotFound, "No such message waits.", "It is over, or somebody took it back before."},
 		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
-		{gateway.ErrNotHeld, http.StatusConflict, "This changed while you were reading.", "Somebody decided about it before. Nothing you did was lost, and nothing was done twice."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
 		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already, or somebody did who is your deputy or whose you are. It is above the threshold for one person."},
 		{gateway.ErrOwn, http.StatusConflict, "Somebody else must release it.", "It is your own mail, or of somebody whose deputy you are."},
@@ -239,6 +251,24 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 	}
 	c.Log.LogAttrs(r.Context(), slog.LevelError, "a reviewer's request was not carried out", safelog.Err(err))
 	c.say(w, r, u, http.StatusInternalServerError, "That was not done.", "The item stays as it was. The log of the server says more.")
+}
+
+// since says what became of an item that somebody decided about as it was before.
+func (c *Console) since(r *http.Request, err error) string {
+	if errors.Is(err, gateway.ErrChanged) {
+		return "More is known of it, a first decision was made, or some have it already. Nothing was done: look at it again, and decide then."
+	}
+	const kept = " Nothing of yours was done, and nothing was done twice."
+	id, err := itemID(r)
+	if err != nil {
+		return "Somebody decided about it before." + kept
+	}
+	h, err := c.Desk.Listed(r.Context(), id)
+	if err != nil || h.Decided == nil {
+		return "Somebody decided about it before." + kept
+	}
+	by := cmp.Or(person(h.DecidedBy), "its time")
+	return fmt.Sprintf("It was %s on %s, by %s.", h.State, clock(*h.Decided), by) + kept
 }
 
 // note records what somebody did here; without a record nothing is done.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -63,6 +64,14 @@ func (d *desk) find(id dlp.ID) (gateway.Held, error) {
 		}
 	}
 	return gateway.Held{}, vault.ErrNotFound
+}
+
+func (d *desk) version(id dlp.ID) string {
+	h, err := d.find(id)
+	if err != nil {
+		return ""
+	}
+	return h.Version
 }
 
 // FindHeld serves held as a store without terms does, newest first: whatever is asked for.
@@ -135,6 +144,9 @@ func (d *desk) ReleaseFor(_ context.Context, id dlp.ID, _ vault.Opened, actor st
 	if d.fails != nil {
 		return gateway.Released{}, d.fails
 	}
+	if rv.Version != d.version(id) {
+		return gateway.Released{}, gateway.ErrChanged
+	}
 	how := rv.Code
 	if rv.Encrypted {
 		how += " encrypted"
@@ -149,6 +161,9 @@ func (d *desk) ReleaseFor(_ context.Context, id dlp.ID, _ vault.Opened, actor st
 func (d *desk) RejectFor(_ context.Context, id dlp.ID, _ vault.Opened, actor string, rv gateway.Review) error {
 	if _, err := d.find(id); err != nil {
 		return err
+	}
+	if rv.Version != "" && rv.Version != d.version(id) {
+		return gateway.ErrChanged
 	}
 	d.did("reject " + rv.Code + " " + rv.Note + " " + actor)
 	return nil
@@ -217,7 +232,7 @@ func newSiteWith(t testing.TB, items int, more func(*site, *console.Deps)) *site
 	for i := range items {
 		s.desk.held = append(s.desk.held, gateway.Held{ID: dlp.NewID(), Channel: "mail", State: "held", Received: s.at.Add(-time.Duration(i) * time.Minute), Policy: "phi-leaves",
 			Rules: []dlp.RuleID{"us-ssn"}, Confidence: "high", Sender: "ward.person@clinic.example", Recipients: []string{fmt.Sprintf("r@partner%d.example", i%7)},
-			Path: "Secretname.docx", Size: 2048})
+			Path: "Secretname.docx", Size: 2048, Version: "v1"})
 	}
 	deps := console.Deps{Desk: s.desk, Reader: reader{}, Users: s.users, Views: console.OpenViews(dir, ring), Deputy: console.OpenDeputies(dir, s.now), Keys: ring, Now: s.now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment", "other"},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -279,6 +294,15 @@ func (s *site) signedIn(t testing.TB, name string) *visitor {
 
 func (v *visitor) do(method, path string, form url.Values, header ...string) (code int, body, to string) {
 	v.t.Helper()
+	if strings.HasSuffix(path, "/decide") && !form.Has("version") { // as the page has it
+		if form = maps.Clone(form); form == nil {
+			form = url.Values{}
+		}
+		form.Set("version", "v1")
+		for _, id := range form["item"] {
+			form.Set("version-"+id, "v1")
+		}
+	}
 	req, err := http.NewRequestWithContext(v.t.Context(), method, v.site.URL+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		v.t.Fatal(err)
@@ -341,7 +365,7 @@ func TestRolesAndRoutes(t *testing.T) {
 					t.Errorf("%s, %s: refused, and yet the desk was asked", name, pattern)
 				case code >= 500:
 					t.Errorf("%s, %s: %d", name, pattern, code)
-				case let && id == foreign && strings.Contains(path, id) && !strings.HasSuffix(path, "claim") && code != http.StatusNotFound:
+				case let && id == foreign && strings.Contains(path, id) && code != http.StatusNotFound:
 					t.Errorf("%s, %s of a foreign id: %d, want 404", name, pattern, code)
 				}
 				if (name == "viewer" || name == "auditor" || name == "nobody") && strings.Contains(body, "ward.person") {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ func (c *Console) claim(w http.ResponseWriter, r *http.Request, u User) {
 func (c *Console) unclaim(w http.ResponseWriter, r *http.Request, u User) {
 	id, err := itemID(r)
 	if err == nil {
+		_, err = c.Desk.Listed(r.Context(), id)
+	}
+	if err == nil && c.claims.who(id) == u.Name { // what is not theirs, or not any more, they do not let go
 		err = c.note(r.Context(), audit.Event{Kind: audit.Claim, Doc: id, Actor: u.Actor(), Reason: "let_go"})
 	}
 	if err != nil {
@@ -79,10 +83,13 @@ func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
 	case len(rv.Words) > maxWords || len(rv.Note) > maxWords:
 		return rv, fmt.Sprintf("Nothing was decided: at most %d bytes of words.", maxWords)
 	}
-	rv.Encrypted = r.PostFormValue("do") == "encrypt"
+	rv.Encrypted, rv.Version = r.PostFormValue("do") == "encrypt", cmp.Or(r.PostFormValue("version"), noVersion)
 	rv.Note = strings.ReplaceAll(rv.Note, "\r\n", "\n")
 	return rv, ""
 }
+
+// noVersion is none that an item has: who does not say what they were shown decides nothing.
+const noVersion = "-"
 
 // do carries one decision out, and says it in words.
 func (c *Console) do(r *http.Request, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
@@ -130,6 +137,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
 		return
 	}
+	mine := c.claims.who(id) == u.Name
 	if by, ok := c.claims.take(id, u); !ok {
 		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
 		return
@@ -141,7 +149,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	if err == nil && c.Drills.IsDrill(id) {
 		said += " This was a drill: nothing leaves, and nobody is written to."
 	}
-	c.claims.drop(id, u.Name)
+	c.settle(id, u, mine, err)
 	if errors.Is(err, gateway.ErrSecond) {
 		said, err = "Noted as the first of two decisions. Somebody else must decide the same before it goes.", nil
 	}
@@ -151,6 +159,15 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	c.sessions.say(r, said)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+}
+
+// settle lets go of an item after a decision that ended with err; of one that u had
+// claimed before, and that is still theirs to decide, it does not.
+func (c *Console) settle(id dlp.ID, u User, mine bool, err error) {
+	if mine && err != nil && !errors.Is(err, gateway.ErrSecond) && !errors.Is(err, gateway.ErrNotHeld) {
+		return
+	}
+	c.claims.drop(id, u.Name)
 }
 
 // someOf reads for whom alone a decision is; none: for all. A form that does not
@@ -191,92 +208,4 @@ func (c *Console) rest(r *http.Request, id dlp.ID, u User, said string, rv gatew
 		return "", err
 	}
 	return said + " Rejected for all others.", nil
-}
-
-// chosen reads the items of a bulk act, each once.
-func chosen(r *http.Request) ([]dlp.ID, error) {
-	if err := r.ParseForm(); err != nil {
-		return nil, vault.ErrNotFound
-	}
-	var ids []dlp.ID
-	for _, s := range r.PostForm["item"] {
-		id, err := dlp.ParseID(s)
-		if err != nil {
-			return nil, vault.ErrNotFound
-		}
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) > pageRows {
-		return nil, vault.ErrNotFound
-	}
-	return ids, nil
-}
-
-// askBulk asks once more before several items are decided about.
-func (c *Console) askBulk(w http.ResponseWriter, r *http.Request, u User) {
-	ids, err := chosen(r)
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	what := r.PostFormValue("do")
-	if len(ids) == 0 || !slices.Contains(decisions, what) {
-		c.say(w, r, u, http.StatusBadRequest, "Nothing was chosen.", "Go back and select items.")
-		return
-	}
-	c.render(w, r, http.StatusOK, "bulk", struct {
-		frame
-		Items   []dlp.ID
-		Count   int
-		Do      string
-		Reasons []string
-	}{c.frame(r, u, "Decide about several"), ids, len(ids), what, c.Reasons})
-}
-
-// bulk decides about several items, if their number was typed.
-func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
-	ids, err := chosen(r)
-	if err != nil {
-		c.fail(w, r, u, err)
-		return
-	}
-	rv, amiss := c.reviewOf(r)
-	if n, err := strconv.Atoi(strings.TrimSpace(r.PostFormValue("count"))); amiss == "" && (err != nil || n != len(ids)) {
-		amiss = "Nothing was decided: the number typed is not the number of items."
-	}
-	if amiss != "" {
-		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; all items stay as they were.")
-		return
-	}
-	what := r.PostFormValue("do")
-	done, noted := 0, 0
-	for _, id := range ids {
-		u, err := c.standing(r, id, u)
-		if err != nil {
-			c.fail(w, r, u, err)
-			return
-		}
-		if _, ok := c.claims.take(id, u); !ok {
-			continue
-		}
-		_, err = c.do(r, id, u, what, rv)
-		c.claims.drop(id, u.Name)
-		switch {
-		case err == nil:
-			done++
-		case errors.Is(err, gateway.ErrSecond):
-			noted++
-		}
-	}
-	said := fmt.Sprintf("%d of %d done.", done, len(ids))
-	if noted > 0 {
-		said += fmt.Sprintf(" %d noted as the first of two decisions: somebody else must decide the same.", noted)
-	}
-	if done+noted < len(ids) {
-		said += " The others cannot go so, are claimed or decided already, or the server cannot open them: they stay as they were."
-	}
-	c.sessions.say(r, said)
-	http.Redirect(w, r, "/queue", http.StatusSeeOther)
 }

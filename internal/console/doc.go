@@ -60,4 +60,6 @@ type Rule struct {
 	ID   dlp.RuleID
 	Type dlp.Type
 	Name string // its description
+
+	Severity dlp.Severity
 }

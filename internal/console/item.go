@@ -82,7 +82,6 @@ type itemPage struct {
 	RevealReasons []string
 	Ask           *gateway.SendersAsk
 	DecidedBy     string
-	Decided       *time.Time
 	Count         int
 	Locked        bool // an encrypted part was not read
 
@@ -108,7 +107,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
-		DecidedBy: person(d.DecidedBy), Decided: d.Decided, Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
+		DecidedBy: person(d.DecidedBy), Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
 	p.Mine, p.Unlocked = p.Claimed == u.Name, keys.Case != nil
 	if p.Hold, p.OnHold, err = c.Legal.LegalHoldOn(r.Context(), id); err != nil {
 		c.fail(w, r, u, err)
@@ -141,13 +140,13 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 		part.Typed = vault.ByPassword(d.Typed, part.Path)
 	}
 	p.Tree = tree(p.Parts)
-	var types []dlp.Type
+	rules := c.rulesByID()
 	for _, f := range d.Findings {
-		if slices.Contains(d.Rules, f.Rule) && !slices.Contains(types, f.Type) {
-			types = append(types, f.Type)
+		if _, ok := rules[f.Rule]; !ok { // of a rule that is not in force any more
+			rules[f.Rule] = Rule{ID: f.Rule, Type: f.Type}
 		}
 	}
-	p.Why = "Held because of: " + lowerFirst(because(types, &d.Held)) + "."
+	p.Why = "Held because of: " + lowerFirst(because(kinds(d.Rules, rules), &d.Held)) + "."
 	for _, g := range d.Gaps {
 		p.Gaps = append(p.Gaps, gapView{partLabel(g.Part), Ending(g.Name), codeWords(g.Cause), g.Detail})
 		p.Locked = p.Locked || g.Cause == dlp.Encrypted.String()

@@ -31,12 +31,9 @@ func (c *Console) others(ctx context.Context, h *gateway.Held, u User) (o others
 		return o, err
 	}
 	o.Asked, o.Count, o.Cut = true, from.Count, from.Cut
-	types := map[dlp.RuleID]dlp.Type{}
-	for _, rule := range c.Rules() {
-		types[rule.ID] = rule.Type
-	}
+	rules := c.rulesByID()
 	for i := range from.Held {
-		o.Rows = append(o.Rows, c.row(&from.Held[i], types, u))
+		o.Rows = append(o.Rows, c.row(&from.Held[i], rules, u))
 	}
 	return o, nil
 }

@@ -12,6 +12,7 @@ import (
 // noPages are routes by GET that show no page of their own.
 var noPages = map[string]string{
 	"GET /{$}":              "leads to the queue",
+	"GET /":                 "no page: says so",
 	"GET /report.csv":       "a table of numbers",
 	"GET /departments.csv":  "a table of numbers",
 	"GET /signin/oidc":      "leads to the provider",

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/notify"
 	"github.com/stanch-dlp/stanch/internal/safelog"
+	"github.com/stanch-dlp/stanch/internal/tally"
 	"github.com/stanch-dlp/stanch/internal/vault"
 )
 
@@ -151,10 +153,10 @@ func causeHas(cause, w string) bool {
 }
 
 // matches reports whether h is asked for.
-func (s search) matches(h *gateway.Held, types map[dlp.RuleID]dlp.Type) bool {
+func (s search) matches(h *gateway.Held, rules map[dlp.RuleID]Rule) bool {
 	switch {
 	case s.Rule != "" && !slices.Contains(h.Rules, dlp.RuleID(s.Rule)),
-		s.Type != "" && !slices.ContainsFunc(h.Rules, func(r dlp.RuleID) bool { return string(types[r]) == s.Type }),
+		s.Type != "" && !slices.ContainsFunc(h.Rules, func(r dlp.RuleID) bool { return string(rules[r].Type) == s.Type }),
 		s.Channel != "" && h.Channel != s.Channel,
 		s.Confidence == "none" && len(h.Rules) > 0,
 		s.Confidence != "" && s.Confidence != "none" && h.Confidence != s.Confidence,
@@ -163,7 +165,7 @@ func (s search) matches(h *gateway.Held, types map[dlp.RuleID]dlp.Type) bool {
 		return false
 	}
 	for w := range strings.FieldsSeq(s.Words) {
-		if !hasWord(h, types, w) {
+		if !hasWord(h, rules, w) {
 			return false
 		}
 	}
@@ -173,9 +175,9 @@ func (s search) matches(h *gateway.Held, types map[dlp.RuleID]dlp.Type) bool {
 // hasWord reports whether a field of h that holds no PHI has the word w: a rule, a
 // kind of data or a cause anywhere in it, a domain, the policy, the channel and
 // the confidence as vault.Words cuts them, and the id as a whole.
-func hasWord(h *gateway.Held, types map[dlp.RuleID]dlp.Type, w string) bool {
+func hasWord(h *gateway.Held, rules map[dlp.RuleID]Rule, w string) bool {
 	if w == string(h.ID) || w == urgent && h.Urgent ||
-		slices.ContainsFunc(h.Rules, func(r dlp.RuleID) bool { return ruleHas(r, types[r], w) }) ||
+		slices.ContainsFunc(h.Rules, func(r dlp.RuleID) bool { return ruleHas(r, rules[r].Type, w) }) ||
 		slices.ContainsFunc(h.Causes, func(c string) bool { return causeHas(c, w) }) {
 		return true
 	}
@@ -194,6 +196,32 @@ const maxDomain = 255 // RFC 1035 2.3.4
 
 // maxQuery bounds the words of one search, in bytes.
 const maxQuery = 200
+
+// rulesByID are the rules in force.
+func (c *Console) rulesByID() map[dlp.RuleID]Rule {
+	rules := map[dlp.RuleID]Rule{}
+	for _, r := range c.Rules() {
+		rules[r.ID] = r
+	}
+	return rules
+}
+
+// kinds are what the rules of ids find, what weighs most first.
+func kinds(ids []dlp.RuleID, rules map[dlp.RuleID]Rule) (types []dlp.Type) {
+	var known []Rule
+	for _, id := range ids {
+		if r, ok := rules[id]; ok {
+			known = append(known, r)
+		}
+	}
+	slices.SortStableFunc(known, func(a, b Rule) int { return cmp.Compare(a.Severity, b.Severity) })
+	for _, r := range known {
+		if !slices.Contains(types, r.Type) {
+			types = append(types, r.Type)
+		}
+	}
+	return types
+}
 
 // row is one line of the queue: no subject, no file name, no matched text.
 type row struct {
@@ -216,6 +244,7 @@ type row struct {
 	Proposed   bool       // it waits for a second decision
 	Ends       *time.Time // when it ends if nobody decides
 	Late       bool       // that is within a day
+	Version    string     // of what is shown
 }
 
 type queuePage struct {
@@ -233,6 +262,9 @@ type queuePage struct {
 	Views    []View
 	Query    string // the search, as a view keeps it
 	Portal   bool   // recipients open mail in a browser
+	Wider    string // where nothing matches: URL of the same search of whatever state
+	Passed   string // where nothing is held: what passed today, in words
+	LastHeld *time.Time
 
 	places []string // in whose place the reader decides
 }
@@ -275,10 +307,8 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		f.After = id
 	}
 	later := f.After != ""
-	types := map[dlp.RuleID]dlp.Type{}
 	p := queuePage{Search: s, Rules: rules, Reasons: c.Reasons, Narrowed: len(s.query()) > 0, Later: later, Seen: mostSeen}
 	for _, rule := range rules {
-		types[rule.ID] = rule.Type
 		if !slices.Contains(p.Types, rule.Type) {
 			p.Types = append(p.Types, rule.Type)
 		}
@@ -290,7 +320,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 			c.Log.LogAttrs(r.Context(), slog.LevelWarn, "deputies could not be read", safelog.Err(err))
 		}
 	}
-	more, err := c.fill(r, &p, f, types, u)
+	more, err := c.fill(r, &p, f, c.rulesByID(), u)
 	if err != nil {
 		c.fail(w, r, u, err)
 		return
@@ -306,14 +336,47 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 	if p.Views, err = c.Views.Of(u.Name); err != nil { // the queue is there without them
 		c.Log.LogAttrs(r.Context(), slog.LevelWarn, "saved views could not be read", safelog.Err(err))
 	}
+	if len(p.Rows) == 0 {
+		c.whatInstead(r, &p, s)
+	}
 	p.Query, p.Portal = s.query().Encode(), c.Pickups != nil
 	p.frame = c.frame(r, u, "Queue")
 	c.render(w, r, http.StatusOK, "queue", p)
 }
 
+// whatInstead says what there is where a queue is empty: a wider search, or what passed
+// today and when something was held last. What cannot be told is left out.
+func (c *Console) whatInstead(r *http.Request, p *queuePage, s search) {
+	if p.Narrowed {
+		if s.State != "all" {
+			s.State = "all"
+			p.Wider = c.urlOf(r, s)
+		}
+		return
+	}
+	today := tally.Day(c.Now())
+	counts, err := c.Figures.By(r.Context(), tally.Passed, today, today)
+	if err != nil {
+		c.Log.LogAttrs(r.Context(), slog.LevelWarn, "what passed today could not be counted", safelog.Err(err))
+	}
+	var passed []string
+	for _, x := range counts {
+		switch x.Of {
+		case dlp.Mail.String():
+			passed = append(passed, several(int(x.N), "message"))
+		case dlp.File.String():
+			passed = append(passed, several(int(x.N), "file"))
+		}
+	}
+	p.Passed = upper(listed(passed))
+	if hs, _, err := c.Desk.FindHeld(r.Context(), vault.Query{Limit: 1}); err == nil && len(hs) > 0 {
+		p.LastHeld = &hs[0].Received
+	}
+}
+
 // fill adds the rows of one page and returns the item after which the next one
 // begins, "" for none.
-func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, types map[dlp.RuleID]dlp.Type, u User) (dlp.ID, error) {
+func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, rules map[dlp.RuleID]Rule, u User) (dlp.ID, error) {
 	f.Limit = pageRows + 1
 	for seen := 0; ; f.Limit = oneList {
 		hs, next, err := c.Desk.FindHeld(r.Context(), f)
@@ -322,13 +385,13 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, types map[d
 		}
 		for i := range hs {
 			h := &hs[i]
-			if h.Received.Before(f.Since) || !p.Search.matches(h, types) {
+			if h.Received.Before(f.Since) || !p.Search.matches(h, rules) {
 				continue
 			}
 			if len(p.Rows) == pageRows {
 				return p.Rows[pageRows-1].ID, nil
 			}
-			x := c.row(h, types, u)
+			x := c.row(h, rules, u)
 			x.Selectable = x.Selectable || x.State == string(vault.Held) && slices.Contains(p.places, x.Claimed)
 			p.Rows = append(p.Rows, x)
 		}
@@ -342,13 +405,9 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, types map[d
 	}
 }
 
-func (c *Console) row(h *gateway.Held, types map[dlp.RuleID]dlp.Type, u User) row {
-	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence, Asked: h.Asked, Drill: h.Drill}
-	for _, id := range h.Rules {
-		if t, ok := types[id]; ok && !slices.Contains(x.Types, t) {
-			x.Types = append(x.Types, t)
-		}
-	}
+func (c *Console) row(h *gateway.Held, rules map[dlp.RuleID]Rule, u User) row {
+	x := row{ID: h.ID, State: h.State, Received: h.Received, Channel: h.Channel, Size: h.Size, Gap: len(h.Causes) > 0, Confidence: h.Confidence, Asked: h.Asked, Drill: h.Drill, Version: h.Version}
+	x.Types = kinds(h.Rules, rules)
 	x.Why = because(x.Types, h)
 	x.From, x.To = fromTo(h, u)
 	x.Urgent = h.Urgent

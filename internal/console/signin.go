@@ -17,6 +17,9 @@ func (c *Console) signinRoutes() []route {
 		{"GET /{$}", see, func(w http.ResponseWriter, r *http.Request, _ User) {
 			http.Redirect(w, r, "/queue", http.StatusSeeOther)
 		}},
+		{"GET /", signedIn, func(w http.ResponseWriter, r *http.Request, u User) {
+			c.say(w, r, u, http.StatusNotFound, "There is no such page.", "The address may be mistyped, or of an earlier version.")
+		}},
 		{"GET /signin", anyone, func(w http.ResponseWriter, r *http.Request, _ User) { c.signinPage(w, r, http.StatusOK, "") }},
 		{"POST /signin", anyone, c.signin},
 		{"POST /signout", anyone, c.signout},

@@ -88,5 +88,8 @@ func person(actor string) string {
 	if uid, ok := strings.CutPrefix(actor, "uid:"); ok {
 		return "user " + uid + " of the server"
 	}
+	if actor == "sender" {
+		return "its sender"
+	}
 	return strings.TrimPrefix(actor, "user:")
 }

@@ -180,6 +180,16 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	eventually(t, "the item's page has come, and its script", func() bool {
 		return webtest.Eval[bool](b, `document.readyState === "complete" && document.querySelector("#do-reject") !== null`)
 	})
+	b.Do(chromedp.KeyEvent("]"), chromedp.KeyEvent("]"), chromedp.KeyEvent("["))
+	if at := webtest.Eval[string](b, `document.activeElement.id`); at != "p0" {
+		t.Errorf("] twice and [ left the page at %q, want the first part", at)
+	}
+	// Who speaks to the browser can do without keys, and have them again.
+	b.Do(chromedp.KeyEvent("?"), chromedp.WaitVisible("#keys-off"), chromedp.Click("#keys-off"), chromedp.Click("#keys button"), chromedp.WaitNotVisible("#keys"), chromedp.KeyEvent("d"))
+	if webtest.Eval[bool](b, `document.querySelector("#do-reject").checked`) {
+		t.Error("d chose Reject though keys were switched off")
+	}
+	b.Do(chromedp.Click("[data-keys]"), chromedp.WaitVisible("#keys-off"), chromedp.Click("#keys-off"), chromedp.Click("#keys button"), chromedp.WaitNotVisible("#keys"))
 	b.Do(chromedp.KeyEvent("d"))
 	if at := webtest.Eval[string](b, `document.querySelector("#do-reject").checked + " " + document.activeElement.id`); at != "true code" {
 		t.Fatalf("d left the page at %q, want Reject chosen and its reason under the hand", at)

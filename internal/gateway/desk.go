@@ -55,6 +55,11 @@ type Held struct {
 	Drill bool `json:"drill,omitempty"`
 	// Released are those who have it while it stays held for Recipients.
 	Released []string `json:"released,omitempty"`
+	// Decided is when somebody decided, DecidedBy who did; "" where it was time.
+	Decided   *time.Time `json:"decided,omitempty"`
+	DecidedBy string     `json:"decided_by,omitempty"`
+	// Version is what Review.Version says again.
+	Version string `json:"-"`
 }
 
 // HeldDetail is what `quarantine show` prints: why it was held, and where.
@@ -69,9 +74,7 @@ type HeldDetail struct {
 	// none where that was not noted.
 	Parts []vault.ShownPart `json:"parts,omitempty"`
 	// Typed are the parts that a typed password opened: it takes one to read them again.
-	Typed     []string   `json:"typed,omitempty"`
-	Decided   *time.Time `json:"decided,omitempty"`
-	DecidedBy string     `json:"decided_by,omitempty"`
+	Typed []string `json:"typed,omitempty"`
 
 	// Ask is what its sender asks for, nil for nothing.
 	Ask *SendersAsk `json:"ask,omitempty"`
@@ -244,7 +247,10 @@ func (g *Gateway) heldOf(e vault.Entry) Held {
 	h := Held{ID: e.ID, Channel: e.Channel.String(), State: string(e.State), Received: e.Received, Policy: e.Policy,
 		Rules: e.Rules, Sender: e.Envelope.Sender.String(), Recipients: []string{}, Root: e.Envelope.Root, Path: e.Envelope.Path,
 		Size: e.Size, Causes: []string{}, Confidence: e.Confidence, Damaged: e.Damaged,
-		Proposed: proposedOf(e.Proposal), Ends: g.ends(&e), Drill: g.wasDrill(&e)}
+		Proposed: proposedOf(e.Proposal), Ends: g.ends(&e), Drill: g.wasDrill(&e), DecidedBy: e.DecidedBy, Version: e.Version}
+	if !e.Decided.IsZero() {
+		h.Decided = &e.Decided
+	}
 	if h.Rules == nil {
 		h.Rules = []dlp.RuleID{}
 	}
@@ -296,15 +302,12 @@ func (g *Gateway) ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, ac
 	if err := g.urgentFirst(ctx, h); err != nil {
 		return HeldDetail{}, err
 	}
-	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, DecidedBy: e.DecidedBy, Parts: c.Shown.Parts, Typed: c.Shown.Typed,
+	d := HeldDetail{Held: h[0], Reason: s.Reason, Findings: positions(c), Gaps: []HeldGap{}, Parts: c.Shown.Parts, Typed: c.Shown.Typed,
 		Two: g.cfg.Review.needsTwo(c), Patients: policy.Patients(c.Findings)}
 	if d.Ask, err = g.askOf(ctx, id); err != nil {
 		return HeldDetail{}, err
 	}
 	d.Asked = d.Ask != nil
-	if !e.Decided.IsZero() {
-		d.Decided = &e.Decided
-	}
 	for _, gap := range c.Gaps {
 		d.Gaps = append(d.Gaps, HeldGap{Part: gap.Path, Name: gap.Name, Cause: gap.Cause.String(), Detail: gap.Detail})
 	}
@@ -325,6 +328,13 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 		return err
 	}
 	defer done()
+	held, err := g.Vault.Get(ctx, id)
+	if err == nil {
+		err = rv.asShown(held)
+	}
+	if err != nil {
+		return fmt.Errorf("gateway: reject %s: %w", id, err)
+	}
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return err
 	}

@@ -65,6 +65,13 @@ func TestOpenEncrypted(t *testing.T) {
 	if d.State != "held" || len(d.Gaps) != 0 || len(d.Causes) != 0 || len(d.Findings) != 2 || !slices.Contains(d.Rules, "us-ssn") || d.Confidence != "high" || d.Proposed != nil {
 		t.Errorf("opened, the item says %+v", d)
 	}
+	events := len(b.audit.events)
+	for name, rv := range map[string]gateway.Review{"before a first decision": {Version: before.Version}, "none that there was": {Version: "-"}} { // who was shown less decides nothing
+		_, err := b.ReleaseFor(t.Context(), doc.ID, vault.Opened{}, "user:dana", rv)
+		if again := b.RejectFor(t.Context(), doc.ID, vault.Opened{}, "user:dana", rv); !errors.Is(err, gateway.ErrChanged) || !errors.Is(again, gateway.ErrChanged) || len(b.audit.events) != events {
+			t.Errorf("by the page of %s: released %v, rejected %v, %d events; want ErrChanged, and none", name, err, again, len(b.audit.events)-events)
+		}
+	}
 	hs, _, err := b.FindHeld(t.Context(), vault.Query{State: vault.Held, All: [][]vault.Field{{{Kind: vault.ByRule, Value: "us-ssn"}}}})
 	if err != nil || len(hs) != 1 {
 		t.Errorf("found by its new rule: %+v, %v", hs, err)

@@ -62,6 +62,9 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
+	if err := rv.asShown(held); err != nil {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
+	}
 	if err := g.notOwn(actor, held.Envelope.Sender); err != nil {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}

@@ -24,6 +24,22 @@ type Review struct {
 	// Only are the recipients it is released to, as they are listed; none: all. It
 	// stays held for the others. ErrNotFor.
 	Only []string `json:"only,omitempty"`
+
+	// Version is Held.Version of what the reviewer was shown; "": they decide whatever
+	// became of it since. ErrChanged.
+	Version string `json:"-"`
+}
+
+// ErrChanged says that more is known of the item, or something was done about it, since
+// it was shown to who decides.
+var ErrChanged = errors.New("it is not any more what it was when it was shown")
+
+// asShown reports whether e is what the reviewer was shown.
+func (rv *Review) asShown(e vault.Entry) error {
+	if rv.Version != "" && e.State == vault.Held && rv.Version != e.Version {
+		return ErrChanged
+	}
+	return nil
 }
 
 // ErrReason says that a reason is none of the site's.

@@ -149,6 +149,9 @@ type Entry struct {
 	Period     dlp.ID    // whose key the content is sealed to
 	Proposal   *Proposal // while Held: the first of two decisions
 	Damaged    bool      // List only: what is kept does not open; Envelope, SHA256 and Causes are zero
+	// Version is another after each Amendment: who decides by an older one has not seen
+	// what became known, or was done, since.
+	Version string
 }
 
 // Filter narrows a list.

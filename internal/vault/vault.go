@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -344,8 +345,18 @@ func (v *Vault) entry(r Row) (Entry, error) {
 func plainEntry(r Row) Entry {
 	return Entry{
 		ID: r.ID, Channel: r.Channel, State: r.State, Received: r.Received, Policy: r.Policy, Rules: r.Rules,
-		Size: r.Size, Decided: r.Decided, Period: r.Period,
+		Size: r.Size, Decided: r.Decided, Period: r.Period, Version: versionOf(r),
 	}
+}
+
+// versionOf tells amendments of a row apart: what one changes is sealed anew, under
+// another nonce.
+func versionOf(r Row) string {
+	h := sha256.New()
+	h.Write(r.Sealed)
+	h.Write([]byte{0})
+	h.Write(r.Note)
+	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
 // Case opens the case of id, or returns ErrNotFound. key is the case's own, nil
