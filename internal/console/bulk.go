@@ -148,7 +148,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 	if rest := left.String(); rest != "" {
 		said += " Left as they were: " + rest + "."
 	}
-	c.sessions.say(r, said)
+	c.sessions.sayOf(r, said, len(left.said) > 0)
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
 }
 

@@ -157,6 +157,7 @@ type frame struct {
 	User  User
 	Held  int
 	Say   string // once, after an act
+	Left  bool   // that something was left undone, of what it says
 	// Waiting is, on pages of rules, how many of the newest proposals wait.
 	Waiting int
 }
@@ -186,7 +187,8 @@ func (c *Console) frame(r *http.Request, u User, title string) frame {
 	if err != nil {
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "what is held could not be counted", safelog.Err(err))
 	}
-	f := frame{Title: title, User: u, Held: n, Say: c.sessions.said(r)}
+	f := frame{Title: title, User: u, Held: n}
+	f.Say, f.Left = c.sessions.said(r)
 	if f.OfRules() && f.Tries() {
 		f.Waiting = c.waiting(r.Context())
 	}

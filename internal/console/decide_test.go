@@ -112,7 +112,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	if _, _, to := v.do(http.MethodPost, "/queue/decide", form); to != "/queue" {
 		t.Errorf("several: to %q", to)
 	}
-	if _, body, _ := v.do(http.MethodGet, "/queue", nil); !strings.Contains(body, "1 of 2 done. Left as they were: 1 changed since you looked.") {
+	if _, body, _ := v.do(http.MethodGet, "/queue", nil); !strings.Contains(body, "1 of 2 done. Left as they were: 1 changed since you looked.") || !strings.Contains(body, `class="note is-held" role="status"`) {
 		t.Error("several: it is not told what was left and why")
 	}
 	if got := s.desk.log(); !slices.Contains(got, "release payment user:dana") || slices.ContainsFunc(got, func(l string) bool { return strings.HasPrefix(l, "reject") }) {

@@ -165,9 +165,10 @@ func lowerFirst(s string) string {
 // people fills in who it is from and for.
 func (c *Console) people(p *itemPage, h *gateway.Held, u User) {
 	from, to := fromTo(h, u)
-	p.From, p.To = from, []string{to}
-	if u.may(names) {
+	if p.From = from; u.may(names) {
 		p.To = h.Recipients
+	} else if to != "" {
+		p.To = []string{to}
 	}
 }
 

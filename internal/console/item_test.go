@@ -29,7 +29,7 @@ func TestItemIsNotReadAgain(t *testing.T) {
 		v := s.signedIn(t, "dana")
 		id := string(s.desk.held[0].ID)
 		code, body, _ := v.do(http.MethodGet, "/items/"+id, nil)
-		if code != http.StatusOK || !strings.Contains(body, "***-**-8145") {
+		if code != http.StatusOK || !strings.Contains(body, "***-**-8145") || !strings.Contains(body, `<li class="up">evidence`) {
 			t.Errorf("unnoted %v: %d, want the masked value", unnoted, code)
 		}
 		if read := slices.Contains(s.desk.log(), "read masked user:dana"); read != unnoted {
@@ -134,5 +134,44 @@ func TestPasswordOfAPart(t *testing.T) {
 		if code != want || strings.Contains(body, "536-22-8145") != (want == http.StatusOK) || password != "" && strings.Contains(body, password) {
 			t.Errorf("revealed with %q: %d, want %d", password, code, want)
 		}
+	}
+}
+
+// TestWhatWeighsMostComesFirst: a queue's line and an item's sentence name kinds of data
+// by the severity of their rules, and what spoke for a finding is marked as that.
+func TestWhatWeighsMostComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newSiteWith(t, 1, func(_ *site, d *console.Deps) {
+		d.Rules = func() []console.Rule {
+			return []console.Rule{{ID: "condition", Type: "CONDITION", Severity: dlp.SeverityLow}, {ID: "dob", Type: "DOB", Severity: dlp.SeverityMedium}, {ID: "us-ssn", Type: "SSN"}}
+		}
+	})
+	s.desk.held[0].Rules = []dlp.RuleID{"condition", "dob", "us-ssn"}
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	const want = "a Social Security number, a date of birth and the name of a condition"
+	for _, path := range []string{"/queue", "/items/" + string(s.desk.held[0].ID)} {
+		if _, body, _ := v.do(http.MethodGet, path, nil); !strings.Contains(strings.ToLower(body), strings.ToLower(want)) {
+			t.Errorf("%s does not say %q", path, want)
+		}
+	}
+}
+
+// TestEmptyQueueSaysWhatInstead: where nothing is held it says when something was last;
+// where nothing matches it leads to the same search among what is decided.
+func TestEmptyQueueSaysWhatInstead(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	if _, body, _ := v.do(http.MethodGet, "/queue?confidence=low", nil); !strings.Contains(body, `href="/queue?confidence=low&amp;state=all"`) {
+		t.Error("a search that finds nothing leads to no wider one")
+	}
+	s.desk.held = nil
+	if _, body, _ := v.do(http.MethodGet, "/queue", nil); !strings.Contains(body, "Nothing is held.") || !strings.Contains(body, "passed today") {
+		t.Error("an empty queue does not say what passed")
+	}
+	if code, body, _ := v.do(http.MethodGet, "/nosuch", nil); code != http.StatusNotFound || !strings.Contains(body, "There is no such page.") {
+		t.Errorf("what is no page: %d", code)
 	}
 }

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -118,14 +120,24 @@ func tree(parts []*partView) (roots []*partView) {
 	return roots
 }
 
+// speaksFor are the steps of a proof that speak for a finding where they hold; the others
+// merely are not in its way.
+var speaksFor = []string{"evidence", "header", "validator", "table", "field"}
+
 func evidenceOf(steps []vault.ShownStep) []evidence {
 	var out []evidence
 	for _, s := range steps {
-		class := map[string]string{"raises": "up", "lowers": "down"}[s.Outcome]
-		if class == "" {
-			class = "same"
+		class := "same"
+		switch {
+		case s.Outcome == "raises", s.Outcome == "ok" && slices.Contains(speaksFor, s.Step):
+			class = "up"
+		case s.Outcome == "lowers":
+			class = "down"
 		}
-		out = append(out, evidence{class, codeWords(s.Step) + ": " + s.Why})
+		out = append(out, evidence{class, codeWords(s.Step) + ": " + quoted.ReplaceAllString(s.Why, "“$1”")})
 	}
 	return out
 }
+
+// quoted is a word as explanations quote it in a terminal.
+var quoted = regexp.MustCompile("`([^`]*)`")

@@ -25,6 +25,7 @@ type session struct {
 	was           User // the account when it began: any change of it ends the session
 	begun, active time.Time
 	say           string // what the next page says once
+	left          bool   // that something was left undone, of what it says
 	half          bool   // the password held, and the code has not been given
 	offered       []byte // secret of a second factor that is not set yet
 	searches      []kept // what was searched for
@@ -125,12 +126,15 @@ func (s *sessions) find(r *http.Request) (session, bool) {
 }
 
 // say has the session's next page say text.
-func (s *sessions) say(r *http.Request, text string) {
+func (s *sessions) say(r *http.Request, text string) { s.sayOf(r, text, false) }
+
+// sayOf is say, of an act that left something undone or did not.
+func (s *sessions) sayOf(r *http.Request, text string, left bool) {
 	k, _ := key(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.of[k]; x != nil {
-		x.say = text
+		x.say, x.left = text, left
 	}
 }
 
@@ -150,18 +154,18 @@ func (s *sessions) offer(r *http.Request) []byte {
 	return x.offered
 }
 
-// said returns that text once.
-func (s *sessions) said(r *http.Request) string {
+// said returns that text once, and whether something was left undone.
+func (s *sessions) said(r *http.Request) (text string, left bool) {
 	k, _ := key(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.of[k]
 	if x == nil {
-		return ""
+		return "", false
 	}
-	text := x.say
-	x.say = ""
-	return text
+	text, left = x.say, x.left
+	x.say, x.left = "", false
+	return text, left
 }
 
 // end signs out.
