@@ -223,6 +223,8 @@ func plainly(id dlp.ID, err error) error {
 		{gateway.ErrNotFor, gateway.ErrNotFor.Error()},
 		{gateway.ErrNoWay, gateway.ErrNoWay.Error()},
 		{gateway.ErrReason, gateway.ErrReason.Error()},
+		{gateway.ErrNote, gateway.ErrNote.Error()},
+		{gateway.ErrNoteUnread, gateway.ErrNoteUnread.Error()},
 		{gateway.ErrNoRoot, gateway.ErrNoRoot.Error()},
 		{vault.ErrLocked, "the server cannot open this: give a reviewer's key with --identity FILE (`stanch vault keys` lists who can)"},
 	} {

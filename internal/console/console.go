@@ -241,6 +241,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 		{gateway.ErrPassword, http.StatusConflict, "The password opens nothing of it.", "The item stays as it was. Letters, spaces and their case count: see that it is typed as the sender gave it."},
 		{gateway.ErrNoPassword, http.StatusBadRequest, "Nothing was tried.", "A password has 1 to 256 bytes."},
 		{gateway.ErrOpenedSlow, http.StatusConflict, "It was not read in time.", "The item stays as it was. Try again when less is going on."},
+		{gateway.ErrNote, http.StatusConflict, "Nothing was decided: the note says what points at a patient.", "It goes out by mail, in the clear. Go back, and say it without numbers, dates of birth or the like. The item stays as it was."},
+		{gateway.ErrNoteUnread, http.StatusConflict, "Nothing was decided: the note could not be read.", "It is read by the rules before it goes out, and none are loaded just now. The item stays as it was."},
 		{gateway.ErrNotFor, http.StatusConflict, "This changed while you were reading.", "It is not held any more for one of those you chose. Nothing was done."},
 		{ErrNoFinding, http.StatusNotFound, "Nothing is found there.", "The rules in force find nothing at that place any more, or never did."},
 		{errNoKey, http.StatusConflict, "It cannot be named by a digest.", "The index key of the data folder cannot be read. The log of the server says more."},

@@ -49,7 +49,7 @@ func searchOf(q url.Values) search {
 		s.Words = strings.ToValidUTF8(s.Words[:maxQuery], "")
 	}
 	if n, err := strconv.Atoi(q.Get("days")); err == nil && n > 0 {
-		s.Days = n
+		s.Days = min(n, maxAge)
 	}
 	return s
 }
@@ -193,6 +193,9 @@ func hasWord(h *gateway.Held, rules map[dlp.RuleID]Rule, w string) bool {
 
 // maxDomain bounds a domain, in bytes.
 const maxDomain = 255 // RFC 1035 2.3.4
+
+// maxAge bounds the age that is asked for, in days: more is longer than anything is kept.
+const maxAge = 36_500
 
 // maxQuery bounds the words of one search, in bytes.
 const maxQuery = 200

@@ -122,6 +122,8 @@ var kinds = []struct {
 	{"not_for", gateway.ErrNotFor},
 	{"no_way", gateway.ErrNoWay},
 	{"reason", gateway.ErrReason},
+	{"note", gateway.ErrNote},
+	{"note_unread", gateway.ErrNoteUnread},
 	{"no_root", gateway.ErrNoRoot},
 	{"replaying", gateway.ErrReplaying},
 	{"no_content", vault.ErrNoContent},

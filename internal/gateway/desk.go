@@ -332,6 +332,9 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	if err == nil {
 		err = rv.asShown(held)
 	}
+	if err == nil {
+		err = g.noteGoes(ctx, rv.Note)
+	}
 	if err != nil {
 		return fmt.Errorf("gateway: reject %s: %w", id, err)
 	}

@@ -306,3 +306,53 @@ func TestSenderIsToldOfEach(t *testing.T) {
 	b.skew.Store(int64(time.Hour + time.Minute))
 	holds(t, b, named)
 }
+
+// noteDetection finds a patient's number in what says "536-22".
+type noteDetection struct {
+	detection
+	text []byte
+}
+
+func (d *noteDetection) Text(w dlp.Window) error { d.text = append(d.text, w.Text...); return nil }
+
+func (d *noteDetection) Finish() ([]dlp.Finding, []dlp.Gap) {
+	f := dlp.Finding{Rule: "us-ssn", Type: "SSN", Tags: []dlp.Tag{dlp.TagIdentifier}, Confidence: dlp.Low}
+	switch {
+	case strings.Contains(string(d.text), "536-22"):
+		f.Confidence = dlp.High
+	case !strings.Contains(string(d.text), "536"):
+		return nil, nil
+	}
+	return []dlp.Finding{f}, nil
+}
+
+// TestNoteIsRead: what a reviewer writes to the sender goes out in the clear, so that a
+// note with a patient's number decides nothing and is in no notice; nor is one that
+// nothing can read.
+func TestNoteIsRead(t *testing.T) {
+	b := newBench(t)
+	b.verdict[out.String()] = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p"}
+	doc := withText("Message-ID: <note@clinic.example>\r\n\r\nx\r\n", out)
+	if o := b.Message(t.Context(), doc, b.hop); o.Kind != dlp.Held {
+		t.Fatal(o.Kind)
+	}
+	b.SetRules(&gateway.Rules{Detect: func() gateway.Detection { return &noteDetection{detection: detection{parts: &b.parts}} }, Policy: b})
+	before, events := queueKinds(t, b), len(b.audit.events)
+	reject := func(note string) error {
+		return b.RejectFor(t.Context(), doc.ID, vault.Opened{}, "user:dana", gateway.Review{Note: note})
+	}
+	for _, note := range []string{"her number is 536-22-8145", strings.Repeat("x ", dlp.MaxWindow) + "536-22-8145"} {
+		if err := reject(note); !errors.Is(err, gateway.ErrNote) {
+			t.Errorf("a note with a number: %v, want ErrNote", err)
+		}
+	}
+	if got, err := b.Listed(t.Context(), doc.ID); err != nil || got.State != "held" || queueKinds(t, b) != before || len(b.audit.events) != events {
+		t.Errorf("after that: %+v, %v, queue %q, %d events", got, err, queueKinds(t, b), len(b.audit.events)-events)
+	}
+	if err := reject("ask room 536 at the front desk"); err != nil {
+		t.Fatal(err)
+	}
+	if got := queueKinds(t, b); !strings.Contains(got, "notice") {
+		t.Errorf("queue %q, want the notice with a harmless note", got)
+	}
+}

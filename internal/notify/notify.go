@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/message"
@@ -220,7 +221,16 @@ func noteOf(n Notice) string {
 	if n.Note == "" {
 		return ""
 	}
-	return "Whoever reviewed it writes:\n" + n.Note
+	return "Whoever reviewed it writes:\n" + strings.Map(plainRune, n.Note)
+}
+
+// plainRune drops what is no text: control characters but the end of a line and a tab,
+// and what turns the direction of the text about it (Unicode UAX 9).
+func plainRune(r rune) rune {
+	if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+		return -1
+	}
+	return r
 }
 
 // Stub returns the text that stands in the place of a file that was taken

@@ -325,3 +325,12 @@ func TestConfig(t *testing.T) {
 		})
 	}
 }
+
+// TestNoteIsPlain: of what a reviewer writes nothing goes out that is no text.
+func TestNoteIsPlain(t *testing.T) {
+	n := notice()
+	n.Note = "use the portal\r.\x1b[31m\x00\n\u202Ethanks\u2066!"
+	if got := string(notify.Config{}.Rejected(n)); !strings.Contains(got, "use the portal.[31m\r\nthanks!\r\n") {
+		t.Errorf("the notice says\n%s", got)
+	}
+}
