@@ -548,54 +548,6 @@ func TestTriesBehindAProxy(t *testing.T) {
 	}
 }
 
-func TestTwoReviewers(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 2)
-	s.add(t, "dana", console.Officer, false)
-	s.add(t, "luis", console.Officer, false)
-	dana, luis := s.signedIn(t, "dana"), s.signedIn(t, "luis")
-	id := string(s.desk.held[0].ID)
-	dana.do(http.MethodPost, "/items/"+id+"/claim", nil)
-	reject := url.Values{"do": {"reject"}, "code": {"other"}, "note": {"please use the portal"}}
-	if code, body, _ := luis.do(http.MethodPost, "/items/"+id+"/decide", reject); code != http.StatusConflict || !strings.Contains(body, "dana claimed it") {
-		t.Errorf("deciding about what another claimed: %d", code)
-	}
-	s.pass(16 * time.Minute)
-	luis = s.signedIn(t, "luis")
-	if code, _, to := luis.do(http.MethodPost, "/items/"+id+"/decide", reject); to != "/queue" {
-		t.Errorf("after the claim's time: %d to %q", code, to)
-	}
-	if got := s.desk.log(); !slices.Equal(got, []string{"reject other please use the portal user:luis"}) {
-		t.Errorf("the desk was asked %q", got)
-	}
-	for name, form := range map[string]url.Values{
-		"no reason": {"do": {"release"}}, "a reason that is none": {"do": {"release"}, "code": {"made_up"}}, "no act": {"code": {"payment"}},
-	} {
-		if code, _, _ := luis.do(http.MethodPost, "/items/"+id+"/decide", form); code != http.StatusBadRequest {
-			t.Errorf("%s: %d, want 400", name, code)
-		}
-	}
-}
-
-func TestBulkWantsItsCount(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 3)
-	s.add(t, "dana", console.Officer, false)
-	v := s.signedIn(t, "dana")
-	form := url.Values{"do": {"release"}, "code": {"payment"}, "item": {string(s.desk.held[0].ID), string(s.desk.held[2].ID)}, "count": {"3"}}
-	if code, _, _ := v.do(http.MethodPost, "/queue/decide", form); code != http.StatusBadRequest || len(s.desk.log()) != 0 {
-		t.Errorf("a wrong count: %d, desk %q", code, s.desk.log())
-	}
-	form.Set("count", "2")
-	v.do(http.MethodPost, "/queue/decide", form)
-	if got := s.desk.log(); len(got) != 2 {
-		t.Errorf("the desk was asked %q, want two releases", got)
-	}
-	if _, body, _ := v.do(http.MethodGet, "/queue", nil); !strings.Contains(body, "2 of 2 done.") {
-		t.Error("the queue does not say what came of it")
-	}
-}
-
 func TestQueuePages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 120)
