@@ -91,8 +91,8 @@ type Count struct {
 	Doc  dlp.ID // the document that was counted last
 }
 
-// Counts are kept by day, and those of blocks of days together, so that a long
-// period costs little more than a short one.
+// BlockDays are the days whose counts are kept together too, beside those of each
+// day, so that a long period costs little more than a short one.
 const BlockDays = 30
 
 // Block is the first day of the block in which day lies.
