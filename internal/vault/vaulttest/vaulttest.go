@@ -174,7 +174,10 @@ func envelope(t *testing.T, b Backend) {
 	if row.Period == "" {
 		t.Error("the store does not know whose key the content is sealed to")
 	}
-	wantEntry := vault.Entry{Period: row.Period,
+	if e.Version == "" {
+		t.Error("the entry does not say which version of it this is")
+	}
+	wantEntry := vault.Entry{Period: row.Period, Version: e.Version,
 		ID: doc.ID, Channel: dlp.Mail, State: vault.Held, Received: doc.Received, Policy: "phi-leaves",
 		Rules: []dlp.RuleID{"us-ssn"}, Causes: []dlp.Cause{dlp.Encrypted}, Confidence: "high", Size: 100, SHA256: sha256.Sum256(body), Envelope: want.Envelope,
 	}
