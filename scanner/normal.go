@@ -140,20 +140,55 @@ func (t *text) normalise(b []byte, last bool) {
 			b = b[n:]
 			continue
 		}
-		r, size := utf8.DecodeRune(b)
-		switch to := fold(r); to {
-		case keep:
-			t.linear()
-			t.norm = append(t.norm, b[:size]...)
-		case drop:
-		default:
-			t.segs = append(t.segs, seg{n: t.end(), raw: t.raw, width: int32(size)})
-			t.norm = append(t.norm, byte(to))
+		if r, size := utf8.DecodeRune(b); r == turn {
+			if n, known := turned(b[size:], last); !known {
+				t.held = append(t.held[:0], b...)
+				break
+			} else if n > 0 {
+				t.raw += int64(size)
+				t.addTurned(b[size : size+n])
+				b = b[size+n:]
+				continue
+			}
 		}
-		t.raw += int64(size)
+		size, known := t.addRune(b, last)
+		if !known {
+			t.held = append(t.held[:0], b...)
+			break
+		}
 		b = b[size:]
 	}
 	t.level()
+}
+
+// addRune adds the first character of b and returns how many bytes it has. known is
+// false where it takes more of b to tell how it is read; last says that there is none.
+func (t *text) addRune(b []byte, last bool) (size int, known bool) {
+	r, size := utf8.DecodeRune(b)
+	to := fold(r)
+	switch latin := latinOf(r); {
+	case latin != 0:
+		amid, known := t.amidLatin(b[size:], last)
+		if !known {
+			return 0, false
+		}
+		if amid {
+			to = int(latin)
+		}
+	case r < utf8.RuneSelf && !unseen(byte(r)):
+		to = keep
+	}
+	switch to {
+	case keep:
+		t.addPlain(b[:size])
+		return size, true
+	case drop:
+	default:
+		t.segs = append(t.segs, seg{n: t.end(), raw: t.raw, width: int32(size)})
+		t.norm = append(t.norm, byte(to))
+	}
+	t.raw += int64(size)
+	return size, true
 }
 
 // addPlain adds b, which is read as it came.
@@ -235,27 +270,27 @@ const (
 // dashes, quotation marks and the dots between groups; it drops what a reader
 // does not see, and marks that combine with what stands before them.
 //
-// Source: Unicode 15, general categories Nd, Zs, Pd, Cc, Cf, Mn; the block of
-// half-width and full-width forms.
+// Source: Unicode 15, general categories Nd, Zs, Pd, Cc, Cf, Mn; Default_Ignorable_Code_Point;
+// the block of half-width and full-width forms.
 func fold(r rune) int {
 	switch {
 	case r < utf8.RuneSelf: // an ASCII byte that plain stops at
 		return drop
 	case r >= 0xff01 && r <= 0xff5e: // full-width ASCII
 		return int(r - 0xff01 + '!')
-	case r >= 0x2010 && r <= 0x2015, r == 0x2212, r == 0x2043, r == 0xfe58, r == 0xfe63, r == 0x30fc, r == 0x2e3a, r == 0x2e3b:
+	case r >= 0x2010 && r <= 0x2015, r == 0x2212, r == 0x2043, r == 0x2500, r == 0x2501, r == 0x2796, r == 0x30fc, r == 0xff70:
 		return '-'
-	case r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f, r == 0x3000, r == 0x1680:
+	case r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f, r == 0x3000, r == 0x1680, r == 0x2800: // the last is a braille pattern without dots
 		return ' '
 	case r == 0x2018 || r == 0x2019 || r == 0x201b || r == 0x2032:
 		return '\''
 	case r == 0x201c || r == 0x201d || r == 0x201e || r == 0x2033 || r == 0xab || r == 0xbb:
 		return '"'
-	case r == 0x2024 || r == 0xb7 || r == 0x2219 || r == 0x30fb:
+	case r == 0x2024 || r == 0xb7 || r == 0x2027 || r == 0x2219 || r == 0x22c5 || r == 0x30fb || r == 0xff65:
 		return '.'
 	case r == 0x2022 || r == 0x2023 || r == 0x25cf:
 		return '*'
-	case r == 0x2044 || r == 0x2215:
+	case r == 0x2044 || r == 0x2215 || r == 0x29f8:
 		return '/'
 	case r == 0x17f: // folds to s, as regexp's (?i) has it
 		return 's'
@@ -269,11 +304,13 @@ func fold(r rune) int {
 func foldRest(r rune) int {
 	switch {
 	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f,
-		r == 0xfeff, r == 0x34f, r == 0x61c, r == 0x180e, r >= 0xfe00 && r <= 0xfe0f,
+		r == 0xfeff, r == 0x34f, r == 0x61c, r == 0x115f, r == 0x1160, r >= 0x180b && r <= 0x180f, r == 0x3164, r == 0xffa0, r >= 0xfe00 && r <= 0xfe0f,
 		r >= 0x300 && r <= 0x36f, r >= 0x20d0 && r <= 0x20ff, r >= 0xe0000 && r <= 0xe0fff:
 		return drop
-	case r < 0x660: // no digits beyond ASCII below
+	case r < 0x58a: // no dashes and no digits beyond ASCII below
 		return keep
+	case unicode.Is(unicode.Pd, r):
+		return '-'
 	case unicode.Is(unicode.Nd, r):
 		return '0' + digit(r)
 	case r >= 0x1d400 && r <= 0x1d6a3: // mathematical letters: 26 capitals, 26 small, and again

@@ -318,6 +318,7 @@ func TestNormalisation(t *testing.T) {
 		"plain": "536-22-8145", "full-width": "５３６－２２－８１４５", "soft hyphens": "5\u00ad36-22-8\u00ad145", "zero width": "536\u200b-22-\u200d8145",
 		"arabic digits": "٥٣٦-٢٢-٨١٤٥", "mathematical digits": "𝟱𝟯𝟲-𝟐𝟐-𝟴𝟭𝟰𝟱", "look-alike dashes": "536‑22–8145", "no-break spaces": "536\u00a022\u202f8145",
 		"combining marks": "5\u033236-22-8145", "direction marks": "\u202a536-22-8145\u202c",
+		"blanks of other scripts": "536\u280022\u28008145", "fillers": "53\u31646-22\u115f-8145", "more dashes": "536\u30fc22\u301c8145", "a box's line": "536\u250022\u27968145",
 		"NULs": "5\x003\x006-22-\x008145", "control characters": "5\x013\b6-2\x1b2-81\x7f45",
 	} {
 		text := "é SSN " + value + "\u200b end"

@@ -52,7 +52,8 @@ func allDigits(s string) bool {
 // with or without separators, area not 000, 666 or 900 to 999, group not 00,
 // serial not 0000. There is no check digit, and since 2011-06-25 no area or
 // group is out of use. It refuses 123-45-6789, which stands as a placeholder
-// in documents far more often than for the one person it may name.
+// in documents far more often than for the one person it may name. What parts the
+// groups may be any ASCII but a letter: what is a separator, the pattern says.
 //
 // Source: SSA, "Social Security Number Randomization" (2011) and POMS RM
 // 10201.035 (invalid SSNs).
@@ -66,8 +67,7 @@ func SSN(s string) bool {
 		case isDigit(c):
 			n = 10*n + int(c-'0')
 			k++
-		case c == ' ' || c == '-' || c == '.' || c == '_' || c == '/':
-		default:
+		case isLetter(c) || c >= 0x80:
 			return false
 		}
 	}
@@ -116,8 +116,8 @@ func ITIN(s string) bool {
 // MBI reports whether s is a Medicare Beneficiary Identifier: eleven
 // characters by position digit 1-9, letter, letter or digit, digit, letter,
 // letter or digit, digit, letter, letter, digit, digit; letters without S, L,
-// O, I, B and Z, in either case; hyphens or spaces may stand after the fourth
-// and the seventh. There is no check digit.
+// O, I, B and Z, in either case; after the fourth and the seventh may stand what
+// is no letter, or a blank after each. There is no check digit.
 //
 // Source: CMS, "Understanding the Medicare Beneficiary Identifier Format".
 func MBI(s string) bool {
@@ -127,7 +127,8 @@ func MBI(s string) bool {
 		switch {
 		case k < len(mbiPlaces) && mbiKinds[c]&mbiPlaces[k] != 0:
 			k++
-		case (c == '-' || c == ' ') && (k == 4 || k == 7) && s[i-1] != c:
+		case (k == 4 || k == 7) && !isDigit(c) && !isLetter(c) && c < 0x80:
+		case c == ' ' && i%2 == 1 && len(s) == 2*len(mbiPlaces)-1: // one by one
 		default:
 			return false
 		}

@@ -38,8 +38,7 @@ func Card(s string) bool {
 		case isDigit(c):
 			buf[k] = c
 			k++
-		case c == ' ' || c == '-' || c == '.':
-		default:
+		case isLetter(c) || c >= 0x80:
 			return false
 		}
 	}
@@ -86,7 +85,7 @@ func IBAN(s string) bool {
 		case isDigit(c) || c >= 'A' && c <= 'Z':
 			buf[k] = c
 			k++
-		case c == ' ' || c == '-':
+		case c == ' ' || c == '-' || c == '\r' || c == '\n':
 		default:
 			return false
 		}

@@ -46,8 +46,18 @@ func figures(s string) string {
 	return string(buf[:gather(s, &buf)])
 }
 
+// parted is figures where anything but letters may stand between the digits.
+func parted(s string) string {
+	return figures(strings.Map(func(r rune) rune {
+		if r < 0x80 && !isDigit(byte(r)) && !isLetter(byte(r)) {
+			return '-'
+		}
+		return r
+	}, s))
+}
+
 func whySSN(s string) string {
-	d := figures(strings.NewReplacer("_", "-", "/", "-").Replace(s))
+	d := parted(s)
 	if len(d) != 9 {
 		return first(SSN(s), d == "", notOnlyDigits, "an SSN has nine digits")
 	}
@@ -133,7 +143,7 @@ func whyLuhn(s string) string {
 }
 
 func whyCard(s string) string {
-	d := figures(s)
+	d := parted(s)
 	return first(Card(s),
 		d == "", notOnlyDigits,
 		len(d) < 12 || len(d) > 19, "a card's number has 12 to 19 digits",
