@@ -113,6 +113,7 @@ var (
 	wordMarker  = newMarker(markWord, isWord)
 	tokenMarker = newMarker(markToken, wordByte)
 	oddMarker   = newMarker(markOdd, odd)
+	splitMarker = newMarker(markOther, func(c byte) bool { return odd(c) || splits(c) })
 )
 
 // markerOf makes a marker of a few bytes of ASCII.

@@ -91,16 +91,15 @@ func (f *fields) names(v *vocabulary, label string, list int) bool {
 // keywordsOf finds the keywords in a field's name, read as words also where
 // only a capital parts them: "patientSSN", "dateOfBirth".
 func keywordsOf(v *vocabulary, label string) []int32 {
-	var t text
-	t.add([]byte(label[:min(len(label), maxLabelBytes)]))
+	norm := asMatched(label[:min(len(label), maxLabelBytes)])
 	var nodes []int32
 	add := func(_, _ int, node int32) {
 		if v.nodes[node]&nodeKeyword != 0 {
 			nodes = append(nodes, node)
 		}
 	}
-	v.find(t.norm, 0, len(t.norm), add)
-	if apart := splitCamel(t.norm); len(apart) != len(t.norm) {
+	v.find(norm, 0, len(norm), add)
+	if apart := splitCamel(norm); len(apart) != len(norm) {
 		v.find(apart, 0, len(apart), add)
 	}
 	return nodes

@@ -62,5 +62,5 @@ func (t *text) amidLatin(b []byte, last bool) (amid, known bool) {
 		}
 		b = b[size:]
 	}
-	return false, true
+	return true, true // no word of another script has so many in a row
 }

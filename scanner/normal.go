@@ -120,6 +120,14 @@ func (t *text) flush() {
 	}
 }
 
+// asMatched is s as it is matched.
+func asMatched(s string) []byte {
+	var t text
+	t.add([]byte(s))
+	t.flush()
+	return t.norm
+}
+
 // came is the offset, before normalisation, just after what add was given.
 func (t *text) came() int64 { return t.raw + int64(len(t.held)) }
 
@@ -127,6 +135,11 @@ func (t *text) normalise(b []byte, last bool) {
 	if len(t.held) > 0 {
 		b = slices.Concat(t.held, b)
 		t.held = t.held[:0]
+	}
+	if allPlain(b) {
+		t.addPlain(b)
+		t.level()
+		return
 	}
 	split := mayBeSplit(b)
 	for len(b) > 0 {
@@ -209,6 +222,26 @@ func (t *text) linear() {
 		}
 	}
 	t.segs = append(t.segs, seg{n: t.end(), raw: t.raw})
+}
+
+// allPlain reports that b is ASCII that is read as it came and has no control that
+// may split a number, where one look tells: most texts are so.
+func allPlain(b []byte) bool {
+	if !vectors {
+		return false
+	}
+	var m marks
+	for len(b) > 0 {
+		piece := b[:min(len(b), chunkBytes)]
+		splitMarker.mark(&m, piece)
+		for _, found := range m[:(len(piece)+63)/64] {
+			if found != 0 {
+				return false
+			}
+		}
+		b = b[len(piece):]
+	}
+	return true
 }
 
 // plain returns how many bytes at the start of b are ASCII that is read as it

@@ -241,9 +241,7 @@ func (s *Scanner) allowed(r *rule) (values, digests map[string]time.Time) {
 
 // Canonical is a value of that type as it counts, and as allowlists compare it.
 func Canonical(of dlp.Type, value string) []byte {
-	var t text
-	t.add([]byte(value))
-	return canonical(nil, of, string(t.norm))
+	return canonical(nil, of, string(asMatched(value)))
 }
 
 // takeTerms enters p, whose form is words.

@@ -52,6 +52,7 @@ func TestLookAlikeLetters(t *testing.T) {
 		"MBI: 1\u0415G4-\u0422\u04155-\u041c\u041a73":   "1\u0415G4-\u0422\u04155-\u041c\u041a73",
 		"DEA: \u0410\u04121234563":                      "\u0410\u04121234563",
 		"D\u041e\u200bB: 03/12/1961":                    "03/12/1961",
+		strings.Repeat("\u0410", 40) + "5 MRN: 4482913": "4482913",
 		"\u041c\u0420N: 4482913":                        "", // MPN
 		"\u041c\u0420\u041d: 4482913":                   "", // letters of one script are no Latin word
 		"\u0441\u043e\u0440 \u0440\u0435\u0441 4482913": "",
@@ -86,6 +87,24 @@ func TestTurnedText(t *testing.T) {
 			if got := foundAt(t, s, text, window); got != want {
 				t.Errorf("%q in windows of %d: found %q, want %q", text, window, got, want)
 			}
+		}
+	}
+}
+
+// TestNameOfOtherScript: a column's name that ends in such a letter is whole.
+func TestNameOfOtherScript(t *testing.T) {
+	s := scanner.New(loadBuiltIn(t, patterns.Site{}))
+	found, _ := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, "x 715240012 y", dlp.Span{Start: 2, End: 11, Label: "\u043f\u0430\u0441\u043f\u043e\u0440\u0442\u0430", Group: 1})
+	if len(found) != 1 || found[0].Type != "PASSPORT" {
+		t.Errorf("found %v, want a passport under the Russian word for one", found)
+	}
+}
+
+// TestCanonicalOfOtherScripts: a value that ends in such a letter is whole.
+func TestCanonicalOfOtherScripts(t *testing.T) {
+	for value, want := range map[string]string{"\u0416\u0410": "\u0416\u0410", "12-\u0410": "12\u0410", "\u0410\u041212": "AB12", "A\u202e12": "A1221"} {
+		if got := string(scanner.Canonical("CUSTOM", value)); got != want {
+			t.Errorf("%q counts as %q, want %q", value, got, want)
 		}
 	}
 }
