@@ -67,7 +67,7 @@ deps: # the programs that tests use beside Go
 
 .PHONY: test
 test: deps ## run all tests but the long ones, after installing what they need: CI's, within half an hour for all it runs
-	go test ./internal/e2e ./... -timeout 29m # the longest first, the others beside it
+	go test ./internal/e2e ./internal/extract ./scanner ./... -timeout 29m # the longest first, the others beside them
 
 .PHONY: unit
 unit: ## run the fast tests, offline
