@@ -19,7 +19,7 @@ import (
 // is doubled but where a reply was lost after the dot.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	killedUnderLoad(t, 12) // TestHundredKills is the long one
+	killedUnderLoad(t, 7) // TestHundredKills is the long one
 }
 
 // TestKilledUnderLoadWithFaults does so before a next hop that refuses one
@@ -27,7 +27,7 @@ func TestKilledUnderLoad(t *testing.T) {
 // connection instead of saying so.
 func TestKilledUnderLoadWithFaults(t *testing.T) {
 	t.Parallel()
-	killedUnderLoad(t, 8, "-4xx", "0.1", "-drop", "0.05")
+	killedUnderLoad(t, 5, "-4xx", "0.1", "-drop", "0.05")
 }
 
 func TestHundredKills(t *testing.T) {
