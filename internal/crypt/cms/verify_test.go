@@ -31,10 +31,10 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add(bytes.Repeat([]byte{0x30, 0x80}, 100_000))
 	f.Add(bytes.Repeat([]byte{0x24, 0x80}, 31))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte) { // in processes that have another certificate than made the seeds
 		for _, with := range [][]byte{content, nil} {
 			s, err := cms.Verify(b, with)
-			if err == nil && !s.Signer.Equal(cert) || err != nil && !errors.Is(err, cms.ErrNotSigned) && !errors.Is(err, cms.ErrSignature) {
+			if err == nil && s.Signer == nil || err != nil && !errors.Is(err, cms.ErrNotSigned) && !errors.Is(err, cms.ErrSignature) {
 				t.Errorf("got %v", err)
 			}
 		}
