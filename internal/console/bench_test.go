@@ -43,19 +43,19 @@ type nowhere struct{ *bytes.Reader }
 
 func (nowhere) Close() error { return nil }
 
-// fullDesk is a gateway whose vault holds n messages, and how many it says are held.
-func fullDesk(t *testing.T, n int) (*gateway.Gateway, func(context.Context) (int, error)) {
+// openDatabase makes a database in a folder with keys, for as long as the test.
+func openDatabase(t *testing.T) (dir string, ring *crypt.Ring, db *sqlite.DB) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	lock, err := safefile.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := crypt.Open(filepath.Join(dir, "keys"))
+	ring, err = crypt.Open(filepath.Join(dir, "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), dir, sqlite.Options{Lock: lock, KeyID: ring.ID()})
+	db, err = sqlite.Open(t.Context(), dir, sqlite.Options{Lock: lock, KeyID: ring.ID()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,13 @@ func fullDesk(t *testing.T, n int) (*gateway.Gateway, func(context.Context) (int
 			t.Error(err)
 		}
 	})
+	return dir, ring, db
+}
+
+// fullDesk is a gateway whose vault holds n messages, and how many it says are held.
+func fullDesk(t *testing.T, n int) (*gateway.Gateway, func(context.Context) (int, error)) {
+	t.Helper()
+	dir, ring, db := openDatabase(t)
 	keys, err := age.OpenPeriods(age.PeriodsConfig{Path: filepath.Join(dir, "keys", "vault.keys"), Server: ring.Release()}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -130,11 +130,20 @@ func (c *Console) ages(ctx context.Context) ([]bar, template.HTML, error) {
 	return bars, barChart(say[:len(say)-2], bars), nil
 }
 
-// report is a period on paper.
-func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
+// period reads which days are asked for, the last 30 where none are; where there are
+// no such days it says so.
+func (c *Console) period(w http.ResponseWriter, r *http.Request, u User) (s span, ok bool) {
 	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 30)
 	if amiss != "" {
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
+	}
+	return s, amiss == ""
+}
+
+// report is a period on paper.
+func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
+	s, ok := c.period(w, r, u)
+	if !ok {
 		return
 	}
 	f, err := c.counts().figuresFor(r.Context(), s, u)
@@ -154,9 +163,8 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
 
 // reportCSV is the figures of a period, one count a line. It names no person.
 func (c *Console) reportCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 30)
-	if amiss != "" {
-		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
+	s, ok := c.period(w, r, u)
+	if !ok {
 		return
 	}
 	cs, err := c.Figures.Of(r.Context(), slices.Concat(byDay, together, []string{tally.PolicyWatched, tally.Unread}), s.First, s.Last)

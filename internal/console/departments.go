@@ -270,9 +270,8 @@ func (d *departments) chart(s span) {
 
 // departmentsCSV is a period by department, a line each. It names no person.
 func (c *Console) departmentsCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 30)
-	if amiss != "" {
-		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
+	s, ok := c.period(w, r, u)
+	if !ok {
 		return
 	}
 	d, err := c.counts().departmentsFor(r.Context(), s, u)

@@ -2,12 +2,10 @@ package console_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"html"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,9 +14,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
-	"github.com/stanch-dlp/stanch/internal/crypt"
 	"github.com/stanch-dlp/stanch/internal/dlp"
-	"github.com/stanch-dlp/stanch/internal/safefile"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 	"github.com/stanch-dlp/stanch/internal/tally"
@@ -46,24 +42,7 @@ func (f realFigures) Repeats(ctx context.Context, what string, first, last, most
 // databaseOf is a database with these counts.
 func databaseOf(t *testing.T, cs []store.Count) realFigures {
 	t.Helper()
-	dir := t.TempDir()
-	lock, err := safefile.Lock(filepath.Join(dir, "lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := crypt.Open(filepath.Join(dir, "keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(t.Context(), dir, sqlite.Options{Lock: lock, KeyID: ring.ID()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(db.Close(), lock.Unlock()); err != nil {
-			t.Error(err)
-		}
-	})
+	_, _, db := openDatabase(t)
 	for some := range slices.Chunk(cs, 5000) {
 		if err := db.AddFigures(t.Context(), some, []byte("here"), false); err != nil {
 			t.Fatal(err)
