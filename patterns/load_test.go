@@ -3,6 +3,7 @@ package patterns_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -295,6 +296,60 @@ func TestLoadEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := patterns.Load(ctx, patterns.Source{BuiltIn: true}, scanner.NewTester(nil)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+// asked counts the tests it was asked to run, by rule.
+type asked map[dlp.RuleID]int
+
+func (a asked) Test(_ context.Context, set *patterns.Set, _, _ string) ([]dlp.Finding, error) {
+	a[set.Rules()[0].ID]++
+	return nil, patterns.ErrUntested
+}
+
+// TestTestedPacks: of packs whose tests have held those are run that a site's
+// file can have changed, and none is left out unless the source says so.
+func TestTestedPacks(t *testing.T) {
+	own := write(t, "own.toml", `schema = 1
+[[rules]]
+extends = "us-ssn"
+[rules.tests]
+match = ["x"]
+[[rules]]
+id = "dob"
+type = "DOB"
+description = "another's"
+[[rules.patterns]]
+regex = '[0-9]{8}'
+confidence = "medium"
+[rules.tests]
+match = ["20010203"]
+`)
+	mrn := patterns.Site{MRN: []patterns.MRNFormat{{Issuer: "Main", Regex: `E\d{7}`}}}
+	for _, tt := range []struct {
+		name string
+		src  patterns.Source
+		want []dlp.RuleID // whose tests are run; nil: all
+	}{
+		{"as built", patterns.Source{BuiltIn: true, Tested: true}, []dlp.RuleID{}},
+		{"with the site's forms", patterns.Source{BuiltIn: true, Tested: true, Site: mrn}, []dlp.RuleID{}},
+		{"one extended, one replaced", patterns.Source{BuiltIn: true, Tested: true, Paths: []string{own}}, []dlp.RuleID{"dob", "us-ssn"}},
+		{"nobody says they held", patterns.Source{BuiltIn: true}, nil},
+	} {
+		ran := asked{}
+		set, err := patterns.Load(t.Context(), tt.src, ran)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		want := tt.want
+		if want == nil {
+			for _, r := range set.Rules() {
+				want = append(want, r.ID)
+			}
+		}
+		if got := slices.Sorted(maps.Keys(ran)); !slices.Equal(got, want) {
+			t.Errorf("%s: tests of %q were run, want %q", tt.name, got, want)
+		}
 	}
 }
 

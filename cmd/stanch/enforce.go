@@ -10,8 +10,8 @@ import (
 	"github.com/stanch-dlp/stanch/patterns"
 )
 
-// judge loads the rules and policies of cfg, with the rules' tests. draft, if not
-// nil, takes the place of the file that the console writes.
+// judge loads the rules and policies of cfg, with the tests of what the site has
+// written: `config check` and `doctor` run those of the packs. draft, if not nil, takes the place of the file that the console writes.
 func (s *server) judge(ctx context.Context, cfg *config.Config, draft *string) (*judges, error) {
 	return s.judgeBy(ctx, cfg, func(src patterns.Source) patterns.Source {
 		if draft == nil {
@@ -24,6 +24,7 @@ func (s *server) judge(ctx context.Context, cfg *config.Config, draft *string) (
 // judgeBy is judge by the rules that edit makes of those of cfg.
 func (s *server) judgeBy(ctx context.Context, cfg *config.Config, edit func(patterns.Source) patterns.Source) (*judges, error) {
 	src := rulesOf(cfg)
+	src.Tested = true
 	var err error
 	if src.Patients, err = openPatients(cfg); err != nil {
 		return nil, err

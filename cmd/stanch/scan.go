@@ -81,6 +81,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, paths []string) (err error
 	if err != nil {
 		return err
 	}
+	src.Tested = true
 	j, err := newJudges(ctx, cfg, src, t, ex)
 	if err != nil {
 		return onlyInWords(err)
