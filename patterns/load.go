@@ -61,13 +61,15 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 		}
 		return nil, e
 	}
-	lists := builtInLists()
+	var lists map[string][]string
 	if src.BuiltIn {
 		var inner []*file
 		inner, lists = builtIn(src.Site)
 		for _, f := range inner {
 			m.add(f)
 		}
+	} else {
+		lists = builtInLists()
 	}
 	for _, p := range src.Paths {
 		if text, ok := src.Instead[p]; ok {
