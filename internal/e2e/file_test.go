@@ -52,8 +52,9 @@ func TestFileSurvivesKillAtEachStep(t *testing.T) {
 
 func TestFileReleaseSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"restore: record", "restore: write", "restore: state", "restore: place", "restore: stub", "release"} {
+	for i, step := range []string{"restore: record", "restore: write", "restore: state", "restore: place", "restore: stub", "release"} {
 		t.Run(step, func(t *testing.T) {
+			eachSecond(t, i)
 			g := newGateway(t, options{})
 			path := filepath.Join(g.share, "patients.csv")
 			write(t, path, phiFile, 0o640)

@@ -108,8 +108,9 @@ func TestMailAsEncryptedPDF(t *testing.T) {
 func TestPDFSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	need(t, "qpdf")
-	for _, step := range []string{"encrypt", "encrypted", "decision", "seal encrypted", "commit: sync", "committed", "deliver"} {
+	for i, step := range []string{"encrypt", "encrypted", "decision", "seal encrypted", "commit: sync", "committed", "deliver"} {
 		t.Run(step, func(t *testing.T) {
+			eachSecond(t, i)
 			g := newGateway(t, options{extra: withPassphrases(t, map[string]string{"bob@partner.example.pass": agreed})})
 			g.start("STANCH_CRASH_AT=" + step)
 			_, stage, err := g.offer("ada@clinic.example", []string{"bob@partner.example"}, secretMail)

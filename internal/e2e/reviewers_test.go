@@ -154,8 +154,9 @@ func TestTwoReviewersRelease(t *testing.T) {
 // release is done once or not at all, as with the server's own.
 func TestReviewersReleaseSurvivesKillAtEachStep(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"release", "commit", "commit: sync", "commit: answer", "committed", "deliver"} {
+	for i, step := range []string{"release", "commit", "commit: sync", "commit: answer", "committed", "deliver"} {
 		t.Run(step, func(t *testing.T) {
+			eachSecond(t, i)
 			key, public := ageKey(t)
 			b := newBooks(t)
 			hop := b.hop()
