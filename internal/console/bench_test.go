@@ -202,6 +202,10 @@ func TestQueueFigures(t *testing.T) {
 		{"words that much has", "/queue?q=mail+clinic+ssn", 50},
 		{"a word that nothing has", "/queue?q=nothing", 0},
 		{"what is urgent", "/queue?q=urgent", 0},
+		{"what is urgent, from the rail", "/queue?of=urgent", 0},
+		{"what its senders ask for", "/queue?of=asked", 0},
+		{"what needs a second yes", "/queue?of=second", 0},
+		{"what was not read", "/queue?of=gaps", 0},
 		{"an id", "/queue?q=" + last, 1},
 		{"an item", "/items/" + last, 0},
 	} {

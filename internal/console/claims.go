@@ -53,6 +53,19 @@ func (c *claims) holder(id dlp.ID) (by, of string) {
 	return by, c.of[id].of
 }
 
+// mine returns what by has in hand, not nil.
+func (c *claims) mine(by string) []dlp.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := []dlp.ID{}
+	for id := range c.of {
+		if c.current(id) == by {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // take makes the item u's, or returns whose it is. Whoever u is in the place of gives
 // theirs up.
 func (c *claims) take(id dlp.ID, u User) (owner string, ok bool) {

@@ -87,6 +87,20 @@ func (d *desk) FindHeld(_ context.Context, q vault.Query) ([]gateway.Held, dlp.I
 	return page, page[len(page)-1].ID, nil
 }
 
+// CountHeld counts by what no term stands for.
+func (d *desk) CountHeld(_ context.Context, q vault.Query) (n int, whole bool, err error) {
+	for _, h := range d.held {
+		if (!q.Asked || h.Asked) && (!q.Noted || h.Proposed != nil) && (!q.Calls || h.Urgent) && (q.IDs == nil || slices.Contains(q.IDs, h.ID)) && (q.Until.IsZero() || !h.Received.After(q.Until)) {
+			n++
+		}
+	}
+	return min(n, q.Limit), n <= q.Limit, nil
+}
+
+func (d *desk) EndingBy(then time.Time) (time.Time, bool) {
+	return then.Add(-10 * 24 * time.Hour), true
+}
+
 func (d *desk) Listed(_ context.Context, id dlp.ID) (gateway.Held, error) { return d.find(id) }
 
 func (d *desk) ShowHeld(_ context.Context, id dlp.ID, _ vault.Opened, actor string) (gateway.HeldDetail, error) {

@@ -24,6 +24,12 @@ type Desk interface {
 	// FindHeld returns items that s asks for, the newest first, others perhaps among
 	// them, and the item behind which to look on, "" where all was looked through.
 	FindHeld(ctx context.Context, s vault.Query) (hs []gateway.Held, next dlp.ID, err error)
+	// CountHeld counts what FindHeld would return for q, up to q.Limit; whole is false
+	// where there may be more.
+	CountHeld(ctx context.Context, q vault.Query) (n int, whole bool, err error)
+	// EndingBy returns when what ends by then if nobody decides had come; false: nothing
+	// ends by itself.
+	EndingBy(then time.Time) (received time.Time, ends bool)
 	Listed(ctx context.Context, id dlp.ID) (gateway.Held, error)
 	ShowHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (gateway.HeldDetail, error)
 	// HeldFrom returns what was held of mail from the sender of id, the newest

@@ -31,6 +31,7 @@ func (c *Console) queueRoutes() []route {
 
 // search is what a list is narrowed to.
 type search struct {
+	Of                                     string // a standing view; "": any
 	Rule, Type, Channel, Confidence, State string
 	Days                                   int // at most so old; 0: any
 	personal                                   // domains, and words all of which an item's fields have
@@ -40,10 +41,13 @@ type search struct {
 var filterStates = []string{"", string(vault.Released), string(vault.Rejected), string(vault.Expired), "all"}
 
 func searchOf(q url.Values) search {
-	s := search{Rule: q.Get("rule"), Type: q.Get("type"), Channel: q.Get("channel"), Confidence: q.Get("confidence"), State: q.Get("state"),
+	s := search{Of: q.Get("of"), Rule: q.Get("rule"), Type: q.Get("type"), Channel: q.Get("channel"), Confidence: q.Get("confidence"), State: q.Get("state"),
 		personal: personal{From: asDomain(q.Get("from")), To: asDomain(q.Get("to"))}}
 	if !slices.Contains(filterStates, s.State) {
 		s.State = ""
+	}
+	if !slices.Contains([]string{ofMine, ofEnding, ofSecond, ofAsked, ofGaps, ofUrgent}, s.Of) {
+		s.Of = ""
 	}
 	if s.Words = strings.ToLower(strings.Join(strings.Fields(q.Get("q")), " ")); len(s.Words) > maxQuery {
 		s.Words = strings.ToValidUTF8(s.Words[:maxQuery], "")
@@ -67,7 +71,7 @@ func asDomain(s string) string {
 // query is all of the search, as a view keeps it.
 func (s search) query() url.Values {
 	q := url.Values{}
-	for k, v := range map[string]string{"rule": s.Rule, "type": s.Type, "from": s.From, "to": s.To, "channel": s.Channel, "confidence": s.Confidence, "state": s.State, "q": s.Words} {
+	for k, v := range map[string]string{"of": s.Of, "rule": s.Rule, "type": s.Type, "from": s.From, "to": s.To, "channel": s.Channel, "confidence": s.Confidence, "state": s.State, "q": s.Words} {
 		if v != "" {
 			q.Set(k, v)
 		}
@@ -262,6 +266,7 @@ type queuePage struct {
 	Narrowed bool
 	Later    bool // this is not the first page
 	Seen     int  // items looked through at most
+	Standing []railView
 	Views    []View
 	Query    string // the search, as a view keeps it
 	Portal   bool   // recipients open mail in a browser
@@ -301,6 +306,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	rules := c.Rules()
 	f := s.asks(c.Now(), rules)
+	c.narrow(&f, s.Of, u)
 	if after := r.URL.Query().Get("after"); after != "" {
 		id, err := dlp.ParseID(after)
 		if err != nil {
@@ -344,6 +350,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	p.Query, p.Portal = s.query().Encode(), c.Pickups != nil
 	p.frame = c.frame(r, u, "Queue")
+	p.Standing = c.rail(r, u, s, p.Held)
 	c.render(w, r, http.StatusOK, "queue", p)
 }
 
@@ -388,7 +395,7 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, rules map[d
 		}
 		for i := range hs {
 			h := &hs[i]
-			if h.Received.Before(f.Since) || !p.Search.matches(h, rules) {
+			if h.Received.Before(f.Since) || !p.Search.matches(h, rules) || !c.within(p.Search.Of, h, u) {
 				continue
 			}
 			if len(p.Rows) == pageRows {
@@ -415,7 +422,7 @@ func (c *Console) row(h *gateway.Held, rules map[dlp.RuleID]Rule, u User) row {
 	x.From, x.To = fromTo(h, u)
 	x.Urgent = h.Urgent
 	x.Proposed, x.Ends = h.Proposed != nil, h.Ends
-	x.Late = h.Ends != nil && h.Ends.Sub(c.Now()) < 24*time.Hour
+	x.Late = h.Ends != nil && c.within(ofEnding, h, u)
 	x.Claimed = c.claims.who(h.ID)
 	x.Mine = x.Claimed == u.Name
 	x.Selectable = h.State == string(vault.Held) && (x.Claimed == "" || x.Mine) && u.may(decide)

@@ -55,7 +55,7 @@ func (s *sessions) recall(r *http.Request, n int) (personal, bool) {
 // urlOf is where s is shown: what it has of the closed lists, and a number for the rest.
 func (c *Console) urlOf(r *http.Request, s search) string {
 	q := url.Values{}
-	for k, v := range map[string]string{"rule": s.Rule, "type": s.Type, "channel": s.Channel, "confidence": s.Confidence, "state": s.State} {
+	for k, v := range map[string]string{"of": s.Of, "rule": s.Rule, "type": s.Type, "channel": s.Channel, "confidence": s.Confidence, "state": s.State} {
 		if v != "" {
 			q.Set(k, v)
 		}

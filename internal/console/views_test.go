@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 )
 
 // TestSearchByWords: words find items by what is no PHI, and by nothing else.
@@ -188,7 +190,51 @@ func TestViews(t *testing.T) {
 		}
 	}
 	dana.do(http.MethodPost, "/views/drop", url.Values{"name": {name}})
-	if _, body, _ := dana.do(http.MethodGet, "/queue", nil); strings.Contains(body, "Mine") || !strings.Contains(body, ">v18<") {
+	if _, body, _ := dana.do(http.MethodGet, "/queue", nil); strings.Contains(body, html.EscapeString(name)) || !strings.Contains(body, ">v18<") {
 		t.Error("dropping one view did not drop that one")
+	}
+}
+
+// TestStandingViews: what everybody has views of is counted and found: theirs, what
+// ends soon, waits for a second yes, is asked for, was not read, is urgent.
+func TestStandingViews(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 8)
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "vera", console.Viewer, false)
+	soon := s.desk.held[2].Received.Add(time.Hour)
+	is := map[string]int{"mine": 0, "second": 1, "ending": 2, "asked": 3, "gaps": 4, "urgent": 5}
+	s.desk.held[is["second"]].Proposed = &gateway.Proposed{By: "user:luis"}
+	s.desk.held[is["ending"]].Ends = &soon
+	s.desk.held[is["asked"]].Asked = true
+	s.desk.held[is["gaps"]].Rules, s.desk.held[is["gaps"]].Causes = nil, []string{"encrypted"}
+	s.desk.held[is["urgent"]].Urgent = true
+	dana, vera := s.signedIn(t, "dana"), s.signedIn(t, "vera")
+	if code, _, _ := dana.do(http.MethodPost, "/items/"+string(s.desk.held[is["mine"]].ID)+"/claim", nil); code != http.StatusSeeOther {
+		t.Fatalf("claim: %d", code)
+	}
+	for of, i := range is {
+		_, body, _ := dana.do(http.MethodGet, "/queue?of="+of, nil)
+		if n := strings.Count(body, `<td class="pick">`); n != 1 || !strings.Contains(body, `href="/items/`+string(s.desk.held[i].ID)) {
+			t.Errorf("%s: %d rows, want one", of, n)
+		}
+		if !strings.Contains(body, `<a href="/queue?of=`+of+`" aria-current="page">`) {
+			t.Errorf("%s: the rail does not say where one is", of)
+		}
+	}
+	_, body, _ := dana.do(http.MethodGet, "/queue", nil)
+	for _, want := range []string{`Mine <span class="n">1</span>`, `Needs a second yes <span class="n">1</span>`, `Sender asks <span class="n">1</span>`, `Urgent <span class="n">1</span>`, `<a href="/queue" aria-current="page">All held <span class="n">8</span>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the rail lacks %s", want)
+		}
+	}
+	if _, body, _ := vera.do(http.MethodGet, "/queue", nil); strings.Contains(body, "of=mine") || !strings.Contains(body, "of=asked") {
+		t.Error("who may not decide has claims, or no views")
+	}
+	if _, body, _ := dana.do(http.MethodGet, "/queue?of=quillfeather", nil); strings.Count(body, `<td class="pick">`) != 8 || strings.Contains(body, "Narrowed") {
+		t.Error("a view that there is not narrows the queue")
+	}
+	if code, _, to := dana.do(http.MethodPost, "/queue", url.Values{"of": {"asked"}, "type": {"SSN"}}); code != http.StatusSeeOther || to != "/queue?of=asked&type=SSN" {
+		t.Errorf("narrowed within a view: %d to %q", code, to)
 	}
 }

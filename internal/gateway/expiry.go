@@ -49,6 +49,12 @@ func (g *Gateway) ends(e *vault.Entry) *time.Time {
 	return &at
 }
 
+// EndingBy returns when what ends by then if nobody decides had come; false: nothing
+// ends by itself.
+func (g *Gateway) EndingBy(then time.Time) (received time.Time, ends bool) {
+	return then.Add(-g.cfg.Review.Expires.D()), g.cfg.Review.Expires > 0
+}
+
 // Expire ends what is due, and was due ever since a look long enough ago. It is
 // not for two to call at the same time.
 func (g *Gateway) Expire(ctx context.Context) error {

@@ -89,6 +89,15 @@ func (g *Gateway) FindHeld(ctx context.Context, q vault.Query) (hs []Held, next 
 	return hs, next, g.asked(ctx, hs)
 }
 
+// CountHeld counts the items that FindHeld would find for q, up to q.Limit; whole is
+// false where there may be more.
+func (g *Gateway) CountHeld(ctx context.Context, q vault.Query) (n int, whole bool, err error) {
+	if n, whole, err = g.Vault.Count(ctx, q); err != nil {
+		return 0, false, fmt.Errorf("gateway: count: %w", err)
+	}
+	return n, whole, nil
+}
+
 // indexed is how many items are given their terms in one transaction.
 const indexed = 200
 

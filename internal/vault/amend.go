@@ -14,7 +14,7 @@ import (
 type Amendment struct {
 	ID     dlp.ID
 	Sealed []byte // the envelope; nil: as it is
-	Note   []byte // nil: as it is
+	Note   []byte // nil: as it is; empty: none stands any more
 
 	Rules []dlp.RuleID // with Terms
 	Terms []Term       // what it is found by; nil: as it is, and so are the rules
@@ -76,11 +76,8 @@ func (v *Vault) Narrow(e Entry, rcpts []dlp.Address) (Amendment, error) {
 	if a.Sealed, err = v.keys.Seal(envelopeAD(e.ID), plain); err != nil {
 		return Amendment{}, fmt.Errorf("vault: narrow %s: %w", e.ID, err)
 	}
-	if e.Proposal == nil {
-		return a, nil
-	}
-	if a.Note, err = v.noNote(e.ID); err != nil {
-		return Amendment{}, fmt.Errorf("vault: narrow %s: %w", e.ID, err)
+	if e.Proposal != nil {
+		a.Note = []byte{}
 	}
 	return a, nil
 }
@@ -95,22 +92,13 @@ func (v *Vault) Learn(e Entry, rules []dlp.RuleID, causes []dlp.Cause, found []d
 	if err == nil {
 		a.Sealed, err = v.keys.Seal(envelopeAD(e.ID), plain)
 	}
-	if err == nil && e.Proposal != nil {
-		a.Note, err = v.noNote(e.ID)
-	}
 	if err != nil {
 		return Amendment{}, fmt.Errorf("vault: learn of %s: %w", e.ID, err)
 	}
-	return a, nil
-}
-
-// noNote takes the place of a proposal that does not stand any more.
-func (v *Vault) noNote(id dlp.ID) ([]byte, error) {
-	plain, err := encodeNote("", "")
-	if err != nil {
-		return nil, err
+	if e.Proposal != nil {
+		a.Note = []byte{}
 	}
-	return v.keys.Seal(noteAD(id), plain)
+	return a, nil
 }
 
 func proposalIn(in *proposalJSON) *Proposal {

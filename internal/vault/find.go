@@ -48,7 +48,10 @@ type Query struct {
 	All   [][]Field // of each an item has at least one
 	IDs   []dlp.ID  // nil: all
 	Calls bool      // those that officers are called about
+	Asked bool      // those whose sender asks for their release
+	Noted bool      // held ones that a first decision of two was made on
 	Since time.Time // came at or after it; zero: whenever
+	Until time.Time // came at or before it; zero: whenever
 	After dlp.ID    // came into the vault before this one; "" for the first page
 	Limit int       // at most MaxList; 0 means MaxList
 }
@@ -140,17 +143,33 @@ func (v *Vault) termsOf(e *Entry) []Term {
 // there is beside a next item, where looking on takes long: whoever asks looks
 // again at each, and on from next. An entry that does not open comes back Damaged.
 func (v *Vault) Find(ctx context.Context, q Query) (es []Entry, next dlp.ID, err error) {
+	rows, next, err := v.store.Find(ctx, q, v.termsIn(q))
+	if err != nil {
+		return nil, "", fmt.Errorf("vault: find: %w", err)
+	}
+	return v.entries(rows), next, nil
+}
+
+// termsIn are the terms that q.All stands for.
+func (v *Vault) termsIn(q Query) [][]Term {
 	terms := make([][]Term, len(q.All))
 	for i, any := range q.All {
 		for _, f := range any {
 			terms[i] = append(terms[i], v.term(f))
 		}
 	}
-	rows, next, err := v.store.Find(ctx, q, terms)
+	return terms
+}
+
+// Count counts the items that q asks for, up to q.Limit. whole is false where there
+// are more, or where counting on takes long. Those that Find may find beside them
+// count too.
+func (v *Vault) Count(ctx context.Context, q Query) (n int, whole bool, err error) {
+	n, whole, err = v.store.Count(ctx, q, v.termsIn(q))
 	if err != nil {
-		return nil, "", fmt.Errorf("vault: find: %w", err)
+		return 0, false, fmt.Errorf("vault: count: %w", err)
 	}
-	return v.entries(rows), next, nil
+	return n, whole, nil
 }
 
 // CountFrom counts the items that came at or after since and have f, up to most.

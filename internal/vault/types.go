@@ -179,6 +179,8 @@ type Store interface {
 	// Find returns rows that q asks for, the newest first, and where to look on, as
 	// Vault.Find says. terms are those of q.All.
 	Find(ctx context.Context, q Query, terms [][]Term) (rows []Row, next dlp.ID, err error)
+	// Count counts the items that q asks for, up to q.Limit, as Vault.Count says.
+	Count(ctx context.Context, q Query, terms [][]Term) (n int, whole bool, err error)
 	// CountTerm counts the items that came at or after since and have t, up to most.
 	CountTerm(ctx context.Context, t Term, since time.Time, most int) (int, error)
 	// Unindexed returns at most so many rows that are kept without terms, the newest first.

@@ -39,6 +39,10 @@ func (s *shelf) Find(context.Context, vault.Query, [][]vault.Term) ([]vault.Row,
 	return s.rows, "", nil
 }
 
+func (s *shelf) Count(context.Context, vault.Query, [][]vault.Term) (int, bool, error) {
+	return 0, true, nil
+}
+
 func (s *shelf) CountTerm(context.Context, vault.Term, time.Time, int) (int, error) { return 0, nil }
 
 func (s *shelf) Unindexed(context.Context, int) ([]vault.Row, error) { return nil, nil }

@@ -140,10 +140,18 @@ func putCase(g *group, r vault.Record) error {
 	return nil
 }
 
+// noteOf is a's note as the database has it: NULL for none.
+func noteOf(a vault.Amendment) any {
+	if len(a.Note) == 0 {
+		return nil
+	}
+	return a.Note
+}
+
 // amend changes what is kept of items that stay held.
 func amend(g *group, ch *store.Change) error {
 	for _, a := range ch.Amend {
-		res, err := g.exec("UPDATE holds SET sealed = coalesce(?, sealed), note = coalesce(?, note) WHERE id = ? AND state = 'held'", a.Sealed, a.Note, string(a.ID))
+		res, err := g.exec("UPDATE holds SET sealed = coalesce(?, sealed), note = CASE WHEN ? THEN ? ELSE note END WHERE id = ? AND state = 'held'", a.Sealed, a.Note != nil, noteOf(a), string(a.ID))
 		if err != nil {
 			return fmt.Errorf("sqlite: amend %s: %w", a.ID, err)
 		}

@@ -24,6 +24,7 @@ var stateNumbers = [...]vault.State{vault.Held, vault.Released, vault.Rejected, 
 // Bounds on one Find.
 const (
 	findReads   = 600 // short reads of indices, more than maxCursors; then the caller looks on
+	countReads  = 60  // the same of one Count, of which a page has several
 	maxCursors  = 256 // sequences that are gone down: what else is asked for the caller looks at itself
 	firstChunk  = 16  // rows that a cursor reads first
 	mostInChunk = 1024
@@ -118,14 +119,21 @@ type finding struct {
 	db    *DB
 	ctx   context.Context
 	least int64 // the lowest seq that is looked at
-	reads int
+	most  int64 // the highest
+	reads int   // made
+	of    int   // that may be made
+}
+
+// find begins at the newest.
+func (db *DB) find(ctx context.Context, reads int) *finding {
+	return &finding{db: db, ctx: ctx, most: math.MaxInt64, of: reads}
 }
 
 // Find returns rows that q asks for. It goes down the numbers that all groups
 // have, each group's a sequence in an index; so what it costs depends on the
 // rarest, not on how much is held.
 func (db *DB) Find(ctx context.Context, q vault.Query, terms [][]vault.Term) ([]vault.Row, dlp.ID, error) {
-	f := &finding{db: db, ctx: ctx}
+	f := db.find(ctx, db.findReads)
 	from, n, err := db.page(ctx, "holds", q.After, q.Limit, vault.MaxList, vault.ErrNotFound)
 	if err != nil {
 		return nil, "", err
@@ -137,7 +145,7 @@ func (db *DB) Find(ctx context.Context, q vault.Query, terms [][]vault.Term) ([]
 	if err != nil {
 		return nil, "", fmt.Errorf("sqlite: find: %w", classify(err))
 	}
-	seqs, at, err := f.common(groups, from, n)
+	seqs, at, err := f.common(groups, min(from, f.most), n)
 	if err != nil && !errors.Is(err, errLong) {
 		return nil, "", fmt.Errorf("sqlite: find: %w", classify(err))
 	}
@@ -147,6 +155,20 @@ func (db *DB) Find(ctx context.Context, q vault.Query, terms [][]vault.Term) ([]
 	}
 	next, err := db.behind(ctx, at)
 	return rows, next, err
+}
+
+// Count counts the rows that q asks for, up to q.Limit, in whatever order.
+func (db *DB) Count(ctx context.Context, q vault.Query, terms [][]vault.Term) (n int, whole bool, err error) {
+	f := db.find(ctx, countReads)
+	groups, err := f.groups(q, terms)
+	if err != nil {
+		return 0, false, fmt.Errorf("sqlite: count: %w", classify(err))
+	}
+	seqs, at, err := f.common(groups, f.most, q.Limit+1)
+	if err != nil && !errors.Is(err, errLong) {
+		return 0, false, fmt.Errorf("sqlite: count: %w", classify(err))
+	}
+	return min(len(seqs), q.Limit), at == 0, nil
 }
 
 // groups are what an item is in, each a union of sequences.
@@ -161,20 +183,10 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 		if s < 0 {
 			return []union{{}}, nil // no item is in a state that there is not
 		}
-		bare = append(bare, &cursor{f: f, state: s, bare: true})
-		if q.Since.IsZero() {
-			continue
-		}
-		var least sql.NullInt64
-		if err := f.db.stmts.queryRow(f.ctx, "SELECT min(seq) FROM holds WHERE state = ? AND received >= ?", []any{&least}, string(stateNumbers[s]), micros(q.Since)); err != nil {
-			return nil, err
-		}
-		if least.Valid && (f.least == 0 || least.Int64 < f.least) {
-			f.least = least.Int64
-		}
+		bare = append(bare, &cursor{f: f, from: "holds", where: "state = ?", args: []any{string(stateNumbers[s])}})
 	}
-	if !q.Since.IsZero() && f.least == 0 {
-		return []union{{}}, nil
+	if none, err := f.between(q, states); none || err != nil {
+		return []union{{}}, err
 	}
 	if q.IDs != nil {
 		list, err := json.Marshal(q.IDs)
@@ -188,8 +200,17 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 		}
 		all = append(all, union{&cursor{f: f, buf: seqs, ended: true}})
 	}
-	if q.Calls {
-		all = append(all, union{&cursor{f: f, calls: true}})
+	for _, t := range []struct {
+		wanted      bool
+		from, where string
+	}{
+		{q.Calls, "calls JOIN holds USING (id)", "true"},
+		{q.Asked, "asks JOIN holds USING (id)", "true"},
+		{q.Noted, "holds", "state = 'held' AND note IS NOT NULL"},
+	} {
+		if t.wanted {
+			all = append(all, union{&cursor{f: f, from: t.from, where: t.where}})
+		}
 	}
 	indexed, err := f.indexed()
 	if err != nil {
@@ -204,7 +225,7 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 		g := union{}
 		for _, t := range ts {
 			for _, s := range states {
-				g = append(g, &cursor{f: f, state: s, term: t})
+				g = append(g, &cursor{f: f, col: "hold", from: "hold_terms", where: "term = ? AND state = ?", args: []any{int64(t), s}})
 			}
 		}
 		all, stated = append(all, g), true
@@ -213,6 +234,37 @@ func (f *finding) groups(q vault.Query, terms [][]vault.Term) ([]union, error) {
 		all = append(all, bare)
 	}
 	return all, nil
+}
+
+// between bounds f by when what q asks for came. none: there is nothing of that time.
+func (f *finding) between(q vault.Query, states []int) (none bool, err error) {
+	bound := func(query string, at time.Time) (found []int64, err error) {
+		for _, s := range states {
+			var seq sql.NullInt64
+			if err := f.db.stmts.queryRow(f.ctx, query, []any{&seq}, string(stateNumbers[s]), micros(at)); err != nil {
+				return nil, err
+			}
+			if seq.Valid {
+				found = append(found, seq.Int64)
+			}
+		}
+		return found, nil
+	}
+	if !q.Since.IsZero() {
+		seqs, err := bound("SELECT min(seq) FROM holds WHERE state = ? AND received >= ?", q.Since)
+		if err != nil || len(seqs) == 0 {
+			return true, err
+		}
+		f.least = slices.Min(seqs)
+	}
+	if !q.Until.IsZero() {
+		seqs, err := bound("SELECT max(seq) FROM holds WHERE state = ? AND received <= ?", q.Until)
+		if err != nil || len(seqs) == 0 {
+			return true, err
+		}
+		f.most = slices.Max(seqs)
+	}
+	return false, nil
 }
 
 // indexed reports whether every item has its terms.
@@ -262,10 +314,10 @@ func (g union) seek(x int64) (most int64, err error) {
 // cursor goes down one sequence of an index, a chunk at a time.
 type cursor struct {
 	f     *finding
-	calls bool // those with a call
-	bare  bool // all of a state, else those with term
-	state int
-	term  vault.Term
+	col   string // with the numbers; "": seq
+	from  string // a table or tables
+	where string
+	args  []any   // of where
 	buf   []int64 // what was read and is not passed
 	low   int64   // all of it above low was read
 	chunk int
@@ -282,7 +334,7 @@ func (c *cursor) seek(x int64) (int64, error) {
 		if c.ended {
 			return 0, nil
 		}
-		if c.f.reads++; c.f.reads > c.f.db.findReads {
+		if c.f.reads++; c.f.reads > c.f.of {
 			return 0, errLong
 		}
 		switch { // what is read on in turn is read in larger pieces
@@ -291,15 +343,9 @@ func (c *cursor) seek(x int64) (int64, error) {
 		default:
 			c.chunk = min(4*c.chunk, mostInChunk)
 		}
-		var rows *sql.Rows
-		var err error
-		if c.calls {
-			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT seq FROM calls JOIN holds USING (id) WHERE seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?", c.f.least, x, c.chunk)
-		} else if c.bare {
-			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT seq FROM holds WHERE state = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?", string(stateNumbers[c.state]), c.f.least, x, c.chunk)
-		} else {
-			rows, err = c.f.db.stmts.query(c.f.ctx, "SELECT hold FROM hold_terms WHERE term = ? AND state = ? AND hold BETWEEN ? AND ? ORDER BY hold DESC LIMIT ?", int64(c.term), c.state, c.f.least, x, c.chunk)
-		}
+		col := cmp.Or(c.col, "seq")
+		query := "SELECT " + col + " FROM " + c.from + " WHERE " + c.where + " AND " + col + " BETWEEN ? AND ? ORDER BY " + col + " DESC LIMIT ?"
+		rows, err := c.f.db.stmts.query(c.f.ctx, query, append(slices.Clone(c.args), c.f.least, x, c.chunk)...)
 		if c.buf, err = collect(rows, err, "find", scanSeq); err != nil {
 			return 0, err
 		}

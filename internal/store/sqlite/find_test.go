@@ -16,6 +16,9 @@ import (
 	"github.com/stanch-dlp/stanch/internal/vault/vaulttest"
 )
 
+// asking marks entries of many whose senders ask for their release.
+const asking = "their sender asks"
+
 // many holds n documents of a few senders, recipients, rules and states, and
 // returns them in the order they came.
 func many(t *testing.T, in *install, n int) []vault.Entry {
@@ -37,6 +40,15 @@ func many(t *testing.T, in *install, n int) []vault.Entry {
 		}
 		ch := store.Change{Hold: []vault.Item{it}}
 		e := vault.Entry{ID: doc.ID, State: states[r.IntN(len(states))], Received: doc.Received, Rules: c.Verdict.Rcpts[0].Rules, Envelope: c.Envelope}
+		if i%9 == 0 {
+			a, err := in.vault.Ask(doc.ID, doc.Received, asking)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ch.Ask, e.DecidedBy = []vault.Ask{a}, asking
+			commit(t, in, ch)
+			ch = store.Change{}
+		}
 		if e.State != vault.Held {
 			tr, err := in.vault.Transition(doc.ID, vault.Held, e.State, begun, "a", "b")
 			if err != nil {
@@ -45,6 +57,21 @@ func many(t *testing.T, in *install, n int) []vault.Entry {
 			ch.Decide = []vault.Transition{tr}
 		}
 		commit(t, in, ch)
+		if i%7 == 0 && e.State == vault.Held {
+			e.Proposal = &vault.Proposal{By: "user:ann", At: doc.Received}
+			a, err := in.vault.Propose(doc.ID, *e.Proposal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			commit(t, in, store.Change{Amend: []vault.Amendment{a}})
+			if i%14 == 0 { // which does not stand any more
+				if a, err = in.vault.Narrow(e, e.Envelope.Rcpts); err != nil {
+					t.Fatal(err)
+				}
+				commit(t, in, store.Change{Amend: []vault.Amendment{a}})
+				e.Proposal = nil
+			}
+		}
 		out = append(out, e)
 	}
 	return out
@@ -67,6 +94,10 @@ func queries(es []vault.Entry) map[string]struct {
 	}
 	rule := func(id string) vault.Field { return vault.Field{Kind: vault.ByRule, Value: id} }
 	since := es[len(es)/2].Received
+	asked := map[dlp.ID]bool{}
+	for _, e := range es {
+		asked[e.ID] = e.DecidedBy == asking
+	}
 	some := []dlp.ID{es[3].ID, es[len(es)-2].ID, dlp.NewID(), es[40].ID}
 	return map[string]query{
 		"all":            {vault.Query{}, func(vault.Entry) bool { return true }},
@@ -86,10 +117,20 @@ func queries(es []vault.Entry) map[string]struct {
 		"young, a rule": {vault.Query{Since: since, State: vault.Held, All: [][]vault.Field{{rule("us-ssn")}}}, func(e vault.Entry) bool {
 			return !e.Received.Before(since) && e.State == vault.Held && e.Rules[0] == "us-ssn"
 		}},
-		"of tomorrow": {vault.Query{Since: since.Add(1e9 * time.Second)}, func(vault.Entry) bool { return false }},
-		"by id":       {vault.Query{IDs: some}, func(e vault.Entry) bool { return slices.Contains(some, e.ID) }},
-		"by id, held": {vault.Query{IDs: some, State: vault.Held}, func(e vault.Entry) bool { return e.State == vault.Held && slices.Contains(some, e.ID) }},
-		"no id":       {vault.Query{IDs: []dlp.ID{}}, func(vault.Entry) bool { return false }},
+		"old": {vault.Query{Until: since}, func(e vault.Entry) bool { return !e.Received.After(since) }},
+		"of one day": {vault.Query{Since: since, Until: since.Add(24 * time.Hour), State: vault.Held}, func(e vault.Entry) bool {
+			return !e.Received.Before(since) && !e.Received.After(since.Add(24*time.Hour)) && e.State == vault.Held
+		}},
+		"of last year":     {vault.Query{Until: since.Add(-1e9 * time.Second)}, func(vault.Entry) bool { return false }},
+		"decided once":     {vault.Query{Noted: true}, func(e vault.Entry) bool { return e.Proposal != nil }},
+		"asked for":        {vault.Query{Asked: true}, func(e vault.Entry) bool { return asked[e.ID] }},
+		"asked for, held":  {vault.Query{Asked: true, State: vault.Held}, func(e vault.Entry) bool { return asked[e.ID] && e.State == vault.Held }},
+		"asked and noted":  {vault.Query{Asked: true, Noted: true}, func(e vault.Entry) bool { return asked[e.ID] && e.Proposal != nil }},
+		"noted, of a rule": {vault.Query{Noted: true, All: [][]vault.Field{{rule("mrn")}}}, func(e vault.Entry) bool { return e.Proposal != nil && e.Rules[0] == "mrn" }},
+		"of tomorrow":      {vault.Query{Since: since.Add(1e9 * time.Second)}, func(vault.Entry) bool { return false }},
+		"by id":            {vault.Query{IDs: some}, func(e vault.Entry) bool { return slices.Contains(some, e.ID) }},
+		"by id, held":      {vault.Query{IDs: some, State: vault.Held}, func(e vault.Entry) bool { return e.State == vault.Held && slices.Contains(some, e.ID) }},
+		"no id":            {vault.Query{IDs: []dlp.ID{}}, func(vault.Entry) bool { return false }},
 		"words": {vault.Query{All: [][]vault.Field{{{Kind: vault.ByWord, Value: "ward1"}}, {{Kind: vault.ByWord, Value: "ssn"}}}}, func(e vault.Entry) bool {
 			return e.Envelope.Sender.Domain == "ward1.clinic.example" && e.Rules[0] == "us-ssn"
 		}},
@@ -146,8 +187,18 @@ func TestFind(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("%s, %d at a time: %d answers, want %d", name, limit, len(got), len(want))
 				}
-				if indexed && !sure && c.q.Since.IsZero() {
+				if indexed && !sure && c.q.Since.IsZero() && c.q.Until.IsZero() {
 					t.Errorf("%s: others came with the answers", name)
+				}
+			}
+			if !indexed || !c.q.Since.IsZero() || !c.q.Until.IsZero() {
+				continue
+			}
+			for _, most := range []int{4, 1000} {
+				c.q.Limit = most
+				n, whole, err := in.vault.Count(t.Context(), c.q)
+				if err != nil || n != min(len(want), most) || whole != (len(want) <= most) {
+					t.Errorf("%s: counted %d up to %d, all of them %v, %v; want %d", name, n, most, whole, err, len(want))
 				}
 			}
 		}

@@ -228,6 +228,11 @@ INSERT INTO counted SELECT what || '@', max(day) - max(day) % 30, of, sum(n), do
 DROP TABLE figures;
 ALTER TABLE counted RENAME TO figures;
 `,
+	// Form 15: what waits for the second of two decisions is found without all that is
+	// held.
+	`
+CREATE INDEX holds_noted ON holds(seq) WHERE state = 'held' AND note IS NOT NULL;
+`,
 }
 
 // migrate brings the database to this version's form, each step in one
