@@ -110,6 +110,7 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Open(url + "/queue?type=SSN&confidence=high")
+	b.Do(chromedp.Click(".rail .more > summary"))
 	b.Submit(chromedp.SendKeys("#to", "partner.example"+kb.Enter))
 	if at := webtest.Eval[string](b, `location.href`); strings.Contains(at, "partner") || !strings.Contains(at, "type=SSN") {
 		t.Errorf("a search stands in %s", at)
