@@ -237,9 +237,9 @@ func (g *Gateway) ReplyPickup(ctx context.Context, id dlp.ID, r pickup.Reply) er
 	b := g.Buffers.New()
 	defer b.Close()
 	now, doc := g.Now(), dlp.NewID()
-	err = r.Write(keeping{b}, pickup.ReplyHead{From: from[0].String(), Answers: p.To.String(), To: p.From, InReplyTo: p.MessageID,
-		MessageID: "reply." + string(doc) + "@" + g.cfg.Hostname, When: now})
-	if err == nil {
+	head := pickup.ReplyHead{From: from[0].String(), Answers: p.To, To: p.From, InReplyTo: p.MessageID,
+		MessageID: "reply." + string(doc) + "@" + g.cfg.Hostname, When: now}
+	if err = r.Write(keeping{b}, head); err == nil {
 		err = b.Done()
 	}
 	if err != nil {
@@ -260,7 +260,7 @@ func (g *Gateway) ReplyPickup(ctx context.Context, id dlp.ID, r pickup.Reply) er
 	}
 	trace := fmt.Appendf(nil, "Received: by %s (pickup page) with HTTP id %s;\r\n\t%s\r\nX-Stanch-Id: %s\r\n", g.cfg.Hostname, doc, now.Format("Mon, 02 Jan 2006 15:04:05 -0700"), doc)
 	out := g.Message(ctx, &dlp.Document{ID: doc, Channel: dlp.Mail, Sender: from[0], Rcpts: []dlp.Address{p.From}, Received: now, Size: b.Size(),
-		Scattered: true, Trace: trace, Open: b.Open}, nowhere{})
+		Scattered: true, Params: dlp.MailParams{UTF8: head.UTF8()}, Trace: trace, Open: b.Open}, nowhere{})
 	switch out.Kind {
 	case dlp.Held, dlp.Split, dlp.Spooled:
 		return g.Acknowledge(ctx, []dlp.ID{out.ID})

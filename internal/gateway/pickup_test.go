@@ -26,15 +26,18 @@ import (
 )
 
 // picking has b keep a message for out to pick up, and returns its parcel.
-func picking(t *testing.T) (*bench, dlp.ID) {
+func picking(t *testing.T) (*bench, dlp.ID) { return pickingFor(t, out) }
+
+func pickingFor(t *testing.T, to dlp.Address) (*bench, dlp.ID) {
 	t.Helper()
 	b := newBenchWith(t, func(c *gateway.Config) {
 		c.Portal = pickup.Default()
 		c.Portal.URL, c.Portal.Site, c.Portal.Contact = "https://pickup.example", "Clinic", "555-0142"
 	})
 	b.Pickup = pickup.New(b.db, b.db.PickupContents(), b.Names.(*crypt.Ring))
-	encrypting(t, b).to[out.String()] = dlp.Portal
-	if o := b.Message(t.Context(), withText(labs, out), b.hop); o.Kind != dlp.Split {
+	encrypting(t, b).to[to.String()] = dlp.Portal
+	b.verdict[to.String()] = encryptIt
+	if o := b.Message(t.Context(), withText(labs, to), b.hop); o.Kind != dlp.Split {
 		t.Fatalf("outcome %v", o.Kind)
 	}
 	ps, err := b.ListPickups(t.Context(), false)
@@ -386,6 +389,25 @@ func TestPickupReply(t *testing.T) {
 	held, err2 := b.ListHeld(t.Context(), false, "", "")
 	if err != nil || err2 != nil || len(qs) != 2 || qs[1].Kind != "copy" || len(held) != 1 {
 		t.Errorf("queue %+v, held %+v, %v, %v", qs, held, err, err2)
+	}
+}
+
+// TestPickupReplyOutsideASCII: a reply whose header has such addresses is mail of
+// SMTPUTF8.
+func TestPickupReplyOutsideASCII(t *testing.T) {
+	for local, want := range map[string]bool{"bjorn": false, "björn": true} {
+		b, id := pickingFor(t, dlp.Address{Local: local, Domain: out.Domain})
+		if err := b.ReplyPickup(t.Context(), id, pickup.Reply{Subject: "Re", Text: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		qs, err := b.ListQueue(t.Context(), false)
+		if err != nil || len(qs) != 2 {
+			t.Fatalf("queue %+v, %v", qs, err)
+		}
+		m, err := b.spool.Get(t.Context(), qs[1].ID)
+		if err != nil || m.Kind != spool.Copy || m.Params.UTF8 != want {
+			t.Errorf("%s: %+v, %v", local, m, err)
+		}
 	}
 }
 

@@ -5,12 +5,27 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 )
 
 // asking is how a subject asks for encryption: a word in brackets, in any case,
 // with any white space around it: no-break spaces and marks of no width too, which
 // mail programs put in, as they are in UTF-8 and as bytes that are none (U+FFFD here).
-var asking = regexp.MustCompile(`(?i)\[[\s\p{Zs}\p{Cf}\x{FFFD}]*(?:secure|encrypt)[\s\p{Zs}\p{Cf}\x{FFFD}]*\][ \t]*`)
+// Letters and brackets may be the wide ones of East Asia, and the brackets 【】, which
+// are written there for these.
+var asking = regexp.MustCompile(`(?i)[\[［【]` + blanks + `(?:` + wide("secure") + `|` + wide("encrypt") + `)` + blanks + `[\]］】][ \t]*`)
+
+const blanks = `[\s\p{Zs}\p{Cf}\x{FFFD}]*`
+
+// wide is an expression for a word of small letters, each in either width.
+// Unicode, Halfwidth and Fullwidth Forms: U+FF01 is "!".
+func wide(word string) string {
+	var b strings.Builder
+	for _, c := range word {
+		fmt.Fprintf(&b, "[%c%c]", c, c-'!'+0xff01)
+	}
+	return b.String()
+}
 
 // emptyWord is an encoded word of nothing, which programs show as it stands.
 var emptyWord = regexp.MustCompile(`=\?[^?\s]+\?[QqBb]\?\?=[ \t]*`)

@@ -63,6 +63,9 @@ func TestHeadAsks(t *testing.T) {
 		"two bytes a letter":       {"Subject: " + word(t, "utf-16be", "[secure] Müller") + "\r\n\r\n", true},
 		"two bytes, the other way": {"Subject: =?utf-16?B?" + base64.StdEncoding.EncodeToString([]byte("[\x00s\x00e\x00c\x00u\x00r\x00e\x00]\x00")) + "?=\r\n\r\n", true},
 		"four bytes a letter":      {"Subject: =?utf-32be?B?" + base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll("[secure]", "", "\x00\x00\x00"))) + "?=\r\n\r\n", true},
+		"UTF-7":                    {"Subject: =?utf-7?Q?+AFs-secure+AF0-_M+APw-ller?=\r\n\r\n", true},
+		"UTF-7 throughout":         {"Subject: =?UTF-7?B?" + base64.StdEncoding.EncodeToString([]byte("+AFsAcwBlAGMAdQByAGUAXQ-")) + "?=\r\n\r\n", true},
+		"wide brackets, raw":       {"Subject: \uff3bsecure\uff3d\r\n\r\n", true},
 		"a language":               {"Subject: =?utf-8*en?Q?=5Bsecure=5D?=\r\n\r\n", true},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(tc.in), iotest.OneByteReader(strings.NewReader(tc.in))} {
@@ -102,6 +105,12 @@ func TestWithoutAsking(t *testing.T) {
 		"no-break spaces, 1252":       {word(t, "windows-1252", "[\u00a0secure\u00a0] Müller"), true, "Müller"},
 		"no-break spaces, 8-bit":      {"[\xa0secure\xa0] Labs", true, "Labs"},
 		"a mark of no width":          {word(t, "utf-8", "[\u200bSecure] Müller"), true, "Müller"},
+		"UTF-7":                       {"=?utf-7?Q?+AFs-secure+AF0-_M+APw-ller?=", true, "Müller"},
+		"wide brackets":               {word(t, "shift_jis", "［secure］ 検査結果"), true, "検査結果"},
+		"wide letters":                {word(t, "utf-8", "［ＳＥＣＵＲＥ］ 検査結果"), true, "検査結果"},
+		"brackets of Japan":           {word(t, "iso-2022-jp", "【encrypt】検査結果"), true, "検査結果"},
+		"wide brackets, raw":          {"［secure］ 検査結果", true, "検査結果"},
+		"another wide word":           {"［ｓｅｃｕｒｅｄ］", false, "［ｓｅｃｕｒｅｄ］"},
 		"another word":                {"[secured] Labs", false, "[secured] Labs"},
 		"quoted-printable, as it is":  {"=?windows-1252?Q?[secure]_Caf=E9?=", true, " Café"},
 		"quoted-printable, as a code": {"=?windows-1252?Q?=5Bsecure=5D_Caf=E9?=", true, "Café"},

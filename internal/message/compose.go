@@ -31,14 +31,14 @@ type Entity struct {
 }
 
 // Named is one header field to be written. Its value is unstructured text where
-// it is not ASCII.
+// it is not ASCII, and in From, To and Reply-To one address in angle brackets.
 type Named struct{ Name, Value string }
 
-// Compose returns the entity as a complete message: ASCII with CRLF line ends.
-// Text of short ASCII lines stands as it is, other text as quoted-printable
-// UTF-8. Whatever the values are, they add no field.
+// Compose returns the entity as a complete message: ASCII, but for addresses that
+// are not, with CRLF line ends. Text of short ASCII lines stands as it is, other
+// text as quoted-printable UTF-8. Whatever the values are, they add no field.
 //
-// Source: RFC 5322 2; RFC 2045 6.7; RFC 2047.
+// Source: RFC 5322 2; RFC 2045 6.7; RFC 2047; of addresses RFC 2047 5 (3), RFC 6532 3.2.
 func (e Entity) Compose() []byte {
 	var b bytes.Buffer
 	h, text := e.header()
@@ -97,7 +97,13 @@ func (e Entity) header() (gomessage.Header, string) {
 // addFields puts fields in front of h, in their order.
 func addFields(h *textproto.Header, fields []Named) {
 	for _, f := range slices.Backward(fields) {
-		h.Add(f.Name, mime.QEncoding.Encode("utf-8", oneLine(f.Value))) // as it is when it is ASCII
+		value := oneLine(f.Value)
+		switch f.Name {
+		case "From", "To", "Reply-To":
+		default:
+			value = mime.QEncoding.Encode("utf-8", value) // as it is when it is ASCII
+		}
+		h.Add(f.Name, value)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/transform"
 )
 
 // looseWord is an encoded word as mail programs take one: also folded inside, with
@@ -62,6 +63,10 @@ func looseBase64(s string) []byte {
 
 // charsetReader reads an encoded word's charset.
 func charsetReader(charset string, in io.Reader) (io.Reader, error) {
+	switch strings.ToLower(charset) {
+	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
+		return transform.NewReader(in, &UTF7{}), nil
+	}
 	e, err := htmlindex.Get(charset)
 	if err != nil {
 		return nil, err

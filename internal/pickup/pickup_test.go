@@ -283,7 +283,7 @@ func TestReply(t *testing.T) {
 	for name, want := range map[string]string{"../x\x00y": "_x_y", "\u202efdp.exe": "_fdp.exe", "...": "file", "\xff": "_", strings.Repeat("é", 600) + ".pdf": strings.Repeat("é", 73) + ".pdf"} {
 		r.Files, names = append(r.Files, pickup.ReplyFile{Name: name, Open: opens("more")}), append(names, want)
 	}
-	err := r.Write(&b, pickup.ReplyHead{From: "gw@x.example", Answers: "bob@y.example", To: dlp.Address{Local: "ada", Domain: "x.example"}, MessageID: "r@x", InReplyTo: "<m@x>", When: time.Now()})
+	err := r.Write(&b, pickup.ReplyHead{From: "gw@x.example", Answers: dlp.Address{Local: "bob", Domain: "y.example"}, To: dlp.Address{Local: "ada", Domain: "x.example"}, MessageID: "r@x", InReplyTo: "<m@x>", When: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +308,26 @@ func TestReply(t *testing.T) {
 		if len(line) > 600 || !strings.HasSuffix(line, "\r\n") {
 			t.Errorf("line %q", line)
 		}
+	}
+}
+
+// TestReplyToAddressesOutsideASCII: they stand in the header as they are (RFC 6532),
+// and what else is outside ASCII does not.
+func TestReplyToAddressesOutsideASCII(t *testing.T) {
+	var b bytes.Buffer
+	h := pickup.ReplyHead{From: "gw@x.example", Answers: dlp.Address{Local: "björn", Domain: "y.example"}, To: dlp.Address{Local: "иван", Domain: "x.example"},
+		MessageID: "r@x", InReplyTo: "<ü@x>", When: time.Now()}
+	if err := (pickup.Reply{Subject: "Ä", Text: "x"}).Write(&b, h); err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(b.String(), "\r\n\r\n")
+	for _, want := range []string{"\r\nReply-To: <björn@y.example>\r\n", "\r\nTo: <иван@x.example>\r\n", "\r\nSubject: =?utf-8?q?=C3=84?=\r\n"} {
+		if !strings.Contains(head, want) {
+			t.Errorf("no %q in\n%s", want, head)
+		}
+	}
+	if strings.Contains(head, "In-Reply-To") || !h.UTF8() || (pickup.ReplyHead{To: dlp.Address{Local: "ada"}}).UTF8() {
+		t.Errorf("UTF8 is %v of\n%s", h.UTF8(), head)
 	}
 }
 

@@ -88,6 +88,7 @@ func (w *Writer) Flush() error {
 	}
 	w.counter(1).Store(0)
 	w.counter(0).Add(uint64(w.n))
+	clear(w.mem[sharedHead : sharedHead+w.n]) // a text is not kept until the process ends
 	w.n = 0
 	return nil
 }

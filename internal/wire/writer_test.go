@@ -97,6 +97,9 @@ func TestWriterSent(t *testing.T) {
 		if !bytes.Equal(pipe.Bytes(), want.Bytes()) {
 			t.Errorf("%s: got %d bytes, want %d, the same", name, pipe.Len(), want.Len())
 		}
+		if mem != nil && len(bytes.Trim(mem[16:], "\x00")) > 0 { // behind the two numbers
+			t.Error("what was sent stays in shared memory")
+		}
 	}
 	if err := wire.NewWriter(io.Discard, nil).Put(wire.OpText, make([]byte, wire.MaxFrame+1)); err == nil {
 		t.Error("a frame past MaxFrame was taken")

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/transform"
+
+	"github.com/stanch-dlp/stanch/internal/message"
 )
 
 func newBytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -241,7 +243,7 @@ func decoder(enc string) transform.Transformer {
 	case encUTF8, "":
 		return &utf8Or1252{}
 	case encUTF7:
-		return &utf7{}
+		return &message.UTF7{}
 	case encUTF16LE:
 		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()
 	case encUTF16BE:
@@ -326,67 +328,6 @@ func (*utf8Or1252) Transform(dst, src []byte, atEOF bool) (nd, ns int, err error
 		}
 		nd += utf8.EncodeRune(dst[nd:], r)
 		ns += size
-	}
-	return nd, ns, nil
-}
-
-// utf7 decodes UTF-7. Bytes that cannot be are passed as windows-1252.
-//
-// Source: RFC 2152.
-type utf7 struct {
-	inside bool
-	first  bool // just after '+'
-	bits   uint32
-	n      int
-	high   rune // a high surrogate waiting for its low one
-}
-
-// Reset forgets the state.
-func (u *utf7) Reset() { *u = utf7{} }
-
-// Transform implements transform.Transformer.
-func (u *utf7) Transform(dst, src []byte, _ bool) (nd, ns int, err error) {
-	for ; ns < len(src); ns++ {
-		if nd+2*utf8.UTFMax > len(dst) {
-			return nd, ns, transform.ErrShortDst
-		}
-		c := src[ns]
-		if !u.inside {
-			if c == '+' {
-				u.inside, u.first = true, true
-				continue
-			}
-			nd += utf8.EncodeRune(dst[nd:], charmap.Windows1252.DecodeByte(c))
-			continue
-		}
-		v := base64Value[c]
-		if v < 0 || c == '=' || c == '-' || c == '_' { // the URL alphabet is none of UTF-7's
-			if u.first && c == '-' { // "+-" is a plus sign
-				dst[nd] = '+'
-				nd++
-			} else if c != '-' {
-				nd += utf8.EncodeRune(dst[nd:], charmap.Windows1252.DecodeByte(c))
-			}
-			*u = utf7{}
-			continue
-		}
-		u.first = false
-		u.bits, u.n = u.bits<<6|uint32(v), u.n+6
-		if u.n < 16 {
-			continue
-		}
-		u.n -= 16
-		r := rune(u.bits >> u.n & 0xffff)
-		u.bits &= 1<<u.n - 1
-		switch {
-		case utf16.IsSurrogate(r) && u.high == 0 && r < 0xdc00:
-			u.high = r
-			continue
-		case u.high != 0:
-			r = utf16.DecodeRune(u.high, r)
-			u.high = 0
-		}
-		nd += utf8.EncodeRune(dst[nd:], r)
 	}
 	return nd, ns, nil
 }

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
 	"golang.org/x/text/transform"
+
+	"github.com/stanch-dlp/stanch/internal/message"
 )
 
 // Of text in a charset that nothing declares.
@@ -40,7 +42,7 @@ func detected(b []byte) []byte {
 		return decodeISO2022(b)
 	}
 	if bytes.IndexByte(b, '+') >= 0 && holdsUTF7(b) {
-		out, _, err := transform.Bytes(&utf7{}, b)
+		out, _, err := transform.Bytes(&message.UTF7{}, b)
 		if err != nil {
 			return nil
 		}
