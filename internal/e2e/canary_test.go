@@ -13,10 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
-	"github.com/fsnotify/fsnotify"
 )
 
 // The canary: an invented patient, every trace of whom is easy to find.
@@ -163,41 +161,6 @@ func noCanaryOnDisk(t *testing.T, g *gateway, temp string) {
 	noCanaryInFiles(t, "while it runs", g.data(), temp)
 	if noCanaryOpen(t, g, temp) == 0 {
 		t.Error("the gateway has no file open that could be read: nothing was searched")
-	}
-}
-
-// madeIn watches the folder dir from now on. What it returns says what was made there
-// since, however short it stood: files that were removed at once were there too.
-func madeIn(t *testing.T, dir string) func() []string {
-	t.Helper()
-	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		err = w.Add(dir)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.Close() }) // only read from
-	return func() (names []string) {
-		t.Helper()
-		last := filepath.Join(dir, "the-last") // events come in the order of what happened
-		write(t, last, "", 0o600)
-		defer os.Remove(last) // its folder goes with the test
-		for {
-			select {
-			case e := <-w.Events:
-				if e.Name == last {
-					return names
-				}
-				if e.Has(fsnotify.Create) {
-					names = append(names, filepath.Base(e.Name))
-				}
-			case err := <-w.Errors:
-				t.Fatal(err)
-			case <-time.After(waitWithin):
-				t.Fatal("the watch of a folder does not tell what happens in it")
-			}
-		}
 	}
 }
 
