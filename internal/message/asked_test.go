@@ -145,6 +145,17 @@ func TestWithoutAsking(t *testing.T) {
 	}
 }
 
+// TestWords: what is in a charset that is not known, or not read, stays as it is.
+func TestWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"=?utf-7?Q?b+APw-cher?=": "bücher", "=?klingon?Q?x?=": "=?klingon?Q?x?=", "=?hz-gb-2312?Q?x?=": "=?hz-gb-2312?Q?x?=",
+	} {
+		if got := message.Words(in); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+}
+
 // TestUntagged: all but the word that asks is as it came.
 func TestUntagged(t *testing.T) {
 	for name, tc := range map[string]struct{ in, want string }{

@@ -3,11 +3,13 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"regexp"
 	"strings"
 
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/transform"
 )
@@ -63,15 +65,39 @@ func looseBase64(s string) []byte {
 
 // charsetReader reads an encoded word's charset.
 func charsetReader(charset string, in io.Reader) (io.Reader, error) {
-	switch strings.ToLower(charset) {
+	d := decoder(charset)
+	if d == nil {
+		return nil, errCharset
+	}
+	return transform.NewReader(in, d), nil
+}
+
+var errCharset = errors.New("message: a charset that is not known")
+
+// Decode returns the text b in UTF-8, with U+FFFD for what is not of its charset; known
+// is false where that is not known. Without one it is UTF-8.
+func Decode(b []byte, charset string) (text []byte, known bool) {
+	d := decoder(charset)
+	if d == nil {
+		return nil, false
+	}
+	text, _, err := transform.Bytes(d, b)
+	return text, err == nil
+}
+
+// decoder returns what reads a charset, nil where it is not known.
+func decoder(charset string) transform.Transformer {
+	switch charset = strings.ToLower(charset); charset {
+	case "", "us-ascii", "ascii":
+		charset = "utf-8"
 	case "utf-7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
-		return transform.NewReader(in, &UTF7{}), nil
+		return &UTF7{}
 	}
 	e, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, err
+	if err != nil || e == encoding.Replacement { // it stands for charsets that browsers do not read
+		return nil
 	}
-	return e.NewDecoder().Reader(in), nil
+	return e.NewDecoder()
 }
 
 // asItIs reads every charset as the bytes it is written in, but for those of two and

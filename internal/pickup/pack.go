@@ -14,7 +14,6 @@ import (
 
 	gomessage "github.com/emersion/go-message"
 	"github.com/emersion/go-message/mail"
-	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/stanch-dlp/stanch/internal/message"
 )
@@ -169,38 +168,19 @@ func (p *packer) leaf(e *gomessage.Entity) error {
 	if err != nil {
 		return errNotPacked
 	}
-	text, ok := decode(b, params["charset"])
-	if !ok || len(b) > maxBodyText || p.text+len(text) > maxBodyText {
+	text, known := message.Decode(b, params["charset"]) // go-message reads UTF-8 and ASCII, and leaves all else as it is
+	if !known || len(b) > maxBodyText || p.text+len(text) > maxBodyText {
 		name = "message.txt"
 		if kind == "text/html" {
 			name = "message.html"
 		}
 		return p.file(io.MultiReader(bytes.NewReader(b), e.Body), name, kind)
 	}
-	if strings.TrimSpace(text) != "" {
+	if len(bytes.TrimSpace(text)) > 0 {
 		p.text += len(text)
-		p.Bodies = append(p.Bodies, Body{HTML: kind == "text/html", Text: text})
+		p.Bodies = append(p.Bodies, Body{HTML: kind == "text/html", Text: string(text)})
 	}
 	return nil
-}
-
-// decode returns b as UTF-8. go-message knows UTF-8 and ASCII by itself, and
-// leaves all else as it is.
-func decode(b []byte, charset string) (string, bool) {
-	if charset == "" {
-		charset = "utf-8"
-	}
-	enc, err := htmlindex.Get(charset)
-	if err != nil {
-		if !strings.EqualFold(charset, "us-ascii") && !strings.EqualFold(charset, "ascii") {
-			return "", false
-		}
-		return strings.ToValidUTF8(string(b), "\uFFFD"), true
-	}
-	if out, err := enc.NewDecoder().Bytes(b); err == nil {
-		return strings.ToValidUTF8(string(out), "\uFFFD"), true
-	}
-	return "", false
 }
 
 func (p *packer) file(body io.Reader, name, kind string) error {

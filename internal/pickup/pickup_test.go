@@ -95,6 +95,8 @@ func TestPack(t *testing.T) {
 		{"a path for a name", mixed + "Content-Type: a/b\r\nContent-Disposition: attachment; filename=\"../x\\\\y\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAE=\r\n--b--\r\n",
 			nil, []string{"_x_y:\x00\x01"}},
 		{"a mail in a mail", mixed + "Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n--b--\r\n", nil, []string{"part-1.eml:Subject: inner\r\n\r\nx"}},
+		{"UTF-7", head + "Content-Type: text/plain; charset=UTF-7\r\n\r\nb+APw-cher\r\n", []pickup.Body{{Text: "bücher\r\n"}}, nil},
+		{"a charset browsers do not read", head + "Content-Type: text/plain; charset=iso-2022-kr\r\n\r\nx\r\n", nil, []string{"message.txt:x\r\n"}},
 		{"a charset nobody knows", head + "Content-Type: text/plain; charset=klingon\r\n\r\n\xf8x\r\n", nil, []string{"message.txt:\xf8x\r\n"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {

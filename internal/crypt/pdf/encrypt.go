@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	gomessage "github.com/emersion/go-message"
-	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/stanch-dlp/stanch/internal/message"
 )
@@ -205,8 +204,9 @@ func (b *book) part(e *gomessage.Entity, whole *bool) error {
 		if err != nil {
 			return err
 		}
-		if utf8Text, ok := decode(text, params["charset"]); ok && len(text) <= maxText {
-			b.text, b.found = utf8Text, true
+		shown, known := message.Decode(text, params["charset"])
+		if known && !bytes.ContainsRune(shown, '\ufffd') && len(text) <= maxText {
+			b.text, b.found = shown, true
 			return nil
 		}
 		return b.embed(b.name("", ".txt"), kind, io.MultiReader(bytes.NewReader(text), e.Body))
@@ -223,20 +223,6 @@ func (b *book) part(e *gomessage.Entity, whole *bool) error {
 		ext = ".ics"
 	}
 	return b.embed(b.name(name, ext), kind, e.Body)
-}
-
-// decode is a text in UTF-8; false where its charset is not known, or it is not
-// of that charset.
-func decode(b []byte, charset string) ([]byte, bool) {
-	if charset == "" || strings.EqualFold(charset, "us-ascii") {
-		charset = "utf-8"
-	}
-	e, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, false
-	}
-	out, err := e.NewDecoder().Bytes(b)
-	return out, err == nil && !bytes.ContainsRune(out, '\ufffd')
 }
 
 // name is a name for a file to embed that no other has.
