@@ -167,9 +167,6 @@ func say(cfg Config, fingerprint, line string) error {
 	}
 	defer lock.Unlock() // it ends with the process all the same
 
-	if _, err := readTrust(dir, digits); err != nil { // it is not made worse
-		return err
-	}
 	path := filepath.Join(dir, TrustFile)
 	b, err := readFile(path, maxTrust)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -178,5 +175,12 @@ func say(cfg Config, fingerprint, line string) error {
 	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
 		b = append(b, '\n')
 	}
-	return safefile.WriteFile(path, append(b, line...), 0o644)
+	b = append(b, line...)
+	if _, err := parseTrust(b, digits); err != nil { // it is not made worse: without it nothing is encrypted
+		return err
+	}
+	if len(b) > maxTrust {
+		return fmt.Errorf("%s: %w", TrustFile, errTooLarge)
+	}
+	return safefile.WriteFile(path, b, 0o644)
 }

@@ -164,14 +164,15 @@ func ParseFingerprint(s string) (string, bool) {
 // readTrust reads the TrustFile of dir; without one nothing is said. A line
 // that cannot be read is an error: it may revoke a key.
 func readTrust(dir string, digits int) (trust, error) {
-	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, fetched: map[string]origin{}, modern: map[string]bool{}}
 	b, err := readFile(filepath.Join(dir, TrustFile), maxTrust)
-	if errors.Is(err, fs.ErrNotExist) {
-		return t, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return trust{}, fmt.Errorf("%s: %w", TrustFile, err)
 	}
-	if err != nil {
-		return t, fmt.Errorf("%s: %w", TrustFile, err)
-	}
+	return parseTrust(b, digits)
+}
+
+func parseTrust(b []byte, digits int) (trust, error) {
+	t := trust{pins: map[string]string{}, revoked: map[string]bool{}, fetched: map[string]origin{}, modern: map[string]bool{}}
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for n := 1; lines.Scan(); n++ {
 		words := strings.Fields(lines.Text())

@@ -224,6 +224,31 @@ func TestTrustFileKeepsEachLine(t *testing.T) {
 	}
 }
 
+// TestTrustFileIsNotSpoiled: what would make the file one that cannot be read is
+// not written, since nothing could be encrypted then.
+func TestTrustFileIsNotSpoiled(t *testing.T) {
+	cfg := ways.Config{OpenPGPDir: t.TempDir()}
+	path := filepath.Join(cfg.OpenPGPDir, ways.TrustFile)
+	print := strings.Repeat("a", 40)
+	for _, address := range []string{"bob\u00a0@partner.example", "bo\u2003b@partner.example", strings.Repeat("b", 70<<10) + "@partner.example"} {
+		if err := ways.Pin(cfg, print, address); err == nil {
+			t.Errorf("pinned for %.20q", address)
+		}
+	}
+	if err := ways.Pin(cfg, print, "bob@partner.example"); err != nil {
+		t.Error(err)
+	}
+	full := "pin " + print + " bob@partner.example\n" + strings.Repeat("# as told\n", 1<<20/10)
+	full = full[:1<<20-20] + "\n"
+	write(t, cfg.OpenPGPDir, ways.TrustFile, full)
+	if err := ways.Revoke(cfg, print); err == nil {
+		t.Error("written past what is read")
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != full {
+		t.Errorf("%d bytes, want %d: %v", len(b), len(full), err)
+	}
+}
+
 func TestEncrypt(t *testing.T) {
 	dir := t.TempDir()
 	bob, secret := key(t, "bob@partner.example")
