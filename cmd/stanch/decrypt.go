@@ -302,24 +302,29 @@ func removeLeft(name string) error {
 }
 
 // takeAfter gives the file the owner, group, mode, access list and attributes of
-// src. Who may give it neither owner nor group keeps it as theirs, and without the
-// rights of a group: theirs is another.
+// src. Who may not give it its owner keeps it as theirs, and without the bits that
+// let others act as them; who may not give it its group either, without the rights of
+// a group: theirs is another.
 func (n *nameless) takeAfter(src *os.File, info os.FileInfo) error {
-	grouped := true
+	const acting = os.ModeSetuid | os.ModeSetgid
+	mode := info.Mode() & (os.ModePerm | acting | os.ModeSticky)
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		err := n.Chown(int(st.Uid), int(st.Gid))
 		if errors.Is(err, os.ErrPermission) {
-			err = n.Chown(-1, int(st.Gid))
-			grouped = err == nil
+			mode &^= acting
+			if err = n.Chown(-1, int(st.Gid)); errors.Is(err, os.ErrPermission) {
+				mode &^= 0o070
+				err = nil
+			}
 		}
-		if err != nil && !errors.Is(err, os.ErrPermission) {
+		if err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(n.Chmod(info.Mode().Perm()), safefile.CopyAttributes(n.File, src)); err != nil || grouped {
+	if err := safefile.CopyAttributes(n.File, src); err != nil {
 		return err
 	}
-	return n.Chmod(info.Mode().Perm() &^ 0o070) // behind an access list, which it bounds
+	return n.Chmod(mode) // behind chown, which clears bits, and the access list, which it bounds
 }
 
 // place gives the file its name, never over another. proc is its handle's path.

@@ -114,6 +114,25 @@ func TestNamelessOnly(t *testing.T) {
 	}
 }
 
+// TestDecryptedModeIsWhole: the bits beside the rights come back too.
+func TestDecryptedModeIsWhole(t *testing.T) {
+	const want = 0o754 | os.ModeSetuid | os.ModeSetgid | os.ModeSticky
+	dir := t.TempDir()
+	path, name := filepath.Join(dir, "a.age"), filepath.Join(dir, "a")
+	if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chmod(path, want)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decryptFile(path, name, func(dst io.Writer, src io.Reader) error {
+		_, err := io.Copy(dst, src)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(name); err != nil || fi.Mode() != want {
+		t.Errorf("got %v, %v, want %v", fi.Mode(), err, want)
+	}
+}
+
 // TestDecryptedForNoOtherGroup: whoever decrypts and may not give the file its group
 // does not give it to a group of theirs.
 func TestDecryptedForNoOtherGroup(t *testing.T) {
@@ -125,7 +144,7 @@ func TestDecryptedForNoOtherGroup(t *testing.T) {
 		name  string
 		group int
 		want  os.FileMode
-	}{{"a group of theirs", os.Getegid(), 0o664}, {"a group that is not", oncology, 0o604}} {
+	}{{"a group of theirs", os.Getegid(), 0o664}, {"a group that is not", oncology, 0o604}} { // without setuid and setgid
 		dir := t.TempDir()
 		src, err := os.Create(filepath.Join(dir, "name.age"))
 		if err != nil {
@@ -137,7 +156,7 @@ func TestDecryptedForNoOtherGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dst.Close()
-		for _, err := range []error{src.Chmod(0o664), src.Chown(1, tc.group), dst.Chown(nobody, os.Getegid())} {
+		for _, err := range []error{src.Chown(1, tc.group), src.Chmod(0o664 | os.ModeSetuid | os.ModeSetgid), dst.Chown(nobody, os.Getegid())} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +175,7 @@ func TestDecryptedForNoOtherGroup(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tc.name, err)
 		}
-		if fi, err := dst.Stat(); err != nil || fi.Mode().Perm() != tc.want {
+		if fi, err := dst.Stat(); err != nil || fi.Mode() != tc.want {
 			t.Errorf("%s: mode %v, %v; want %v", tc.name, fi.Mode(), err, tc.want)
 		}
 	}
