@@ -95,9 +95,14 @@ func (h *hop) meant(ctx context.Context) bool {
 	_ = h.bw.Flush() // what can be read tells whether it had closed
 	r, err := h.reply()
 	if err != nil {
-		return !errors.Is(err, errReply) && !isTimeout(err) && ctx.Err() == nil
+		return hungUp(err) && ctx.Err() == nil
 	}
 	return r.Code == 221
+}
+
+// hungUp reports whether err, of reading an answer, says that the next hop closed.
+func hungUp(err error) bool {
+	return !errors.Is(err, errReply) && !errors.Is(err, errOutOfStep) && !isTimeout(err)
 }
 
 // unread reports whether the next hop cannot have read all that was sent, though

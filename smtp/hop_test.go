@@ -117,6 +117,7 @@ func (h *wireHop) serve(conn net.Conn) {
 		case "":
 			r = usual
 		}
+		r, closes := strings.CutSuffix(r, "\n"+hangUp)
 		if first, second, ok := strings.Cut(r, beside); ok {
 			under.hold = true
 			defer under.flush()
@@ -124,7 +125,7 @@ func (h *wireHop) serve(conn net.Conn) {
 			r = second
 		}
 		_, err := io.WriteString(conn, strings.ReplaceAll(r, "\n", "\r\n")+"\r\n")
-		return err == nil
+		return err == nil && !closes
 	}
 	greeting := "220 hop.test ESMTP"
 	if h.greeting != "" {

@@ -71,6 +71,9 @@ func (t *clientTx) final(ctx context.Context) (dlp.Reply, error) {
 			err = errOutOfStep
 		}
 		if err != nil {
+			if doubtful && (!hungUp(err) || ctx.Err() != nil) { // nor can it be asked now
+				clear(t.replies)
+			}
 			return t.uncertain(ctx, err)
 		}
 		last, doubtful = r, doubtful || r.Permanent()

@@ -24,6 +24,9 @@ func TestLMTPOut(t *testing.T) {
 		{"equal", "250 2.0.0 a\n250 2.0.0 b\n250 2.0.0 c", patience, []int{250, 250, 250}},
 		{"lost after the first", "250 2.0.0 a", 2 * time.Second, []int{250, 0, 0}},
 		{"lost at once", hangUp, patience, []int{0, 0, 0}},
+		{"refused, then closed", "550 5.2.2 a\n250 2.0.0 b\n" + hangUp, patience, []int{550, 250, 0}},
+		{"refused, then no SMTP", "550 5.2.2 a\n250 2.0.0 b\nwhat?", patience, []int{0, 0, 0}},
+		{"taken, then no SMTP", "250 2.0.0 a\nwhat?\n250 2.0.0 c", patience, []int{250, 0, 0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &wireHop{ext: []string{"8BITMIME"}, on: func(_ int, c string) string {
