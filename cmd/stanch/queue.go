@@ -140,12 +140,16 @@ func (a *app) queueTable(qs []gateway.Queued, now time.Time) error {
 		case from == "":
 			from = "<>"
 		}
+		to := q.Recipients
+		if len(q.Waiting) > 0 {
+			to = q.Waiting
+		}
 		next := ""
 		if q.State == string(spool.Queued) || q.State == string(spool.ToRead) {
 			next = q.Next.Local().Format(time.DateTime)
 		}
 		rows = append(rows, []string{string(q.ID), q.Kind, q.State, old(now.Sub(q.Created)), fmt.Sprint(q.Tries), lastOf(q),
-			next, from, several(q.Recipients)})
+			next, from, several(to)})
 	}
 	return report.Table(a.out, []string{"ID", "KIND", "STATE", "AGE", "TRIES", "LAST", "NEXT TRY", "FROM", "TO"}, rows, colourful(a.out))
 }

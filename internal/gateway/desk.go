@@ -120,7 +120,8 @@ type Queued struct {
 	Sender     string    `json:"sender"`
 	Recipients []string  `json:"recipients"`
 	Pending    int       `json:"pending"`
-	LastCode   int       `json:"last_code"`
+	Waiting    []string  `json:"waiting,omitempty"`    // those of Recipients who do not have it, where others do or never will
+	LastCode   int       `json:"last_code"`            // to one who waits, or where nobody does to anybody
 	LastStage  string    `json:"last_stage,omitempty"` // the step of talking to the next hop at which the last try had no reply
 	Why        string    `json:"why,omitempty"`        // set aside: why
 	Damaged    bool      `json:"damaged,omitempty"`    // its envelope does not open: sender and recipients are not known
@@ -490,7 +491,16 @@ func queuedOf(m spool.Message) Queued {
 	for _, r := range m.Rcpts {
 		q.Recipients = append(q.Recipients, r.Addr.String())
 		if r.State == spool.RcptPending {
-			q.Pending++
+			q.Waiting = append(q.Waiting, r.Addr.String())
+		}
+	}
+	q.Pending = len(q.Waiting)
+	if q.Pending == len(q.Recipients) {
+		q.Waiting = nil
+	}
+	for _, r := range m.Rcpts {
+		if q.Pending > 0 && r.State != spool.RcptPending {
+			continue
 		}
 		if r.Code != 0 {
 			q.LastCode = r.Code

@@ -236,7 +236,7 @@ func TestEachDestinationIsOnRecordBeforeTheNext(t *testing.T) {
 	}
 	runOutboxUntil(t, b, func() bool {
 		q, err := b.ShowQueued(t.Context(), m.ID)
-		return err == nil && q.Tries == 1 && q.Pending == 1 && asked.Load() == 1
+		return err == nil && q.Tries == 1 && q.Pending == 1 && asked.Load() == 1 && q.LastCode == 0 && slices.Equal(q.Waiting, []string{second.String()})
 	})
 	b.skew.Store(int64(2 * time.Minute))
 	runOutboxUntil(t, b, func() bool {
