@@ -254,6 +254,40 @@ func TestLMTPIn(t *testing.T) {
 	}
 }
 
+// TestNobodyLooksLikeAUser: who is not in the users file is asked for as many
+// rounds, with a salt as long, as those who are, wherever their keys were made.
+func TestNobodyLooksLikeAUser(t *testing.T) {
+	k, err := scram.Derive(password, []byte("twelve bytes"), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := base64.StdEncoding.EncodeToString
+	d := withUsers(t, smtp.Door{}, func(cfg *smtp.Config) {
+		line := "ann:SCRAM-SHA-256$4096:" + enc(k.Salt) + "$" + enc(k.StoredKey[:]) + ":" + enc(k.Server[:]) + "\n"
+		if err := os.WriteFile(cfg.Auth.Users, []byte("$seed:"+enc(make([]byte, 32))+"\n"+line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	challenge := func(name string) string {
+		got := d.secured(t).say("AUTH SCRAM-SHA-256 "+enc(scram.NewClient(name, password).First())+"\r\n", "334")
+		b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(got, "334 "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, salted, _ := strings.Cut(string(b), ",")
+		return salted
+	}
+	if got, want := challenge("ann"), "s="+enc(k.Salt)+",i=4096"; got != want {
+		t.Errorf("ann: got %q, want %q", got, want)
+	}
+	for _, name := range []string{"bob", "Ann", "eve"} {
+		got := challenge(name)
+		if len(got) != len("s=,i=4096")+16 || !strings.HasSuffix(got, ",i=4096") || got != challenge(name) {
+			t.Errorf("%s is asked for %q", name, got)
+		}
+	}
+}
+
 func TestUsersFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	if names, err := smtp.UserNames(path); err != nil || names != nil {

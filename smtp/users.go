@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,15 +60,21 @@ func LoadUsers(path string, log *slog.Logger) (*Users, error) {
 }
 
 // keys returns the keys of user; of one who does not exist, keys that look
-// alike and stay the same, so that nobody can tell. false: there is no such
-// user.
+// like those of somebody who does, and stay the same, so that nobody can tell.
+// false: there is no such user.
 func (u *Users) keys(user string) (scram.Keys, bool) {
 	f := u.files.get()
-	salt := hmac.New(sha256.New, f.seed)
-	salt.Write([]byte(user))
+	mac := hmac.New(sha256.New, f.seed)
+	mac.Write([]byte(user))
+	salt := mac.Sum(nil)
 	k, ok := f.keys[user]
 	if !ok {
-		k = scram.Keys{Salt: salt.Sum(nil)[:16], Iterations: userRounds}
+		n, rounds := 16, userRounds
+		if len(f.names) > 0 { // keys that were made elsewhere may have other rounds and salts
+			like := f.keys[f.names[binary.BigEndian.Uint32(salt[28:])%uint32(len(f.names))]]
+			n, rounds = min(len(like.Salt), len(salt)), like.Iterations
+		}
+		k = scram.Keys{Salt: salt[:n], Iterations: rounds}
 	}
 	return k, ok
 }
