@@ -130,26 +130,28 @@ func (c *Console) ages(ctx context.Context) ([]bar, template.HTML, error) {
 	return bars, barChart(say[:len(say)-2], bars), nil
 }
 
-// period reads which days are asked for, the last 30 where none are; where there are
-// no such days it says so.
-func (c *Console) period(w http.ResponseWriter, r *http.Request, u User) (s span, ok bool) {
+// recorded reads which days are asked for, the last 30 where none are, and puts on record,
+// before anything is counted, that somebody looks. What keeps that from being done it says.
+func (c *Console) recorded(w http.ResponseWriter, r *http.Request, u User, reason string) (s span, ok bool) {
 	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 30)
 	if amiss != "" {
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
+		return s, false
 	}
-	return s, amiss == ""
+	if err := c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: reason}); err != nil {
+		c.fail(w, r, u, err)
+		return s, false
+	}
+	return s, true
 }
 
 // report is a period on paper.
 func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.period(w, r, u)
+	s, ok := c.recorded(w, r, u, "report")
 	if !ok {
 		return
 	}
 	f, err := c.counts().figuresFor(r.Context(), s, u)
-	if err == nil {
-		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "report"})
-	}
 	if err != nil {
 		c.fail(w, r, u, err)
 		return
@@ -163,14 +165,11 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
 
 // reportCSV is the figures of a period, one count a line. It names no person.
 func (c *Console) reportCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.period(w, r, u)
+	s, ok := c.recorded(w, r, u, "report_csv")
 	if !ok {
 		return
 	}
 	cs, err := c.Figures.Of(r.Context(), slices.Concat(byDay, together, []string{tally.PolicyWatched, tally.Unread}), s.First, s.Last)
-	if err == nil {
-		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "report_csv"})
-	}
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

@@ -48,7 +48,7 @@ func (c *Console) claim(w http.ResponseWriter, r *http.Request, u User) {
 		c.fail(w, r, u, err)
 		return
 	}
-	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+	c.backToItem(w, r, id)
 }
 
 func (c *Console) unclaim(w http.ResponseWriter, r *http.Request, u User) {
@@ -64,7 +64,7 @@ func (c *Console) unclaim(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	c.claims.drop(id, u.Name)
-	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+	c.backToItem(w, r, id)
 }
 
 func claimedBy(by string) string {
@@ -158,7 +158,7 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	c.sessions.say(r, said)
-	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+	c.backToList(w, r, "")
 }
 
 // settle lets go of an item after a decision that ended with err; of one that u had

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/tally"
 )
@@ -97,7 +96,7 @@ func (c Counts) departmentsFor(ctx context.Context, s span, u User) (d departmen
 		return d, nil
 	}
 	d.On, d.Least = true, known.Least
-	rows, err := c.deptRows(ctx, s, known)
+	rows, err := c.deptRows(ctx, s, known, !u.may(names))
 	if err != nil {
 		return d, err
 	}
@@ -118,8 +117,9 @@ func (c Counts) departmentsFor(ctx context.Context, s span, u User) (d departmen
 }
 
 // deptRows are all departments of which there is anything in the period, the one
-// with the most held first.
-func (c Counts) deptRows(ctx context.Context, s span, known Departments) ([]deptRow, error) {
+// with the most held first; sized, where that is asked for, with what tells how many
+// senders they have, which takes as long as all else.
+func (c Counts) deptRows(ctx context.Context, s span, known Departments, sized bool) ([]deptRow, error) {
 	of := map[string]*deptRow{}
 	row := func(pseudonym string) *deptRow {
 		name, ok := known.Names[pseudonym]
@@ -135,19 +135,26 @@ func (c Counts) deptRows(ctx context.Context, s span, known Departments) ([]dept
 		return of[name]
 	}
 	today := tally.Day(c.Now())
-	for _, ask := range []struct {
+	type ask struct {
 		what        string
 		first, last int
 		use         func(r *deptRow, rest string, n int64)
-	}{
+	}
+	asks := []ask{
 		{tally.Department, s.First, s.Last, func(r *deptRow, _ string, n int64) { r.Messages += n }},
 		{tally.DepartmentHeld, s.First, s.Last, func(r *deptRow, _ string, n int64) { r.Held += n }},
 		{tally.DepartmentHeld, s.First - s.Days(), s.First - 1, func(r *deptRow, _ string, n int64) { r.Before += n }},
 		{tally.DepartmentRule, s.First, s.Last, func(r *deptRow, rule string, n int64) { r.rules[rule] += n }},
-		{tally.DepartmentSeen, store.Block(s.First - s.Days() - seenDays), s.Last - s.Days(), func(r *deptRow, x string, _ int64) { r.before[x] = true }},
-		{tally.DepartmentSeen, store.Block(s.Last - seenDays), s.Last, func(r *deptRow, x string, _ int64) { r.then[x] = true }},
-		{tally.DepartmentSeen, store.Block(today - seenDays), today, func(r *deptRow, x string, _ int64) { r.now[x] = true }},
-	} {
+	}
+	if sized {
+		asks = append(asks,
+			ask{tally.DepartmentSeen, store.Block(s.First - s.Days() - seenDays), s.Last - s.Days(), func(r *deptRow, x string, _ int64) { r.before[x] = true }},
+			ask{tally.DepartmentSeen, store.Block(s.Last - seenDays), s.Last, func(r *deptRow, x string, _ int64) { r.then[x] = true }})
+		if s.Last != today {
+			asks = append(asks, ask{tally.DepartmentSeen, store.Block(today - seenDays), today, func(r *deptRow, x string, _ int64) { r.now[x] = true }})
+		}
+	}
+	for _, ask := range asks {
 		cs, err := c.Figures.By(ctx, ask.what, ask.first, ask.last)
 		if err != nil {
 			return nil, err
@@ -168,6 +175,9 @@ func (c Counts) deptRows(ctx context.Context, s span, known Departments) ([]dept
 	}
 	var out []deptRow
 	for _, r := range of {
+		if s.Last == today {
+			r.now = r.then
+		}
 		if r.Messages+r.Held+r.Before == 0 {
 			continue
 		}
@@ -270,14 +280,11 @@ func (d *departments) chart(s span) {
 
 // departmentsCSV is a period by department, a line each. It names no person.
 func (c *Console) departmentsCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.period(w, r, u)
+	s, ok := c.recorded(w, r, u, "departments_csv")
 	if !ok {
 		return
 	}
 	d, err := c.counts().departmentsFor(r.Context(), s, u)
-	if err == nil {
-		err = c.note(r.Context(), audit.Event{Kind: audit.Look, Actor: u.Actor(), Reason: "departments_csv"})
-	}
 	if err != nil {
 		c.fail(w, r, u, err)
 		return

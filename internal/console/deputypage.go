@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -48,11 +47,6 @@ func (c *Console) standing(r *http.Request, id dlp.ID, u User) (User, error) {
 // deputyOn says on an item's page in whose place its reader may act, and whether
 // who decided before them, or they, are the wrong one to.
 func (c *Console) deputyOn(p *itemPage, u User) (err error) {
-	for _, r := range p.It.Recipients {
-		if !slices.ContainsFunc(p.Choices, func(x string) bool { return strings.EqualFold(x, r) }) {
-			p.Choices = append(p.Choices, r)
-		}
-	}
 	if by := p.It.Proposed; by != nil {
 		counts, err := c.Deputy.Counts(by.By, by.At)
 		if err != nil {

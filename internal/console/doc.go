@@ -36,6 +36,9 @@ type Desk interface {
 	// first, but not id itself: at most limit, and how many there are.
 	HeldFrom(ctx context.Context, id dlp.ID, since time.Time, limit int) (gateway.From, error)
 	ReadHeld(ctx context.Context, id dlp.ID, keys vault.Opened, actor, reason string, do func(*dlp.Document) error) error
+	// WaysTo are the ways on which each recipient of a held mail would get it
+	// encrypted, "" for none; nil where that is not known.
+	WaysTo(ctx context.Context, id dlp.ID) (map[string]dlp.Way, error)
 	// OpenEncrypted reads id again with a password; what it opens joins the case.
 	OpenEncrypted(ctx context.Context, id dlp.ID, keys vault.Opened, actor, password string) (gateway.Opened, error)
 	Export(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, w io.Writer) error

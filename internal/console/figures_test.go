@@ -2,9 +2,11 @@ package console_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +109,47 @@ func TestReportCSV(t *testing.T) {
 	}) {
 		t.Error("that it was fetched is not on record")
 	}
+}
+
+// TestNothingIsCountedOffTheRecord: where it cannot be put on record that somebody looks,
+// nothing is counted for them.
+func TestNothingIsCountedOffTheRecord(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	s := newSiteWith(t, 1, func(_ *site, d *console.Deps) {
+		d.Figures = asking{d.Figures, &asked}
+		d.Departments = func() console.Departments {
+			return console.Departments{Names: map[string]string{"00": "Ward 7"}, None: none, Least: 5}
+		}
+	})
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	for _, path := range []string{"/report", "/report.csv", "/departments.csv"} {
+		s.desk.broken, _ = nil, asked.Swap(0)
+		if code, _, _ := v.do(http.MethodGet, path, nil); code != http.StatusOK || asked.Load() == 0 {
+			t.Errorf("%s: %d, asked %d times", path, code, asked.Load())
+		}
+		s.desk.broken, _ = errors.New("disk"), asked.Swap(0)
+		if code, _, _ := v.do(http.MethodGet, path, nil); code != http.StatusInternalServerError || asked.Load() != 0 {
+			t.Errorf("%s off the record: %d, asked %d times", path, code, asked.Load())
+		}
+	}
+}
+
+// asking counts what it is asked.
+type asking struct {
+	console.Figures
+	n *atomic.Int32
+}
+
+func (a asking) Of(ctx context.Context, whats []string, first, last int) ([]store.Count, error) {
+	a.n.Add(1)
+	return a.Figures.Of(ctx, whats, first, last)
+}
+
+func (a asking) By(ctx context.Context, what string, first, last int) ([]store.Count, error) {
+	a.n.Add(1)
+	return a.Figures.By(ctx, what, first, last)
 }
 
 func TestCharts(t *testing.T) {

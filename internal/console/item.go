@@ -31,6 +31,8 @@ var revealReasons = []string{"to_decide", "possible_false_hit", "second_look", "
 func (c *Console) itemRoutes() []route {
 	return []route{
 		{"GET /items/{id}", see, c.item},
+		{"GET /items/{id}/next", see, c.next},
+		{"GET /items/{id}/previous", see, c.previous},
 		{"POST /items/{id}/reveal", reveal, c.reveal},
 		{"POST /items/{id}/open", decide, c.openEncrypted},
 	}
@@ -50,7 +52,7 @@ type evidence struct{ Class, Text string }
 
 // partView is one part with what was found in it.
 type partView struct {
-	N                 int // its place in the page
+	N                 int // its place in the document
 	Path, Label, Kind string
 	Findings          []findingView
 	Count             int
@@ -66,8 +68,8 @@ type itemPage struct {
 	It            gateway.Held
 	Why           string
 	From          string
-	To            []string
-	Parts         []*partView // in order
+	To            []recipient
+	Parts         []*partView // those in which something was found first
 	Tree          []*partView // those that are within none
 	Others        others
 	Gaps          []gapView
@@ -89,9 +91,17 @@ type itemPage struct {
 	InPlace string   // of whom they have this item
 	OnHold  bool     // a legal hold stands on it
 	Hold    gateway.LegalHold
-	Void    bool     // who decided first may decide no more
-	Own     bool     // it is their own mail, or of whose deputy they are
-	Choices []string // recipients, those whose addresses differ in case alone once
+	Void    bool        // who decided first may decide no more
+	Own     bool        // it is their own mail, or of whose deputy they are
+	Choices []recipient // those whose addresses differ in case alone once
+
+	At string // query of the list that the item is looked at in
+}
+
+// recipient is one of an item's, or in whose place a viewer sees how many there are.
+type recipient struct {
+	Addr string
+	Way  string // on which they would get it encrypted, in words; "": that is not known
 }
 
 // item shows why one item was held. Looking is on record.
@@ -108,6 +118,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	p := itemPage{ID: id, It: d.Held, Total: len(d.Findings), Reasons: c.Reasons, RevealReasons: revealReasons, Claimed: c.claims.who(id), Ask: d.Ask,
 		DecidedBy: person(d.DecidedBy), Open: d.State == string(vault.Held), Two: d.Two, Patients: d.Patients}
+	_, p.At = c.listAt(r)
 	p.Mine, p.Unlocked = p.Claimed == u.Name, keys.Case != nil
 	if p.Hold, p.OnHold, err = c.Legal.LegalHoldOn(r.Context(), id); err != nil {
 		c.fail(w, r, u, err)
@@ -130,7 +141,10 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 			p.Unread = "It could not be read again just now, so masked values and their surroundings are not shown. What was found stands as it was when it was held."
 		}
 	}
-	c.people(&p, &d.Held, u)
+	if err := c.people(r.Context(), &p, u); err != nil {
+		c.fail(w, r, u, err)
+		return
+	}
 	if p.Others, err = c.others(r.Context(), &d.Held, u); err != nil {
 		c.fail(w, r, u, err)
 		return
@@ -139,7 +153,7 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	for _, part := range p.Parts {
 		part.Typed = vault.ByPassword(d.Typed, part.Path)
 	}
-	p.Tree = tree(p.Parts)
+	p.Tree, p.Parts = tree(p.Parts), foundFirst(p.Parts)
 	rules := c.rulesByID()
 	for _, f := range d.Findings {
 		if _, ok := rules[f.Rule]; !ok { // of a rule that is not in force any more
@@ -162,14 +176,35 @@ func lowerFirst(s string) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// people fills in who it is from and for.
-func (c *Console) people(p *itemPage, h *gateway.Held, u User) {
-	from, to := fromTo(h, u)
-	if p.From = from; u.may(names) {
-		p.To = h.Recipients
-	} else if to != "" {
-		p.To = []string{to}
+// people fills in who it is from and for, and to an officer how each would get it
+// encrypted.
+func (c *Console) people(ctx context.Context, p *itemPage, u User) error {
+	from, to := fromTo(&p.It, u)
+	p.From = from
+	if !u.may(names) {
+		if to != "" {
+			p.To = []recipient{{Addr: to}}
+		}
+		return nil
 	}
+	var ways map[string]dlp.Way
+	if p.Open && p.It.Channel == dlp.Mail.String() {
+		var err error
+		if ways, err = c.Desk.WaysTo(ctx, p.ID); err != nil {
+			return err
+		}
+	}
+	for _, addr := range p.It.Recipients {
+		r := recipient{Addr: addr}
+		if way, known := ways[addr]; known {
+			r.Way = wayWords(way)
+		}
+		p.To = append(p.To, r)
+		if !slices.ContainsFunc(p.Choices, func(x recipient) bool { return strings.EqualFold(x.Addr, addr) }) {
+			p.Choices = append(p.Choices, r)
+		}
+	}
+	return nil
 }
 
 // stars finds a masked word.
@@ -307,7 +342,7 @@ func (c *Console) openEncrypted(w http.ResponseWriter, r *http.Request, u User) 
 	}
 	said := fmt.Sprintf("Opened and read: %s, %s. It stays held until somebody decides.", several(opened.Parts, "part"), several(opened.Findings, "new finding"))
 	c.sessions.say(r, said)
-	http.Redirect(w, r, "/items/"+string(id), http.StatusSeeOther)
+	c.backToItem(w, r, id)
 }
 
 // several says how many of something there are.

@@ -137,6 +137,55 @@ func TestPasswordOfAPart(t *testing.T) {
 	}
 }
 
+// TestFoundComesFirst: the parts in which something was found stand before the others, by
+// the numbers that the tree, in the order of the document, leads to.
+func TestFoundComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	_, body, _ := s.signedIn(t, "dana").do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil)
+	for _, c := range []struct {
+		of, expr string
+		want     []string
+	}{
+		{"the tree", `<li><a href="#(p\d)">`, []string{"p0", "p1", "p2", "p3"}},
+		{"the parts", `<section class="panel" id="(p\d)" data-part`, []string{"p1", "p0", "p2", "p3"}},
+		{"their labels", `<h2 id="h\d">([^<,]+)`, []string{"Part 1", "Headers", "Part 1/1", "Part 1/1/2.1"}},
+	} {
+		var got []string
+		for _, m := range regexp.MustCompile(c.expr).FindAllStringSubmatch(body, -1) {
+			got = append(got, m[1])
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.of, got, c.want)
+		}
+	}
+}
+
+// TestWayBesideRecipient: an officer sees how each recipient of held mail would get it
+// encrypted, a viewer nothing of it.
+func TestWayBesideRecipient(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	s.desk.held[0].Recipients = []string{"kim@partner.example", "lee@partner.example"}
+	s.desk.ways = map[string]dlp.Way{"kim@partner.example": dlp.SMIME, "lee@partner.example": ""}
+	s.desk.held[1].Recipients, s.desk.held[1].State = s.desk.held[0].Recipients, "released"
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "vera", console.Viewer, false)
+	_, body, _ := s.signedIn(t, "dana").do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil)
+	for _, want := range []string{`<div>kim@partner.example <span class="hint">encrypted: S/MIME</span>`, `<div>lee@partner.example <span class="hint">encrypted: no way`, `kim@partner.example <span class="hint">S/MIME</span></label>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("an officer's page lacks %q", want)
+		}
+	}
+	if _, body, _ = s.signedIn(t, "vera").do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil); strings.Contains(body, "S/MIME") || strings.Contains(body, "kim@") {
+		t.Error("a viewer sees whom it would go to, or how")
+	}
+	if _, body, _ = s.signedIn(t, "dana").do(http.MethodGet, "/items/"+string(s.desk.held[1].ID), nil); strings.Contains(body, "S/MIME") {
+		t.Error("the page of what was released says how it would be encrypted")
+	}
+}
+
 // TestWhatWeighsMostComesFirst: a queue's line and an item's sentence name kinds of data
 // by the severity of their rules, and what spoke for a finding is marked as that.
 func TestWhatWeighsMostComesFirst(t *testing.T) {

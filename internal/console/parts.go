@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -93,6 +94,13 @@ func (c *Console) parts(found []gateway.Position, read []Part) (out []*partView,
 		p.Findings = append(p.Findings, v)
 	}
 	return out, hidden
+}
+
+// foundFirst puts the parts in which something was found before the others.
+func foundFirst(parts []*partView) []*partView {
+	return slices.SortedStableFunc(slices.Values(parts), func(a, b *partView) int {
+		return cmp.Compare(min(b.Count, 1), min(a.Count, 1))
+	})
 }
 
 // tree puts each part in the one it is of: "2.1/3" is in "2.1", and where that is

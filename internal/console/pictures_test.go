@@ -17,6 +17,9 @@ var noPages = map[string]string{
 	"GET /departments.csv":  "a table of numbers",
 	"GET /signin/oidc":      "leads to the provider",
 	"GET /signin/oidc/done": "leads on from it",
+
+	"GET /items/{id}/next":     "leads to an item",
+	"GET /items/{id}/previous": "leads to an item",
 }
 
 // TestPictureOfEachPage: docs/screenshots has a picture of each page of the console, and

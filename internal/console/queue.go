@@ -269,6 +269,7 @@ type queuePage struct {
 	Standing []railView
 	Views    []View
 	Query    string // the search, as a view keeps it
+	At       string // query of this page
 	Portal   bool   // recipients open mail in a browser
 	Wider    string // where nothing matches: URL of the same search of whatever state
 	Passed   string // where nothing is held: what passed today, in words
@@ -305,8 +306,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		return
 	}
 	rules := c.Rules()
-	f := s.asks(c.Now(), rules)
-	c.narrow(&f, s.Of, u)
+	f := c.listed(s, u)
 	if after := r.URL.Query().Get("after"); after != "" {
 		id, err := dlp.ParseID(after)
 		if err != nil {
@@ -349,6 +349,7 @@ func (c *Console) queue(w http.ResponseWriter, r *http.Request, u User) {
 		c.whatInstead(r, &p, s)
 	}
 	p.Query, p.Portal = s.query().Encode(), c.Pickups != nil
+	_, p.At = c.listAt(r)
 	p.frame = c.frame(r, u, "Queue")
 	p.Standing = c.rail(r, u, s, p.Held)
 	c.render(w, r, http.StatusOK, "queue", p)
@@ -395,7 +396,7 @@ func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, rules map[d
 		}
 		for i := range hs {
 			h := &hs[i]
-			if h.Received.Before(f.Since) || !p.Search.matches(h, rules) || !c.within(p.Search.Of, h, u) {
+			if !c.lists(p.Search, h, f.Since, rules, u) {
 				continue
 			}
 			if len(p.Rows) == pageRows {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
+	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
 // age says how old something is: "4 min", "2 h 10", "3 d 4 h".
@@ -43,6 +44,25 @@ func initials(name string) string {
 
 // codeWords turns a code of ours into words: "not_phi" is "not phi".
 func codeWords(code string) string { return strings.ReplaceAll(code, "_", " ") }
+
+// wayWords says on what way mail would go encrypted, "" for none.
+func wayWords(way dlp.Way) string {
+	switch way {
+	case "":
+		return "no way to encrypt"
+	case dlp.SMIME:
+		return "S/MIME"
+	case dlp.OpenPGP:
+		return "OpenPGP"
+	case dlp.VerifiedTLS:
+		return "proved TLS"
+	case dlp.Portal:
+		return "pickup page"
+	case dlp.PDF:
+		return "encrypted PDF"
+	}
+	return string(way)
+}
 
 // bars draws a confidence: one to three bars. The word stands beside it.
 func bars(confidence string) template.HTML {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -147,6 +148,36 @@ func (w *waits) Way(ctx context.Context, _, _ dlp.Address, _ ...dlp.Way) dlp.Way
 	end, _ := ctx.Deadline()
 	w.until = append(w.until, end)
 	return ""
+}
+
+// TestWaysTo: how each recipient of held mail would get it encrypted, by no server's
+// proof; nothing of what is no held mail, and nothing where no rules are loaded.
+func TestWaysTo(t *testing.T) {
+	b := newBench(t)
+	c := encrypting(t, b)
+	other := dlp.Address{Local: "kim", Domain: "partner.example"}
+	proved := dlp.Address{Local: "lee", Domain: "partner.example"}
+	c.to[proved.String()] = dlp.VerifiedTLS
+	for _, a := range []dlp.Address{out, other, proved} {
+		b.verdict[a.String()] = holdIt
+	}
+	doc := withText(labs, out, other, proved)
+	if got := b.Message(t.Context(), doc, b.hop); got.Kind != dlp.Held {
+		t.Fatalf("outcome %+v", got)
+	}
+	want := map[string]dlp.Way{out.String(): dlp.OpenPGP, other.String(): "", proved.String(): ""}
+	if got, err := b.WaysTo(t.Context(), doc.ID); err != nil || !maps.Equal(got, want) {
+		t.Errorf("ways %v, %v, want %v", got, err, want)
+	}
+	if _, err := b.WaysTo(t.Context(), dlp.NewID()); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("of nothing: %v", err)
+	}
+	if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "uid:0"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.WaysTo(t.Context(), doc.ID); err != nil || got != nil {
+		t.Errorf("of what is rejected: %v, %v", got, err)
+	}
 }
 
 // TestWaysAreFoundWithin: however many recipients a message has, their servers are

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/buffer"
@@ -186,6 +187,34 @@ func (g *Gateway) encryptHeld(ctx context.Context, e vault.Entry, keys vault.Ope
 		how.Unencrypted -= len(c.rcpts)
 	}
 	return m, how, nil
+}
+
+// shownWays is how long a page waits for what the ways to encrypt a held message are.
+const shownWays = 2 * time.Second
+
+// WaysTo are the ways on which each recipient of a held mail would get it encrypted
+// now, "" for none: what a release encrypted takes, so none by what a server proves.
+// nil: that is not known, or it is no held mail.
+func (g *Gateway) WaysTo(ctx context.Context, id dlp.ID) (map[string]dlp.Way, error) {
+	e, err := g.Vault.Get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: ways to the recipients of %s: %w", id, err)
+	}
+	rules := g.rules.Load()
+	if rules == nil || e.Channel != dlp.Mail || e.State != vault.Held || e.Damaged {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, shownWays)
+	defer cancel()
+	doc := &dlp.Document{ID: id, Channel: dlp.Mail, Sender: e.Envelope.Sender, Unproved: true}
+	ways := make(map[string]dlp.Way, len(e.Envelope.Rcpts))
+	for _, a := range e.Envelope.Rcpts {
+		ways[a.String()], _ = rules.way(ctx, doc, a)
+	}
+	if ctx.Err() != nil {
+		return nil, nil
+	}
+	return ways, nil
 }
 
 // encryptContent is encrypt for a message that lies in the vault.

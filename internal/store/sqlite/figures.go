@@ -1,10 +1,14 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -69,12 +73,15 @@ func (db *DB) PruneFigures(ctx context.Context, day int) error {
 }
 
 // Figures returns the counts of each of whats on the days from first to last, by
-// day and of.
+// day and of, without their documents.
 func (db *DB) Figures(ctx context.Context, whats []string, first, last int) ([]store.Count, error) {
 	var out []store.Count
 	for _, what := range whats {
-		rows, err := db.read.QueryContext(ctx, "SELECT day, what, of, n, doc FROM figures WHERE what = ? AND day BETWEEN ? AND ? ORDER BY day, of", what, first, last)
-		some, err := figures(rows, err)
+		rows, err := db.read.QueryContext(ctx, "SELECT day, of, n FROM figures WHERE what = ? AND day BETWEEN ? AND ? ORDER BY day, of", what, first, last)
+		some, err := collect(rows, err, "figures", func(c *store.Count) ([]any, func() error) {
+			c.What = what
+			return []any{&c.Day, &c.Of, &c.N}, func() error { return nil }
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -89,58 +96,83 @@ const inPeriod = `SELECT day, of, n, doc FROM figures WHERE what = ?1 AND day BE
 	UNION ALL SELECT day, of, n, doc FROM figures WHERE what = ?4 AND day >= ?5 AND day < ?6
 	UNION ALL SELECT day, of, n, doc FROM figures WHERE what = ?1 AND day BETWEEN max(?2, ?5, ?6) AND ?3`
 
+// sums are the sums of inPeriod by of, without what is not asked for: what is sorted is
+// small then.
+var sums = "SELECT of, sum(n) AS n FROM (" + strings.ReplaceAll(inPeriod, "day, of, n, doc", "of, n") + ") GROUP BY of"
+
 // period are the arguments of inPeriod.
 func period(what string, first, last int) []any {
 	from, to := store.Block(first+store.BlockDays-1), store.Block(last+1)
 	return []any{what, first, last, what + ofBlock, from, max(from, to)}
 }
 
-// FiguresOf returns the counts of one what, whatever the day, summed up by of.
+// FiguresOf returns the counts of one what, whatever the day, summed up by of: as of the
+// last day.
 func (db *DB) FiguresOf(ctx context.Context, what string, first, last int) ([]store.Count, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, sum(n), '' FROM ("+inPeriod+") GROUP BY of ORDER BY of", period(what, first, last)...)
+	rows, err := db.read.QueryContext(ctx, "SELECT ?3, ?1, of, n, '' FROM ("+sums+") ORDER BY of", period(what, first, last)...)
 	return figures(rows, err)
 }
 
 // FiguresTop returns the most of FiguresOf that are counted most, with the document
-// that was counted on the last of the days: of a bare column SQLite takes the row of
-// the max.
+// that was counted on the last of the days.
 func (db *DB) FiguresTop(ctx context.Context, what string, first, last, most int) ([]store.Count, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, sum(n), doc FROM ("+inPeriod+") GROUP BY of ORDER BY sum(n) DESC, of LIMIT ?7",
-		append(period(what, first, last), most)...)
-	return figures(rows, err)
+	rows, err := db.read.QueryContext(ctx, "SELECT ?3, ?1, of, n, '' FROM ("+sums+") ORDER BY n DESC, of LIMIT ?7", append(period(what, first, last), most)...)
+	out, err := figures(rows, err)
+	if err != nil {
+		return nil, err
+	}
+	return out, db.lastOf(ctx, out, what, first, last)
+}
+
+// lastOf says of some counts of a period on what day each was counted last, and what
+// document then.
+func (db *DB) lastOf(ctx context.Context, cs []store.Count, what string, first, last int) error {
+	at := make(map[string]*store.Count, len(cs))
+	names := make([]string, len(cs))
+	for i := range cs {
+		names[i], at[cs[i].Of] = cs[i].Of, &cs[i]
+	}
+	list, err := json.Marshal(names)
+	if err != nil {
+		return fmt.Errorf("sqlite: figures: %w", err)
+	}
+	// Of a bare column SQLite takes the row of the max.
+	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, 0, doc FROM ("+inPeriod+") WHERE of IN (SELECT value FROM json_each(?7)) GROUP BY of",
+		append(period(what, first, last), string(list))...)
+	found, err := figures(rows, err)
+	for _, f := range found {
+		c := at[f.Of]
+		c.Day, c.Doc = f.Day, f.Doc
+	}
+	return err
 }
 
 // FiguresRepeats returns of each group of one what, which is the first word of its of,
 // how many others stand behind it and are counted more than once, whatever the day.
 func (db *DB) FiguresRepeats(ctx context.Context, what string, first, last, most int) ([]store.Repeats, error) {
-	rows, err := db.read.QueryContext(ctx, `WITH
-		sums AS (SELECT max(day) AS day, of, sum(n) AS n, doc FROM (`+inPeriod+`) GROUP BY of),
-		parted AS (SELECT day, substr(of, 1, instr(of, ' ') - 1) AS grp, substr(of, instr(of, ' ') + 1) AS of, n, doc FROM sums),
-		ranked AS (SELECT *, count(*) OVER (PARTITION BY grp) AS members, sum(n > 1) OVER (PARTITION BY grp) AS twice,
-			row_number() OVER (PARTITION BY grp ORDER BY n DESC, of) AS place FROM parted)
-		SELECT grp, members, twice, day, of, n, doc FROM ranked WHERE place <= max(?7, 1) ORDER BY grp, place`, append(period(what, first, last), most)...)
-	type row struct {
-		group          string
-		members, twice int
-		count          store.Count
+	// Of a bare column SQLite takes the row of the max.
+	rows, err := db.read.QueryContext(ctx, "SELECT max(day), ?1, of, sum(n), doc FROM ("+inPeriod+") GROUP BY of ORDER BY of", period(what, first, last)...)
+	all, err := figures(rows, err)
+	if err != nil {
+		return nil, err
 	}
-	all, err := collect(rows, err, "figures", func(r *row) ([]any, func() error) {
-		var doc string
-		return []any{&r.group, &r.members, &r.twice, &r.count.Day, &r.count.Of, &r.count.N, &doc}, func() error {
-			r.count.What, r.count.Doc = what, dlp.ID(doc)
-			return nil
-		}
-	})
 	var out []store.Repeats
-	for _, r := range all {
-		if len(out) == 0 || out[len(out)-1].Of != r.group {
-			out = append(out, store.Repeats{Of: r.group, Members: r.members, Twice: r.twice})
+	for len(all) > 0 {
+		group, _, _ := strings.Cut(all[0].Of, " ")
+		n := 1
+		for n < len(all) && strings.HasPrefix(all[n].Of, group+" ") {
+			n++
 		}
-		if to := &out[len(out)-1]; r.count.N > 1 && len(to.Most) < most {
-			to.Most = append(to.Most, r.count)
+		twice := slices.DeleteFunc(slices.Clone(all[:n]), func(c store.Count) bool { return c.N < 2 })
+		slices.SortStableFunc(twice, func(a, b store.Count) int { return cmp.Compare(b.N, a.N) })
+		out = append(out, store.Repeats{Of: group, Members: n, Twice: len(twice), Most: twice[:min(len(twice), most)]})
+		for i := range out[len(out)-1].Most {
+			c := &twice[i]
+			_, c.Of, _ = strings.Cut(c.Of, " ")
 		}
+		all = all[n:]
 	}
-	return out, err
+	return out, nil
 }
 
 func figures(rows *sql.Rows, err error) ([]store.Count, error) {

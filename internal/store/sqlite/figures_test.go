@@ -55,6 +55,9 @@ func TestFiguresOfAPeriod(t *testing.T) {
 			t.Fatalf("top: %v, %v", top, err)
 		}
 		for _, c := range top {
+			if c.N != want[c.Of] || c.Doc != dlp.ID(fmt.Sprint("doc", lastDay[c.Of])) {
+				t.Fatalf("days %d to %d: %+v; want %d, the last on day %d", first, last, c, want[c.Of], lastDay[c.Of])
+			}
 			for of, n := range want {
 				if n > c.N && of != top[0].Of {
 					t.Fatalf("days %d to %d: %s has %d and is not among %v", first, last, of, n, top)
@@ -77,7 +80,7 @@ func TestFiguresOfAPeriod(t *testing.T) {
 				t.Fatalf("days %d to %d: %+v; want %d of %d", first, last, x, twice[x.Of], members[x.Of])
 			}
 			for i, c := range x.Most {
-				if c.N != want[x.Of+" "+c.Of] || i > 0 && c.N > x.Most[i-1].N || c.Doc == "" {
+				if c.N != want[x.Of+" "+c.Of] || i > 0 && c.N > x.Most[i-1].N || c.Doc != dlp.ID(fmt.Sprint("doc", lastDay[x.Of+" "+c.Of])) {
 					t.Fatalf("%+v", x)
 				}
 			}
