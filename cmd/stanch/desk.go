@@ -222,6 +222,7 @@ func plainly(id dlp.ID, err error) error {
 		{gateway.ErrOwn, gateway.ErrOwn.Error()},
 		{gateway.ErrNotFor, gateway.ErrNotFor.Error()},
 		{gateway.ErrNoWay, gateway.ErrNoWay.Error()},
+		{gateway.ErrUnencrypted, gateway.ErrUnencrypted.Error()},
 		{gateway.ErrReason, gateway.ErrReason.Error()},
 		{gateway.ErrNote, gateway.ErrNote.Error()},
 		{gateway.ErrNoteUnread, gateway.ErrNoteUnread.Error()},

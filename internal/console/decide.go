@@ -84,6 +84,7 @@ func (c *Console) reviewOf(r *http.Request) (rv gateway.Review, amiss string) {
 		return rv, fmt.Sprintf("Nothing was decided: at most %d bytes of words.", maxWords)
 	}
 	rv.Encrypted, rv.Version = r.PostFormValue("do") == "encrypt", cmp.Or(r.PostFormValue("version"), noVersion)
+	rv.Unencrypted = r.PostFormValue("do") == "release" // the page calls that "as it came", in the clear
 	rv.Note = strings.ReplaceAll(rv.Note, "\r\n", "\n")
 	return rv, ""
 }

@@ -231,7 +231,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 		t.Errorf("LegalHolds = %+v, %v", ls, err)
 	}
 	keys := vault.Opened{Content: []byte{1, 2}, Case: []byte{3}}
-	review := gateway.Review{Code: "payment", Words: "as agreed", Note: "a note", Encrypted: true, Only: []string{"a@b.example"}}
+	review := gateway.Review{Code: "payment", Words: "as agreed", Note: "a note", Encrypted: true, Unencrypted: true, Only: []string{"a@b.example"}}
 	for name, act := range map[string]func(context.Context, dlp.ID, vault.Opened, string, gateway.Review) error{"Release": func(ctx context.Context, id dlp.ID, keys vault.Opened, actor string, rv gateway.Review) error {
 		how, err := c.ReleaseFor(ctx, id, keys, actor, rv)
 		if err == nil && how.Unencrypted != 3 {
@@ -301,7 +301,7 @@ func TestAnswersCrossTheSocket(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentity(t *testing.T) {
-	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrSecond, gateway.ErrSame, gateway.ErrNotFor, gateway.ErrNoWay, gateway.ErrReason, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded, pickup.ErrNoPasskey,
+	for _, want := range []error{vault.ErrNotFound, gateway.ErrNotHeld, gateway.ErrNotQueued, gateway.ErrBusy, gateway.ErrSecond, gateway.ErrSame, gateway.ErrNotFor, gateway.ErrNoWay, gateway.ErrUnencrypted, gateway.ErrReason, gateway.ErrNoRoot, vault.ErrNoContent, pickup.ErrEnded, pickup.ErrNoPasskey,
 		bypass.ErrOff, bypass.ErrOn, bypass.ErrNone, bypass.ErrTooLong, bypass.ErrReason} {
 		t.Run(want.Error(), func(t *testing.T) {
 			c := dial(t, t.TempDir(), &desk{err: fmt.Errorf("gateway: some step: %w", want)})
@@ -329,8 +329,11 @@ func TestExportThatBreaksIsAnError(t *testing.T) {
 		t.Error("a content that broke off was taken for whole")
 	}
 	c = dial(t, t.TempDir(), &desk{err: errors.New("no room")})
-	if err := c.Backup(t.Context(), []string{"age1"}, "", io.Discard); err == nil {
-		t.Error("a backup that broke off was taken for whole")
+	if err := c.Backup(t.Context(), []string{"age1"}, "", io.Discard); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("a backup that broke off at once: %v, want it said why", err)
+	}
+	if err := c.Backup(t.Context(), []string{strings.Repeat("x", 100<<10)}, "", io.Discard); err == nil {
+		t.Error("a backup that broke off later was taken for whole")
 	}
 }
 

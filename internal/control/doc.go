@@ -121,6 +121,7 @@ var kinds = []struct {
 	{"own", gateway.ErrOwn},
 	{"not_for", gateway.ErrNotFor},
 	{"no_way", gateway.ErrNoWay},
+	{"unencrypted", gateway.ErrUnencrypted},
 	{"reason", gateway.ErrReason},
 	{"note", gateway.ErrNote},
 	{"note_unread", gateway.ErrNoteUnread},

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -296,11 +297,16 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, r, func(w io.Writer) error { return s.desk.Export(r.Context(), id, keys, actor(r), w) })
 }
 
-// stream answers with what write writes. After the first byte an error cuts the
+// stream answers with what write writes. After the first bytes an error cuts the
 // connection.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, write func(io.Writer) error) {
 	cw := &countingWriter{ResponseWriter: w}
-	if err := write(cw); err != nil {
+	early := bufio.NewWriterSize(cw, 64<<10) // what fails at once is told as any failure
+	err := write(early)
+	if err == nil {
+		err = early.Flush()
+	}
+	if err != nil {
 		if cw.n > 0 {
 			s.log.LogAttrs(r.Context(), slog.LevelWarn, "a control answer broke off", safelog.Err(err))
 			panic(http.ErrAbortHandler)

@@ -305,7 +305,8 @@ func TestAskedByHeader(t *testing.T) {
 }
 
 // TestReleaseOfNoWay: what was held since no way led to somebody goes encrypted
-// where one does by now, and else as it came, which is said and on record.
+// where one does by now; where none does it stays held, until it is said that it goes as
+// it came, which is on record.
 func TestReleaseOfNoWay(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -325,6 +326,12 @@ func TestReleaseOfNoWay(t *testing.T) {
 			id := b.Message(t.Context(), withText(labs, out), b.hop).ID
 			tc.set(c)
 			got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7")
+			if tc.want.Unencrypted > 0 {
+				if !errors.Is(err, gateway.ErrUnencrypted) || got != (gateway.Released{}) || queueKinds(t, b) != "" || len(b.audit.of(audit.Release)) != 0 {
+					t.Fatalf("without a word: got %+v, %v", got, err)
+				}
+				got, err = b.ReleaseFor(t.Context(), id, vault.Opened{}, "uid:7", gateway.Review{Unencrypted: true})
+			}
 			if err != nil || got != tc.want {
 				t.Fatalf("got %+v, %v; want %+v", got, err, tc.want)
 			}
@@ -439,7 +446,7 @@ func TestOutsideIsReadDecoded(t *testing.T) {
 }
 
 // TestReleaseWithoutItsCase: where it cannot be read any more what was to be encrypted,
-// all of it is, and what cannot be goes as it came, which is said and on record.
+// all of it is, and what cannot be goes as it came where that is said.
 func TestReleaseWithoutItsCase(t *testing.T) {
 	for name, tc := range map[string]struct {
 		to    map[string]dlp.Way
@@ -463,7 +470,12 @@ func TestReleaseWithoutItsCase(t *testing.T) {
 				t.Fatalf("its case: %v", err)
 			}
 			c.to = tc.to
-			got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7")
+			if tc.to == nil {
+				if _, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7"); !errors.Is(err, gateway.ErrUnencrypted) {
+					t.Errorf("without a word: %v", err)
+				}
+			}
+			got, err := b.ReleaseFor(t.Context(), id, vault.Opened{}, "uid:7", gateway.Review{Unencrypted: true})
 			if err != nil || got != tc.want {
 				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
 			}

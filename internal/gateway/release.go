@@ -41,10 +41,10 @@ func (r Released) reason() string {
 var ErrNoRules = errors.New("it was to be encrypted, and only a running serve whose rules are loaded can: start `stanch serve`, then release it")
 
 // Release sends a held message on through the outbox, or puts a held file back.
-// Who was to have the message encrypted gets it so where a way exists by now, and
-// else as all others do: byte for byte as it came behind its trace fields. When
-// it returns nil that is on stable storage. keys are the item's, where the server
-// has none of its own: vault.ErrLocked. ErrNoRules.
+// Who was to have the message encrypted gets it so; where no way leads to one of them,
+// nobody gets it: ErrUnencrypted. All others get it byte for byte as it came behind its
+// trace fields. When it returns nil that is on stable storage. keys are the item's,
+// where the server has none of its own: vault.ErrLocked. ErrNoRules.
 func (g *Gateway) Release(ctx context.Context, id dlp.ID, keys vault.Opened, actor string) (Released, error) {
 	return g.ReleaseFor(ctx, id, keys, actor, Review{})
 }
@@ -81,6 +81,9 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, err)
 	}
 	defer m.forgetCiphers()
+	if how.Unencrypted > 0 && !rv.Unencrypted {
+		return Released{}, fmt.Errorf("gateway: release %s: %w", id, ErrUnencrypted)
+	}
 	if err := g.reviewed(ctx, id, rv, actor); err != nil {
 		return Released{}, err
 	}

@@ -124,7 +124,7 @@ func TestUndecidedKeepsItsCase(t *testing.T) {
 	if ps := cases(); len(ps) < 2 || !ps[0].Destroyed.IsZero() || ps[0].Ended.IsZero() {
 		t.Errorf("keys of cases: %+v; want the first ended, and not destroyed", ps)
 	}
-	if got, err := b.Release(t.Context(), id, vault.Opened{}, "uid:7"); err != nil || got.Unencrypted != 1 {
+	if got, err := b.ReleaseFor(t.Context(), id, vault.Opened{}, "uid:7", gateway.Review{Unencrypted: true}); err != nil || got.Unencrypted != 1 {
 		t.Errorf("released: %+v, %v; want it said that it goes unencrypted", got, err)
 	}
 	after(7, 8)

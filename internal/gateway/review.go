@@ -21,6 +21,9 @@ type Review struct {
 
 	// Encrypted releases to nobody unless to everybody encrypted. ErrNoWay.
 	Encrypted bool `json:"encrypted,omitempty"`
+	// Unencrypted releases as it came, in the clear, to whom it was to be encrypted for and
+	// no way leads. Without it that is ErrUnencrypted.
+	Unencrypted bool `json:"unencrypted,omitempty"`
 	// Only are the recipients it is released to, as they are listed; none: all. It
 	// stays held for the others. ErrNotFor.
 	Only []string `json:"only,omitempty"`
