@@ -2,6 +2,7 @@ package keydir_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/crypt/keydir"
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -44,6 +46,17 @@ func TestFinder(t *testing.T) {
 	to := func(url string) func(http.ResponseWriter, *http.Request) {
 		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, url, http.StatusFound) }
 	}
+	packed := func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(rw)
+		z.Write(make([]byte, keydir.MaxKey+1)) // the client tells
+		z.Close()
+	}
+	stalls := func(rw http.ResponseWriter, r *http.Request) {
+		rw.Write([]byte("ke"))
+		rw.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}
 	joe := dlp.Address{Local: "Joe.Doe", Domain: "Example.COM"}
 	for _, tc := range []struct {
 		name     string
@@ -59,6 +72,8 @@ func TestFinder(t *testing.T) {
 		{"an error", false, "", says(500, []byte("key")), "", keydir.ErrAnswer},
 		{"nothing", false, "", says(200, nil), "", keydir.ErrAnswer},
 		{"huge", false, "", says(200, make([]byte, keydir.MaxKey+1)), "", keydir.ErrAnswer},
+		{"huge, and little on its way", false, "", packed, "", keydir.ErrAnswer},
+		{"does not end", false, "", stalls, "", keydir.ErrAnswer},
 		{"to http", false, "", to("http://example.com/key"), "", keydir.ErrAnswer},
 		{"to itself", false, "", to("https://example.com/key"), "", keydir.ErrAnswer},
 		{"a directory", false, "https://example.com/by?mail={address}", says(200, []byte("key")), "example.com/by?mail=Joe.Doe%40Example.COM", nil},
@@ -66,12 +81,18 @@ func TestFinder(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			advanced, answer, asked = tc.advanced, tc.answer, ""
+			ctx := t.Context()
+			if tc.name == "does not end" {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond) // as the Finder's own bound, and less
+				defer cancel()
+			}
 			var got []byte
 			var err error
 			if tc.template != "" {
-				got, _, err = f.HTTP(t.Context(), tc.template, joe)
+				got, _, err = f.HTTP(ctx, tc.template, joe)
 			} else {
-				got, _, err = f.WKD(t.Context(), joe)
+				got, _, err = f.WKD(ctx, joe)
 			}
 			if !errors.Is(err, tc.want) || tc.want == nil && !bytes.Equal(got, []byte("key")) {
 				t.Errorf("got %q, %v; want %v", got, err, tc.want)
