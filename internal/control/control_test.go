@@ -337,6 +337,29 @@ func TestExportThatBreaksIsAnError(t *testing.T) {
 	}
 }
 
+// TestCallThatPanicsIsAnError: told where nothing was answered, else cut; and serve
+// goes on.
+func TestCallThatPanicsIsAnError(t *testing.T) {
+	d := &desk{}
+	c := dial(t, t.TempDir(), d)
+	for name, size := range map[string]int{"at once": 0, "later": 1 << 20} {
+		d.export = func(w io.Writer) error {
+			if _, err := w.Write(make([]byte, size)); err != nil {
+				return err
+			}
+			panic("Mira Testcase")
+		}
+		err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", io.Discard)
+		if err == nil || strings.Contains(err.Error(), "Mira") || size == 0 && !strings.Contains(err.Error(), "its log says when") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d.export = func(io.Writer) error { return nil }
+	if err := c.Export(t.Context(), dlp.NewID(), vault.Opened{}, "", io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDataFolderWithALongPath(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -185,8 +185,24 @@ func actor(r *http.Request) string {
 	return a
 }
 
+// bounded has few calls carried out at a time, and one that panics answered with an
+// error, or cut where it was being answered.
 func (s *Server) bounded(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := &countingWriter{ResponseWriter: rw}
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) { // its value may quote anything
+				s.log.LogAttrs(r.Context(), slog.LevelError, "a control call broke off by a fault in stanch")
+			}
+			if w.n > 0 {
+				panic(http.ErrAbortHandler)
+			}
+			s.fail(w, r, errFault)
+		}()
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
@@ -297,6 +313,9 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, r, func(w io.Writer) error { return s.desk.Export(r.Context(), id, keys, actor(r), w) })
 }
 
+// errFault is the answer to a call that panicked.
+var errFault = errors.New("control: serve did not carry it out, by a fault of its own: its log says when")
+
 // stream answers with what write writes. After the first bytes an error cuts the
 // connection.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, write func(io.Writer) error) {
@@ -319,6 +338,9 @@ type countingWriter struct {
 	http.ResponseWriter
 	n int64
 }
+
+// Unwrap is for http.ResponseController.
+func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)

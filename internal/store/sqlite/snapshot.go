@@ -60,9 +60,9 @@ func (k *kept) hold() (release func()) {
 
 // Snapshot writes the database as it stands at one moment to the new file at
 // path, and reads it whole to see that it is sound. Every sealed file that it
-// names stays in its place until release is called. Commits go on meanwhile.
-func (db *DB) Snapshot(ctx context.Context, path string) (release func(), err error) {
-	release = db.kept.hold()
+// names stays in its place until what it returns is called. Commits go on meanwhile.
+func (db *DB) Snapshot(ctx context.Context, path string) (_ func(), err error) {
+	release := db.kept.hold()
 	defer func() {
 		if err != nil {
 			release()

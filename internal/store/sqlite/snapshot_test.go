@@ -81,6 +81,46 @@ func TestSnapshotNamesWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestSnapshotThatFailsKeepsNothing: files go again when their rows end.
+func TestSnapshotThatFailsKeepsNothing(t *testing.T) {
+	in := open(t, t.TempDir(), sqlite.Options{})
+	if _, err := in.db.Snapshot(t.Context(), filepath.Join(t.TempDir(), "none", "stanch.db")); err == nil {
+		t.Fatal("a snapshot in a folder that is not there")
+	}
+	put := func(size int) spool.Message {
+		t.Helper()
+		m := spool.Message{ID: dlp.NewID(), Doc: dlp.NewID(), Kind: spool.Copy, State: spool.Queued, Created: time.Now(), Next: time.Now(), Expires: time.Now().Add(time.Hour)}
+		e, err := in.spool.Seal(t.Context(), m, bytes.NewReader(make([]byte, size)))
+		if err == nil {
+			err = in.db.Commit(t.Context(), store.Change{Out: []spool.Entry{e}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	files := func() int {
+		names, err := filepath.Glob(filepath.Join(in.dir, "spool", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	m := put(vault.InlineMax + 1)
+	if n := files(); n != 1 {
+		t.Fatalf("%d files, want 1", n)
+	}
+	m.State = spool.Delivered
+	up, err := in.spool.Progress(m)
+	if err == nil {
+		err = in.db.Commit(t.Context(), store.Change{Progress: []spool.Update{up}})
+	}
+	put(1) // behind what cleans up after the commit before
+	if n := files(); err != nil || n != 0 {
+		t.Errorf("%d files stay, %v", n, err)
+	}
+}
+
 // copyThere copies what is there when its turn comes: files that nobody names
 // may go meanwhile.
 func copyThere(t *testing.T, from, to string) {
