@@ -290,4 +290,14 @@ func TestOneReplyOfAMessage(t *testing.T) {
 	if got := reply(d.id, first); got != "failed" {
 		t.Errorf("after it: %q", got)
 	}
+	const file = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n"
+	for files, want := range map[int]int{20: http.StatusServiceUnavailable, 21: http.StatusBadRequest} { // the desk takes none
+		res, err := post(d.id, "reply", first, strings.NewReader(strings.Repeat(file, files)+"--x--"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != want {
+			t.Errorf("%d files: %d, want %d", files, res.StatusCode, want)
+		}
+	}
 }

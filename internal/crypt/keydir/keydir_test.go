@@ -28,12 +28,17 @@ func TestFinder(t *testing.T) {
 		answer(rw, r)
 	}))
 	defer s.Close()
+	inClear := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.Write([]byte("key")) }))
+	defer inClear.Close()
 	// The server's certificate is for example.com and what is below it.
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	f := keydir.Finder{Roots: roots, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if strings.HasPrefix(addr, "openpgpkey.") && !advanced {
 			return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+		}
+		if strings.HasSuffix(addr, ":80") {
+			return new(net.Dialer).DialContext(ctx, network, inClear.Listener.Addr().String())
 		}
 		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
 	}}
