@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/buffer"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/pickup"
@@ -57,7 +58,11 @@ func pages(t *testing.T, d *desk, log io.Writer, now func() time.Time) *httptest
 	cfg := pickup.Default()
 	cfg.Listen, cfg.URL, cfg.Site, cfg.Contact = "127.0.0.1:0", "http://127.0.0.1/", "Harbor <b>Vale</b>", "555-0142"
 	cfg.Proxies = []string{"127.0.0.0/8"}
-	h, err := portal.New(cfg, d, nil, slog.New(slog.NewTextHandler(log, nil)), now)
+	buffers, err := buffer.NewPool(buffer.Config{MemoryEach: 1 << 20, MemoryAll: 16 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := portal.New(cfg, d, buffers, slog.New(slog.NewTextHandler(log, nil)), now)
 	if err != nil {
 		t.Fatal(err)
 	}
