@@ -253,6 +253,7 @@ func TestCertificates(t *testing.T) {
 		{"SHA-1", rsaKey, []string{"-md", "sha1"}, nil, seen.Unreadable},
 		{"no attributes", rsaKey, []string{"-noattr"}, nil, seen.Unreadable},
 		{"no certificate", rsaKey, []string{"-nocerts"}, nil, seen.Unreadable},
+		{"made to encrypt alone", rsaKey + " -addext keyUsage=keyEncipherment", nil, nil, seen.Unreadable},
 		{"RSA 1024", "rsa:1024", nil, nil, seen.Unreadable},
 		{"content changed", rsaKey, nil, func(s string) string { return strings.Replace(s, "Hello", "Hallo", 1) }, seen.BadSignature},
 		{"cut short", rsaKey, nil, func(s string) string { return s[:len(s)-400] }, seen.Unreadable},
