@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/spool"
@@ -10,21 +12,27 @@ import (
 
 // destinations bounds how many deliveries go to one destination at once, so
 // that one that hangs does not take all workers. One that gave no answer gets
-// one delivery at a time until it gives one.
+// one delivery at a time until it gives one. A delivery that has hung for long
+// is none of these: the destination may answer others.
 type destinations struct {
 	most int // deliveries to one destination at once
 
 	mu     sync.Mutex
-	busy   map[int64]int      // guarded by mu: deliveries under way
-	silent map[int64]struct{} // guarded by mu: those whose last delivery had no answer
+	busy   map[int64][]time.Time // guarded by mu: when those under way began, the oldest first
+	silent map[int64]struct{}    // guarded by mu: those whose last delivery had no answer
 }
 
-// maxSilent bounds what is remembered of destinations that gave no answer. At the
-// bound all are forgotten: they are found out again.
-const maxSilent = 10_000
+const (
+	// maxSilent bounds what is remembered of destinations that gave no answer. At the
+	// bound all are forgotten: they are found out again.
+	maxSilent = 10_000
+	// hangsFor is when a delivery has hung for long: a hop that answers does so
+	// sooner, as a rule, and waits for up to ten minutes are allowed (RFC 5321 4.5.3.2.6).
+	hangsFor = 30 * time.Second
+)
 
 func newDestinations(most int) *destinations {
-	return &destinations{most: max(1, most), busy: map[int64]int{}, silent: map[int64]struct{}{}}
+	return &destinations{most: max(1, most), busy: map[int64][]time.Time{}, silent: map[int64]struct{}{}}
 }
 
 // full lists the destinations that take no further delivery now: as many at most as
@@ -35,44 +43,52 @@ func (d *destinations) full() (out []int64) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for dest, n := range d.busy {
-		if n >= d.room(dest) {
+	for dest := range d.busy {
+		if !d.room(dest) {
 			out = append(out, dest)
 		}
 	}
 	return out
 }
 
-// room is how many deliveries may go to dest at once. The caller holds mu.
-func (d *destinations) room(dest int64) int {
-	if _, silent := d.silent[dest]; silent {
-		return 1
+// room reports whether one more delivery may go to dest. The caller holds mu.
+func (d *destinations) room(dest int64) bool {
+	under := d.busy[dest]
+	if _, silent := d.silent[dest]; silent && len(under) > 0 && time.Since(under[len(under)-1]) < hangsFor {
+		return false
 	}
-	return d.most
+	return len(under) < d.most
 }
 
-// take claims room at dest for one delivery, if it has any.
-func (d *destinations) take(dest int64) bool {
+// take claims room at dest for one delivery, if it has any. The delivery is known by
+// when it began.
+func (d *destinations) take(dest int64) (began time.Time, ok bool) {
 	if d == nil {
-		return true
+		return time.Time{}, true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.busy[dest] >= d.room(dest) {
-		return false
+	if !d.room(dest) {
+		return time.Time{}, false
 	}
-	d.busy[dest]++
-	return true
+	began = time.Now()
+	d.busy[dest] = append(d.busy[dest], began)
+	return began, true
 }
 
 // done gives the room back.
-func (d *destinations) done(dest int64) {
+func (d *destinations) done(dest int64, began time.Time) {
 	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.busy[dest]--; d.busy[dest] <= 0 {
+	under := d.busy[dest]
+	if i := slices.Index(under, began); i >= 0 {
+		under = slices.Delete(under, i, i+1)
+	}
+	d.busy[dest] = under
+	if len(under) == 0 {
 		delete(d.busy, dest)
 	}
 }

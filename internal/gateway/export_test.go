@@ -55,3 +55,21 @@ func (g *Gateway) StepDrills(ctx context.Context) time.Duration { return g.stepD
 
 // Forget lets go of what is in hand, as a new process has nothing in hand.
 func (g *Gateway) Forget() { g.busy.Clear() }
+
+// Places are the destinations of an outbox.
+type Places = destinations
+
+// NewPlaces returns those of an outbox that delivers to most at once.
+func NewPlaces(most int) *Places { return newDestinations(most) }
+
+// Take claims room at dest.
+func (d *destinations) Take(dest int64) (began time.Time, ok bool) { return d.take(dest) }
+
+// Done gives it back.
+func (d *destinations) Done(dest int64, began time.Time) { d.done(dest, began) }
+
+// Heard notes whether dest gave an answer.
+func (d *destinations) Heard(dest int64, answer bool) { d.heard(dest, answer) }
+
+// Full lists those without room.
+func (d *destinations) Full() []int64 { return d.full() }

@@ -109,13 +109,14 @@ func (g *Gateway) begin(ctx, working context.Context, l *lane, wg *sync.WaitGrou
 		if err != nil {
 			continue
 		}
-		if !l.dests.take(m.Dest) {
+		began, ok := l.dests.take(m.Dest)
+		if !ok {
 			done()
 			left = append(left, m)
 			continue
 		}
 		sent := sync.OnceFunc(func() {
-			l.dests.done(m.Dest)
+			l.dests.done(m.Dest, began)
 			poke(l.wake)
 		})
 		select {

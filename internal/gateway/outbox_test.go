@@ -176,6 +176,48 @@ func TestASilentPlaceIsTriedByOne(t *testing.T) {
 	}
 }
 
+// TestOneHangingDeliveryIsNotThePlace: where a delivery hangs and another had no
+// answer, the rest wait for neither: after a while one more is tried, and then all.
+func TestOneHangingDeliveryIsNotThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const here = 1
+		d := gateway.NewPlaces(3)
+		take := func(want bool) (began time.Time) {
+			t.Helper()
+			began, ok := d.Take(here)
+			if ok != want {
+				t.Errorf("room for one more: %v, want %v", ok, want)
+			}
+			if full := len(d.Full()) == 1; !ok && !full {
+				t.Error("there is no room, and it is not among those without")
+			}
+			return began
+		}
+		hangs := take(true)
+		fails := take(true)
+		d.Heard(here, false)
+		d.Done(here, fails)
+		take(false) // one at a time: the one that hangs may yet answer
+		time.Sleep(time.Minute)
+		probe := take(true)
+		take(false)
+		d.Heard(here, true)
+		d.Done(here, probe)
+		take(true)
+		last := take(true)
+		take(false) // three at once
+		d.Heard(here, false)
+		d.Done(here, last)
+		time.Sleep(time.Minute)
+		take(true)
+		take(false) // no more than three, however long they hang
+		d.Done(here, hangs)
+		time.Sleep(time.Minute)
+		take(true)
+		take(false)
+	})
+}
+
 // TestMessagesThatFailedTogetherComeApart: they are not all tried again at the
 // same moment.
 func TestMessagesThatFailedTogetherComeApart(t *testing.T) {
