@@ -23,7 +23,8 @@ import (
 
 const (
 	runsWithin = 30 * time.Second
-	maxAtOnce  = 4 // commands that hang hold nobody else up, until so many do
+	maxAtOnce  = 4               // commands that hang hold nobody else up, until so many do
+	turnWithin = 5 * time.Second // then those who call go on without the command
 )
 
 // Command is a program with its arguments.
@@ -42,11 +43,14 @@ func New(args []string, log *slog.Logger) *Command {
 var errBusy = errors.New("hook: as many commands as may run do")
 
 // Call starts the command with env, the search path and nothing else in its
-// environment, and returns once it runs. How it ends is logged.
-func (c *Command) Call(_ context.Context, env map[string]string) error {
+// environment, and returns once it runs. Of many calls at once some wait their
+// turn, a few seconds at most and not past ctx. How it ends is logged.
+func (c *Command) Call(turn context.Context, env map[string]string) error {
+	turn, over := context.WithTimeout(turn, turnWithin)
+	defer over()
 	select {
 	case c.slots <- struct{}{}:
-	default:
+	case <-turn.Done():
 		return errBusy
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), runsWithin) // it outlives who called: a pager that rang half is none

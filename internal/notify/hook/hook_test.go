@@ -1,6 +1,7 @@
 package hook_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,11 +41,14 @@ func TestCallThatCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	gate := filepath.Join(dir, "gate")
 	slow := hook.New([]string{"/bin/sh", "-c", `until [ -e "$0" ]; do sleep 0.01; done`, gate}, safelog.Discard())
-	var refused error
-	for range 5 {
-		refused = slow.Call(t.Context(), nil)
+	for range 4 {
+		if err := slow.Call(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if refused == nil {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := slow.Call(ended, nil); err == nil {
 		t.Error("a fifth command was started beside four that hang")
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -55,4 +59,19 @@ func TestCallThatCannotBe(t *testing.T) {
 		t.Errorf("after they ended: %v", err)
 	}
 	slow.Wait(t.Context())
+}
+
+// TestCallsWaitTheirTurn: of many calls at once each has its command.
+func TestCallsWaitTheirTurn(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	c := hook.New([]string{"/bin/sh", "-c", `sleep 0.01; echo called >> "$0"`, out}, safelog.Discard())
+	for range 12 {
+		if err := c.Call(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	c.Wait(t.Context())
+	if b, err := os.ReadFile(out); err != nil || strings.Count(string(b), "called\n") != 12 {
+		t.Errorf("got %q, %v; want twelve", b, err)
+	}
 }
