@@ -64,11 +64,12 @@ func (a *app) releaseCmd() *cobra.Command {
 	cmd.Long = "Send a held message on by the outbox, or put a held file back.\n\n" +
 		"With --to it goes to these of the recipients it is held for, and stays held for the others, or is rejected for them with\n" +
 		"--reject-rest. With --encrypted it goes to nobody unless to all of them encrypted. What was to be encrypted goes so to whom a\n" +
-		"way leads by now; where none leads to one of them it stays held, unless --unencrypted says that they get it in the clear. Where [review] asks for two people, the\n" +
+		"way leads by now, and in the clear to the others, which the command says; with --unencrypted=false it stays held where somebody would\n" +
+		"get it so. Where [review] asks for two people, the\n" +
 		"first release is noted and fails, and the same one by another user of this machine, or of the console, carries it out."
 	reviewFlags(cmd, &rv)
 	cmd.Flags().BoolVar(&rv.Encrypted, "encrypted", false, "encrypt it for everybody, or leave it held")
-	cmd.Flags().BoolVar(&rv.Unencrypted, "unencrypted", false, "send it in the clear to those it was to be encrypted for and no way leads to")
+	cmd.Flags().BoolVar(&rv.Unencrypted, "unencrypted", true, "send it in the clear to those it was to be encrypted for and no way leads to; =false: leave it held")
 	cmd.MarkFlagsMutuallyExclusive("encrypted", "unencrypted")
 	cmd.Flags().StringSliceVar(&rv.Only, "to", nil, "release to this recipient only (repeatable)")
 	cmd.Flags().BoolVar(&rejectRest, "reject-rest", false, "with --to: reject it for all others")

@@ -20,7 +20,7 @@ var (
 	ErrNoWay = errors.New("it stays held: it cannot be encrypted for everybody it was to go to (`stanch keys test ADDRESS` says why)")
 	// ErrUnencrypted says that somebody for whom it was to be encrypted would get it in
 	// the clear, and that nobody said so. Nobody gets it then.
-	ErrUnencrypted = errors.New("it stays held: it was to be encrypted, and no way leads to everybody it was to be encrypted for (`stanch keys test ADDRESS` says why); --unencrypted sends it to them in the clear")
+	ErrUnencrypted = errors.New("it stays held: it was to be encrypted, and no way leads to everybody it was to be encrypted for (`stanch keys test ADDRESS` says why); without --unencrypted=false it goes to them in the clear")
 )
 
 // selected are those of e's recipients that rv means, in e's order.
