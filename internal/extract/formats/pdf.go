@@ -1,7 +1,6 @@
 package formats
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +173,7 @@ func (j *job) readPDF(at place, b []byte) error {
 	if z, _, zerr := openZip(b); zerr == nil && len(z.File) > 0 { // a file that other programs open as a zip
 		in := at.again()
 		j.unit(in, wire.Normal, func() error { return j.zipOf(in, b, false) })
-	} else if i := bytes.LastIndex(b, []byte("%%EOF")); i >= 0 {
+	} else if i := lastIndex(b, []byte("%%EOF")); i >= 0 {
 		j.behind(&at, b[i:])
 	}
 	return err

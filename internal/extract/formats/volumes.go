@@ -169,7 +169,7 @@ func (j *job) together(set []volume) bool {
 // Source: APPNOTE.TXT 4.3.12, 4.3.16, 8.5.
 func joinZip(b []byte, starts []int) []byte {
 	const full = 1<<32 - 1 // the place stands elsewhere, as 64 bits
-	end := bytes.LastIndex(b, zipEnd)
+	end := lastIndex(b, zipEnd)
 	if end < 0 || len(b)-end < 22 {
 		return nil
 	}
