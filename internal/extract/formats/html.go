@@ -222,31 +222,17 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 		h.bdo(open)
 	}
 	element := string(name)
-	var class, id, style, x, y string
-	hidden := notShown[element]
+	t := tagAttrs{hidden: notShown[element]}
+	if h.shown.attrs {
+		t.all = map[string]string{}
+	}
 	for more && open {
 		var k, v []byte
 		k, v, more = z.TagAttr()
-		switch string(k) {
-		case "class":
-			class = string(v)
-		case "id":
-			id = string(v)
-		case "style":
-			style = string(v)
-		case "x":
-			x = string(v)
-		case "y":
-			y = string(v)
-		case "hidden":
-			hidden = true
-		case "open":
-			hidden = hidden && a != atom.Dialog // one that is open is shown
-		case "srcdoc":
-			if h.held < maxToken { // a page within this one
-				h.file(append([]byte("<!doctype html>"), v...))
-				continue
-			}
+		t.note(a, string(k), v)
+		if string(k) == "srcdoc" && h.held < maxToken { // a page within this one
+			h.file(append([]byte("<!doctype html>"), v...))
+			continue
 		}
 		if cells[a] {
 			h.cellAttribute(string(k), v)
@@ -256,11 +242,12 @@ func (h *htmlText) tag(z *html.Tokenizer, open, alone bool) {
 	switch {
 	case h.out == nil:
 	case open:
-		l := h.shown.styled(element, class, id, style, hidden)
+		l := h.shown.styled(element, t.class, t.id, t.style, t.hidden)
 		if h.shown.open.find("svg") >= 0 || element == "svg" {
-			l.spot = spotOf(element, x, y)
+			l.spot = spotOf(element, t.x, t.y)
 		}
-		h.shown.begin(element, a, l, alone)
+		l.listed(a, &t)
+		h.shown.begin(element, a, l, &t, alone)
 	default:
 		h.shown.end(element, a)
 	}

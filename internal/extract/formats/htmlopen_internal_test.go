@@ -27,7 +27,7 @@ func followed(page string) []string {
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			t := z.Token()
-			p.begin(t.Data, t.DataAtom, look{hidden: hasHidden(t.Attr)}, kind == html.SelfClosingTagToken)
+			p.begin(t.Data, t.DataAtom, look{hidden: hasHidden(t.Attr)}, &tagAttrs{}, kind == html.SelfClosingTagToken)
 		case html.EndTagToken:
 			t := z.Token()
 			p.end(t.Data, t.DataAtom)

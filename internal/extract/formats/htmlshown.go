@@ -27,6 +27,7 @@ const (
 // look is what styles say of an element, as far as it moves or hides digits.
 type look struct {
 	hidden   bool // a reader does not see it
+	gone     bool // nor is it counted
 	inline   bool // it ends no line, though its kind does
 	row      bool // its children stand side by side
 	reverse  bool
@@ -35,6 +36,9 @@ type look struct {
 	spot     spot // of a text in a picture
 	before   string
 	after    string
+	item     string // what stands before an item of a list
+	marker   string // the kind of what stands there, "" for that of what is around
+	count    string // what is done with counters
 }
 
 // onPage follows a page as a browser lays it out, a line at a time: without what is
@@ -55,6 +59,10 @@ type onPage struct {
 	cell   bool // is open
 	cells  joiner
 	sheet  map[string]look
+	attrs  bool // style sheets show attributes
+
+	gone     int // of open elements
+	counters []counter
 }
 
 type shownElement struct {
@@ -75,7 +83,7 @@ type shownPart struct{ row, order, from int }
 
 // begin takes a start tag. alone: the element ends with it, as <path/> does in a
 // picture.
-func (p *onPage) begin(name string, a atom.Atom, l look, alone bool) {
+func (p *onPage) begin(name string, a atom.Atom, l look, t *tagAttrs, alone bool) {
 	if at := p.open.implied(a); at >= 0 {
 		p.closeTo(at, !tableEnds[a])
 	}
@@ -86,14 +94,26 @@ func (p *onPage) begin(name string, a atom.Atom, l look, alone bool) {
 	if !l.hidden {
 		p.boundary(a, true, side)
 	}
+	if p.gone == 0 && !l.gone {
+		p.counted(l.count, len(p.open.all))
+	}
 	if voids[a] || len(p.open.all) >= maxOpen {
 		return
+	}
+	if n := len(p.open.all); l.marker == "" && n > 0 {
+		l.marker = p.open.all[n-1].marker
+	}
+	if t.all != nil {
+		l.before, l.after, l.item = withAttributes(l.before, t.all), withAttributes(l.after, t.all), withAttributes(l.item, t.all)
 	}
 	p.part(&l)
 	if l.override {
 		p.h.bdo(true)
 	}
 	p.push(shownElement{name: name, a: a, look: l})
+	if a == atom.Li {
+		p.markItem(&p.open.all[len(p.open.all)-1])
+	}
 	p.content(l.before)
 	if alone && (p.open.find("svg") >= 0 || p.open.find("math") >= 0) {
 		p.pop()
@@ -104,6 +124,9 @@ func (p *onPage) push(e shownElement) {
 	if e.hidden {
 		p.hidden++
 	}
+	if e.gone {
+		p.gone++
+	}
 	e.lines, e.from, e.parts = p.lines, len(p.text), nil
 	p.open.push(e)
 }
@@ -111,13 +134,16 @@ func (p *onPage) push(e shownElement) {
 // content puts what a style sheet adds to an element into the line, as long as that
 // is not more than a page has.
 func (p *onPage) content(s string) {
-	if s == "" {
+	if s == "" || p.gone > 0 {
+		return
+	}
+	if s = p.counted(s, len(p.open.all)); s == "" {
 		return
 	}
 	if p.added += len(s); p.added > maxContents {
 		if p.over = true; len(p.sheet) > 0 { // what is not followed is not put together either
 			for k, l := range p.sheet {
-				l.before, l.after = "", ""
+				l.before, l.after, l.item = "", "", ""
 				p.sheet[k] = l
 			}
 		}
@@ -191,6 +217,10 @@ func (p *onPage) end(name string, a atom.Atom) {
 			e.hidden = false
 			p.hidden--
 		}
+		if e.gone {
+			e.gone = false
+			p.gone--
+		}
 		p.open.forget(e)
 		p.closeTo(p.open.all[len(p.open.all)-1].special+1, true)
 	default:
@@ -210,6 +240,10 @@ func (p *onPage) pop() {
 	if e.hidden {
 		p.hidden--
 	}
+	if e.gone {
+		p.gone--
+	}
+	p.uncount()
 	if e.override {
 		p.h.bdo(false)
 	}
@@ -344,7 +378,7 @@ func (p *onPage) rest() {
 	for len(p.open.all) > 0 {
 		p.pop()
 	}
-	p.hidden = 0
+	p.hidden, p.gone = 0, 0
 	p.endCell()
 	p.cells.finish()
 }
@@ -368,9 +402,10 @@ var (
 // styles takes a style sheet: of each selector what stands last, by class, id or name.
 func (p *onPage) styles(b []byte) {
 	b = cssComment().ReplaceAll(b[:min(len(b), maxStyle)], nil)
+	p.attrs = p.attrs || showsAttributes(b)
 	for _, m := range cssRule().FindAllSubmatch(b, maxSelector) {
 		l := lookOf(string(m[2]))
-		content := l.before
+		content := l.count + l.before
 		if l.before = ""; p.over {
 			content = ""
 		}
@@ -389,6 +424,8 @@ func (p *onPage) styles(b []byte) {
 				was.before = joined(was.before, content)
 			case "after":
 				was.after = joined(was.after, content)
+			case "marker":
+				was.item = joined("", content)
 			case "":
 				was = was.with(l)
 			}
@@ -405,13 +442,19 @@ func (l look) with(m look) look {
 	if m.order != 0 {
 		l.order = m.order
 	}
+	l.gone = l.gone || m.gone
 	l.before, l.after = joined(l.before, m.before), joined(l.after, m.after)
+	l.item, l.marker, l.count = cmp.Or(m.item, l.item), cmp.Or(m.marker, l.marker), cmp.Or(m.count, l.count)
 	return l
 }
 
 // joined is a with b behind it, within maxContent.
 func joined(a, b string) string {
-	return a + b[:min(len(b), max(0, maxContent-len(a)))]
+	b = b[:min(len(b), max(0, maxContent-len(a)))]
+	if strings.Count(b, countMark)%2 > 0 { // what is cut says nothing
+		b = b[:strings.LastIndex(b, countMark)]
+	}
+	return a + b
 }
 
 // styled returns what style sheets and its own attributes say of an element.
@@ -431,7 +474,7 @@ func (p *onPage) styled(name, class, id, style string, hidden bool) look {
 		own.before = "" // content is nothing of an element's own
 		l = l.with(own)
 	}
-	l.hidden = l.hidden || hidden
+	l.hidden, l.gone = l.hidden || hidden, l.gone || hidden
 	return l
 }
 
@@ -478,7 +521,11 @@ func lookOf(style string) (l look) {
 		case "unicode-bidi":
 			l.override = strings.HasSuffix(v, "override")
 		case "content":
-			l.before += cssString(raw)
+			l.before += cssContent(raw)
+		case "counter-reset", "counter-set", "counter-increment":
+			l.count += countersOf(k, v)
+		case "list-style", "list-style-type":
+			l.marker = cmp.Or(markerOf(v), l.marker)
 		}
 	}
 	l.hidden = l.hidden || clipped && empty
@@ -491,7 +538,7 @@ func lookOf(style string) (l look) {
 func (l *look) display(v string) {
 	switch v {
 	case "none":
-		l.hidden = true
+		l.hidden, l.gone = true, true
 	case "flex", "grid":
 		l.row = true
 	case "inline-flex", "inline-grid":
@@ -509,24 +556,4 @@ func measure(v string) float64 {
 	}
 	f, _ := strconv.ParseFloat(v[:n], 64) // what is no number is 0
 	return f
-}
-
-// cssString returns the strings of a value, joined. CSS Syntax 4.3.5, 4.3.7.
-func cssString(v string) string {
-	var out strings.Builder
-	for {
-		i := strings.IndexAny(v, `"'`)
-		if i < 0 {
-			return validString(out.String())
-		}
-		text, rest, ok := strings.Cut(v[i+1:], v[i:i+1])
-		if !ok {
-			return validString(out.String())
-		}
-		out.WriteString(cssEscape().ReplaceAllStringFunc(text, func(m string) string {
-			n, _ := strconv.ParseUint(strings.TrimSpace(m[1:]), 16, 32) // the expression lets nothing else through
-			return string(rune(n))
-		}))
-		v = rest
-	}
 }

@@ -137,6 +137,9 @@ func (c *Counter) shown(u *Use, n *[Levels]int32, depth uint8) string {
 	return string(out)
 }
 
+// Number writes a number in a format, as a level that says no more shows it.
+func Number(n int32, format uint8) string { return number(n, &Level{Format: format}) }
+
 // number writes a number of a level. [MS-OSHARED] 2.2.1.3 (MSONFC).
 func number(n int32, lv *Level) string {
 	s := strconv.Itoa(int(n))
