@@ -91,6 +91,11 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 	if err := d.wordLists(files); err != nil {
 		return err
 	}
+	if p.odf {
+		if err := d.odfStyles(files); err != nil {
+			return err
+		}
+	}
 	embedded := map[*zip.File]bool{}
 	for _, f := range files {
 		if strings.HasSuffix(f.Name, "/") {
@@ -156,9 +161,10 @@ type officeDoc struct {
 	at     place
 	wb     workbook
 	lists  map[string]*wordLists // by folder
-	packed int64                 // bytes of the package
-	out    int64                 // bytes of text that repeat what the package holds once
-	groups uint32                // shapes of a drawing so far
+	odf    *odfStyles
+	packed int64  // bytes of the package
+	out    int64  // bytes of text that repeat what the package holds once
+	groups uint32 // shapes of a drawing so far
 }
 
 // repeat counts text that comes out of a table of shared strings.
@@ -262,61 +268,9 @@ type officeHandler interface {
 // handler chooses how a part is read.
 func (d *officeDoc) handler(f *zip.File, p *officePackage) officeHandler {
 	if p.odf {
-		return &wordText{d: d, odf: true}
+		return &wordText{d: d, odf: true, marks: newODFLists(d.odf)}
 	}
 	return &rootChooser{d: d, rels: strings.HasSuffix(f.Name, ".rels"), file: f.Name}
-}
-
-// rootChooser waits for the first element, which says what a part is.
-type rootChooser struct {
-	d    *officeDoc
-	rels bool
-	file string
-	h    xmlHandler
-}
-
-func (c *rootChooser) start(name string, a attrs) {
-	if c.h == nil && strings.HasPrefix(c.file, "visio/") && !c.rels && !strings.HasPrefix(c.file, "visio/theme") && !strings.HasPrefix(c.file, "visio/solutions") {
-		c.h = &visioPart{d: c.d}
-	}
-	if c.h == nil {
-		switch name {
-		case "worksheet", "dialogsheet":
-			c.h = newSheet(c.d, c.file)
-		case "sst", "styleSheet", "workbook":
-			c.h = &quiet{} // read before the sheets
-		case "Types", "theme", "fonts", "settings", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
-			c.h = &named{d: c.d} // names that people give, no text
-		case "numbering":
-			c.h = &numbering{d: c.d}
-		case "Relationships":
-			c.h = &links{d: c.d}
-		case "FixedPage":
-			c.h = &fixedPage{d: c.d}
-		default:
-			dir, _ := path.Split(strings.ToLower(c.file))
-			c.h = &wordText{d: c.d, list: newListText(c.d.lists[dir]), data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
-		}
-	}
-	c.h.start(name, a)
-}
-
-func (c *rootChooser) end(name string) {
-	if c.h != nil {
-		c.h.end(name)
-	}
-}
-
-func (c *rootChooser) text(b []byte) {
-	if c.h != nil {
-		c.h.text(b)
-	}
-}
-
-func (c *rootChooser) finish() {
-	if h, ok := c.h.(officeHandler); ok {
-		h.finish()
-	}
 }
 
 func (d *officeDoc) line(b []byte) {
@@ -347,6 +301,7 @@ type wordText struct {
 
 	tables []*wordTable // that are open, the innermost last
 	list   listText
+	marks  itemMarks // nil, or those of another kind of document
 }
 
 // shownAttrs are attributes whose values are text that somebody wrote.
@@ -402,6 +357,9 @@ func (w *wordText) start(name string, a attrs) {
 				w.kept()
 			}
 		}
+	}
+	if w.marks != nil {
+		w.number(w.marks.start(name, a))
 	}
 	w.words(name, a)
 	if w.data {
@@ -487,12 +445,15 @@ func symbol(hex string) string {
 
 func (w *wordText) end(name string) {
 	w.endTable(name)
+	if w.marks != nil {
+		w.marks.end(name)
+	}
 	if w.list.lists != nil {
 		w.number(w.list.end(name))
-		if n := len(w.list.joined); n > 0 && name == "p" && len(w.beside) < maxBeside {
-			w.part()
-			w.beside, w.list.joined = append(append(w.beside, w.list.joined...), '\n'), w.list.joined[:0]
-		}
+	}
+	if n := len(w.list.joined); n > 0 && (name == "p" || name == "h") && len(w.beside) < maxBeside {
+		w.part()
+		w.beside, w.list.joined = append(append(w.beside, w.list.joined...), '\n'), w.list.joined[:0]
 	}
 	switch name {
 	case "instrText", "delText", "delInstrText":

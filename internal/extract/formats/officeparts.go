@@ -2,8 +2,65 @@ package formats
 
 import (
 	"bytes"
+	"path"
 	"strings"
 )
+
+// rootChooser waits for the first element, which says what a part is.
+type rootChooser struct {
+	d    *officeDoc
+	rels bool
+	file string
+	h    xmlHandler
+}
+
+func (c *rootChooser) start(name string, a attrs) {
+	if c.h == nil && strings.HasPrefix(c.file, "visio/") && !c.rels && !strings.HasPrefix(c.file, "visio/theme") && !strings.HasPrefix(c.file, "visio/solutions") {
+		c.h = &visioPart{d: c.d}
+	}
+	if c.h == nil {
+		switch name {
+		case "worksheet", "dialogsheet":
+			c.h = newSheet(c.d, c.file)
+		case "sst", "styleSheet", "workbook":
+			c.h = &quiet{} // read before the sheets
+		case "Types", "theme", "fonts", "settings", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
+			c.h = &named{d: c.d} // names that people give, no text
+		case "numbering":
+			c.h = &numbering{d: c.d}
+		case "Relationships":
+			c.h = &links{d: c.d}
+		case "FixedPage":
+			c.h = &fixedPage{d: c.d}
+		default:
+			dir, _ := path.Split(strings.ToLower(c.file))
+			w := &wordText{d: c.d, list: newListText(c.d.lists[dir]), data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
+			if strings.HasPrefix(dir, "ppt/") {
+				w.marks = &slideLists{}
+			}
+			c.h = w
+		}
+	}
+	c.h.start(name, a)
+}
+
+func (c *rootChooser) end(name string) {
+	if c.h != nil {
+		c.h.end(name)
+	}
+}
+
+func (c *rootChooser) text(b []byte) {
+	if c.h != nil {
+		c.h.text(b)
+	}
+}
+
+func (c *rootChooser) finish() {
+	if h, ok := c.h.(officeHandler); ok {
+		h.finish()
+	}
+}
 
 // quiet drops all.
 type quiet struct{}

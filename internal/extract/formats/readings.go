@@ -319,6 +319,9 @@ func (j *job) flatOffice(at place, b []byte) {
 	j.unit(at, wire.Normal, func() error {
 		j.part(at, "text/plain")
 		w := &wordText{d: &officeDoc{j: j, at: at}, odf: bytes.Contains(b[:min(len(b), 4096)], []byte("opendocument"))}
+		if w.odf {
+			w.marks = newODFLists(nil)
+		}
 		w.grid = bytes.Contains(b[:min(len(b), 4096)], []byte(spreadsheet2003))
 		err := scanXML(bytes.NewReader(b), w)
 		w.newline()

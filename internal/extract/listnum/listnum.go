@@ -81,6 +81,35 @@ func EndsInDigit(s string) bool {
 	return unicode.IsDigit(r) || r == '-'
 }
 
+// Restart begins the numbers of a list anew.
+func (c *Counter) Restart(use int32) {
+	if u, ok := c.lists.Uses[use]; ok {
+		delete(c.counts, u.List)
+	}
+}
+
+// Set says which number the next paragraph of a level has.
+func (c *Counter) Set(use int32, depth uint8, n int32) {
+	u, ok := c.lists.Uses[use]
+	if !ok || depth >= Levels {
+		return
+	}
+	c.of(&u)[depth] = n - 1
+}
+
+// of returns the counts of a list.
+func (c *Counter) of(u *Use) *[Levels]int32 {
+	n := c.counts[u.List]
+	if n == nil {
+		n = new([Levels]int32)
+		for i := range n {
+			n[i] = c.lists.level(u, uint8(i)).Start - 1
+		}
+		c.counts[u.List] = n
+	}
+	return n
+}
+
 // Next counts a paragraph of a list and returns what stands before it, "" for
 // nothing, and whether the text follows without a blank.
 func (c *Counter) Next(use int32, depth uint8) (number string, joined bool) {
@@ -88,14 +117,7 @@ func (c *Counter) Next(use int32, depth uint8) (number string, joined bool) {
 	if !ok || int(depth) >= min(len(c.lists.Levels[u.List]), Levels) {
 		return "", false
 	}
-	n := c.counts[u.List]
-	if n == nil {
-		n = new([Levels]int32)
-		for i := range n {
-			n[i] = c.lists.level(&u, uint8(i)).Start - 1
-		}
-		c.counts[u.List] = n
-	}
+	n := c.of(&u)
 	if !c.begun[use] {
 		c.begun[use] = true
 		for d, start := range u.Starts {
