@@ -1,9 +1,12 @@
 package picture_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +120,34 @@ func TestTIFFNotRead(t *testing.T) {
 		err = picture.Pages(b, "image/tiff", picture.Bounds{Pixels: 1 << 20, Pages: 9}, func(*image.Gray) error { pages++; return nil })
 		if err == nil || pages > 0 {
 			t.Errorf("%s: %d pages, error %v", name, pages, err)
+		}
+	}
+}
+
+// TestTIFFOldJPEG holds that JPEG as TIFF had it before 1995 is told as not read: its
+// header has the pieces of the JPEG stream by tags of their own.
+//
+// Source: TIFF 6.0, 22.
+func TestTIFFOldJPEG(t *testing.T) {
+	var stream bytes.Buffer
+	if err := jpeg.Encode(&stream, image.NewGray(image.Rect(0, 0, 64, 16)), nil); err != nil {
+		t.Fatal(err)
+	}
+	file := func(compression uint16) []byte {
+		tags := [][3]uint32{{256, 4, 64}, {257, 4, 16}, {258, 3, 8}, {259, 3, uint32(compression)}, {262, 3, 1}, {273, 4, 200}, {277, 3, 1}, {278, 4, 16},
+			{279, 4, uint32(stream.Len())}, {512, 3, 1}, {513, 4, 200}, {514, 4, uint32(stream.Len())}}
+		b := binary.LittleEndian.AppendUint16([]byte("II*\x00\x08\x00\x00\x00"), uint16(len(tags)))
+		for _, g := range tags {
+			b = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(b, uint16(g[0])), uint16(g[1]))
+			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, 1), g[2])
+		}
+		return append(append(b, make([]byte, 200-len(b))...), stream.Bytes()...)
+	}
+	for compression, want := range map[uint16]int{6: 0, 7: 1} { // 7 is the JPEG of 1995
+		pages := 0
+		err := picture.Pages(file(compression), "image/tiff", picture.Bounds{Pixels: 1 << 20, Pages: 9}, func(*image.Gray) error { pages++; return nil })
+		if pages != want || (err == nil) != (want > 0) {
+			t.Errorf("compression %d: %d pages, error %v", compression, pages, err)
 		}
 	}
 }
