@@ -90,15 +90,20 @@ func (a *app) warnOf(p place) {
 // withDesk runs do against the running serve, or else against the data folder
 // itself, which it locks meanwhile and which takes a configuration that holds.
 func (a *app) withDesk(ctx context.Context, do func(control.Desk, string) error) error {
+	actor := control.Actor(os.Getuid())
+	return a.withEither(ctx, func(c *control.Client) error { return do(c, actor) }, func(_ *node, g *gateway.Gateway) error { return do(g, actor) })
+}
+
+// withEither runs running against the running serve, or else alone as withDesk does.
+func (a *app) withEither(ctx context.Context, running func(*control.Client) error, alone func(*node, *gateway.Gateway) error) error {
 	p, err := a.place()
 	if err != nil {
 		return err
 	}
-	actor := control.Actor(os.Getuid())
 	for deadline := time.Now().Add(deskWithin); ; {
 		c, err := a.dial(ctx, p)
 		if err == nil {
-			return do(c, actor)
+			return running(c)
 		}
 		if !errors.Is(err, control.ErrNotServing) {
 			return err
@@ -106,7 +111,7 @@ func (a *app) withDesk(ctx context.Context, do func(control.Desk, string) error)
 		if p.broken != nil {
 			return fmt.Errorf("%w\nno serve answers on %s, and without one this takes a configuration that holds", p.broken, p.dir)
 		}
-		err = a.offline(ctx, p.cfg, func(g *gateway.Gateway) error { return do(g, actor) })
+		err = a.offline(ctx, p.cfg, alone)
 		if _, busy := errors.AsType[*inUseError](err); !busy || time.Now().After(deadline) || !pause(ctx, lookEvery) {
 			return err
 		}
@@ -131,7 +136,7 @@ var errNoData = errors.New("nothing has been served from it yet")
 // offline runs do on the data folder while no serve owns it. It makes no data
 // folder, and works only as the user whose it is: what another user, root too,
 // leaves in it could not be read by serve.
-func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*gateway.Gateway) error) (err error) {
+func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*node, *gateway.Gateway) error) (err error) {
 	info, err := os.Stat(lockPath(cfg.DataDir))
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("data_dir %s: %w", cfg.DataDir, errNoData)
@@ -154,7 +159,7 @@ func (a *app) offline(ctx context.Context, cfg *config.Config, do func(*gateway.
 	if _, err := n.watcher(g, func() string { return "" }); err != nil {
 		return err
 	}
-	return do(g)
+	return do(n, g)
 }
 
 // noneYet lets a list be empty where nothing has been served yet, and says so.

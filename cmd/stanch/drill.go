@@ -117,7 +117,7 @@ func (a *app) drillShowCmd() *cobra.Command {
 			}
 			switch format {
 			case "json":
-				return a.printJSON(d)
+				return a.printJSON(shownDrill{d, d.Silent()})
 			case "csv":
 				return a.drillCSV(&d)
 			}
@@ -125,6 +125,13 @@ func (a *app) drillShowCmd() *cobra.Command {
 		}}
 	formatFlag(cmd, &format, "table", "table", "json", "csv")
 	return cmd
+}
+
+// shownDrill is a drill as JSON: with those who were asked and did nothing, as its table
+// and its CSV have them.
+type shownDrill struct {
+	drill.Drill
+	Silent []string `json:"silent,omitempty"` // actors
 }
 
 func (a *app) drillCSV(d *drill.Drill) error {

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,20 +14,41 @@ import (
 	"github.com/stanch-dlp/stanch/internal/audit"
 	"github.com/stanch-dlp/stanch/internal/console"
 	"github.com/stanch-dlp/stanch/internal/control"
+	"github.com/stanch-dlp/stanch/internal/department"
+	"github.com/stanch-dlp/stanch/internal/gateway"
 	"github.com/stanch-dlp/stanch/internal/report"
 	"github.com/stanch-dlp/stanch/internal/tally"
 )
 
 // Report counts a period for a command, which is on record before.
 func (s *server) Report(ctx context.Context, ask control.ReportAsk, actor string) (tally.Report, error) {
-	c := console.Counts{Figures: s.tally, Listed: s.gateway, Departments: s.departments, Now: time.Now}
+	return s.reportOf(ctx, s.tally, s.gateway, s.departments, ask, actor)
+}
+
+func (n *node) reportOf(ctx context.Context, t *tally.Tally, g *gateway.Gateway, depts func() console.Departments, ask control.ReportAsk, actor string) (tally.Report, error) {
+	c := console.Counts{Figures: t, Listed: g, Departments: depts, Now: time.Now}
 	reason := "report"
 	if ask.CSV {
 		reason = "report_csv"
 	}
 	return c.Report(ctx, ask.From, ask.To, func() error {
-		return s.gateway.Note(ctx, audit.Event{Kind: audit.Look, Actor: actor, Reason: reason})
+		return g.Note(ctx, audit.Event{Kind: audit.Look, Actor: actor, Reason: reason})
 	})
+}
+
+// reportAlone is Report without a running serve, by the departments of the configuration.
+func (n *node) reportAlone(ctx context.Context, g *gateway.Gateway, ask control.ReportAsk, actor string) (tally.Report, error) {
+	depts, err := department.Open(n.cfg.Departments)
+	if err != nil {
+		return tally.Report{}, n.cfg.At("departments.file", err)
+	}
+	named := func() console.Departments {
+		if depts == nil {
+			return console.Departments{}
+		}
+		return departmentsOf(depts.Names(), n.cfg.Departments.LeastSenders, n.ring.Pseudonym)
+	}
+	return n.reportOf(ctx, tally.New(n.audit, n.db, time.Now, n.log, n.isDrill), g, named, ask, actor)
 }
 
 func (a *app) reportCmd() *cobra.Command {
@@ -36,22 +57,19 @@ func (a *app) reportCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "report", Short: "Print the figures of a period: what flowed, was held and decided, and how soon", Args: cobra.NoArgs,
 		Long: "Print the figures that the report's page of the console has: what passed, was held, encrypted, refused and released, by day and by\n" +
 			"rule; how often each rule was right, by reviewers' decisions; how long these took; whose mail was held most; and departments, with\n" +
-			"who repeats. serve counts them from its audit log, where that somebody looked is on record. Senders are named by their addresses.",
+			"who repeats. They are counted from the audit log, where that somebody looked is on record. Senders are named by their addresses.",
 		Example: "  stanch report --from 2026-01-01 --to 2026-03-31 --format csv > quarter.csv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.place()
-			if err != nil {
-				return err
-			}
-			c, err := a.dial(cmd.Context(), p)
-			if errors.Is(err, control.ErrNotServing) {
-				return errors.New("a report takes a running serve: start `stanch serve`")
-			}
-			if err != nil {
-				return err
-			}
+			ctx := cmd.Context()
 			ask.CSV = format == "csv"
-			r, err := c.Report(cmd.Context(), ask)
+			var r tally.Report
+			err := a.withEither(ctx, func(c *control.Client) (err error) {
+				r, err = c.Report(ctx, ask)
+				return err
+			}, func(n *node, g *gateway.Gateway) (err error) {
+				r, err = n.reportAlone(ctx, g, ask, control.Actor(os.Getuid()))
+				return err
+			})
 			switch {
 			case err != nil:
 				return err

@@ -152,31 +152,24 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 	http.Redirect(w, r, "/queue", http.StatusSeeOther)
 }
 
-// errClaimed says that an item is in somebody else's hand.
-var errClaimed = errors.New("console: claimed by somebody else")
-
 // oneOf decides about one of several items.
 func (c *Console) oneOf(r *http.Request, id dlp.ID, u User, what string, rv gateway.Review) error {
 	u, err := c.standing(r, id, u)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.decideAbout(r, id, u, what, rv)
 	}
-	mine := c.claims.who(id) == u.Name
-	if _, ok := c.claims.take(id, u); !ok {
-		return errClaimed
-	}
-	_, err = c.do(r, id, u, what, rv)
-	c.settle(id, u, mine, err)
 	return err
 }
 
 // whyLeft says of one of several items why it was not decided about.
 func whyLeft(err error) string {
+	if _, ok := errors.AsType[claimedError](err); ok {
+		return "claimed by somebody else"
+	}
 	for _, known := range []struct {
 		is   error
 		text string
 	}{
-		{errClaimed, "claimed by somebody else"},
 		{gateway.ErrChanged, "changed since you looked"},
 		{gateway.ErrNotHeld, "decided about meanwhile"},
 		{vault.ErrNotFound, "not there"},

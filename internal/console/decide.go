@@ -138,21 +138,16 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusBadRequest, amiss, "Go back; the item stays as it was.")
 		return
 	}
-	mine := c.claims.who(id) == u.Name
-	if by, ok := c.claims.take(id, u); !ok {
-		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(by))
-		return
-	}
-	said, err := c.do(r, id, u, what, rv)
-	if err == nil && len(rv.Only) > 0 {
-		said, err = c.rest(r, id, u, said, rv)
-	}
+	said, err := c.decideAbout(r, id, u, what, rv)
 	if err == nil && c.Drills.IsDrill(id) {
 		said += " This was a drill: nothing leaves, and nobody is written to."
 	}
-	c.settle(id, u, mine, err)
 	if errors.Is(err, gateway.ErrSecond) {
 		said, err = "Noted as the first of two decisions. Somebody else must decide the same before it goes.", nil
+	}
+	if by, ok := errors.AsType[claimedError](err); ok {
+		c.say(w, r, u, http.StatusConflict, "This is in somebody's hand.", claimedBy(string(by)))
+		return
 	}
 	if err != nil {
 		c.fail(w, r, u, err)
@@ -160,6 +155,25 @@ func (c *Console) decide(w http.ResponseWriter, r *http.Request, u User) {
 	}
 	c.sessions.say(r, said)
 	c.backToList(w, r, "")
+}
+
+// claimedError says in whose hand an item is; "": too many are claimed.
+type claimedError string
+
+func (claimedError) Error() string { return "console: claimed by somebody else" }
+
+// decideAbout carries a decision of u's about one item out, in their hand meanwhile, and
+// says it in words. claimedError.
+func (c *Console) decideAbout(r *http.Request, id dlp.ID, u User, what string, rv gateway.Review) (said string, err error) {
+	mine := c.claims.who(id) == u.Name
+	if by, ok := c.claims.take(id, u); !ok {
+		return "", claimedError(by)
+	}
+	if said, err = c.do(r, id, u, what, rv); err == nil && len(rv.Only) > 0 {
+		said, err = c.rest(r, id, u, said, rv)
+	}
+	c.settle(id, u, mine, err)
+	return said, err
 }
 
 // settle lets go of an item after a decision that ended with err; of one that u had

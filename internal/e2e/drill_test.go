@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -108,6 +109,10 @@ func TestDrill(t *testing.T) {
 	s.must("quarantine", "show", held[0].ID)
 	s.must("quarantine", "release", held[0].ID)
 	report(officers, ",decided,uid:", ",opened,", ",would_release,")
+	var shown struct{ Silent []string }
+	if err := json.Unmarshal([]byte(s.must("drill", "show", officers, "--format", "json")), &shown); err != nil || !slices.Equal(shown.Silent, []string{"user:admin"}) {
+		t.Errorf("who did nothing about it: %q, %v", shown.Silent, err)
+	}
 	if left := s.held(); len(left) != 0 {
 		t.Errorf("held %+v", left)
 	}

@@ -85,6 +85,13 @@ func TestDashboardCounts(t *testing.T) {
 		t.Error("that the report was made is not on record")
 	}
 	g.stop()
+	days := strings.Split(strings.Split(printed, "\n")[1], ",") // it may be the next by now
+	if alone := g.must("report", "--format", "csv", "--from", days[0], "--to", days[1]); alone != printed {
+		t.Errorf("without a running serve stanch report prints\n%s\nwant\n%s", alone, printed)
+	}
+	if log := g.must("audit", "export"); !strings.Contains(log[strings.LastIndex(log, `"kind":"stop"`)+1:], `"reason":"report_csv"`) {
+		t.Error("that the report was made without serve is not on record")
+	}
 }
 
 // proofTaken takes the proof of the newest event on the page as a file, which is
