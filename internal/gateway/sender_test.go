@@ -23,11 +23,14 @@ var heldLink = regexp.MustCompile(`https://held\.example/held/(\S+)`)
 var holdIt = dlp.RcptVerdict{Action: dlp.Hold, Policy: "p", Rules: []dlp.RuleID{"us-ssn"}, Notify: []string{"sender"}, MayEncrypt: true}
 
 // choosing has b hold a message for out, whose sender has a link.
-func choosing(t *testing.T) (b *bench, c *coder, id dlp.ID, token string) {
+func choosing(t *testing.T, change ...func(*gateway.Config)) (b *bench, c *coder, id dlp.ID, token string) {
 	t.Helper()
 	b = newBenchWith(t, func(c *gateway.Config) {
 		c.Sender = gateway.DefaultSender()
 		c.Sender.Listen, c.Sender.URL = "127.0.0.1:1", "https://held.example/"
+		for _, f := range change {
+			f(c)
+		}
 	})
 	c = encrypting(t, b)
 	b.verdict[out.String()] = holdIt
@@ -244,6 +247,17 @@ func TestSenderMayEncrypt(t *testing.T) {
 		b, c, _, token := choosing(t)
 		delete(c.to, out.String())
 		refused(t, b, token)
+	})
+	t.Run("its release takes two", func(t *testing.T) {
+		for severity, offered := range map[string]bool{"": true, "high": false} {
+			b, _, _, _ := choosing(t, func(c *gateway.Config) { c.Review = gateway.ReviewConfig{SecondSeverity: severity} })
+			b.found = []dlp.Finding{{Rule: "us-ssn", Type: "SSN", Severity: dlp.SeverityHigh, Confidence: dlp.High, Path: "1", End: 4}}
+			_, token := holds(t, b, named)
+			if m, err := b.SendersMail(t.Context(), token); err != nil || m.Encrypt != offered {
+				t.Errorf("above %q: offered %v, %v", severity, m.Encrypt, err)
+			}
+			refused(t, b, token) // the finding stands in its header, too
+		}
 	})
 	t.Run("it fails", func(t *testing.T) {
 		b, c, _, token := choosing(t)

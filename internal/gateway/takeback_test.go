@@ -189,6 +189,51 @@ func TestTakeBackLinks(t *testing.T) {
 	}
 }
 
+// TestTwoLinksOfOneMessage: of a message that is held for one recipient and waits for
+// another, each link is good on its own page alone.
+func TestTwoLinksOfOneMessage(t *testing.T) {
+	b := telling(t)
+	b.verdict[out.String()] = holdIt
+	o := b.Message(t.Context(), withText(labs, out, second), b.hop)
+	ms, err := b.spool.Of(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held string
+	for _, m := range ms {
+		r, err := b.spool.Open(t.Context(), m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		_ = r.Close() // only read from
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := heldLink.FindSubmatch(bytes.ReplaceAll(text, []byte("=\r\n"), nil)); found != nil { // RFC 2045 6.7: soft line breaks
+			held = string(found[1])
+		}
+	}
+	sent := sentLinks(t, b, o.ID)
+	if held == "" || len(sent) != 1 {
+		t.Fatalf("outcome %v, links %q and %q, want one of each", o.Kind, held, sent)
+	}
+	for name, do := range all(t, b) {
+		if err := do(sent[0]); !errors.Is(err, gateway.ErrNoChoice) {
+			t.Errorf("%s by the link to take it back: %v", name, err)
+		}
+	}
+	if err := b.SenderTakesBack(t.Context(), held); !errors.Is(err, gateway.ErrNoChoice) {
+		t.Errorf("taken back by the link of the hold: %v", err)
+	}
+	if got := chosen(t, b, held); got != "" {
+		t.Errorf("then it is %q", got)
+	}
+	if err := b.SenderTakesBack(t.Context(), sent[0]); err != nil {
+		t.Errorf("taken back by its own: %v", err)
+	}
+}
+
 // TestWhoIsToldOfWhatWaits: a sender is told where that is configured, at most 20
 // times an hour, never in answer to a program, and when held mail goes that way.
 func TestWhoIsToldOfWhatWaits(t *testing.T) {
