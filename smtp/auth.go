@@ -276,11 +276,12 @@ func (x *session) unwelcome() dlp.Reply {
 	return replyWantAuth
 }
 
-// ownSender reports whether from is what the user may send as.
+// ownSender reports whether from is what the user may send as, in whatever case:
+// policies know nobody apart by it either.
 func (x *session) ownSender(from dlp.Address) bool {
 	if !x.srv.cfg.Auth.OwnSender || x.user == "" || from.IsNull() {
 		return true
 	}
 	own, err := ParseUTF8Address(x.user)
-	return err == nil && own == from
+	return err == nil && own.Domain == from.Domain && dlp.FoldAddress(own.Local) == dlp.FoldAddress(from.Local)
 }

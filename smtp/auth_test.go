@@ -183,7 +183,9 @@ func TestOwnSender(t *testing.T) {
 	c.say("AUTH PLAIN "+plain("", user, password)+"\r\n", "235")
 	c.say("MAIL FROM:<bob@clinic.example>\r\n", "553 5.7.1")
 	c.say("MAIL FROM:<ann@CLINIC.example>\r\n", "250")
-	c.say("RSET\r\nMAIL FROM:<>\r\n", "250", "250")
+	c.say("RSET\r\nMAIL FROM:<Ann@clinic.example>\r\n", "250", "250")
+	c.say("RSET\r\nMAIL FROM:<ann@clinic.example.test>\r\n", "250", "553 5.7.1")
+	c.say("MAIL FROM:<>\r\n", "250")
 }
 
 func TestDoors(t *testing.T) {

@@ -38,7 +38,7 @@ type Door struct {
 type Auth struct {
 	// Users is the file of those who may log in and send, as `stanch smtp-user` keeps it. With it, AUTH PLAIN and SCRAM-SHA-256 are offered once a connection is secured, to clients outside smtp.networks too.
 	Users string `toml:"users"`
-	// OwnSender says that who logged in sends as themselves only: the sender address is the name they logged in with, or empty.
+	// OwnSender says that who logged in sends as themselves only: the sender address is the name they logged in with, in whatever case, or empty.
 	OwnSender bool `toml:"own_sender"`
 }
 
