@@ -26,3 +26,6 @@ var (
 func (u *Users) SecretKey(x User, password string, keys Keys) ([]byte, error) {
 	return u.secretKey(x, password, keys)
 }
+
+// TakeStep uses up the code of a step.
+func (u *Users) TakeStep(name string, step int64) error { return u.takeStep(name, step) }

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"encoding/base32"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -90,9 +91,10 @@ func TestSecondFactor(t *testing.T) {
 		t.Errorf("the code that set it up is good again: %d", status)
 	}
 	s.pass(5 * time.Minute)
-	for name, c := range map[string]string{"none": "", "wrong": "000000", "too old": s.code(secret, -2), "too early": s.code(secret, 2)} {
+	for name, code := range map[string]func() string{"none": func() string { return "" }, "wrong": func() string { return "000000" },
+		"too old": func() string { return s.code(secret, -2) }, "too early": func() string { return s.code(secret, 2) }} {
 		s.signIn(v)
-		if status, _ := give(v, c); status != http.StatusUnauthorized {
+		if status, _ := give(v, code()); status != http.StatusUnauthorized {
 			t.Errorf("%s: %d", name, status)
 		}
 		s.pass(5 * time.Minute)
@@ -159,6 +161,40 @@ func TestCodesAreThrottled(t *testing.T) {
 	s.pass(time.Minute)
 	if status := try(s.code(secret, 0)); status != http.StatusSeeOther {
 		t.Errorf("a minute later: %d", status)
+	}
+}
+
+// TestCodesFromManyPlacesAreThrottled: who has the password and asks from ever another
+// place has no more tries than an account has in all.
+func TestCodesFromManyPlacesAreThrottled(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	enrol(t, s, s.signedIn(t, "dana"))
+	v := s.visitor(t)
+	s.signIn(v)
+	for i := range 200 {
+		status, _, _ := v.do(http.MethodPost, "/code", url.Values{"code": {"000000"}}, "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+		if status == http.StatusTooManyRequests {
+			return
+		}
+	}
+	t.Error("200 tries from as many places, and none had to wait")
+}
+
+// TestACodeIsUsedUpOnce, also where two gave it at the same moment, each before the
+// other's was used up.
+func TestACodeIsUsedUpOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	s.add(t, "dana", console.Officer, false)
+	for i, c := range []struct {
+		step int64
+		good bool
+	}{{5, true}, {5, false}, {4, false}, {6, true}} {
+		if err := s.users.TakeStep("dana", c.step); (err == nil) != c.good {
+			t.Errorf("%d: step %d: %v", i, c.step, err)
+		}
 	}
 }
 
