@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/console"
 )
@@ -89,5 +90,25 @@ func TestClaimInTheQueue(t *testing.T) {
 	}
 	if code, _, to := dana.do(http.MethodPost, "/items/"+id+"/unclaim?confidence=high", url.Values{"in": {"queue"}}); code != http.StatusSeeOther || to != back {
 		t.Errorf("let go: %d to %q, want %q", code, to, back)
+	}
+}
+
+// TestClaimsEnd after 15 quiet minutes, so that what somebody left open is not theirs for good.
+func TestClaimsEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	s.add(t, "kim", console.Officer, false)
+	path := "/items/" + string(s.desk.held[0].ID) + "/claim"
+	if code, _, _ := s.signedIn(t, "dana").do(http.MethodPost, path, nil); code != http.StatusSeeOther {
+		t.Fatalf("claimed: %d", code)
+	}
+	s.pass(14 * time.Minute)
+	if code, body, _ := s.signedIn(t, "kim").do(http.MethodPost, path, nil); code != http.StatusConflict || !strings.Contains(body, "dana claimed it") {
+		t.Errorf("after 14 minutes another claims it: %d", code)
+	}
+	s.pass(2 * time.Minute)
+	if code, _, _ := s.signedIn(t, "kim").do(http.MethodPost, path, nil); code != http.StatusSeeOther {
+		t.Errorf("after 16 minutes another claims it: %d, want it theirs", code)
 	}
 }

@@ -58,6 +58,7 @@ type place struct {
 	mu   sync.Mutex
 	took []sent
 	down bool
+	away int // so many times it says to ask elsewhere
 	srv  *httptest.Server
 }
 
@@ -109,6 +110,13 @@ func (p *place) serve(w http.ResponseWriter, r *http.Request) {
 	if p.down {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
+	}
+	if p.away--; p.away >= 0 {
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		return
+	}
+	if r.URL.Path != "/in" || r.Method != http.MethodPost {
+		p.t.Errorf("asked for %s %s", r.Method, r.URL.Path)
 	}
 	b, err := io.ReadAll(r.Body)
 	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
@@ -233,6 +241,21 @@ func TestWebhook(t *testing.T) {
 		if strings.Contains(s.Raw, "ffeeddccbbaa") {
 			t.Errorf("recipients' pseudonyms were sent: %s", s.Raw)
 		}
+	}
+}
+
+// TestRedirectsAreNotFollowed: a receiver that says to ask elsewhere has taken nothing,
+// and nobody elsewhere is told.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.away = 1
+	p.hold() // the receiver is new: it is not told of the past
+	p.run(nil)
+	want := string(p.hold())
+	eventually(t, "the event", func() bool { return len(p.all()) > 0 })
+	if got := docs(p.all()); !slices.Equal(got, []string{want}) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
