@@ -224,3 +224,20 @@ func TestEmptyQueueSaysWhatInstead(t *testing.T) {
 		t.Errorf("what is no page: %d", code)
 	}
 }
+
+// TestRevealTakesAReason of the list: nothing is opened for another.
+func TestRevealTakesAReason(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	path := "/items/" + string(s.desk.held[0].ID) + "/reveal"
+	for _, reason := range []string{"", "curiosity", "To_decide", "to_decide "} {
+		if code, body, _ := v.do(http.MethodPost, path, url.Values{"part": {"1"}, "reason": {reason}}); code != http.StatusBadRequest || strings.Contains(body, "536-22-8145") {
+			t.Errorf("reason %q: %d", reason, code)
+		}
+	}
+	if got := s.desk.log(); len(got) != 0 {
+		t.Errorf("the desk was asked %q", got)
+	}
+}
