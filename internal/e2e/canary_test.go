@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,8 +14,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 // The canary: an invented patient, every trace of whom is easy to find.
@@ -161,6 +165,68 @@ func noCanaryOnDisk(t *testing.T, g *gateway, temp string) {
 	noCanaryInFiles(t, "while it runs", g.data(), temp)
 	if noCanaryOpen(t, g, temp) == 0 {
 		t.Error("the gateway has no file open that could be read: nothing was searched")
+	}
+}
+
+// madeIn watches the folder dir from now on. What it returns says what was made or
+// written there since, however short it stood: files that were removed at once were
+// there too, and so were those that never had a name (O_TMPFILE).
+func madeIn(t *testing.T, dir string) func() []string {
+	t.Helper()
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		err = w.Add(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() }) // only read from
+	return func() (names []string) {
+		t.Helper()
+		last := filepath.Join(dir, "the-last") // events come in the order of what happened
+		write(t, last, "", 0o600)
+		defer os.Remove(last) // its folder goes with the test
+		for {
+			select {
+			case e := <-w.Events:
+				if e.Name == last {
+					return names
+				}
+				if name := filepath.Base(e.Name); e.Has(fsnotify.Create|fsnotify.Write) && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			case err := <-w.Errors:
+				t.Fatal(err)
+			case <-time.After(waitWithin):
+				t.Fatal("the watch of a folder does not tell what happens in it")
+			}
+		}
+	}
+}
+
+// TestMadeIn: what the canary is looked for with sees files that are removed at once,
+// and files that never have a name.
+func TestMadeIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	made := madeIn(t, dir)
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("this file system has no files without a name")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "short"), "x", 0o600)
+	if err := os.Remove(filepath.Join(dir, "short")); err != nil {
+		t.Fatal(err)
+	}
+	if names := made(); len(names) != 2 || !strings.HasPrefix(names[0], "#") || names[1] != "short" {
+		t.Errorf("saw %q", names)
 	}
 }
 

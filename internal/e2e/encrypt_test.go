@@ -487,7 +487,8 @@ func checkEncryptedCanary(t *testing.T, keys string, opens func(msg string) stri
 	})
 	g := newGateway(t, options{nextHop: hop.addr, extra: keys + "[buffer]\nmemory_each = \"64KiB\"\n[defaults]\non_gap = \"allow\"\n"})
 	temp := t.TempDir()
-	g.start("TMPDIR=" + filepath.Join(temp, "none")) // where nothing can be made, with a name or without
+	made := madeIn(t, temp)
+	g.start("TMPDIR=" + temp)
 	mail := strings.Replace(canaryMail("labs"), "<zq-correspondent@partner.example>", "bob@partner.example", 1)
 	mail = strings.Replace(mail, "--b\r\nContent-Type: application", strings.Repeat(canaryText, 20_000)+"--b\r\nContent-Type: application", 1)
 	mail = strings.Replace(mail, "From: Zephyrine Quillfeather <quillfeather.zephyrine@clinic.example>", "From: ada@clinic.example", 1)
@@ -522,6 +523,9 @@ func checkEncryptedCanary(t *testing.T, keys string, opens func(msg string) stri
 	noCanary(t, "what was delivered", m)
 	if !strings.Contains(opens(m), canary[0]) {
 		t.Error("Bob does not read it")
+	}
+	if names := made(); len(names) != 0 {
+		t.Errorf("made in the folder for temporary files: %q", names)
 	}
 	g.kill()
 	noCanaryInFiles(t, "after kill -9", g.data(), temp)

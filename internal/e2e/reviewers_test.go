@@ -221,8 +221,9 @@ func TestPlaintextOfAHeldMessageIsNowhere(t *testing.T) {
 	t.Parallel()
 	_, public := ageKey(t)
 	temp := t.TempDir()
+	made := madeIn(t, temp)
 	g := newGateway(t, options{extra: quietPolicy + fmt.Sprintf("[vault]\nreviewers = [%q]\nreviewers_only = true\n", public)})
-	g.start("TMPDIR=" + filepath.Join(temp, "none")) // where nothing can be made, with a name or without
+	g.start("TMPDIR=" + temp)
 	large := phiMail + "\r\n" + strings.Repeat("Zephyrine Quillfeather, 536-22-8199\r\n", 1<<16)
 	for _, m := range []string{canaryMail("held"), large} {
 		if answer, err := g.send("ada@clinic.example", outside, m); err != nil || !strings.Contains(answer, "Held") {
@@ -232,6 +233,9 @@ func TestPlaintextOfAHeldMessageIsNowhere(t *testing.T) {
 	noCanaryOnDisk(t, g, temp)
 	if len(g.children()) == 0 {
 		t.Error("no process reads for the gateway: none was searched")
+	}
+	if names := made(); len(names) != 0 {
+		t.Errorf("made in the folder for temporary files: %q", names)
 	}
 	g.kill()
 	noCanaryInFiles(t, "after kill -9", g.data(), temp)
