@@ -38,6 +38,7 @@ func chosen(r *http.Request) ([]dlp.ID, error) {
 // bulkPage asks once more before several items are decided about.
 type bulkPage struct {
 	frame
+	At      string // query of the list they were chosen in
 	Rows    []row
 	Left    string // what was chosen and cannot be decided so, in words
 	Count   int
@@ -68,6 +69,7 @@ func (c *Console) askBulk(w http.ResponseWriter, r *http.Request, u User) {
 		c.say(w, r, u, http.StatusConflict, "Nothing is left to decide about.", p.Left)
 		return
 	}
+	_, p.At = c.listAt(r)
 	p.frame = c.frame(r, u, "Decide about several")
 	c.render(w, r, http.StatusOK, "bulk", p)
 }
@@ -149,7 +151,7 @@ func (c *Console) bulk(w http.ResponseWriter, r *http.Request, u User) {
 		said += " Left as they were: " + rest + "."
 	}
 	c.sessions.sayOf(r, said, len(left.said) > 0)
-	http.Redirect(w, r, "/queue", http.StatusSeeOther)
+	c.backToList(w, r, "")
 }
 
 // oneOf decides about one of several items.

@@ -112,3 +112,26 @@ func TestClaimsEnd(t *testing.T) {
 		t.Errorf("after 16 minutes another claims it: %d, want it theirs", code)
 	}
 }
+
+// TestBulkLeadsBack to the list in which the items were chosen.
+func TestBulkLeadsBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	s.add(t, "dana", console.Officer, false)
+	v := s.signedIn(t, "dana")
+	list := v.search("to=partner1.example&confidence=high")
+	at := strings.ReplaceAll(strings.TrimPrefix(list, "/queue"), "&", "&amp;")
+	if _, body, _ := v.do(http.MethodGet, list, nil); !strings.Contains(body, `action="/queue/ask`+at+`"`) {
+		t.Error("the list asks without saying which it is")
+	}
+	form := url.Values{"do": {"reject"}, "code": {"payment"}, "item": {string(s.desk.held[1].ID)}, "count": {"1"}}
+	_, body, _ := v.do(http.MethodPost, strings.Replace(list, "/queue", "/queue/ask", 1), form)
+	for _, want := range []string{`action="/queue/decide` + at + `"`, `href="/queue` + at + `">Keep`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if code, _, to := v.do(http.MethodPost, strings.Replace(list, "/queue", "/queue/decide", 1), form); code != http.StatusSeeOther || to != list {
+		t.Errorf("decided: %d to %q, want %q", code, to, list)
+	}
+}
