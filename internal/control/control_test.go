@@ -87,7 +87,9 @@ func (d *desk) Backup(_ context.Context, recipients []string, actor string, w io
 func (d *desk) VaultKeyFile(context.Context) ([]byte, error)      { return []byte("keys"), d.err }
 func (d *desk) RotateVault(_ context.Context, actor string) error { return d.seen(actor) }
 func (d *desk) Export(_ context.Context, _ dlp.ID, keys vault.Opened, actor string, w io.Writer) error {
-	d.keys = keys
+	d.mu.Lock()
+	d.keys = keys // several at once
+	d.mu.Unlock()
 	if err := d.seen(actor); err != nil {
 		return err
 	}
