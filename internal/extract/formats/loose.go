@@ -34,29 +34,68 @@ func (j *job) looseWords(b []byte) (all bool) {
 	return all
 }
 
+// What a byte is in the search for loose words.
+const (
+	looseEnd   = iota // no printable character
+	loosePrint        // one, or a tab
+	looseWord         // one such as words and numbers have
+	looseMore         // one of several bytes, perhaps
+)
+
+// looseBytes says it of each byte.
+var looseBytes = func() (of [256]uint8) {
+	for c := range rune(utf8.RuneSelf) {
+		switch {
+		case ofWords(c):
+			of[c] = looseWord
+		case c == '\t' || unicode.IsPrint(c):
+			of[c] = loosePrint
+		}
+	}
+	for c := utf8.RuneSelf; c < len(of); c++ {
+		of[c] = looseMore
+	}
+	return of
+}()
+
 // looseUTF8 hands on each stretch of printable characters with how many they are,
-// and how many of them are such as words and numbers have.
+// and how many of them are such as words and numbers have. A bomb is mostly bytes
+// that end one: they are passed by themselves.
 func looseUTF8(b []byte, put func(s []byte, signs, clean int)) {
 	start, signs, clean := 0, 0, 0
 	for i := 0; i < len(b); {
-		r, n := rune(b[i]), 1
-		if r >= utf8.RuneSelf {
+		is, n := looseBytes[b[i]], 1
+		if is == looseMore {
+			var r rune
 			r, n = utf8.DecodeRune(b[i:])
+			switch {
+			case r == utf8.RuneError || !unicode.IsPrint(r):
+				is = looseEnd
+			case ofWords(r):
+				is = looseWord
+			}
 		}
-		if r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) {
+		if is != looseEnd {
 			signs++
-			if ofWords(r) {
+			if is == looseWord {
 				clean++
 			}
 			i += n
 			continue
 		}
-		put(b[start:i], signs, clean)
-		i += n
+		if signs > 0 {
+			put(b[start:i], signs, clean)
+		}
+		for i = zeros(b, i+n); i < len(b) && looseBytes[b[i]] == looseEnd; {
+			i++
+		}
 		start, signs, clean = i, 0, 0
 	}
 	put(b[start:], signs, clean)
 }
+
+// mostUTF16 is behind the last character that looseUTF16 looks for.
+const mostUTF16 = 0x600
 
 // looseUTF16 does so for UTF-16 in little endian, as Windows writes it, at even
 // and odd offsets.
@@ -65,7 +104,7 @@ func looseUTF16(b []byte, put func(s []byte, signs, clean int)) {
 	signs, clean := 0, 0
 	for i := 0; i+1 < len(b); {
 		r := rune(binary.LittleEndian.Uint16(b[i:]))
-		if r == '\t' || r >= ' ' && r < 0x600 && unicode.IsPrint(r) {
+		if r == '\t' || r >= ' ' && r < mostUTF16 && unicode.IsPrint(r) {
 			s = utf8.AppendRune(s, r)
 			signs++
 			if ofWords(r) {
@@ -74,11 +113,27 @@ func looseUTF16(b []byte, put func(s []byte, signs, clean int)) {
 			i += 2
 			continue
 		}
-		put(s, signs, clean)
-		i++ // the next unit may begin anywhere
-		s, signs, clean = s[:0], 0, 0
+		if signs > 0 {
+			put(s, signs, clean)
+			s, signs, clean = s[:0], 0, 0
+		}
+		i = max(i+1, zeros(b, i)-1) // the next unit may begin anywhere
+		for i+1 < len(b) && (b[i+1] >= mostUTF16>>8 || b[i] < ' ' && b[i] != '\t' && b[i+1] == 0) {
+			i++
+		}
 	}
 	put(s, signs, clean)
+}
+
+// zeros returns where behind i the first byte is that is not 0.
+func zeros(b []byte, i int) int {
+	for i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:]) == 0 {
+		i += 8
+	}
+	for i < len(b) && b[i] == 0 {
+		i++
+	}
+	return i
 }
 
 // ofWords reports whether words and numbers are written with r.
