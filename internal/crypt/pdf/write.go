@@ -104,7 +104,7 @@ func (w *writer) copyStream(n int, entries string, r io.Reader) (broken error) {
 		cbc.CryptBlocks(buf[:m+pad], buf[:m+pad])
 		w.put(buf[:m+pad])
 		w.putf("\nendstream\nendobj\n")
-		w.object(length, fmt.Sprint(aes.BlockSize+total-int64(m)+int64(m+pad)))
+		w.object(length, fmt.Sprint(aes.BlockSize+total+int64(pad)))
 		break
 	}
 	return broken
