@@ -61,10 +61,6 @@ func TestDemotionsNeverDelete(t *testing.T) {
 	}
 }
 
-func wordByte(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
-}
-
 // shortest is the shortest word that begins with a letter: it moves what stands
 // behind the value least.
 func shortest(words []string) string {
