@@ -46,7 +46,7 @@ func searchOf(q url.Values) search {
 	if !slices.Contains(filterStates, s.State) {
 		s.State = ""
 	}
-	if !slices.Contains([]string{ofMine, ofEnding, ofSecond, ofAsked, ofGaps, ofUrgent}, s.Of) {
+	if !slices.ContainsFunc(standingViews, func(v choice) bool { return v.Value == s.Of }) {
 		s.Of = ""
 	}
 	if s.Words = strings.ToLower(strings.Join(strings.Fields(q.Get("q")), " ")); len(s.Words) > maxQuery {
@@ -389,28 +389,39 @@ func (c *Console) whatInstead(r *http.Request, p *queuePage, s search) {
 // begins, "" for none.
 func (c *Console) fill(r *http.Request, p *queuePage, f vault.Query, rules map[dlp.RuleID]Rule, u User) (dlp.ID, error) {
 	f.Limit = pageRows + 1
+	var more dlp.ID
+	on, err := c.down(r, p.Search, f, rules, u, func(h *gateway.Held) bool {
+		if len(p.Rows) == pageRows {
+			more = p.Rows[pageRows-1].ID
+			return true
+		}
+		x := c.row(h, rules, u)
+		x.Selectable = x.Selectable || x.State == string(vault.Held) && slices.Contains(p.places, x.Claimed)
+		p.Rows = append(p.Rows, x)
+		return false
+	})
+	p.Cut = on != ""
+	return cmp.Or(more, on), err
+}
+
+// down hands do what is in the list of s, from where f begins, until do says that it is
+// enough. on is where to look on after so much was looked through that it ended there,
+// else "". The first read is of f.Limit items.
+func (c *Console) down(r *http.Request, s search, f vault.Query, rules map[dlp.RuleID]Rule, u User, do func(*gateway.Held) (enough bool)) (on dlp.ID, err error) {
 	for seen := 0; ; f.Limit = oneList {
 		hs, next, err := c.Desk.FindHeld(r.Context(), f)
 		if err != nil {
 			return "", err
 		}
 		for i := range hs {
-			h := &hs[i]
-			if !c.lists(p.Search, h, f.Since, rules, u) {
-				continue
+			if h := &hs[i]; c.lists(s, h, f.Since, rules, u) && do(h) {
+				return "", nil
 			}
-			if len(p.Rows) == pageRows {
-				return p.Rows[pageRows-1].ID, nil
-			}
-			x := c.row(h, rules, u)
-			x.Selectable = x.Selectable || x.State == string(vault.Held) && slices.Contains(p.places, x.Claimed)
-			p.Rows = append(p.Rows, x)
 		}
 		if f.After = next; next == "" {
 			return "", nil
 		}
 		if seen += len(hs); seen >= mostSeen || len(hs) == 0 {
-			p.Cut = true
 			return next, nil
 		}
 	}
@@ -423,7 +434,7 @@ func (c *Console) row(h *gateway.Held, rules map[dlp.RuleID]Rule, u User) row {
 	x.From, x.To = fromTo(h, u)
 	x.Urgent = h.Urgent
 	x.Proposed, x.Ends = h.Proposed != nil, h.Ends
-	x.Late = h.Ends != nil && c.within(ofEnding, h, u)
+	x.Late = c.within(ofEnding, h, u)
 	x.Claimed = c.claims.who(h.ID)
 	x.Mine = x.Claimed == u.Name
 	x.Selectable = h.State == string(vault.Held) && (x.Claimed == "" || x.Mine) && u.may(decide)

@@ -3,6 +3,7 @@ package console
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,26 +36,15 @@ type railView struct {
 	Current   bool
 }
 
-// standings are the views that u has, in the order of the rail, by the value of of.
+// standingViews are all of them, in the order of the rail.
+var standingViews = []choice{{ofUrgent, "Urgent"}, {ofMine, "Mine"}, {ofEnding, "Ends within a day"}, {ofSecond, "Needs a second yes"}, {ofAsked, "Sender asks"}, {ofGaps, "Not read, nothing found"}}
+
+// standings are those that u has.
 func (c *Console) standings(u User) []choice {
 	_, ends := c.Desk.EndingBy(c.Now())
-	var out []choice
-	for _, v := range []struct {
-		choice
-		has bool
-	}{
-		{choice{ofUrgent, "Urgent"}, true},
-		{choice{ofMine, "Mine"}, u.may(decide)},
-		{choice{ofEnding, "Ends within a day"}, ends},
-		{choice{ofSecond, "Needs a second yes"}, true},
-		{choice{ofAsked, "Sender asks"}, true},
-		{choice{ofGaps, "Not read, nothing found"}, true},
-	} {
-		if v.has {
-			out = append(out, v.choice)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(standingViews), func(v choice) bool {
+		return v.Value == ofMine && !u.may(decide) || v.Value == ofEnding && !ends
+	})
 }
 
 // narrow has q ask for what is in the standing view of.

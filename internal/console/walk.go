@@ -121,23 +121,12 @@ func (c *Console) walk(w http.ResponseWriter, r *http.Request, u User, find func
 // firstOf is the first item of a list that is wanted, "" for none. whole is false where
 // so much was looked through that there may be one further down.
 func (c *Console) firstOf(r *http.Request, s search, f vault.Query, u User, wanted func(dlp.ID) bool) (id dlp.ID, whole bool, err error) {
-	rules := c.rulesByID()
 	f.Limit = pageRows
-	for seen := 0; ; f.Limit = oneList {
-		hs, next, err := c.Desk.FindHeld(r.Context(), f)
-		if err != nil {
-			return "", false, err
+	on, err := c.down(r, s, f, c.rulesByID(), u, func(h *gateway.Held) bool {
+		if wanted(h.ID) {
+			id = h.ID
 		}
-		for i := range hs {
-			if h := &hs[i]; c.lists(s, h, f.Since, rules, u) && wanted(h.ID) {
-				return h.ID, true, nil
-			}
-		}
-		if f.After = next; next == "" {
-			return "", true, nil
-		}
-		if seen += len(hs); seen >= mostSeen || len(hs) == 0 {
-			return "", false, nil
-		}
-	}
+		return id != ""
+	})
+	return id, on == "" && err == nil, err
 }
