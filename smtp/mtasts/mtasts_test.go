@@ -266,6 +266,56 @@ func TestHostIsProved(t *testing.T) {
 	}
 }
 
+// lingering is closed when something more has been read on it.
+type lingering struct {
+	net.Conn
+	read chan struct{}
+}
+
+func (c lingering) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case c.read <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+func (c lingering) Close() error {
+	select {
+	case <-c.read:
+	case <-time.After(5 * time.Second):
+	}
+	return c.Conn.Close()
+}
+
+// TestPartOfAPolicyIsNone: what has come of a policy when its time is over, here
+// without its second mx, is not kept, though the host then ends it in good order.
+func TestPartOfAPolicyIsNone(t *testing.T) {
+	o := (&world{txt: "v=STSv1; id=1", now: now}).options(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	host := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		io.WriteString(rw, "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: a.example\n")
+		rw.(http.Flusher).Flush()
+		time.AfterFunc(100*time.Millisecond, cancel) // the client has begun to read by then
+		<-r.Context().Done()
+	}))
+	defer host.Close()
+	o.Roots.AddCert(host.Certificate())
+	o.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, host.Listener.Addr().String())
+		return lingering{c, make(chan struct{})}, err
+	}
+	s, err := mtasts.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := s.Policy(ctx, "example.com"); ok {
+		t.Errorf("got %+v, want none", p)
+	}
+}
+
 // slowKeys seal when they are let.
 type slowKeys struct {
 	keys

@@ -73,7 +73,6 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{o: o, policies: map[string]Policy{}, asked: map[string]time.Time{}}
 	s.http = &http.Client{
-		Timeout: fetchTimeout,
 		// RFC 8461 3.3: no redirects are followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -195,6 +194,8 @@ func (s *Store) dropOne() {
 
 // fetch gets the policy from the domain's own policy host.
 func (s *Store) fetch(ctx context.Context, domain string, now time.Time) (Policy, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mta-sts."+domain+wellKnown, nil)
 	if err != nil {
 		return Policy{}, errPolicy
@@ -209,7 +210,9 @@ func (s *Store) fetch(ctx context.Context, domain string, now time.Time) (Policy
 		return Policy{}, fmt.Errorf("mtasts: policy host answered %d", resp.StatusCode)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxPolicy+1))
-	if err != nil || len(b) > maxPolicy {
+	// A host that ends its answer as the client lets go of the connection makes what
+	// came so far look whole.
+	if err != nil || ctx.Err() != nil || len(b) > maxPolicy {
 		return Policy{}, errPolicy
 	}
 	return Parse(string(b), now)

@@ -126,7 +126,9 @@ func (f Finder) get(ctx context.Context, where string) ([]byte, error) {
 		return nil, ErrNone
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, MaxKey+1))
-	if err != nil || resp.StatusCode != http.StatusOK || len(b) > MaxKey || len(b) == 0 {
+	// A server that ends its answer as the client lets go of the connection makes
+	// what came so far look whole.
+	if err != nil || ctx.Err() != nil || resp.StatusCode != http.StatusOK || len(b) > MaxKey || len(b) == 0 {
 		return nil, ErrAnswer
 	}
 	return b, nil

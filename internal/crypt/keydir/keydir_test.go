@@ -17,11 +17,36 @@ import (
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
+// A lingering connection is closed only when something more has been read on it:
+// the end that a server makes of its answer when the client says that it goes.
+type lingering struct {
+	net.Conn
+	lets chan struct{}
+}
+
+func (c lingering) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case c.lets <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+func (c lingering) Close() error {
+	select {
+	case <-c.lets:
+	case <-time.After(5 * time.Second):
+	}
+	return c.Conn.Close()
+}
+
 // TestFinder: whom the finder asks, for what, and what it takes.
 func TestFinder(t *testing.T) {
 	const hash = "iy9q119eutrkn8s1mk4r39qejnbu3n5q" // of joe.doe: the draft's own, section 3.1
 	var asked string
 	var advanced bool // there is such a host
+	var lets chan struct{}
 	answer := func(http.ResponseWriter, *http.Request) {}
 	s := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		asked = r.Host + r.URL.RequestURI()
@@ -40,7 +65,11 @@ func TestFinder(t *testing.T) {
 		if strings.HasSuffix(addr, ":80") {
 			return new(net.Dialer).DialContext(ctx, network, inClear.Listener.Addr().String())
 		}
-		return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+		c, err := new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+		if lets != nil && err == nil {
+			c = lingering{c, lets}
+		}
+		return c, err
 	}}
 	says := func(status int, body []byte) func(http.ResponseWriter, *http.Request) {
 		return func(rw http.ResponseWriter, _ *http.Request) {
@@ -87,7 +116,8 @@ func TestFinder(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			advanced, answer, asked = tc.advanced, tc.answer, ""
 			ctx := t.Context()
-			if tc.name == "does not end" {
+			if lets = nil; tc.name == "does not end" {
+				lets = make(chan struct{})
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond) // as the Finder's own bound, and less
 				defer cancel()
