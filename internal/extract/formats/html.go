@@ -33,7 +33,7 @@ func (j *job) html(at place, k kind, s *stream) error {
 	}
 	order := newByteOrder(at, head, enc) // head is good until the next read
 	guess := enc == encUTF8 && !at.decoded && !plain(head)
-	if order != nil || guess {
+	if order != nil || guess || k.format == fSVG {
 		s.keep(maxEncoded)
 	}
 	j.part(at, k.media)
@@ -59,6 +59,9 @@ func (j *job) html(at place, k kind, s *stream) error {
 			j.leaf(q, memory(t))
 			at.readings++
 		}
+	}
+	if s.r == nil && err == nil {
+		at = j.declared(at, s.mem)
 	}
 	if s.r == nil && err == nil && likeASCII(enc) {
 		if page := asOutlook(s.mem); page != nil {
@@ -283,6 +286,9 @@ func (h *htmlText) attribute(k string, v []byte) {
 	}
 	if len(bytes.TrimSpace(v)) > 0 {
 		h.addAside(string(v))
+		if t := unescapeDigits(v); t != nil { // a link's ?ssn=%35%33…
+			h.addAside(string(t))
+		}
 	}
 }
 

@@ -320,11 +320,25 @@ func otherBodies(at place, e *entityInfo, raw, b []byte) []reading {
 	return others
 }
 
-// notBase64 reports a body that is text, whatever its header says: signs that
-// base64 lacks stand in its first lines.
+// notBase64 reports a body that is text or holds some, whatever its header says:
+// signs that base64 lacks stand in its first or last lines, or words side by side.
 func notBase64(raw []byte) bool {
-	_, junk := decodeBase64(raw[:min(len(raw), 4096)])
-	return junk >= 3 && textBytes(raw) == len(raw)
+	const look = 4096
+	foreign := func(b []byte) int {
+		_, junk := decodeBase64(b)
+		return junk + wordGaps(b)
+	}
+	return (foreign(raw[:min(len(raw), look)]) >= 3 || foreign(raw[max(len(raw)-look, 0):]) >= 3) && textBytes(raw) == len(raw)
+}
+
+// wordGaps returns how many single blanks part what stands on one line.
+func wordGaps(b []byte) (n int) {
+	for i := 1; i+1 < len(b); i++ {
+		if b[i] == ' ' && b[i-1] > ' ' && b[i+1] > ' ' {
+			n++
+		}
+	}
+	return n
 }
 
 // splitBody is a multipart cut at its boundaries.

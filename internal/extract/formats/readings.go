@@ -27,6 +27,9 @@ var (
 // otherReadings reads what a program would make of a text that hides more: an
 // undeclared encoding, a file written into it, characters written as numbers.
 func (j *job) otherReadings(at place, k kind, enc string, b []byte) {
+	if k.media == "application/xml" {
+		at = j.declared(at, b)
+	}
 	switch {
 	case k.media == "application/xml" && flatOffice(b):
 		j.flatOffice(at.again(), b)

@@ -184,13 +184,14 @@ func BenchmarkText(b *testing.B) {
 // message takes it apart, and that what only looks so is one part.
 func TestCutNumbers(t *testing.T) {
 	for name, c := range map[string]struct{ doc, want string }{
-		"lines":            {"Dear all,\r\nthe SSN is\r\n536-\r\n22-\r\n8145\r\nbye\r\n", "536-22-8145"},
-		"lines, quoted":    {"> SSN 536-\n> 22-\n> 8145\n", "536-22-8145"},
-		"a digit a line":   {"SSN\n5\n3\n6\n2\n2\n8\n1\n4\n5\nbye\n", "536228145"},
-		"cells":            {"<html><table><tr><td>SSN</td><td>536</td><td>22</td><td>8145</td></tr></table></html>", "SSN 536228145"},
-		"a digit a cell":   {"<html><table><tr><td>SSN:<td>5<td>3<td>6<td>2<td>2<td>8<td>1<td>4<td>5</table></html>", "SSN: 536228145"},
-		"quoted-printable": {"SSN =35=33=36=2D=32=32=2D=38=31=34=35 thanks\n", "536-22-8145"},
-		"percent signs":    {"see ?ssn=%35%33%36%2D%32%32%2D%38%31%34%35 thanks\n", "536-22-8145"},
+		"lines":             {"Dear all,\r\nthe SSN is\r\n536-\r\n22-\r\n8145\r\nbye\r\n", "536-22-8145"},
+		"lines, quoted":     {"> SSN 536-\n> 22-\n> 8145\n", "536-22-8145"},
+		"a digit a line":    {"SSN\n5\n3\n6\n2\n2\n8\n1\n4\n5\nbye\n", "536228145"},
+		"cells":             {"<html><table><tr><td>SSN</td><td>536</td><td>22</td><td>8145</td></tr></table></html>", "SSN 536228145"},
+		"a digit a cell":    {"<html><table><tr><td>SSN:<td>5<td>3<td>6<td>2<td>2<td>8<td>1<td>4<td>5</table></html>", "SSN: 536228145"},
+		"quoted-printable":  {"SSN =35=33=36=2D=32=32=2D=38=31=34=35 thanks\n", "536-22-8145"},
+		"percent in a link": {"<html><a href='http://x.example/?ssn=%35%33%36-22-8145'>here</a></html>", "ssn=536-22-8145"},
+		"percent signs":     {"see ?ssn=%35%33%36%2D%32%32%2D%38%31%34%35 thanks\n", "536-22-8145"},
 	} {
 		if a := serve(t, false, limits, []byte(c.doc)); !strings.Contains(a.all(), c.want) || len(a.gaps) > 0 {
 			t.Errorf("%s: %v %q, gaps %v", name, a.paths, a.all(), a.told())
@@ -202,8 +203,11 @@ func TestCutNumbers(t *testing.T) {
 		t.Errorf("damaged CMS: %q %v", a.texts["1"], a.told())
 	}
 	notBase64 := "From: a@a.example\r\nTo: b@b.example\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n... the SSN is 536-22-8145, (so) they say ...\r\n"
-	if a := serve(t, true, limits, []byte(notBase64)); !strings.Contains(a.all(), "536-22-8145") {
-		t.Errorf("not base64: %v %q", a.paths, a.all())
+	partly := strings.Replace(notBase64, "... the SSN is 536-22-8145, (so) they say ...", b64(strings.Repeat("see below ", 500))+"\r\nthe SSN is 536-22-8145", 1)
+	for _, doc := range []string{notBase64, partly} {
+		if a := serve(t, true, limits, []byte(doc)); !strings.Contains(a.all(), "536-22-8145") {
+			t.Errorf("not base64: %v, %d bytes", a.paths, len(a.all()))
+		}
 	}
 	for name, doc := range map[string]string{
 		"a table of numbers": "<html><table><tr><td>Total</td><td>150</td><td>20</td><td>20190</td></tr></table></html>",
