@@ -10,6 +10,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/tomlpos"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
@@ -144,6 +145,8 @@ func element(t reflect.Type) reflect.Value {
 		*e = watch.DefaultConfig()
 	case *smtp.Route:
 		*e = smtp.DefaultRoute()
+	case *siem.Config:
+		*e = siem.DefaultConfig()
 	}
 	return v
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stanch-dlp/stanch/internal/config"
 	"github.com/stanch-dlp/stanch/internal/extract"
+	"github.com/stanch-dlp/stanch/internal/notify/siem"
 	"github.com/stanch-dlp/stanch/internal/policy"
 	"github.com/stanch-dlp/stanch/smtp"
 	"github.com/stanch-dlp/stanch/watch"
@@ -133,6 +134,8 @@ func defaults(table reflect.Type, v reflect.Value) reflect.Value {
 		return reflect.ValueOf(watch.DefaultConfig())
 	case table == reflect.TypeFor[smtp.Route]():
 		return reflect.ValueOf(smtp.DefaultRoute())
+	case table == reflect.TypeFor[siem.Config]():
+		return reflect.ValueOf(siem.DefaultConfig())
 	case v.Kind() == reflect.Struct:
 		return v
 	}
@@ -256,4 +259,40 @@ func (r *reference) parse(pkg string) map[string]string {
 		})
 	}
 	return comments
+}
+
+// TestEveryKeyIsDecoded: a key of whatever kind, in a list of tables too, that has
+// what no key takes, is a mistake at its line, and nothing worse.
+func TestEveryKeyIsDecoded(t *testing.T) {
+	seen := map[reflect.Type]bool{}
+	var check func(heading, file string, v reflect.Type)
+	check = func(heading, file string, v reflect.Type) {
+		for i := range v.NumField() {
+			f := v.Field(i)
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			if f.Anonymous && key == "" {
+				check(heading, file, f.Type)
+				continue
+			}
+			if key == "-" || key == "" || !f.IsExported() {
+				continue
+			}
+			full := strings.TrimPrefix(heading+"."+key, ".")
+			path := write(t, strings.Replace(file, "KEY", key, 1))
+			if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), key+": ") {
+				t.Errorf("%s = 1.5: got %v, want a mistake", full, err)
+			}
+			kind, table := typeName(f.Type)
+			if table == nil || seen[table] {
+				continue
+			}
+			seen[table] = true
+			head := "[" + full + "]\n"
+			if kind == "tables" {
+				head = "[" + head[:len(head)-1] + "]\n"
+			}
+			check(full, strings.Replace(file, "KEY = 1.5\n", head+"KEY = 1.5\n", 1), table)
+		}
+	}
+	check("", "KEY = 1.5\n", reflect.TypeFor[config.Config]())
 }

@@ -27,15 +27,17 @@ type Config struct {
 	// TLSKey is the PEM file with its private key.
 	TLSKey string `toml:"tls_key,omitempty"`
 	// CheckpointEvery is how often the signed checkpoint of the audit log is sent too, where the log has grown; "0s": never.
-	CheckpointEvery *dlp.Duration `toml:"checkpoint_every,omitempty" default:"1h"`
+	CheckpointEvery dlp.Duration `toml:"checkpoint_every,omitempty"`
 }
 
+// DefaultConfig is what a [[siem]] has where it does not say.
+func DefaultConfig() Config { return Config{CheckpointEvery: dlp.Duration(time.Hour)} }
+
 const (
-	maxReceivers      = 8
-	checkpointDefault = time.Hour
-	schemeWebhook     = "https"
-	schemeSyslog      = "syslog"
-	portSyslog        = "6514" // RFC 5425 4.1
+	maxReceivers  = 8
+	schemeWebhook = "https"
+	schemeSyslog  = "syslog"
+	portSyslog    = "6514" // RFC 5425 4.1
 )
 
 // Formats of events.
@@ -44,13 +46,6 @@ const (
 	formatCEF  = "cef"
 	formatOCSF = "ocsf"
 )
-
-func (c *Config) checkpointEvery() time.Duration {
-	if c.CheckpointEvery == nil {
-		return checkpointDefault
-	}
-	return c.CheckpointEvery.D()
-}
 
 // format is Format or what stands for an empty one.
 func (c *Config) format() string {
@@ -117,7 +112,7 @@ func (c *Config) validate() (key, want string) {
 		return "secret_file", "a file with the secret that signs webhooks"
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return "tls_cert", "together with tls_key"
-	case c.CheckpointEvery != nil && *c.CheckpointEvery != 0 && c.CheckpointEvery.D() < time.Second:
+	case c.CheckpointEvery != 0 && c.CheckpointEvery.D() < time.Second:
 		return "checkpoint_every", `"0s", or a duration of at least a second such as "1h"`
 	}
 	return "", ""

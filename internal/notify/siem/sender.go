@@ -279,7 +279,7 @@ func (r *receiver) pass(ctx context.Context) (more bool) {
 // mark sends the checkpoint where it is time and the log has grown. It returns
 // false: what follows can wait.
 func (r *receiver) mark(ctx context.Context) bool {
-	every := r.cfg.checkpointEvery()
+	every := r.cfg.CheckpointEvery.D()
 	if every == 0 || time.Since(r.at.Marked) < every && !r.at.Marked.After(time.Now()) {
 		return false
 	}

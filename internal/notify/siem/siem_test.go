@@ -79,7 +79,7 @@ func newPlace(t *testing.T) *place {
 	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.srv.Certificate().Raw})))
 	write(t, file, secret+"\n")
 	var none dlp.Duration
-	p.cfg = siem.Config{Name: "soc", URL: p.srv.URL + "/in", SecretFile: file, TLSCA: ca, CheckpointEvery: &none}
+	p.cfg = siem.Config{Name: "soc", URL: p.srv.URL + "/in", SecretFile: file, TLSCA: ca, CheckpointEvery: none}
 	p.open("audit")
 	return p
 }
@@ -344,7 +344,7 @@ func copyFile(from, to string) error {
 func TestCheckpoint(t *testing.T) {
 	p := newPlace(t)
 	every := dlp.Duration(time.Second)
-	p.cfg.CheckpointEvery = &every
+	p.cfg.CheckpointEvery = every
 	p.hold()
 	_, stop := p.run(nil)
 	eventually(t, "a checkpoint", func() bool { return len(p.all()) == 1 })

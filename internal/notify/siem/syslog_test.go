@@ -122,7 +122,7 @@ func TestSyslog(t *testing.T) {
 		t.Run("format "+format, func(t *testing.T) {
 			p, r := newPlace(t), newRsyslog(t)
 			every := dlp.Duration(time.Hour)
-			p.cfg = siem.Config{Name: "soc", URL: "syslog://" + r.addr, Format: format, TLSCA: filepath.Join(r.dir, "cert.pem"), CheckpointEvery: &every}
+			p.cfg = siem.Config{Name: "soc", URL: "syslog://" + r.addr, Format: format, TLSCA: filepath.Join(r.dir, "cert.pem"), CheckpointEvery: every}
 			r.start()
 			_, stop := p.run(nil)
 			want := []dlp.ID{p.hold()}
