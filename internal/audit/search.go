@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,8 @@ type Query struct {
 	Kinds   []Kind    // one of these; none: any
 	Since   time.Time // not before; zero: any
 	Until   time.Time // before; zero: any
+	// MaxBytes bounds how much of the log one Search reads; 0: maxSearched.
+	MaxBytes int64
 }
 
 // maxSearched bounds how much of the log one Search reads, in bytes.
@@ -81,11 +84,22 @@ func (l *Log) Search(ctx context.Context, q Query, before int64, limit int) (fou
 	} else if ok, err := endsAt(f, before, size); err != nil || !ok {
 		return nil, 0, errors.Join(err, ErrPlace)
 	}
-	least := max(0, before-maxSearched)
+	floor := int64(0) // no line before it is of Since or later
+	if !q.Since.IsZero() {
+		if floor, _, err = around(f, size, q.Since.Add(-2*disorder)); err != nil {
+			return nil, 0, err
+		}
+	}
+	least := before - cmp.Or(q.MaxBytes, maxSearched)
+	goesOn := func(start int64) bool {
+		if more = start; start <= floor {
+			more = 0
+		}
+		return more > max(0, least)
+	}
 	err = backwards(ctx, f, before, func(start int64, b []byte) (bool, error) {
 		if !q.mayMatch(b) {
-			more = start
-			return start > least, nil
+			return goesOn(start), nil
 		}
 		var x Line
 		if err := json.Unmarshal(b, &x); err != nil {
@@ -98,8 +112,7 @@ func (l *Log) Search(ctx context.Context, q Query, before int64, limit int) (fou
 		if q.matches(&x) {
 			found = append(found, x)
 		}
-		more = start
-		return len(found) < limit && start > least, nil
+		return goesOn(start) && len(found) < limit, nil
 	})
 	return found, more, err
 }

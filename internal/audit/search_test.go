@@ -66,6 +66,18 @@ func TestSearch(t *testing.T) {
 			}
 		}
 	}
+	// What is older than what is asked for is not read, whatever else is asked for.
+	rounds, q := 0, audit.Query{Doc: dlp.NewID(), Since: at(n - 10), MaxBytes: 32 << 10}
+	for before := int64(-1); before != 0; rounds++ {
+		_, more, err := l.Search(t.Context(), q, max(0, before), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = more
+	}
+	if rounds < 2 || rounds > 10 { // of 19 that the whole log takes
+		t.Errorf("what is of the last ten hours was looked for in %d pieces of the log", rounds)
+	}
 	for _, before := range []int64{3, 1 << 40} {
 		if _, _, err := l.Search(t.Context(), audit.Query{}, before, 1); !errors.Is(err, audit.ErrPlace) {
 			t.Errorf("from the byte %d: %v, want %v", before, err, audit.ErrPlace)

@@ -108,6 +108,49 @@ func fullDesk(t *testing.T, n int) (*gateway.Gateway, func(context.Context) (int
 	}
 }
 
+// fullLog is an audit log with each hold of g, and as much of its outcome, and what
+// passed meanwhile.
+func fullLog(t *testing.T, g *gateway.Gateway) *audit.Log {
+	t.Helper()
+	dir := t.TempDir()
+	l, _, err := audit.Open(t.Context(), audit.Options{Dir: filepath.Join(dir, "audit"), Key: filepath.Join(dir, "audit.key"), AnchorPath: filepath.Join(dir, "audit.head")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var held []gateway.Held
+	for next := dlp.ID(""); ; {
+		page, after, err := g.FindHeld(t.Context(), vault.Query{State: vault.Held, After: next, Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held = append(held, page...); after == "" {
+			break
+		}
+		next = after
+	}
+	slices.Reverse(held)
+	note := func(e audit.Event) {
+		if err := l.Note(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, h := range held {
+		note(audit.Event{Time: h.Received, Kind: audit.Decision, Doc: h.ID, Channel: dlp.Mail, Action: "quarantine", Policy: "phi-leaves", Rules: h.Rules, Findings: 1, Rcpts: 1, Sender: pseudonym, RcptKeys: []string{pseudonym}})
+		note(audit.Event{Time: h.Received, Kind: audit.Decision, Doc: dlp.NewID(), Channel: dlp.Mail, Action: "allow", Rcpts: 1, Sender: pseudonym, RcptKeys: []string{pseudonym}})
+		if i%1000 == 0 || i == len(held)-1 { // what is noted waits in memory
+			if _, err := l.Append(t.Context(), audit.Event{Time: h.Received, Kind: audit.Look, Doc: h.ID, Actor: "user:dana", Reason: "case"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return l
+}
+
 // decided releases n documents more.
 func decided(t *testing.T, v *vault.Vault, db *sqlite.DB, n int) {
 	t.Helper()
@@ -149,7 +192,7 @@ func TestQueueFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(dir, ring), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held, Legal: g,
+	c, err := console.New(console.Deps{Desk: g, Reader: reader{}, Users: users, Views: console.OpenViews(dir, ring), Deputy: console.OpenDeputies(t.TempDir(), time.Now), Now: time.Now, Log: slog.New(slog.DiscardHandler), Reasons: []string{"payment"}, Held: held, Legal: g, Trail: fullLog(t, g),
 		Rules: func() []console.Rule {
 			return []console.Rule{{ID: "us-ssn", Type: "SSN"}, {ID: "icd10", Type: "ICD10"}, {ID: "mrn", Type: "MRN"}}
 		}})
@@ -163,12 +206,12 @@ func TestQueueFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, deep := string(page[0].ID), next
+	last, deepest, deep := string(page[0].ID), page[len(page)-1].ID, next
 	for range min(50, n/1000-1) {
-		if _, next, err = g.FindHeld(t.Context(), vault.Query{State: vault.Held, After: deep}); err != nil || next == "" {
+		if page, next, err = g.FindHeld(t.Context(), vault.Query{State: vault.Held, After: deep}); err != nil || next == "" {
 			t.Fatal(err)
 		}
-		deep = next
+		deepest, deep = page[len(page)-1].ID, next
 	}
 	if code, _, _ := v.do(http.MethodPost, "/views", url.Values{"name": {"Mine"}, "query": {"to=partner7.example&confidence=high"}}); code != http.StatusSeeOther {
 		t.Fatal(code)
@@ -208,6 +251,7 @@ func TestQueueFigures(t *testing.T) {
 		{"what was not read", "/queue?of=gaps", 0},
 		{"an id", "/queue?q=" + last, 1},
 		{"an item", "/items/" + last, 0},
+		{"an item half way down", "/items/" + string(deepest), 0},
 	} {
 		path, query, _ := strings.Cut(p.path, "?")
 		if path == "/queue" && query != "" {

@@ -166,6 +166,7 @@ type frame struct {
 func (f frame) Decides() bool    { return f.User.may(decide) }
 func (f frame) Reveals() bool    { return f.User.may(reveal) }
 func (f frame) Trails() bool     { return f.User.may(trail) }
+func (f frame) SeesPast() bool   { return f.User.may(past) }
 func (f frame) RollsOut() bool   { return f.User.may(rollOut) }
 func (f frame) RunsDrills() bool { return f.User.may(drills) }
 func (f frame) Dossiers() bool   { return f.User.may(dossiers) }

@@ -43,7 +43,9 @@ type desk struct {
 	cut, late     bool   // Export breaks off, and the log does not verify; or that takes too long
 	onHold        dlp.ID // under a legal hold
 	ways          map[string]dlp.Way
-	unnoted       bool // what reviewers see was not noted when it was held
+	lines         []audit.Line // about an item
+	further       int64        // where they go on
+	unnoted       bool         // what reviewers see was not noted when it was held
 }
 
 func (d *desk) did(what string) {

@@ -81,9 +81,8 @@ func (c Counts) senderOf(ctx context.Context, doc dlp.ID, u User) string {
 }
 
 func (c *Console) dashboard(w http.ResponseWriter, r *http.Request, u User) {
-	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 14)
-	if amiss != "" {
-		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
+	s, ok := c.recorded(w, r, u, "dashboard", 14)
+	if !ok {
 		return
 	}
 	p := dashboardPage{Periods: []int{7, 14, 30, 90, maxDays}, Health: c.Health(r.Context()), Routes: c.Probed(), Well: true}
@@ -130,10 +129,10 @@ func (c *Console) ages(ctx context.Context) ([]bar, template.HTML, error) {
 	return bars, barChart(say[:len(say)-2], bars), nil
 }
 
-// recorded reads which days are asked for, the last 30 where none are, and puts on record,
+// recorded reads which days are asked for, the last days where none are, and puts on record,
 // before anything is counted, that somebody looks. What keeps that from being done it says.
-func (c *Console) recorded(w http.ResponseWriter, r *http.Request, u User, reason string) (s span, ok bool) {
-	s, amiss := spanOf(r.URL.Query().Get, c.Now(), 30)
+func (c *Console) recorded(w http.ResponseWriter, r *http.Request, u User, reason string, days int) (s span, ok bool) {
+	s, amiss := spanOf(r.URL.Query().Get, c.Now(), days)
 	if amiss != "" {
 		c.say(w, r, u, http.StatusBadRequest, "There is no such period.", amiss)
 		return s, false
@@ -147,7 +146,7 @@ func (c *Console) recorded(w http.ResponseWriter, r *http.Request, u User, reaso
 
 // report is a period on paper.
 func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.recorded(w, r, u, "report")
+	s, ok := c.recorded(w, r, u, "report", 30)
 	if !ok {
 		return
 	}
@@ -165,7 +164,7 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request, u User) {
 
 // reportCSV is the figures of a period, one count a line. It names no person.
 func (c *Console) reportCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.recorded(w, r, u, "report_csv")
+	s, ok := c.recorded(w, r, u, "report_csv", 30)
 	if !ok {
 		return
 	}

@@ -280,7 +280,7 @@ func (d *departments) chart(s span) {
 
 // departmentsCSV is a period by department, a line each. It names no person.
 func (c *Console) departmentsCSV(w http.ResponseWriter, r *http.Request, u User) {
-	s, ok := c.recorded(w, r, u, "departments_csv")
+	s, ok := c.recorded(w, r, u, "departments_csv", 30)
 	if !ok {
 		return
 	}

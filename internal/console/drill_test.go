@@ -83,7 +83,7 @@ func TestDrillPages(t *testing.T) {
 	}
 	shows("/drills", "spring &lt;b&gt;</a>", "1 held, 1 would release", "<td>officers</td>")
 	one := "/drills/" + string(p.drill.ID)
-	shows(one, "<td>dana</td><td>opened</td><td></td>", "<td>would release</td><td>not phi</td>", "<td>4 min</td>", "<td>7 min</td>", "nothing yet", "sue@clinic.example", `any</th><td></td><td></td><td>max</td><td colspan="4" class="hint">nothing yet`)
+	shows(one, "<td>dana</td><td>opened</td><td></td>", "<td>would release</td><td>not PHI</td>", "<td>4 min</td>", "<td>7 min</td>", "nothing yet", "sue@clinic.example", `any</th><td></td><td></td><td>max</td><td colspan="4" class="hint">nothing yet`)
 
 	form := url.Values{"name": {"ward 3"}, "kind": {"senders"}, "senders": {"ada@clinic.example,\r\nsue@clinic.example"}, "to": {"sam@partner.example"}, "days": {"2"}}
 	if code, _, to := ann.do(http.MethodPost, "/drills", form); code != http.StatusSeeOther || to != one || len(p.begun) != 1 || p.begun[0].For != 48*time.Hour || len(p.begun[0].Senders) != 2 || p.begun[0].Kind != drill.Senders {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/store"
 	"github.com/stanch-dlp/stanch/internal/tally"
 )
@@ -177,7 +178,7 @@ func figuresOf(s span, daily, whole []store.Count) figures {
 	f.Watched = all.sum(tally.Watched)
 	var ways []string
 	for _, w := range slices.Sorted(maps.Keys(all[tally.Way])) {
-		ways = append(ways, w+" "+grouped(all[tally.Way][w]))
+		ways = append(ways, wayWords(dlp.Way(w))+" "+grouped(all[tally.Way][w]))
 	}
 	f.Ways, f.ways = strings.Join(ways, ", "), all[tally.Way]
 	if f.Waits = tally.WaitsOf(all[tally.Waited]); f.Waits.N > 0 {

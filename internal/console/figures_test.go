@@ -46,6 +46,7 @@ func countsOf(d *desk, now time.Time) counts {
 		{Day: day, What: tally.Held, Of: "mail", N: 40}, {Day: day, What: tally.RuleHeld, Of: "us-ssn", N: 40}, {Day: day, What: tally.RuleWatched, Of: "us-dea", N: 7},
 		{Day: day, What: tally.PHI, Of: "us-ssn", N: 30}, {Day: day, What: tally.NotPHI, Of: "us-ssn", N: 10},
 		{Day: day, What: tally.Waited, Of: tally.WaitBucket(2 * time.Hour), N: 30}, {Day: day, What: tally.Waited, Of: tally.WaitBucket(30 * time.Hour), N: 10},
+		{Day: day, What: tally.Way, Of: "portal", N: 1}, {Day: day - 1, What: tally.Way, Of: "tls", N: 3},
 		{Day: day - 400, What: tally.Held, Of: "mail", N: 9999},
 	}
 	if len(d.held) > 0 {
@@ -62,7 +63,7 @@ func TestDashboard(t *testing.T) {
 	}
 	dana, vera := s.signedIn(t, "dana"), s.signedIn(t, "vera")
 	for path, want := range map[string][]string{
-		"/dashboard":         {"12,348", "99.7 % of 12,388", "75 %", "60–86 %", "2 h 08", "1 d 4 h", "us-dea", "Next hop", "To look at", "Mail server to the internet", `role="img"`},
+		"/dashboard":         {"12,348", "99.7 % of 12,388", "75 %", "60–86 %", "2 h 08", "1 d 4 h", "us-dea", "pickup page 1, proved TLS 3", "Next hop", "To look at", "Mail server to the internet", `role="img"`},
 		"/report?days=30":    {"12,348", "Made 26 Nov 2026", "us-ssn"},
 		"/dashboard?days=90": {"Last 90 days"},
 	} {
@@ -124,7 +125,7 @@ func TestNothingIsCountedOffTheRecord(t *testing.T) {
 	})
 	s.add(t, "dana", console.Officer, false)
 	v := s.signedIn(t, "dana")
-	for _, path := range []string{"/report", "/report.csv", "/departments.csv"} {
+	for _, path := range []string{"/dashboard", "/report", "/report.csv", "/departments.csv"} {
 		s.desk.broken, _ = nil, asked.Swap(0)
 		if code, _, _ := v.do(http.MethodGet, path, nil); code != http.StatusOK || asked.Load() == 0 {
 			t.Errorf("%s: %d, asked %d times", path, code, asked.Load())

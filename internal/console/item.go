@@ -96,6 +96,8 @@ type itemPage struct {
 	Choices []recipient // those whose addresses differ in case alone once
 
 	At string // query of the list that the item is looked at in
+
+	History history
 }
 
 // recipient is one of an item's, or in whose place a viewer sees how many there are.
@@ -148,6 +150,14 @@ func (c *Console) item(w http.ResponseWriter, r *http.Request, u User) {
 	if p.Others, err = c.others(r.Context(), &d.Held, u); err != nil {
 		c.fail(w, r, u, err)
 		return
+	}
+	if u.may(past) {
+		if p.History, err = c.historyOf(r.Context(), r, &p); err != nil {
+			if !c.noPlace(w, r, u, err) {
+				c.fail(w, r, u, err)
+			}
+			return
+		}
 	}
 	p.Parts, p.Hidden = c.parts(withMasks(d.Findings, again.Findings), parts)
 	for _, part := range p.Parts {

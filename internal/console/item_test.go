@@ -173,7 +173,7 @@ func TestWayBesideRecipient(t *testing.T) {
 	s.add(t, "dana", console.Officer, false)
 	s.add(t, "vera", console.Viewer, false)
 	_, body, _ := s.signedIn(t, "dana").do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil)
-	for _, want := range []string{`<div>kim@partner.example <span class="hint">encrypted: S/MIME</span>`, `<div>lee@partner.example <span class="hint">encrypted: no way`, `kim@partner.example <span class="hint">S/MIME</span></label>`} {
+	for _, want := range []string{`<div>kim@partner.example <span class="hint">encrypted: S/MIME</span>`, `<div>lee@partner.example <span class="hint">no way to encrypt</span>`, `kim@partner.example <span class="hint">S/MIME</span></label>`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("an officer's page lacks %q", want)
 		}

@@ -21,6 +21,7 @@ const (
 	decide    permission = "decide"     // release, reject, claim
 	accounts  permission = "accounts"   // who may sign in
 	trail     permission = "trail"      // the audit log
+	past      permission = "past"       // of an item, who did what with it
 	legal     permission = "legal"      // legal holds
 	editRules permission = "edit rules" // the rules that the console has
 	dossiers  permission = "dossiers"   // what may have been disclosed
@@ -32,9 +33,9 @@ const (
 // granted is what each role may do. It is the one place that says so.
 var granted = map[Role][]permission{
 	Viewer:  {see},
-	Auditor: {see, trail},
-	Officer: {see, names, reveal, decide, dossiers, tryRules},
-	Admin:   {see, names, reveal, download, decide, accounts, trail, legal, dossiers, rollOut, drills, tryRules, editRules},
+	Auditor: {see, trail, past},
+	Officer: {see, names, reveal, decide, past, dossiers, tryRules},
+	Admin:   {see, names, reveal, download, decide, accounts, trail, past, legal, dossiers, rollOut, drills, tryRules, editRules},
 }
 
 // may reports whether u has p.

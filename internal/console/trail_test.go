@@ -23,6 +23,9 @@ func (d *desk) Search(_ context.Context, q audit.Query, before int64, _ int) ([]
 	if before == 7 {
 		return nil, 0, audit.ErrPlace
 	}
+	if q.MaxBytes > 0 && q.Since.Before(d.held[0].Received) { // of an item's page
+		return slices.Clone(d.lines), d.further, nil
+	}
 	d.did("search " + string(q.Doc) + " " + strings.Join(q.Persons, "+") + " " + q.Actor)
 	return []audit.Line{{Seq: 41, Time: time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC), Kind: audit.Look, Doc: q.Doc, Actor: "user:dana", Reason: "reveal:to_decide"}}, 4096, nil
 }

@@ -42,8 +42,13 @@ func initials(name string) string {
 	return strings.ToUpper(a[:1] + b[:1])
 }
 
-// codeWords turns a code of ours into words: "not_phi" is "not phi".
-func codeWords(code string) string { return strings.ReplaceAll(code, "_", " ") }
+// codeWords turns a code of ours into words: "not_phi" is "not PHI".
+func codeWords(code string) string {
+	if code == "not_phi" {
+		return "not PHI"
+	}
+	return strings.ReplaceAll(code, "_", " ")
+}
 
 // wayWords says on what way mail would go encrypted, "" for none.
 func wayWords(way dlp.Way) string {

@@ -176,6 +176,12 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	}
 	b.Open(url + "/queue")
 	b.Do(chromedp.WaitVisible(".holds"))
+	if said := webtest.Eval[string](b, `document.querySelector("[data-key-row]").innerText.replace(/\s+/g, " ")`); !strings.HasPrefix(said, "j k move Enter open x select c claim") {
+		t.Errorf("under the queue stand the keys %q", said)
+	}
+	if off := webtest.Eval[float64](b, `(() => { const mid = (el) => { const r = el.getBoundingClientRect(); return r.top + r.height / 2 }; return Math.abs(mid(document.querySelector("[data-claim]")) - mid(document.querySelector(".holds .what a"))) })()`); off > 3 {
+		t.Errorf("Claim stands %v pixels off the line it is about", off)
+	}
 	b.Submit(chromedp.KeyEvent("j"), chromedp.KeyEvent("c"))
 	b.Do(chromedp.WaitVisible(`tr[aria-current="true"] [formaction*="/unclaim"]`))
 	b.Do(chromedp.KeyEvent(kb.Enter))
@@ -186,6 +192,9 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	b.Do(chromedp.KeyEvent("]"), chromedp.KeyEvent("]"), chromedp.KeyEvent("["))
 	if first := webtest.Eval[bool](b, `document.activeElement === document.querySelector("[data-part]") && document.activeElement.querySelector(".finding") !== null`); !first {
 		t.Errorf("] twice and [ left the page at %q, want the first part in which something was found", webtest.Eval[string](b, `document.activeElement.id`))
+	}
+	if said := webtest.Eval[string](b, `document.querySelector(".trail").innerText.replace(/\s+/g, " ")`); !strings.Contains(said, "held by the policy") || !strings.Contains(said, "admin claimed it") || !strings.Contains(said, "admin opened it") {
+		t.Errorf("the history says %q", said)
 	}
 	// Who speaks to the browser can do without keys, and have them again.
 	b.Do(chromedp.KeyEvent("?"), chromedp.WaitVisible("#keys-off"), chromedp.Click("#keys-off"), chromedp.Click("#keys button"), chromedp.WaitNotVisible("#keys"), chromedp.KeyEvent("d"))
