@@ -35,17 +35,15 @@ const password = "correct horse battery"
 
 // desk notes what it is asked for. Items other than known are not there.
 type desk struct {
+	logged
 	mu            sync.Mutex
 	asked         []string      // guarded by mu
 	events        []audit.Event // guarded by mu
 	held          []gateway.Held
-	broken, fails error  // of Note, of ReleaseFor
-	cut, late     bool   // Export breaks off, and the log does not verify; or that takes too long
-	onHold        dlp.ID // under a legal hold
+	broken, fails error // of Note, of ReleaseFor
+	cut, late     bool  // Export breaks off, and the log does not verify; or that takes too long
 	ways          map[string]dlp.Way
-	lines         []audit.Line // about an item
-	further       int64        // where they go on
-	unnoted       bool         // what reviewers see was not noted when it was held
+	unnoted       bool // what reviewers see was not noted when it was held
 }
 
 func (d *desk) did(what string) {

@@ -45,7 +45,7 @@ func TestReportOfAPeriod(t *testing.T) {
 	if len(r.Precision) != 1 || r.Precision[0].Rule != "us-ssn" || r.Precision[0].Decided != 40 || r.Precision[0].PHI != 30 || r.Precision[0].Low < 0.59 || r.Precision[0].High > 0.87 {
 		t.Errorf("precision: %+v", r.Precision)
 	}
-	if !slices.Equal(r.Ways, []tally.Share{{Of: "tls", N: 3}}) || !slices.Equal(r.Senders, []tally.Share{{Of: who, N: 40}}) || len(r.Rules) != 2 {
+	if !slices.Equal(r.Ways, []tally.Share{{Of: "portal", N: 1}, {Of: "tls", N: 6}}) || !slices.Equal(r.Senders, []tally.Share{{Of: who, N: 40}}) || len(r.Rules) != 2 {
 		t.Errorf("ways %+v, senders %+v, rules %+v", r.Ways, r.Senders, r.Rules)
 	}
 	if len(r.Departments) != 2 || r.Departments[0].Name != "Surgery" || r.Departments[0].Held != 77 || r.Departments[1].Before != 4 || r.Departments[1].Repeats != 1 ||

@@ -289,6 +289,9 @@ func (o *OIDC) person(token *oidc.IDToken, claims map[string]any) (_ vouchee, wh
 	if who.name = strings.ToLower(name); !IsName(who.name) {
 		return vouchee{}, oidcNoName
 	}
+	if slices.Contains(otherActors, who.name) {
+		return vouchee{}, oidcTaken
+	}
 	has := wordsOf(claims, o.cfg.Claim)
 	for _, r := range o.cfg.Roles.all() {
 		if slices.ContainsFunc(r.words, func(s string) bool { return slices.Contains(has, s) }) {

@@ -1,11 +1,14 @@
 package console_test
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -280,14 +283,24 @@ func TestProvidersAnswersThatDoNotHold(t *testing.T) { // long: a table
 		{"nobody", claim("sub", ""), nil, "oidc_bad_token"},
 		{"signed by nobody", signed(func(c string) string { return enc([]byte(`{"alg":"none"}`)) + "." + enc([]byte(c)) + "." }), nil, "oidc_bad_token"},
 		{"signed by another key", signed(func(c string) string { return oidctest.SignIDToken(stranger, "k", "RS256", c) }), nil, "oidc_bad_token"},
-		{"signed by a secret", signed(func(c string) string {
-			return enc([]byte(`{"alg":"HS256","kid":"k"}`)) + "." + enc([]byte(c)) + "." + enc(make([]byte, 32))
+		{"signed by a secret that all know, the key's public half", signed(func(c string) string {
+			head := enc([]byte(`{"alg":"HS256","kid":"k"}`)) + "." + enc([]byte(c))
+			mac := hmac.New(sha256.New, publicPEM(t))
+			mac.Write([]byte(head))
+			return head + "." + enc(mac.Sum(nil))
+		}), nil, "oidc_bad_token"},
+		{"signed by the client's secret", signed(func(c string) string {
+			head := enc([]byte(`{"alg":"HS256","kid":"k"}`)) + "." + enc([]byte(c))
+			mac := hmac.New(sha256.New, []byte("s3cret"))
+			mac.Write([]byte(head))
+			return head + "." + enc(mac.Sum(nil))
 		}), nil, "oidc_bad_token"},
 		{"no token", signed(func(string) string { return "" }), nil, "oidc_bad_token"},
 		{"no role", claim("groups", []string{"everybody", "Desk", "officer"}), nil, "oidc_no_role"},
 		{"a claim of another kind", claim("groups", map[string]any{"desk": true}), nil, "oidc_no_role"},
 		{"no name", claim("preferred_username", "MRN 0012345678"), nil, "oidc_no_name"},
 		{"a name kept here", claim("preferred_username", "root"), nil, "oidc_name_taken"},
+		{"the name of who does things without an account", claim("preferred_username", "sender"), nil, "oidc_name_taken"},
 		{"another's name", func(p *idp) { p.claims["preferred_username"], p.claims["sub"] = "ann", "another" }, nil, "oidc_name_taken"},
 		{"a code nobody gave", nil, url.Values{"code": {"made-up"}}, "oidc_no_answer"},
 		{"no code", nil, url.Values{"code": {""}}, "oidc_provider_refused"},
@@ -323,6 +336,26 @@ func TestProvidersAnswersThatDoNotHold(t *testing.T) { // long: a table
 				t.Errorf("accounts %+v, %v: want two", all, err)
 			}
 		})
+	}
+}
+
+func publicPEM(t *testing.T) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(idpKey().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+// TestNamesOfNobody: who does things without an account lends no account its name.
+func TestNamesOfNobody(t *testing.T) {
+	t.Parallel()
+	u := console.OpenUsers(t.TempDir())
+	for _, name := range []string{"sender", "oidc"} {
+		if err := u.Add(name, console.Officer, password, false); !errors.Is(err, console.ErrTaken) {
+			t.Errorf("an account %q: %v, want %v", name, err, console.ErrTaken)
+		}
 	}
 }
 

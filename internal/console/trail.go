@@ -96,7 +96,8 @@ func (a asked) search() (q audit.Query, amiss string) {
 	return q, ""
 }
 
-// otherActors are who does things without an account, beside users of the machine.
+// otherActors are who does things without an account, beside users of the machine. No
+// account has such a name: what it did would read as theirs.
 var otherActors = []string{"sender", "oidc"}
 
 var machineUser = regexp.MustCompile(`^uid:[0-9]{1,10}$`)

@@ -18,6 +18,13 @@ import (
 
 const pseudonym = "00112233445566778899aabbccddeeff"
 
+// logged is what the log says of an item, and where that goes on.
+type logged struct {
+	lines   []audit.Line
+	further int64
+	onHold  dlp.ID // under a legal hold
+}
+
 // Search notes what it is asked for and finds one event.
 func (d *desk) Search(_ context.Context, q audit.Query, before int64, _ int) ([]audit.Line, int64, error) {
 	if before == 7 {

@@ -182,7 +182,7 @@ func (u *Users) Add(name string, role Role, password string, first bool) error {
 
 func (u *Users) add(fresh User) error {
 	return u.change(func(all []User) ([]User, error) {
-		if slices.ContainsFunc(all, func(x User) bool { return x.Name == fresh.Name }) {
+		if slices.Contains(otherActors, fresh.Name) || slices.ContainsFunc(all, func(x User) bool { return x.Name == fresh.Name }) {
 			return nil, ErrTaken
 		}
 		if len(all) >= maxUsers {
