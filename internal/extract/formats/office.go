@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/xlsb"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
@@ -34,6 +35,9 @@ func officeOf(z *zip.Reader) *officePackage {
 			manifest = true
 		case strings.HasPrefix(name, "word/"):
 			media = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+		case name == "xl/workbook.bin":
+			media = mediaXLSB
+		case strings.HasPrefix(name, "xl/") && media == mediaXLSB:
 		case strings.HasPrefix(name, "xl/"):
 			media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 		case strings.HasPrefix(name, "ppt/"):
@@ -224,6 +228,12 @@ func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error)
 	}
 	if looksFont(head, int64(min(f.UncompressedSize64, 1<<40))) {
 		return true, nil
+	}
+	if path.Ext(f.Name) == ".bin" && xlsb.Is(head) && !harmless(head, f) {
+		if err := d.binary(f.Name, io.MultiReader(bytes.NewReader(head), r)); err != nil {
+			return true, err
+		}
+		return true, d.wb.err
 	}
 	enc := textEncoding(head, "")
 	if enc == "" || !strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(sample(head, enc), "\ufeff"), " \t\r\n"), "<") {

@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+const mediaXLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+
 // TestFilesOfPrograms reads files of kinds that no program at hand writes, as the
 // programs of their makers, and Lucidchart, wrote them: what they show, in its order.
 func TestFilesOfPrograms(t *testing.T) {
@@ -28,6 +30,8 @@ func TestFilesOfPrograms(t *testing.T) {
 		{"tika/testOneNoteEmbeddedImage.one", "application/onenote", "", []string{"Image above\nImage b\nImage below\n", "Steve Smith\n"}, "image image/png"},
 		{"tika/testOneNoteFromOffice365.one", "application/onenote", "", []string{"Section1Page1Content\nSection1Page2Content\n", "Du Chang\n"}, ""},
 		{"tika/testVISIO_text.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Text here\r\n", "Triangle\nText there\r\n", "Router\nRouter here\r\n", "Asset Number: 0\n"}, ""},
+		{"tika/testEXCEL_charts.xlsb", mediaXLSB, "", []string{"Sheet1\nMONTH\tNUMBER\nJanuary\t5\nFebruary\t8\n", "is a panda", "wants a peach"}, ""},
+		{"poi/Simple.xlsb", mediaXLSB, "", []string{"Sheet1\nThis is an example spreadsheet"}, ""},
 		{"poi/60489.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Rounded Rectangle\nHousingConnections.ca\r\n", "Ellipse\nAdd webpages\r\n", "Content Approvers\r\n"}, ""},
 		{"poi/60973.vsdx", "application/vnd.ms-visio.drawing", "", []string{"WAN/Edge Device\n", "Lo0:x.x.x.x\r\n", "Wireless Controller\n"}, "image image/emf"},
 		{"poi/github260.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Arrive at hotel\n"}, ""},
@@ -63,6 +67,34 @@ func TestFilesOfPrograms(t *testing.T) {
 // TestNumbersOfSheetJS reads a workbook of Numbers that another program wrote, which
 // keeps numbers as it computed them.
 func TestNumbersOfSheetJS(t *testing.T) {
+	a := serve(t, false, limits, sheetJS(t, "numbers"))
+	want := "Table 1\nName\tSSN\tBorn\tDue\nJane Roe\t536-22-8145\t1961-03-04\t2.5 (2.49999999999999967232)\nJohn Doe\t536228145 (536228144.999999995904)\t\t7 (6.99999999999999868928)\n"
+	if got := a.texts[""]; a.parts[""].MediaType != "application/vnd.apple.iwork" || !strings.HasPrefix(got, want) {
+		t.Errorf("%s: got %.400q, want %q", a.parts[""].MediaType, got, want)
+	}
+	labelled(t, a, map[string]string{"536-22-8145": "SSN 1", "536228145 (536228144.999999995904)": "SSN 2", "John Doe": "Name 2"})
+}
+
+// TestBinaryWorkbookOfSheetJS reads a workbook in Excel's binary form that another
+// program wrote: what is shown, with the names of columns, and what stands beside.
+func TestBinaryWorkbookOfSheetJS(t *testing.T) {
+	a := serve(t, false, limits, sheetJS(t, "xlsb"))
+	want := "Ward 3\nName\tSSN\tBorn\tDue\tPaid\nJane Roe 東京\t536-22-8145\t1961-03-04 (22344)\t2.5\t1\n" +
+		"John Doe\t536-22-8146 (536228146)\t\t-70000000000.125\nAnn Poe\t036228145 (36228145)\t2009-07-06 18:00:00 (40000.75)\t0.00001\n"
+	if got := a.texts[""]; a.parts[""].MediaType != mediaXLSB || !strings.HasPrefix(got, want) || len(a.gaps) > 0 {
+		t.Errorf("%s: got %.600q, want %q, gaps %v", a.parts[""].MediaType, got, want, a.told())
+	}
+	for _, words := range []string{"http://clinic.example/jane", "her page", "seen on the ward", "Bea Nurse", "Unseen\nhidden words\n"} {
+		if !strings.Contains(a.texts[""], words) {
+			t.Errorf("%q is not in %q", words, a.texts[""])
+		}
+	}
+	labelled(t, a, map[string]string{"536-22-8145": "SSN 1", "36228145": "SSN 3", "Ann Poe": "Name 3", "Ward 3": "sheet 0"})
+}
+
+// sheetJS returns the workbook of testdata/workbook.cjs in a type of SheetJS's.
+func sheetJS(t *testing.T, kind string) []byte {
+	t.Helper()
 	const modules = "/var/cache/stanch-tests/sheets/node_modules"
 	if _, err := os.Stat(filepath.Join(modules, "xlsx", "package.json")); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -70,22 +102,23 @@ func TestNumbersOfSheetJS(t *testing.T) {
 		}
 		t.Skip("xlsx of npm is not installed: .ci/deps installs it")
 	}
-	cmd := exec.CommandContext(t.Context(), "node", "testdata/workbook.cjs", modules)
+	cmd := exec.CommandContext(t.Context(), "node", "testdata/workbook.cjs", modules, kind)
 	cmd.Stderr = os.Stderr
 	doc, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := serve(t, false, limits, doc)
-	want := "Table 1\nName\tSSN\tBorn\tDue\nJane Roe\t536-22-8145\t1961-03-04\t2.5 (2.49999999999999967232)\nJohn Doe\t536228145 (536228144.999999995904)\t\t7 (6.99999999999999868928)\n"
-	if got := a.texts[""]; a.parts[""].MediaType != "application/vnd.apple.iwork" || !strings.HasPrefix(got, want) {
-		t.Errorf("%s: got %.400q, want %q", a.parts[""].MediaType, got, want)
-	}
+	return doc
+}
+
+// labelled looks whether texts have their label and group.
+func labelled(t *testing.T, a *answer, texts map[string]string) {
+	t.Helper()
 	labels := map[string]string{}
 	for _, s := range a.spans[""] {
 		labels[a.texts[""][s.Start:s.End]] = fmt.Sprint(s.Label, " ", s.Group)
 	}
-	for text, want := range map[string]string{"536-22-8145": "SSN 1", "536228145 (536228144.999999995904)": "SSN 2", "John Doe": "Name 2"} {
+	for text, want := range texts {
 		if labels[text] != want {
 			t.Errorf("%s: got %q, want %q", text, labels[text], want)
 		}

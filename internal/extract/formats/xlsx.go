@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/xlsb"
 )
 
 // Bounds of a workbook.
@@ -34,6 +35,7 @@ type workbook struct {
 // workbook reads shared strings, styles and sheet names, before any sheet.
 func (d *officeDoc) workbook(files []*zip.File) error {
 	rels, sheets := map[string]string{}, map[string]string{}
+	shared := &binaryShared{binaryPart{newRows(d)}, sheets, map[int]string{}}
 	for _, f := range files {
 		var h xmlHandler
 		switch base := path.Base(f.Name); {
@@ -45,8 +47,9 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 			h = &styles{wb: &d.wb, custom: map[string]string{}}
 		case base == "workbook.xml":
 			h = &sheetNames{wb: &d.wb, sheets: sheets, d: d}
-		case base == "workbook.xml.rels":
+		case base == "workbook.xml.rels", base == "workbook.bin.rels":
 			h = &relations{rels: rels}
+		case base == "sharedStrings.bin", base == "styles.bin", base == "workbook.bin":
 		default:
 			continue
 		}
@@ -54,7 +57,11 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		if err != nil {
 			return err
 		}
-		err = d.j.conn.xml.scan(r, h)
+		if h != nil {
+			err = d.j.conn.xml.scan(r, h)
+		} else {
+			err = xlsbError(xlsb.Read(r, shared))
+		}
 		_ = r.Close() // it was only read
 		if err != nil {
 			if ge, ok := errors.AsType[*gapError](err); ok {

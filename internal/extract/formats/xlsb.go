@@ -1,0 +1,123 @@
+package formats
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/extract/xls"
+	"github.com/stanch-dlp/stanch/internal/extract/xlsb"
+)
+
+const mediaXLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+
+// binaryShared keeps what the sheets of a binary workbook share.
+type binaryShared struct {
+	binaryPart
+	sheets map[string]string // name by relation
+	custom map[int]string    // number formats
+}
+
+// SharedString keeps a text that cells show by its place.
+func (p *binaryShared) SharedString(text string) error {
+	wb := &p.d.wb
+	if wb.shared.Len()+len(text) > maxShared {
+		return gapOf(dlp.TooLarge, "shared strings")
+	}
+	wb.offs = append(wb.offs, wb.shared.Len())
+	wb.shared.WriteString(text)
+	return nil
+}
+
+// Sheet keeps a sheet's name.
+func (p *binaryShared) Sheet(relation, name string) {
+	if len(p.sheets) < maxStyles {
+		p.sheets[relation] = validString(name)
+	}
+}
+
+// Format keeps a number format.
+func (p *binaryShared) Format(id int, code string) {
+	if len(p.custom) < maxStyles {
+		p.custom[id] = validString(code)
+	}
+}
+
+// Style keeps the number format of a cell style.
+func (p *binaryShared) Style(format int) {
+	if wb := &p.d.wb; len(wb.formats) < maxStyles {
+		f, ok := p.custom[format]
+		if !ok {
+			f = builtinFormat(strconv.Itoa(format))
+		}
+		wb.formats = append(wb.formats, f)
+	}
+}
+
+// Line drops words: they are told where the part is read in its turn.
+func (*binaryShared) Line(string) error { return nil }
+
+// binaryPart writes a part of a binary workbook as those of .xlsx are written.
+type binaryPart struct{ *rows }
+
+// SharedString drops a text, which stands in its cells.
+func (binaryPart) SharedString(string) error { return nil }
+
+// Sheet, Format and Style drop what was read before any sheet.
+func (binaryPart) Sheet(string, string) {}
+
+// Format drops one.
+func (binaryPart) Format(int, string) {}
+
+// Style drops one.
+func (binaryPart) Style(int) {}
+
+// Row begins a row.
+func (p binaryPart) Row() error {
+	p.end()
+	p.row++
+	return p.spent(0)
+}
+
+// Cell takes a cell into its row.
+func (p binaryPart) Cell(c xlsb.Cell) error {
+	wb := &p.d.wb
+	v := xls.Cell{Row: p.row, Col: c.Col, Text: c.Text, Number: c.Number, IsNumber: c.Kind == xlsb.Number}
+	if c.Kind == xlsb.Shared {
+		v.Text = wb.str(c.Shared)
+	}
+	if c.Style < len(wb.formats) {
+		v.Format = wb.formats[c.Style]
+	}
+	return p.rows.Cell(v)
+}
+
+// NotRead tells of values that are not read.
+func (p binaryPart) NotRead(what string) { p.d.j.gap(p.d.at, dlp.Unsupported, what, 0) }
+
+// binary writes the text of a part of a binary workbook.
+func (d *officeDoc) binary(file string, r io.Reader) error {
+	out := newRows(d)
+	out.s.name = d.wb.names[file]
+	if out.s.name != "" {
+		d.j.out.field(out.s.name, "sheet", 0)
+		d.j.out.writeString("\n")
+	}
+	err := xlsb.Read(r, binaryPart{out})
+	out.end()
+	return xlsbError(err)
+}
+
+// xlsbError turns an error of a binary part's into a gap's.
+func xlsbError(err error) error {
+	switch ge, ok := errors.AsType[*gapError](err); {
+	case ok:
+		return ge
+	case err == nil:
+		return nil
+	case errors.Is(err, xlsb.ErrTooLarge):
+		return gapOf(dlp.TooLarge, "record of a workbook")
+	}
+	return gapOf(dlp.Corrupt, "zip member")
+}
