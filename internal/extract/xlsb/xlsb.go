@@ -124,7 +124,7 @@ func Read(r io.Reader, out Out) error {
 	br := bufio.NewReader(r)
 	for {
 		id, size, err := header(br)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -140,7 +140,7 @@ func Read(r io.Reader, out Out) error {
 		if _, err := io.ReadFull(br, b); err != nil {
 			return cut(err)
 		}
-		if err := p.record(id, b); err == io.EOF {
+		if err := p.record(id, b); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
@@ -176,7 +176,7 @@ func header(r io.ByteReader) (id, size int, err error) {
 
 // cut turns the end of a part within a record into damage.
 func cut(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrCorrupt
 	}
 	return err
