@@ -474,6 +474,8 @@ func (j *job) readWhole(at place, k kind, b []byte) error {
 		return j.chm(at, b)
 	case fParquet:
 		return j.parquet(at, b)
+	case fDBF:
+		return j.dbf(at, b)
 	}
 	return j.binary(at, k, b)
 }

@@ -32,6 +32,8 @@ func TestFilesOfPrograms(t *testing.T) {
 		{"tika/testVISIO_text.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Text here\r\n", "Triangle\nText there\r\n", "Router\nRouter here\r\n", "Asset Number: 0\n"}, ""},
 		{"tika/testEXCEL_charts.xlsb", mediaXLSB, "", []string{"Sheet1\nMONTH\tNUMBER\nJanuary\t5\nFebruary\t8\n", "is a panda", "wants a peach"}, ""},
 		{"poi/Simple.xlsb", mediaXLSB, "", []string{"Sheet1\nThis is an example spreadsheet"}, ""},
+		{"tika/testDBF.dbf", "application/x-dbf", "", []string{"TEXT_FIELD\tNUMERIC_FI\tDATE_FIELD\nWhan that aprill\t2.5\t2016-05-24\n普林斯顿大学\t3.0\t2016-05-25\n"}, ""},
+		{"tika/testDBF_gb18030.dbf", "application/x-dbf", "", []string{"TEXTFIELD\nIt was the best of times\n虽然该"}, ""},
 		{"poi/60489.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Rounded Rectangle\nHousingConnections.ca\r\n", "Ellipse\nAdd webpages\r\n", "Content Approvers\r\n"}, ""},
 		{"poi/60973.vsdx", "application/vnd.ms-visio.drawing", "", []string{"WAN/Edge Device\n", "Lo0:x.x.x.x\r\n", "Wireless Controller\n"}, "image image/emf"},
 		{"poi/github260.vsdx", "application/vnd.ms-visio.drawing", "", []string{"Arrive at hotel\n"}, ""},
@@ -90,6 +92,16 @@ func TestBinaryWorkbookOfSheetJS(t *testing.T) {
 		}
 	}
 	labelled(t, a, map[string]string{"536-22-8145": "SSN 1", "36228145": "SSN 3", "Ann Poe": "Name 3", "Ward 3": "sheet 0"})
+}
+
+// TestTableOfSheetJS reads a table of dBASE's that another program wrote.
+func TestTableOfSheetJS(t *testing.T) {
+	a := serve(t, false, limits, sheetJS(t, "dbf"))
+	want := "Name\tSSN\tBorn\tDue\tPaid\nJane Roe __\t536-22-8145\t22344\t2.5\tT\nJohn Doe\t536228146\t0\t-70000000000.125\t?\nAnn Poe\t36228145\t40000.75\t0.00001\t?\n"
+	if got := a.texts[""]; a.parts[""].MediaType != "application/x-dbf" || got != want || len(a.gaps) > 0 {
+		t.Errorf("%s: got %.600q, want %q, gaps %v", a.parts[""].MediaType, got, want, a.told())
+	}
+	labelled(t, a, map[string]string{"536-22-8145": "SSN 1", "36228145": "SSN 3"})
 }
 
 // sheetJS returns the workbook of testdata/workbook.cjs in a type of SheetJS's.

@@ -11,6 +11,7 @@ import (
 	"github.com/stanch-dlp/stanch/internal/extract/cab"
 	"github.com/stanch-dlp/stanch/internal/extract/chm"
 	"github.com/stanch-dlp/stanch/internal/extract/cpio"
+	"github.com/stanch-dlp/stanch/internal/extract/dbf"
 	"github.com/stanch-dlp/stanch/internal/extract/iso"
 	"github.com/stanch-dlp/stanch/internal/extract/lzw"
 	"github.com/stanch-dlp/stanch/internal/extract/mac"
@@ -73,6 +74,7 @@ const (
 	fPST
 	fCHM
 	fParquet
+	fDBF
 	fImage
 )
 
@@ -233,6 +235,9 @@ func sniff(head []byte, at place) kind {
 	}
 	if xls.Is(head) {
 		return kind{format: fBIFF, media: "application/vnd.ms-excel"}
+	}
+	if dbf.Is(head) {
+		return kind{format: fDBF, media: mediaDBF}
 	}
 	if metafile.IsWMF(head) {
 		return kind{format: fImage, media: mediaWMF}
