@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"os"
@@ -254,6 +255,12 @@ func TestLMTPIn(t *testing.T) {
 	if n := strings.Count(d.handler.acknowledged(), "["); n != 2 {
 		t.Errorf("got %q, want one acknowledgement", d.handler.acknowledged())
 	}
+	d.handler.message = func(_ context.Context, doc *dlp.Document, _ dlp.Onward) dlp.Outcome {
+		v := dlp.Verdict{Rcpts: []dlp.RcptVerdict{{Rcpt: doc.Rcpts[0], Action: dlp.Hold}, {Rcpt: doc.Rcpts[1], Action: dlp.Allow}}}
+		return dlp.Outcome{Kind: dlp.Split, ID: doc.ID, Verdict: v}
+	}
+	c.say("MAIL FROM:<a@b.test>\r\nRCPT TO:<x@y.test>\r\nRCPT TO:<z@y.test>\r\nRCPT TO:<x@y.test>\r\nDATA\r\nx\r\n.\r\n", "250", "250", "250", "250",
+		"354", "250 2.0.0 Held", "250 2.0.0 Accepted for delivery, id ", "250 2.0.0 Held")
 }
 
 // TestNobodyLooksLikeAUser: who is not in the users file is asked for as many

@@ -32,7 +32,7 @@ type mailTx struct {
 	rcpts  []dlp.Address
 	params []dlp.RcptParams         // parallel to rcpts
 	seen   map[dlp.Address]struct{} // of rcpts
-	taken  int                      // RCPT commands accepted, repeated ones too
+	taken  []dlp.Address            // of the RCPT commands accepted, repeated ones too
 
 	chunks *intake // of BDAT, once begun
 	check  stuffer // over all chunks
@@ -99,7 +99,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 		x.reply(tx.refusal)
 		return true
 	case again:
-		tx.taken++
+		tx.taken = append(tx.taken, rcpt)
 		x.reply(replyRcptOK)
 		return true
 	case len(tx.rcpts) >= x.srv.cfg.MaxRcpts:
@@ -108,7 +108,7 @@ func (x *session) rcpt(ctx context.Context, arg string) bool {
 	}
 	r := x.offer(ctx, Recipient{rcpt, params})
 	if r.Positive() {
-		tx.taken++
+		tx.taken = append(tx.taken, rcpt)
 		tx.rcpts = append(tx.rcpts, rcpt)
 		tx.params = append(tx.params, params)
 		tx.seen[rcpt] = struct{}{}
@@ -308,24 +308,25 @@ func (x *session) newIntake() *intake {
 // finish answers a whole message and ends its transaction.
 func (x *session) finish(ctx context.Context, in *intake) bool {
 	var r dlp.Reply
+	var out dlp.Outcome
 	if err := in.done(); err != nil {
 		r = toReply(err)
 	} else {
-		r = x.judge(ctx, in)
+		out, r = x.judge(ctx, in)
 	}
-	n := 1
+	replies := []dlp.Reply{r}
 	if x.door.Protocol == DoorLMTP {
-		n = x.tx.taken // RFC 2033 4.2: one for each RCPT that was accepted
+		replies = wordingEach(x.tx.taken, out, r) // RFC 2033 4.2
 	}
 	x.endTx(ctx)
-	for range n {
+	for _, r := range replies {
 		x.reply(r)
 	}
 	return r.Code != 421
 }
 
 // judge gives the message to the Handler and words what became of it.
-func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
+func (x *session) judge(ctx context.Context, in *intake) (dlp.Outcome, dlp.Reply) {
 	tx, now := x.tx, x.srv.d.Now()
 	id := dlp.NewID()
 	scatterer, ok := tx.hop.(Scatterer)
@@ -342,7 +343,7 @@ func (x *session) judge(ctx context.Context, in *intake) dlp.Reply {
 	if out.Acknowledge && out.ID != "" {
 		x.unacked = append(x.unacked, out.ID)
 	}
-	return wording(out, sent, x.srv.cfg.Contact)
+	return out, wording(out, sent, x.srv.cfg.Contact)
 }
 
 // with tells how the message of tx came.

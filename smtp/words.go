@@ -22,7 +22,7 @@ func wording(out dlp.Outcome, sent bool, contact string) dlp.Reply {
 		if slices.ContainsFunc(out.Verdict.Rcpts, func(r dlp.RcptVerdict) bool { return r.Action == dlp.Hold }) {
 			return heldReply(out.ID)
 		}
-		return dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted for delivery, id " + string(out.ID)}
+		return acceptedReply(out.ID)
 	case dlp.Spooled:
 		return dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted for reading, id " + string(out.ID)}
 	case dlp.QueueFull:
@@ -37,6 +37,33 @@ func wording(out dlp.Outcome, sent bool, contact string) dlp.Reply {
 		return replyUnreached
 	}
 	return replyTryAgain
+}
+
+// wordingEach is the reply for each of rcpts; whole is that for the message. Of one
+// that was split, nothing is held for who gets a copy, nor for whom the sender
+// gets a DSN.
+func wordingEach(rcpts []dlp.Address, out dlp.Outcome, whole dlp.Reply) []dlp.Reply {
+	free := map[dlp.Address]struct{}{}
+	if out.Kind == dlp.Split {
+		for _, r := range out.Verdict.Rcpts {
+			if r.Action != dlp.Hold {
+				free[r.Rcpt] = struct{}{}
+			}
+		}
+	}
+	replies := make([]dlp.Reply, 0, len(rcpts))
+	for _, rcpt := range rcpts {
+		r := whole
+		if _, ok := free[rcpt]; ok {
+			r = acceptedReply(out.ID)
+		}
+		replies = append(replies, r)
+	}
+	return replies
+}
+
+func acceptedReply(id dlp.ID) dlp.Reply {
+	return dlp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Accepted for delivery, id " + string(id)}
 }
 
 func heldReply(id dlp.ID) dlp.Reply {
