@@ -232,6 +232,7 @@ type Gateway struct {
 	// trimmed are the periods of which all is gone but what a legal hold keeps. It is Retain's.
 	trimmed map[dlp.ID]bool
 	due     map[dlp.ID]time.Duration // the same of items that wait for a decision; Expire's
+	handing sync.Map                 // routes on which a probe is being handed in: name → struct{}
 	busy    sync.Map                 // ids being delivered or decided about: dlp.ID → struct{}
 }
 

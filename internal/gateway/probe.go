@@ -271,6 +271,9 @@ func (g *Gateway) RunProbes(ctx context.Context) error {
 		}
 		for _, name := range due {
 			next = g.Now() // what is due next is known when these are sent
+			if still, _ := g.Probes.Due(); !slices.Contains(still, name) {
+				continue // it was tried on demand while another was handed in
+			}
 			if err := g.sendProbe(ctx, name, ""); err != nil && ctx.Err() == nil {
 				g.warn(ctx, "probe not sent", "", err)
 				next = time.Time{} // a disk that takes no record is not asked all the time
@@ -302,8 +305,13 @@ func (g *Gateway) waitProbes(ctx context.Context, next time.Time) bool {
 	return rest(ctx, wait, g.probing)
 }
 
-// sendProbe makes a probe, puts it on record, and hands it in.
+// sendProbe makes a probe, puts it on record, and hands it in; where one of that
+// route is being handed in, that one will do.
 func (g *Gateway) sendProbe(ctx context.Context, name, actor string) error {
+	if _, on := g.handing.LoadOrStore(name, struct{}{}); on {
+		return nil
+	}
+	defer g.handing.Delete(name)
 	post, err := g.Probes.Make(name)
 	if err != nil {
 		return err

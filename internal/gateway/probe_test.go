@@ -112,4 +112,60 @@ func TestRoutesAreTriedAgain(t *testing.T) {
 	})
 }
 
+// unreachable is a way in at which each probe hangs until let, and fails.
+type unreachable struct {
+	asked chan string // route by route
+	let   chan struct{}
+}
+
+// Submit hangs, and fails.
+func (u unreachable) Submit(_ context.Context, p probe.Post) error {
+	u.asked <- p.Route.Name
+	<-u.let
+	return errBroken
+}
+
+// Clear has nothing to take away.
+func (unreachable) Clear(string) {}
+
+// TestRouteIsTriedOnce: what is tried on demand while serve tries the routes that
+// are due is tried once.
+func TestRouteIsTriedOnce(t *testing.T) {
+	b := newBench(t)
+	var routes []probe.Route
+	for _, name := range []string{"a", "b", "c"} {
+		routes = append(routes, probe.Route{Name: name, Via: "mail.clinic.example:25", From: "probe@clinic.example", To: "probe@outside.example",
+			Every: dlp.Duration(time.Hour), Within: dlp.Duration(time.Minute)})
+	}
+	book, err := probe.Open(probe.Options{Path: filepath.Join(b.dir, "probes.json"), Hostname: "gw.example", Keys: b.Names, Config: probe.Config{Routes: routes}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := unreachable{make(chan string), make(chan struct{})}
+	b.Probes, b.Submit = book, u
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { _ = b.RunProbes(ctx) })
+	tried := []string{<-u.asked} // of three that are due
+	wg.Go(func() {
+		if _, err := b.SendProbes(ctx, []string{"a", "b"}, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	tried = append(tried, <-u.asked)
+	for len(tried) == 0 || tried[len(tried)-1] != "c" {
+		select {
+		case u.let <- struct{}{}:
+		case name := <-u.asked:
+			tried = append(tried, name)
+		}
+	}
+	close(u.let)
+	if want := []string{"a", "b", "c"}; !slices.Equal(tried, want) {
+		t.Errorf("tried %v, want %v", tried, want)
+	}
+}
+
 var _ gateway.Submitter = (*submitter)(nil)
