@@ -144,24 +144,29 @@ const (
 	activityClose       = 3
 	statusNew           = 1
 	statusResolved      = 4
-	actionUnknown       = 0
 	actionAllowed       = 1
 	actionDenied        = 2
+	actionObserved      = 3
+	actionModified      = 4
 	dispositionAllowed  = 1
 	dispositionBlocked  = 2
 	dispositionHeld     = 3 // Quarantined
 	dispositionRejected = 2
 	dispositionApproved = 8
 	dispositionCorrect  = 11 // Corrected: it goes encrypted
+	dispositionLogged   = 17
 	dispositionAlert    = 19
 )
 
 func (e *event) ocsf(version string) finding {
 	f := finding{ActivityID: activityCreate, CategoryUID: categoryFindings, ClassUID: classDetection, StatusID: statusNew,
-		SeverityID: ocsfSeverity(e.Severity), Time: e.Time.UnixMilli(), IsAlert: e.alarm(), Disposition: dispositionAlert, Message: e.Name,
+		SeverityID: ocsfSeverity(e.Severity), Time: e.Time.UnixMilli(), IsAlert: e.alarm(), Action: actionObserved, Disposition: dispositionLogged, Message: e.Name,
 		Metadata: metadata{Version: ocsfVersion, UID: e.ID, Profiles: []string{"security_control"}, LogName: "audit",
 			Product: product{Name: "stanch", Vendor: "stanch", Version: version}},
 		Info: findingInfo{UID: e.ID, Title: e.Name, Types: e.Rules}, Unmapped: e}
+	if f.IsAlert {
+		f.Disposition = dispositionAlert
+	}
 	switch e.Kind {
 	case audit.Decision, audit.Release, audit.Reject, audit.Export, audit.Outcome, audit.Deliver, audit.Call, audit.Ask:
 		f.ClassUID, f.Info.UID = classDataSecurity, e.Doc
@@ -172,7 +177,7 @@ func (e *event) ocsf(version string) finding {
 	case e.Kind == audit.Decision && e.Action == dlp.Reject.String():
 		f.Action, f.Disposition, f.StatusID = actionDenied, dispositionBlocked, statusResolved
 	case e.Kind == audit.Decision:
-		f.Action, f.Disposition, f.StatusID = actionAllowed, dispositionCorrect, statusResolved
+		f.Action, f.Disposition, f.StatusID = actionModified, dispositionCorrect, statusResolved
 	case e.Kind == audit.Release:
 		f.ActivityID, f.StatusID, f.Action, f.Disposition = activityClose, statusResolved, actionAllowed, dispositionApproved
 	case e.Kind == audit.Reject:
@@ -180,7 +185,7 @@ func (e *event) ocsf(version string) finding {
 	case e.Kind == audit.BypassOn || e.Kind == audit.ScanOff:
 		f.Action, f.Disposition = actionAllowed, dispositionAllowed
 	case f.ClassUID == classDataSecurity:
-		f.ActivityID, f.Action = activityUpdate, actionUnknown
+		f.ActivityID = activityUpdate
 	}
 	f.TypeUID = f.ClassUID*100 + f.ActivityID
 	if e.Policy != "" {
