@@ -5,24 +5,31 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestDocuments follows every relative link in the documents, and looks
-// whether the index names every page and every record.
+// TestDocuments follows every relative link in the documents, to the heading that it
+// names, and looks whether the index names every page and every record.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
-	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)]*)?\)`)
 	for _, page := range pages(t, root) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			to := page
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: got a link to %s, want one to something that is there", page, m[1])
+			} else if m[2] != "" && strings.HasSuffix(to, ".md") && !slices.Contains(anchors(t, to), m[2][1:]) {
+				t.Errorf("%s: got a link to %s%s, want one to a heading that is there", page, m[1], m[2])
 			}
 		}
 	}
@@ -47,6 +54,27 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("docs/README.md does not name %s", name)
 		}
 	}
+}
+
+var (
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```$")
+	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	linked  = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	noSlug  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchors are what links name the headings of a page by.
+func anchors(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
+		slug := noSlug.ReplaceAllString(strings.ToLower(linked.ReplaceAllString(m[1], "$1")), "")
+		all = append(all, strings.ReplaceAll(slug, " ", "-"))
+	}
+	return all
 }
 
 // TestFixturesListed looks whether each file in a testdata folder has its
