@@ -97,8 +97,9 @@ func reviewCodes(ctx context.Context, dir string, since time.Time) (map[dlp.ID]s
 		var e struct {
 			Doc    dlp.ID `json:"doc"`
 			Reason string `json:"reason"`
+			Result string `json:"result"`
 		}
-		if bytes.Contains(line, review) && json.Unmarshal(line, &e) == nil {
+		if bytes.Contains(line, review) && json.Unmarshal(line, &e) == nil && e.Result != audit.ResultHeld { // the first of two decides nothing
 			codes[e.Doc] = e.Reason
 		}
 		return ctx.Err() == nil

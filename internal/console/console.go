@@ -113,7 +113,7 @@ func New(d Deps) (*Console, error) {
 	}
 	c.pages, err = web.NewPages(pages, c.assets, template.FuncMap{
 		"age": func(t time.Time) string { return age(d.Now().Sub(t)) }, "left": func(t *time.Time) string { return age(t.Sub(d.Now())) }, "size": size, "initials": initials, "words": codeWords, "person": person, "bars": bars, "grouped": grouped,
-		"filters": filters, "short": shortID, "clock": clock,
+		"filters": filters, "short": shortID, "clock": clock, "delivery": deliveryWords,
 	})
 	return c, err
 }
@@ -233,6 +233,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, u User, err error
 	}{
 		{vault.ErrNotFound, http.StatusNotFound, "There is no such item.", ""},
 		{pickup.ErrEnded, http.StatusNotFound, "No such message waits.", "It is over, or somebody took it back before."},
+		{audit.ErrFull, http.StatusServiceUnavailable, "It could not be recorded, so it was not done.", "The audit log has no room, and what is not on record is not done. An admin makes room on the disk of the data folder."},
 		{vault.ErrNoContent, http.StatusGone, "Its content is gone.", "The time for which it was kept is over."},
 		{gateway.ErrBusy, http.StatusConflict, "Somebody is deciding about it right now.", "Look again in a moment."},
 		{gateway.ErrSame, http.StatusConflict, "Somebody else must say yes.", "You decided this already, or somebody did who is your deputy or whose you are. It is above the threshold for one person."},

@@ -123,7 +123,6 @@ type figures struct {
 	Span      span
 	Sum       dayRow
 	PassedOf  string // its share of all
-	NotPHI    int64
 	Ways      string
 	Median    string // time to decision, "" where nothing was decided
 	Tenth     string // the slowest tenth took longer

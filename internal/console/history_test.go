@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"regexp"
@@ -99,6 +100,11 @@ func TestHistory(t *testing.T) {
 	if _, body, _ = otto.do(http.MethodGet, "/items/"+string(id)+"?before=4096", nil); !strings.Contains(body, "What happened last") {
 		t.Error("what happened earlier leads to nowhere")
 	}
+	s.desk.broken = fmt.Errorf("audit: %w", audit.ErrFull)
+	if code, body, _ := otto.do(http.MethodGet, "/audit", nil); code != http.StatusServiceUnavailable || !strings.Contains(body, "could not be recorded") {
+		t.Errorf("a look for which the log has no room: %d", code)
+	}
+	s.desk.broken = nil
 	if code, _, _ := otto.do(http.MethodGet, "/items/"+string(id)+"?before=x", nil); code != http.StatusBadRequest {
 		t.Errorf("before x: %d, want 400", code)
 	}

@@ -186,6 +186,22 @@ func TestWayBesideRecipient(t *testing.T) {
 	}
 }
 
+// TestReleasedSaysWhetherItLeft: who released something sees that it waits, or left.
+func TestReleasedSaysWhetherItLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.add(t, "dana", console.Officer, false)
+	dana := s.signedIn(t, "dana")
+	s.desk.held[0].State = "released"
+	for state, want := range map[string]string{"": "", "queued": "on its way", "poison": "set aside", "delivered": "taken by the next hop", "failed": "not delivered", "dropped": "dropped"} {
+		s.desk.held[0].Delivery = state
+		_, body, _ := dana.do(http.MethodGet, "/items/"+string(s.desk.held[0].ID), nil)
+		if says := strings.Contains(body, "<dt>Delivery</dt>"); says != (want != "") || !strings.Contains(body, "<dt>Delivery</dt><dd>"+want) && says {
+			t.Errorf("%q: the page says of its delivery %v, want %q", state, says, want)
+		}
+	}
+}
+
 // TestWhatWeighsMostComesFirst: a queue's line and an item's sentence name kinds of data
 // by the severity of their rules, and what spoke for a finding is marked as that.
 func TestWhatWeighsMostComesFirst(t *testing.T) {

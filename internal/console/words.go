@@ -69,6 +69,23 @@ func wayWords(way dlp.Way) string {
 	return string(way)
 }
 
+// deliveryWords says how released mail stands in the outbox, "" where that is not known.
+func deliveryWords(state string) string {
+	switch state {
+	case "queued":
+		return "on its way: the next hop has not taken it yet, and it is tried again"
+	case "poison":
+		return "set aside in the outbox: somebody must look (stanch queue list)"
+	case "delivered":
+		return "taken by the next hop"
+	case "failed":
+		return "not delivered to everybody"
+	case "dropped":
+		return "dropped from the outbox by a person"
+	}
+	return ""
+}
+
 // bars draws a confidence: one to three bars. The word stands beside it.
 func bars(confidence string) template.HTML {
 	n := map[string]int{"low": 1, "medium": 2, "high": 3}[confidence]

@@ -193,8 +193,11 @@ func TestSecondDecision(t *testing.T) {
 			if err != nil || len(h) != 1 || h[0].Proposed == nil || h[0].Proposed.By != "user:bob" {
 				t.Errorf("listed: %+v, %v", h, err)
 			}
-			var kinds []string
+			var kinds, reviews []string
 			for _, e := range b.audit.events {
+				if e.Kind == audit.Review {
+					reviews = append(reviews, e.Actor+" "+e.Result)
+				}
 				if e.Kind == audit.Propose {
 					kinds = append(kinds, fmt.Sprint(e.Actor, " ", e.Reason, " ", e.Rcpts))
 				}
@@ -202,8 +205,15 @@ func TestSecondDecision(t *testing.T) {
 			if want := []string{"user:ann release 1", "user:bob release 2", "user:ann release 1", "user:bob release 1"}; !slices.Equal(kinds, want) {
 				t.Errorf("recorded %q, want %q", kinds, want)
 			}
+			if want := []string{"user:ann held", "user:bob held", "user:ann held", "user:bob ", "user:bob held"}; !slices.Equal(reviews, want) {
+				t.Errorf("reasons recorded %q, want %q: who decides first leaves it held", reviews, want)
+			}
 			if err := b.Reject(t.Context(), doc.ID, vault.Opened{}, "user:ann"); err != nil {
 				t.Errorf("one person rejects: %v", err)
+			}
+			events := len(b.audit.events)
+			if err := b.RejectFor(t.Context(), doc.ID, vault.Opened{}, "user:bob", gateway.Review{Code: "payment"}); !errors.Is(err, gateway.ErrNotHeld) || len(b.audit.events) != events {
+				t.Errorf("once more: %v, and %d events more, want %v and none", err, len(b.audit.events)-events, gateway.ErrNotHeld)
 			}
 		})
 	}

@@ -330,6 +330,9 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	}
 	defer done()
 	held, err := g.Vault.Get(ctx, id)
+	if err == nil && held.State != vault.Held { // a reason of a decision that is none is not recorded
+		err = ErrNotHeld
+	}
 	if err == nil {
 		err = rv.asShown(held)
 	}
@@ -339,7 +342,7 @@ func (g *Gateway) RejectFor(ctx context.Context, id dlp.ID, keys vault.Opened, a
 	if err != nil {
 		return fmt.Errorf("gateway: reject %s: %w", id, err)
 	}
-	if err := g.reviewed(ctx, id, rv, actor); err != nil {
+	if err := g.reviewed(ctx, id, rv, actor, ""); err != nil {
 		return err
 	}
 	if g.isDrill(id) {

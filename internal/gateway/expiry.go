@@ -112,7 +112,7 @@ func (g *Gateway) end(ctx context.Context, id dlp.ID) error {
 		return err
 	}
 	defer done()
-	if err := g.reviewed(ctx, id, rv, ""); err != nil {
+	if err := g.reviewed(ctx, id, rv, "", ""); err != nil {
 		return err
 	}
 	e, seq, err := g.open(ctx, id, audit.Reject, "discarded", "", nil)

@@ -84,7 +84,7 @@ func (g *Gateway) ReleaseFor(ctx context.Context, id dlp.ID, keys vault.Opened, 
 	if how.Unencrypted > 0 && !rv.Unencrypted {
 		return Released{}, fmt.Errorf("gateway: release %s: %w", id, ErrUnencrypted)
 	}
-	if err := g.reviewed(ctx, id, rv, actor); err != nil {
+	if err := g.reviewed(ctx, id, rv, actor, ""); err != nil {
 		return Released{}, err
 	}
 	if g.isDrill(id) {

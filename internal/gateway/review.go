@@ -48,15 +48,16 @@ func (rv *Review) asShown(e vault.Entry) error {
 // ErrReason says that a reason is none of the site's.
 var ErrReason = errors.New("want a reason of [console] reasons, such as not_phi")
 
-// reviewed puts the reason of a decision on record before the decision.
-func (g *Gateway) reviewed(ctx context.Context, id dlp.ID, rv Review, actor string) error {
+// reviewed puts the reason of a decision on record before the decision; result is held
+// of the first of two, which leaves it held.
+func (g *Gateway) reviewed(ctx context.Context, id dlp.ID, rv Review, actor, result string) error {
 	if rv.Code == "" {
 		return nil
 	}
 	if actor != "" && len(g.cfg.Reasons) > 0 && !slices.Contains(g.cfg.Reasons, rv.Code) {
 		return ErrReason
 	}
-	return g.Note(ctx, audit.Event{Kind: audit.Review, Doc: id, Actor: actor, Reason: rv.Code})
+	return g.Note(ctx, audit.Event{Kind: audit.Review, Doc: id, Actor: actor, Reason: rv.Code, Result: result})
 }
 
 // Note records what somebody did at a face: a sign-in, a claim, a change of an

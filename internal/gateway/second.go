@@ -100,7 +100,7 @@ func (g *Gateway) second(ctx context.Context, id dlp.ID, keys vault.Opened, acto
 		}
 		// Who decided first may decide no more: this is the first.
 	}
-	if err := g.reviewed(ctx, id, *rv, actor); err != nil {
+	if err := g.reviewed(ctx, id, *rv, actor, audit.ResultHeld); err != nil {
 		return err
 	}
 	reason := "release"

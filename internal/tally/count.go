@@ -32,6 +32,7 @@ type event struct {
 	Department      string     `json:"department"`
 	Reason          string     `json:"reason"`
 	Actor           string     `json:"actor"`
+	Result          string     `json:"result"`
 }
 
 // byReviewer reports a decision of somebody who looked: not of a sender, by their
@@ -177,7 +178,7 @@ func (c *counter) decided(e *event, what string) error {
 
 // review counts whether each rule was right, as the reviewer's reason says.
 func (c *counter) review(e *event) error {
-	if !e.byReviewer() { // nobody said what it was
+	if !e.byReviewer() || e.Result == audit.ResultHeld { // nobody said what it was, or the first of two, who alone decides nothing
 		return nil
 	}
 	row, ok, err := c.hold(e.Doc)

@@ -123,6 +123,7 @@ func TestEachEventCountsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	record(t, l,
+		audit.Event{Kind: audit.Review, Doc: it.ID, Actor: "user:luis", Reason: "payment", Result: audit.ResultHeld}, // the first of two
 		audit.Event{Kind: audit.Review, Doc: it.ID, Actor: "user:dana", Reason: "not_phi"},
 		audit.Event{Kind: audit.Release, Doc: it.ID, Actor: "user:dana"},
 		audit.Event{Kind: audit.Review, Doc: it.ID, Actor: "user:dana", Reason: "payment"},
