@@ -167,9 +167,12 @@ func (g *Gateway) deliveries(ctx context.Context, hs []Held) error {
 			of[hs[i].ID] = &hs[i]
 		}
 	}
-	var after dlp.ID
+	var after, doc dlp.ID
+	if len(hs) == 1 { // the outbox knows a document's messages, however much it has
+		doc = hs[0].ID
+	}
 	for len(of) > 0 {
-		page, err := g.Spool.List(ctx, spool.Filter{All: true, After: after})
+		page, err := g.Spool.List(ctx, spool.Filter{All: true, After: after, Doc: doc})
 		if err != nil {
 			return fmt.Errorf("gateway: list outbox: %w", err)
 		}

@@ -173,6 +173,7 @@ type DueFilter struct {
 type Filter struct {
 	All   bool   // ended ones too, while they are kept
 	After dlp.ID // only what was queued after this message; "" for the first page
+	Doc   dlp.ID // only of this document; "": of any
 	Limit int    // at most MaxList; 0 means MaxList
 }
 

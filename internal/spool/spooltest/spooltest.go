@@ -415,6 +415,16 @@ func list(t *testing.T, b Backend) {
 	if err != nil || !slices.Equal(ids(rest), want[2:]) {
 		t.Errorf("the rest: got %v, %v; want %v", ids(rest), err, want[2:])
 	}
+	m, err := b.spool().Get(t.Context(), want[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, all := range []bool{false, true} {
+		one, err := b.spool().List(t.Context(), spool.Filter{All: all, Doc: m.Doc})
+		if err != nil || !slices.Equal(ids(one), want[3:4]) {
+			t.Errorf("of one document: got %v, %v; want %v", ids(one), err, want[3:4])
+		}
+	}
 }
 
 func missing(t *testing.T, b Backend) {

@@ -191,11 +191,14 @@ func (db *DB) Queue(ctx context.Context, f spool.Filter) ([]spool.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := "WHERE seq > ? AND ended = 0 ORDER BY seq LIMIT ?"
-	if f.All {
-		where = "WHERE seq > ? ORDER BY seq LIMIT ?"
+	where, args := "WHERE seq > ?", []any{seq}
+	if f.Doc != "" {
+		where, args = where+" AND doc = ?", append(args, string(f.Doc))
 	}
-	rows, err := db.read.QueryContext(ctx, queueColumns+where, seq, n)
+	if !f.All {
+		where += " AND ended = 0"
+	}
+	rows, err := db.read.QueryContext(ctx, queueColumns+where+" ORDER BY seq LIMIT ?", append(args, n)...)
 	return collect(rows, err, "list queue", scanQueued)
 }
 
