@@ -196,6 +196,10 @@ func byKeys(t *testing.T, g *gateway, b *webtest.Browser, url string) {
 	if said := webtest.Eval[string](b, `document.querySelector(".trail").innerText.replace(/\s+/g, " ")`); !strings.Contains(said, "held by the policy") || !strings.Contains(said, "admin claimed it") || !strings.Contains(said, "admin opened it") {
 		t.Errorf("the history says %q", said)
 	}
+	b.Do(chromedp.KeyEvent("v"), chromedp.WaitVisible("details.reveal[open] select"), chromedp.KeyEvent(kb.Escape))
+	if at := webtest.Eval[string](b, `document.querySelectorAll("details.reveal[open]").length + " " + document.activeElement.tagName`); at != "0 SUMMARY" {
+		t.Errorf("Escape left Reveal at %q, want it closed and its button under the hand", at)
+	}
 	// Who speaks to the browser can do without keys, and have them again.
 	b.Do(chromedp.KeyEvent("?"), chromedp.WaitVisible("#keys-off"), chromedp.Click("#keys-off"), chromedp.Click("#keys button"), chromedp.WaitNotVisible("#keys"), chromedp.KeyEvent("d"))
 	if webtest.Eval[bool](b, `document.querySelector("#do-reject").checked`) {
