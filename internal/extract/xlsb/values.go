@@ -128,10 +128,19 @@ func words(b []byte, tell func(string) error) error {
 }
 
 // readable reports letters that are for reading: no control characters but those
-// that part lines, and none that are nobody's.
+// that part lines, and none that are nobody's. It looks no further than the first
+// that is not, so that looking from every byte of a record is not many times its
+// length: what may be a count is no letter.
 func readable(b []byte) bool {
-	for _, r := range letters(b) {
-		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == unicode.ReplacementChar || !unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) && r >= ' ' {
+	for i := 0; i+1 < len(b); i += 2 {
+		r := rune(u16(b, i))
+		if utf16.IsSurrogate(r) {
+			r = utf16.DecodeRune(r, rune(u16(b, i+2)))
+			i += 2
+		}
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+		case r == unicode.ReplacementChar, !unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r):
 			return false
 		}
 	}

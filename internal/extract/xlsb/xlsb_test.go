@@ -119,6 +119,7 @@ func TestRead(t *testing.T) {
 		"shared strings": {record(record(record(nil, 159, 2, 2), 19, byte(0), "Jane"), 19, byte(3), "Roe", 1, 0), "shared Jane\nshared Roe\n", nil},
 		"styles": {record(record(record(record(record(record(record(nil, 278), 44, uint16(164), "000-00-0000"), 626, 1), 47, uint16(0xffff), uint16(9)), 627), 617, 1), 47, uint16(0), uint16(164)),
 			"format 164 000-00-0000\nstyle 164\n", nil},
+		"a letter of two":  {record(record(nil, 628), 637, byte(1), "seen \U0001f600", 0), "line seen \U0001f600\n", nil},
 		"comments":         {record(record(record(nil, 628), 632, "Bea"), 637, byte(1), "seen", 0), "line Bea\nline seen\n", nil},
 		"pivot table":      {record(record(record(record(nil, 179), 24, "536-22-8145"), 21, 536228145.0), 25, uint16(1961), uint16(3), byte(4), byte(0), byte(0), byte(0)), "line 536-22-8145\nline 536228145\nline 1961-03-04\n", nil},
 		"records of one":   {record(record(record(nil, 193), 33, 1), 33, 2), "not read: records of a pivot table\n", nil},
@@ -155,6 +156,22 @@ func TestReadAnything(t *testing.T) {
 			d[i] = c
 			_ = xlsb.Read(bytes.NewReader(d), &list{left: 1000})
 		}
+	}
+}
+
+// BenchmarkWords looks through a record that may be a count from every other byte
+// on: twice as long a one takes twice as long.
+func BenchmarkWords(b *testing.B) {
+	for _, n := range []int{1 << 17, 1 << 18} {
+		d := record(record(nil, 131), 39, strings.Repeat("\u0100", n))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(len(d)))
+			for b.Loop() {
+				if err := xlsb.Read(bytes.NewReader(d), &list{left: math.MaxInt}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
