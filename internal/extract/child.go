@@ -55,7 +55,8 @@ type child struct {
 	gone    chan struct{}    // closed when the process has been waited for
 	skill   wire.Skill
 	docs    int
-	size    int64 // resident, in bytes, when it was last looked at
+	size    int64         // resident, in bytes, when it was last looked at
+	next    <-chan *child // gives once the one that takes its place, or nil; nil: none is on its way
 }
 
 // kind is a sort of child.

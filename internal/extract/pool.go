@@ -158,7 +158,7 @@ func (p *Pool) Extract(ctx context.Context, doc *dlp.Document, sink dlp.Sink) er
 		}
 		r.entered()
 		err = r.read(ctx, &c)
-		p.put(skill, p.recycle(c))
+		p.giveBack(skill, c)
 		if err != nil || r.skill == skill {
 			return err
 		}
@@ -180,7 +180,7 @@ func (r *run) read(ctx context.Context, c **child) (err error) {
 		again, err := r.try(ctx, *c)
 		if (*c).ended() {
 			(*c).free()
-			*c = nil
+			*c = (*c).successor()
 		}
 		if err != nil || !again || r.skill != skill {
 			return err
@@ -205,7 +205,7 @@ func (p *Pool) take(ctx context.Context, skill wire.Skill) (*child, error) {
 	case c := <-l.slots:
 		if c != nil && c.ended() { // it died while it was idle
 			c.free()
-			c = nil
+			c = c.successor()
 		}
 		return c, nil
 	case <-p.closing:
@@ -217,23 +217,6 @@ func (p *Pool) take(ctx context.Context, skill wire.Skill) (*child, error) {
 
 func (p *Pool) put(skill wire.Skill, c *child) { p.lanes[skill].slots <- c }
 
-// recycle ends a child that has read enough documents or holds too much
-// memory, and returns nil for it.
-func (p *Pool) recycle(c *child) *child {
-	if c == nil {
-		return nil
-	}
-	c.docs++
-	if c.docs%lookEach == 0 {
-		c.size = c.resident()
-	}
-	if c.docs >= p.cfg.RecycleDocuments || c.size > int64(p.cfg.RecycleMemory) {
-		c.stop()
-		return nil
-	}
-	return c
-}
-
 // Close waits for the documents in hand, ends every child and removes the
 // temporary cache folder. Later calls of Extract return ErrClosed.
 func (p *Pool) Close() error {
@@ -242,7 +225,7 @@ func (p *Pool) Close() error {
 		close(p.closing)
 		for i := range p.lanes {
 			for range cap(p.lanes[i].slots) {
-				if c := <-p.lanes[i].slots; c != nil {
+				for c := <-p.lanes[i].slots; c != nil; c = c.successor() {
 					c.stop()
 				}
 			}
