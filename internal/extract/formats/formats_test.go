@@ -395,6 +395,32 @@ func TestOffice(t *testing.T) {
 	}
 }
 
+// TestSharedStringsByRelation holds that the strings of a workbook are those that it
+// names, whatever their part is called, and that others are told as well.
+func TestSharedStringsByRelation(t *testing.T) {
+	const kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+	rels := func(target string) member {
+		return member{"xl/_rels/workbook.xml.rels", `<Relationships><Relationship Id="r2" Type="` + kind + `sharedStrings" Target="` + target + `"/></Relationships>`}
+	}
+	sheet := member{"xl/worksheets/sheet1.xml", `<worksheet><sheetData><row><c r="A1" t="s"><v>0</v></c></row></sheetData></worksheet>`}
+	book := member{"xl/workbook.xml", `<workbook/>`}
+	ssn, other := `<sst><si><t>536-22-8145</t></si></sst>`, `<sst><si><t>other</t></si></sst>`
+	for name, of := range map[string]struct {
+		parts []member
+		want  string
+	}{
+		"another name":  {[]member{book, rels("words.xml"), {"xl/words.xml", ssn}, sheet}, "536-22-8145\n\n"},
+		"another case":  {[]member{book, {"xl/SharedStrings.xml", ssn}, sheet}, "536-22-8145\n\n"},
+		"beside others": {[]member{book, rels("/xl/words.xml"), {"xl/sharedStrings.xml", other}, {"xl/words.xml", ssn}, sheet}, "536-22-8145\nother\n\n"},
+		"no folder":     {[]member{{"workbook.xml", `<workbook><definedNames><definedName name="a">MRN 7</definedName></definedNames></workbook>`}, {"words.xml", ssn}}, "536-22-8145\nMRN 7\n"},
+	} {
+		a := serve(t, false, limits, []byte(zipOf(t, append([]member{{"[Content_Types].xml", contentTypes}}, of.parts...)...)))
+		if got := a.texts[""]; got != of.want {
+			t.Errorf("%s: got %q, want %q", name, got, of.want)
+		}
+	}
+}
+
 // Fuzz targets hold what serve checks, and more where it is known.
 
 func FuzzMail(f *testing.F) {

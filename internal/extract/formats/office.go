@@ -71,7 +71,7 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 		l.name(f.Comment, "comment")
 	}
 	l.name(z.Comment, "comment")
-	d := &officeDoc{j: j, at: at, lists: map[string]*wordLists{}}
+	d := &officeDoc{j: j, at: at, lists: map[string]*wordLists{}, done: map[*zip.File]bool{}}
 	for _, f := range z.File {
 		d.packed += int64(min(f.CompressedSize64, 1<<40))
 	}
@@ -102,7 +102,7 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 	}
 	embedded := map[*zip.File]bool{}
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, "/") {
+		if strings.HasSuffix(f.Name, "/") || d.done[f] {
 			continue
 		}
 		if j.out.err != nil {
@@ -165,6 +165,7 @@ type officeDoc struct {
 	at     place
 	wb     workbook
 	lists  map[string]*wordLists // by folder
+	done   map[*zip.File]bool    // parts that are read
 	odf    *odfStyles
 	packed int64  // bytes of the package
 	out    int64  // bytes of text that repeat what the package holds once

@@ -22,8 +22,8 @@ func (c *rootChooser) start(name string, a attrs) {
 		switch name {
 		case "worksheet", "dialogsheet":
 			c.h = newSheet(c.d, c.file)
-		case "sst", "styleSheet", "workbook":
-			c.h = &quiet{} // read before the sheets
+		case "styleSheet":
+			c.h = &quiet{} // not in use: the one in use was read before the sheets
 		case "Types", "theme", "fonts", "settings", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
 			c.h = &named{d: c.d} // names that people give, no text
 		case "numbering":

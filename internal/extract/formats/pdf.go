@@ -123,9 +123,6 @@ func (j *job) readPDF(at place, b []byte) error {
 	opened, tried, err := j.openPDF(b)
 	at.opened = tried && err == nil
 	j.part(at, "application/pdf")
-	if tried {
-		defer j.pdf.drop() // it holds a copy of the file for each try
-	}
 	if err != nil {
 		if trapped(err) || strings.Contains(err.Error(), "memory") {
 			j.pdf.drop()

@@ -165,6 +165,9 @@ var xmlDecl = expression(`^\s*<\?xml[^>]{0,200}encoding\s*=\s*["']([A-Za-z0-9._-
 
 // xmlEncoding returns what an XML declaration says; "" when it says nothing.
 func xmlEncoding(head []byte) string {
+	if bytes.HasPrefix(head, []byte(`<?xml version="1.0" encoding="UTF-8"`)) { // what nearly all office programs write
+		return "UTF-8"
+	}
 	if m := xmlDecl().FindSubmatch(head[:min(len(head), 512)]); m != nil {
 		return string(m[1])
 	}

@@ -46,10 +46,16 @@ type wordStyle struct {
 
 // wordLists reads the lists and styles of each folder, before any text.
 func (d *officeDoc) wordLists(files []*zip.File) error {
+	const numbering = "numbering"
+	numbered := map[string]bool{} // folders with lists: styles of others number nothing
 	for _, f := range files {
 		dir, base := path.Split(strings.ToLower(f.Name))
-		numbers := strings.HasPrefix(base, "numbering")
-		if !strings.HasPrefix(dir, "word/") || path.Ext(base) != ".xml" || !numbers && !strings.HasPrefix(base, "styles") {
+		numbered[dir] = numbered[dir] || strings.HasPrefix(base, numbering)
+	}
+	for _, f := range files {
+		dir, base := path.Split(strings.ToLower(f.Name))
+		numbers := strings.HasPrefix(base, numbering)
+		if !strings.HasPrefix(dir, "word/") || !numbered[dir] || path.Ext(base) != ".xml" || !numbers && !strings.HasPrefix(base, "styles") {
 			continue
 		}
 		l := d.lists[dir]

@@ -22,6 +22,13 @@ const (
 	maxAbove   = 10       // rows of a sheet above which its names may stand
 )
 
+// What parts of a workbook are for, by the ends of their relationships' types.
+const (
+	roleWorkbook = "workbook"
+	roleStrings  = "sharedStrings"
+	roleStyles   = "styles"
+)
+
 // workbook is what the sheets of a workbook share.
 type workbook struct {
 	shared  strings.Builder
@@ -32,45 +39,51 @@ type workbook struct {
 	err     error // the first thing that passed a bound
 }
 
-// workbook reads shared strings, styles and sheet names, before any sheet.
+// workbook reads shared strings, styles and sheet names, before any sheet. Those in
+// XML are done with then.
+//
+// Source: ECMA-376-1 12.3; ECMA-376-2 6.2.2 for names, in which case does not count.
 func (d *officeDoc) workbook(files []*zip.File) error {
 	rels, sheets := map[string]string{}, map[string]string{}
-	shared := &binaryShared{binaryPart{newRows(d)}, sheets, map[int]string{}}
+	roles := map[string]string{} // by the name of a part
+	for _, f := range files {
+		if dir, base := path.Split(strings.ToLower(f.Name)); dir == "xl/_rels/" {
+			roles["xl/"+strings.TrimSuffix(base, ".rels")] = roleWorkbook
+			if err := d.shared(f, &relations{rels: rels, roles: roles}); err != nil {
+				return err
+			}
+		}
+	}
+	named := map[string]bool{}
+	for _, role := range roles {
+		named[role] = true
+	}
+	bin := &binaryShared{binaryPart{newRows(d)}, sheets, map[int]string{}}
 	for _, f := range files {
 		var h xmlHandler
-		switch base := path.Base(f.Name); {
-		case !strings.HasPrefix(f.Name, "xl/"):
+		name := strings.ToLower(f.Name)
+		if !strings.HasPrefix(name, "xl/") {
 			continue
-		case base == "sharedStrings.xml":
+		}
+		switch base := path.Base(name); {
+		case base == "sharedstrings.bin", base == "styles.bin", base == "workbook.bin":
+		case path.Ext(base) == ".bin", d.done[f]:
+			continue
+		case roles[name] == roleStrings, base == "sharedstrings.xml" && !named[roleStrings]:
 			h = &sharedStrings{wb: &d.wb}
-		case base == "styles.xml":
+		case roles[name] == roleStyles, base == "styles.xml" && !named[roleStyles]:
 			h = &styles{wb: &d.wb, custom: map[string]string{}}
-		case base == "workbook.xml":
+		case base == "workbook.xml", roles[name] == roleWorkbook:
 			h = &sheetNames{wb: &d.wb, sheets: sheets, d: d}
-		case base == "workbook.xml.rels", base == "workbook.bin.rels":
-			h = &relations{rels: rels}
-		case base == "sharedStrings.bin", base == "styles.bin", base == "workbook.bin":
 		default:
 			continue
 		}
-		r, err := d.open(f)
-		if err != nil {
-			return err
-		}
-		if h != nil {
-			err = d.j.conn.xml.scan(r, h)
-		} else {
-			err = xlsbError(xlsb.Read(r, shared))
-		}
-		_ = r.Close() // it was only read
-		if err != nil {
-			if ge, ok := errors.AsType[*gapError](err); ok {
-				return ge
+		if h == nil {
+			if err := d.sharedBinary(f, bin); err != nil {
+				return err
 			}
-			return gapOf(dlp.Corrupt, "zip member")
-		}
-		if d.wb.err != nil {
-			return d.wb.err
+		} else if err := d.shared(f, h); err != nil {
+			return err
 		}
 	}
 	d.wb.names = map[string]string{}
@@ -78,6 +91,39 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		d.wb.names[path.Join("xl", rels[id])] = name
 	}
 	return nil
+}
+
+// shared reads a part in XML that all sheets need.
+func (d *officeDoc) shared(f *zip.File, h xmlHandler) error {
+	r, err := d.open(f)
+	if err != nil {
+		return err
+	}
+	err = d.j.conn.xml.scan(r, h)
+	_ = r.Close() // it was only read
+	if ge, ok := errors.AsType[*gapError](err); ok {
+		return ge
+	} else if err != nil {
+		return gapOf(dlp.Corrupt, "zip member")
+	}
+	if path.Ext(f.Name) != ".rels" {
+		d.done[f] = true
+	}
+	return d.wb.err
+}
+
+// sharedBinary is shared of a part in Excel's binary form.
+func (d *officeDoc) sharedBinary(f *zip.File, h *binaryShared) error {
+	r, err := d.open(f)
+	if err != nil {
+		return err
+	}
+	err = xlsbError(xlsb.Read(r, h))
+	_ = r.Close() // it was only read
+	if err != nil {
+		return err
+	}
+	return d.wb.err
 }
 
 func (wb *workbook) str(i int) string {
@@ -159,12 +205,17 @@ func (s *styles) end(name string) {
 
 type relations struct {
 	quiet
-	rels map[string]string
+	rels  map[string]string
+	roles map[string]string // what shared parts are for
 }
 
 func (r *relations) start(name string, a attrs) {
 	if name == "Relationship" && len(r.rels) < maxStyles {
-		r.rels[a.get("Id")] = strings.TrimPrefix(a.get("Target"), "/xl/")
+		target := strings.TrimPrefix(a.get("Target"), "/xl/")
+		r.rels[a.get("Id")] = target
+		if role := path.Base(a.get("Type")); role == roleStrings || role == roleStyles {
+			r.roles[strings.ToLower(path.Join("xl", target))] = role
+		}
 	}
 }
 

@@ -106,6 +106,10 @@ func (x *xmlScanner) token() error {
 	x.buf = x.buf[:0]
 	for {
 		b, err := x.r.ReadSlice('<')
+		if err == nil && len(x.buf) == 0 {
+			x.flushText(b[:len(b)-1])
+			return x.markup()
+		}
 		x.buf = append(x.buf, b...)
 		if err == nil {
 			x.flushText(x.buf[:len(x.buf)-1])
@@ -164,19 +168,38 @@ func resolve(b []byte) []byte {
 
 // markup handles what follows a '<'.
 func (x *xmlScanner) markup() error {
-	c, err := x.r.ReadByte()
+	c, err := x.r.Peek(1)
 	if err != nil {
 		return err
 	}
-	switch c {
-	case '?':
-		return x.skipTo("?>")
-	case '!':
+	switch c[0] {
+	case '?', '!':
+		if _, err := x.r.Discard(1); err != nil {
+			return err
+		}
+		if c[0] == '?' {
+			return x.skipTo("?>")
+		}
 		return x.declaration()
 	}
-	x.buf = append(x.buf[:0], c)
+	x.buf = x.buf[:0]
 	var quote byte
 	for at := 0; ; {
+		b, err := x.r.ReadSlice('>')
+		if err == nil && len(x.buf) == 0 && unquoted(b) {
+			x.tag(b[:len(b)-1])
+			return nil
+		}
+		x.buf = append(x.buf, b...)
+		if len(x.buf) > maxTag {
+			return gapOf(dlp.TooLarge, "xml tag")
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if err == io.EOF {
+				return gapOf(dlp.Corrupt, "xml")
+			}
+			return err
+		}
 		for ; at < len(x.buf); at++ {
 			switch d := x.buf[at]; {
 			case quote != 0:
@@ -190,18 +213,13 @@ func (x *xmlScanner) markup() error {
 				return nil
 			}
 		}
-		b, err := x.r.ReadSlice('>')
-		x.buf = append(x.buf, b...)
-		if len(x.buf) > maxTag {
-			return gapOf(dlp.TooLarge, "xml tag")
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			if err == io.EOF {
-				return gapOf(dlp.Corrupt, "xml")
-			}
-			return err
-		}
 	}
+}
+
+// unquoted reports a tag at whose end no quotation mark is open, as far as a look
+// at both kinds tells.
+func unquoted(b []byte) bool {
+	return bytes.Count(b, []byte{'"'})%2 == 0 && bytes.IndexByte(b, '\'') < 0
 }
 
 // tag takes a tag apart: what stood between the brackets. Its values share one
