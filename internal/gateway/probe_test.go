@@ -150,7 +150,7 @@ func TestRouteIsTriedOnce(t *testing.T) {
 	wg.Go(func() { _ = b.RunProbes(ctx) })
 	tried := []string{<-u.asked} // of three that are due
 	wg.Go(func() {
-		if _, err := b.SendProbes(ctx, []string{"a", "b"}, ""); err != nil {
+		if _, err := b.SendProbes(t.Context(), []string{"a", "b"}, ""); err != nil {
 			t.Error(err)
 		}
 	})
