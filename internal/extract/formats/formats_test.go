@@ -421,6 +421,34 @@ func TestSharedStringsByRelation(t *testing.T) {
 	}
 }
 
+// TestPixelsAreNoText holds that a picture is a gap also where all of it could be
+// text, and that its words are read.
+func TestPixelsAreNoText(t *testing.T) {
+	white := strings.Repeat("\xff", 900)
+	for name, b := range map[string]string{
+		"netpbm": "P5\n# MRN 1234567\n30 30\n255\n" + white, "bitmap": "P1\n# MRN 1234567\n4 2\n0101\n1010\n", "digits": "P2 2 2\n9\n1 2 3 4\n",
+		"pam": "P7\nWIDTH 30\n", "tga": "\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x1e\x00\x1e\x00\x08\x20" + white,
+		"xpm": "/* XPM */\nstatic char *x[] = {\"2 1 2 1\",\"a c #000\"};", "xbm": "#define x_width 8\n#define x_height 1\nstatic char x_bits[] = {0x3f};",
+		"bare": white,
+	} {
+		a := serve(t, false, limits, []byte(b))
+		if told := a.told(); len(told) != 1 || !strings.Contains(told[0], "unsupported") {
+			t.Errorf("%s: gaps %q", name, told)
+		}
+		if strings.Contains(b, "MRN") && !strings.Contains(a.texts[""], "MRN 1234567") {
+			t.Errorf("%s: got %q", name, a.texts[""])
+		}
+	}
+	if a := serve(t, false, limits, []byte("%PDF-1.4\n"+white)); slices.ContainsFunc(a.told(), func(s string) bool { return strings.Contains(s, "binary") }) {
+		t.Errorf("a white picture in a PDF: gaps %q", a.told())
+	}
+	for _, s := range []string{"P5 is the second valve, 12 mm\n", "P1 10 mg daily\nP2 20 mg\n", "P3 20 30 mg and so on\n", "#define x_width 8\n", "Tabs\tand \xff one\n"} {
+		if a := serve(t, false, limits, []byte(s)); len(a.told()) > 0 {
+			t.Errorf("%q: gaps %q", s, a.told())
+		}
+	}
+}
+
 // Fuzz targets hold what serve checks, and more where it is known.
 
 func FuzzMail(f *testing.F) {

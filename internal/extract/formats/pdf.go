@@ -31,6 +31,7 @@ const (
 	maxObjects  = 2000 // looked at on a page for pictures
 	maxAnnots   = 5000 // of a page
 	maxChars    = 4 << 20
+	manyPaths   = 8  // on a page without text, from which they may be its letters
 	fewLetters  = 64 // of a page that shows a picture: what else it says is taken for a stamp
 )
 
@@ -208,6 +209,8 @@ type pdfDoc struct {
 	in  pdfium.Pdfium
 	doc references.FPDF_DOCUMENT
 	b   []byte
+
+	linked int // links of its pages that were followed
 }
 
 type attached struct {
@@ -224,7 +227,7 @@ func (d *pdfDoc) read(at place) (scans []int, files []attached, err error) {
 		return nil, nil, err
 	}
 	ocr := d.j.most >= wire.OCR
-	bad, pictures, lost := 0, 0, 0
+	bad, pictures, lost, cut := 0, 0, 0, false
 	var pinned []attached
 	for i := range min(n.PageCount, maxPages) {
 		seen := pageNotes{look: ocr}
@@ -256,18 +259,24 @@ func (d *pdfDoc) read(at place) (scans []int, files []attached, err error) {
 			d.j.out.writeString(validString(s))
 			d.j.out.writeString("\n")
 		}
-		pinned = append(pinned, seen.files...)
+		pinned, cut = append(pinned, seen.files...), cut || seen.cut
 		d.j.out.window() // the clock of a slow document starts for each page that comes
 		if d.j.out.err != nil {
 			return nil, nil, nil
 		}
 	}
 	d.meta()
+	if err := d.outline(at); err != nil {
+		return nil, nil, err
+	}
 	if err := d.xmp(); err != nil {
 		return nil, nil, err
 	}
 	if err := d.forms(at); err != nil {
 		return nil, nil, err
+	}
+	if cut {
+		d.j.gap(at, dlp.TooMany, "pdf links", 0)
 	}
 	if n.PageCount > maxPages {
 		d.j.gap(at, dlp.TooMany, "pdf pages", 0)
@@ -297,6 +306,7 @@ type pageNotes struct {
 	picture bool     // there is one, and hardly any text
 	notes   []string // annotations' and form fields' text
 	files   []attached
+	cut     bool // there are more links than are followed
 }
 
 // page returns a page's text and notes what else is on it.
@@ -346,12 +356,14 @@ func (d *pdfDoc) chars(p references.FPDF_TEXTPAGE, at, n int) (string, error) {
 	return s.Text, nil
 }
 
-// shows reports a picture among a page's objects, or in forms that it draws.
+// shows reports a picture among a page's objects, or in forms that it draws; of a page
+// without text also lines and curves, which letters may be made of.
 func (d *pdfDoc) shows(page requests.Page, text string) bool {
 	n, err := d.in.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
 	if err != nil {
 		return true
 	}
+	blank, paths := strings.TrimSpace(text) == "", 0
 	for i := range min(n.Count, maxObjects) {
 		o, err := d.in.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: page, Index: i})
 		if err != nil {
@@ -361,7 +373,10 @@ func (d *pdfDoc) shows(page requests.Page, text string) bool {
 		if err != nil || t.Type == enums.FPDF_PAGEOBJ_IMAGE {
 			return true
 		}
-		if t.Type == enums.FPDF_PAGEOBJ_FORM && strings.TrimSpace(text) == "" {
+		if t.Type == enums.FPDF_PAGEOBJ_PATH {
+			paths++
+		}
+		if blank && (t.Type == enums.FPDF_PAGEOBJ_FORM || paths >= manyPaths) {
 			return true // it draws something that is no text
 		}
 	}
@@ -374,6 +389,11 @@ func (d *pdfDoc) annotations(page requests.Page, notes *pageNotes) error {
 	n, err := d.in.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page})
 	if err != nil {
 		return err
+	}
+	if n.Count > 0 {
+		if err := d.links(page, notes); err != nil {
+			return err
+		}
 	}
 	for i := range min(n.Count, maxAnnots) {
 		a, err := d.in.FPDFPage_GetAnnot(&requests.FPDFPage_GetAnnot{Page: page, Index: i})

@@ -248,6 +248,9 @@ func sniff(head []byte, at place) kind {
 	if isZlib(head, false) {
 		return kind{format: fZlib, media: "application/zlib"}
 	}
+	if k, ok := pixels(head); ok {
+		return k
+	}
 	enc := textEncoding(head, at.charset)
 	if enc == "" {
 		return binaryKind("application/octet-stream", "binary")

@@ -109,6 +109,7 @@ type fixedPage struct {
 	some  bool    // something was written
 	y, to float64 // the last run's line, and where it is taken to end
 	blind bool    // the gap was told
+	paths int     // lines and curves that were drawn
 
 	open   []layout.Matrix // of each element that may move what is in it
 	keyed  map[string]layout.Matrix
@@ -145,8 +146,11 @@ func (p *fixedPage) start(name string, a attrs) {
 			p.open[n-1] = m.Then(p.open[n-1])
 		}
 	}
-	if name == "Glyphs" {
+	switch name {
+	case "Glyphs":
 		p.glyphs(a)
+	case "Path":
+		p.paths++
 	}
 }
 
@@ -242,7 +246,12 @@ func (p *fixedPage) newline() {
 
 // finish writes the last line, and those that are seen and were not written.
 func (p *fixedPage) finish() {
+	paths := p.paths
+	p.paths = 0
 	if !p.some {
+		if paths >= manyPaths {
+			p.d.j.gap(p.d.at, dlp.Image, "xps page without text", 0)
+		}
 		return
 	}
 	p.newline()

@@ -1,6 +1,7 @@
 package formats_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,25 @@ func TestXPSOrder(t *testing.T) {
 			t.Fatalf("got %q, want %q after %d", a.texts[""], want, at)
 		}
 		at += i
+	}
+}
+
+// TestXPSDrawnText holds that a page that draws and has no text is a gap.
+func TestXPSDrawnText(t *testing.T) {
+	for name, of := range map[string]struct {
+		page string
+		want []string
+	}{
+		"curves":       {strings.Repeat(`<Path Fill="#000000" Data="M 70,444 V 445 H 74 V 444 Z"/>`, 8), []string{"image xps page without text"}},
+		"with a text":  {strings.Repeat(`<Path Data="M 0,0"/>`, 8) + `<Glyphs FontRenderingEmSize="10" UnicodeString="hello"/>`, nil},
+		"a frame only": {strings.Repeat(`<Path Data="M 0,0"/>`, 4), nil},
+	} {
+		a := serve(t, false, limits, []byte(zipOf(t, member{"[Content_Types].xml", contentTypes}, member{"p.fpage", `<FixedPage>` + of.page + `</FixedPage>`},
+			member{"a.fdoc", `<FixedDocument><PageContent Source="/p.fpage"/></FixedDocument>`},
+			member{"s.fdseq", `<FixedDocumentSequence><DocumentReference Source="/a.fdoc"/></FixedDocumentSequence>`})))
+		if got := a.told(); !slices.Equal(got, of.want) {
+			t.Errorf("%s: got gaps %q, want %q", name, got, of.want)
+		}
 	}
 }
 
