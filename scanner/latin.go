@@ -51,6 +51,9 @@ func (t *text) amidLatin(b []byte, last bool) (amid, known bool) {
 		r, size := rune(b[0]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRune(b)
+			if enclosedDigit(r) != 0 { // of several it is a digit
+				return enclosedNext(b[size:], last)
+			}
 			if to := fold(r); to >= 0 {
 				r = rune(to)
 			} else if to == keep && latinOf(r) == 0 {

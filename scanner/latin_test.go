@@ -9,7 +9,7 @@ import (
 // TestNormalisingTwice: what is read as something else is read as that again.
 func TestNormalisingTwice(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	signs := []string{"\u0410", "\u0435", "\u0416", "\u039d", "A", "5", "-", " ", "\u200b", "\u202c", "\u2010", "\uff11", "\u0301", "\n", "\x00"}
+	signs := []string{"\u0410", "\u0435", "\u0416", "\u039d", "A", "5", "-", " ", "\u200b", "\u202c", "\u2010", "\uff11", "\u2460", "\u24ea", "\u0301", "\n", "\x00"}
 	for range 5000 {
 		var b strings.Builder
 		for range 1 + r.IntN(30) {

@@ -20,6 +20,8 @@ type text struct {
 
 	even  bool  // each byte stands for one as it came, shift bytes further on
 	shift int64 // with even
+
+	framed int64 // offset just after the last digit in a frame that was read as one
 }
 
 // seg is a run of normalised text: width 0, bytes that came as they are; else
@@ -179,7 +181,15 @@ func (t *text) normalise(b []byte, last bool) {
 func (t *text) addRune(b []byte, last bool) (size int, known bool) {
 	r, size := utf8.DecodeRune(b)
 	to := fold(r)
-	switch latin := latinOf(r); {
+	switch latin, framed := latinOf(r), enclosedDigit(r); {
+	case framed != 0:
+		amid, known := t.amidEnclosed(b[size:], last)
+		if !known {
+			return 0, false
+		}
+		if amid {
+			to, t.framed = int(framed), t.end()+1
+		}
 	case latin != 0:
 		amid, known := t.amidLatin(b[size:], last)
 		if !known {

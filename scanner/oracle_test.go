@@ -86,7 +86,7 @@ func runOf(re *syntax.Regexp) func(byte) bool {
 // wideRunes are the characters of the first plane, outside ASCII, that a text keeps.
 var wideRunes = sync.OnceValue(func() (all []rune) {
 	for c := rune(utf8.RuneSelf); c <= 0xffff; c++ {
-		if fold(c) == keep && latinOf(c) == 0 {
+		if fold(c) == keep && latinOf(c) == 0 && enclosedDigit(c) == 0 {
 			all = append(all, c)
 		}
 	}
@@ -336,7 +336,7 @@ func example(r *rand.Rand, b *strings.Builder, re *syntax.Regexp) {
 		for range 4 {
 			i := 2 * r.IntN(len(re.Rune)/2)
 			c := re.Rune[i] + rune(r.IntN(int(min(re.Rune[i+1]-re.Rune[i], 200))+1))
-			if utf8.ValidRune(c) && fold(c) == keep && latinOf(c) == 0 || c >= ' ' && c < 0x7f {
+			if utf8.ValidRune(c) && fold(c) == keep && latinOf(c) == 0 && enclosedDigit(c) == 0 || c >= ' ' && c < 0x7f {
 				b.WriteRune(c)
 				return
 			}
