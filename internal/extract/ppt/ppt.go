@@ -39,6 +39,7 @@ const (
 	recCString     = 0x0fba
 	recUserEdit    = 0x0ff5
 	recObject      = 0x1011
+	recTagBlob     = 0x138b // what later versions added, comments among it
 	recCryptStream = 0x2f14
 )
 
@@ -82,6 +83,19 @@ type presentation struct {
 	known   int // records that presentations have
 }
 
+// isRecords reports bytes that are nothing but records: what a tag holds is
+// anything, by its program.
+func isRecords(b []byte) bool {
+	for len(b) > 8 {
+		size := uint64(binary.LittleEndian.Uint32(b[4:]))
+		if size > uint64(len(b)-8) {
+			return false
+		}
+		b = b[8+size:]
+	}
+	return len(b) == 0 || len(b) == 8 && binary.LittleEndian.Uint32(b[4:]) == 0
+}
+
 // records reads all records, those within containers after their container.
 func (p *presentation) records(b []byte) {
 	var ends []int // of the containers around
@@ -95,7 +109,7 @@ func (p *presentation) records(b []byte) {
 		if size > int64(len(b)-at) {
 			size, p.damaged = int64(len(b)-at), true
 		}
-		if version == 15 && !(kind == recObject) {
+		if version == 15 && kind != recObject || kind == recTagBlob && isRecords(b[at:at+int(size)]) {
 			p.known++
 			if len(ends) < maxDepth {
 				ends = append(ends, at+int(size))

@@ -91,9 +91,30 @@ func TestTalk(t *testing.T) {
 	if err := ppt.Read(b, false, out); err != nil {
 		t.Error(err)
 	}
-	for _, w := range []string{"Case of Ada Example\nMRN E1234567\n", "東京 Zoë\n", "The notes say SSN 536-22-8145\n"} {
+	for _, w := range []string{"Case of Ada Example\nMRN E1234567\n", "東京 Zoë\n", "The notes say SSN 536-22-8145\n", "Bea Nurse\nAsk about SSN 536-22-8146\n"} {
 		if !strings.Contains(out.String(), w) {
 			t.Errorf("want %q in\n%s", w, out)
+		}
+	}
+}
+
+// TestTag: what a tag holds is read where it is records, and is nobody's elsewhere.
+func TestTag(t *testing.T) {
+	words := record(0, 0, 0x0fba, []byte("h\x00i\x00"))
+	for name, c := range map[string]struct {
+		blob []byte
+		want string
+	}{
+		"records":                 {record(15, 0, 0x2ee0, words), "hi\n"},
+		"and zeros behind":        {append(bytes.Clone(words), make([]byte, 8)...), "hi\n"},
+		"another program's bytes": {[]byte("\x07 some bytes, no records"), ""},
+		"too few":                 {words[:len(words)-2], ""},
+		"nothing":                 {nil, ""},
+	} {
+		b := record(15, 0, 0x1388, record(15, 0, 0x138a, record(0, 0, 0x138b, c.blob)))
+		out := &list{left: 100}
+		if err := ppt.Read(b, false, out); err != nil || out.String() != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, out, err, c.want)
 		}
 	}
 }
