@@ -203,6 +203,8 @@ const (
 	julianOne  = 1721425
 )
 
+// moment writes a day of the Julian count and milliseconds since its midnight; ""
+// for what is no day before the year 10000.
 func moment(day, ms int64) string {
 	if day <= 0 || day > 5373484 { // 9999-12-31
 		return ""
@@ -240,7 +242,7 @@ func (t *table) text(b []byte) string { return t.out.Text(t.page, b) }
 const windows = 1252
 
 // pages are the code pages by the byte of the head that names the driver of a
-// language.
+// language: those of dBASE's languages and of Visual FoxPro, Code Pages Supported.
 var pages = map[byte]int{0x01: 437, 0x02: 850, 0x03: windows, 0x08: 865, 0x09: 437, 0x0a: 850, 0x0b: 437, 0x0d: 437, 0x0e: 850, 0x0f: 437, 0x10: 850, 0x11: 437,
 	0x12: 850, 0x13: 932, 0x14: 850, 0x15: 437, 0x16: 850, 0x17: 865, 0x18: 437, 0x19: 437, 0x1a: 850, 0x1b: 437, 0x1c: 863, 0x1d: 850, 0x1f: 852, 0x22: 852, 0x23: 852,
 	0x24: 860, 0x25: 850, 0x26: 866, 0x37: 850, 0x40: 852, 0x4d: 936, 0x4e: 949, 0x4f: 950, 0x50: 874, 0x57: windows, 0x58: windows, 0x59: windows, 0x64: 852, 0x65: 866,

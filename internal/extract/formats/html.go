@@ -33,10 +33,15 @@ func (j *job) html(at place, k kind, s *stream) error {
 	}
 	order := newByteOrder(at, head, enc) // head is good until the next read
 	guess := enc == encUTF8 && !at.decoded && !plain(head)
-	if order != nil || guess || k.format == fSVG {
+	xml := k.format == fSVG || bytes.HasPrefix(head, []byte("<?xml"))
+	declares := xml && bytes.Contains(head, []byte(entityMark))
+	if order != nil || guess || declares {
 		s.keep(maxEncoded)
 	}
 	j.part(at, k.media)
+	if declares && s.r != nil {
+		j.tooManyEntities(at)
+	}
 	h := &htmlText{j: j, out: j.out}
 	h.shown.h = h
 	h.shown.cells.tell = func(line []byte) { h.addAside(string(line)) }
@@ -60,7 +65,7 @@ func (j *job) html(at place, k kind, s *stream) error {
 			at.readings++
 		}
 	}
-	if s.r == nil && err == nil {
+	if declares && s.r == nil && err == nil {
 		at = j.declared(at, s.mem)
 	}
 	if s.r == nil && err == nil && likeASCII(enc) {

@@ -35,8 +35,12 @@ func (j *job) text(at place, k kind, s *stream) error {
 		s.keep(int(max(maxEncoded, min(maxCard, (j.lim.Memory-j.held)/2))))
 		j.hold(2 * int64(len(s.mem)))
 	}
+	declares := k.media == "application/xml" && bytes.Contains(head, []byte(entityMark))
 	s.keep(maxEncoded)
 	j.part(at, k.media)
+	if declares && s.r != nil {
+		j.tooManyEntities(at)
+	}
 	j.out.runs.off = s.r == nil && (wholeBase64(s.mem) != nil || !at.unfolded && withoutFiles(s.mem) != nil) // it is given as a reading
 	write := j.out.write
 	if marker != nil {

@@ -22,7 +22,7 @@ type binaryShared struct {
 // SharedString keeps a text that cells show by its place.
 func (p *binaryShared) SharedString(text string) error {
 	wb := &p.d.wb
-	if wb.shared.Len()+len(text) > maxShared {
+	if wb.shared.Len()+8*len(wb.offs)+len(text) > maxShared {
 		return gapOf(dlp.TooLarge, "shared strings")
 	}
 	wb.offs = append(wb.offs, wb.shared.Len())
@@ -32,16 +32,26 @@ func (p *binaryShared) SharedString(text string) error {
 
 // Sheet keeps a sheet's name.
 func (p *binaryShared) Sheet(relation, name string) {
-	if len(p.sheets) < maxStyles {
+	if p.short(relation) && p.short(name) && len(p.sheets) < maxStyles {
 		p.sheets[relation] = validString(name)
 	}
 }
 
 // Format keeps a number format.
 func (p *binaryShared) Format(id int, code string) {
-	if len(p.custom) < maxStyles {
+	if p.short(code) && len(p.custom) < maxStyles {
 		p.custom[id] = validString(code)
 	}
+}
+
+// short reports a name or a format that no program makes longer: Excel has 31 and
+// 255 letters. The workbook is not read on after one that is.
+func (p *binaryShared) short(s string) bool {
+	if len(s) <= 1<<10 {
+		return true
+	}
+	p.d.wb.err = gapOf(dlp.TooLarge, "names of a workbook")
+	return false
 }
 
 // Style keeps the number format of a cell style.
@@ -64,13 +74,13 @@ type binaryPart struct{ *rows }
 // SharedString drops a text, which stands in its cells.
 func (binaryPart) SharedString(string) error { return nil }
 
-// Sheet, Format and Style drop what was read before any sheet.
+// Sheet drops a name, which was read before any sheet.
 func (binaryPart) Sheet(string, string) {}
 
-// Format drops one.
+// Format drops a number format, likewise.
 func (binaryPart) Format(int, string) {}
 
-// Style drops one.
+// Style drops a cell format, likewise.
 func (binaryPart) Style(int) {}
 
 // Row begins a row.

@@ -127,10 +127,10 @@ func words(b []byte, tell func(string) error) error {
 	return nil
 }
 
-// readable reports letters that are for reading: no control characters but those
-// that part lines, and none that are nobody's. It looks no further than the first
-// that is not, so that looking from every byte of a record is not many times its
-// length: what may be a count is no letter.
+// readable reports letters that are for reading, not numbers that look like some: no
+// control characters but those that part lines, and none that are no letters at all.
+// It looks no further than the first that is not, so that looking from every byte of
+// a record is not many times its length: what may be a count is no letter.
 func readable(b []byte) bool {
 	for i := 0; i+1 < len(b); i += 2 {
 		r := rune(u16(b, i))
@@ -139,8 +139,8 @@ func readable(b []byte) bool {
 			i += 2
 		}
 		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-		case r == unicode.ReplacementChar, !unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r):
+		case r >= '\t' && r <= '\r':
+		case r < ' ', r == unicode.ReplacementChar, r == 0xfffe, r == 0xffff:
 			return false
 		}
 	}

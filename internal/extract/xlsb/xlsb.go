@@ -19,8 +19,8 @@ var (
 	ErrTooLarge = errors.New("xlsb: a record longer than may be held")
 )
 
-// maxRecord is the longest record that is held: a cell has 32,767 letters at most,
-// and what stands about them is of their number.
+// maxRecord is the longest record that is held, in bytes: a cell has 32,767 letters
+// at most, and how they look takes no more than a few bytes for each.
 const maxRecord = 1 << 20
 
 // Kind is what a cell holds.
@@ -255,7 +255,7 @@ func (p *part) record(id int, b []byte) error {
 
 // cell reads a record of a cell. A short one has no column: it is the next.
 //
-// Source: [MS-XLSB] 2.5.9, 2.4.311 ff.
+// Source: [MS-XLSB] 2.5.9, Cell, and the records by their names.
 func (p *part) cell(id int, b []byte) error {
 	c := Cell{Kind: Number}
 	if id >= brtShortBlank && id <= brtShortIsst {

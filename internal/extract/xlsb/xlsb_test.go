@@ -119,6 +119,7 @@ func TestRead(t *testing.T) {
 		"shared strings": {record(record(record(nil, 159, 2, 2), 19, byte(0), "Jane"), 19, byte(3), "Roe", 1, 0), "shared Jane\nshared Roe\n", nil},
 		"styles": {record(record(record(record(record(record(record(nil, 278), 44, uint16(164), "000-00-0000"), 626, 1), 47, uint16(0xffff), uint16(9)), 627), 617, 1), 47, uint16(0), uint16(164)),
 			"format 164 000-00-0000\nstyle 164\n", nil},
+		"odd letters":      {record(record(nil, 628), 637, byte(1), "seen \ue000\u2028\v536-22-8145", 0), "line seen \ue000\u2028\v536-22-8145\n", nil},
 		"a letter of two":  {record(record(nil, 628), 637, byte(1), "seen \U0001f600", 0), "line seen \U0001f600\n", nil},
 		"comments":         {record(record(record(nil, 628), 632, "Bea"), 637, byte(1), "seen", 0), "line Bea\nline seen\n", nil},
 		"pivot table":      {record(record(record(record(nil, 179), 24, "536-22-8145"), 21, 536228145.0), 25, uint16(1961), uint16(3), byte(4), byte(0), byte(0), byte(0)), "line 536-22-8145\nline 536228145\nline 1961-03-04\n", nil},
