@@ -51,7 +51,7 @@ type site struct {
 	postfix  *postfix // nil for another server
 	folder   string   // of a Sendmail
 	next     string   // where mail leaves to
-	replaced *strings.Replacer
+	replaced addresses
 	toml     string // the guide's configuration, with more of the test's
 }
 
@@ -59,8 +59,24 @@ type site struct {
 func (s *site) replace(next string) {
 	relay, milter, back := freeAddr(s.t), freeAddr(s.t), freeAddr(s.t)
 	s.gateway.addr = relay
-	s.replaced = strings.NewReplacer("[127.0.0.1]:2525", bracketed(relay), "127.0.0.1:2525", relay, "127.0.0.1:8892", milter,
-		"127.0.0.1:10026", back, "smarthost.provider.example:25", next)
+	s.replaced = addresses{"[127.0.0.1]:2525": bracketed(relay), "127.0.0.1:2525": relay, "127.0.0.1:8892": milter,
+		"127.0.0.1:10026": back, "smarthost.provider.example:25": next}
+}
+
+// addresses are those of a test by those of the guides.
+type addresses map[string]string
+
+var address = regexp.MustCompile(`(?:\[127\.0\.0\.1\]|127\.0\.0\.1|smarthost\.provider\.example):\d+`)
+
+// Replace puts a test's addresses in. One that only begins like a guide's, which a
+// test's own may, stays.
+func (a addresses) Replace(s string) string {
+	return address.ReplaceAllStringFunc(s, func(old string) string {
+		if own, ok := a[old]; ok {
+			return own
+		}
+		return old
+	})
 }
 
 func bracketed(addr string) string {
