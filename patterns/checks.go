@@ -12,6 +12,7 @@ import (
 var validators = map[string]func(string) bool{
 	"us-ssn":            check.SSN,
 	"us-ssn-short":      check.SSNShort,
+	"us-ssn-misread":    check.MisreadSSN,
 	"us-itin":           check.ITIN,
 	"us-hicn":           check.HICN,
 	"mbi":               check.MBI,

@@ -62,6 +62,7 @@ var wants = map[string]string{
 	"password-word":     "eight letters or more that are no word of a form or a program",
 	"icd10cm-billable":  "in an imported table, as a code that can be billed",
 	siteMRN:             "in the site's range, or lacks its check digit",
+	"us-ssn-misread":    "an SSN in which one to three letters stand for digits that they look like (O, o, l, I, Z, S, B)",
 	"us-ssn-scientific": "an SSN in scientific notation, with all its digits",
 	"us-ssn-cut":        "a number of seven to nine digits in scientific notation that may have been an SSN",
 	"card-truncated":    "16 to 19 digits, zeros behind the fifteenth, that begin like the cards of an issuer",

@@ -173,7 +173,7 @@ func TestNearMisses(t *testing.T) {
 		{"ref 512-44-123 x", "***-**-123", "lacks a digit as character 11"},
 		{"ref 512+44+1234", "***+**+1234", "has `+` where `-` is wanted as character 4; has `+` where `-` is wanted as character 7"},
 		{"ref 512-44-12E4,", "***-**-12*4", "has a letter where a digit is wanted as character 10"},
-		{"ref 5l2-44-1234", "***-**-1234", "has a letter where a digit is wanted as character 2"},
+		{"ref 5x2-44-1234", "***-**-1234", "has a letter where a digit is wanted as character 2"},
 		{"ref 512-44-+1234", "***-**-+1234", "has `+` too many as character 8"},
 		{"ref 51-4", "", ""},
 		{"ref 512-44-1234", "", ""},

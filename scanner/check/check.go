@@ -78,6 +78,45 @@ func SSN(s string) bool {
 	return area != 0 && area != 666 && area < 900 && group != 0 && serial != 0
 }
 
+// MisreadSSN reports whether s is an SSN of which one to three digits are written as
+// the letters that look like them, as the reading of a picture and hasty typing have
+// it: three, two and four figures with one sign between.
+func MisreadSSN(s string) bool {
+	if len(s) != len("000-00-0000") {
+		return false
+	}
+	var read [len("000-00-0000")]byte
+	letters := 0
+	for i := range len(s) {
+		c := s[i]
+		if i != 3 && i != 6 && isLetter(c) {
+			if c = looksLike(c); c == 0 {
+				return false
+			}
+			letters++
+		}
+		read[i] = c
+	}
+	return letters >= 1 && letters <= 3 && SSN(string(read[:]))
+}
+
+// looksLike returns the digit that a letter is taken for, 0 for none.
+func looksLike(letter byte) byte {
+	switch letter {
+	case 'O', 'o':
+		return '0'
+	case 'l', 'I':
+		return '1'
+	case 'Z':
+		return '2'
+	case 'S':
+		return '5'
+	case 'B':
+		return '8'
+	}
+	return 0
+}
+
 // SSNShort reports whether s is what a program that keeps numbers makes of an
 // SSN: seven or eight digits that are one with zeros in front.
 func SSNShort(s string) bool {
