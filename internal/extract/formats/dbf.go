@@ -52,19 +52,6 @@ func (t *dbfTable) Text(page int, b []byte) string {
 
 // Columns writes the names of the columns, which label their cells.
 func (t *dbfTable) Columns(names []string) error {
-	size := 0
-	for i, n := range names {
-		n = validString(n)
-		if i > 0 {
-			t.d.j.out.writeString("\t")
-		}
-		t.d.j.out.writeString(n)
-		size += len(n) + 1
-		if i < maxColumns {
-			t.s.labels = append(t.s.labels, columnLabel(n))
-		}
-	}
 	t.s.header = false
-	t.d.j.out.writeString("\n")
-	return t.spent(size)
+	return t.s.declared(names, columnLabel)
 }

@@ -207,6 +207,27 @@ func (d *officeDoc) open(f *zip.File) (io.ReadCloser, error) {
 	}{&budget{j: d.j, r: r, packed: int64(f.CompressedSize64)}, r}, nil
 }
 
+// part reads one part with read. An error that is no gap's is damage.
+func (d *officeDoc) part(f *zip.File, read func(io.Reader) error) error {
+	r, err := d.open(f)
+	if err != nil {
+		return err
+	}
+	err = read(r)
+	_ = r.Close() // it was only read
+	if ge, ok := errors.AsType[*gapError](err); ok {
+		return ge
+	} else if err != nil {
+		return gapOf(dlp.Corrupt, "zip member")
+	}
+	return nil
+}
+
+// scan reads one part in XML.
+func (d *officeDoc) scan(f *zip.File, h xmlHandler) error {
+	return d.part(f, func(r io.Reader) error { return d.j.conn.xml.scan(r, h) })
+}
+
 // read writes the text of one part of the package; false when it is no XML, so
 // that it is read as an embedded file.
 func (d *officeDoc) read(f *zip.File, p *officePackage) (isText bool, err error) {

@@ -48,20 +48,7 @@ type columns struct{ database }
 
 // Columns implements parquet.Sink.
 func (c *columns) Columns(names []string) error {
-	size := 0
-	for i, n := range names {
-		n = validString(n)
-		if i > 0 {
-			c.j.out.writeString("\t")
-		}
-		c.j.out.writeString(n)
-		size += len(n) + 1
-		if i < maxColumns {
-			c.s.labels = append(c.s.labels, cutLabel(n))
-		}
-	}
-	c.j.out.writeString("\n")
-	return c.spent(size)
+	return c.s.declared(names, cutLabel)
 }
 
 // Cell implements parquet.Sink.

@@ -59,19 +59,10 @@ func (d *database) Table(name string, columns []string) error {
 	d.s = &sheet{d: d.officeDoc}
 	d.j.out.field(validString(name), "table", 0)
 	d.j.out.writeString("\n")
-	size := len(name) + 1
-	for i, c := range columns {
-		if i > 0 {
-			d.j.out.writeString("\t")
-		}
-		d.j.out.writeString(validString(c))
-		size += len(c) + 1
-		if i < maxColumns {
-			d.s.labels = append(d.s.labels, cutLabel(validString(c)))
-		}
+	if err := d.spent(len(name) + 1); err != nil {
+		return err
 	}
-	d.j.out.writeString("\n")
-	return d.spent(size)
+	return d.s.declared(columns, cutLabel)
 }
 
 // Row implements sqlitefile.Sink.

@@ -2,12 +2,10 @@ package formats
 
 import (
 	"archive/zip"
-	"errors"
 	"path"
 	"strconv"
 	"strings"
 
-	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/listnum"
 )
 
@@ -72,16 +70,8 @@ func (d *officeDoc) wordLists(files []*zip.File) error {
 		if numbers {
 			h = lists
 		}
-		r, err := d.open(f)
-		if err != nil {
+		if err := d.scan(f, h); err != nil {
 			return err
-		}
-		err = d.j.conn.xml.scan(r, h)
-		_ = r.Close() // it was only read
-		if ge, ok := errors.AsType[*gapError](err); ok {
-			return ge
-		} else if err != nil {
-			return gapOf(dlp.Corrupt, "zip member")
 		}
 		lists.join()
 	}

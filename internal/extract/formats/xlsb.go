@@ -17,6 +17,7 @@ type binaryShared struct {
 	binaryPart
 	sheets map[string]string // name by relation
 	custom map[int]string    // number formats
+	again  bool              // the part at hand is read again in its turn
 }
 
 // SharedString keeps a text that cells show by its place.
@@ -65,8 +66,13 @@ func (p *binaryShared) Style(format int) {
 	}
 }
 
-// Line drops words: they are told where the part is read in its turn.
-func (*binaryShared) Line(string) error { return nil }
+// Line tells words, unless they are told in their turn.
+func (p *binaryShared) Line(text string) error {
+	if p.again {
+		return nil
+	}
+	return p.binaryPart.Line(text)
+}
 
 // binaryPart writes a part of a binary workbook as those of .xlsx are written.
 type binaryPart struct{ *rows }

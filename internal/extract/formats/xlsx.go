@@ -3,7 +3,7 @@ package formats
 import (
 	"archive/zip"
 	"bytes"
-	"errors"
+	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -39,8 +39,8 @@ type workbook struct {
 	err     error // the first thing that passed a bound
 }
 
-// workbook reads shared strings, styles and sheet names, before any sheet. Those in
-// XML are done with then.
+// workbook reads shared strings, styles and sheet names, before any sheet. They
+// are done with then, but for a binary workbook's own part.
 //
 // Source: ECMA-376-1 12.3; ECMA-376-2 6.2.2 for names, in which case does not count.
 func (d *officeDoc) workbook(files []*zip.File) error {
@@ -49,7 +49,7 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 	for _, f := range files {
 		if dir, base := path.Split(strings.ToLower(f.Name)); dir == "xl/_rels/" {
 			roles["xl/"+strings.TrimSuffix(base, ".rels")] = roleWorkbook
-			if err := d.shared(f, &relations{rels: rels, roles: roles}); err != nil {
+			if err := d.scan(f, &relations{rels: rels, roles: roles}); err != nil {
 				return err
 			}
 		}
@@ -58,15 +58,16 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 	for _, role := range roles {
 		named[role] = true
 	}
-	bin := &binaryShared{binaryPart{newRows(d)}, sheets, map[int]string{}}
+	bin := &binaryShared{binaryPart: binaryPart{newRows(d)}, sheets: sheets, custom: map[int]string{}}
 	for _, f := range files {
-		var h xmlHandler
+		var h xmlHandler // nil for a part in binary form
 		name := strings.ToLower(f.Name)
 		if !strings.HasPrefix(name, "xl/") {
 			continue
 		}
 		switch base := path.Base(name); {
 		case base == "sharedstrings.bin", base == "styles.bin", base == "workbook.bin":
+			bin.again = base == "workbook.bin"
 		case path.Ext(base) == ".bin", d.done[f]:
 			continue
 		case roles[name] == roleStrings, base == "sharedstrings.xml" && !named[roleStrings]:
@@ -78,12 +79,17 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		default:
 			continue
 		}
-		if h == nil {
-			if err := d.sharedBinary(f, bin); err != nil {
-				return err
+		if err := d.part(f, func(r io.Reader) error {
+			if h == nil {
+				return xlsbError(xlsb.Read(r, bin))
 			}
-		} else if err := d.shared(f, h); err != nil {
+			return d.j.conn.xml.scan(r, h)
+		}); err != nil {
 			return err
+		}
+		d.done[f] = h != nil || !bin.again
+		if d.wb.err != nil {
+			return d.wb.err
 		}
 	}
 	d.wb.names = map[string]string{}
@@ -91,39 +97,6 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 		d.wb.names[path.Join("xl", rels[id])] = name
 	}
 	return nil
-}
-
-// shared reads a part in XML that all sheets need.
-func (d *officeDoc) shared(f *zip.File, h xmlHandler) error {
-	r, err := d.open(f)
-	if err != nil {
-		return err
-	}
-	err = d.j.conn.xml.scan(r, h)
-	_ = r.Close() // it was only read
-	if ge, ok := errors.AsType[*gapError](err); ok {
-		return ge
-	} else if err != nil {
-		return gapOf(dlp.Corrupt, "zip member")
-	}
-	if path.Ext(f.Name) != ".rels" {
-		d.done[f] = true
-	}
-	return d.wb.err
-}
-
-// sharedBinary is shared of a part in Excel's binary form.
-func (d *officeDoc) sharedBinary(f *zip.File, h *binaryShared) error {
-	r, err := d.open(f)
-	if err != nil {
-		return err
-	}
-	err = xlsbError(xlsb.Read(r, h))
-	_ = r.Close() // it was only read
-	if err != nil {
-		return err
-	}
-	return d.wb.err
 }
 
 func (wb *workbook) str(i int) string {
@@ -442,6 +415,25 @@ func (s *sheet) endRow() {
 	if err := s.d.repeat(size); err != nil {
 		s.d.wb.err = err
 	}
+}
+
+// declared writes the names that a format gives its columns apart from any row, and
+// labels their cells so.
+func (s *sheet) declared(columns []string, label func(string) string) error {
+	size := 0
+	for i, c := range columns {
+		c = validString(c)
+		if i > 0 {
+			s.d.j.out.writeString("\t")
+		}
+		s.d.j.out.writeString(c)
+		size += len(c) + 1
+		if i < maxColumns {
+			s.labels = append(s.labels, label(c))
+		}
+	}
+	s.d.j.out.writeString("\n")
+	return s.d.spent(size)
 }
 
 // isHeader reports that the row at hand holds the names of the columns below it:
