@@ -116,6 +116,9 @@ func (j *job) office(at place, p *officePackage, z *zip.Reader) error {
 			embedded[f] = true
 		}
 	}
+	if err := d.unseen(); err != nil {
+		return err
+	}
 	j.out.writeString("\n")
 	n := 0
 	for _, f := range z.File {
@@ -408,11 +411,17 @@ func (w *wordText) start(name string, a attrs) {
 func (w *wordText) words(name string, a attrs) {
 	switch name {
 	case "ins", "del": // a change may begin inside a number
-		if v := strings.TrimSpace(a.get("author")); v != "" && len(w.beside) < maxBeside {
-			w.part()
-			w.beside = append(append(w.beside, v...), '\n')
+		w.aboutRun(a.get("author"))
+	case "hyperlink": // and so may a link
+		w.aboutRun(a.get("tooltip"))
+	case "comment":
+		w.aboutRun(a.get("author"))
+	case "property", "user-defined": // the label of what it holds
+		if v := strings.TrimSpace(a.get("name")); v != "" {
+			w.newline()
+			w.write(v + ": ")
 		}
-	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "docVar", "a", "alias", "tag":
+	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "a", "alias", "tag":
 		for _, k := range shownAttrs {
 			if v := strings.TrimSpace(a.get(k)); v != "" {
 				w.newline()
@@ -423,7 +432,7 @@ func (w *wordText) words(name string, a attrs) {
 		if v := a.get("href"); v != "" && w.odf {
 			w.d.line([]byte(v))
 		}
-		if v := a.get("val"); v != "" && (name == "alias" || name == "tag" || name == "docVar") {
+		if v := a.get("val"); v != "" && (name == "alias" || name == "tag") {
 			w.d.line([]byte(v))
 		}
 	case "dbPr", "connection", "webPr", "person", "shape", "rect", "oval", "imagedata", "listItem", "inputCells", "tableColumn":
@@ -442,6 +451,14 @@ func (w *wordText) words(name string, a attrs) {
 		if v := a.get("v"); v != "" {
 			w.d.line([]byte(v))
 		}
+	}
+}
+
+// aboutRun keeps words about a run of the line for below it.
+func (w *wordText) aboutRun(words string) {
+	if v := strings.TrimSpace(words); v != "" && len(w.beside) < maxBeside {
+		w.part()
+		w.beside = append(append(w.beside, v...), '\n')
 	}
 }
 

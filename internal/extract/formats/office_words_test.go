@@ -23,10 +23,16 @@ func TestOfficeAside(t *testing.T) {
 		"a threaded comment": {"xl/threadedComments/threadedComment1.xml", `<ThreadedComments><threadedComment><text>536-22-8145</text></threadedComment></ThreadedComments>`},
 		"who commented":      {"xl/persons/person.xml", `<personList><person displayName="536-22-8145"/></personList>`},
 		"a name":             {"xl/workbook.xml", `<workbook><definedNames><definedName name="x">536-22-8145</definedName></definedNames></workbook>`},
+		"a deleted cell's":   {"xl/sharedStrings.xml", `<sst><si><t>536-22-8145</t></si></sst>`},
 		"a scenario":         {"xl/worksheets/sheet1.xml", `<worksheet><sheetData/><scenarios><scenario name="a"><inputCells r="A1" val="536-22-8145"/></scenario></scenarios></worksheet>`},
 		"a chart's cache":    {"ppt/charts/chart1.xml", `<c:chartSpace><c:strCache><c:pt><c:v>536-22-8145</c:v></c:pt></c:strCache></c:chartSpace>`},
 		"a list's words":     {"word/numbering.xml", `<w:numbering><w:abstractNum><w:lvl w:ilvl="0"><w:start w:val="8145"/><w:lvlText w:val="SSN 536-22-%1"/></w:lvl></w:abstractNum></w:numbering>`},
 		"notes":              {"ppt/notesSlides/notesSlide1.xml", `<p:notes><a:p><a:t>536-22-8145</a:t></a:p></p:notes>`},
+		"a variable":         {"word/settings.xml", `<w:settings><w:docVars><w:docVar w:name="SSN" w:val="536-22-8145"/></w:docVars></w:settings>`},
+		"a mail merge":       {"word/settings.xml", `<w:settings><w:mailMerge><w:query w:val="SELECT * FROM p WHERE ssn = '536-22-8145'"/></w:mailMerge></w:settings>`},
+		"a link's words":     {"word/document.xml", `<w:document><w:p><w:hyperlink w:tooltip="536-22-8145"><w:r><w:t>here</w:t></w:r></w:hyperlink></w:p></w:document>`},
+		"who wrote":          {"word/comments.xml", `<w:comments><w:comment w:author="536-22-8145"><w:p/></w:comment></w:comments>`},
+		"a property's name":  {"docProps/custom.xml", `<Properties><property name="536-22-8145"><vt:bool>true</vt:bool></property></Properties>`},
 		"a property":         {"docProps/custom.xml", `<Properties><property name="x"><vt:lpwstr>536-22-8145</vt:lpwstr></property></Properties>`},
 	} {
 		base := member{"word/styles.xml", "<w:styles/>"}
@@ -58,6 +64,7 @@ func TestOfficeBeside(t *testing.T) {
 		"a digit corrected": {`<w:p><w:t>SSN 536-22-814</w:t><w:del w:author="Ana"><w:delText>4</w:delText></w:del><w:ins w:author="Ben"><w:t>5</w:t></w:ins></w:p>`,
 			"SSN 536-22-8145\nAna\n4\nBen\n"},
 		"a deleted paragraph": {`<w:p><w:del><w:delText>SSN 536-22-</w:delText><w:delText>8145</w:delText></w:del></w:p>`, "SSN 536-22-8145\n"},
+		"a link in a number":  {`<w:p><w:t>SSN 536-</w:t><w:hyperlink w:tooltip="Ana"><w:t>22</w:t></w:hyperlink><w:t>-8145</w:t></w:p>`, "SSN 536-22-8145\nAna\n"},
 		"in a cell":           {`<w:tr><w:tc><w:p><w:t>536-22-8145</w:t><w:instrText>PAGE</w:instrText></w:p></w:tc><w:tc><w:p><w:t>Ana</w:t></w:p></w:tc></w:tr>`, "536-22-8145\tAna\t\nPAGE\n"},
 		"cut":                 {`<w:p><w:instrText>SSN 536-22-8145`, "SSN 536-22-8145\n"},
 	} {

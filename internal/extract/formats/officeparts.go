@@ -24,8 +24,10 @@ func (c *rootChooser) start(name string, a attrs) {
 			c.h = newSheet(c.d, c.file)
 		case "styleSheet":
 			c.h = &quiet{} // not in use: the one in use was read before the sheets
-		case "Types", "theme", "fonts", "settings", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
+		case "Types", "theme", "fonts", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
 			c.h = &named{d: c.d} // names that people give, no text
+		case "settings":
+			c.h = &wordSettings{d: c.d}
 		case "numbering":
 			c.h = &numbering{d: c.d}
 		case "Relationships":
@@ -78,6 +80,25 @@ type named struct {
 func (n *named) text(b []byte) {
 	if t := bytes.TrimSpace(b); len(t) > 0 {
 		n.d.line(t)
+	}
+}
+
+// wordSettings writes what the settings of a document keep for it: its variables,
+// and what a mail merge asks of whom.
+//
+// Source: ECMA-376-1 17.15.1.31, 17.14.
+type wordSettings struct {
+	quiet
+	d *officeDoc
+}
+
+func (s *wordSettings) start(name string, a attrs) {
+	switch v := a.get("val"); {
+	case v == "":
+	case name == "docVar":
+		s.d.line([]byte(a.get("name") + ": " + v))
+	case name == "connectString", name == "query", name == "mailSubject":
+		s.d.line([]byte(v))
 	}
 }
 

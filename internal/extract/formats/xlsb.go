@@ -26,7 +26,7 @@ func (p *binaryShared) SharedString(text string) error {
 	if wb.shared.Len()+8*len(wb.offs)+len(text) > maxShared {
 		return gapOf(dlp.TooLarge, "shared strings")
 	}
-	wb.offs = append(wb.offs, wb.shared.Len())
+	wb.add()
 	wb.shared.WriteString(text)
 	return nil
 }

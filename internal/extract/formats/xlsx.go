@@ -33,6 +33,7 @@ const (
 type workbook struct {
 	shared  strings.Builder
 	offs    []int    // where each shared string begins
+	seen    []bool   // of each, whether a cell showed it
 	formats []string // number format of each cell style, "" for none
 	names   map[string]string
 	date04  bool
@@ -99,15 +100,41 @@ func (d *officeDoc) workbook(files []*zip.File) error {
 	return nil
 }
 
+// str returns the shared string that a cell shows.
 func (wb *workbook) str(i int) string {
+	if i < 0 || i >= len(wb.offs) {
+		return ""
+	}
+	wb.seen[i] = true
+	return wb.at(i)
+}
+
+func (wb *workbook) at(i int) string {
 	all := wb.shared.String()
 	switch {
-	case i < 0 || i >= len(wb.offs):
-		return ""
 	case i+1 == len(wb.offs):
 		return all[wb.offs[i]:]
 	}
 	return all[wb.offs[i]:wb.offs[i+1]]
+}
+
+// add begins a shared string.
+func (wb *workbook) add() {
+	wb.offs, wb.seen = append(wb.offs, wb.shared.Len()), append(wb.seen, false)
+}
+
+// unseen writes the shared strings that no cell shows: rows that were deleted may
+// have left them.
+func (d *officeDoc) unseen() error {
+	for i, seen := range d.wb.seen {
+		if s := d.wb.at(i); !seen && s != "" {
+			d.line([]byte(s))
+			if err := d.spent(len(s)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // sharedStrings keeps the text of each <si>. ECMA-376-1 18.4.
@@ -119,7 +146,7 @@ type sharedStrings struct {
 func (s *sharedStrings) start(name string, _ attrs) {
 	switch name {
 	case "si":
-		s.wb.offs = append(s.wb.offs, s.wb.shared.Len())
+		s.wb.add()
 	case "t":
 		s.inT = true
 	}

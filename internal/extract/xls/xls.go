@@ -117,7 +117,8 @@ type book struct {
 	biff int
 
 	shared  []byte
-	offs    []int
+	offs    []int  // where each shared string begins
+	shown   []bool // of each, whether a cell held it
 	formats map[int]string
 	xfs     []int // number format of each style
 	sheets  map[int]string
@@ -151,6 +152,11 @@ func Read(b []byte, out Out) (pictures bool, err error) {
 	for at := range k.sheets { // where the records in a row did not lead
 		if at > 0 && at < len(b) && !k.seen[at] {
 			k.walk(at, false)
+		}
+	}
+	for i, shown := range k.shown { // what deleted cells may have left
+		if !shown {
+			k.line(k.kept(i))
 		}
 	}
 	switch {
@@ -336,7 +342,7 @@ func latin(out, b []byte) []byte {
 func (k *book) strings(b []byte, next int) error {
 	r := &segments{k: k, b: from(b, 8), next: next}
 	for n := u32(b, 4); n > 0 && !r.end(); n-- {
-		k.offs = append(k.offs, len(k.shared))
+		k.offs, k.shown = append(k.offs, len(k.shared)), append(k.shown, false)
 		count := int(r.u16())
 		flags := r.byte()
 		runs, ext := 0, 0
@@ -435,13 +441,17 @@ func (r *segments) letters(n int, wide bool) {
 	}
 }
 
-// str returns a shared string.
+// str returns the shared string that a cell holds.
 func (k *book) str(i uint32) string {
-	n := len(k.offs)
-	switch {
-	case int64(i) >= int64(n):
+	if int64(i) >= int64(len(k.offs)) {
 		return ""
-	case int(i) == n-1:
+	}
+	k.shown[i] = true
+	return k.kept(int(i))
+}
+
+func (k *book) kept(i int) string {
+	if i == len(k.offs)-1 {
 		return string(k.shared[k.offs[i]:])
 	}
 	return string(k.shared[k.offs[i]:k.offs[i+1]])
