@@ -53,6 +53,10 @@ type Config struct {
 	// MaxRatio is how many bytes one packed byte may unpack to, once 16 MiB
 	// have come out of a member.
 	MaxRatio int `toml:"max_ratio"`
+	// TrustBurnedIn takes a DICOM file's word that no text is burnt into its pixels
+	// (Burned In Annotation is NO, and the picture an original of the detector). Whoever
+	// sends the file can write that word; else its pixels are a gap, as a photograph is.
+	TrustBurnedIn bool `toml:"trust_burned_in"`
 	// OCR is about the words in pictures.
 	OCR OCR `toml:"ocr"`
 	// PasswordsFile holds passwords that encrypted files are tried with, one

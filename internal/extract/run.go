@@ -263,7 +263,7 @@ var errBroken = errors.New("extract: child broke")
 // receives sees it too.
 func (t *try) send(f io.Reader) {
 	defer close(t.sent)
-	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Most: t.most, Logos: t.p.cfg.OCR.Logos, Limits: t.p.cfg.limits(), Skip: t.skips(),
+	job := wire.Job{Size: t.doc.Size, Mail: t.doc.Channel == dlp.Mail, Most: t.most, Logos: t.p.cfg.OCR.Logos, Burned: t.p.cfg.TrustBurnedIn, Limits: t.p.cfg.limits(), Skip: t.skips(),
 		Passwords: t.passwords, Names: t.names != nil, Tries: t.p.cfg.PasswordTries + 2*len(t.doc.Passwords), TriesAll: t.p.cfg.MaxPasswordTries + 2*len(t.doc.Passwords)} // they take turns with what the document names
 	if wire.Write(t.c.w, wire.OpJob, wire.AppendJob(nil, &job)) != nil {
 		return

@@ -68,6 +68,7 @@ type Job struct {
 	Size   int64 // of the document in bytes, as far as known; 0 when not
 	Mail   bool  // it came as a mail, whatever it looks like
 	Logos  bool  // words of the small pictures that HTML shows are read too
+	Burned bool  // a DICOM file is believed that no text is burnt into its pixels
 	Most   Skill // of the children there are: what needs more is a gap
 	Limits Limits
 	Skip   []Skip
@@ -83,7 +84,7 @@ type Job struct {
 // AppendJob appends the encoding of j to b.
 func AppendJob(b []byte, j *Job) []byte {
 	b = binary.AppendUvarint(b, uint64(max(j.Size, 0)))
-	b = append(b, flag(j.Mail), flag(j.Logos), flag(j.Names), byte(j.Most))
+	b = append(b, flag(j.Mail), flag(j.Logos), flag(j.Names), flag(j.Burned), byte(j.Most))
 	for _, v := range []int64{int64(j.Limits.Depth), int64(j.Limits.Members), j.Limits.Decoded, j.Limits.Memory, j.Limits.Ratio, j.Limits.Pixels, int64(j.Limits.Pages)} {
 		b = binary.AppendUvarint(b, uint64(max(v, 0)))
 	}
@@ -102,7 +103,7 @@ func AppendJob(b []byte, j *Job) []byte {
 func DecodeJob(b []byte) (*Job, error) {
 	d := decoder{b: b}
 	j := &Job{Size: d.int()}
-	j.Mail, j.Logos, j.Names, j.Most = d.byte() == 1, d.byte() == 1, d.byte() == 1, Skill(d.byte())
+	j.Mail, j.Logos, j.Names, j.Burned, j.Most = d.byte() == 1, d.byte() == 1, d.byte() == 1, d.byte() == 1, Skill(d.byte())
 	if j.Most >= Skills {
 		d.bad = true
 	}

@@ -52,7 +52,7 @@ func TestFrameBounds(t *testing.T) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	job := &wire.Job{Size: 12, Mail: true, Most: wire.PDF, Logos: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5, Pixels: 6, Pages: 7},
+	job := &wire.Job{Size: 12, Mail: true, Most: wire.PDF, Logos: true, Burned: true, Limits: wire.Limits{Depth: 1, Members: 2, Decoded: 3, Memory: 4, Ratio: 5, Pixels: 6, Pages: 7},
 		Skip: []wire.Skip{{Path: "2"}, {Path: "3/1", Broken: true}}, Passwords: []string{"geheim", "ß"}, Tries: 7, TriesAll: 70, Names: true}
 	if got, err := wire.DecodeJob(wire.AppendJob(nil, job)); err != nil || !reflect.DeepEqual(got, job) {
 		t.Errorf("job: got %+v %v", got, err)

@@ -85,7 +85,7 @@ func (j *job) dicom(at place, s *stream) error {
 	d := &dicom{j: j, at: at, r: bufio.NewReaderSize(s.reader(), headSize), size: s.size, order: binary.LittleEndian, explicit: true, group: 1}
 	err := d.file()
 	d.flush()
-	if d.pixels && !d.clean() {
+	if d.pixels && !(j.burned && d.clean()) {
 		j.gap(at, dlp.Image, "dicom pixel data", 0)
 	}
 	if d.overlay {
@@ -109,8 +109,8 @@ func (j *job) dicom(at place, s *stream) error {
 	return err
 }
 
-// clean reports pixels in which no text is to be looked for: the file says that
-// none is burnt in, and they are as the detector gave them.
+// clean reports pixels of which the file says that no text is burnt in, and that
+// they are as the detector gave them.
 //
 // Source: DICOM PS3.3 C.7.6.1.1.2 (Image Type), C.7.6.1 (Burned In Annotation).
 func (d *dicom) clean() bool {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stanch-dlp/stanch/internal/wire"
 )
 
 // dicomForm is how a data set is written.
@@ -151,7 +153,7 @@ func TestDICOM(t *testing.T) {
 		{"a directory", f.sq(0x00041220, false, f.el(0x00041430, "CS", "PATIENT", -1)+id, f.el(0x00041430, "CS", "PATIENT", -1)+id), "PatientID", []string{"PatientID=E1234567@2", "PatientID=E1234567@3"}, nil},
 		{"text in private bytes", id + f.el(0x00291010, "OB", "SV10\x00\x00\x00\x00SSN 536-22-8145\x00\x00\x00\x01\x02", -1), "SV10 SSN 536-22-8145", nil, nil},
 		{"words in the preamble", "MRN E1234567" + part10("1.2.3", id)[12:], "preamble: MRN E1234567 \n", nil, nil},
-		{"a detector's picture", detector + f.el(0x00280301, "CS", "NO", -1) + pixels, "BurnedInAnnotation", nil, nil},
+		{"a detector's picture", detector + f.el(0x00280301, "CS", "NO", -1) + pixels, "BurnedInAnnotation", nil, []string{"image dicom pixel data"}},
 		{"a picture of a screen", f.el(0x00080008, "CS", `DERIVED\SECONDARY`, -1) + f.el(0x00280301, "CS", "NO", -1) + pixels, "", nil, []string{"image dicom pixel data"}},
 		{"a face", detector + f.el(0x00280301, "CS", "NO", -1) + f.el(0x00280302, "CS", "YES", -1) + pixels, "", nil, []string{"image dicom pixel data"}},
 		{"an overlay", id + f.el(0x60003000, "OW", "\x01\x02", -1), "", nil, []string{"image dicom overlay"}},
@@ -184,6 +186,28 @@ func TestDICOM(t *testing.T) {
 				t.Errorf("gaps %q, want %q", got, c.gaps)
 			}
 		})
+	}
+}
+
+// TestDICOMIsBelieved: only where the configuration says so is a file's own word
+// about its pixels taken, and only of a detector's picture.
+func TestDICOMIsBelieved(t *testing.T) {
+	f := explicitLE
+	detector := f.el(0x00080008, "CS", `ORIGINAL\PRIMARY\AXIAL`, -1)
+	burnt, pixels := f.el(0x00280301, "CS", "NO", -1), f.el(0x7fe00010, "OW", "\x01\x02", -1)
+	for name, c := range map[string]struct {
+		in   string
+		gaps []string
+	}{
+		"a detector's picture":  {detector + burnt + pixels, []string{}},
+		"a picture of a screen": {f.el(0x00080008, "CS", `DERIVED\SECONDARY`, -1) + burnt + pixels, []string{"image dicom pixel data"}},
+		"a face":                {detector + burnt + f.el(0x00280302, "CS", "YES", -1) + pixels, []string{"image dicom pixel data"}},
+		"no word":               {detector + pixels, []string{"image dicom pixel data"}},
+	} {
+		a := serveJob(t, &wire.Job{Burned: true, Limits: limits}, []byte(part10("1.2.840.10008.1.2.1", c.in)))
+		if got := a.told(); !slices.Equal(got, c.gaps) {
+			t.Errorf("%s: gaps %q, want %q", name, got, c.gaps)
+		}
 	}
 }
 

@@ -26,8 +26,9 @@ type job struct {
 	ocr  *ocr
 	most wire.Skill // what children there are can read
 
-	logos bool                         // they are read too
-	known map[[sha256.Size]byte][]byte // words of pages that were read
+	logos  bool                         // they are read too
+	burned bool                         // see wire.Job
+	known  map[[sha256.Size]byte][]byte // words of pages that were read
 
 	members int            // seen so far
 	inner   map[string]int // members seen so far in each part that has any: the highest number
@@ -42,7 +43,7 @@ type job struct {
 }
 
 func newJob(c *conn, head *wire.Job, pdf *pdfReader, pages *ocr) *job {
-	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, ocr: pages, most: head.Most, logos: head.Logos,
+	j := &job{conn: c, out: &emitter{w: c.w, begun: c.begun, frame: c.frame, text: c.text}, lim: head.Limits, pdf: pdf, ocr: pages, most: head.Most, logos: head.Logos, burned: head.Burned,
 		skip: make(map[string]bool, len(head.Skip)), inner: map[string]int{}}
 	j.out.runs.room = head.Limits.Memory / 2 // the document may be held as well
 	j.pw = passwords{given: head.Passwords, perFile: head.Tries, left: head.TriesAll, tell: head.Names}
