@@ -99,7 +99,7 @@ func Load(ctx context.Context, src Source, t Tester) (*Set, error) {
 	if t == nil {
 		return set, nil
 	}
-	if err := set.test(ctx, t, src.Tested); err != nil {
+	if err := set.test(ctx, t, src); err != nil {
 		return nil, err
 	}
 	return set, nil
@@ -142,7 +142,7 @@ func (m *merger) read(path string, lists map[string][]string, site Site) []*file
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		entries, err := os.ReadDir(path)
 		if err != nil {
-			m.errs = append(m.errs, &Error{File: path, Key: "file", Want: "a folder that can be read"})
+			m.errs = append(m.errs, &Error{File: path, Key: "file", Want: "a folder that can be read: " + bare(err)})
 		}
 		names = nil
 		for _, e := range entries {
@@ -168,7 +168,7 @@ func (m *merger) read(path string, lists map[string][]string, site Site) []*file
 func readFile(name string) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // nobody who writes a pipe is waited for
 	if err != nil {
-		return nil, errors.New("a file that can be read")
+		return nil, errors.New("a file that can be read: " + bare(err))
 	}
 	defer f.Close() // read only: nothing to lose
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
@@ -176,12 +176,20 @@ func readFile(name string) ([]byte, error) {
 	}
 	src, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
 	if err != nil {
-		return nil, errors.New("a file that can be read")
+		return nil, errors.New("a file that can be read: " + bare(err))
 	}
 	if len(src) > MaxFileBytes {
 		return nil, fmt.Errorf("at most %d bytes", MaxFileBytes)
 	}
 	return src, nil
+}
+
+// bare is what the system said, without the path: an Error names the file.
+func bare(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return err.Error()
 }
 
 // add takes in the rules of f. The same id in a later file replaces the whole
@@ -339,11 +347,11 @@ func digest(rules []*Rule) string {
 // test runs each rule's own tests with that rule alone. Tests of the built-in
 // packs do not know the site's forms, so they run without, and those of a rule
 // that is extended do not know which of its values are never reported here.
-// With tested they are run for rules that are extended alone.
-func (s *Set) test(ctx context.Context, t Tester, tested bool) error {
+// With src.Tested they are run for rules that are extended alone.
+func (s *Set) test(ctx context.Context, t Tester, src Source) error {
 	var errs []error
 	for _, r := range s.rules {
-		if tested && BuiltIn(r.File) && len(r.extended) == 0 {
+		if src.Tested && BuiltIn(r.File) && len(r.extended) == 0 {
 			continue // without the site's forms it is as built, and so are all its tests
 		}
 		own := withoutAdded(r)
@@ -359,7 +367,7 @@ func (s *Set) test(ctx context.Context, t Tester, tested bool) error {
 			case BuiltIn(r.Tests[i].File):
 				set = bare
 			}
-			if err := runTest(ctx, t, set, r, &r.Tests[i]); err != nil {
+			if err := runTest(ctx, t, set, r, &r.Tests[i], src); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -401,7 +409,7 @@ func seenIn(found []dlp.Finding) string {
 	return strings.Join(out, ", ")
 }
 
-func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error {
+func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test, src Source) error {
 	found, err := t.Test(ctx, set, test.Text, test.As)
 	if errors.Is(err, ErrUntested) {
 		return nil
@@ -411,11 +419,15 @@ func runTest(ctx context.Context, t Tester, set *Set, r *Rule, test *Test) error
 		fail.Want = "a test that can be run: " + err.Error()
 		return fail
 	}
-	as := ""
-	if test.As != "" {
-		as = " --as " + test.As
+	var flags string
+	if _, draft := src.Instead[test.File]; !draft && !BuiltIn(test.File) {
+		flags = " --rules " + test.File
 	}
-	seen, hint := seenIn(found), fmt.Sprintf("`stanch rules explain --rule %s%s --text TEXT` says why", r.ID, as)
+	flags += " --rule " + string(r.ID)
+	if test.As != "" {
+		flags += " --as " + test.As
+	}
+	seen, hint := seenIn(found), fmt.Sprintf("`stanch rules explain%s --text TEXT` says why", flags)
 	hit := slices.ContainsFunc(found, func(f dlp.Finding) bool { return f.Rule == r.ID && f.Confidence >= dlp.Medium })
 	switch {
 	case test.Match && !hit:

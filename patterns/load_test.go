@@ -110,7 +110,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 		{"no patterns", "[[rules.patterns]]\n  confidence = \"medium\"\n  regex = '''B\\d{6}'''\n  supporting = { any = [\"@badge\"], proximity = 40 }\n", "", []string{":4: rules[0]: at least one"}},
 		{"bad date", `"2026-01-31"`, `"January"`, []string{":17: rules[0].allowlists[0].expires: a date"}},
 		{"no reason", `description = "printed on the poster"`, "", []string{": rules[0].allowlists[0].description: the reason"}},
-		{"failed match", `"badge B123456"`, `"badge B12345"`, []string{":19: rules[0].tests.match[0]: a finding of badge at medium or above; seen: nothing; `stanch rules explain --rule badge --text TEXT` says why"}},
+		{"failed match", `"badge B123456"`, `"badge B12345"`, []string{":19: rules[0].tests.match[0]: a finding of badge at medium or above; seen: nothing; `stanch rules explain --rules FILE --rule badge --text TEXT` says why"}},
 		{"failed no_match", `["B123456", `, "[\n \"B123456\",\n\"badge B999999\", ", []string{":22: rules[0].tests.no_match[1]: no finding of badge at medium or above; seen: badge at medium in bytes 6 to 13; `stanch rules explain"}},
 		{"extends nothing", `id = "badge"`, `extends = "nobody"`, []string{":6: rules[0].type: no such key beside extends", ":5: rules[0].extends: the id of a rule"}},
 		{"every error at once", "schema = 1\n[keywords]", "schema = 1\none = 1\ntwo = 2\n[keywords]", []string{":2: one: ", ":3: two: "}},
@@ -120,6 +120,7 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 			path, err := loadSpoiled(t, tt.from, tt.to)
 			lines := strings.Split(err.Error(), "\n")
 			for _, want := range tt.want {
+				want = strings.ReplaceAll(want, "--rules FILE ", "--rules "+path+" ")
 				if !slices.ContainsFunc(lines, func(l string) bool {
 					rest, ok := strings.CutPrefix(l, path)
 					return ok && (strings.HasPrefix(rest, want) || want[:2] == ": " && strings.Contains(rest, want))
@@ -132,6 +133,16 @@ func TestErrorsHaveFileLineAndKey(t *testing.T) {
 				t.Errorf("error is %T, want *patterns.Error inside", err)
 			}
 		})
+	}
+}
+
+// TestDraftIsNoFile: a failed test of a text that is read in place of a file names no
+// file to explain it by, for the file does not say what the text says.
+func TestDraftIsNoFile(t *testing.T) {
+	path := write(t, "site.toml", good)
+	_, err := load(t, patterns.Source{Paths: []string{path}, Instead: map[string]string{path: strings.Replace(good, `"badge B123456"`, `"badge B12345"`, 1)}})
+	if err == nil || !strings.Contains(err.Error(), "`stanch rules explain --rule badge --text TEXT`") {
+		t.Errorf("error %v, want one whose command has no --rules", err)
 	}
 }
 

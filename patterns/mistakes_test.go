@@ -188,7 +188,7 @@ func TestFilesThatCannotBeRules(t *testing.T) {
 		{"a link to a pipe", linked, ":0: file: a file, or a link to one"},
 		{"a device", "/dev/zero", ":0: file: a file, or a link to one"},
 		{"too many words", file("words.toml", words), "rules: at most 100000 words as patterns in all, not 120000"},
-		{"not there", filepath.Join(dir, "none.toml"), ":0: file: a file that can be read"},
+		{"not there", filepath.Join(dir, "none.toml"), ":0: file: a file that can be read: no such file or directory"},
 		{"empty", file("empty.toml", ""), ":1: schema: schema = 1 at the top"},
 		{"not UTF-8", file("latin.toml", "schema = 1\n# \xe9\n[keywords]\na = [\"\xff\"]\n"), ": TOML:"},
 		{"with a NUL", file("nul.toml", "schema = 1\nx = \"\x00\"\n"), ": TOML:"},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // TestArgumentErrors: no command counts arguments as cobra does; it says which it
@@ -40,5 +41,28 @@ func TestArgumentErrors(t *testing.T) {
 	walk(newRoot(&app{in: strings.NewReader(""), out: &out, errs: &out}))
 	if seen < 20 {
 		t.Errorf("%d errors were seen, want more: the walk misses commands", seen)
+	}
+}
+
+// TestFlagValues: help and manual call the value of each flag by one word; a command
+// between backticks in what a flag does was taken for it.
+func TestFlagValues(t *testing.T) {
+	seen := 0
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			seen++
+			if value, _ := pflag.UnquoteUsage(f); strings.ContainsAny(value, " -") {
+				t.Errorf("%s --%s: its value is called %q, want one word", c.CommandPath(), f.Name, value)
+			}
+		})
+	}
+	var out bytes.Buffer
+	walk(newRoot(&app{in: strings.NewReader(""), out: &out, errs: &out}))
+	if seen < 100 {
+		t.Errorf("%d flags were seen, want more: the walk misses commands", seen)
 	}
 }

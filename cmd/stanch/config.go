@@ -113,6 +113,10 @@ func (a *app) configCheck(cmd *cobra.Command) (err error) {
 		fmt.Fprintln(a.errs, err)
 		return exitCode(exitFound)
 	}
+	if info, err := os.Stat(cfg.DataDir); err == nil && !info.IsDir() {
+		fmt.Fprintln(a.errs, cfg.At("data_dir", fmt.Errorf("want a folder: %s is something else", cfg.DataDir)))
+		return exitCode(exitFound)
+	}
 	if cfg.Extract.Sandbox == extract.SandboxPartial || cfg.Extract.Sandbox == extract.SandboxOff {
 		fmt.Fprintf(a.errs, "stanch: WARNING: %v\n", cfg.At("extract.sandbox",
 			fmt.Errorf("%q: a parser that a document takes over may not be held (docs/sandbox.md)", cfg.Extract.Sandbox)))

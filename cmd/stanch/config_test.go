@@ -30,6 +30,24 @@ func TestConfigCheckExtract(t *testing.T) {
 	}
 }
 
+// TestDataDirIsAFile: config check and serve say which folder they cannot have, and
+// by which key it was named.
+func TestDataDirIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	conf, file := filepath.Join(dir, "stanch.toml"), filepath.Join(dir, "var")
+	for name, text := range map[string]string{conf: "\ndata_dir = \"var\"\n[extract]\nsandbox = \"off\"\n[metrics]\nlisten = \"\"\n", file: ""} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, errs, code := stanch(t, "config", "check", "--config", conf); code != 1 || out != "" || errs != conf+":2: data_dir: want a folder: "+file+" is something else\n" {
+		t.Errorf("config check: got exit %d, %q, %q", code, out, errs)
+	}
+	if _, errs, code := stanch(t, "serve", "--config", conf); code != 2 || !strings.Contains(errs, "data_dir "+file+": want a folder") {
+		t.Errorf("serve: got exit %d, %q", code, errs)
+	}
+}
+
 // TestAgeRecipients: with a public key that was cut off or altered neither config
 // check holds nor serve starts.
 func TestAgeRecipients(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -179,5 +180,48 @@ func TestExplainUsage(t *testing.T) {
 		if code != tt.code || !strings.Contains(errs, tt.want) {
 			t.Errorf("%q: exit %d, %q, %q, want %d and %q", tt.args, code, out, errs, tt.code, tt.want)
 		}
+	}
+}
+
+// TestGuideExplains: what docs/rules.md shows of explain is what it prints, but for the
+// words, lines and counts that change with the packs.
+func TestGuideExplains(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(guide), "The last one says, among others:\n\n```\n")
+	shown, _, ok := strings.Cut(shown, "```")
+	out, errs, code := stanch(t, "rules", "explain", "--text", "his number is 536228145", "--rule", "us-ssn")
+	if !ok || code != 0 || errs != "" {
+		t.Fatalf("guide %v, exit %d: %s", ok, code, errs)
+	}
+	change := regexp.MustCompile("(`[^`]*`, )+`[^`]*` and \\d+ more|toml:\\d+")
+	if form := change.ReplaceAllString(shown, "…"); !strings.Contains(change.ReplaceAllString(out, "…"), form) {
+		t.Errorf("the guide shows\n%s\nand explain prints\n%s", shown, out)
+	}
+}
+
+// TestEvalOfTheGuide: the texts of docs/rules.md are counted with the rule of its example.
+func TestEvalOfTheGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	block := func(name, after, fence string) string {
+		_, text, _ := strings.Cut(string(guide), after)
+		_, text, _ = strings.Cut(text, fence+"\n")
+		text, _, _ = strings.Cut(text, "```")
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	rules, texts := block("badge.toml", "## A worked example", "```toml"), block("texts.jsonl", "## Tests", "```")
+	out, errs, code := stanch(t, "rules", "eval", "--rules", rules, "--only", "staff-badge", texts)
+	if code != 0 || errs != "" || !regexp.MustCompile(`(?m)^  CUSTOM +1 +0 +0 +1\.000 +1\.000 `).MatchString(out) {
+		t.Errorf("exit %d, %q:\n%s", code, errs, out)
 	}
 }

@@ -81,7 +81,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 	}
 	for _, d := range []string{dir, keysDir(dir), auditDir(dir), filepath.Dir(anchorPath(dir)), filepath.Join(dir, "tmp"), filepath.Join(dir, "cache")} {
 		if err := safefile.MkdirAll(d); err != nil {
-			return nil, fmt.Errorf("data_dir: %w", err)
+			return nil, fmt.Errorf("data_dir %s: want a folder of the user that serves, or one that this user can make: %w", dir, err)
 		}
 	}
 	n = &node{cfg: cfg, log: log, metrics: m}
@@ -90,7 +90,7 @@ func openNode(ctx context.Context, cfg *config.Config, log *slog.Logger, m *metr
 		if errors.Is(err, safefile.ErrLocked) {
 			return nil, &inUseError{dir: dir}
 		}
-		return nil, fmt.Errorf("data_dir: lock: %w", err)
+		return nil, fmt.Errorf("data_dir %s: want a folder of the user that serves: lock: %w", dir, err)
 	}
 	defer func() {
 		if err != nil {

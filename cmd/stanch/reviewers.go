@@ -35,7 +35,7 @@ type reviewer struct {
 func (r *reviewer) flag(cmd *cobra.Command) {
 	r.cmd = cmd
 	tpmDeviceFlag(cmd, &r.device)
-	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "file with a reviewer's age secret key or the private key of their certificate (PEM), mode 0600, or that `stanch reviewers key --tpm` wrote (repeatable): where the server has no release key")
+	cmd.Flags().StringArrayVarP(&r.files, "identity", "i", nil, "`FILE` with a reviewer's age secret key or the private key of their certificate (PEM), mode 0600, or that `stanch reviewers key --tpm` wrote (repeatable): where the server has no release key")
 }
 
 // maxCertificate bounds the file of a reviewer's certificate, in bytes.

@@ -36,13 +36,13 @@ const maxMeta = 256 << 20
 var (
 	// ErrNotWhole says that an archive is cut short or altered, or was never
 	// ended.
-	ErrNotWhole = errors.New("backup: the archive is not whole")
+	ErrNotWhole = errors.New("backup: the archive is not whole: copy it here anew, or take another")
 	// ErrNotBackup says that a file is no archive of this package.
 	ErrNotBackup = errors.New("backup: not a backup of stanch")
 	// ErrNewer says that a later version of stanch wrote it.
 	ErrNewer = errors.New("backup: written by a later version of stanch")
 	// ErrWrongKey says that none of the identities opens it.
-	ErrWrongKey = errors.New("backup: no key at hand opens it")
+	ErrWrongKey = errors.New("backup: none of these keys opens it: it takes the secret key of one of those that it was made for")
 )
 
 // Head says what an archive is.

@@ -67,11 +67,11 @@ func Read(r io.Reader) ([]Doc, error) {
 		}
 		var d Doc
 		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
-			return nil, fmt.Errorf("gold: line %d: not a labelled text", n)
+			return nil, fmt.Errorf("gold: line %d: not a labelled text: want an object such as {\"id\":\"1\",\"text\":\"SSN 536-22-8145\",\"spans\":[{\"start\":4,\"end\":15,\"type\":\"SSN\"}]} a line", n)
 		}
 		for _, s := range d.Spans {
 			if s.Start < 0 || s.End <= s.Start || s.End > int64(len(d.Text)) {
-				return nil, fmt.Errorf("gold: line %d: a span outside the text", n)
+				return nil, fmt.Errorf("gold: line %d: a span outside the text: start and end count its bytes from 0, and the end is the first byte behind", n)
 			}
 		}
 		docs = append(docs, d)

@@ -89,13 +89,14 @@ func TestTable(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	for name, line := range map[string]string{
-		"no JSON":              "x",
-		"a span past the end":  `{"text":"zq","spans":[{"start":0,"end":3,"type":"SSN"}]}`,
-		"a span that is empty": `{"text":"zq","spans":[{"start":1,"end":1,"type":"SSN"}]}`,
+	for name, tt := range map[string]struct{ line, remedy string }{
+		"no JSON":              {"x", `want an object such as {"id":`},
+		"a span past the end":  {`{"text":"zq","spans":[{"start":0,"end":3,"type":"SSN"}]}`, "count its bytes from 0"},
+		"a span that is empty": {`{"text":"zq","spans":[{"start":1,"end":1,"type":"SSN"}]}`, "count its bytes from 0"},
 	} {
-		if _, err := gold.Read(strings.NewReader("{\"text\":\"a\"}\n\n" + line)); err == nil || !strings.Contains(err.Error(), "line 3") || strings.Contains(err.Error(), "zq") {
-			t.Errorf("%s: error %v, want one of line 3 that does not quote it", name, err)
+		_, err := gold.Read(strings.NewReader("{\"text\":\"a\"}\n\n" + tt.line))
+		if err == nil || !strings.Contains(err.Error(), "line 3") || !strings.Contains(err.Error(), tt.remedy) || strings.Contains(err.Error(), "zq") {
+			t.Errorf("%s: error %v, want one of line 3 that says what is wanted and does not quote it", name, err)
 		}
 	}
 	docs, err := gold.Read(strings.NewReader(`{"id":"a","source":"s","text":"ab","spans":[{"start":0,"end":2,"type":"SSN"}],"meta":{"labels":"full"}}`))

@@ -17,8 +17,12 @@ func TestFree(t *testing.T) {
 	}
 	doors := []service.Door{{Name: "milter", Key: "milter.listen", Addr: "unix:/nowhere/at/all"}, {Name: "smtp", Key: "smtp.listen", Addr: ln.Addr().String()}}
 	var l service.Listeners
-	if err := l.Free(t.Context(), doors); err == nil || !strings.HasPrefix(err.Error(), "smtp.listen: ") {
-		t.Errorf("taken: got %v", err)
+	if err := l.Free(t.Context(), doors); err == nil || !strings.HasPrefix(err.Error(), "smtp.listen: ") || !strings.Contains(err.Error(), "ss -ltnp") {
+		t.Errorf("taken: got %v, want its key, and how to learn who has it", err)
+	}
+	nowhere := []service.Door{{Name: "smtp", Key: "smtp.listen", Addr: "192.0.2.1:2525"}} // documentation's own: no machine has it
+	if err := l.Free(t.Context(), nowhere); err == nil || !strings.Contains(err.Error(), "set an address of this machine") {
+		t.Errorf("no address of this machine: got %v", err)
 	}
 	ln.Close()
 	for range 2 {

@@ -249,7 +249,24 @@ func splitAddr(addr string) (network, address string) {
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	network, address := splitAddr(addr)
-	return lc.Listen(ctx, network, address)
+	ln, err := lc.Listen(ctx, network, address)
+	if remedy := remedyFor(err); network == "tcp" && remedy != "" {
+		err = fmt.Errorf("%w: %s", err, remedy)
+	}
+	return ln, err
+}
+
+// remedyFor says what to do where an address cannot be had; "" where err says enough.
+func remedyFor(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "set another address, or end the program that has it (as root `ss -ltnp` names it)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "set an address of this machine (`ip address` lists them)"
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 take CAP_NET_BIND_SERVICE, or a socket unit (docs/install.md)"
+	}
+	return ""
 }
 
 // sameAddr reports whether a socket that is bound to got is the one that addr
