@@ -29,6 +29,35 @@ func scanText(tb testing.TB, s *scanner.Scanner, text []byte) []dlp.Finding {
 	return found
 }
 
+// scanInto is scanText into the memory of list.
+func scanInto(tb testing.TB, s *scanner.Scanner, text []byte, list []dlp.Finding) []dlp.Finding {
+	scan := s.Begin(scanner.Options{Into: list[:0]})
+	if err := scanner.Feed(scan, dlp.PartInfo{}, text); err != nil {
+		tb.Fatal(err)
+	}
+	found, _ := scan.Finish()
+	return found
+}
+
+// BenchmarkScanInto is BenchmarkScan with the forty rules by a caller who hands in
+// the list of findings.
+func BenchmarkScanInto(b *testing.B) {
+	s := scanner.New(benchRules(b))
+	for _, name := range benchNames {
+		text := benchText(b, name)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			list := scanInto(b, s, text, nil)
+			start := cpu()
+			for b.Loop() {
+				list = scanInto(b, s, text, list)
+			}
+			b.ReportMetric(float64(cpu()-start)/float64(b.N)/float64(len(text)), "cpu-ns/B")
+		})
+	}
+}
+
 func BenchmarkScan(b *testing.B) {
 	sets := map[string]*patterns.Set{"40": benchRules(b), "packs": loadBuiltIn(b, patterns.Site{})}
 	for _, rules := range []string{"40", "packs"} {

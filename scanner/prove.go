@@ -453,20 +453,24 @@ func (c *Scan) report(x *candidate) {
 		return
 	}
 	n := len(c.settled)
-	if n >= c.opt.MaxFindings {
+	if n+len(c.found)-c.before >= c.opt.MaxFindings {
 		c.stop(dlp.TooMany, DetailFindings)
 		return
 	}
-	if n == cap(c.settled) {
-		c.settled = slices.Grow(c.settled, 1)
+	c.mac.seal(&x.key)
+	if k := len(c.found); n == 0 && k < cap(c.found) {
+		c.found = c.found[:k+1]
+		c.finding(&x.settled, &c.found[k])
+	} else {
+		if n == cap(c.settled) {
+			c.settled = slices.Grow(c.settled, 1)
+		}
+		c.settled = c.settled[:n+1]
+		c.settled[n] = x.settled
 	}
-	c.settled = c.settled[:n+1]
-	kept := &c.settled[n]
-	*kept = x.settled
-	c.mac.seal(&kept.key)
 	if c.opt.OnFinding != nil {
 		var f dlp.Finding
-		c.finding(kept, &f)
+		c.finding(&x.settled, &f)
 		c.opt.OnFinding(f, c.raws[x.raw])
 	}
 }

@@ -52,6 +52,12 @@ type Options struct {
 	// MaxFindings bounds the findings kept; 0: DefaultMaxFindings. Passing it
 	// is a Gap.
 	MaxFindings int
+	// Into is what findings are appended to, in its memory while there is room:
+	// whoever scans one Document after another, and is done with the findings of
+	// one before the next begins, hands in the list that Finish returned, cut to
+	// no length. The memory is the caller's throughout; a Scan that has finished
+	// knows nothing of it. nil: each Scan's list is new.
+	Into []dlp.Finding
 
 	testing bool // allowlists hold past their day
 }
@@ -77,6 +83,8 @@ type Scan struct {
 	paths   []string // of the parts with candidates
 	named   bool     // the open part is the last of them
 	gaps    []dlp.Gap
+	found   []dlp.Finding // in the memory of Options.Into; what comes when it is full is in settled
+	before  int           // how many of them it held
 }
 
 // scratch is what Scans of one Scanner hand on to each other.
@@ -126,7 +134,7 @@ func (s *Scanner) Begin(opt Options) *Scan {
 	if c == nil {
 		c = &Scan{scratch: &scratch{ends: ends{proved: make([]uint32, s.most)}}}
 	}
-	c.s, c.opt = s, opt
+	c.s, c.opt, c.found, c.before = s, opt, opt.Into, len(opt.Into)
 	return c
 }
 
@@ -187,15 +195,17 @@ func (c *Scan) Gap(g dlp.Gap) error {
 }
 
 // Finish ends the last part and returns what was found, in the order of parts
-// and then by Start, and all gaps: those handed in and those of the scan
-// itself. The Scan must not be used again: its memory goes to the next one.
+// and then by Start, behind what Options.Into held, and all gaps: those handed in
+// and those of the scan itself. The Scan must not be used again: its memory goes
+// to the next one.
 func (c *Scan) Finish() ([]dlp.Finding, []dlp.Gap) {
 	c.endPart()
-	var found []dlp.Finding
-	if len(c.settled) > 0 {
-		found = make([]dlp.Finding, len(c.settled))
-		for i := range found {
-			c.finding(&c.settled[i], &found[i])
+	found := c.found
+	if n := len(c.settled); n > 0 {
+		from := len(found)
+		found = append(make([]dlp.Finding, 0, from+n), found...)[:from+n]
+		for i := range c.settled {
+			c.finding(&c.settled[i], &found[from+i])
 		}
 	}
 	if cap(c.settled) > maxKept {
