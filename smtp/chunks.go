@@ -29,12 +29,13 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 			m := copy(buf[n:], rest)
 			n, rest = n+m, rest[m:]
 		}
-		m, err := io.ReadFull(body, buf[n:])
-		n += m
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if n == len(buf) && len(rest) > 0 {
-			last, err = false, nil
+		var err error
+		for n < len(buf) && err == nil { // unlike io.ReadFull: a body that was cut short has not ended
+			var m int
+			m, err = body.Read(buf[n:])
+			n += m
 		}
+		last := err == io.EOF
 		if err != nil && !last {
 			t.drop()
 			return dlp.Reply{}, &dlp.SendError{Err: fmt.Errorf("%w: %w", errUnreadable, err)}

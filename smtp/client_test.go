@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -298,14 +299,15 @@ func TestClientGuards(t *testing.T) {
 		}
 	})
 	t.Run("our own copy cannot be read", func(t *testing.T) {
-		h := &wireHop{ext: []string{"8BITMIME"}}
-		tx := offer(t, h.client(t, nil), smtp.MailOptions{})
-		broken := io.MultiReader(strings.NewReader("half"), failing{})
-		_, err := tx.Send(t.Context(), nil, broken)
-		if se, ok := errors.AsType[*dlp.SendError](err); !ok || se.AfterDot {
-			t.Errorf("got %v, want a SendError before the dot", err)
+		for _, why := range unreadable() {
+			h := &wireHop{ext: []string{"8BITMIME"}}
+			tx := offer(t, h.client(t, nil), smtp.MailOptions{})
+			_, err := tx.Send(t.Context(), nil, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(why)))
+			if se, ok := errors.AsType[*dlp.SendError](err); !ok || se.AfterDot {
+				t.Errorf("%v: got %v, want a SendError before the dot", why, err)
+			}
+			h.wait(t, func() bool { _, _, bodies := h.seen(); return len(bodies) == 0 })
 		}
-		h.wait(t, func() bool { _, _, bodies := h.seen(); return len(bodies) == 0 })
 	})
 }
 
@@ -314,9 +316,11 @@ func (h *wireHop) wait(t *testing.T, ok func() bool) {
 	eventually(t, "the next hop", ok)
 }
 
-type failing struct{}
-
-func (failing) Read([]byte) (int, error) { return 0, errors.New("disk failed") }
+// unreadable are the errors of a reader that has not come to its end, which
+// io.EOF alone says.
+func unreadable() []error {
+	return []error{errors.New("disk failed"), io.ErrUnexpectedEOF, fmt.Errorf("read: %w", io.EOF)}
+}
 
 func TestClientEarlyRefusal(t *testing.T) {
 	// The next hop refuses in the middle of a large message and closes.

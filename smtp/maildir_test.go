@@ -1,12 +1,14 @@
 package smtp_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
@@ -54,7 +56,7 @@ func TestMaildirLeavesNothing(t *testing.T) {
 		}
 		return tx
 	}
-	if r, err := begin().Send(t.Context(), nil, io.MultiReader(strings.NewReader("half"), failing{})); err != nil || r.Code != 451 {
+	if r, err := begin().Send(t.Context(), nil, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("disk failed")))); err != nil || r.Code != 451 {
 		t.Errorf("unreadable message: got %+v, %v, want 451", r, err)
 	}
 	tx := begin()

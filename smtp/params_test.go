@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -217,14 +218,16 @@ func TestChunksOut(t *testing.T) {
 		}
 	})
 	t.Run("our own copy cannot be read", func(t *testing.T) {
-		h := &wireHop{ext: ext}
-		tx := offer(t, h.client(t, nil), binary)
-		_, err := tx.Send(t.Context(), nil, io.MultiReader(bytes.NewReader(make([]byte, 100_000)), failing{}))
-		if se, ok := errors.AsType[*dlp.SendError](err); !ok || se.AfterDot {
-			t.Errorf("got %v, want a SendError before the end", err)
-		}
-		if _, _, bodies := h.seen(); len(bodies) > 0 {
-			t.Errorf("got %d messages at the next hop", len(bodies))
+		for _, why := range unreadable() {
+			h := &wireHop{ext: ext}
+			tx := offer(t, h.client(t, nil), binary)
+			_, err := tx.Send(t.Context(), nil, io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(why)))
+			if se, ok := errors.AsType[*dlp.SendError](err); !ok || se.AfterDot {
+				t.Errorf("%v: got %v, want a SendError before the end", why, err)
+			}
+			if _, _, bodies := h.seen(); len(bodies) > 0 {
+				t.Errorf("%v: got %d messages at the next hop", why, len(bodies))
+			}
 		}
 	})
 	t.Run("no answer", func(t *testing.T) {

@@ -293,7 +293,7 @@ func (h *hop) stuff(ctx context.Context, d time.Duration, header []byte, body io
 			return "", werr
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: // not one that wraps it: that body has not ended
 			return s.end()
 		case err != nil:
 			return "", fmt.Errorf("%w: %w", errUnreadable, err)

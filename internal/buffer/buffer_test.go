@@ -357,35 +357,46 @@ func TestFileIsUnlinkedAndSealed(t *testing.T) {
 }
 
 func TestChangedFileIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	p := newPool(t, buffer.Config{DiskAll: 1 << 20, Dir: dir})
-	b := fill(t, p, pattern(100*kib), 999)
-	defer b.Close()
-	fds, _ := filepath.Glob("/proc/self/fd/*")
-	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, dir) {
-			f, err := os.OpenFile(fd, os.O_RDWR, 0)
+	for name, change := range map[string]func(f *os.File) error{
+		"a bit of it": func(f *os.File) error {
+			var one [1]byte
+			if _, err := f.ReadAt(one[:], 70*kib); err != nil {
+				return err
+			}
+			one[0] ^= 1
+			_, err := f.WriteAt(one[:], 70*kib)
+			return err
+		},
+		"cut short":      func(f *os.File) error { return f.Truncate(70 * kib) },
+		"cut at a chunk": func(f *os.File) error { return f.Truncate(64*kib + 16) }, // and what seals it
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p := newPool(t, buffer.Config{DiskAll: 1 << 20, Dir: dir})
+			b := fill(t, p, pattern(100*kib), 999)
+			defer b.Close()
+			fds, _ := filepath.Glob("/proc/self/fd/*")
+			for _, fd := range fds {
+				if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, dir) {
+					f, err := os.OpenFile(fd, os.O_RDWR, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := change(f); err != nil {
+						t.Fatal(err)
+					}
+					f.Close()
+				}
+			}
+			r, err := b.Open()
 			if err != nil {
 				t.Fatal(err)
 			}
-			var one [1]byte
-			if _, err := f.ReadAt(one[:], 70*kib); err != nil {
-				t.Fatal(err)
+			defer r.Close()
+			if got, err := io.ReadAll(r); err == nil || errors.Is(err, io.EOF) || len(got) != 64*kib {
+				t.Errorf("ReadAll = %d bytes, %v, want the first chunk and an error that says no end", len(got), err)
 			}
-			one[0] ^= 1
-			if _, err := f.WriteAt(one[:], 70*kib); err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
-		}
-	}
-	r, err := b.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if got, err := io.ReadAll(r); err == nil || len(got) != 64*kib {
-		t.Errorf("ReadAll = %d bytes, %v, want the first chunk and an error", len(got), err)
+		})
 	}
 }
 

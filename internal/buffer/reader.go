@@ -56,6 +56,9 @@ func (r *reader) chunk(i int64) (*chunk, error) {
 	length := min(chunkSize, r.b.size-i*chunkSize) + sealOverhead
 	r.open.used = max(r.open.used, int(length))
 	if _, err := r.b.file.ReadAt(r.open.b[:length], i*(chunkSize+sealOverhead)); err != nil {
+		if errors.Is(err, io.EOF) { // the file's end, not that of what it holds
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, fmt.Errorf("buffer: read: %w", err)
 	}
 	plain, err := r.b.aead.Open(r.open.b[:0], nonce(i), r.open.b[:length], nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -168,7 +169,21 @@ func TestDocumentCannotBeRead(t *testing.T) {
 	if err := p.Extract(t.Context(), doc, newRead()); !errors.Is(err, want) {
 		t.Errorf("open: got %v, want %v", err, want)
 	}
+	for _, want := range []error{want, io.ErrUnexpectedEOF, fmt.Errorf("read: %w", io.EOF)} { // its end is io.EOF alone
+		doc.Size = 100
+		doc.Open = func() (io.ReadSeekCloser, error) { return cutReader{want}, nil }
+		if err := p.Extract(t.Context(), doc, newRead()); !errors.Is(err, want) {
+			t.Errorf("read: got %v, want %v", err, want)
+		}
+	}
 }
+
+// cutReader cannot be read.
+type cutReader struct{ err error }
+
+func (c cutReader) Read([]byte) (int, error)     { return 0, c.err }
+func (cutReader) Close() error                   { return nil }
+func (cutReader) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
 
 func TestClosed(t *testing.T) {
 	p := newPool(t, nil)

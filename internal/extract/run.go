@@ -271,11 +271,16 @@ func (t *try) send(f io.Reader) {
 	buf := t.c.room(t.doc.Size)
 	defer clear(buf) // it held the document
 	for !t.stop.Load() {
-		n, err := io.ReadFull(f, buf)
+		n, err := 0, error(nil)
+		for n < len(buf) && err == nil { // unlike io.ReadFull: a document that was cut short has not ended
+			var m int
+			m, err = f.Read(buf[n:])
+			n += m
+		}
 		if n > 0 && wire.Write(t.c.w, wire.OpData, buf[:n]) != nil {
 			return
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
