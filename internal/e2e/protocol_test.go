@@ -9,10 +9,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/stanch-dlp/stanch/internal/dlp"
+	"github.com/stanch-dlp/stanch/internal/spool"
+	"github.com/stanch-dlp/stanch/internal/store/sqlite"
 )
 
-// startPostfixHop starts a Postfix that takes mail for everybody, reports on
-// deliveries, and throws the mail itself away.
+// startPostfixHop starts a Postfix that takes mail for everybody but
+// away@ and E1234567@partner.example, reports on deliveries, throws mail away, and keeps only
+// what comes to clinic.example.
 func startPostfixHop(t *testing.T) (p *postfix, addr string) {
 	t.Helper()
 	addr = freeAddr(t)
@@ -25,13 +31,26 @@ default_transport = discard:
 relay_transport = discard:
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = check_recipient_access inline:{{away@partner.example = 450 4.2.1 Sam (SSN 536-22-8145) is away}, {e1234567@partner.example = 450 away}}, permit_mynetworks, reject
+virtual_mailbox_domains = clinic.example
+virtual_mailbox_base = $queue_directory/../mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
 smtpd_authorized_xforward_hosts = 127.0.0.0/8
 smtputf8_enable = yes
 notify_classes =
-`, fmt.Sprintf("127.0.0.1:%s inet n - n - - smtpd\n", port))
+`, fmt.Sprintf("127.0.0.1:%s inet n - n - - smtpd\nvirtual unix - n n - - virtual\n", port))
 	p.listensAt(addr)
+	if err := os.Mkdir(p.mailbox(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.run("chown", "65534", p.mailbox())
 	return p, addr
 }
+
+// mailbox is the folder above what startPostfixHop keeps.
+func (p *postfix) mailbox() string { return filepath.Join(p.base(), "mail") }
 
 // python runs a script of the standard library's smtplib.
 func python(t *testing.T, script string, args ...string) string {
@@ -84,6 +103,51 @@ c.quit()
 	swaks(t, "--server", g.addr, "--from", "ada@clinic.example", "--to", "sam@partner.example", "--body", "the meeting is at three.",
 		"--xclient-addr", "127.0.0.77", "--xclient-name", "pc.clinic.example")
 	eventually(t, "Postfix logs the true client", func() bool { return strings.Contains(p.logged(), "orig_client=pc.clinic.example[127.0.0.77]") })
+	reportsExpiry(t, g, p)
+}
+
+// reportsExpiry: what the next hop p does not take until its time is over comes back
+// to its sender's mailbox there, as a report that programs read.
+func reportsExpiry(t *testing.T, g *gateway, p *postfix) {
+	t.Helper()
+	g.stop()
+	inSpool(t, g.data(), func(s *spool.Spool, db *sqlite.DB) {
+		m := spool.Message{Rcpts: to("away@partner.example", "E1234567@partner.example"), Params: dlp.MailParams{EnvID: "visit7", Ret: "FULL"}, Expires: time.Now()}
+		m.Rcpts[0].Params = dlp.RcptParams{ORcpt: "rfc822;sam@partner.example", Notify: "FAILURE"}
+		putTexts(t, s, db, func(int) string { return phiMail }, []spool.Message{m})
+	})
+	g.start()
+	report := ""
+	eventually(t, "the report is in the sender's mailbox", func() bool {
+		for _, m := range maildirTexts(t, filepath.Join(p.mailbox(), "all")) {
+			if strings.Contains(m, "could not be delivered") {
+				report = m
+			}
+		}
+		return report != ""
+	})
+	for _, leak := range []string{"536-22-8145", "E1234567", "is away", "RET"} {
+		if strings.Contains(report, leak) {
+			t.Errorf("the report has %q:\n%s", leak, report)
+		}
+	}
+	got := python(t, `
+import email, sys
+m = email.message_from_string(sys.argv[1])
+print(m["Return-Path"], m["To"], m["Auto-Submitted"], m.get_content_type(), m.get_param("report-type"))
+print(*[p.get_content_type() for p in m.get_payload()])
+for f in m.get_payload(1).get_payload(): # a block for the message, then one for each recipient
+    print(*["%s: %s" % (k, v) for k, v in f.items() if k not in ("Arrival-Date", "Content-Type")], sep="; ")
+`, report)
+	want := `<> <ada@clinic.example> auto-replied multipart/report delivery-status
+text/plain message/delivery-status text/rfc822-headers
+Original-Envelope-Id: visit7; Reporting-Mta: dns; gw.example
+Original-Recipient: rfc822; sam@partner.example; Final-Recipient: rfc822; away@partner.example; Action: failed; Status: 4.4.7; Diagnostic-Code: smtp; 450 4.2.1
+Final-Recipient: rfc822; redacted@partner.example; Action: failed; Status: 4.4.7; Diagnostic-Code: smtp; 450 4.7.1
+`
+	if got != want {
+		t.Errorf("a program reads in the report:\n%swant:\n%s", got, want)
+	}
 }
 
 // TestTextInTheEnvelope: what a client may write beside the message is held as

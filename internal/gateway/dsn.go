@@ -23,18 +23,18 @@ type reports struct{ failed, delayed, relayed []notify.RcptStatus }
 // any reports whether there is something to report.
 func (rs *reports) any() bool { return len(rs.failed)+len(rs.delayed)+len(rs.relayed) > 0 }
 
-// fail notes a recipient who will not get it. RFC 3461 4.1: without NOTIFY the
-// sender is told.
-func (rs *reports) fail(r dlp.Address, p dlp.RcptParams, status string, code int) {
+// fail notes a recipient who will not get it; said is the last reply about them.
+// RFC 3461 4.1: without NOTIFY the sender is told.
+func (rs *reports) fail(r dlp.Address, p dlp.RcptParams, status string, said dlp.Reply) {
 	if p.Notify == "" || asked(p, "FAILURE") {
-		rs.failed = append(rs.failed, notify.RcptStatus{Rcpt: r, ORcpt: p.ORcpt, Status: status, Code: code})
+		rs.failed = append(rs.failed, notify.RcptStatus{Rcpt: r, ORcpt: p.ORcpt, Status: status, Code: said.Code, Enhanced: said.Enhanced})
 	}
 }
 
 // delay notes a recipient who still waits.
-func (rs *reports) delay(r dlp.Address, p dlp.RcptParams, code int) {
+func (rs *reports) delay(r dlp.Address, p dlp.RcptParams, said dlp.Reply) {
 	if p.Notify == "" || asked(p, "DELAY") {
-		rs.delayed = append(rs.delayed, notify.RcptStatus{Rcpt: r, ORcpt: p.ORcpt, Status: "4.4.7", Code: code})
+		rs.delayed = append(rs.delayed, notify.RcptStatus{Rcpt: r, ORcpt: p.ORcpt, Status: "4.4.7", Code: said.Code, Enhanced: said.Enhanced})
 	}
 }
 
@@ -93,7 +93,7 @@ func (m *mail) sealRefusal(ctx context.Context, rejected []dlp.Address) ([]spool
 	var rs reports
 	of := m.doc.ParamsOf()
 	for _, a := range rejected {
-		rs.fail(a, of(a), "5.7.1", 550)
+		rs.fail(a, of(a), "5.7.1", dlp.Reply{Code: 550, Enhanced: "5.7.1"})
 	}
 	d := m.aboutMail()
 	refused, _ := m.j.verdict.Of(dlp.Reject)

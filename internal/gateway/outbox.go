@@ -274,15 +274,15 @@ func (g *Gateway) settle(ctx context.Context, m spool.Message, tried []spool.Rcp
 		case res.Err == nil && res.Reply.Permanent():
 			r.State = spool.RcptFailed
 			failed++
-			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply.Code)
+			rs.fail(r.Addr, r.Params, statusOf(res.Reply), res.Reply)
 		case expired && !errors.Is(res.Err, dlp.ErrNotProved): // that goes another way
 			r.State = spool.RcptFailed
 			failed++
-			rs.fail(r.Addr, r.Params, "4.4.7", res.Reply.Code)
+			rs.fail(r.Addr, r.Params, "4.4.7", res.Reply)
 		default:
 			pending++
 			if late {
-				rs.delay(r.Addr, r.Params, res.Reply.Code)
+				rs.delay(r.Addr, r.Params, res.Reply)
 			}
 		}
 	}

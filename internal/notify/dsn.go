@@ -54,7 +54,11 @@ type RcptStatus struct {
 	ORcpt  string // as dlp.RcptParams has it
 	Hidden bool   // Rcpt or ORcpt says what must not be repeated: the domain is told alone
 	Status string // RFC 3463, such as "5.7.1"
-	Code   int    // the last reply's; 0 when there was none. Its text is not told: it may quote the mail
+
+	// Code and Enhanced are the last reply's; 0 when there was none, "" when it had
+	// none. Its text is not told: it may quote the mail.
+	Code     int
+	Enhanced string
 }
 
 // DSN returns the notification as a complete message with CRLF line ends, to
@@ -101,7 +105,7 @@ func deliveryStatus(d DSN) string {
 			message.Named{Name: "Action", Value: d.Kind.String()},
 			message.Named{Name: "Status", Value: status(f)})
 		if f.Code > 0 {
-			fields = append(fields, message.Named{Name: "Diagnostic-Code", Value: fmt.Sprintf("smtp; %d %s", f.Code, status(f))})
+			fields = append(fields, message.Named{Name: "Diagnostic-Code", Value: diagnostic(f)})
 		}
 		if d.Kind == Delayed && !d.Until.IsZero() {
 			fields = append(fields, message.Named{Name: "Will-Retry-Until", Value: d.Until.Format("Mon, 02 Jan 2006 15:04:05 -0700")})
@@ -142,15 +146,32 @@ func originalRcpt(s string) string {
 // status returns f.Status if it has the form of RFC 3463 2, else one of the
 // class of its code.
 func status(f RcptStatus) string {
-	var class, subject, detail int
-	if n, err := fmt.Sscanf(f.Status, "%d.%d.%d", &class, &subject, &detail); err == nil && n == 3 &&
-		(class == 2 || class == 4 || class == 5) && subject >= 0 && subject < 1000 && detail >= 0 && detail < 1000 {
-		return strconv.Itoa(class) + "." + strconv.Itoa(subject) + "." + strconv.Itoa(detail)
+	if s := enhanced(f.Status); s != "" {
+		return s
 	}
 	if f.Code >= 400 && f.Code <= 499 {
 		return "4.0.0"
 	}
 	return "5.0.0"
+}
+
+// diagnostic is what the next hop said, its words left out. RFC 3464 2.3.6.
+func diagnostic(f RcptStatus) string {
+	s := "smtp; " + strconv.Itoa(f.Code)
+	if e := enhanced(f.Enhanced); e != "" {
+		s += " " + e
+	}
+	return s
+}
+
+// enhanced returns s if it has the form of RFC 3463 2, else "".
+func enhanced(s string) string {
+	var class, subject, detail int
+	if n, err := fmt.Sscanf(s, "%d.%d.%d", &class, &subject, &detail); err == nil && n == 3 &&
+		(class == 2 || class == 4 || class == 5) && subject >= 0 && subject < 1000 && detail >= 0 && detail < 1000 {
+		return strconv.Itoa(class) + "." + strconv.Itoa(subject) + "." + strconv.Itoa(detail)
+	}
+	return ""
 }
 
 func (c Config) dsnText(d DSN) string {

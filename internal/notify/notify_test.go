@@ -36,7 +36,7 @@ func notice() notify.Notice {
 
 func dsn() notify.DSN {
 	return notify.DSN{ID: doc, Hostname: "gw.example", To: alice, Arrived: at.Add(-time.Hour), When: at, Rcpts: []notify.RcptStatus{
-		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, Status: "5.1.1", Code: 550},
+		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, Status: "5.1.1", Code: 550, Enhanced: "5.1.1"},
 		{Rcpt: dlp.Address{Local: "carol jones", Domain: "other.example"}, Status: "4.4.7"},
 	}}
 }
@@ -73,6 +73,8 @@ func TestGolden(t *testing.T) {
 	delayed, relayed := dsn(), dsn()
 	delayed.Kind, delayed.Until, delayed.EnvID = notify.Delayed, at.Add(24*time.Hour), "q 7"
 	delayed.To.Local = "gr\u00fcn"
+	delayed.Rcpts = []notify.RcptStatus{{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, Status: "4.4.7", Code: 452, Enhanced: "4.2.2"},
+		{Rcpt: dlp.Address{Local: "carol", Domain: "other.example"}, Status: "4.4.7", Code: 421}}
 	relayed.Kind = notify.Relayed
 	relayed.Rcpts = []notify.RcptStatus{{Rcpt: dlp.Address{Local: "gr\u00fcn", Domain: "other.example"}, ORcpt: "utf-8;gr\u00fcn@other.example", Status: "2.0.0"},
 		{Rcpt: dlp.Address{Local: "bob", Domain: "other.example"}, ORcpt: "rfc822;list=bob", Status: "2.0.0"}}
