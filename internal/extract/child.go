@@ -303,11 +303,17 @@ func (c *child) left() *wire.Reader {
 	return wire.NewReader(bytes.NewReader(wire.Left(b[:n], c.r.Got())))
 }
 
-// stop lets an idle process end by itself.
-func (c *child) stop() {
+// stop lets an idle process end by itself, and kills one that does not: once
+// startTimeout has passed, or within after closing.
+func (c *child) stop(closing <-chan struct{}, within time.Duration) {
 	late := time.AfterFunc(startTimeout, func() { _ = c.proc.Kill() })
 	_ = c.in.Close()
-	<-c.gone
+	select {
+	case <-c.gone:
+	case <-closing:
+		late.Reset(within)
+		<-c.gone
+	}
 	late.Stop()
 	c.free()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/wire"
@@ -59,6 +60,7 @@ type Pool struct {
 	lanes   [wire.Skills]lane
 	without string // a call to leave off the children's list, "" but in a test of it
 	closing chan struct{}
+	within  time.Duration // closeWithin, but in a test of it
 	once    sync.Once
 
 	// children counts the goroutines that own a child process each, and guard's.
@@ -88,7 +90,7 @@ func NewPool(cfg Config, d Deps) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, closing: make(chan struct{}), warming: make(chan struct{}, 1)}
+	p := &Pool{cfg: cfg, log: d.Log, met: d.Metrics, closing: make(chan struct{}), within: closeWithin, warming: make(chan struct{}, 1)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -217,6 +219,10 @@ func (p *Pool) take(ctx context.Context, skill wire.Skill) (*child, error) {
 
 func (p *Pool) put(skill wire.Skill, c *child) { p.lanes[skill].slots <- c }
 
+// closeWithin is how long Close lets an idle child end by itself. One that is
+// stopped or hangs in the kernel never would; serve's own end is promised.
+const closeWithin = 2 * time.Second
+
 // Close waits for the documents in hand, ends every child and removes the
 // temporary cache folder. Later calls of Extract return ErrClosed.
 func (p *Pool) Close() error {
@@ -225,9 +231,12 @@ func (p *Pool) Close() error {
 		close(p.closing)
 		for i := range p.lanes {
 			for range cap(p.lanes[i].slots) {
-				for c := <-p.lanes[i].slots; c != nil; c = c.successor() {
-					c.stop()
-				}
+				c := <-p.lanes[i].slots
+				p.children.Go(func() { // none waits for another that hangs
+					for ; c != nil; c = c.successor() {
+						c.stop(p.closing, p.within)
+					}
+				})
 			}
 		}
 		<-p.warming

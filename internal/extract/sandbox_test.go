@@ -239,7 +239,7 @@ func ablate(t *testing.T, call, mail string) string {
 			}
 			continue
 		}
-		if c.stop(); !c.state.Success() {
+		if c.stop(nil, 0); !c.state.Success() {
 			return "a child ends with " + c.state.String()
 		}
 	}
@@ -332,7 +332,7 @@ func BenchmarkStart(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					c.stop()
+					c.stop(nil, 0)
 				}
 			})
 		}

@@ -29,7 +29,7 @@ func (p *Pool) giveBack(skill wire.Skill, c *child) {
 		return
 	}
 	next := c.next
-	p.children.Go(c.stop)
+	p.children.Go(func() { c.stop(p.closing, p.within) })
 	if next == nil {
 		p.put(skill, nil) // who takes the place starts one
 		return
