@@ -438,33 +438,38 @@ func TestClientTimeouts(t *testing.T) {
 		{"", 30 * time.Second}, {"EHLO", 30 * time.Second}, {"MAIL", 2 * time.Minute}, {"RCPT", 2 * time.Minute},
 		{"DATA", 2 * time.Minute}, {".", 5 * time.Minute},
 	} {
-		t.Run("silence at "+tc.at, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := &wireHop{on: func(_ int, c string) string {
-					if verb, _, _ := strings.Cut(c, " "); verb == tc.at {
-						return silence
-					}
-					return ""
-				}}
-				cfg := smtp.DefaultClient()
-				cfg.Addr, cfg.Hostname, cfg.TLS = "hop.test:25", "gw.example", smtp.TLSOff
-				cfg.Dial = h.pipe
-				c := smtp.NewClient(cfg)
-				start := time.Now()
-				ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
-				if ds[0].Err == nil {
-					t.Errorf("got %+v, want an error", ds[0].Reply)
-				}
-				if got := time.Since(start); got > tc.most {
-					t.Errorf("waited %v, want at most %v", got, tc.most)
-				}
-				c.Close()
-				h.wg.Wait()
-				if conns, _, _ := h.seen(); conns != 1 {
-					t.Errorf("got %d connections, want 1", conns)
-				}
-			})
-		})
+		for _, how := range []string{silence, trickle} {
+			t.Run(how+" at "+tc.at, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { outwaits(t, tc.at, how, tc.most) }) })
+		}
+	}
+}
+
+// outwaits delivers to a next hop that does how at a command, and holds that it is
+// given up within most.
+func outwaits(t *testing.T, at, how string, most time.Duration) {
+	t.Helper()
+	h := &wireHop{on: func(_ int, c string) string {
+		if verb, _, _ := strings.Cut(c, " "); verb == at {
+			return how
+		}
+		return ""
+	}}
+	cfg := smtp.DefaultClient()
+	cfg.Addr, cfg.Hostname, cfg.TLS = "hop.test:25", "gw.example", smtp.TLSOff
+	cfg.Dial = h.pipe
+	c := smtp.NewClient(cfg)
+	start := time.Now()
+	ds := smtp.Deliver(t.Context(), c, ann, []dlp.Address{bob}, nil, smtp.MailOptions{}, source("x\r\n"))
+	if ds[0].Err == nil {
+		t.Errorf("got %+v, want an error", ds[0].Reply)
+	}
+	if got := time.Since(start); got > most {
+		t.Errorf("waited %v, want at most %v", got, most)
+	}
+	c.Close()
+	h.wg.Wait()
+	if conns, _, _ := h.seen(); conns != 1 {
+		t.Errorf("got %d connections, want 1", conns)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/smtp"
@@ -20,6 +21,7 @@ import (
 const (
 	hangUp  = "hang up"
 	silence = "silence"
+	trickle = "trickle" // a line of an answer each ten seconds, of which none is the last
 )
 
 // beside stands between two answers that are written apart, under TLS as two
@@ -114,6 +116,13 @@ func (h *wireHop) serve(conn net.Conn) {
 		case silence:
 			io.Copy(io.Discard, br)
 			return false
+		case trickle:
+			for {
+				if _, err := io.WriteString(conn, "250-more\r\n"); err != nil {
+					return false
+				}
+				time.Sleep(10 * time.Second)
+			}
 		case "":
 			r = usual
 		}
