@@ -82,7 +82,7 @@ listen v1
     server gw %[4]s send-proxy check inter 300ms fall 2 rise 1
 listen v2
     bind %[3]s
-    server gw %[4]s send-proxy-v2 check inter 300ms fall 2 rise 1
+    server gw %[4]s send-proxy-v2 proxy-v2-options crc32c,unique-id,authority,ssl check inter 300ms fall 2 rise 1
 `, h.socket, h.v1, h.v2, door), 0o600)
 	program(t, "/usr/sbin/haproxy", "-db", "-f", config)
 	eventually(t, "HAProxy listens", func() bool { return listens(h.v1) && listens(h.v2) })
