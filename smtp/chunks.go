@@ -29,14 +29,9 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 			m := copy(buf[n:], rest)
 			n, rest = n+m, rest[m:]
 		}
-		var err error
-		for n < len(buf) && err == nil { // unlike io.ReadFull: a body that was cut short has not ended
-			var m int
-			m, err = body.Read(buf[n:])
-			n += m
-		}
-		last := err == io.EOF
-		if err != nil && !last {
+		m, last, err := fill(buf[n:], body)
+		n += m
+		if err != nil {
 			t.drop()
 			return dlp.Reply{}, &dlp.SendError{Err: fmt.Errorf("%w: %w", errUnreadable, err)}
 		}
@@ -53,6 +48,22 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 		}
 		n = 0
 	}
+}
+
+// fill reads until buf is full or src has ended. Unlike with io.ReadFull a source
+// that was cut short is none that ended: io.EOF alone says so.
+func fill(buf []byte, src io.Reader) (n int, ended bool, err error) {
+	for n < len(buf) {
+		m, err := src.Read(buf[n:])
+		n += m
+		if err == io.EOF {
+			return n, true, nil
+		}
+		if err != nil {
+			return n, false, err
+		}
+	}
+	return n, false, nil
 }
 
 // chunk sends one BDAT and reads its reply.

@@ -271,16 +271,11 @@ func (t *try) send(f io.Reader) {
 	buf := t.c.room(t.doc.Size)
 	defer clear(buf) // it held the document
 	for !t.stop.Load() {
-		n, err := 0, error(nil)
-		for n < len(buf) && err == nil { // unlike io.ReadFull: a document that was cut short has not ended
-			var m int
-			m, err = f.Read(buf[n:])
-			n += m
-		}
+		n, ended, err := fill(buf, f)
 		if n > 0 && wire.Write(t.c.w, wire.OpData, buf[:n]) != nil {
 			return
 		}
-		if err == io.EOF {
+		if ended {
 			break
 		}
 		if err != nil {
@@ -290,6 +285,22 @@ func (t *try) send(f io.Reader) {
 		}
 	}
 	_ = t.c.tell(wire.OpEnd, nil)
+}
+
+// fill reads until buf is full or src has ended. Unlike with io.ReadFull a source
+// that was cut short is none that ended: io.EOF alone says so.
+func fill(buf []byte, src io.Reader) (n int, ended bool, err error) {
+	for n < len(buf) {
+		m, err := src.Read(buf[n:])
+		n += m
+		if err == io.EOF {
+			return n, true, nil
+		}
+		if err != nil {
+			return n, false, err
+		}
+	}
+	return n, false, nil
 }
 
 // receive relays what the child tells until it is done. A nil error means that
