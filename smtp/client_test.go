@@ -298,6 +298,13 @@ func TestClientGuards(t *testing.T) {
 			t.Errorf("got %v, want 552 5.3.4", err)
 		}
 	})
+	t.Run("larger than SIZE by its trace fields", func(t *testing.T) {
+		h := &wireHop{ext: []string{"SIZE 50"}}
+		r, err := offer(t, h.client(t, nil), smtp.MailOptions{}).Send(t.Context(), []byte("X: y\r\n"), seekable(strings.Repeat("x", 46)))
+		if _, lines, _ := h.seen(); err != nil || r.Code != 552 || strings.Contains(strings.Join(lines, "|"), "DATA") {
+			t.Errorf("got %+v, %v, behind %q, want 552 before DATA", r, err, lines)
+		}
+	})
 	t.Run("our own copy cannot be read", func(t *testing.T) {
 		for _, why := range unreadable() {
 			h := &wireHop{ext: []string{"8BITMIME"}}

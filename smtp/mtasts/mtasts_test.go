@@ -109,6 +109,7 @@ type world struct {
 	mu     sync.Mutex // guards below
 	txt    string     // "" for none
 	broken bool       // DNS and policy host
+	down   bool       // the policy host alone
 	policy string
 	asked  int
 	now    time.Time
@@ -120,7 +121,7 @@ func (w *world) options(t *testing.T, file string) mtasts.Options {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.asked++
-		if w.broken {
+		if w.broken || w.down {
 			rw.WriteHeader(http.StatusInternalServerError)
 			return
 		}
@@ -196,21 +197,24 @@ func TestStore(t *testing.T) {
 	check("another id", "enforce", "b.example", 2)
 	later(25 * time.Hour)
 	check("refreshed", "enforce", "b.example", 3)
+	w.change(func() { w.txt, w.down = "v=STSv1; id=3", true })
+	later(time.Hour)
+	check("another id, and the policy host fails", "enforce", "b.example", 4)
 	w.change(func() { w.broken = true })
 	later(time.Hour)
-	check("nobody answers", "enforce", "b.example", 3)
-	w.change(func() { w.broken, w.txt = false, "" })
+	check("nobody answers", "enforce", "b.example", 4)
+	w.change(func() { w.broken, w.down, w.txt = false, false, "" })
 	later(time.Hour)
-	check("the record is gone", "enforce", "b.example", 3)
+	check("the record is gone", "enforce", "b.example", 4)
 	s = open()
 	later(time.Hour)
-	check("after a restart", "enforce", "b.example", 3)
+	check("after a restart", "enforce", "b.example", 4)
 	later(8 * 24 * time.Hour)
-	check("run out", "", "", 3)
+	check("run out", "", "", 4)
 
 	w.change(func() { w.txt, w.broken = "v=STSv1; id=3", true })
 	later(time.Hour)
-	check("never had, nobody answers", "", "", 3)
+	check("never had, nobody answers", "", "", 4)
 
 	raw, err := os.ReadFile(file)
 	if err != nil || bytes.Contains(raw, []byte("example")) {
@@ -225,7 +229,7 @@ func TestStore(t *testing.T) {
 	w.change(func() { w.broken = false })
 	s = open()
 	later(time.Hour)
-	check("a damaged file is begun anew", "enforce", "b.example", 4)
+	check("a damaged file is begun anew", "enforce", "b.example", 5)
 }
 
 // TestAskedAtOnce: who asks while another's first question is under way is not
@@ -263,6 +267,49 @@ func TestHostIsProved(t *testing.T) {
 	}
 	if p, ok := s.Policy(t.Context(), "example.com"); ok {
 		t.Errorf("got %+v from a host that proved nothing", p)
+	}
+}
+
+// TestAnswersThatAreNoPolicy: what is no plain text, or comes with any other code
+// than 200, is no policy, and nowhere else is looked for one. RFC 8461 3.3.
+func TestAnswersThatAreNoPolicy(t *testing.T) {
+	for name, tc := range map[string]struct {
+		code       int
+		kind, goTo string
+		want       bool
+	}{
+		"a policy":             {http.StatusOK, "text/plain; charset=utf-8", "", true},
+		"another code":         {http.StatusNotFound, "text/plain", "", false},
+		"no plain text":        {http.StatusOK, "text/html", "", false},
+		"a redirect":           {http.StatusFound, "text/plain", "/elsewhere", false},
+		"a permanent redirect": {http.StatusMovedPermanently, "text/plain", "/elsewhere", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := (&world{txt: "v=STSv1; id=1", now: now}).options(t, "")
+			host := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				code, kind := tc.code, tc.kind
+				if r.URL.Path == tc.goTo {
+					code, kind = http.StatusOK, "text/plain"
+				} else if tc.goTo != "" {
+					rw.Header().Set("Location", tc.goTo)
+				}
+				rw.Header().Set("Content-Type", kind)
+				rw.WriteHeader(code)
+				io.WriteString(rw, "version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 604800\n")
+			}))
+			defer host.Close()
+			o.Roots.AddCert(host.Certificate())
+			o.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, host.Listener.Addr().String())
+			}
+			s, err := mtasts.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, ok := s.Policy(t.Context(), "example.com"); ok != tc.want {
+				t.Errorf("got %+v, %v, want %v", p, ok, tc.want)
+			}
+		})
 	}
 }
 
