@@ -65,3 +65,42 @@ func TestCloseWaitsForNoneInTurn(t *testing.T) {
 		t.Errorf("a child that does not end: ended by %s, want sigkill", got)
 	}
 }
+
+// TestSuccessorOfOneThatDiedIdle: it takes the place of a child that died between
+// two documents, and is not left behind.
+func TestSuccessorOfOneThatDiedIdle(t *testing.T) {
+	cfg := Default()
+	cfg.Workers, cfg.RecycleDocuments, cfg.OCR.Enabled, cfg.Sandbox = 1, 8, OCROff, SandboxOff
+	p, err := NewPool(cfg, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	read := func() {
+		t.Helper()
+		if err := p.Extract(t.Context(), document("Subject: x\r\n\r\none of several\r\n"), &discard{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range cfg.RecycleDocuments - 1 {
+		read()
+	}
+	slots := p.lanes[wire.Plain].slots
+	c := <-slots
+	next := make(chan *child, 1)
+	want := <-c.next
+	next <- want
+	c.next = next
+	if want == nil {
+		t.Error("its successor was not started")
+	}
+	_ = c.proc.Kill() // it waits for a document
+	<-c.gone
+	slots <- c
+	read()
+	got := <-slots
+	slots <- got
+	if got != want {
+		t.Error("the next document was not read by the successor")
+	}
+}
