@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/klippa-app/go-pdfium"
 	"github.com/klippa-app/go-pdfium/enums"
@@ -29,9 +30,11 @@ const (
 	maxPages    = 20000
 	maxBadPages = 100  // in a row, after which the page tree is taken for broken
 	maxObjects  = 2000 // looked at on a page for pictures
+	maxForms    = 8    // that draw one another
 	maxAnnots   = 5000 // of a page
 	maxChars    = 4 << 20
 	manyPaths   = 8  // on a page without text, from which they may be its letters
+	manyUnread  = 5  // letters in a row of which the font does not say what they are
 	fewLetters  = 64 // of a page that shows a picture: what else it says is taken for a stamp
 )
 
@@ -152,6 +155,7 @@ func (j *job) readPDF(at place, b []byte) error {
 		j.pdf.drop() // the instance is lost, and the document with it
 		return gapOf(dlp.TooLarge, "pdf")
 	}
+	d.closeForm()
 	if _, cerr := d.in.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: d.doc}); cerr != nil {
 		j.pdf.drop()
 	}
@@ -211,6 +215,7 @@ type pdfDoc struct {
 	b   []byte
 
 	linked int // links of its pages that were followed
+	form   *references.FPDF_FORMHANDLE
 }
 
 type attached struct {
@@ -299,12 +304,31 @@ func plainHyphen(r rune) rune {
 	return r
 }
 
+// unread reports letters in a row that are seen on a page, and of which its fonts do
+// not say what they are: numbers of glyphs stand in their place.
+func unread(text string) bool {
+	n := 0
+	for _, r := range text {
+		switch {
+		case r == ' ' || r == '-' || r == '/' || r == '.' || r == 2: // also a hyphen's mark
+		case r < ' ' && r != '\t' && r != '\r' && r != '\n', r == '\ufffd', unicode.Is(unicode.Co, r):
+			if n++; n >= manyUnread {
+				return true
+			}
+		default:
+			n = 0
+		}
+	}
+	return false
+}
+
 // pageNotes is what a page holds beside its text.
 type pageNotes struct {
 	look    bool // whether a picture fills the page is asked
 	filled  bool
 	picture bool     // there is one, and hardly any text
 	notes   []string // annotations' and form fields' text
+	drawn   bool     // some have an appearance
 	files   []attached
 	cut     bool // there are more links than are followed
 }
@@ -318,9 +342,12 @@ func (d *pdfDoc) page(i int, notes *pageNotes) (string, error) {
 	page := requests.Page{ByReference: &p.Page}
 	text, err := d.pageText(page)
 	if err == nil && notes != nil {
-		notes.picture = len(strings.Join(strings.Fields(text), "")) < fewLetters && d.shows(page, text)
+		few := len(strings.Join(strings.Fields(text), "")) < fewLetters
+		notes.picture = unread(text) || few && d.shows(page, strings.TrimSpace(text) == "")
 		notes.filled = notes.look && !notes.picture && d.filled(page)
-		err = d.annotations(page, notes)
+		if err = d.annotations(page, notes); err == nil && notes.drawn {
+			err = d.appearances(page, text, few, notes)
+		}
 	}
 	if _, cerr := d.in.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: p.Page}); err == nil {
 		err = cerr
@@ -356,14 +383,14 @@ func (d *pdfDoc) chars(p references.FPDF_TEXTPAGE, at, n int) (string, error) {
 	return s.Text, nil
 }
 
-// shows reports a picture among a page's objects, or in forms that it draws; of a page
-// without text also lines and curves, which letters may be made of.
-func (d *pdfDoc) shows(page requests.Page, text string) bool {
+// shows reports a picture among a page's objects, or in forms that it draws; of a blank
+// page, one without text, also lines and curves, which letters may be made of.
+func (d *pdfDoc) shows(page requests.Page, blank bool) bool {
 	n, err := d.in.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
 	if err != nil {
 		return true
 	}
-	blank, paths := strings.TrimSpace(text) == "", 0
+	paths := 0
 	for i := range min(n.Count, maxObjects) {
 		o, err := d.in.FPDFPage_GetObject(&requests.FPDFPage_GetObject{Page: page, Index: i})
 		if err != nil {
@@ -376,54 +403,38 @@ func (d *pdfDoc) shows(page requests.Page, text string) bool {
 		if t.Type == enums.FPDF_PAGEOBJ_PATH {
 			paths++
 		}
-		if blank && (t.Type == enums.FPDF_PAGEOBJ_FORM || paths >= manyPaths) {
+		form := t.Type == enums.FPDF_PAGEOBJ_FORM
+		if blank && (form || paths >= manyPaths) {
 			return true // it draws something that is no text
+		}
+		if left := maxObjects; form && d.holdsPicture(o.PageObject, maxForms, &left) {
+			return true
 		}
 	}
 	return n.Count > maxObjects
 }
 
-// annotations notes the words of a page's notes and form fields, and the files
-// pinned to it.
-func (d *pdfDoc) annotations(page requests.Page, notes *pageNotes) error {
-	n, err := d.in.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page})
-	if err != nil {
-		return err
+// holdsPicture reports a picture in a form, or in one that it draws; left is how many
+// objects are still looked at.
+func (d *pdfDoc) holdsPicture(form references.FPDF_PAGEOBJECT, deep int, left *int) bool {
+	n, err := d.in.FPDFFormObj_CountObjects(&requests.FPDFFormObj_CountObjects{PageObject: form})
+	if err != nil || deep == 0 {
+		return true
 	}
-	if n.Count > 0 {
-		if err := d.links(page, notes); err != nil {
-			return err
+	for i := range n.Count {
+		if *left--; *left < 0 {
+			return true
 		}
-	}
-	for i := range min(n.Count, maxAnnots) {
-		a, err := d.in.FPDFPage_GetAnnot(&requests.FPDFPage_GetAnnot{Page: page, Index: i})
-		if trapped(err) {
-			return err
-		}
+		o, err := d.in.FPDFFormObj_GetObject(&requests.FPDFFormObj_GetObject{PageObject: form, Index: uint64(i)})
 		if err != nil {
-			continue // an entry of the list that is no annotation shows nothing
+			return true
 		}
-		for _, key := range []string{"Contents", "V", "T", "TU", "Subj", "RC", "DV"} {
-			s, err := d.in.FPDFAnnot_GetStringValue(&requests.FPDFAnnot_GetStringValue{Annotation: a.Annotation, Key: key})
-			if trapped(err) {
-				return err
-			}
-			if err == nil && strings.TrimSpace(s.Value) != "" {
-				notes.notes = append(notes.notes, s.Value)
-			}
-		}
-		if f, err := d.in.FPDFAnnot_GetFileAttachment(&requests.FPDFAnnot_GetFileAttachment{Document: d.doc, Annotation: a.Annotation}); err == nil && len(notes.files) < maxAnnots {
-			file, err := d.attachment(f.Attachment)
-			if err != nil {
-				return err
-			}
-			notes.files = append(notes.files, file)
-		}
-		if _, err := d.in.FPDFPage_CloseAnnot(&requests.FPDFPage_CloseAnnot{Annotation: a.Annotation}); trapped(err) {
-			return err
+		t, err := d.in.FPDFPageObj_GetType(&requests.FPDFPageObj_GetType{PageObject: o.PageObject})
+		if err != nil || t.Type == enums.FPDF_PAGEOBJ_IMAGE || t.Type == enums.FPDF_PAGEOBJ_FORM && d.holdsPicture(o.PageObject, deep-1, left) {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // meta writes what the document says of itself. ISO 32000-1 14.3.3.

@@ -18,7 +18,7 @@ const (
 	fillsFrom    = 60       // percent of the page, from which a picture fills it
 )
 
-// filled reports a page that a picture fills: what its text says may not be
+// filled reports a page that a picture fills, or a form that draws one: what its text says may not be
 // what the picture shows.
 func (d *pdfDoc) filled(page requests.Page) bool {
 	n, err := d.in.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
@@ -35,7 +35,8 @@ func (d *pdfDoc) filled(page requests.Page) bool {
 			return false
 		}
 		t, err := d.in.FPDFPageObj_GetType(&requests.FPDFPageObj_GetType{PageObject: o.PageObject})
-		if err != nil || t.Type != enums.FPDF_PAGEOBJ_IMAGE {
+		left := maxObjects
+		if err != nil || t.Type != enums.FPDF_PAGEOBJ_IMAGE && (t.Type != enums.FPDF_PAGEOBJ_FORM || !d.holdsPicture(o.PageObject, maxForms, &left)) {
 			continue
 		}
 		b, err := d.in.FPDFPageObj_GetBounds(&requests.FPDFPageObj_GetBounds{PageObject: o.PageObject})
