@@ -8,6 +8,13 @@ import (
 	"github.com/stanch-dlp/stanch/scanner/check"
 )
 
+// inField are the validators that make do with less where the format itself says
+// that a field is of the rule's type.
+var inField = map[string]func(string) bool{
+	"record-number": func(s string) bool { return check.FieldNumber(s) || check.RecordNumber(s) },
+	"plan-id":       func(s string) bool { return check.FieldNumber(s) || check.PlanID(s) },
+}
+
 // validators are the names a rule may give as validator.
 var validators = map[string]func(string) bool{
 	"us-ssn":            check.SSN,

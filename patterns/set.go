@@ -202,7 +202,7 @@ type Pattern struct {
 // Valid reports whether value passes the pattern's validator, its dictionary
 // and its site format, such as it has.
 func (p *Pattern) Valid(value string) bool {
-	for _, check := range p.Checks() {
+	for _, check := range p.Checks(false) {
 		if !check(value) {
 			return false
 		}
@@ -211,10 +211,11 @@ func (p *Pattern) Valid(value string) bool {
 }
 
 // Checks returns the checks that a value must pass, each looked up once: what
-// asks often keeps them.
-func (p *Pattern) Checks() (all []func(value string) bool) {
+// asks often keeps them. With field they are those of a value in a field of which
+// the format itself says that it is of the rule's type.
+func (p *Pattern) Checks(field bool) (all []func(value string) bool) {
 	if p.Validator != "" {
-		all = append(all, validators[p.Validator])
+		all = append(all, p.validator(field))
 	}
 	if p.Dictionary != "" {
 		all = append(all, dictionaries[p.Dictionary].check(p.table))
@@ -223,6 +224,13 @@ func (p *Pattern) Checks() (all []func(value string) bool) {
 		all = append(all, p.Site.Valid)
 	}
 	return all
+}
+
+func (p *Pattern) validator(field bool) func(string) bool {
+	if check, ok := inField[p.Validator]; ok && field {
+		return check
+	}
+	return validators[p.Validator]
 }
 
 // Waits reports that nothing passes the pattern until a code table is imported.

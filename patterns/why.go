@@ -8,16 +8,22 @@ type Refusal struct {
 	Why   string // in plain words, without any part of the value
 }
 
-// Refusals returns the checks of the pattern that value does not pass, as Valid
-// decides.
-func (p *Pattern) Refusals(value string) (out []Refusal) {
+// Refusals returns the checks of the pattern that value does not pass, as Checks
+// has them.
+func (p *Pattern) Refusals(value string, field bool) (out []Refusal) {
 	refuse := func(check func(string) bool, name string) {
 		if check(value) {
 			return
 		}
 		out = append(out, Refusal{name, why(name, value)})
 	}
-	if p.Validator != "" {
+	switch _, less := inField[p.Validator]; {
+	case p.Validator == "":
+	case field && less:
+		if !p.validator(true)(value) {
+			out = append(out, Refusal{p.Validator, "also where a field says what it holds it takes three to twenty letters and digits, one of them a digit other than 0, and no date"})
+		}
+	default:
 		refuse(validators[p.Validator], p.Validator)
 	}
 	if p.Dictionary != "" {

@@ -36,7 +36,7 @@ func TestRefusals(t *testing.T) {
 					s[i] = at[0]
 				}
 			}
-			refused := p.Refusals(string(s))
+			refused := p.Refusals(string(s), false)
 			if (len(refused) == 0) != p.Valid(string(s)) {
 				t.Fatalf("%s: valid %t of %q, and refusals %v", name, p.Valid(string(s)), s, refused)
 			}

@@ -150,7 +150,7 @@ func (x *Explainer) steps(m *match, p *pattern, r *rule) (out []StepReport) {
 		say("evidence", stops(same || ok), "%s", x.evidence(p.support, m, field, same))
 	}
 	value := string(norm[m.start:m.end])
-	refused := p.Refusals(value)
+	refused := p.Refusals(value, same)
 	for _, name := range checksOf(p) {
 		k := slices.IndexFunc(refused, func(f patterns.Refusal) bool { return f.Check == name })
 		if k < 0 {

@@ -131,9 +131,9 @@ func TestExplanationAgreesOnRandomRules(t *testing.T) {
 // TestExplanationAgreesInFields: the same where fields have names and meanings.
 func TestExplanationAgreesInFields(t *testing.T) {
 	s := New(builtIn(t))
-	text := "https://a.example/x|512441234|4829137|536-22-8145|1EG4TE5MK73|3/4/1961\n078051120 512-44-1234"
+	text := "https://a.example/x|512441234|4829137|536-22-8145|1EG4TE5MK73|3/4/1961|DB123|129|25000\n078051120 512-44-1234"
 	for _, label := range []string{"", "patientSSN", "MRN", "tracking_number", "date of birth"} {
-		for _, typ := range []dlp.Type{"", "SSN", "MRN", "ZIP", dlp.Definition} {
+		for _, typ := range []dlp.Type{"", "SSN", "MRN", "ZIP", "HEALTH_PLAN_ID", "ICD9", dlp.Definition} {
 			var spans []dlp.Span
 			at := 0
 			for _, f := range strings.FieldsFunc(text, func(r rune) bool { return r == '|' || r == '\n' }) {
@@ -143,6 +143,32 @@ func TestExplanationAgreesInFields(t *testing.T) {
 			}
 			if e := agree(t, s, text, spans, false); len(e.Candidates) == 0 {
 				t.Fatal("no candidate")
+			}
+		}
+	}
+}
+
+// TestFieldsSayWhatTheyHold: a form that says little counts in a field that the format
+// itself says is of its type.
+func TestFieldsSayWhatTheyHold(t *testing.T) {
+	for text, typ := range map[string]dlp.Type{"DB123": "MRN", "129": "MRN", "25000": "ICD9", "V5869": "ICD9"} {
+		for _, says := range []dlp.Type{typ, ""} {
+			c := New(builtIn(t)).Begin(Options{})
+			if err := c.Part(dlp.PartInfo{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Text(dlp.Window{Text: []byte(text), Spans: []dlp.Span{{End: int64(len(text)), Label: "x", Type: says, Group: 1}}}); err != nil {
+				t.Fatal(err)
+			}
+			found, _ := c.Finish()
+			n := 0
+			for _, f := range found {
+				if f.Type == typ && f.Confidence >= dlp.Medium {
+					n++
+				}
+			}
+			if (n == 1) != (says == typ) {
+				t.Errorf("%s in a field of type %q: %d of type %s", text, says, n, typ)
 			}
 		}
 	}

@@ -166,14 +166,17 @@ func (c *Scan) proveValue(p *pattern, start, end, from int, node int32) Step {
 	if r.quiet && c.header && inField && quietField(field.Label) {
 		return StepQuiet
 	}
-	if p.support != nil && !(inField && p.isOf(r, field)) {
+	checks, same := p.checks, inField && p.isOf(r, field)
+	if same {
+		checks = p.inField
+	} else if p.support != nil {
 		if _, ok := c.supported(p.support, s, e, field); !ok {
 			return StepEvidence
 		}
 	}
 	bytes := norm[start:end]
 	value := *(*string)(unsafe.Pointer(&bytes)) // what is called from here on keeps no part of it
-	for _, valid := range p.checks {
+	for _, valid := range checks {
 		if !valid(value) {
 			return StepValidator
 		}

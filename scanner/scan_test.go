@@ -155,6 +155,29 @@ proximity = 5
 	}
 }
 
+// TestShortNumbersOfFields: where the format itself says that a field holds a record
+// number or a member's, a short one counts, and nowhere else.
+func TestShortNumbersOfFields(t *testing.T) {
+	for _, validator := range []string{"record-number", "plan-id"} {
+		s := rules(t, rule("n", "MRN", "medium", `[A-Z]{0,3}\d{2,8}`)+`validator = "`+validator+`"
+supporting = { any = ["chart"], proximity = 10, header = true }
+`)
+		for text, want := range map[string][2]int{ // in a field of that type, in another with the word
+			" DB123 ": {1, 0}, " 129 ": {1, 0}, " 29 ": {0, 0}, " 000 ": {0, 0}, " E1234567 ": {1, 1},
+		} {
+			if validator == "plan-id" && text == " DB123 " {
+				want[1] = 1 // three digits beside letters do
+			}
+			for i, typ := range []dlp.Type{"MRN", ""} {
+				span := dlp.Span{Start: 1, End: int64(len(text) - 1), Label: "chart", Type: typ, Group: 1}
+				if found, _ := scanWhole(t, s, scanner.Options{}, dlp.PartInfo{}, text, span); len(found) != want[i] {
+					t.Errorf("%s: %q in a field of type %q: %d findings, want %d", validator, text, typ, len(found), want[i])
+				}
+			}
+		}
+	}
+}
+
 // TestNearestLabel: of labels the nearest counts.
 func TestNearestLabel(t *testing.T) {
 	s := rules(t, rule("n", "CUSTOM", "medium", `\d{6}`)+`supporting = { any = ["badge no"], proximity = 40, header = true }

@@ -54,6 +54,7 @@ type pattern struct {
 	rule    int
 	of      *rule // the same
 	checks  []func(string) bool
+	inField []func(string) bool                     // checks, where the format itself says what the field is
 	doubted func(string, time.Time) *patterns.Doubt // values that count a level less; nil for none
 	valued  bool                                    // the value is a part of the match
 	support *evidence
@@ -89,7 +90,7 @@ func New(set *patterns.Set) *Scanner {
 		nr.made = dlp.Finding{Rule: r.ID, Type: r.Type, Tags: r.Tags, Severity: r.Severity}
 		s.rules = append(s.rules, nr)
 		for k := range r.Patterns {
-			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(), doubted: r.Patterns[k].Doubted()}
+			p := pattern{Pattern: &r.Patterns[k], rule: i, checks: r.Patterns[k].Checks(false), inField: r.Patterns[k].Checks(true), doubted: r.Patterns[k].Doubted()}
 			if p.Index != nil {
 				if set.Patients() == nil {
 					continue // nobody to find

@@ -328,6 +328,23 @@ func RecordNumber(s string) bool {
 	return !labelTouches(s)
 }
 
+// FieldNumber reports whether s can be the number of a person where the format
+// itself says that the field holds one, of whatever form: three to twenty letters
+// and digits, one of them a digit other than 0, and not a date written with
+// separators.
+func FieldNumber(s string) bool {
+	n, d := alphanumerics(s)
+	if n < 3 || n > 20 || d == 0 || strings.Trim(s, "0-./ ") == "" {
+		return false
+	}
+	if n < len(s) {
+		if _, _, _, ok := Date(s); ok {
+			return false
+		}
+	}
+	return true
+}
+
 // nextLabels begin what people write behind a number; each has three letters or
 // more. The pattern that takes the number before one (us-health.toml, "the label of
 // what comes next") has the same list.

@@ -97,6 +97,18 @@ const (
 		`<Address><ZipCode>45402</ZipCode></Address><CommunicationNumbers><Communication><Number>9375550142</Number><Qualifier>TE</Qualifier></Communication></CommunicationNumbers></Patient></NewRx></Body></Message>`
 )
 
+// TestSeparatorsOfX12: control characters part the pieces of an interchange as well
+// as signs do.
+func TestSeparatorsOfX12(t *testing.T) {
+	for _, by := range []string{"*:~", "\x1d:\x1e", "*\x1f\x1c", "|>\x07"} {
+		in := strings.NewReplacer("*", by[:1], ":", by[1:2], "~", by[2:]).Replace(strings.ReplaceAll(x12Message, "\n", "") + "REF*0F*W1234567~")
+		a := serve(t, false, limits, []byte(in))
+		if got := a.meanings(""); !slices.Contains(got, "SSN=536228145@2") || !slices.Contains(got, "HEALTH_PLAN_ID=W1234567@3") {
+			t.Errorf("%q: got %q", by, got)
+		}
+	}
+}
+
 // TestFieldsOfLongXML: a value past every bound, or none that ends, is text all
 // the same, and what stands behind it is marked.
 func TestFieldsOfLongXML(t *testing.T) {

@@ -75,7 +75,8 @@ var hl7Fields = map[string]hl7Field{
 //
 // Source: HL7 v2.5.1, table 0203.
 var hl7IDTypes = map[string]dlp.Type{
-	"MR": "MRN", "MRN": "MRN", "PI": "MRN", "PT": "MRN", "PN": "MRN", "AN": "ACCOUNT", "VN": "ACCOUNT", "SS": "SSN", "MA": "MEDICAID_ID", "MC": "MBI",
+	"MR": "MRN", "MRN": "MRN", "MRT": "MRN", "PI": "MRN", "PT": "MRN", "PN": "MRN", "PNT": "MRN",
+	"AN": "ACCOUNT", "ANC": "ACCOUNT", "AND": "ACCOUNT", "ANT": "ACCOUNT", "VN": "ACCOUNT", "SS": "SSN", "MA": "MEDICAID_ID", "MC": "MBI",
 	"MB": "HEALTH_PLAN_ID", "HC": "HEALTH_PLAN_ID", "SN": "HEALTH_PLAN_ID", "DL": "DRIVER_LICENSE", "PPN": "PASSPORT", "NPI": "NPI", "DEA": "DEA",
 	"DN": "LICENSE", "LN": "LICENSE", "MD": "LICENSE", "NI": "NATIONAL_ID", "JHN": "HEALTH_PLAN_ID", "TAX": "ITIN",
 }

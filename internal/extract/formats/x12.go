@@ -26,7 +26,7 @@ var x12Names = map[string]x12Meaning{
 // Source: ASC X12 005010X222A1, X223A2, X279A1 (REF); data element 128.
 var x12References = map[string]x12Meaning{
 	"SY": {"REF02 social security number", "SSN"}, "EA": {"REF02 medical record identification number", "MRN"},
-	"1W": {"REF02 member identification number", "HEALTH_PLAN_ID"}, "IG": {"REF02 insurance policy number", "HEALTH_PLAN_ID"},
+	"0F": {"REF02 subscriber number", "HEALTH_PLAN_ID"}, "1W": {"REF02 member identification number", "HEALTH_PLAN_ID"}, "IG": {"REF02 insurance policy number", "HEALTH_PLAN_ID"},
 	"F6": {"REF02 health insurance claim number", "HEALTH_PLAN_ID"}, "49": {"REF02 family unit number", "HEALTH_PLAN_ID"},
 	"NQ": {"REF02 Medicaid recipient identification number", "MEDICAID_ID"}, "EJ": {"REF02 patient account number", "ACCOUNT"},
 	"0B": {"REF02 state license number", "LICENSE"}, "HPI": {"REF02 national provider identifier", "NPI"}, "GH": {"REF02 identification card serial number", "HEALTH_PLAN_ID"},
@@ -62,7 +62,7 @@ const (
 
 // x12Separators returns the separators of an interchange that begins with t.
 func x12Separators(t string) (element, component, end byte, ok bool) {
-	if len(t) < 4 || t[:3] != "ISA" || !sign(t[3]) {
+	if len(t) < 4 || t[:3] != "ISA" || !separates(t[3]) {
 		return 0, 0, 0, false
 	}
 	n := 0
@@ -72,11 +72,17 @@ func x12Separators(t string) (element, component, end byte, ok bool) {
 		}
 		if n++; n == isaElements {
 			component, end = t[i+1], t[i+2]
-			return t[3], component, end, sign(component) && (sign(end) || end == '\r' || end == '\n')
+			return t[3], component, end, separates(component) && separates(end)
 		}
 	}
 	return 0, 0, 0, false
 }
+
+// separates reports what may part the pieces of an interchange: a sign, or a
+// control character, such as the information separators 1C to 1F.
+//
+// Source: ASC X12.5 and X12.6 (delimiters); ISO/IEC 646.
+func separates(c byte) bool { return sign(c) || c > 0 && c < ' ' }
 
 // x12 marks the elements of an interchange.
 type x12 struct {
