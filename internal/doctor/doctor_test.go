@@ -328,6 +328,9 @@ func TestPostfix(t *testing.T) {
 		"less in front of one": {filter + both + "smtp/inet/message_size_limit = 10000000\n", doctor.Warn, []string{"come back"}},
 		"any size in front":    {filter + both + "smtp/inet/message_size_limit = 0\n127.0.0.1:10026/inet/message_size_limit = 90000000\n", doctor.Warn, []string{"come back"}},
 		"no room of the proxy": {both + behind + "smtp/inet/smtpd_proxy_filter = 127.0.0.1:2525\n", doctor.Warn, []string{"come back"}},
+		"local only":           {"relayhost = [127.0.0.1]:2525\ndefault_transport = error\n", doctor.Fail, []string{"nothing leaves", "postconf -X default_transport"}},
+		"another hop":          {"relayhost = [127.0.0.1]:2525\ndefault_transport = smtp:[mx.example]\n", doctor.Fail, []string{"elsewhere"}},
+		"another client":       {"relayhost = [127.0.0.1]:2525\ndefault_transport = smtp\n", doctor.OK, []string{"sends what leaves through stanch"}},
 		"minutes":              {"relayhost = [127.0.0.1]:2525\nsmtp_data_done_timeout = 1m\n", doctor.Fail, []string{"waits 1m0s"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -158,6 +158,10 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 		for _, service := range p.servicesWith(u.param, doors) {
 			found = true
 			u.service = service
+			if f, overruled := p.overruled(u, doors); overruled {
+				out = append(out, f)
+				continue
+			}
 			out = append(out, good(u.object(), "Postfix %s", u.what))
 			if milter {
 				out = append(out, asksMilters(p, u, doors)...)
@@ -179,6 +183,25 @@ func comparePostfix(d Doors, p Postconf) []Finding {
 	}
 	out = append(append(out, goesRound(d, p)...), sizes(d.SMTP, p))
 	return append(append(out, milterMaps(d, p)...), leavesRoom(d.SMTP, p)...)
+}
+
+// overruled tells where default_transport leads what leaves elsewhere: relayhost is
+// for a transport that names no next hop of its own, and error and its like have
+// none.
+//
+// Source: postconf(5), default_transport and relayhost; error(8), discard(8).
+func (p Postconf) overruled(u use, doors []string) (Finding, bool) {
+	transport := strings.TrimSpace(p.value(u.service, "default_transport"))
+	name, hop, _ := strings.Cut(transport, ":")
+	ends := name == "error" || name == "retry" || name == "discard"
+	if u.param != "relayhost" || transport == "" || !ends && (hop == "" || pointsAt(transport, doors)) {
+		return Finding{}, false
+	}
+	found := fmt.Sprintf("is not used, since default_transport = %s sends what leaves elsewhere", transport)
+	if ends {
+		found = fmt.Sprintf("is not used, since default_transport = %s: nothing leaves (so Debian sets it up for \"Local only\")", transport)
+	}
+	return bad(u.object(), found, "Run `postconf -X default_transport` and `postfix reload`; where relay_transport is set as well, take it out with it."), true
 }
 
 func (u use) object() string {
