@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/extract/xlsb"
@@ -337,10 +336,9 @@ type wordText struct {
 	tables []*wordTable // that are open, the innermost last
 	list   listText
 	marks  itemMarks // nil, or those of another kind of document
+	plain  bool      // names of what is at hand are those of a design
+	who    string    // who made the last change of a list of these
 }
-
-// shownAttrs are attributes whose values are text that somebody wrote.
-var shownAttrs = []string{"descr", "title", "alt", "string", "instr", "author", "initials", "tooltip", "name", "value"}
 
 func (w *wordText) start(name string, a attrs) {
 	w.openTable(name, a)
@@ -405,91 +403,6 @@ func (w *wordText) start(name string, a attrs) {
 			w.d.line([]byte(v))
 		}
 	}
-}
-
-// words writes the attributes of an element that hold words for its reader.
-func (w *wordText) words(name string, a attrs) {
-	switch name {
-	case "ins", "del": // a change may begin inside a number
-		w.aboutRun(a.get("author"))
-	case "hyperlink": // and so may a link
-		w.aboutRun(a.get("tooltip"))
-	case "comment":
-		w.aboutRun(a.get("author"))
-	case "property", "user-defined": // the label of what it holds
-		if v := strings.TrimSpace(a.get("name")); v != "" {
-			w.newline()
-			w.write(v + ": ")
-		}
-	case "docPr", "cNvPr", "textpath", "fldSimple", "hlinkClick", "cmAuthor", "a", "alias", "tag":
-		for _, k := range shownAttrs {
-			if v := strings.TrimSpace(a.get(k)); v != "" {
-				w.newline()
-				w.write(v)
-				w.newline()
-			}
-		}
-		if v := a.get("href"); v != "" && w.odf {
-			w.d.line([]byte(v))
-		}
-		if v := a.get("val"); v != "" && (name == "alias" || name == "tag") {
-			w.d.line([]byte(v))
-		}
-	case "dbPr", "connection", "webPr", "person", "shape", "rect", "oval", "imagedata", "listItem", "inputCells", "tableColumn":
-		for _, k := range []string{"connection", "command", "description", "url", "displayName", "alt", "title", "displayText", "value", "val", "totalsRowLabel"} {
-			if v := strings.TrimSpace(a.get(k)); v != "" {
-				w.newline()
-				w.d.line([]byte(v))
-			}
-		}
-	case "statusText", "helpText", "default", "listEntry": // of a form's field
-		if v := a.get("val"); len(v) > 1 { // a check box has 0 or 1
-			w.newline()
-			w.d.line([]byte(v))
-		}
-	case "n", "x", "d": // pivot caches keep values as attributes: <s v=…>
-		if v := a.get("v"); v != "" {
-			w.d.line([]byte(v))
-		}
-	}
-}
-
-// aboutRun keeps words about a run of the line for below it.
-func (w *wordText) aboutRun(words string) {
-	if v := strings.TrimSpace(words); v != "" && len(w.beside) < maxBeside {
-		w.part()
-		w.beside = append(append(w.beside, v...), '\n')
-	}
-}
-
-// values writes the attributes of XML that a document carries for programs; names
-// of schemas are none.
-func (w *wordText) values(a attrs) {
-	for i := range a {
-		if v := a[i].value; v != "" && !strings.HasPrefix(v, "http://") && !strings.HasPrefix(v, "{") {
-			w.newline()
-			w.d.line([]byte(v))
-		}
-	}
-}
-
-// symbol reads a w:sym: hexadecimal, from the private area of a symbol font.
-func symbol(hex string) string {
-	r := rune(0)
-	for i := range 4 {
-		v := hexValue(hex[i])
-		if v < 0 {
-			return ""
-		}
-		r = r<<4 | rune(v)
-	}
-	if r >= 0xf000 && r < 0xf100 {
-		r -= 0xf000
-	}
-	if !utf8.ValidRune(r) {
-		return ""
-	}
-	return string(r)
 }
 
 func (w *wordText) end(name string) {

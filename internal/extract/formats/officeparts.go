@@ -20,14 +20,14 @@ func (c *rootChooser) start(name string, a attrs) {
 	}
 	if c.h == nil {
 		switch name {
-		case "worksheet", "dialogsheet":
+		case "worksheet", "dialogsheet", "macrosheet":
 			c.h = newSheet(c.d, c.file)
 		case "styleSheet":
 			c.h = &quiet{} // not in use: the one in use was read before the sheets
-		case "Types", "theme", "fonts", "webSettings", "styles", "presProps", "viewProps", "tblStyleLst", "calcChain":
+		case "Types", "theme", "fonts", "webSettings", "presProps", "viewProps", "tblStyleLst", "calcChain":
 			c.h = &named{d: c.d} // names that people give, no text
-		case "settings":
-			c.h = &wordSettings{d: c.d}
+		case "settings", "styles":
+			c.h = &wordSettings{named: named{d: c.d}}
 		case "numbering":
 			c.h = &numbering{d: c.d}
 		case "Relationships":
@@ -36,6 +36,9 @@ func (c *rootChooser) start(name string, a attrs) {
 			c.h = &fixedPage{d: c.d}
 		default:
 			dir, _ := path.Split(strings.ToLower(c.file))
+			if sheet := c.d.wb.names[c.file]; sheet != "" { // of a chart
+				c.d.line([]byte(sheet))
+			}
 			w := &wordText{d: c.d, list: newListText(c.d.lists[dir]), data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
 			if strings.HasPrefix(dir, "ppt/") {
 				w.marks = &slideLists{}
@@ -84,20 +87,26 @@ func (n *named) text(b []byte) {
 }
 
 // wordSettings writes what the settings of a document keep for it: its variables,
-// and what a mail merge asks of whom.
+// and what a mail merge asks of whom; and of its styles the names that people gave.
 //
-// Source: ECMA-376-1 17.15.1.31, 17.14.
+// Source: ECMA-376-1 17.15.1.31, 17.14, 17.7.4.9.
 type wordSettings struct {
-	quiet
-	d *officeDoc
+	named
+	custom bool // the style at hand
 }
 
 func (s *wordSettings) start(name string, a attrs) {
 	switch v := a.get("val"); {
+	case name == "style":
+		c := a.get("customStyle")
+		s.custom = c == "1" || c == "true"
 	case v == "":
+	case name == "name" && s.custom:
+		s.custom = false
+		s.d.line([]byte(v))
 	case name == "docVar":
 		s.d.line([]byte(a.get("name") + ": " + v))
-	case name == "connectString", name == "query", name == "mailSubject":
+	case name == "connectString", name == "query", name == "mailSubject", name == "addressFieldName", name == "udl":
 		s.d.line([]byte(v))
 	}
 }

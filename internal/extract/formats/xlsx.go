@@ -234,11 +234,19 @@ func (s *sheetNames) start(name string, a attrs) {
 		if len(s.sheets) < maxStyles {
 			s.sheets[a.get("id")] = a.get("name")
 		}
+	case "customWorkbookView":
+		s.d.line([]byte(a.get("name")))
 	case "workbookPr":
 		v := a.get("date1904")
 		s.wb.date04 = v == "1" || v == "true"
 	}
-	s.defined = name == "definedName"
+	if s.defined = name == "definedName"; s.defined {
+		for _, k := range []string{"name", "comment", "description"} {
+			if v := a.get(k); v != "" && !strings.HasPrefix(v, "_") { // which are the program's
+				s.d.line([]byte(v))
+			}
+		}
+	}
 }
 
 func (s *sheetNames) text(b []byte) {
@@ -268,7 +276,8 @@ type sheet struct {
 	typ   string
 	style int
 	buf   []byte
-	in    string // the element whose text counts: v, t, f, or of a header
+	in    string // the element whose text counts: v, t, f, or of a header or rule
+	below bool   // the rows have ended
 }
 
 type cell struct {
@@ -285,7 +294,7 @@ func newSheet(d *officeDoc, file string) *sheet {
 
 func (s *sheet) start(name string, a attrs) {
 	switch name {
-	case "sheetData":
+	case "sheetData", "dialogsheet":
 		if s.name != "" {
 			s.d.j.out.field(s.name, "sheet", 0)
 			s.d.j.out.writeString("\n")
@@ -296,10 +305,11 @@ func (s *sheet) start(name string, a attrs) {
 		s.cur = cell{col: column(a.get("r"), len(s.cells))}
 		s.typ, s.buf = a.get("t"), s.buf[:0]
 		s.style, _ = strconv.Atoi(a.get("s"))
-	case "v", "t", "f", "oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter":
+	case "v", "t", "f", "oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter",
+		"formula", "formula1", "formula2": // of rules
 		s.in = name
-	case "hyperlink", "dataValidation", "scenario", "inputCells":
-		for _, k := range []string{"location", "tooltip", "display", "prompt", "promptTitle", "error", "errorTitle", "comment", "val"} {
+	case "hyperlink", "dataValidation", "scenario", "inputCells", "protectedRange", "filter", "customFilter", "cfRule":
+		for _, k := range []string{"location", "tooltip", "display", "prompt", "promptTitle", "error", "errorTitle", "comment", "val", "name", "user", "text"} {
 			if v := a.get(k); v != "" {
 				s.d.line([]byte(v))
 			}
@@ -309,8 +319,11 @@ func (s *sheet) start(name string, a attrs) {
 
 func (s *sheet) text(b []byte) {
 	switch s.in {
-	case "f":
-		if bytes.IndexByte(b, '"') >= 0 && len(s.words) < maxCell {
+	case "f", "formula", "formula1", "formula2":
+		if len(s.words) > maxCell {
+			s.flush()
+		}
+		if bytes.IndexByte(b, '"') >= 0 || s.in != "f" && longDigits(b) {
 			s.words = append(append(s.words, b...), '\n')
 		}
 	case "v", "t":
@@ -330,9 +343,23 @@ func (s *sheet) end(name string) {
 		s.endCell()
 	case "row":
 		s.endRow()
+		s.flush()
 	case s.in:
 		s.in = ""
+		if s.below {
+			s.flush()
+		}
+	case "sheetData":
+		s.below = true
 	}
+}
+
+// flush writes the formulas at hand.
+func (s *sheet) flush() {
+	if len(s.words) > 0 && s.d.wb.err == nil {
+		s.d.j.out.write(s.words)
+	}
+	s.words = s.words[:0]
 }
 
 func (s *sheet) endCell() {
@@ -437,8 +464,7 @@ func (s *sheet) endRow() {
 		size += len(c.text) + len(c.raw) + 4
 	}
 	out.writeString("\n")
-	out.write(s.words)
-	s.words = s.words[:0]
+	s.flush()
 	if err := s.d.repeat(size); err != nil {
 		s.d.wb.err = err
 	}
