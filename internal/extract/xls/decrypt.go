@@ -78,7 +78,7 @@ func (l *Lock) join(decrypt func(at, head int, b []byte)) []byte {
 		switch id {
 		case 0x809, 0x409, 0x209, 0x009, 0xe1, 0x194, 0x195, 0x196, 0x138:
 		case recFilePass:
-			binary.LittleEndian.PutUint16(out[at:], 0x5c) // who wrote it: read by nobody
+			binary.LittleEndian.PutUint16(out[at:], 0x3d) // a place of the window: read by nobody
 		case recBoundSheet:
 			if head+4 < end { // where the sheet begins stays
 				decrypt(head+4, head, out[head+4:end])

@@ -26,7 +26,9 @@ func (k *book) walk(at int, all bool) {
 		switch id {
 		case 0x009, 0x209, 0x409, 0x809:
 			k.seen[at] = true
-			k.begin(id, b)
+			if id != 0x809 || k.biff < biff5 { // Excel writes Excel 5's sheets as if they were Excel 97's
+				k.begin(id, b)
+			}
 			if name, ok := k.sheets[at]; ok {
 				k.depth = 0
 				k.err = k.out.Sheet(name)
@@ -219,14 +221,6 @@ func (k *book) one(id uint16, b []byte) {
 		k.pictures = true
 	case 0x1b8:
 		k.link(b)
-	case 0x1be: // validation: four texts that users see
-		rest := from(b, 4)
-		for range 4 {
-			var s string
-			if s, rest = k.long(rest); len(s) > 1 {
-				k.line(s)
-			}
-		}
 	case 0x18, 0x218:
 		k.name(b)
 	case 0x59, 0x5a: // values of other files
@@ -236,6 +230,8 @@ func (k *book) one(id uint16, b []byte) {
 		k.line(s)
 	case 0x100d: // text in a chart
 		k.line(k.short(from(b, 2)))
+	default:
+		k.aside(id, b)
 	}
 }
 
@@ -362,14 +358,31 @@ func (k *book) name(b []byte) {
 	}
 	n := int(b[3])
 	rest := b[14:]
-	if k.biff < biff8 {
-		rest = from(rest, n)
-	} else {
-		_, rest = letters(rest, n)
+	s, rest := k.unmeasured(rest, n)
+	if b[0]&0x20 == 0 { // one of Excel's own
+		k.named(s)
 	}
-	for _, s := range k.texts(rest[:min(len(rest), int(u16(b, 4)))]) {
+	n = min(len(rest), int(u16(b, 4)))
+	for _, s := range k.texts(rest[:n]) {
 		k.line(s)
 	}
+	rest = rest[n:]
+	for _, n := range b[10:14] { // menu, description, help, status
+		if n > 0 {
+			s, rest = k.unmeasured(rest, int(n))
+			k.line(s)
+		}
+	}
+}
+
+// unmeasured reads a text of n letters whose length stands elsewhere, and returns
+// what follows.
+func (k *book) unmeasured(b []byte, n int) (string, []byte) {
+	if k.biff < biff8 {
+		n = min(n, len(b))
+		return codepage.Decode(k.page, b[:n]), b[n:]
+	}
+	return letters(b, n)
 }
 
 // external reads cells that were taken over from another file. [MS-XLS] 2.4.63.
