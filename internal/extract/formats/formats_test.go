@@ -412,7 +412,7 @@ func TestSharedStringsByRelation(t *testing.T) {
 		"another name":  {[]member{book, rels("words.xml"), {"xl/words.xml", ssn}, sheet}, "536-22-8145\n\n"},
 		"another case":  {[]member{book, {"xl/SharedStrings.xml", ssn}, sheet}, "536-22-8145\n\n"},
 		"beside others": {[]member{book, rels("/xl/words.xml"), {"xl/sharedStrings.xml", other}, {"xl/words.xml", ssn}, sheet}, "536-22-8145\nother\n\n"},
-		"no folder":     {[]member{{"workbook.xml", `<workbook><definedNames><definedName name="a">MRN 7</definedName></definedNames></workbook>`}, {"words.xml", ssn}}, "536-22-8145\nMRN 7\n"},
+		"no folder":     {[]member{{"workbook.xml", `<workbook><definedNames><definedName name="a">MRN 7</definedName></definedNames></workbook>`}, {"words.xml", ssn}}, "536-22-8145\na\nMRN 7\n"},
 	} {
 		a := serve(t, false, limits, []byte(zipOf(t, append([]member{{"[Content_Types].xml", contentTypes}}, of.parts...)...)))
 		if got := a.texts[""]; got != of.want {

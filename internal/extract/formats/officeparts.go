@@ -36,7 +36,7 @@ func (c *rootChooser) start(name string, a attrs) {
 			c.h = &fixedPage{d: c.d}
 		default:
 			dir, _ := path.Split(strings.ToLower(c.file))
-			if sheet := c.d.wb.names[c.file]; sheet != "" { // of a chart
+			if sheet := c.d.wb.names[c.file]; sheet != "" && name == "chartsheet" {
 				c.d.line([]byte(sheet))
 			}
 			w := &wordText{d: c.d, list: newListText(c.d.lists[dir]), data: strings.HasPrefix(c.file, "customXml/") || strings.HasPrefix(c.file, "visio/solutions")}
