@@ -24,7 +24,7 @@ const ChildArg = "worker-extract"
 
 // readerVersion counts what is read and how: a change makes verdicts of before
 // stale. Semantic version 2.0.0.
-const readerVersion = "0.49.0"
+const readerVersion = "0.50.0"
 
 // ErrBusy says that Config.Queue documents wait already.
 var ErrBusy = errors.New("extract: too many documents wait")

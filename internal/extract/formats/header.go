@@ -71,22 +71,55 @@ func splitHeader(b []byte) (fields []field, body []byte) {
 			b = rest
 			continue
 		}
-		i := bytes.IndexByte(line, ':')
-		name := ""
-		if i > 0 {
-			name = strings.TrimRight(strings.ReplaceAll(string(line[:min(i, 300)]), "\x00", ""), " \t")
-		}
-		if !isFieldName(name) {
-			if len(fields) == 0 && (bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))) {
+		name, value, ok := cutField(line)
+		if !ok {
+			if len(fields) == 0 && isPostmark(line) {
 				b = rest
 				continue
 			}
 			return fields, b
 		}
-		fields = append(fields, field{name: name, value: bytes.Clone(bytes.Trim(line[i+1:], " \t"))})
+		fields = append(fields, field{name: name, value: bytes.Clone(bytes.Trim(value, " \t"))})
 		b = rest
 	}
 	return fields, nil
+}
+
+// cutField takes the first line of a field apart.
+func cutField(line []byte) (name string, value []byte, ok bool) {
+	i := bytes.IndexByte(line, ':')
+	if i > 0 {
+		name = strings.TrimRight(strings.ReplaceAll(string(line[:min(i, 300)]), "\x00", ""), " \t")
+	}
+	if !isFieldName(name) {
+		return "", nil, false
+	}
+	return name, line[i+1:], true
+}
+
+// isPostmark reports a line that mailboxes have before a message.
+//
+// Source: RFC 4155.
+func isPostmark(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))
+}
+
+// postmarks returns the lines before the first field that splitHeader passes over:
+// no mail program shows them, and whoever opens the file reads them.
+func postmarks(b []byte) (lines []byte) {
+	for len(b) > 0 {
+		line, rest := nextLine(b)
+		if _, _, ok := cutField(line); ok || len(line) == 0 {
+			break
+		}
+		if isPostmark(line) {
+			lines = append(append(lines, line...), '\n')
+		} else if len(bytes.TrimSpace(line)) > 0 {
+			break
+		}
+		b = rest
+	}
+	return lines
 }
 
 // param is one parameter of a structured field.

@@ -51,6 +51,7 @@ func (j *job) message(at place, raw []byte) {
 	defer func() { j.pw.leave(j.out.err == nil) }()
 	fields, body := splitHeader(raw)
 	j.out.part(dlp.PartInfo{Path: sub(at.path, "HEADER"), MediaType: "text/rfc822-headers"})
+	j.out.writeString(decodeText(postmarks(raw), ""))
 	j.fields(fields, body)
 	j.entity(at, fields, body, true)
 	j.volumes()
@@ -235,9 +236,10 @@ func (j *job) multipart(at place, e *entityInfo, body []byte, top bool) bool {
 			body = raw
 		}
 		e := entityOf(fields)
-		if e.telling {
+		if marks := postmarks(raw); e.telling || len(marks) > 0 {
 			p.name = e.name
 			j.out.part(dlp.PartInfo{Path: p.path + ".MIME", Name: e.name, MediaType: "text/rfc822-headers"})
+			j.out.writeString(decodeText(marks, ""))
 			j.fields(fields, body)
 		}
 		j.entity(p, fields, body, false)
@@ -448,11 +450,11 @@ func guessBoundary(body []byte) string {
 //
 // Source: RFC 4155.
 func (j *job) mbox(at place, b []byte) error {
+	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	n := 0
 	for len(b) > 0 && !j.full && j.out.err == nil {
-		_, msg := nextLine(b) // the "From " line
-		end := bytes.Index(msg, []byte("\nFrom "))
-		if end < 0 {
+		msg := b // with its "From " line, which may be one of the text
+		if end := bytes.Index(b, []byte("\nFrom ")); end < 0 {
 			b = nil
 		} else {
 			msg, b = msg[:end+1], msg[end+1:]
