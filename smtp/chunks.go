@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/stanch-dlp/stanch/internal/chunk"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/metrics"
 )
@@ -29,7 +30,7 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 			m := copy(buf[n:], rest)
 			n, rest = n+m, rest[m:]
 		}
-		m, last, err := fill(buf[n:], body)
+		m, last, err := chunk.Read(buf[n:], body)
 		n += m
 		if err != nil {
 			t.drop()
@@ -48,22 +49,6 @@ func (t *clientTx) sendChunks(ctx context.Context, header []byte, body io.Reader
 		}
 		n = 0
 	}
-}
-
-// fill reads until buf is full or src has ended. Unlike with io.ReadFull a source
-// that was cut short is none that ended: io.EOF alone says so.
-func fill(buf []byte, src io.Reader) (n int, ended bool, err error) {
-	for n < len(buf) {
-		m, err := src.Read(buf[n:])
-		n += m
-		if err == io.EOF {
-			return n, true, nil
-		}
-		if err != nil {
-			return n, false, err
-		}
-	}
-	return n, false, nil
 }
 
 // chunk sends one BDAT and reads its reply.

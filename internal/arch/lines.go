@@ -67,7 +67,7 @@ func Lines() []Line {
 			"internal/extract/listnum",
 		}},
 		{"ground", []string{
-			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/crypt/tpm", "internal/wire", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
+			"internal/message", "internal/crypt/cms", "internal/crypt/revocation", "internal/crypt/keydir", "internal/crypt/tpm", "internal/wire", "internal/chunk", "internal/buffer", "internal/safefile", "internal/safelog", "internal/service", "internal/accept", "internal/groupcommit",
 			"internal/metrics", "internal/tomlpos", "scanner/check", "smtp/scram", "smtp/proxyproto", "smtp/resolve", "internal/arch", "internal/extract/codepage", "internal/extract/prefix",
 			"internal/web", "internal/passkey",
 		}},

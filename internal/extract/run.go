@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/chunk"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 	"github.com/stanch-dlp/stanch/internal/wire"
 )
@@ -271,7 +272,7 @@ func (t *try) send(f io.Reader) {
 	buf := t.c.room(t.doc.Size)
 	defer clear(buf) // it held the document
 	for !t.stop.Load() {
-		n, ended, err := fill(buf, f)
+		n, ended, err := chunk.Read(buf, f)
 		if n > 0 && wire.Write(t.c.w, wire.OpData, buf[:n]) != nil {
 			return
 		}
@@ -285,22 +286,6 @@ func (t *try) send(f io.Reader) {
 		}
 	}
 	_ = t.c.tell(wire.OpEnd, nil)
-}
-
-// fill reads until buf is full or src has ended. Unlike with io.ReadFull a source
-// that was cut short is none that ended: io.EOF alone says so.
-func fill(buf []byte, src io.Reader) (n int, ended bool, err error) {
-	for n < len(buf) {
-		m, err := src.Read(buf[n:])
-		n += m
-		if err == io.EOF {
-			return n, true, nil
-		}
-		if err != nil {
-			return n, false, err
-		}
-	}
-	return n, false, nil
 }
 
 // receive relays what the child tells until it is done. A nil error means that

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stanch-dlp/stanch/internal/chunk"
 	"github.com/stanch-dlp/stanch/internal/dlp"
 )
 
@@ -102,7 +103,7 @@ func copyDigesting(dst io.Writer, digest hash.Hash, src io.Reader) (size int64, 
 	defer wg.Wait()
 	defer close(pieces)
 	for {
-		n, err := fill(buf, src)
+		n, ended, err := chunk.Read(buf, src)
 		if n > 0 {
 			pieces <- buf[:n]
 			_, wrote := dst.Write(buf[:n])
@@ -111,24 +112,10 @@ func copyDigesting(dst io.Writer, digest hash.Hash, src io.Reader) (size int64, 
 				return size, wrote
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			return size, nil
-		}
-		if err != nil {
+		if ended || err != nil {
 			return size, err
 		}
 	}
-}
-
-// fill reads until buf is full or src ends or fails. Unlike io.ReadFull it leaves
-// the error of src as it is: a source that was cut short is none that ended.
-func fill(buf []byte, src io.Reader) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var got int
-		got, err = src.Read(buf[n:])
-		n += got
-	}
-	return n, err
 }
 
 func (v *Vault) finish(doc *dlp.Document, c Case, sum [32]byte, size int64) (Item, error) {
