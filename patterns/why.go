@@ -12,19 +12,15 @@ type Refusal struct {
 // has them.
 func (p *Pattern) Refusals(value string, field bool) (out []Refusal) {
 	refuse := func(check func(string) bool, name string) {
-		if check(value) {
-			return
+		if !check(value) {
+			out = append(out, Refusal{name, why(name, value)})
 		}
-		out = append(out, Refusal{name, why(name, value)})
 	}
-	switch _, less := inField[p.Validator]; {
-	case p.Validator == "":
-	case field && less:
-		if !p.validator(true)(value) {
-			out = append(out, Refusal{p.Validator, "also where a field says what it holds it takes three to twenty letters and digits, one of them a digit other than 0, and no date"})
+	if p.Validator != "" {
+		refuse(p.validator(field), p.Validator)
+		if _, less := inField[p.Validator]; field && less && len(out) > 0 {
+			out[0].Why = "also where a field says what it holds it takes three to twenty letters and digits, one of them a digit other than 0, and no date"
 		}
-	default:
-		refuse(validators[p.Validator], p.Validator)
 	}
 	if p.Dictionary != "" {
 		refuse(dictionaries[p.Dictionary].check(p.table), p.Dictionary)

@@ -22,14 +22,13 @@ func (x *Explainer) maskPlace(p *patterns.Pattern, r *patterns.Rule, from, to, s
 		return
 	}
 	norm := x.own.text.norm
+	field, in := x.own.fields.around(lo, hi)
 	part := !bounded(r.Boundary, norm, from, to) || !bounded(patterns.BoundaryWord, norm, from, to)
 	if p != nil && p.Validator != "" && showsNone(r.Type) { // a date is one beside a letter too
 		inNumber := from > 0 && isDigit(norm[from-1]) || to < len(norm) && isDigit(norm[to])
-		field, in := x.own.fields.around(lo, hi)
 		part = inNumber || len(p.Refusals(string(norm[start:end]), in && field.Type == r.Type)) > 0
 	}
 	if p != nil && p.Supporting != nil && p.Supporting.Header && p.Supporting.Proximity == 0 { // a value under a column's name only
-		field, in := x.own.fields.around(lo, hi)
 		part = part || !in || field.Label == ""
 	}
 	for i := len(x.spans) - 1; i >= 0 && x.spans[i].start == lo; i-- {
